@@ -1,0 +1,34 @@
+//! Records in; tables, statistics and reports out.
+//!
+//! [`Report::from_runs`] takes the finished runs of a sweep and answers its question: which
+//! activation did best on each task, and how sure are we? The way through the crate is
+//!
+//! 1. `frame`: the records become a polars table, one row a run, in the order of the experiment;
+//! 2. `summary`: rows are paired with the baseline by seed and grouped into arms, one per task and
+//!    activation, and each arm is described by [`statistics`];
+//! 3. `report`: the arms become Markdown and CSV.
+//!
+//! The result is a function of the set of runs and the options: the order in which runs are given,
+//! hash maps and thread counts do not enter.
+//!
+//! ```no_run
+//! use analysis::{Report, ReportOptions};
+//! use std::path::Path;
+//!
+//! let runs = record::read_runs(Path::new("results/activations/runs"))?;
+//! let options = ReportOptions { baseline: Some("relu".into()), ..ReportOptions::default() };
+//! let written = Report::from_runs(&runs, &options)?.write(Path::new("results/activations"))?;
+//! println!("{}", written.markdown.display());
+//! # Ok::<(), analysis::Error>(())
+//! ```
+
+mod error;
+mod frame;
+mod order;
+mod report;
+mod setup;
+pub mod statistics;
+mod summary;
+
+pub use error::Error;
+pub use report::{Report, ReportOptions, Written};

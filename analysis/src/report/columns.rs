@@ -1,0 +1,212 @@
+//! The two tables of a task: what came out, and what it cost.
+
+use super::Task;
+use super::labels::Labels;
+use super::number::{ABSENT, fixed, grouped, percent, points};
+use super::table::{Column, Table};
+use super::text::{escape, width, wrap};
+use crate::statistics::Interval;
+use crate::summary::Arm;
+
+/// Arms whose counts differ from the reference's by more than this share are marked.
+const COUNT_TOLERANCE: f64 = 0.01;
+const COUNT_MARK: &str = "†";
+
+/// Names of the columns, as the legend explains them.
+pub(super) mod header {
+    pub(in super::super) const N: &str = "n";
+    pub(in super::super) const DIVERGED: &str = "diverged";
+    pub(in super::super) const FAILED: &str = "failed";
+    pub(in super::super) const TEST: &str = "test %";
+    pub(in super::super) const INTERVAL: &str = "95 % interval";
+    pub(in super::super) const DIFFERENCE: &str = "Δ to baseline, points";
+    pub(in super::super) const PAIRS: &str = "pairs";
+    pub(in super::super) const VALIDATION: &str = "validation (epoch)";
+    pub(in super::super) const TARGET: &str = "to target";
+    pub(in super::super) const PARAMETERS: &str = "parameters";
+    pub(in super::super) const FLOPS: &str = "FLOPs";
+    pub(in super::super) const DEAD: &str = "dead %";
+    pub(in super::super) const ZERO: &str = "zero %";
+    pub(in super::super) const SATURATED: &str = "saturated %";
+    pub(in super::super) const MEAN: &str = "mean";
+    pub(in super::super) const VARIANCE: &str = "variance";
+    pub(in super::super) const SPEED: &str = "examples/s";
+    pub(in super::super) const TIME: &str = "train, s";
+}
+
+/// Accuracy, its uncertainty, and how fast it was reached.
+pub(super) fn results(task: &Task, labels: &Labels) -> Table {
+    let mut sizes = vec![numbers(task, header::N, |arm| arm.completed.to_string())];
+    if task.arms.iter().any(|arm| arm.diverged > 0) {
+        sizes.push(numbers(task, header::DIVERGED, |arm| k_of_n(arm.diverged, arm)));
+    }
+    if task.arms.iter().any(|arm| arm.failed > 0) {
+        sizes.push(numbers(task, header::FAILED, |arm| k_of_n(arm.failed, arm)));
+    }
+    let accuracy = vec![
+        numbers(task, header::TEST, |arm| {
+            let Some(accuracy) = arm.test_accuracy else { return ABSENT.into() };
+            let spread = accuracy.standard_deviation.map(|sd| format!(" ± {}", percent(sd)));
+            format!("{}{}", percent(accuracy.mean), spread.unwrap_or_default())
+        }),
+        numbers(task, header::INTERVAL, |arm| {
+            let interval = arm.test_accuracy.and_then(|accuracy| accuracy.interval);
+            interval.map_or(ABSENT.into(), |interval| bracket(interval, percent))
+        }),
+    ];
+    let mut comparison = Vec::new();
+    if task.arms.iter().any(|arm| arm.activation != task.baseline && arm.difference.is_some()) {
+        comparison.push(numbers(task, header::DIFFERENCE, |arm| {
+            if arm.activation == task.baseline {
+                return "baseline".into();
+            }
+            let Some(difference) = arm.difference else { return ABSENT.into() };
+            let interval =
+                difference.interval.map(|interval| format!(" {}", bracket(interval, points)));
+            format!("{}{}", points(difference.mean), interval.unwrap_or_default())
+        }));
+        let pairs = |arm: &Arm| arm.difference.map_or(0, |difference| difference.n);
+        if task.arms.iter().any(|arm| pairs(arm) != arm.completed) {
+            comparison.push(numbers(task, header::PAIRS, |arm| pairs(arm).to_string()));
+        }
+    }
+    let mut progress = vec![numbers(task, header::VALIDATION, |arm| {
+        let Some(accuracy) = arm.best_validation_accuracy else { return ABSENT.into() };
+        let epoch = arm.best_validation_epoch.map(|epoch| format!(" ({})", fixed(epoch, 1)));
+        format!("{}{}", percent(accuracy), epoch.unwrap_or_default())
+    })];
+    if task.has_target() {
+        progress.push(numbers(task, header::TARGET, |arm| match arm.steps_to_target {
+            _ if arm.target_accuracy.is_none() => ABSENT.into(),
+            None => k_of_n(arm.reached, arm),
+            // The median of an even number of runs can lie halfway between two steps.
+            Some(steps) => fixed(steps, usize::from(steps.fract() != 0.0)),
+        }));
+    }
+    Table { key: key(task, labels), blocks: vec![sizes, accuracy, comparison, progress] }
+}
+
+/// Size, health of the units and, last, what depends on the machine.
+pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
+    let reference = reference(task);
+    let size = vec![
+        count(task, header::PARAMETERS, |arm| arm.parameters, grouped, reference),
+        count(task, header::FLOPS, |arm| arm.flops, operations, reference),
+    ];
+    let share = |header, get: fn(&Arm) -> Option<f64>| {
+        numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), percent))
+    };
+    let units = vec![
+        share(header::DEAD, |arm| arm.dead),
+        share(header::ZERO, |arm| arm.zero),
+        share(header::SATURATED, |arm| arm.saturated),
+    ];
+    let value = |header, get: fn(&Arm) -> Option<f64>, decimals| {
+        numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), |value| fixed(value, decimals)))
+    };
+    let outputs = vec![
+        value(header::MEAN, |arm| arm.mean_shift, 3),
+        value(header::VARIANCE, |arm| arm.variance, 3),
+    ];
+    let machine = vec![
+        value(header::SPEED, |arm| arm.examples_per_second, 1).reserve(10),
+        value(header::TIME, |arm| arm.train_seconds, 1).reserve(8),
+    ];
+    Table { key: key(task, labels), blocks: vec![size, units, outputs, machine] }
+}
+
+/// What the marks in [`cost`] mean, if there are any.
+pub(super) fn count_note(task: &Task, columns: usize) -> Option<String> {
+    let reference = reference(task)?;
+    let marked = |get: fn(&Arm) -> Option<(u64, u64)>| {
+        task.arms.iter().any(|arm| differs(get(arm), get(reference)))
+    };
+    if !marked(|arm| arm.parameters) && !marked(|arm| arm.flops) {
+        return None;
+    }
+    let name = escape(&reference.activation);
+    let note = format!("differs from {name} by more than {}\u{a0}%.", COUNT_TOLERANCE * 100.0);
+    Some(wrap(&note, &format!("{COUNT_MARK} "), columns))
+}
+
+/// The arm that sizes are compared with: the baseline, or in its absence the first that has any.
+fn reference(task: &Task) -> Option<&Arm> {
+    let measured = |arm: &&Arm| arm.parameters.is_some();
+    task.baseline().filter(measured).or_else(|| task.arms.iter().find(measured))
+}
+
+fn differs(count: Option<(u64, u64)>, reference: Option<(u64, u64)>) -> bool {
+    let Some(((low, high), (reference_low, reference_high))) = count.zip(reference) else {
+        return false;
+    };
+    let beyond = |a: u64, b: u64| a.abs_diff(b) as f64 > COUNT_TOLERANCE * b as f64;
+    beyond(low, reference_low) || beyond(high, reference_high)
+}
+
+fn count(
+    task: &Task,
+    header: &str,
+    get: fn(&Arm) -> Option<(u64, u64)>,
+    words: fn(u64) -> String,
+    reference: Option<&Arm>,
+) -> Column {
+    let differs = |arm: &Arm| differs(get(arm), reference.and_then(get));
+    // Where one cell is marked, the others get a space in the mark's place, so that digits line up.
+    let marked = task.arms.iter().any(differs);
+    let mark = |arm: &Arm| match (marked, differs(arm)) {
+        (false, _) => String::new(),
+        (true, false) => " ".repeat(width(COUNT_MARK) + 1),
+        (true, true) => format!(" {COUNT_MARK}"),
+    };
+    numbers(task, header, |arm| {
+        let Some((low, high)) = get(arm) else { return ABSENT.into() };
+        let range = if low == high { String::new() } else { format!("–{}", words(high)) };
+        format!("{}{range}{}", words(low), mark(arm))
+    })
+}
+
+/// Operations in the largest unit that leaves a digit before the point: `12.35 M`.
+fn operations(count: u64) -> String {
+    const UNITS: [(f64, &str); 3] = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    let value = count as f64;
+    let unit = UNITS.iter().find(|(size, _)| value >= *size);
+    unit.map_or_else(|| count.to_string(), |(size, name)| format!("{:.2} {name}", value / size))
+}
+
+fn key(task: &Task, labels: &Labels) -> Column {
+    let cells = task.arms.iter().map(|arm| labels.cell(&arm.activation)).collect();
+    Column::words("activation", cells)
+}
+
+fn numbers(task: &Task, header: &str, cell: impl Fn(&Arm) -> String) -> Column {
+    Column::numbers(header, task.arms.iter().map(cell).collect())
+}
+
+fn k_of_n(k: usize, arm: &Arm) -> String {
+    format!("{k} of {}", arm.runs)
+}
+
+fn bracket(interval: Interval, words: fn(f64) -> String) -> String {
+    format!("[{}, {}]", words(interval.low), words(interval.high))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_have_two_decimals_and_a_unit() {
+        assert_eq!(operations(950), "950");
+        assert_eq!(operations(12_345_678), "12.35 M");
+        assert_eq!(operations(3_200_000_000), "3.20 G");
+    }
+
+    #[test]
+    fn counts_differ_beyond_one_percent_either_way() {
+        let reference = Some((1000, 1000));
+        assert!(!differs(Some((1010, 1010)), reference));
+        assert!(differs(Some((1011, 1011)), reference));
+        assert!(differs(Some((989, 989)), reference));
+        assert!(!differs(None, reference));
+    }
+}

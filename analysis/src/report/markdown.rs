@@ -1,0 +1,124 @@
+//! The page: headings, verdicts, tables, what went wrong, and how to read it.
+
+use super::labels::Labels;
+use super::number::grouped;
+use super::text::{escape, shorten, wrap};
+use super::{Report, Task, columns, legend, verdict};
+use crate::setup::Condition;
+
+/// The whole report.
+pub(super) fn render(report: &Report) -> String {
+    let arms = report.tasks.iter().flat_map(|task| &task.arms);
+    let labels = Labels::new(arms.map(|arm| arm.activation.as_str()), report.width);
+    let mut parts = vec![
+        heading("#", &report.title, report.width),
+        wrap(&overview(report), "", report.width),
+        heading("##", "Summary", report.width),
+    ];
+    for task in &report.tasks {
+        let name = format!("**{}** (baseline {})", escape(&task.name), escape(&task.baseline));
+        parts.push(wrap(&name, "", report.width));
+        parts.push(bullets(&verdict::sentences(task), report.width));
+    }
+    for task in &report.tasks {
+        parts.extend(section(task, &labels, report.width));
+    }
+    parts.extend(unfinished(report));
+    parts.push(heading("##", "How to read this", report.width));
+    parts.push(bullets(&legend::entries(report), report.width));
+    parts.push(labels.notes(report.width));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn heading(level: &str, text: &str, columns: usize) -> String {
+    // A heading cannot be wrapped.
+    format!("{level} {}\n", shorten(&escape(text), columns - level.len() - 1))
+}
+
+fn bullets(items: &[String], columns: usize) -> String {
+    items.iter().map(|item| wrap(item, "- ", columns)).collect()
+}
+
+fn overview(report: &Report) -> String {
+    let total = |count: fn(&crate::summary::Arm) -> usize| -> usize {
+        report.tasks.iter().flat_map(|task| &task.arms).map(count).sum()
+    };
+    let mut activations: Vec<&str> = report
+        .tasks
+        .iter()
+        .flat_map(|task| task.arms.iter().map(|arm| arm.activation.as_str()))
+        .collect();
+    activations.sort_unstable();
+    activations.dedup();
+    format!(
+        "{} of {} on {}: {} completed, {} diverged, {} failed.",
+        plural(total(|arm| arm.runs), "run"),
+        plural(activations.len(), "activation"),
+        plural(report.tasks.len(), "task"),
+        total(|arm| arm.completed),
+        total(|arm| arm.diverged),
+        total(|arm| arm.failed)
+    )
+}
+
+fn plural(n: usize, thing: &str) -> String {
+    format!("{}\u{a0}{thing}{}", grouped(n as u64), if n == 1 { "" } else { "s" })
+}
+
+fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
+    let mut facts: Vec<String> = task.conditions.iter().map(condition).collect();
+    let seeds: Vec<String> = task.seeds.iter().map(u64::to_string).collect();
+    facts.push(format!("seeds: {}", seeds.join(", ")));
+    vec![
+        heading("##", &task.name, columns),
+        bullets(&facts, columns),
+        "### Results\n".into(),
+        columns::results(task, labels).render(columns),
+        "### Cost and diagnostics\n".into(),
+        columns::cost(task, labels).render(columns),
+        columns::count_note(task, columns).unwrap_or_default(),
+    ]
+}
+
+fn condition(condition: &Condition) -> String {
+    let values: Vec<String> = condition
+        .values
+        .iter()
+        .map(|(value, labels)| {
+            if condition.uniform() {
+                return escape_words(value);
+            }
+            let labels: Vec<String> = labels.iter().map(|label| escape(label)).collect();
+            format!("{} ({})", escape_words(value), labels.join(", "))
+        })
+        .collect();
+    format!("{}: {}", condition.name, values.join("; "))
+}
+
+/// Escapes word by word, so that no-break spaces survive.
+fn escape_words(text: &str) -> String {
+    text.split('\u{a0}').map(escape).collect::<Vec<_>>().join("\u{a0}")
+}
+
+fn unfinished(report: &Report) -> Vec<String> {
+    if report.unfinished.is_empty() {
+        return Vec::new();
+    }
+    let items: Vec<String> = report
+        .unfinished
+        .iter()
+        .map(|run| {
+            format!(
+                "{}, {}, seed\u{a0}{} ({}): {}: {}",
+                escape(&run.task),
+                escape(&run.activation),
+                run.seed,
+                run.id,
+                run.end,
+                escape(&run.reason)
+            )
+        })
+        .collect();
+    vec![heading("##", "Runs that did not complete", report.width), bullets(&items, report.width)]
+}

@@ -1,0 +1,239 @@
+//! A sweep's result for readers: Markdown for people, CSV for programs.
+
+mod columns;
+mod csv;
+mod labels;
+mod legend;
+mod markdown;
+pub(crate) mod number;
+mod table;
+mod text;
+mod verdict;
+
+use crate::Error;
+use crate::frame::{self, Status};
+use crate::order::position;
+use crate::setup::{Condition, conditions};
+use crate::statistics::Bootstrap;
+use crate::summary::{Arm, arms};
+use polars::prelude::DataFrame;
+use record::{Outcome, StoredRun, write_atomically};
+use std::path::{Path, PathBuf};
+
+/// How a report is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportOptions {
+    /// First heading.
+    pub title: String,
+    /// Label of the activation that the others are compared with; by default the first in the order
+    /// of the report.
+    pub baseline: Option<String>,
+    /// Labels of activations in the order of the experiment; others follow alphabetically.
+    pub order: Vec<String>,
+    /// Names of tasks in the order of the experiment; others follow alphabetically.
+    pub task_order: Vec<String>,
+    /// Resamples of a bootstrap interval; with 0 there are no intervals.
+    pub bootstrap_resamples: usize,
+    /// Seed of the bootstrap.
+    pub bootstrap_seed: u64,
+    /// Longest line of the Markdown, in characters; less than 60 is taken as 60.
+    pub width: usize,
+}
+
+impl Default for ReportOptions {
+    fn default() -> Self {
+        Self {
+            title: "Activation functions compared".into(),
+            baseline: None,
+            order: Vec::new(),
+            task_order: Vec::new(),
+            bootstrap_resamples: 10_000,
+            bootstrap_seed: 0,
+            width: 120,
+        }
+    }
+}
+
+/// What a sweep showed. A function of the set of runs and the options: equal sets give equal bytes.
+#[derive(Debug, Clone)]
+pub struct Report {
+    title: String,
+    width: usize,
+    bootstrap: Bootstrap,
+    runs: DataFrame,
+    tasks: Vec<Task>,
+    unfinished: Vec<Unfinished>,
+}
+
+/// What the runs of one task showed.
+#[derive(Debug, Clone)]
+struct Task {
+    name: String,
+    /// Label that the differences are to; it need not have a run here.
+    baseline: String,
+    conditions: Vec<Condition>,
+    seeds: Vec<u64>,
+    arms: Vec<Arm>,
+}
+
+impl Task {
+    /// The baseline's runs on this task.
+    fn baseline(&self) -> Option<&Arm> {
+        self.arms.iter().find(|arm| arm.activation == self.baseline)
+    }
+
+    fn has_target(&self) -> bool {
+        self.arms.iter().any(|arm| arm.target_accuracy.is_some())
+    }
+}
+
+/// A run that did not complete.
+#[derive(Debug, Clone)]
+struct Unfinished {
+    id: String,
+    task: String,
+    activation: String,
+    seed: u64,
+    /// How it ended, as in `diverged at step 412`.
+    end: String,
+    reason: String,
+}
+
+/// Where a report was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// `report.md`: the report for people.
+    pub markdown: PathBuf,
+    /// `summary.csv`: one row a task and activation.
+    pub summary: PathBuf,
+    /// `runs.csv`: one row a run.
+    pub runs: PathBuf,
+}
+
+impl Report {
+    /// Compares the activations that `runs` trained.
+    ///
+    /// The order of `runs` does not matter.
+    ///
+    /// # Errors
+    /// [`Error::NoRuns`] without any run; [`Error::Duplicate`] if two runs have the same task,
+    /// activation and seed, as those of two experiments may.
+    pub fn from_runs(runs: &[StoredRun], options: &ReportOptions) -> Result<Self, Error> {
+        let runs = ordered(runs, options)?;
+        let first = runs.first().ok_or(Error::NoRuns)?;
+        let baseline = options.baseline.clone().unwrap_or_else(|| {
+            let labels = runs.iter().map(|run| run.record.spec.activation.label.as_str());
+            let least = labels.min_by_key(|label| position(&options.order, label));
+            least.unwrap_or(&first.record.spec.activation.label).to_owned()
+        });
+        let bootstrap =
+            Bootstrap { resamples: options.bootstrap_resamples, seed: options.bootstrap_seed };
+
+        let frame = frame::of_runs(&runs)?;
+        let arms = arms(&frame, &baseline, &bootstrap)?;
+        let tasks = runs
+            .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
+            .map(|runs| {
+                let name = runs[0].record.spec.task.clone();
+                let mut seeds: Vec<u64> = runs.iter().map(|run| run.record.spec.seed).collect();
+                seeds.sort_unstable();
+                seeds.dedup();
+                Task {
+                    baseline: baseline.clone(),
+                    conditions: conditions(runs),
+                    seeds,
+                    arms: arms.iter().filter(|arm| arm.task == name).cloned().collect(),
+                    name,
+                }
+            })
+            .collect();
+        Ok(Self {
+            title: options.title.clone(),
+            width: options.width.max(60),
+            bootstrap,
+            runs: frame,
+            tasks,
+            unfinished: runs.iter().filter_map(|run| unfinished(run)).collect(),
+        })
+    }
+
+    /// The report for people, in lines of at most [`ReportOptions::width`].
+    ///
+    /// Only the last two columns of the second table of a task, `examples/s` and `train, s`, differ
+    /// between two executions of the same experiment on the same kind of device.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        markdown::render(self)
+    }
+
+    /// Writes `report.md`, `summary.csv` and `runs.csv` into `dir`, each of them whole or not at all.
+    ///
+    /// # Errors
+    /// If the folder cannot be made or written.
+    pub fn write(&self, dir: &Path) -> Result<Written, Error> {
+        std::fs::create_dir_all(dir).map_err(|source| record::Error::Io {
+            action: "create",
+            path: dir.to_owned(),
+            source,
+        })?;
+        let written = Written {
+            markdown: dir.join("report.md"),
+            summary: dir.join("summary.csv"),
+            runs: dir.join("runs.csv"),
+        };
+        write_atomically(&written.runs, &csv::runs(&self.runs)?)?;
+        write_atomically(&written.summary, &csv::summary(&self.tasks)?)?;
+        // Last, because it is what a reader looks for.
+        write_atomically(&written.markdown, self.markdown().as_bytes())?;
+        Ok(written)
+    }
+}
+
+/// The runs in the order of the report.
+fn ordered<'a>(
+    runs: &'a [StoredRun],
+    options: &ReportOptions,
+) -> Result<Vec<&'a StoredRun>, Error> {
+    let place = |run: &'a StoredRun| {
+        let spec = &run.record.spec;
+        (
+            position(&options.task_order, &spec.task),
+            position(&options.order, &spec.activation.label),
+            spec.seed,
+        )
+    };
+    let mut ordered: Vec<&StoredRun> = runs.iter().collect();
+    ordered.sort_by_cached_key(|run| (place(run), run.dir.path()));
+    for pair in ordered.windows(2) {
+        if place(pair[0]) == place(pair[1]) {
+            let spec = &pair[0].record.spec;
+            return Err(Error::Duplicate {
+                task: spec.task.clone(),
+                activation: spec.activation.label.clone(),
+                seed: spec.seed,
+                first: pair[0].dir.path().to_owned(),
+                second: pair[1].dir.path().to_owned(),
+            });
+        }
+    }
+    Ok(ordered)
+}
+
+fn unfinished(run: &StoredRun) -> Option<Unfinished> {
+    let record = &run.record;
+    let end = match (Status::of(record), &record.outcome) {
+        (Status::Completed, _) => return None,
+        (Status::Diverged, Outcome::Diverged { step, .. }) => {
+            format!("diverged at step\u{a0}{}", number::grouped(*step))
+        }
+        (status, _) => status.name().to_owned(),
+    };
+    Some(Unfinished {
+        id: record.id.to_string(),
+        task: record.spec.task.clone(),
+        activation: record.spec.activation.label.clone(),
+        seed: record.spec.seed,
+        end,
+        reason: frame::reason(record).unwrap_or_default().to_owned(),
+    })
+}

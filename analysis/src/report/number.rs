@@ -1,0 +1,100 @@
+//! Numbers as the report prints them.
+
+/// A quantity that was not measured.
+pub(crate) const ABSENT: &str = "—";
+
+/// A fraction in hundredths of a percent: the last digit that the report shows. Everything that the
+/// report says about equality and sign is decided on this, so that it never contradicts its tables.
+pub(crate) fn hundredths(fraction: f64) -> i64 {
+    (fraction * 1e4).round() as i64
+}
+
+/// A fraction in percent with two decimals: `84.20`.
+pub(crate) fn percent(fraction: f64) -> String {
+    let hundredths = hundredths(fraction);
+    let sign = if hundredths < 0 { "−" } else { "" };
+    let size = hundredths.unsigned_abs();
+    format!("{sign}{}.{:02}", size / 100, size % 100)
+}
+
+/// A difference of fractions in percentage points, signed: `+0.60`, `−0.10`, `0.00`.
+pub(crate) fn points(fraction: f64) -> String {
+    let plus = if hundredths(fraction) > 0 { "+" } else { "" };
+    format!("{plus}{}", percent(fraction))
+}
+
+/// A number with so many decimals, its integer part in groups of three digits; from a million on, with
+/// an exponent.
+pub(crate) fn fixed(value: f64, decimals: usize) -> String {
+    if value.is_nan() {
+        return "NaN".into();
+    }
+    let size = value.abs();
+    let digits = if size.is_infinite() {
+        "∞".into()
+    } else if size >= 1e6 {
+        format!("{size:.2e}")
+    } else {
+        let digits = format!("{size:.decimals$}");
+        let (integer, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+        format!("{}{fraction}", group(integer))
+    };
+    // A negative number that rounds to zero has no sign.
+    let zero = digits.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    if value < 0.0 && !zero { format!("−{digits}") } else { digits }
+}
+
+/// An integer in groups of three digits: `77 754`. The space does not break.
+pub(crate) fn grouped(value: u64) -> String {
+    group(&value.to_string())
+}
+
+fn group(digits: &str) -> String {
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push('\u{a0}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_become_percent_with_two_decimals() {
+        assert_eq!(percent(0.842), "84.20");
+        assert_eq!(percent(1.0), "100.00");
+        assert_eq!(percent(0.00004), "0.00");
+        assert_eq!(percent(-0.0123), "−1.23");
+    }
+
+    #[test]
+    fn points_are_signed_unless_they_round_to_zero() {
+        assert_eq!(points(0.006), "+0.60");
+        assert_eq!(points(-0.001), "−0.10");
+        assert_eq!(points(-0.00004), "0.00");
+        assert_eq!(points(0.00004), "0.00");
+    }
+
+    #[test]
+    fn fixed_numbers_keep_their_digits_and_lose_a_sign_of_nothing() {
+        assert_eq!(fixed(-0.25, 3), "−0.250");
+        assert_eq!(fixed(-0.0001, 3), "0.000");
+        assert_eq!(fixed(12_345.6, 1), "12\u{a0}345.6");
+        assert_eq!(fixed(1_234_567.0, 1), "1.23e6");
+        assert_eq!(fixed(f64::NEG_INFINITY, 1), "−∞");
+        assert_eq!(fixed(f64::NAN, 1), "NaN");
+    }
+
+    #[test]
+    fn integers_are_grouped_by_three() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(754), "754");
+        assert_eq!(grouped(77_754), "77\u{a0}754");
+        assert_eq!(grouped(11_171_074), "11\u{a0}171\u{a0}074");
+    }
+}

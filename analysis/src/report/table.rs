@@ -1,0 +1,161 @@
+//! Markdown tables that are read raw as well.
+
+use super::text::width;
+
+/// On which side a column's cells line up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Align {
+    Left,
+    Right,
+}
+
+/// One column: a header and a cell a row, all of them escaped.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    cells: Vec<String>,
+    align: Align,
+    reserved: usize,
+}
+
+impl Column {
+    /// A column of words.
+    pub(crate) fn words(header: &str, cells: Vec<String>) -> Self {
+        Self::new(header, cells, Align::Left)
+    }
+
+    /// A column of numbers.
+    pub(crate) fn numbers(header: &str, cells: Vec<String>) -> Self {
+        Self::new(header, cells, Align::Right)
+    }
+
+    fn new(header: &str, cells: Vec<String>, align: Align) -> Self {
+        let cells = std::iter::once(header.to_owned()).chain(cells);
+        // A no-break space does its work in running text; in a cell nothing breaks.
+        let cells = cells.map(|cell| cell.replace('\u{a0}', " ")).collect();
+        Self { cells, align, reserved: 3 }
+    }
+
+    /// The same column, at least so wide: how a table is laid out then does not depend on cells that
+    /// differ from one execution to the next.
+    pub(crate) fn reserve(self, columns: usize) -> Self {
+        Self { reserved: columns, ..self }
+    }
+
+    fn width(&self) -> usize {
+        self.cells.iter().map(|cell| width(cell)).max().unwrap_or(0).max(self.reserved)
+    }
+
+    fn cell(&self, row: usize) -> String {
+        let cell = &self.cells[row];
+        let padding = " ".repeat(self.width() - width(cell));
+        match self.align {
+            Align::Left => format!(" {cell}{padding} |"),
+            Align::Right => format!(" {padding}{cell} |"),
+        }
+    }
+
+    fn rule(&self) -> String {
+        match self.align {
+            Align::Left => format!(" {} |", "-".repeat(self.width())),
+            Align::Right => format!(" {}: |", "-".repeat(self.width() - 1)),
+        }
+    }
+}
+
+/// A table whose rows are named by its first column. Blocks are columns that belong side by side.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    pub(crate) key: Column,
+    pub(crate) blocks: Vec<Vec<Column>>,
+}
+
+impl Table {
+    /// The table as Markdown in lines of at most `columns`. Blocks that do not fit beside the others
+    /// go to a further table with the same key.
+    pub(crate) fn render(&self, columns: usize) -> String {
+        let span = |column: &Column| column.width() + 3;
+        let mut tables: Vec<Vec<&Column>> = Vec::new();
+        let mut used = 0;
+        for block in self.blocks.iter().filter(|block| !block.is_empty()) {
+            let needed: usize = block.iter().map(span).sum();
+            match tables.last_mut() {
+                Some(table) if used + needed <= columns => {
+                    table.extend(block);
+                    used += needed;
+                }
+                _ => {
+                    tables.push([&self.key].into_iter().chain(block).collect());
+                    used = 1 + span(&self.key) + needed;
+                }
+            }
+        }
+        tables.iter().map(|table| lines(table)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn lines(columns: &[&Column]) -> String {
+    let rows = columns.first().map_or(0, |column| column.cells.len());
+    let mut text = String::new();
+    for row in 0..rows {
+        text.push('|');
+        text.extend(columns.iter().map(|column| column.cell(row)));
+        text.push('\n');
+        if row == 0 {
+            text.push('|');
+            text.extend(columns.iter().map(|column| column.rule()));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let cells = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        Table {
+            key: Column::words("name", cells(["a", "long name"])),
+            blocks: vec![
+                vec![Column::numbers("n", cells(["1", "10"]))],
+                vec![],
+                vec![
+                    Column::numbers("speed", cells(["1.5", "—"])),
+                    Column::numbers("time", cells(["2", "3"])),
+                ],
+            ],
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        assert_eq!(
+            table().render(80),
+            "\
+| name      |   n | speed | time |
+| --------- | --: | ----: | ---: |
+| a         |   1 |   1.5 |    2 |
+| long name |  10 |     — |    3 |
+"
+        );
+    }
+
+    #[test]
+    fn a_block_that_does_not_fit_starts_another_table() {
+        assert_eq!(
+            table().render(33),
+            "\
+| name      |   n |
+| --------- | --: |
+| a         |   1 |
+| long name |  10 |
+
+| name      | speed | time |
+| --------- | ----: | ---: |
+| a         |   1.5 |    2 |
+| long name |     — |    3 |
+"
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! The conditions under which the runs of a task were made, and where they differ.
+
+use crate::report::number;
+use record::{
+    Augmentation, Budget, DataSpec, ModelSpec, Outcome, RunRecord, RunSpec, ScheduleSpec,
+    StoredRun, TrainingSpec,
+};
+
+/// One condition, as in the model or the budget.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Condition {
+    /// What it is.
+    pub(crate) name: &'static str,
+    /// Each value that occurs, in words, with the labels of the activations that ran under it.
+    pub(crate) values: Vec<(String, Vec<String>)>,
+    /// Whether arms may differ in it and still be compared like for like, as in a tuned learning rate.
+    pub(crate) tunable: bool,
+}
+
+impl Condition {
+    fn of(name: &'static str, runs: &[&StoredRun], words: impl Fn(&RunSpec) -> String) -> Self {
+        let mut values: Vec<(String, Vec<String>)> = Vec::new();
+        for run in runs {
+            let spec = &run.record.spec;
+            let value = words(spec);
+            let place = values.iter().position(|(known, _)| *known == value).unwrap_or_else(|| {
+                values.push((value, Vec::new()));
+                values.len() - 1
+            });
+            let labels = &mut values[place].1;
+            if !labels.contains(&spec.activation.label) {
+                labels.push(spec.activation.label.clone());
+            }
+        }
+        Self { name, values, tunable: false }
+    }
+
+    /// Whether all runs share it.
+    pub(crate) fn uniform(&self) -> bool {
+        self.values.len() == 1
+    }
+}
+
+/// The conditions of a task, those that readers ask for first at the top.
+pub(crate) fn conditions(runs: &[&StoredRun]) -> Vec<Condition> {
+    let mut conditions = vec![
+        Condition::of("model", runs, |spec| model(&spec.model)),
+        Condition::of("data", runs, |spec| data(&spec.data)),
+        Condition::of("budget", runs, |spec| budget(spec, runs)),
+        Condition::of("optimizer", runs, |spec| optimizer(&spec.training)),
+        Condition {
+            tunable: true,
+            ..Condition::of("learning rate", runs, |spec| spec.training.learning_rate.to_string())
+        },
+        Condition::of("schedule", runs, |spec| schedule(&spec.training)),
+        Condition::of("regularisation", runs, |spec| regularisation(&spec.training)),
+        Condition::of("validation", runs, |spec| validation(&spec.training)),
+        Condition::of("site statistics", runs, |spec| sites(&spec.training)),
+        Condition::of("device", runs, |spec| spec.device.clone()),
+    ];
+    // A hash tells a reader nothing, unless there are two.
+    let files = Condition::of("data files (SHA-256)", runs, |spec| spec.data_sha256.clone());
+    if !files.uniform() {
+        conditions.push(files);
+    }
+    conditions
+}
+
+fn model(model: &ModelSpec) -> String {
+    match model {
+        ModelSpec::Resnet { .. } => model.label(),
+        ModelSpec::Bert { max_length, dropout, .. } => {
+            format!("{}, sequences of up to {max_length} tokens, dropout {dropout}", model.label())
+        }
+    }
+}
+
+fn data(data: &DataSpec) -> String {
+    let mut words = data.name.clone();
+    if let Some(limit) = data.train_limit {
+        words += &format!(", first {} training examples", number::grouped(limit as u64));
+    }
+    match data.augmentation {
+        Augmentation::None => {}
+        Augmentation::CropFlip => words += ", random crops and flips",
+    }
+    words
+}
+
+/// The budget in steps and epochs: one of them is in the spec, the other was measured.
+fn budget(spec: &RunSpec, runs: &[&StoredRun]) -> String {
+    let budget = spec.training.budget;
+    // A run on the same data with the same batches makes the same number of steps.
+    let alike = runs.iter().map(|run| &run.record).filter(|run| {
+        let training = &run.spec.training;
+        run.outcome == Outcome::Completed
+            && training.budget == budget
+            && training.batch_size == spec.training.batch_size
+            && run.spec.data == spec.data
+    });
+    let words = match budget {
+        Budget::Epochs(epochs) => {
+            let epochs = count(epochs, "epoch");
+            match alike.filter_map(|run| Some(run.summary.as_ref()?.steps)).max() {
+                Some(steps) => format!("{} ({epochs})", count(steps, "optimizer step")),
+                None => epochs,
+            }
+        }
+        Budget::Steps(steps) => {
+            let epochs = alike.filter_map(epochs).reduce(f64::max);
+            let epochs = epochs.map(|epochs| format!(" ({} epochs)", number::fixed(epochs, 2)));
+            format!("{}{}", count(steps, "optimizer step"), epochs.unwrap_or_default())
+        }
+    };
+    format!("{words} of {} examples a step", number::grouped(spec.training.batch_size as u64))
+}
+
+/// Passes over the data that the whole run made, from where it last evaluated.
+fn epochs(run: &RunRecord) -> Option<f64> {
+    let summary = run.summary.as_ref()?;
+    let last = summary.last_validation.filter(|last| last.step > 0)?;
+    Some(last.epoch * summary.steps as f64 / last.step as f64)
+}
+
+fn optimizer(training: &TrainingSpec) -> String {
+    match training.optimizer {
+        record::OptimizerSpec::Sgd { momentum: 0.0, .. } => "SGD".into(),
+        record::OptimizerSpec::Sgd { momentum, nesterov: false } => {
+            format!("SGD, momentum {momentum}")
+        }
+        record::OptimizerSpec::Sgd { momentum, nesterov: true } => {
+            format!("SGD, Nesterov momentum {momentum}")
+        }
+        record::OptimizerSpec::Adamw { beta1, beta2, epsilon } => {
+            format!("AdamW, β₁ {beta1}, β₂ {beta2}, ε {epsilon:e}")
+        }
+    }
+}
+
+fn schedule(training: &TrainingSpec) -> String {
+    let shape = match training.schedule {
+        ScheduleSpec::Constant => "constant",
+        ScheduleSpec::Cosine => "cosine to zero",
+        ScheduleSpec::Linear => "linear to zero",
+    };
+    if training.warmup == 0.0 {
+        return shape.into();
+    }
+    format!("linear warm-up over {}\u{a0}% of the steps, then {shape}", training.warmup * 100.0)
+}
+
+fn regularisation(training: &TrainingSpec) -> String {
+    let mut parts = Vec::new();
+    if training.weight_decay != 0.0 {
+        parts.push(format!("weight decay {}", training.weight_decay));
+    }
+    if training.label_smoothing != 0.0 {
+        parts.push(format!("label smoothing {}", training.label_smoothing));
+    }
+    if let Some(norm) = training.clip_norm {
+        parts.push(format!("gradient norm clipped at {norm}"));
+    }
+    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+}
+
+fn validation(training: &TrainingSpec) -> String {
+    let every = match training.evaluate_every {
+        None => "every epoch".into(),
+        Some(1) => "every step".into(),
+        Some(steps) => format!("every {} steps", number::grouped(steps)),
+    };
+    match training.target_accuracy {
+        None => every,
+        Some(target) => format!("{every}, target {}\u{a0}%", number::percent(target)),
+    }
+}
+
+fn sites(training: &TrainingSpec) -> String {
+    match training.site_statistics.examples {
+        0 => "off".into(),
+        examples => format!("of {}", count(examples as u64, "validation example")),
+    }
+}
+
+fn count(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", number::grouped(n), if n == 1 { "" } else { "s" })
+}

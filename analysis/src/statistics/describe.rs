@@ -1,0 +1,93 @@
+//! Location and spread.
+
+/// Arithmetic mean, or [`None`] of nothing.
+///
+/// A second pass adds the mean of the residuals, which removes nearly all of the first pass's
+/// rounding.
+#[must_use]
+pub fn mean(values: &[f64]) -> Option<f64> {
+    if values.is_empty() {
+        return None;
+    }
+    let n = values.len() as f64;
+    let first = values.iter().sum::<f64>() / n;
+    if !first.is_finite() {
+        return Some(first);
+    }
+    Some(first + values.iter().map(|value| value - first).sum::<f64>() / n)
+}
+
+/// Sample standard deviation √(Σ(xᵢ − x̄)² / (n − 1)), or [`None`] of fewer than two values.
+///
+/// Two passes with the correction of Chan, Golub and LeVeque (1983, equation 1.7).
+#[must_use]
+pub fn standard_deviation(values: &[f64]) -> Option<f64> {
+    if values.len() < 2 {
+        return None;
+    }
+    let n = values.len() as f64;
+    let centre = mean(values)?;
+    let (residuals, squares) = values.iter().fold((0.0, 0.0), |(residuals, squares), value| {
+        let residual = value - centre;
+        (residuals + residual, residual.mul_add(residual, squares))
+    });
+    // The correction can only undershoot zero by rounding; a NaN must stay one.
+    let variance = (squares - residuals * residuals / n) / (n - 1.0);
+    Some(if variance < 0.0 { 0.0 } else { variance.sqrt() })
+}
+
+/// Middle value, or the mean of the two middle ones; [`None`] of nothing.
+#[must_use]
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = *sorted.get(sorted.len() / 2)?;
+    if sorted.len() % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = sorted[sorted.len() / 2 - 1];
+    Some(lower + (upper - lower) / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_has_no_mean_and_one_value_has_no_spread() {
+        assert_eq!(mean(&[]), None);
+        assert_eq!(median(&[]), None);
+        assert_eq!(standard_deviation(&[]), None);
+        assert_eq!(mean(&[0.5]), Some(0.5));
+        assert_eq!(median(&[0.5]), Some(0.5));
+        assert_eq!(standard_deviation(&[0.5]), None);
+    }
+
+    #[test]
+    fn median_takes_the_middle_whatever_the_order() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), Some(2.5));
+    }
+
+    #[test]
+    fn equal_values_have_no_spread() {
+        assert_eq!(standard_deviation(&[0.1; 7]), Some(0.0));
+        assert_eq!(mean(&[0.1; 7]), Some(0.1));
+    }
+
+    #[test]
+    fn a_large_offset_does_not_drown_the_spread() {
+        // The textbook case: 4, 7, 13, 16 has the sample variance 30, and so it has a billion higher.
+        let offset = [1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0];
+        assert_eq!(mean(&offset), Some(1e9 + 10.0));
+        let sd = standard_deviation(&offset).unwrap();
+        assert!((sd - 30f64.sqrt()).abs() < 1e-12, "{sd}");
+    }
+
+    #[test]
+    fn non_finite_values_are_not_hidden() {
+        assert_eq!(mean(&[1.0, f64::INFINITY]), Some(f64::INFINITY));
+        assert!(mean(&[1.0, f64::NAN]).unwrap().is_nan());
+        assert!(standard_deviation(&[1.0, f64::INFINITY]).unwrap().is_nan());
+    }
+}

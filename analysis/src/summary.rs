@@ -1,0 +1,246 @@
+//! From rows to arms: an arm is all runs of one activation on one task.
+
+use crate::frame::Status;
+use crate::statistics::{Bootstrap, Estimate, mean, median};
+use polars::prelude::{
+    Column, DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, NULL, PolarsResult,
+    SortMultipleOptions, col, len, lit, when,
+};
+
+/// What the runs of one activation on one task showed. Means are over the runs that completed and
+/// measured the thing; accuracies and shares are fractions.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Arm {
+    pub(crate) task: String,
+    pub(crate) activation: String,
+    /// Finished runs, however they ended.
+    pub(crate) runs: usize,
+    pub(crate) completed: usize,
+    pub(crate) diverged: usize,
+    pub(crate) failed: usize,
+    pub(crate) test_accuracy: Option<Estimate>,
+    /// Test accuracy minus the baseline's, over the seeds that both completed.
+    pub(crate) difference: Option<Estimate>,
+    pub(crate) test_loss: Option<f64>,
+    pub(crate) best_validation_accuracy: Option<f64>,
+    pub(crate) best_validation_epoch: Option<f64>,
+    pub(crate) last_validation_accuracy: Option<f64>,
+    /// The largest target that a run was given; all runs of an arm share it.
+    pub(crate) target_accuracy: Option<f64>,
+    /// Completed runs that reached their target. A run that reached it and then diverged did not.
+    pub(crate) reached: usize,
+    /// Median step at which the target was reached; absent unless every run reached it.
+    pub(crate) steps_to_target: Option<f64>,
+    /// Least and greatest number of parameters; they differ only where the model does.
+    pub(crate) parameters: Option<(u64, u64)>,
+    /// Least and greatest number of operations of one example's forward pass.
+    pub(crate) flops: Option<(u64, u64)>,
+    pub(crate) dead: Option<f64>,
+    pub(crate) zero: Option<f64>,
+    pub(crate) saturated: Option<f64>,
+    pub(crate) mean_shift: Option<f64>,
+    pub(crate) absolute_mean_shift: Option<f64>,
+    pub(crate) variance: Option<f64>,
+    /// In bytes.
+    pub(crate) peak_memory: Option<f64>,
+    pub(crate) total_seconds: Option<f64>,
+    pub(crate) train_seconds: Option<f64>,
+    pub(crate) examples_per_second: Option<f64>,
+}
+
+/// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
+const MEASURED: [&str; 17] = [
+    "test_accuracy",
+    "test_loss",
+    "best_validation_accuracy",
+    "best_validation_epoch",
+    "last_validation_accuracy",
+    "steps_to_target",
+    "dead",
+    "zero",
+    "saturated",
+    "mean_shift",
+    "absolute_mean_shift",
+    "variance",
+    "peak_memory",
+    "total_seconds",
+    "train_seconds",
+    "examples_per_second",
+    "difference",
+];
+
+/// The arms in the order in which `runs` first shows them.
+pub(crate) fn arms(
+    runs: &DataFrame,
+    baseline: &str,
+    bootstrap: &Bootstrap,
+) -> PolarsResult<Vec<Arm>> {
+    let arms = group(pair(runs.clone().lazy(), baseline)).collect()?;
+    (0..arms.height()).map(|row| arm(&arms, row, bootstrap)).collect()
+}
+
+/// Adds the column `difference`: test accuracy minus that of the baseline's run on the same task
+/// under the same seed; null unless both completed.
+fn pair(runs: LazyFrame, baseline: &str) -> LazyFrame {
+    let key = [col("task"), col("seed")];
+    let judged = runs
+        .clone()
+        .filter(completed().and(col("activation").eq(lit(baseline))))
+        .select([col("task"), col("seed"), col("test_accuracy").alias("baseline_accuracy")]);
+    let difference = col("test_accuracy") - col("baseline_accuracy");
+    runs.with_row_index("position", None)
+        .join(judged, key.clone(), key, JoinArgs::new(JoinType::Left))
+        // A join promises no order, and everything after relies on it.
+        .sort(["position"], SortMultipleOptions::default())
+        .with_column(when(completed()).then(difference).otherwise(lit(NULL)).alias("difference"))
+}
+
+/// One row an arm: how its runs ended, and for each of [`MEASURED`] the list of its values in the
+/// order of the runs.
+///
+/// Values are listed and not averaged here because polars may add them up in an order that depends
+/// on the number of threads.
+fn group(runs: LazyFrame) -> LazyFrame {
+    let ended = |status: Status| ended(status).sum().alias(status.name());
+    let mut columns = vec![
+        len().alias("runs"),
+        ended(Status::Completed),
+        ended(Status::Diverged),
+        ended(Status::Failed),
+        col("target_accuracy").max(),
+        col("parameters").min().alias("parameters_min"),
+        col("parameters").max().alias("parameters_max"),
+        col("flops").min().alias("flops_min"),
+        col("flops").max().alias("flops_max"),
+    ];
+    columns.extend(MEASURED.map(|name| {
+        col(name).cast(DataType::Float64).filter(completed()).drop_nulls().implode(true)
+    }));
+    runs.group_by_stable([col("task"), col("activation")]).agg(columns)
+}
+
+fn completed() -> Expr {
+    ended(Status::Completed)
+}
+
+fn ended(status: Status) -> Expr {
+    col("status").eq(lit(status.name()))
+}
+
+fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm> {
+    let average = |name| Ok::<_, polars::error::PolarsError>(mean(&list(arms, name, row)?));
+    let range = |least, greatest| {
+        let range = (integer(arms.column(least)?, row)?, integer(arms.column(greatest)?, row)?);
+        Ok::<_, polars::error::PolarsError>(range.0.zip(range.1))
+    };
+    let runs = count(arms, "runs", row)?;
+    let steps_to_target = list(arms, "steps_to_target", row)?;
+    let reached = steps_to_target.len();
+    Ok(Arm {
+        task: text(arms, "task", row)?,
+        activation: text(arms, "activation", row)?,
+        runs,
+        completed: count(arms, "completed", row)?,
+        diverged: count(arms, "diverged", row)?,
+        failed: count(arms, "failed", row)?,
+        test_accuracy: Estimate::of(&list(arms, "test_accuracy", row)?, bootstrap),
+        difference: Estimate::of(&list(arms, "difference", row)?, bootstrap),
+        test_loss: average("test_loss")?,
+        best_validation_accuracy: average("best_validation_accuracy")?,
+        best_validation_epoch: average("best_validation_epoch")?,
+        last_validation_accuracy: average("last_validation_accuracy")?,
+        target_accuracy: arms.column("target_accuracy")?.f64()?.get(row),
+        reached,
+        steps_to_target: if reached == runs { median(&steps_to_target) } else { None },
+        parameters: range("parameters_min", "parameters_max")?,
+        flops: range("flops_min", "flops_max")?,
+        dead: average("dead")?,
+        zero: average("zero")?,
+        saturated: average("saturated")?,
+        mean_shift: average("mean_shift")?,
+        absolute_mean_shift: average("absolute_mean_shift")?,
+        variance: average("variance")?,
+        peak_memory: average("peak_memory")?,
+        total_seconds: average("total_seconds")?,
+        train_seconds: average("train_seconds")?,
+        examples_per_second: average("examples_per_second")?,
+    })
+}
+
+fn text(table: &DataFrame, name: &str, row: usize) -> PolarsResult<String> {
+    Ok(table.column(name)?.str()?.get(row).unwrap_or_default().to_owned())
+}
+
+fn count(table: &DataFrame, name: &str, row: usize) -> PolarsResult<usize> {
+    Ok(integer(table.column(name)?, row)?.unwrap_or_default() as usize)
+}
+
+fn integer(column: &Column, row: usize) -> PolarsResult<Option<u64>> {
+    Ok(column.cast(&DataType::UInt64)?.u64()?.get(row))
+}
+
+fn list(table: &DataFrame, name: &str, row: usize) -> PolarsResult<Vec<f64>> {
+    let values = table.column(name)?.list()?.get_as_series(row);
+    values.map_or(Ok(Vec::new()), |values| Ok(values.f64()?.into_no_null_iter().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polars::prelude::{NamedFrom, Series};
+
+    /// Four runs: a baseline that diverged under seed 1, and an arm that completed both.
+    fn runs() -> DataFrame {
+        let mut columns: Vec<Column> = vec![
+            Series::new("task".into(), ["t"; 4]).into(),
+            Series::new("activation".into(), ["relu", "relu", "gelu", "gelu"]).into(),
+            Series::new("seed".into(), [0u64, 1, 0, 1]).into(),
+            Series::new("status".into(), ["completed", "diverged", "completed", "completed"])
+                .into(),
+            Series::new("target_accuracy".into(), [Some(0.5); 4]).into(),
+            Series::new("parameters".into(), [10u64; 4]).into(),
+            Series::new("flops".into(), [Some(20u64), None, Some(20), Some(22)]).into(),
+        ];
+        // The diverged run shows what must not enter anywhere.
+        let values = [Some(0.5), Some(0.99), Some(0.75), Some(1.0)];
+        for name in MEASURED {
+            if name != "difference" {
+                columns.push(Series::new(name.into(), values).into());
+            }
+        }
+        DataFrame::new(4, columns).unwrap()
+    }
+
+    fn both() -> (Arm, Arm) {
+        let bootstrap = Bootstrap { resamples: 100, seed: 0 };
+        let mut arms = arms(&runs(), "relu", &bootstrap).unwrap();
+        let gelu = arms.pop().unwrap();
+        (arms.pop().unwrap(), gelu)
+    }
+
+    #[test]
+    fn a_diverged_run_is_counted_and_enters_no_mean() {
+        let (relu, _) = both();
+        assert_eq!((relu.runs, relu.completed, relu.diverged, relu.failed), (2, 1, 1, 0));
+        assert_eq!(relu.test_accuracy.unwrap().mean, 0.5);
+        assert_eq!(relu.best_validation_accuracy, Some(0.5));
+        assert_eq!((relu.reached, relu.steps_to_target), (1, None));
+    }
+
+    #[test]
+    fn differences_are_paired_over_the_seeds_that_both_completed() {
+        let (_, gelu) = both();
+        let difference = gelu.difference.unwrap();
+        assert_eq!((difference.n, difference.mean), (1, 0.25));
+        assert_eq!(gelu.test_accuracy.unwrap().n, 2);
+        assert_eq!(gelu.steps_to_target, Some(0.875));
+    }
+
+    #[test]
+    fn counts_that_vary_within_an_arm_become_a_range() {
+        let (relu, gelu) = both();
+        assert_eq!(relu.flops, Some((20, 20)));
+        assert_eq!(gelu.flops, Some((20, 22)));
+        assert_eq!(gelu.parameters, Some((10, 10)));
+    }
+}

@@ -1,0 +1,333 @@
+//! Reports of made-up sweeps: what they say, and what they must not depend on.
+
+mod common;
+
+use analysis::{Error, Report, ReportOptions};
+use common::{ACTIVATIONS, IMAGES, WORDS, diverge, fail, find, run, sweep};
+use proptest::prelude::*;
+use record::{Budget, StoredRun};
+
+fn options() -> ReportOptions {
+    ReportOptions {
+        title: "Five activations, two small networks".into(),
+        order: ACTIVATIONS.map(str::to_owned).to_vec(),
+        task_order: vec![IMAGES.into(), WORDS.into()],
+        ..ReportOptions::default()
+    }
+}
+
+fn report(runs: &[StoredRun], options: &ReportOptions) -> String {
+    Report::from_runs(runs, options).expect("the runs are well formed").markdown()
+}
+
+/// Five activations, two seeds, one run diverged and one failed.
+fn unlucky() -> Vec<StoredRun> {
+    let mut runs = sweep(1..=3);
+    diverge(find(&mut runs, IMAGES, "swiglu", 2), 412);
+    diverge(find(&mut runs, WORDS, "relu", 3), 1_030);
+    for seed in 1..=3 {
+        diverge(find(&mut runs, WORDS, "silu", seed), 100 * seed);
+    }
+    fail(
+        find(&mut runs, IMAGES, "gelu", 1),
+        "thread 'main' panicked at src/lib.rs:12:\nindex out of bounds: the len is 3 but the index is 3",
+    );
+    runs
+}
+
+#[test]
+fn two_seeds() {
+    insta::assert_snapshot!(report(&sweep(1..=2), &options()));
+}
+
+#[test]
+fn one_seed() {
+    insta::assert_snapshot!(report(&sweep([1]), &options()));
+}
+
+#[test]
+fn ten_seeds() {
+    insta::assert_snapshot!(report(&sweep(1..=10), &options()));
+}
+
+#[test]
+fn some_runs_diverged_and_one_failed() {
+    insta::assert_snapshot!(report(&unlucky(), &options()));
+}
+
+#[test]
+fn a_baseline_that_a_task_lacks() {
+    let mut runs = sweep(1..=2);
+    runs.retain(|run| run.record.spec.task == IMAGES || run.record.spec.activation.label != "relu");
+    insta::assert_snapshot!(report(&runs, &options()));
+}
+
+#[test]
+fn conditions_that_differ_between_arms() {
+    let mut runs = sweep(1..=2);
+    runs.retain(|run| run.record.spec.task == IMAGES);
+    for run in &mut runs {
+        let spec = &mut run.record.spec;
+        match spec.activation.label.as_str() {
+            "silu" => spec.training.learning_rate = 0.05,
+            "gelu" => {
+                spec.training.budget = Budget::Epochs(5);
+                run.record.summary.as_mut().unwrap().steps = 2_345;
+            }
+            _ => {}
+        }
+    }
+    insta::assert_snapshot!(report(&runs, &options()));
+}
+
+#[test]
+fn labels_too_long_for_a_cell() {
+    let labels = [
+        "relu",
+        "leaky_relu(slope=0.20000000000000001)",
+        "leaky_relu(slope=0.20000000000000002)",
+        "a|b*c_",
+    ];
+    let runs: Vec<_> =
+        labels.iter().flat_map(|label| (1..=5).map(|seed| run(IMAGES, label, seed))).collect();
+    let options = ReportOptions { width: 100, ..options() };
+    insta::assert_snapshot!(report(&runs, &options));
+}
+
+#[test]
+fn no_line_is_wider_than_asked() {
+    let mut runs = unlucky();
+    let long = format!("leaky_relu(slope=0.{})", "2".repeat(150));
+    runs.extend((1..=2).map(|seed| run(IMAGES, &long, seed)));
+    runs.extend((1..=2).map(|seed| run(&format!("task_{}", "x".repeat(150)), "relu", seed)));
+    for width in [60, 79, 80, 100, 120, 200] {
+        let options = ReportOptions { width, title: "A ".repeat(150), ..options() };
+        for line in report(&runs, &options).lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn tables_are_well_formed() {
+    let markdown = report(&unlucky(), &options());
+    let cells = |line: &str| line.replace("\\|", "").matches('|').count();
+    let mut table: Vec<&str> = Vec::new();
+    let mut tables = 0;
+    for line in markdown.lines().chain([""]) {
+        if line.starts_with('|') {
+            table.push(line);
+        } else if let Some(header) = table.first() {
+            tables += 1;
+            assert!(table.len() >= 3, "{table:?}");
+            let width = header.chars().count();
+            for row in &table {
+                assert_eq!(cells(row), cells(header), "{row}");
+                assert_eq!(row.chars().count(), width, "{row}");
+            }
+            assert_eq!(line, "", "a table ends with an empty line");
+            table.clear();
+        }
+    }
+    assert!(tables >= 4);
+}
+
+/// What depends on the machine stands in the last two columns of a table and nowhere else.
+#[test]
+fn time_and_speed_stand_in_the_last_two_columns_alone() {
+    let without = |runs: &[StoredRun]| {
+        let mut timed = false;
+        let mut kept = Vec::new();
+        for line in report(runs, &options()).lines() {
+            if !line.starts_with('|') {
+                timed = false;
+            } else if line.contains("examples/s") {
+                assert!(line.trim_end().ends_with("train, s |"), "{line}");
+                timed = true;
+            }
+            if timed {
+                let cells: Vec<&str> = line.split('|').collect();
+                kept.push(cells[..cells.len() - 3].join("|"));
+            } else {
+                kept.push(line.to_owned());
+            }
+        }
+        kept.join("\n")
+    };
+    let runs = sweep(1..=2);
+    let mut elsewhere = runs.clone();
+    for run in &mut elsewhere {
+        let timing = &mut run.record.timing;
+        timing.started_unix += 1e6;
+        timing.train_seconds *= 1234.5;
+        timing.total_seconds *= 3.0;
+        timing.examples_per_second /= 77.7;
+        timing.peak_memory_bytes = None;
+        run.record.environment.cpu = "another processor".into();
+        run.record.environment.threads = 64;
+    }
+    assert_ne!(report(&runs, &options()), report(&elsewhere, &options()));
+    assert_eq!(without(&runs), without(&elsewhere));
+}
+
+#[test]
+fn other_arms_do_not_move_an_arms_figures() {
+    let row = |markdown: &str, start: &str| {
+        let row = markdown.lines().find(|line| line.starts_with(start)).unwrap();
+        row.split_whitespace().collect::<String>()
+    };
+    let all = sweep(1..=5);
+    let mut few = all.clone();
+    few.retain(|run| ["relu", "silu"].contains(&run.record.spec.activation.label.as_str()));
+    let (all, few) = (report(&all, &options()), report(&few, &options()));
+    assert_eq!(row(&all, "| silu "), row(&few, "| silu "));
+}
+
+#[test]
+fn labels_that_the_experiment_does_not_name_follow_alphabetically() {
+    let options = ReportOptions { order: vec!["silu".into()], ..options() };
+    let markdown = report(&sweep([1]), &options);
+    let rows: Vec<&str> = markdown
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| -"))
+        .map(|line| line.split_whitespace().nth(1).unwrap())
+        .take(6)
+        .collect();
+    assert_eq!(rows, ["activation", "silu", "gelu", "leaky_relu(slope=0.2)", "relu", "swiglu"]);
+    assert!(markdown.contains("(baseline silu)"), "{markdown}");
+}
+
+#[test]
+fn a_baseline_can_lead() {
+    let options = ReportOptions { baseline: Some("gelu".into()), ..options() };
+    let mut runs = sweep(1..=10);
+    runs.retain(|run| run.record.spec.task == IMAGES);
+    let text = report(&runs, &options).replace('\n', " ");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("gelu, the baseline, has the highest mean test accuracy"), "{text}");
+    assert!(
+        text.contains("Next is swiglu: its paired difference to gelu is −0.25 points"),
+        "{text}"
+    );
+    assert!(text.contains("so these runs do not tell them apart."), "{text}");
+    assert!(text.contains("lies below 0 for relu"), "{text}");
+}
+
+#[test]
+fn a_task_without_any_completed_run_says_so() {
+    let mut runs = sweep(1..=2);
+    for run in runs.iter_mut().filter(|run| run.record.spec.task == WORDS) {
+        diverge(&mut run.record, 10);
+    }
+    let text = report(&runs, &options());
+    assert!(text.contains("No run completed: there is nothing to compare."), "{text}");
+    assert!(
+        text.contains("20 runs of 5 activations on 2 tasks: 10 completed, 10 diverged, 0 failed.")
+    );
+}
+
+#[test]
+fn a_completed_run_without_a_test_counts_as_failed() {
+    let mut runs = sweep(1..=2);
+    find(&mut runs, IMAGES, "gelu", 1).summary.as_mut().unwrap().test = None;
+    let text = report(&runs, &options());
+    assert!(text.contains("19 completed, 0 diverged, 1 failed"), "{text}");
+    assert!(text.contains("failed: completed without a test evaluation"), "{text}");
+}
+
+#[test]
+fn without_resamples_there_are_no_intervals() {
+    let options = ReportOptions { bootstrap_resamples: 0, ..options() };
+    let markdown = report(&sweep(1..=5), &options);
+    assert!(!markdown.contains('['), "{markdown}");
+}
+
+#[test]
+fn nothing_to_report_is_an_error() {
+    let error = Report::from_runs(&[], &options()).unwrap_err();
+    assert!(matches!(error, Error::NoRuns), "{error}");
+}
+
+#[test]
+fn two_runs_in_one_place_are_an_error() {
+    let mut runs = sweep([1]);
+    let mut other = run(IMAGES, "gelu", 1);
+    other.record.spec.training.learning_rate = 0.2;
+    other.record.id = other.record.spec.id();
+    other.dir = record::RunDir::of(std::path::Path::new("runs"), &other.record.spec);
+    runs.push(other);
+    let error = Report::from_runs(&runs, &options()).unwrap_err();
+    runs.reverse();
+    let reversed = Report::from_runs(&runs, &options()).unwrap_err();
+    assert!(matches!(error, Error::Duplicate { .. }), "{error}");
+    assert_eq!(error.to_string(), reversed.to_string());
+    let message = error.to_string();
+    assert!(message.contains("two runs of gelu with seed 1"), "{message}");
+}
+
+#[test]
+fn files_are_written_and_the_tables_in_them_are_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("deep").join("report");
+    let runs = unlucky();
+    let report = Report::from_runs(&runs, &options()).unwrap();
+    let written = report.write(&target).unwrap();
+    assert_eq!(std::fs::read_to_string(&written.markdown).unwrap(), report.markdown());
+    assert_eq!(std::fs::read_dir(&target).unwrap().count(), 3);
+
+    let mut table = csv::Reader::from_path(&written.runs).unwrap();
+    let header = table.headers().unwrap().clone();
+    let rows: Vec<_> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), runs.len());
+    let column = |name: &str| header.iter().position(|column| column == name).unwrap();
+    for row in &rows {
+        let run = runs.iter().find(|run| run.record.id.to_string() == row[column("id")]).unwrap();
+        let test = run.record.summary.as_ref().and_then(|summary| summary.test);
+        let expected = test.map(|test| test.accuracy.to_string()).unwrap_or_default();
+        assert_eq!(row[column("test_accuracy")], expected);
+        assert_eq!(row[column("seed")], run.record.spec.seed.to_string());
+        let time: f64 = row[column("train_seconds")].parse().unwrap();
+        assert_eq!(time.to_bits(), run.record.timing.train_seconds.to_bits());
+    }
+
+    let mut table = csv::Reader::from_path(&written.summary).unwrap();
+    let header = table.headers().unwrap().clone();
+    let rows: Vec<_> = table.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 10);
+    let column = |name: &str| header.iter().position(|column| column == name).unwrap();
+    let row = rows.iter().find(|row| &row[0] == IMAGES && &row[1] == "swiglu").unwrap();
+    assert_eq!(&row[column("runs")], "3");
+    assert_eq!(&row[column("completed")], "2");
+    assert_eq!(&row[column("diverged")], "1");
+    assert_eq!(&row[column("steps_to_target_median")], "");
+    let row = rows.iter().find(|row| &row[0] == WORDS && &row[1] == "silu").unwrap();
+    assert_eq!(&row[column("test_accuracy_mean")], "");
+    assert_eq!(&row[column("pairs")], "0");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let report = Report::from_runs(&sweep([1]), &options()).unwrap();
+    let error = report.write(&file.join("report")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot create"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn the_order_of_runs_does_not_matter(shuffled in Just(unlucky()).prop_shuffle()) {
+        let options = ReportOptions { bootstrap_resamples: 100, ..options() };
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let runs = [unlucky(), shuffled];
+        let files = std::array::from_fn::<_, 2, _>(|i| {
+            let report = Report::from_runs(&runs[i], &options).unwrap();
+            let written = report.write(folders[i].path()).unwrap();
+            [written.markdown, written.summary, written.runs].map(|path| std::fs::read(path).unwrap())
+        });
+        prop_assert!(files[0] == files[1]);
+    }
+}

@@ -1,0 +1,79 @@
+//! Conformance must be able to fail: each of these formulas is wrong in one way, and the check that
+//! is there for it must say so.
+
+use activation::{Formula, Parameter, Real, conformance};
+use activation_testing::activation;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+/// Which checks a formula fails, by the first words of their names.
+fn failures(name: &str) -> Vec<&'static str> {
+    conformance::check(&*activation(name), &Device::flex())
+        .into_iter()
+        .filter(|check| check.outcome.is_err())
+        .map(|check| check.name)
+        .collect()
+}
+
+macro_rules! broken {
+    ($type:ident, $name:literal, |$x:ident| $formula:expr) => {
+        #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+        struct $type {}
+
+        impl Formula for $type {
+            const NAME: &'static str = $name;
+            const LATEX: &'static str = "f(x)";
+            const CITATION: &'static str = "a test";
+
+            fn eval<R: Real>(&self, $x: R) -> R {
+                $formula
+            }
+        }
+
+        activation::register!($type);
+    };
+}
+
+broken!(Overflows, "overflows", |x| x.exp());
+broken!(Jumps, "jumps", |x| x.clone().select(0.0, x.constant(0.0), x + 1.0));
+broken!(TrapsNan, "traps_nan", |x| {
+    // The branch that is not chosen overflows, and its gradient is 0 · ∞.
+    x.clone().select(0.0, x.clone().exp(), x + 1.0)
+});
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct BadDefault {
+    slope: f64,
+}
+
+impl Default for BadDefault {
+    fn default() -> Self {
+        Self { slope: 2.0 }
+    }
+}
+
+impl Formula for BadDefault {
+    const NAME: &'static str = "bad_default";
+    const LATEX: &'static str = "f(x)";
+    const CITATION: &'static str = "a test";
+    const PARAMETERS: &'static [Parameter] = &[Parameter::number("slope", 0.0, 1.0, "too small")];
+
+    fn eval<R: Real>(&self, x: R) -> R {
+        x * self.slope
+    }
+}
+
+activation::register!(BadDefault);
+
+#[test]
+fn each_fault_is_found() {
+    let finite = "finite values and gradients from -1e4 to 1e4";
+    assert_eq!(failures("overflows"), [finite]);
+    assert_eq!(failures("traps_nan"), [finite]);
+    assert_eq!(
+        failures("jumps"),
+        ["derivative agrees with finite differences (f64)"]
+    );
+    let parameters = failures("bad_default");
+    assert!(parameters.contains(&"declared parameters are the formula's, defaults in range"));
+}

@@ -1,0 +1,357 @@
+//! What every activation must satisfy, whoever wrote it: run by the tests of this workspace and by
+//! `actlab check`.
+
+use crate::{Activation, ActivationRequest, Gated, Kind, Pointwise, build};
+use burn::Tensor;
+use burn::tensor::Device;
+
+/// The outcome of one check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was checked.
+    pub name: &'static str,
+    /// What is wrong, where something is.
+    pub outcome: Result<(), String>,
+}
+
+type Test = fn(&dyn Activation, &Device) -> Result<(), String>;
+
+/// Every check, in the order in which they run.
+const CHECKS: &[(&str, Test)] = &[
+    ("declared parameters are the formula's, defaults in range", parameters),
+    ("derivative agrees with finite differences (f64)", finite_differences),
+    ("tensor values agree with f64", tensor_values),
+    ("autodiff gradients agree with f64", gradients),
+    ("dual derivatives on tensors agree with f64", dual_tensors),
+    ("shapes of rank 1 to 4, transposed ones too", shapes),
+    ("finite values and gradients from -1e4 to 1e4", large_inputs),
+    ("-0 and +0 give the same value", signed_zero),
+    ("NaN in gives NaN out", not_a_number),
+    ("survives saving and loading", save_and_load),
+];
+
+/// Runs every check of `activation` on `device` (without autodiff; the checks add it where needed).
+#[must_use]
+pub fn check(activation: &dyn Activation, device: &Device) -> Vec<Check> {
+    CHECKS
+        .iter()
+        .map(|(name, test)| Check { name, outcome: test(activation, device) })
+        .collect()
+}
+
+/// |a − b| ≤ absolute + relative · |b|.
+#[derive(Clone, Copy)]
+struct Tolerance {
+    absolute: f64,
+    relative: f64,
+}
+
+const F32: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+
+impl Tolerance {
+    fn check(self, what: &str, at: &[f64], actual: f64, expected: f64) -> Result<(), String> {
+        let error = (actual - expected).abs();
+        if error <= self.absolute + self.relative * expected.abs() {
+            return Ok(());
+        }
+        Err(format!("{what} at {at:?} is {actual}, expected {expected} (error {error:.1e})"))
+    }
+}
+
+/// From −10 to 10 in steps of 1/16: exact in f32, and kinks at whole numbers are hit.
+fn grid() -> Vec<f64> {
+    (-160..=160).map(|i| f64::from(i) / 16.0).collect()
+}
+
+/// Pairs that cover the square from −10 to 10.
+fn pairs() -> Vec<(f64, f64)> {
+    grid()
+        .into_iter()
+        .enumerate()
+        .map(|(i, gate)| (gate, f64::from((i as i32 * 37) % 161 - 80) / 8.0))
+        .collect()
+}
+
+fn tensor(values: impl IntoIterator<Item = f64>, device: &Device) -> Tensor<1> {
+    #[expect(clippy::cast_possible_truncation, reason = "the grid is exact in f32")]
+    let values: Vec<f32> = values.into_iter().map(|x| x as f32).collect();
+    Tensor::from_floats(values.as_slice(), device)
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f64>, String> {
+    let values: Vec<f32> = tensor
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec::<f32>()
+        .map_err(|error| format!("cannot read the tensor: {error:?}"))?;
+    Ok(values.into_iter().map(f64::from).collect())
+}
+
+/// Value and gradients of a pointwise activation over `xs`, by autodiff.
+fn autodiff(
+    f: &dyn Pointwise,
+    xs: &[f64],
+    device: &Device,
+) -> Result<(Vec<f64>, Vec<f64>), String> {
+    let x = tensor(xs.iter().copied(), &device.clone().autodiff()).require_grad();
+    let y = f.forward(x.clone());
+    let gradients = y.clone().sum().backward();
+    let gradient = x.grad(&gradients).ok_or("no gradient reaches the input")?;
+    Ok((numbers(y.inner())?, numbers(gradient)?))
+}
+
+/// Value and gradients of a gated activation over pairs, by autodiff.
+fn autodiff_gated(
+    f: &dyn Gated,
+    pairs: &[(f64, f64)],
+    device: &Device,
+) -> Result<[Vec<f64>; 3], String> {
+    let device = device.clone().autodiff();
+    let gate = tensor(pairs.iter().map(|pair| pair.0), &device).require_grad();
+    let value = tensor(pairs.iter().map(|pair| pair.1), &device).require_grad();
+    let y = f.forward(gate.clone(), value.clone());
+    let gradients = y.clone().sum().backward();
+    let by_gate = gate.grad(&gradients).ok_or("no gradient reaches the gate")?;
+    let by_value = value.grad(&gradients).ok_or("no gradient reaches the value")?;
+    Ok([numbers(y.inner())?, numbers(by_gate)?, numbers(by_value)?])
+}
+
+fn parameters(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+    let registration = activation.registration();
+    let defaults = registration.defaults();
+    let declared: Vec<_> = registration.parameters.iter().map(|parameter| parameter.name).collect();
+    let fields: Vec<_> = defaults.keys().map(String::as_str).collect();
+    if declared != fields {
+        return Err(format!("PARAMETERS names {declared:?}, the struct has {fields:?}"));
+    }
+    for parameter in registration.parameters {
+        if !parameter.domain.contains(&defaults[parameter.name]) {
+            return Err(format!(
+                "the default of `{}` is {}, but must be {}",
+                parameter.name, defaults[parameter.name], parameter.domain
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `derivative` must lie between the one-sided difference quotients, which at a smooth point are
+/// nearly equal and at a kink enclose every sensible choice.
+fn between_quotients(
+    f: impl Fn(f64) -> f64,
+    x: f64,
+    derivative: f64,
+    at: &[f64],
+) -> Result<(), String> {
+    let h = 1e-6 * x.abs().max(1.0);
+    let (left, right) = ((f(x) - f(x - h)) / h, (f(x + h) - f(x)) / h);
+    if left.abs().max(right.abs()) * h > 1e-3 * (1.0 + f(x).abs()) {
+        return Err(format!("the value jumps at {at:?}, and no derivative tells"));
+    }
+    let slack = 1e-5 * (1.0 + left.abs().max(right.abs()));
+    if (left.min(right) - slack..=left.max(right) + slack).contains(&derivative) {
+        return Ok(());
+    }
+    Err(format!("derivative at {at:?} is {derivative}, difference quotients are {left} and {right}"))
+}
+
+fn finite_differences(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+    let f = activation.nonlinearity();
+    for x in grid() {
+        between_quotients(|x| f.eval(x).0, x, f.eval(x).1, &[x])?;
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        for (gate, value) in pairs() {
+            let (_, by_gate, by_value) = f.eval(gate, value);
+            between_quotients(|gate| f.eval(gate, value).0, gate, by_gate, &[gate, value])?;
+            between_quotients(|value| f.eval(gate, value).0, value, by_value, &[gate, value])?;
+        }
+    }
+    Ok(())
+}
+
+fn tensor_values(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+    let f = activation.nonlinearity();
+    let xs = grid();
+    let ys = numbers(f.forward(tensor(xs.iter().copied(), device)))?;
+    for (x, y) in xs.iter().zip(ys) {
+        F32.check("value", &[*x], y, f.eval(*x).0)?;
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        let pairs = pairs();
+        let gate = tensor(pairs.iter().map(|pair| pair.0), device);
+        let value = tensor(pairs.iter().map(|pair| pair.1), device);
+        for ((gate, value), y) in pairs.iter().zip(numbers(f.forward(gate, value))?) {
+            F32.check("value", &[*gate, *value], y, f.eval(*gate, *value).0)?;
+        }
+    }
+    Ok(())
+}
+
+fn gradients(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+    let f = activation.nonlinearity();
+    let xs = grid();
+    let (_, gradients) = autodiff(f, &xs, device)?;
+    for (x, gradient) in xs.iter().zip(gradients) {
+        F32.check("gradient", &[*x], gradient, f.eval(*x).1)?;
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        let pairs = pairs();
+        let [_, by_gate, by_value] = autodiff_gated(f, &pairs, device)?;
+        for (i, (gate, value)) in pairs.iter().enumerate() {
+            let expected = f.eval(*gate, *value);
+            F32.check("gradient by the gate", &[*gate, *value], by_gate[i], expected.1)?;
+            F32.check("gradient by the value", &[*gate, *value], by_value[i], expected.2)?;
+        }
+    }
+    Ok(())
+}
+
+fn dual_tensors(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+    let f = activation.nonlinearity();
+    let xs = grid();
+    let slopes = numbers(f.derivative(tensor(xs.iter().copied(), device)))?;
+    for (x, slope) in xs.iter().zip(slopes) {
+        F32.check("derivative", &[*x], slope, f.eval(*x).1)?;
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        let pairs = pairs();
+        let gate = tensor(pairs.iter().map(|pair| pair.0), device);
+        let value = tensor(pairs.iter().map(|pair| pair.1), device);
+        let (by_gate, by_value) = f.derivatives_flat(gate, value);
+        let (by_gate, by_value) = (numbers(by_gate)?, numbers(by_value)?);
+        for (i, (gate, value)) in pairs.iter().enumerate() {
+            let expected = f.eval(*gate, *value);
+            F32.check("derivative by the gate", &[*gate, *value], by_gate[i], expected.1)?;
+            F32.check("derivative by the value", &[*gate, *value], by_value[i], expected.2)?;
+        }
+    }
+    Ok(())
+}
+
+fn shapes(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+    const LENGTH: usize = 240;
+    let f = activation.nonlinearity();
+    let x = tensor(grid().into_iter().take(LENGTH), device);
+    let flat = numbers(f.forward(x.clone()))?;
+
+    fn same<const D: usize>(
+        f: &dyn Pointwise,
+        x: &Tensor<1>,
+        shape: [usize; D],
+        flat: &[f64],
+    ) -> Result<(), String> {
+        let y = f.forward(x.clone().reshape(shape));
+        if y.dims() != shape {
+            return Err(format!("shape {shape:?} became {:?}", y.dims()));
+        }
+        if numbers(y)? != flat {
+            return Err(format!("values in shape {shape:?} differ from the flat ones"));
+        }
+        Ok(())
+    }
+    same(f, &x, [LENGTH], &flat)?;
+    same(f, &x, [8, 30], &flat)?;
+    same(f, &x, [4, 5, 12], &flat)?;
+    same(f, &x, [2, 3, 5, 8], &flat)?;
+
+    let square = x.clone().reshape([8, 30]);
+    let transposed = numbers(f.forward(square.clone().transpose()).transpose())?;
+    if transposed != flat {
+        return Err("values of a transposed tensor differ from the flat ones".into());
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        let flat = numbers(f.forward(x.clone(), x.clone() + 0.5))?;
+        let y = f.forward(square.clone().transpose(), square.transpose() + 0.5);
+        if y.dims() != [30, 8] || numbers(y.transpose())? != flat {
+            return Err("gate and value of a transposed shape differ from the flat ones".into());
+        }
+    }
+    Ok(())
+}
+
+fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+    let magnitudes = (-8..=8).map(|e| 10f64.powf(f64::from(e) / 2.0)).chain([1e4, 88.0, 89.0, 104.0]);
+    let xs: Vec<f64> = magnitudes.flat_map(|x| [x, -x]).collect();
+    let finite = |what: &str, at: &[f64], numbers: &[f64]| {
+        if numbers.iter().all(|number| number.is_finite()) {
+            return Ok(());
+        }
+        Err(format!("{what} at {at:?}: {numbers:?}"))
+    };
+    let f = activation.nonlinearity();
+    let (ys, gradients) = autodiff(f, &xs, device)?;
+    let slopes = numbers(f.derivative(tensor(xs.iter().copied(), device)))?;
+    for (i, x) in xs.iter().enumerate() {
+        let (y, slope) = f.eval(*x);
+        finite("f64 value and derivative", &[*x], &[y, slope])?;
+        finite("tensor value, gradient, derivative", &[*x], &[ys[i], gradients[i], slopes[i]])?;
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        let pairs: Vec<_> = xs.iter().flat_map(|gate| xs.iter().map(|value| (*gate, *value))).collect();
+        let [ys, by_gate, by_value] = autodiff_gated(f, &pairs, device)?;
+        for (i, (gate, value)) in pairs.iter().enumerate() {
+            let (y, dy_dgate, dy_dvalue) = f.eval(*gate, *value);
+            finite("f64 value and derivatives", &[*gate, *value], &[y, dy_dgate, dy_dvalue])?;
+            let tensors = [ys[i], by_gate[i], by_value[i]];
+            finite("tensor value and gradients", &[*gate, *value], &tensors)?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::float_cmp, reason = "the two zeros must give the very same value")]
+fn signed_zero(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+    let f = activation.nonlinearity();
+    if f.eval(0.0).0 != f.eval(-0.0).0 {
+        return Err(format!("f(+0) = {}, f(-0) = {}", f.eval(0.0).0, f.eval(-0.0).0));
+    }
+    let ys = numbers(f.forward(tensor([0.0, -0.0], device)))?;
+    if ys[0] != ys[1] {
+        return Err(format!("on tensors f(+0) = {}, f(-0) = {}", ys[0], ys[1]));
+    }
+    Ok(())
+}
+
+fn not_a_number(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+    let f = activation.nonlinearity();
+    if !f.eval(f64::NAN).0.is_nan() {
+        return Err(format!("f(NaN) = {}", f.eval(f64::NAN).0));
+    }
+    let ys = numbers(f.forward(tensor([1.0, f64::NAN], device)))?;
+    if ys[0].is_nan() || !ys[1].is_nan() {
+        return Err(format!("f of the tensor [1, NaN] = {ys:?}"));
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        for (gate, value) in [(f64::NAN, 1.0), (1.0, f64::NAN)] {
+            let y = numbers(f.forward(tensor([gate], device), tensor([value], device)))?;
+            if !f.eval(gate, value).0.is_nan() || !y[0].is_nan() {
+                return Err(format!("({gate}, {value}) does not give NaN"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn save_and_load(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+    let saved = serde_json::to_string(activation.parameters()).map_err(|error| error.to_string())?;
+    let parameters = serde_json::from_str(&saved).map_err(|error| error.to_string())?;
+    let name = activation.registration().name.to_owned();
+    let by_parameters = build(&ActivationRequest { name, parameters });
+    let label = activation.label();
+    let by_label = label.parse().map_err(|error: crate::SyntaxError| error.to_string())?;
+    for loaded in [by_parameters, build(&by_label)] {
+        let loaded = loaded.map_err(|error| error.to_string())?;
+        if loaded.label() != label {
+            return Err(format!("`{label}` came back as `{}`", loaded.label()));
+        }
+        for x in grid() {
+            let (before, after) =
+                (activation.nonlinearity().eval(x), loaded.nonlinearity().eval(x));
+            if before != after {
+                return Err(format!("f({x}) was {before:?} and came back as {after:?}"));
+            }
+        }
+    }
+    Ok(())
+}

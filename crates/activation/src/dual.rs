@@ -1,0 +1,186 @@
+use crate::Real;
+use std::f64::consts::FRAC_2_SQRT_PI;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A value with its derivative by one input (forward-mode differentiation, Clifford 1873).
+///
+/// `R` is any interpretation of [`Real`], so that the derivative of a formula is as exact, and as
+/// fast, as its value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dual<R> {
+    /// f(x).
+    pub value: R,
+    /// f′(x).
+    pub derivative: R,
+}
+
+impl<R: Real> Dual<R> {
+    /// The input that is differentiated by: derivative 1.
+    pub fn variable(value: R) -> Self {
+        let derivative = value.constant(1.0);
+        Self { value, derivative }
+    }
+
+    /// An input that is held fixed: derivative 0.
+    pub fn fixed(value: R) -> Self {
+        let derivative = value.constant(0.0);
+        Self { value, derivative }
+    }
+
+    /// The chain rule: `value` = f(x), and `slope` = f′(x).
+    fn chain(self, value: R, slope: R) -> Self {
+        Self { value, derivative: slope * self.derivative }
+    }
+}
+
+impl<R: Real> Add for Dual<R> {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { value: self.value + other.value, derivative: self.derivative + other.derivative }
+    }
+}
+
+impl<R: Real> Sub for Dual<R> {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { value: self.value - other.value, derivative: self.derivative - other.derivative }
+    }
+}
+
+impl<R: Real> Mul for Dual<R> {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        Self {
+            value: self.value.clone() * other.value.clone(),
+            derivative: self.derivative * other.value + self.value * other.derivative,
+        }
+    }
+}
+
+impl<R: Real> Div for Dual<R> {
+    type Output = Self;
+    fn div(self, other: Self) -> Self {
+        let quotient = self.value / other.value.clone();
+        Self {
+            value: quotient.clone(),
+            derivative: (self.derivative - quotient * other.derivative) / other.value,
+        }
+    }
+}
+
+impl<R: Real> Neg for Dual<R> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self { value: -self.value, derivative: -self.derivative }
+    }
+}
+
+impl<R: Real> Add<f64> for Dual<R> {
+    type Output = Self;
+    fn add(self, constant: f64) -> Self {
+        Self { value: self.value + constant, derivative: self.derivative }
+    }
+}
+
+impl<R: Real> Sub<f64> for Dual<R> {
+    type Output = Self;
+    fn sub(self, constant: f64) -> Self {
+        Self { value: self.value - constant, derivative: self.derivative }
+    }
+}
+
+impl<R: Real> Mul<f64> for Dual<R> {
+    type Output = Self;
+    fn mul(self, constant: f64) -> Self {
+        Self { value: self.value * constant, derivative: self.derivative * constant }
+    }
+}
+
+impl<R: Real> Div<f64> for Dual<R> {
+    type Output = Self;
+    fn div(self, constant: f64) -> Self {
+        Self { value: self.value / constant, derivative: self.derivative / constant }
+    }
+}
+
+impl<R: Real> Real for Dual<R> {
+    fn constant(&self, value: f64) -> Self {
+        Self::fixed(self.value.constant(value))
+    }
+
+    fn exp(self) -> Self {
+        let value = self.value.clone().exp();
+        self.chain(value.clone(), value)
+    }
+
+    fn exp_m1(self) -> Self {
+        let value = self.value.clone().exp_m1();
+        self.chain(value.clone(), value + 1.0)
+    }
+
+    fn ln(self) -> Self {
+        let slope = self.value.constant(1.0) / self.value.clone();
+        let value = self.value.clone().ln();
+        self.chain(value, slope)
+    }
+
+    fn ln_1p(self) -> Self {
+        let slope = self.value.constant(1.0) / (self.value.clone() + 1.0);
+        let value = self.value.clone().ln_1p();
+        self.chain(value, slope)
+    }
+
+    fn sqrt(self) -> Self {
+        let value = self.value.clone().sqrt();
+        let slope = value.constant(0.5) / value.clone();
+        self.chain(value, slope)
+    }
+
+    fn sin(self) -> Self {
+        let (value, slope) = (self.value.clone().sin(), self.value.clone().cos());
+        self.chain(value, slope)
+    }
+
+    fn cos(self) -> Self {
+        let (value, slope) = (self.value.clone().cos(), -self.value.clone().sin());
+        self.chain(value, slope)
+    }
+
+    fn tanh(self) -> Self {
+        let value = self.value.clone().tanh();
+        let slope = -value.clone().square() + 1.0;
+        self.chain(value, slope)
+    }
+
+    fn erf(self) -> Self {
+        let value = self.value.clone().erf();
+        let slope = (-self.value.clone().square()).exp() * FRAC_2_SQRT_PI;
+        self.chain(value, slope)
+    }
+
+    fn sigmoid(self) -> Self {
+        let value = self.value.clone().sigmoid();
+        let slope = value.clone() * (-value.clone() + 1.0);
+        self.chain(value, slope)
+    }
+
+    fn softplus(self) -> Self {
+        let (value, slope) = (self.value.clone().softplus(), self.value.clone().sigmoid());
+        self.chain(value, slope)
+    }
+
+    fn select(self, threshold: f64, at_most: Self, above: Self) -> Self {
+        Self {
+            value: self.value.clone().select(threshold, at_most.value, above.value),
+            derivative: self.value.select(threshold, at_most.derivative, above.derivative),
+        }
+    }
+
+    fn min(self, bound: f64) -> Self {
+        let zero = self.value.constant(0.0);
+        Self {
+            value: self.value.clone().min(bound),
+            derivative: self.value.select(bound, self.derivative, zero),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+use crate::Domain;
+
+/// Why an activation cannot be built from what was asked for.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum BuildError {
+    /// No activation of that name is linked into the program.
+    #[error("unknown activation `{name}`{}; known are {}", did_you_mean(nearest), known.join(", "))]
+    UnknownName {
+        /// What was asked for.
+        name: String,
+        /// Names that look like it.
+        nearest: Vec<&'static str>,
+        /// Every name.
+        known: Vec<&'static str>,
+    },
+    /// The activation has no such hyper-parameter.
+    #[error(
+        "`{activation}` has no parameter `{parameter}`{}; {}",
+        did_you_mean(nearest),
+        if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) }
+    )]
+    UnknownParameter {
+        /// Name of the activation.
+        activation: &'static str,
+        /// What was asked for.
+        parameter: String,
+        /// Names that look like it.
+        nearest: Vec<&'static str>,
+        /// Every parameter.
+        known: Vec<&'static str>,
+    },
+    /// A word where a number belongs, or the reverse.
+    #[error("`{parameter}` of `{activation}` must be {domain}, not {} {value}", type_of(value))]
+    WrongType {
+        /// Name of the activation.
+        activation: &'static str,
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// What was given.
+        value: serde_json::Value,
+        /// What would be right.
+        domain: Domain,
+    },
+    /// The right type, but not a value that the formula takes.
+    #[error("`{parameter}` of `{activation}` is {value}, but must be {domain}")]
+    OutOfRange {
+        /// Name of the activation.
+        activation: &'static str,
+        /// Name of the parameter.
+        parameter: &'static str,
+        /// What was given.
+        value: serde_json::Value,
+        /// What would be right.
+        domain: Domain,
+    },
+    /// The plugin's struct does not take the parameters that it declares.
+    #[error("`{activation}` does not accept its own parameters: {reason}")]
+    Plugin {
+        /// Name of the activation.
+        activation: &'static str,
+        /// What serde said.
+        reason: String,
+    },
+}
+
+fn did_you_mean(nearest: &[&str]) -> String {
+    if nearest.is_empty() {
+        return String::new();
+    }
+    let quoted: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
+    format!(" (did you mean {}?)", quoted.join(" or "))
+}
+
+fn type_of(value: &serde_json::Value) -> &'static str {
+    use serde_json::Value;
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "the boolean",
+        Value::Number(_) => "the number",
+        Value::String(_) => "the text",
+        Value::Array(_) => "the list",
+        Value::Object(_) => "the table",
+    }
+}
+
+/// The candidates that look like `name`, best first.
+pub(crate) fn nearest(
+    name: &str,
+    candidates: impl Iterator<Item = &'static str>,
+) -> Vec<&'static str> {
+    let mut scored: Vec<_> = candidates
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score > 0.8)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored.into_iter().map(|(_, candidate)| candidate).take(3).collect()
+}
+
+/// Text that is not of the form `name` or `name(parameter=value, …)`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read activation `{text}`: {reason}; write `name` or `name(parameter=value, …)`")]
+pub struct SyntaxError {
+    /// The whole text.
+    pub text: String,
+    /// What is wrong with it.
+    pub reason: String,
+}

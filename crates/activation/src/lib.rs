@@ -1,0 +1,57 @@
+//! What an activation is.
+//!
+//! An author writes one formula over the algebra [`Real`] and registers it:
+//!
+//! ```
+//! use activation::{Formula, Real};
+//! use serde::{Deserialize, Serialize};
+//!
+//! /// Mish, x · tanh(softplus(x)) (Misra 2019, arXiv:1908.08681).
+//! #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+//! struct Mish {}
+//!
+//! impl Formula for Mish {
+//!     const NAME: &'static str = "mish";
+//!     const LATEX: &'static str = r"x \tanh(\ln(1 + e^x))";
+//!     const CITATION: &'static str = "Misra 2019, arXiv:1908.08681";
+//!
+//!     fn eval<R: Real>(&self, x: R) -> R {
+//!         x.clone() * x.softplus().tanh()
+//!     }
+//! }
+//!
+//! activation::register!(Mish);
+//!
+//! let mish = activation::build(&"mish".parse()?)?;
+//! let (y, dy_dx) = mish.nonlinearity().eval(0.0);
+//! assert_eq!((y, dy_dx), (0.0, 0.6));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The same formula is then read as `f64` (reference), as [`Dual`] (exact derivatives) and as burn
+//! tensors (training, on any device). Models hold it as `Arc<dyn `[`Activation`]`>`.
+
+mod activation;
+pub mod conformance;
+mod dual;
+mod error;
+mod formula;
+mod parameter;
+mod real;
+mod registry;
+mod request;
+mod tensor;
+
+pub use activation::{Activation, Gated, Kind, Pointwise};
+pub use dual::Dual;
+pub use error::{BuildError, SyntaxError};
+pub use formula::{Formula, GatedFormula};
+pub use parameter::{Domain, Parameter, Parameters};
+pub use real::Real;
+pub use registry::{Registration, all, build, find};
+pub use request::ActivationRequest;
+
+#[doc(hidden)]
+pub mod reexport {
+    pub use inventory;
+}

@@ -1,0 +1,50 @@
+//! LeakyReLU.
+
+use activation::{Formula, Parameter, Real};
+use serde::{Deserialize, Serialize};
+
+/// x where it is positive, slope · x elsewhere (Maas, Hannun and Ng, 2013).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeakyRelu {
+    slope: f64,
+}
+
+impl Default for LeakyRelu {
+    fn default() -> Self {
+        Self { slope: 0.01 }
+    }
+}
+
+impl Formula for LeakyRelu {
+    const NAME: &'static str = "leaky_relu";
+    const ALIASES: &'static [&'static str] = &["leakyrelu", "lrelu"];
+    const LATEX: &'static str = r"\max(x, 0) + \mathrm{slope} \cdot \min(x, 0)";
+    const CITATION: &'static str = "Maas, Hannun and Ng 2013, ICML workshop";
+    const PARAMETERS: &'static [Parameter] =
+        &[Parameter::number("slope", 0.0, 1.0, "slope for negative inputs")];
+
+    fn eval<R: Real>(&self, x: R) -> R {
+        x.clone().select(0.0, x.clone() * self.slope, x)
+    }
+}
+
+activation::register!(LeakyRelu);
+
+#[cfg(test)]
+mod tests {
+    use activation_testing::{assert_agrees_with_pytorch, assert_conforms};
+
+    #[test]
+    fn conforms() {
+        assert_conforms("leaky_relu");
+        assert_conforms("leaky_relu(slope=0.2)");
+        assert_conforms("leaky_relu(slope=0)");
+    }
+
+    #[test]
+    fn agrees_with_pytorch() {
+        assert_agrees_with_pytorch("leaky_relu", "leaky_relu(slope=0.01)");
+        assert_agrees_with_pytorch("leaky_relu(slope=0.2)", "leaky_relu(slope=0.2)");
+    }
+}

@@ -1,0 +1,56 @@
+//! Random changes to training images.
+
+use super::Images;
+use crate::stream::Stream;
+
+/// Pixels of padding on each side before a crop (He et al. 2016, section 4.2).
+const PADDING: usize = 4;
+
+/// A random crop of the zero-padded image, mirrored with probability ½.
+///
+/// `background` is the normalised value of each channel outside the image; `pixels` is normalised,
+/// `[channel, row, column]`.
+pub(super) fn crop_flip(images: &Images, pixels: &[f32], background: &[f32], stream: &mut Stream) -> Vec<f32> {
+    let (height, width) = (images.height, images.width);
+    let (top, left) = (stream.below(2 * PADDING + 1), stream.below(2 * PADDING + 1));
+    let flip = stream.coin();
+    let mut out = Vec::with_capacity(pixels.len());
+    for (plane, background) in pixels.chunks_exact(height * width).zip(background) {
+        for row in 0..height {
+            for column in 0..width {
+                let column = if flip { width - 1 - column } else { column };
+                let source = (row + top).checked_sub(PADDING).zip((column + left).checked_sub(PADDING));
+                out.push(match source {
+                    Some((row, column)) if row < height && column < width => plane[row * width + column],
+                    _ => *background,
+                });
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crops_shift_and_flips_mirror() {
+        let images = Images { channels: 1, height: 3, width: 3, pixels: Vec::new() };
+        let pixels: Vec<f32> = (1..=9).map(|x| x as f32).collect();
+        let (mut unchanged, mut mirrored, mut moved) = (0, 0, 0);
+        let mut stream = Stream::new(0, "test");
+        for _ in 0..2000 {
+            let out = crop_flip(&images, &pixels, &[0.0], &mut stream);
+            assert_eq!(out.len(), 9);
+            match out.as_slice() {
+                [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0] => unchanged += 1,
+                [3.0, 2.0, 1.0, 6.0, 5.0, 4.0, 9.0, 8.0, 7.0] => mirrored += 1,
+                _ => moved += 1,
+            }
+        }
+        // Each has probability 1/162.
+        assert!((3..30).contains(&unchanged) && (3..30).contains(&mirrored), "{unchanged} {mirrored}");
+        assert!(moved > 1900);
+    }
+}

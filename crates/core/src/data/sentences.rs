@@ -1,0 +1,71 @@
+//! Tables of labelled sentences, separated by tabs, never quoted.
+
+use super::files::bad;
+use super::wordpiece::WordPieceTokenizer;
+use super::{Inputs, Part, Text};
+use crate::Error;
+use std::path::Path;
+
+/// Sentences with their classes, in the order of the file.
+pub(super) type Sentences = Vec<(String, usize)>;
+
+/// The columns `label` and `sentence` of a table with a header line; the path is for errors.
+pub(super) fn parse(path: &Path, bytes: &[u8], classes: usize) -> Result<Sentences, Error> {
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(b'\t').quoting(false).flexible(false).from_reader(bytes);
+    let header = reader.headers().map_err(|error| bad(path, error.to_string()))?.clone();
+    let column = |name: &str| {
+        header.iter().position(|found| found.trim() == name).ok_or_else(|| {
+            bad(path, format!("has no column `{name}` in its first line, which is {header:?}"))
+        })
+    };
+    let (label, sentence) = (column("label")?, column("sentence")?);
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(|error| bad(path, error.to_string()))?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let class = row[label].trim().parse().ok().filter(|class| *class < classes);
+        let class = class.ok_or_else(|| {
+            bad(path, format!("line {line}: label is `{}`, but there are {classes} classes", &row[label]))
+        })?;
+        rows.push((row[sentence].trim().to_owned(), class));
+    }
+    if rows.is_empty() {
+        return Err(bad(path, "holds no sentence"));
+    }
+    Ok(rows)
+}
+
+/// The sentences as token ids.
+pub(super) fn encode(tokenizer: &WordPieceTokenizer, rows: &Sentences) -> Result<Part, Error> {
+    let tokens = rows.iter().map(|(text, _)| tokenizer.encode(text)).collect::<Result<_, _>>()?;
+    let inputs = Inputs::Text(Text { vocabulary: tokenizer.entries(), tokens });
+    Ok(Part { inputs, labels: rows.iter().map(|(_, class)| *class).collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_part_of_a_sentence() {
+        let bytes = b"sentence\tlabel\na \"good\" film\t1\nbad\t0\n";
+        let rows = parse(Path::new("train.tsv"), bytes, 2).unwrap();
+        assert_eq!(rows, [("a \"good\" film".into(), 1), ("bad".into(), 0)]);
+    }
+
+    #[test]
+    fn bad_tables_are_refused_with_a_reason() {
+        for (bytes, reason) in [
+            (&b"text\tlabel\nx\t1\n"[..], "no column `sentence`"),
+            (b"sentence\tlabel\nx\t2\n", "line 2: label is `2`"),
+            (b"sentence\tlabel\nx\n", "fields"),
+            (b"sentence\tlabel\n", "holds no sentence"),
+            (b"", "no column"),
+            (b"sentence\tlabel\n\xff\xff\t1\n", "UTF-8"),
+        ] {
+            let error = parse(Path::new("train.tsv"), bytes, 2).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

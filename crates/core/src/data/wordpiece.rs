@@ -1,0 +1,91 @@
+//! BERT's tokenizer over a WordPiece vocabulary (Schuster and Nakajima 2012; Devlin et al. 2019).
+
+use crate::Error;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{Tokenizer, TruncationParams};
+
+/// Id of `[PAD]`.
+pub(super) const PADDING: u32 = 0;
+
+/// Turns sentences into token ids.
+pub(super) struct WordPieceTokenizer {
+    tokenizer: Tokenizer,
+    entries: usize,
+}
+
+impl WordPieceTokenizer {
+    /// A tokenizer over `vocabulary`, one token a line with `[PAD]` first, that cuts sequences to
+    /// `max_length` tokens, `[CLS]` and `[SEP]` included. Lower-cases and strips accents.
+    pub(super) fn new(vocabulary: &[u8], max_length: usize) -> Result<Self, Error> {
+        Self::build(vocabulary, max_length).map_err(|error| Error::Tokenizer(error.to_string()))
+    }
+
+    fn build(vocabulary: &[u8], max_length: usize) -> tokenizers::Result<Self> {
+        let vocabulary = WordPiece::read_bytes(vocabulary)?;
+        let entries = vocabulary.len();
+        let id = |token: &str| {
+            vocabulary.get(token).copied().ok_or_else(|| format!("the vocabulary lacks {token}"))
+        };
+        if id("[PAD]")? != PADDING {
+            return Err("[PAD] must be the first entry of the vocabulary".into());
+        }
+        id("[UNK]")?;
+        let special = vec![("[CLS]", id("[CLS]")?), ("[SEP]", id("[SEP]")?)];
+        let model = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".into()).build()?;
+        let template = TemplateProcessing::builder()
+            .try_single("[CLS] $A [SEP]")?
+            .special_tokens(special)
+            .build()?;
+        let truncation = TruncationParams { max_length: max_length.max(3), ..Default::default() };
+        let mut tokenizer = Tokenizer::new(model);
+        tokenizer
+            .with_normalizer(Some(BertNormalizer::default()))?
+            .with_pre_tokenizer(Some(BertPreTokenizer))
+            .with_post_processor(Some(template))
+            .with_truncation(Some(truncation))?;
+        Ok(Self { tokenizer, entries })
+    }
+
+    /// Entries of the vocabulary.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Token ids of a sentence, from `[CLS]` to `[SEP]`.
+    pub(super) fn encode(&self, sentence: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self
+            .tokenizer
+            .encode_fast(sentence, true)
+            .map_err(|error| Error::Tokenizer(error.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VOCABULARY: &[u8] = include_bytes!("../../data/movie-reviews/vocab.txt");
+
+    #[test]
+    fn sentences_become_ids() {
+        let tokenizer = WordPieceTokenizer::new(VOCABULARY, 8).unwrap();
+        assert_eq!(tokenizer.entries(), 8000);
+        let sentence = "A surprisingly clichéd, unwatchable mess of a film.";
+        assert_eq!(tokenizer.encode(sentence).unwrap(), [2, 43, 1556, 2980, 16, 3852, 418, 3]);
+        assert_eq!(tokenizer.encode("").unwrap(), [2, 3]);
+    }
+
+    #[test]
+    fn a_bad_vocabulary_is_refused() {
+        for (vocabulary, reason) in
+            [("[UNK]\n[PAD]\n", "[PAD] must be the first"), ("[PAD]\n[UNK]\n", "lacks [CLS]"), ("", "lacks [PAD]")]
+        {
+            let error = WordPieceTokenizer::new(vocabulary.as_bytes(), 8).err().unwrap().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

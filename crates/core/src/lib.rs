@@ -1,0 +1,17 @@
+//! Model zoo, data sets and the training loop. Knows no activation by name.
+
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod model;
+mod optimizer;
+mod schedule;
+mod site;
+pub mod stream;
+mod train;
+
+pub use device::DeviceSpec;
+pub use error::Error;
+pub use model::{ModelSize, model_size};
+pub use schedule::learning_rate;
+pub use train::{Finished, Monitor, Stopped, Trainer, check, cross_entropy, measure_step, train};

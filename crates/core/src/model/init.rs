@@ -1,0 +1,84 @@
+use super::Network;
+use crate::stream::Stream;
+use burn::Tensor;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+
+/// How a weight begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Initializer {
+    /// As the layer makes it: norms at 1 and 0, biases at 0.
+    AsBuilt,
+    /// Normal with this standard deviation.
+    Normal(f64),
+    /// Normal with this standard deviation, redrawn beyond two of them.
+    TruncatedNormal(f64),
+}
+
+/// Draws every weight from the stream `init/<its name>` of `seed`, so that arms with different
+/// activations begin alike wherever their shapes agree.
+#[must_use]
+pub fn initialize<N: Network>(network: N, seed: u64) -> N {
+    struct Mapper {
+        path: Vec<String>,
+        seed: u64,
+        initializer: fn(&str, &[usize]) -> Initializer,
+    }
+
+    impl ModuleMapper for Mapper {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let name = self.path.join(".");
+            let shape = param.val().dims();
+            let n = shape.iter().product();
+            let mut stream = Stream::new(self.seed, &format!("init/{name}"));
+            let values = match (self.initializer)(&name, &shape) {
+                Initializer::AsBuilt => return param,
+                Initializer::Normal(std) => stream.normal(n, std),
+                Initializer::TruncatedNormal(std) => stream.truncated_normal(n, std),
+            };
+            param.map(|old| {
+                Tensor::<1>::from_floats(values.as_slice(), &old.device())
+                    .reshape(shape)
+                    .set_require_grad(old.is_require_grad())
+            })
+        }
+    }
+
+    network.map(&mut Mapper { path: Vec::new(), seed, initializer: N::initializer })
+}
+
+/// Name, shape and whether it is trained, of every float tensor in a model.
+#[must_use]
+pub fn named_parameters<M: Module>(module: &M) -> Vec<(String, Vec<usize>, bool)> {
+    struct Visitor {
+        path: Vec<String>,
+        found: Vec<(String, Vec<usize>, bool)>,
+    }
+
+    impl ModuleVisitor for Visitor {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.path.join(".");
+            let trained = !name.contains("running_");
+            self.found.push((name, param.val().dims().to_vec(), trained));
+        }
+    }
+
+    let mut visitor = Visitor { path: Vec::new(), found: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.found
+}

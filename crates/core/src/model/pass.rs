@@ -1,0 +1,119 @@
+use crate::site::measure;
+use crate::stream::Stream;
+use activation::{Activation, Kind};
+use burn::Tensor;
+use record::Site;
+
+/// One forward pass through a model: whether it trains, where its dropout comes from, and who looks
+/// at its activation sites.
+#[derive(Debug, Default)]
+pub struct Pass<'a> {
+    dropout: Option<&'a mut Stream>,
+    probe: Option<&'a mut Probe>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass that trains, with dropout from `stream`.
+    #[must_use]
+    pub fn training(stream: &'a mut Stream) -> Self {
+        Self { dropout: Some(stream), probe: None }
+    }
+
+    /// A pass that judges: no dropout.
+    #[must_use]
+    pub fn evaluation() -> Self {
+        Self::default()
+    }
+
+    /// A pass that judges, and measures every activation site.
+    #[must_use]
+    pub fn probed(probe: &'a mut Probe) -> Self {
+        Self { dropout: None, probe: Some(probe) }
+    }
+
+    /// Zeroes elements with probability `p` and scales the others by 1/(1 − p), where the pass
+    /// trains (Srivastava et al. 2014).
+    #[must_use]
+    pub fn dropout<const D: usize>(&mut self, x: Tensor<D>, p: f64) -> Tensor<D> {
+        let Some(stream) = &mut self.dropout else { return x };
+        if p == 0.0 {
+            return x;
+        }
+        let shape = x.dims();
+        let mask = stream.dropout_mask(shape.iter().product(), p);
+        let mask = Tensor::<1>::from_floats(mask.as_slice(), &x.device()).reshape(shape);
+        x * mask
+    }
+
+    /// Applies the activation's nonlinearity of one input. `axis` is the dimension of units.
+    #[must_use]
+    pub fn nonlinearity<const D: usize>(
+        &mut self,
+        activation: &dyn Activation,
+        site: &str,
+        x: Tensor<D>,
+        axis: usize,
+    ) -> Tensor<D> {
+        let f = activation.nonlinearity();
+        let Some(probe) = &mut self.probe else { return f.forward(x) };
+        let slope = f.derivative(x.clone());
+        let y = f.forward(x);
+        probe.add(site, &[slope], &y, axis);
+        y
+    }
+
+    /// Applies the activation to `x`, whose `axis` holds units; a gated one takes the first half of
+    /// that axis as gate and the second as value, and halves it.
+    #[must_use]
+    pub fn activation<const D: usize>(
+        &mut self,
+        activation: &dyn Activation,
+        site: &str,
+        x: Tensor<D>,
+        axis: usize,
+    ) -> Tensor<D> {
+        let Kind::Gated(gated) = activation.kind() else {
+            return self.nonlinearity(activation, site, x, axis);
+        };
+        let half = x.dims()[axis] / 2;
+        let gate = x.clone().narrow(axis, 0, half);
+        let value = x.narrow(axis, half, half);
+        let Some(probe) = &mut self.probe else { return gated.forward(gate, value) };
+        let (by_gate, by_value) = gated.derivatives(gate.clone(), value.clone());
+        let y = gated.forward(gate, value);
+        probe.add(site, &[by_gate, by_value], &y, axis);
+        y
+    }
+}
+
+/// Collects statistics of activation sites in the order in which a pass meets them.
+#[derive(Debug, Default)]
+pub struct Probe {
+    step: u64,
+    sites: Vec<Site>,
+}
+
+impl Probe {
+    /// An empty probe for the state after `step` optimizer steps.
+    #[must_use]
+    pub fn new(step: u64) -> Self {
+        Self { step, sites: Vec::new() }
+    }
+
+    /// What was collected.
+    #[must_use]
+    pub fn into_sites(self) -> Vec<Site> {
+        self.sites
+    }
+
+    fn add<const D: usize>(
+        &mut self,
+        site: &str,
+        slopes: &[Tensor<D>],
+        outputs: &Tensor<D>,
+        axis: usize,
+    ) {
+        let depth = self.sites.len();
+        self.sites.push(measure(self.step, site, depth, slopes, outputs, axis));
+    }
+}

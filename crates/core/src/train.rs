@@ -1,0 +1,496 @@
+//! The training loop.
+
+use crate::Error;
+use crate::data::{Batch, Batches, Dataset, Examples, Part};
+use crate::model::{ModelConfig, Network, Pass, Probe, initialize};
+use crate::optimizer::{gradient_norm, optimizer, scale_gradients};
+use crate::schedule::learning_rate;
+use crate::stream::Stream;
+use activation::Activation;
+use burn::Tensor;
+use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::tensor::{Device, Int, activation::log_softmax};
+use record::{Evaluation, Event, ModelSpec, Outcome, Prediction, RunSpec, Site, Summary, TrainStep};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A run whose training loss ends this many times above its first one has diverged, even if it is
+/// finite. (A model that merely learns nothing stays near its first loss.)
+const DIVERGED_RATIO: f64 = 1.1;
+
+/// Examples of a batch in evaluations.
+const EVALUATION_BATCH: usize = 250;
+
+/// Is told what happens during training, and says whether to go on.
+pub trait Monitor {
+    /// Something was measured.
+    ///
+    /// # Errors
+    /// What cannot be kept; training then stops.
+    fn event(&mut self, event: &Event) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+    /// Whether the user wants to stop.
+    fn interrupted(&self) -> bool;
+}
+
+/// Why training stopped without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The user interrupted it.
+    #[error("interrupted")]
+    Interrupted,
+    /// What was measured could not be kept.
+    #[error(transparent)]
+    Monitor(Box<dyn std::error::Error + Send + Sync>),
+    /// Model, data and recipe do not go together.
+    #[error(transparent)]
+    Setup(#[from] Error),
+}
+
+/// What training gives.
+#[derive(Debug)]
+pub struct Finished {
+    /// Completed or diverged.
+    pub outcome: Outcome,
+    /// What was measured.
+    pub summary: Summary,
+    /// One a test example; empty for a diverged run.
+    pub predictions: Vec<Prediction>,
+    /// Wall time of the training steps alone, in seconds.
+    pub train_seconds: f64,
+    /// Examples seen in training.
+    pub train_examples: u64,
+}
+
+/// Everything that a run needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Trainer<'a> {
+    /// What to do.
+    pub spec: &'a RunSpec,
+    /// The activation of `spec`.
+    pub activation: &'a Arc<dyn Activation>,
+    /// The data of `spec`.
+    pub data: &'a Dataset,
+    /// Where to compute, without autodiff.
+    pub device: &'a Device,
+}
+
+/// Trains, validates, and judges the best checkpoint on the test split once.
+///
+/// The numbers depend on the spec alone: on no clock, no thread count and no earlier run.
+///
+/// # Errors
+/// If it is interrupted, or the monitor fails, or the spec makes no sense.
+pub fn train(trainer: Trainer<'_>, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
+    let Trainer { spec, activation, data, device } = trainer;
+    check(spec, data)?;
+    let device = device.clone().autodiff();
+    match ModelConfig::new(&spec.model, data)? {
+        ModelConfig::Resnet(config) => {
+            Run::new(trainer, config.init(activation, &device)).run(monitor)
+        }
+        ModelConfig::Bert(config) => {
+            Run::new(trainer, config.init(activation, &device)).run(monitor)
+        }
+    }
+}
+
+/// Seconds that one training step takes, the first one (which warms up) not counted.
+///
+/// # Errors
+/// If the spec makes no sense.
+pub fn measure_step(trainer: Trainer<'_>) -> Result<f64, Error> {
+    fn seconds<N: Network>(trainer: Trainer<'_>, network: N) -> f64 {
+        let mut run = Run::new(trainer, network);
+        (1..=2).map(|step| run.step(step, 2, 0.0).seconds).fold(0.0, |_, last| last)
+    }
+
+    let Trainer { spec, activation, data, device } = trainer;
+    check(spec, data)?;
+    let device = device.clone().autodiff();
+    Ok(match ModelConfig::new(&spec.model, data)? {
+        ModelConfig::Resnet(config) => seconds(trainer, config.init(activation, &device)),
+        ModelConfig::Bert(config) => seconds(trainer, config.init(activation, &device)),
+    })
+}
+
+/// Refuses recipes that make no sense, by the names of their keys.
+///
+/// # Errors
+/// What is wrong first.
+pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
+    let training = &spec.training;
+    let checks = [
+        (training.batch_size == 0, "batch_size is 0, but must be 1 or more"),
+        (
+            !(training.learning_rate > 0.0 && training.learning_rate.is_finite()),
+            "learning_rate must be a number above 0",
+        ),
+        (!(0.0..1.0).contains(&training.warmup), "warmup must be at least 0 and below 1"),
+        (
+            !(0.0..1.0).contains(&training.label_smoothing),
+            "label_smoothing must be at least 0 and below 1",
+        ),
+        (
+            !(training.weight_decay >= 0.0 && training.weight_decay.is_finite()),
+            "weight_decay must be a number of at least 0",
+        ),
+        (training.clip_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0), "clip_norm must be above 0"),
+        (training.evaluate_every == Some(0), "evaluate_every is 0, but must be 1 or more"),
+        (training.site_statistics.every == 0, "site_statistics.every is 0, but must be 1 or more"),
+        (training.budget.steps(1) == 0, "budget is 0, but must be 1 or more"),
+    ];
+    for (wrong, message) in checks {
+        if wrong {
+            return Err(Error::Spec(message.to_owned()));
+        }
+    }
+    if matches!(spec.model, ModelSpec::Resnet { .. }) && data.train.len() < 2 {
+        return Err(Error::Spec("batch norm needs two training examples or more".into()));
+    }
+    Ok(())
+}
+
+struct Run<'a, N> {
+    trainer: Trainer<'a>,
+    batches: Batches<'a>,
+    network: N,
+    optimizer: ModuleOptimizer,
+    /// Training examples in the order of the current epoch.
+    order: Vec<usize>,
+    order_stream: Stream,
+    augmentation: Stream,
+    dropout: Stream,
+    train_seconds: f64,
+    train_examples: u64,
+}
+
+/// The best checkpoint so far.
+struct Best<N> {
+    evaluation: Evaluation,
+    network: N,
+}
+
+impl<'a, N: Network> Run<'a, N> {
+    fn new(trainer: Trainer<'a>, network: N) -> Self {
+        let Trainer { spec, data, .. } = trainer;
+        let network = initialize(network, spec.seed);
+        Self {
+            trainer,
+            batches: Batches::new(data, spec.data.augmentation),
+            optimizer: optimizer(&spec.training, &network),
+            network,
+            order: Vec::new(),
+            order_stream: Stream::new(spec.seed, "order"),
+            augmentation: Stream::new(spec.seed, "augmentation"),
+            dropout: Stream::new(spec.seed, "dropout"),
+            train_seconds: 0.0,
+            train_examples: 0,
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn run(mut self, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
+        let Trainer { spec, activation, data, .. } = self.trainer;
+        let training = &spec.training;
+        let per_epoch = data.train.len().div_ceil(training.batch_size) as u64;
+        let total = training.budget.steps(per_epoch);
+        let evaluate_every = training.evaluate_every.unwrap_or(per_epoch);
+        let size = ModelConfig::new(&spec.model, data)?.size(&**activation);
+        let mut summary = Summary {
+            parameters: size.parameters,
+            flops: size.flops,
+            steps: 0,
+            initial_loss: f64::NAN,
+            best_validation: None,
+            last_validation: None,
+            test: None,
+            steps_to_target: None,
+            sites: Vec::new(),
+        };
+        let mut best: Option<Best<N>> = None;
+        let mut evaluations = 0;
+        // Mean training loss since the last evaluation.
+        let (mut window_loss, mut window_steps) = (0.0, 0_u32);
+        let mut diverged = None;
+
+        for step in 1..=total {
+            if monitor.interrupted() {
+                return Err(Stopped::Interrupted);
+            }
+            let epoch = step as f64 / per_epoch as f64;
+            let train_step = self.step(step, total, epoch);
+            monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
+            summary.steps = step;
+            if step == 1 {
+                summary.initial_loss = train_step.loss;
+            }
+            if !train_step.loss.is_finite() || !train_step.gradient_norm.is_finite() {
+                let what = if train_step.loss.is_finite() { "gradient" } else { "loss" };
+                diverged = Some((step, format!("the {what} is not finite")));
+                break;
+            }
+            window_loss += train_step.loss;
+            window_steps += 1;
+
+            if step % evaluate_every != 0 && step != total {
+                continue;
+            }
+            let network = self.network.valid();
+            let evaluation = self.evaluate(&network, step, epoch, &data.validation, monitor)?;
+            monitor.event(&Event::Validation(evaluation)).map_err(Stopped::Monitor)?;
+            summary.last_validation = Some(evaluation);
+            evaluations += 1;
+            let statistics = training.site_statistics;
+            if statistics.examples > 0 && (evaluations % statistics.every == 0 || step == total) {
+                summary.sites = self.measure_sites(&network, step, statistics.examples);
+                for site in &summary.sites {
+                    monitor.event(&Event::Site(site.clone())).map_err(Stopped::Monitor)?;
+                }
+            }
+            if !evaluation.loss.is_finite() {
+                diverged = Some((step, "the validation loss is not finite".to_owned()));
+                break;
+            }
+            if training.target_accuracy.is_some_and(|target| evaluation.accuracy >= target) {
+                summary.steps_to_target.get_or_insert(step);
+            }
+            if best.as_ref().is_none_or(|best| better(&evaluation, &best.evaluation)) {
+                summary.best_validation = Some(evaluation);
+                best = Some(Best { evaluation, network });
+            }
+            let mean_loss = window_loss / f64::from(window_steps);
+            (window_loss, window_steps) = (0.0, 0);
+            if step == total && mean_loss > DIVERGED_RATIO * summary.initial_loss {
+                let first = summary.initial_loss;
+                diverged = Some((
+                    step,
+                    format!("the training loss ends at {mean_loss:.3}, beyond its initial {first:.3}"),
+                ));
+            }
+        }
+
+        let mut predictions = Vec::new();
+        let outcome = if let Some((step, reason)) = diverged {
+            // Never reported by its best moment before the crash.
+            summary.best_validation = None;
+            summary.steps_to_target = None;
+            Outcome::Diverged { step, reason }
+        } else {
+            if let Some(best) = best {
+                let Evaluation { step, epoch, .. } = best.evaluation;
+                let (test, said) = self.judge(&best.network, step, epoch, monitor)?;
+                summary.test = Some(test);
+                predictions = said;
+            }
+            Outcome::Completed
+        };
+        Ok(Finished {
+            outcome,
+            summary,
+            predictions,
+            train_seconds: self.train_seconds,
+            train_examples: self.train_examples,
+        })
+    }
+
+    /// The next batch of the training order; a new epoch is a new permutation.
+    fn next_batch(&mut self) -> Batch {
+        if self.order.is_empty() {
+            self.order = self.order_stream.permutation(self.trainer.data.train.len());
+            self.order.reverse();
+        }
+        let size = self.trainer.spec.training.batch_size.min(self.order.len());
+        let indices: Vec<usize> =
+            self.order.split_off(self.order.len() - size).into_iter().rev().collect();
+        let examples = Examples::Train(&indices, &mut self.augmentation);
+        self.batches.batch(examples, &self.trainer.device.clone().autodiff())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+    fn step(&mut self, step: u64, total: u64, epoch: f64) -> TrainStep {
+        let started = Instant::now();
+        let training = &self.trainer.spec.training;
+        let batch = self.next_batch();
+        let logits = self.network.forward(&batch, &mut Pass::training(&mut self.dropout));
+        let loss =
+            cross_entropy(logits.clone(), batch.labels.clone(), training.label_smoothing).mean();
+        let gradients = loss.backward();
+        let loss = f64::from(loss.inner().into_scalar::<f32>());
+        let predicted = classes(logits.inner());
+        let correct = predicted.iter().zip(&batch.classes).filter(|(a, b)| a == b).count();
+
+        let mut gradients = GradientsParams::from_grads(gradients, &self.network);
+        let norm = gradient_norm(&self.network, &gradients);
+        if let Some(largest) = training.clip_norm
+            && norm > largest
+        {
+            gradients = scale_gradients(&self.network, gradients, largest / norm);
+        }
+        let rate = learning_rate(training, step, total);
+        // The module is moved through the optimizer; a clone shares its tensors.
+        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        let seconds = started.elapsed().as_secs_f64();
+        self.train_seconds += seconds;
+        self.train_examples += batch.classes.len() as u64;
+        TrainStep {
+            step,
+            epoch,
+            loss,
+            accuracy: correct as f64 / batch.classes.len() as f64,
+            learning_rate: rate,
+            gradient_norm: norm,
+            seconds,
+        }
+    }
+
+    fn evaluate(
+        &self,
+        network: &N,
+        step: u64,
+        epoch: f64,
+        part: &Part,
+        monitor: &dyn Monitor,
+    ) -> Result<Evaluation, Stopped> {
+        let said = self.predict(network, part, |indices| Examples::Validation(indices), monitor)?;
+        Ok(evaluation(step, epoch, &said))
+    }
+
+    fn judge(
+        &self,
+        network: &N,
+        step: u64,
+        epoch: f64,
+        monitor: &dyn Monitor,
+    ) -> Result<(Evaluation, Vec<Prediction>), Stopped> {
+        let part = &self.trainer.data.test;
+        let said = self.predict(network, part, |indices| Examples::Test(indices), monitor)?;
+        let predictions = said
+            .iter()
+            .enumerate()
+            .map(|(index, said)| Prediction {
+                index,
+                label: said.label,
+                predicted: said.predicted,
+                probability: (-said.loss).exp(),
+            })
+            .collect();
+        Ok((evaluation(step, epoch, &said), predictions))
+    }
+
+    fn predict(
+        &self,
+        network: &N,
+        part: &Part,
+        examples: impl Fn(&[usize]) -> Examples<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<Said>, Stopped> {
+        let mut all = Vec::with_capacity(part.len());
+        for indices in part.chunks(EVALUATION_BATCH) {
+            if monitor.interrupted() {
+                return Err(Stopped::Interrupted);
+            }
+            let batch = self.batches.batch(examples(&indices), self.trainer.device);
+            let logits = network.forward(&batch, &mut Pass::evaluation());
+            let losses = cross_entropy(logits.clone(), batch.labels, 0.0);
+            let losses = losses.into_data().convert::<f32>();
+            let predicted = classes(logits);
+            all.extend(batch.classes.iter().zip(losses.iter::<f32>()).zip(predicted).map(
+                |((label, loss), predicted)| Said { label: *label, predicted, loss: f64::from(loss) },
+            ));
+        }
+        Ok(all)
+    }
+
+    /// Statistics of every activation site over the first validation examples.
+    fn measure_sites(&self, network: &N, step: u64, examples: usize) -> Vec<Site> {
+        let indices: Vec<usize> = (0..examples.min(self.trainer.data.validation.len())).collect();
+        let batch = self.batches.batch(Examples::Validation(&indices), self.trainer.device);
+        let mut probe = Probe::new(step);
+        let _ = network.forward(&batch, &mut Pass::probed(&mut probe));
+        probe.into_sites()
+    }
+}
+
+/// What the network says about one example.
+struct Said {
+    label: usize,
+    predicted: usize,
+    /// Cross-entropy in nats.
+    loss: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are small")]
+fn evaluation(step: u64, epoch: f64, said: &[Said]) -> Evaluation {
+    let n = said.len().max(1) as f64;
+    let loss = said.iter().map(|said| said.loss).sum::<f64>() / n;
+    let correct = said.iter().filter(|said| said.predicted == said.label).count();
+    Evaluation { step, epoch, loss, accuracy: correct as f64 / n }
+}
+
+/// Higher accuracy, then lower loss; an equal one that comes later is not better.
+fn better(candidate: &Evaluation, best: &Evaluation) -> bool {
+    candidate.accuracy > best.accuracy
+        || (candidate.accuracy >= best.accuracy && candidate.loss < best.loss)
+}
+
+/// Cross-entropy of each example, `[batch]`, in nats; `smoothing` is spread evenly over all classes
+/// (Szegedy et al. 2016).
+///
+/// Takes logits of shape `[batch, classes]` and classes of shape `[batch]`.
+#[must_use]
+pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
+    let [batch, _] = logits.dims();
+    let log_probabilities = log_softmax(logits, 1);
+    let target = log_probabilities.clone().gather(1, labels.reshape([batch, 1])).reshape([batch]);
+    if smoothing == 0.0 {
+        return target.neg();
+    }
+    let mean = log_probabilities.mean_dim(1).reshape([batch]);
+    (target * (1.0 - smoothing) + mean * smoothing).neg()
+}
+
+/// The class with the largest logit of each example; the first of equal ones.
+fn classes(logits: Tensor<2>) -> Vec<usize> {
+    let [_, classes] = logits.dims();
+    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
+    values
+        .chunks_exact(classes)
+        .map(|row| {
+            let mut best = 0;
+            for (class, logit) in row.iter().enumerate() {
+                if *logit > row[best] {
+                    best = class;
+                }
+            }
+            best
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_smoothing_is_spread_over_all_classes() {
+        let device = Device::flex();
+        let logits = Tensor::<2>::from_floats([[1.0, 2.0, 3.0]], &device);
+        let labels = Tensor::<1, Int>::from_ints([0], &device);
+        let z: f64 = [1.0_f64, 2.0, 3.0].iter().map(|x| x.exp()).sum::<f64>().ln();
+        let plain = cross_entropy(logits.clone(), labels.clone(), 0.0).into_scalar::<f32>();
+        assert!((f64::from(plain) - (z - 1.0)).abs() < 1e-6);
+        let smooth = cross_entropy(logits, labels, 0.3).into_scalar::<f32>();
+        assert!((f64::from(smooth) - (z - (0.7 * 1.0 + 0.3 * 2.0))).abs() < 1e-6);
+    }
+
+    #[test]
+    fn ties_go_to_the_first() {
+        let logits = Tensor::<2>::from_floats([[1.0, 1.0], [0.0, 2.0]], &Device::flex());
+        assert_eq!(classes(logits), [0, 1]);
+        let evaluation = |accuracy, loss| Evaluation { step: 1, epoch: 1.0, loss, accuracy };
+        assert!(better(&evaluation(0.6, 2.0), &evaluation(0.5, 1.0)));
+        assert!(better(&evaluation(0.5, 0.9), &evaluation(0.5, 1.0)));
+        assert!(!better(&evaluation(0.5, 1.0), &evaluation(0.5, 1.0)));
+    }
+}

@@ -1,0 +1,10 @@
+//! Models against PyTorch, and the training loop against the design's promises.
+
+mod parity;
+mod size;
+mod training;
+
+use activation_gelu as _;
+use activation_relu as _;
+use activation_silu as _;
+use activation_swiglu as _;

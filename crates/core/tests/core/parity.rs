@@ -1,0 +1,251 @@
+//! ResNet and BERT against PyTorch: logits, loss, gradients, running statistics.
+//!
+//! `scripts/pytorch_fixtures.py` writes the fixtures.
+
+use activation_testing::activation;
+use actlab_core::data::{Batch, BatchInputs};
+use actlab_core::model::{BertConfig, Network, Pass, ResNetConfig};
+use actlab_core::stream::Stream;
+use burn::Tensor;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Bool, Device, Gradients, Int, TensorData};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// Relative to the largest magnitude in the tensor: single precision, sums in another order.
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+struct Fixture {
+    config: serde_json::Value,
+    activation: String,
+    label_smoothing: f64,
+    parameters: BTreeMap<String, Array>,
+    input: Array,
+    lengths: Option<Vec<usize>>,
+    labels: Vec<i64>,
+    logits: Array,
+    loss: f64,
+    gradients: BTreeMap<String, Array>,
+    #[serde(default)]
+    running_after: BTreeMap<String, Array>,
+    eval_logits: Option<Array>,
+}
+
+#[derive(Deserialize)]
+struct Array {
+    shape: Vec<usize>,
+    data: Vec<f64>,
+}
+
+impl Fixture {
+    fn load(name: &str) -> Self {
+        let path = format!("{}/tests/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn number(&self, key: &str) -> usize {
+        self.config[key].as_u64().unwrap_or_else(|| panic!("{key} in {}", self.config)) as usize
+    }
+}
+
+fn assert_near(what: &str, actual: &[f32], expected: &Array, scale: f64) {
+    assert_eq!(actual.len(), expected.data.len(), "{what}");
+    let largest = expected.data.iter().fold(scale, |max, x| max.max(x.abs()));
+    for (i, (a, e)) in actual.iter().zip(&expected.data).enumerate() {
+        let error = (f64::from(*a) - e).abs();
+        assert!(error <= TOLERANCE * largest, "{what}[{i}]: {a}, PyTorch says {e} (largest {largest})");
+    }
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+/// Sets every parameter to the fixture's.
+fn load<N: Network>(network: N, fixture: &Fixture) -> N {
+    struct Mapper<'a> {
+        path: Vec<String>,
+        fixture: &'a Fixture,
+        used: usize,
+    }
+
+    impl ModuleMapper for Mapper<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let name = self.path.join(".");
+            let array = self.fixture.parameters.get(&name).unwrap_or_else(|| panic!("no {name}"));
+            self.used += 1;
+            param.map(|old| {
+                assert_eq!(old.dims().to_vec(), array.shape, "{name}");
+                let data: Vec<f32> = array.data.iter().map(|x| *x as f32).collect();
+                let new = Tensor::from_data(TensorData::new(data, array.shape.clone()), &old.device());
+                new.set_require_grad(old.is_require_grad())
+            })
+        }
+    }
+
+    let mut mapper = Mapper { path: Vec::new(), fixture, used: 0 };
+    let network = network.map(&mut mapper);
+    assert_eq!(mapper.used, fixture.parameters.len(), "PyTorch has other parameters");
+    network
+}
+
+/// Compares every gradient, and running statistics, with the fixture's.
+fn compare<N: Network>(network: &N, gradients: &Gradients, fixture: &Fixture) {
+    struct Visitor<'a> {
+        path: Vec<String>,
+        fixture: &'a Fixture,
+        gradients: &'a Gradients,
+        largest: f64,
+        seen: usize,
+    }
+
+    impl ModuleVisitor for Visitor<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.path.join(".");
+            if let Some(expected) = self.fixture.running_after.get(&name) {
+                // Burn moves the variance towards the batch's biased one, PyTorch towards the
+                // unbiased one: n / (n − 1) apart, which is more than rounding in so small a batch.
+                if name.ends_with("running_mean") {
+                    assert_near(&name, &numbers(param.val()), expected, 0.0);
+                }
+                return;
+            }
+            let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("no {name}"));
+            // Some gradients are zero but for rounding: the scale is that of the largest of all.
+            assert_near(&name, &numbers(gradient), &self.fixture.gradients[&name], 0.01 * self.largest);
+            self.seen += 1;
+        }
+    }
+
+    let all = fixture.gradients.values().flat_map(|array| &array.data);
+    let largest = all.fold(0.0_f64, |max, x| max.max(x.abs()));
+    let mut visitor = Visitor { path: Vec::new(), fixture, gradients, largest, seen: 0 };
+    network.visit(&mut visitor);
+    assert_eq!(visitor.seen, fixture.gradients.len());
+}
+
+fn batch(fixture: &Fixture, device: &Device) -> Batch {
+    let Array { shape, data } = &fixture.input;
+    let inputs = match &fixture.lengths {
+        None => {
+            let data: Vec<f32> = data.iter().map(|x| *x as f32).collect();
+            BatchInputs::Images(Tensor::from_data(TensorData::new(data, shape.clone()), device))
+        }
+        Some(lengths) => {
+            let tokens: Vec<i64> = data.iter().map(|x| *x as i64).collect();
+            let padding: Vec<bool> =
+                lengths.iter().flat_map(|length| (0..shape[1]).map(move |i| i >= *length)).collect();
+            BatchInputs::Text {
+                tokens: Tensor::<2, Int>::from_data(TensorData::new(tokens, shape.clone()), device),
+                padding: Tensor::<2, Bool>::from_data(TensorData::new(padding, shape.clone()), device),
+            }
+        }
+    };
+    let labels = TensorData::new(fixture.labels.clone(), [fixture.labels.len()]);
+    Batch {
+        inputs,
+        labels: Tensor::from_data(labels, device),
+        classes: fixture.labels.iter().map(|label| *label as usize).collect(),
+    }
+}
+
+fn agree<N: Network>(network: N, fixture: &Fixture) {
+    let device = Device::flex().autodiff();
+    let network = load(network, fixture);
+    if let Some(expected) = &fixture.eval_logits {
+        let logits =
+            network.valid().forward(&batch(fixture, &Device::flex()), &mut Pass::evaluation());
+        assert_near("evaluation logits", &numbers(logits), expected, 0.0);
+    }
+    let batch = batch(fixture, &device);
+    let mut dropout = Stream::new(0, "dropout");
+    let logits = network.forward(&batch, &mut Pass::training(&mut dropout));
+    assert_near("logits", &numbers(logits.clone().inner()), &fixture.logits, 0.0);
+    let loss = actlab_core::cross_entropy(logits, batch.labels, fixture.label_smoothing).mean();
+    let gradients = loss.backward();
+    let loss = f64::from(loss.inner().into_scalar::<f32>());
+    assert!((loss - fixture.loss).abs() <= TOLERANCE * fixture.loss, "{loss} {}", fixture.loss);
+    compare(&network, &gradients, fixture);
+}
+
+fn resnet(name: &str) {
+    let fixture = Fixture::load(name);
+    let config = ResNetConfig {
+        depth: fixture.number("depth"),
+        width: fixture.number("base_width"),
+        channels: fixture.number("in_channels"),
+        height: fixture.number("image_size"),
+        image_width: fixture.number("image_size"),
+        classes: fixture.number("classes"),
+    };
+    let activation = activation(&fixture.activation);
+    agree(config.init(&activation, &Device::flex().autodiff()), &fixture);
+}
+
+fn bert(name: &str) {
+    let fixture = Fixture::load(name);
+    let config = BertConfig {
+        vocabulary: fixture.number("vocab"),
+        positions: fixture.number("max_len"),
+        hidden: fixture.number("hidden"),
+        layers: fixture.number("layers"),
+        heads: fixture.number("heads"),
+        feed_forward: fixture.number("ffn"),
+        classes: fixture.number("classes"),
+        dropout: 0.0,
+    };
+    let activation = activation(&fixture.activation);
+    agree(config.init(&activation, &Device::flex().autodiff()), &fixture);
+}
+
+#[test]
+fn resnet8_relu() {
+    resnet("resnet8_relu");
+}
+
+#[test]
+fn resnet8_gelu() {
+    resnet("resnet8_gelu");
+}
+
+#[test]
+fn resnet8_swiglu() {
+    resnet("resnet8_swiglu");
+}
+
+#[test]
+fn resnet14_silu() {
+    resnet("resnet14_silu");
+}
+
+#[test]
+fn bert_relu() {
+    bert("bert_relu");
+}
+
+#[test]
+fn bert_gelu() {
+    bert("bert_gelu");
+}
+
+#[test]
+fn bert_swiglu() {
+    bert("bert_swiglu");
+}

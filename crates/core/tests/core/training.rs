@@ -1,0 +1,209 @@
+//! What the training loop promises: the same bits every time, paired arms, honest endings.
+
+use activation_testing::activation;
+use actlab_core::data::{Catalogue, Dataset};
+use actlab_core::{Finished, Monitor, Stopped, Trainer, train};
+use burn::tensor::Device;
+use record::{
+    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Event, ModelSpec, OptimizerSpec, Outcome,
+    RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Remembers everything, and stops after some steps where it is told to.
+#[derive(Default)]
+struct Memory {
+    events: Vec<Event>,
+    stop_after: Option<usize>,
+}
+
+impl Monitor for Memory {
+    fn event(&mut self, event: &Event) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut event = event.clone();
+        if let Event::Train(step) = &mut event {
+            step.seconds = 0.0;
+        }
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn interrupted(&self) -> bool {
+        self.stop_after.is_some_and(|steps| self.events.len() >= steps)
+    }
+}
+
+fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64) -> RunSpec {
+    let f = activation(name);
+    RunSpec {
+        activation: ActivationSpec {
+            name: f.registration().name.into(),
+            parameters: f.parameters().clone(),
+            label: f.label(),
+        },
+        task: "test".into(),
+        model,
+        data: DataSpec {
+            name: data.into(),
+            augmentation: Augmentation::CropFlip,
+            train_limit: Some(200),
+        },
+        data_sha256: String::new(),
+        training: TrainingSpec {
+            batch_size,
+            budget: Budget::Steps(steps),
+            optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: true },
+            learning_rate: 0.05,
+            weight_decay: 5e-4,
+            schedule: ScheduleSpec::Cosine,
+            warmup: 0.2,
+            label_smoothing: 0.1,
+            clip_norm: Some(1.0),
+            evaluate_every: Some(3),
+            target_accuracy: Some(0.05),
+            site_statistics: SiteStatistics { examples: 16, every: 1 },
+        },
+        seed: 3,
+        device: "cpu".into(),
+    }
+}
+
+fn resnet(name: &str) -> RunSpec {
+    spec(name, ModelSpec::Resnet { depth: 8, width: 8 }, "fashion-mnist-mini", 32, 5)
+}
+
+fn bert(name: &str) -> RunSpec {
+    let model = ModelSpec::Bert { size: BertSize::Tiny, max_length: 16, dropout: 0.1 };
+    spec(name, model, "movie-reviews", 8, 4)
+}
+
+fn data(spec: &RunSpec) -> Dataset {
+    let catalogue = Catalogue::new(PathBuf::from("nowhere"), BTreeMap::new());
+    let mut data = catalogue.load(&spec.data, &spec.model).unwrap();
+    data.validation = data.validation.take(60);
+    data.test = data.test.take(40);
+    data
+}
+
+fn run(spec: &RunSpec, threads: usize) -> (Finished, Vec<Event>) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let mut memory = Memory::default();
+    let activation = activation(&spec.activation.label);
+    let data = data(spec);
+    let device = Device::flex();
+    let trainer = Trainer { spec, activation: &activation, data: &data, device: &device };
+    let finished = pool.install(|| train(trainer, &mut memory)).unwrap();
+    (finished, memory.events)
+}
+
+#[test]
+fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
+    for spec in [resnet("gelu"), resnet("swiglu"), bert("silu"), bert("swiglu")] {
+        let (first, first_events) = run(&spec, 1);
+        let (second, second_events) = run(&spec, 2);
+        assert_eq!(first_events, second_events);
+        assert_eq!(first.summary, second.summary);
+        assert_eq!(first.predictions, second.predictions);
+        assert_eq!(first.outcome, Outcome::Completed);
+        assert_eq!(first.predictions.len(), 40);
+        let test = first.summary.test.unwrap();
+        let correct = first.predictions.iter().filter(|said| said.label == said.predicted).count();
+        assert_eq!(test.accuracy, correct as f64 / 40.0);
+        assert_eq!(test.step, first.summary.best_validation.unwrap().step);
+        assert_eq!(first.summary.steps_to_target, Some(3));
+    }
+}
+
+#[test]
+fn evaluations_come_at_their_steps_with_every_site() {
+    let (finished, events) = run(&resnet("relu"), 1);
+    let steps: Vec<u64> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Validation(evaluation) => Some(evaluation.step),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(steps, [3, 5]);
+    let sites: Vec<_> = finished.summary.sites.iter().map(|site| site.site.as_str()).collect();
+    assert_eq!(
+        sites,
+        [
+            "stem", "blocks.0.inner", "blocks.0.outer", "blocks.1.inner", "blocks.1.outer",
+            "blocks.2.inner", "blocks.2.outer"
+        ]
+    );
+    for site in &finished.summary.sites {
+        // ReLU is saturated exactly where it gives zero.
+        assert_eq!(site.zero, site.saturated);
+        assert!(site.mean > 0.0 && site.variance > 0.0 && site.dead < 1.0);
+    }
+}
+
+/// Arms of one seed see the same batches from the same weights: with activations that are the same
+/// function under two names, they do the same.
+#[test]
+fn arms_are_paired() {
+    let (relu, _) = run(&resnet("relu"), 1);
+    let (gelu, _) = run(&resnet("gelu"), 1);
+    assert_ne!(relu.summary.initial_loss, gelu.summary.initial_loss);
+    let mut other = resnet("gelu");
+    other.activation.label = "gelu(approximate=none)".into();
+    let (same, _) = run(&other, 1);
+    assert_eq!(same.summary, gelu.summary);
+    let (seed, _) = run(&RunSpec { seed: 4, ..resnet("gelu") }, 1);
+    assert_ne!(seed.summary.initial_loss, gelu.summary.initial_loss);
+}
+
+#[test]
+fn a_run_that_blows_up_has_diverged_and_is_not_judged() {
+    let mut spec = resnet("relu");
+    spec.training.learning_rate = 1e30;
+    spec.training.clip_norm = None;
+    spec.training.warmup = 0.0;
+    let (finished, _) = run(&spec, 1);
+    let Outcome::Diverged { step, reason } = &finished.outcome else { panic!("{:?}", finished.outcome) };
+    assert!(*step <= 3, "{step}: {reason}");
+    assert_eq!(finished.summary.test, None);
+    assert_eq!(finished.summary.best_validation, None);
+    assert_eq!(finished.summary.steps_to_target, None);
+    assert!(finished.predictions.is_empty());
+}
+
+#[test]
+fn an_interrupt_stops_between_steps() {
+    let spec = resnet("relu");
+    let mut memory = Memory { events: Vec::new(), stop_after: Some(2) };
+    let (activation, data, device) = (activation("relu"), data(&spec), Device::flex());
+    let trainer = Trainer { spec: &spec, activation: &activation, data: &data, device: &device };
+    let stopped = train(trainer, &mut memory).unwrap_err();
+    assert!(matches!(stopped, Stopped::Interrupted));
+    assert_eq!(memory.events.len(), 2);
+}
+
+#[test]
+fn recipes_that_make_no_sense_are_refused() {
+    let change = |change: fn(&mut TrainingSpec)| {
+        let mut spec = resnet("relu");
+        change(&mut spec.training);
+        let data = data(&spec);
+        actlab_core::check(&spec, &data).unwrap_err().to_string()
+    };
+    assert!(change(|training| training.batch_size = 0).contains("batch_size"));
+    assert!(change(|training| training.learning_rate = f64::NAN).contains("learning_rate"));
+    assert!(change(|training| training.warmup = 1.0).contains("warmup"));
+    assert!(change(|training| training.budget = Budget::Epochs(0)).contains("budget"));
+    assert!(change(|training| training.evaluate_every = Some(0)).contains("evaluate_every"));
+
+    let catalogue = Catalogue::new(PathBuf::from("nowhere"), BTreeMap::new());
+    let mut mixed = resnet("relu");
+    mixed.data.name = "movie-reviews".into();
+    let data = catalogue.load(&mixed.data, &mixed.model).unwrap();
+    let error = actlab_core::model_size(&mixed.model, &data, &activation("relu")).unwrap_err();
+    assert!(error.to_string().contains("a resnet takes images"), "{error}");
+    let depth = ModelSpec::Resnet { depth: 10, width: 16 };
+    let images = resnet("relu");
+    let images = catalogue.load(&images.data, &images.model).unwrap();
+    let error = actlab_core::model_size(&depth, &images, &activation("relu")).unwrap_err();
+    assert!(error.to_string().contains("6n + 2"), "{error}");
+}

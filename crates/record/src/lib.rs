@@ -1,0 +1,32 @@
+//! What a run leaves on disk: its spec, its metrics stream, its final record and its predictions.
+//!
+//! A run is identified by a hash of its resolved [`RunSpec`]; its directory holds
+//!
+//! | file | written | holds |
+//! |---|---|---|
+//! | `spec.json` | first | the resolved [`RunSpec`] |
+//! | `metrics.jsonl` | append-only while running | one [`Event`] a line |
+//! | `predictions.csv` | atomically, before the record | one test example a line |
+//! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended |
+//!
+//! This crate knows no tensor and no table: `runner` writes through it, `analysis` reads through it.
+
+mod environment;
+mod error;
+mod event;
+mod float;
+mod prediction;
+mod run;
+mod spec;
+mod store;
+
+pub use environment::{Environment, Git};
+pub use error::Error;
+pub use event::{Event, Evaluation, Site, TrainStep};
+pub use prediction::Prediction;
+pub use run::{Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing};
+pub use spec::{
+    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, ModelSpec, OptimizerSpec, RunId,
+    RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec,
+};
+pub use store::{MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, read_runs, write_atomically};

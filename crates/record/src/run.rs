@@ -1,0 +1,87 @@
+use crate::{Environment, Evaluation, RunId, RunSpec, Site};
+use serde::{Deserialize, Serialize};
+
+/// Version of everything this crate writes; it grows when a reader of the old form would go wrong.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The final record of a run: `record.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// [`SCHEMA_VERSION`] of the writer.
+    pub schema: u32,
+    /// Hash of the spec.
+    pub id: RunId,
+    /// What was asked for.
+    pub spec: RunSpec,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was measured; absent where the run failed before its first step.
+    pub summary: Option<Summary>,
+    /// How long it took. Not part of what is reproducible.
+    pub timing: Timing,
+    /// Where it ran. Not part of what is reproducible.
+    pub environment: Environment,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It used its whole budget.
+    Completed,
+    /// The loss became NaN or infinite, or ended beyond the initial one.
+    Diverged {
+        /// Step at which it was noticed.
+        step: u64,
+        /// In words.
+        reason: String,
+    },
+    /// The program failed, as by a panic in a plugin.
+    Failed {
+        /// In words.
+        reason: String,
+    },
+}
+
+/// What a run measured: the same for the same spec, to the last bit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Trainable parameters.
+    pub parameters: u64,
+    /// Floating-point operations of one example's forward pass (a multiply-add counts two).
+    pub flops: u64,
+    /// Optimizer steps made.
+    pub steps: u64,
+    /// Loss at the first step, before any update.
+    #[serde(with = "crate::float")]
+    pub initial_loss: f64,
+    /// The evaluation with the best validation accuracy (then the lowest loss, then the earliest).
+    pub best_validation: Option<Evaluation>,
+    /// The last evaluation on validation data.
+    pub last_validation: Option<Evaluation>,
+    /// The test split, once, by the weights of `best_validation`; absent for a diverged run.
+    pub test: Option<Evaluation>,
+    /// First evaluated step whose validation accuracy reached the task's target.
+    pub steps_to_target: Option<u64>,
+    /// Activation sites at the last evaluation.
+    pub sites: Vec<Site>,
+}
+
+/// How long a run took and how much memory it used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// When it began, in seconds since 1970 (UTC).
+    #[serde(with = "crate::float")]
+    pub started_unix: f64,
+    /// Wall time of everything, in seconds.
+    #[serde(with = "crate::float")]
+    pub total_seconds: f64,
+    /// Wall time of the training steps alone, in seconds.
+    #[serde(with = "crate::float")]
+    pub train_seconds: f64,
+    /// Training examples a second, over the training steps alone.
+    #[serde(with = "crate::float")]
+    pub examples_per_second: f64,
+    /// Largest resident size of the process so far, in bytes, where the system tells.
+    pub peak_memory_bytes: Option<u64>,
+}

@@ -1,0 +1,393 @@
+//! The resolved description of one run. It serialises to canonical JSON, whose hash names the run.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+/// Everything that decides the numbers of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The factor under study.
+    pub activation: ActivationSpec,
+    /// Name of the task in the experiment file.
+    pub task: String,
+    /// Network.
+    pub model: ModelSpec,
+    /// Data set.
+    pub data: DataSpec,
+    /// SHA-256 over the data set's files, so that other data makes another run.
+    pub data_sha256: String,
+    /// Recipe.
+    pub training: TrainingSpec,
+    /// Seed of every random stream.
+    pub seed: u64,
+    /// Kind of device, as in `cpu` or `cuda`: other devices round otherwise.
+    pub device: String,
+}
+
+impl RunSpec {
+    /// The run's identity: a hash of the spec's JSON.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        let json = serde_json::to_value(self).unwrap_or_default();
+        let digest = Sha256::digest(sorted(json).to_string().as_bytes());
+        RunId(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// A readable name, as in `gelu-resnet_fashion-s3`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        format!("{}-{}-s{}", self.activation.slug(), self.task, self.seed)
+    }
+}
+
+/// The value with the keys of every object in alphabetical order, so that the order of fields in
+/// this file, and of parameters in a user's, does not change a run's identity.
+fn sorted(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<_> = map.into_iter().collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+/// Sixteen hexadecimal digits that identify a run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An activation with every hyper-parameter stated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ActivationSpec {
+    /// Registered name.
+    pub name: String,
+    /// Hyper-parameters, defaults filled in.
+    #[serde(default)]
+    pub parameters: IndexMap<String, serde_json::Value>,
+    /// As the user would write it, without parameters at their defaults: `leaky_relu(slope=0.2)`.
+    pub label: String,
+}
+
+impl ActivationSpec {
+    /// The label as a part of a file name.
+    #[must_use]
+    pub fn slug(&self) -> String {
+        let mut slug = String::new();
+        for c in self.label.chars() {
+            match c {
+                '(' | ',' => slug.push('-'),
+                c if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') => slug.push(c),
+                _ => {}
+            }
+        }
+        slug
+    }
+}
+
+/// A network of the model zoo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ModelSpec {
+    /// CIFAR-style residual network (He et al. 2016, section 4.2).
+    Resnet {
+        /// Layers with weights: 6n + 2, as in 8, 20, 32, 44, 56, 110.
+        depth: usize,
+        /// Channels of the first stage; the next ones have twice and four times as many.
+        #[serde(default = "default_width")]
+        width: usize,
+    },
+    /// Transformer encoder with a classification head (Devlin et al. 2019; sizes of Turc et al. 2019).
+    Bert {
+        /// Layers, width and heads.
+        size: BertSize,
+        /// Longest sequence in tokens, `[CLS]` and `[SEP]` included; also the number of learned positions.
+        #[serde(default = "default_max_length")]
+        max_length: usize,
+        /// Dropout after embeddings, attention, feed-forward and pooler.
+        #[serde(default = "default_dropout")]
+        dropout: f64,
+    },
+}
+
+fn default_width() -> usize {
+    16
+}
+
+fn default_max_length() -> usize {
+    128
+}
+
+fn default_dropout() -> f64 {
+    0.1
+}
+
+impl ModelSpec {
+    /// A readable name, as in `resnet-20` or `bert-mini`.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match self {
+            Self::Resnet { depth, width: 16 } => format!("resnet-{depth}"),
+            Self::Resnet { depth, width } => format!("resnet-{depth} (width {width})"),
+            Self::Bert { size, .. } => match size {
+                BertSize::Tiny => "bert-tiny".into(),
+                BertSize::Mini => "bert-mini".into(),
+            },
+        }
+    }
+}
+
+/// Published small BERT sizes (Turc et al. 2019): layers / hidden width / heads, feed-forward four times as wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BertSize {
+    /// 2 / 128 / 2.
+    Tiny,
+    /// 4 / 256 / 4.
+    Mini,
+}
+
+/// A data set and what is done to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataSpec {
+    /// Name, as `actlab data list` shows it.
+    pub name: String,
+    /// Random changes to training images.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// Use only the first so many training examples (of the fixed order).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_limit: Option<usize>,
+}
+
+/// Random changes to training images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Augmentation {
+    /// None.
+    #[default]
+    None,
+    /// A random crop after padding by 4 pixels, and a horizontal flip with probability ½ (He et al. 2016).
+    CropFlip,
+}
+
+/// A part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// Fits the weights.
+    Train,
+    /// Chooses the checkpoint.
+    Validation,
+    /// Judged once.
+    Test,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// A training recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingSpec {
+    /// Examples a step.
+    pub batch_size: usize,
+    /// How long to train.
+    pub budget: Budget,
+    /// Update rule.
+    pub optimizer: OptimizerSpec,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Weight decay on weights of rank two and more; norms and biases have none.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Learning rate over time.
+    #[serde(default)]
+    pub schedule: ScheduleSpec,
+    /// Fraction of all steps over which the learning rate rises linearly from zero.
+    #[serde(default)]
+    pub warmup: f64,
+    /// Probability mass spread over all classes (Szegedy et al. 2016).
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Largest Euclidean norm of the whole gradient; larger ones are scaled down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Steps between evaluations on validation data; an epoch where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<u64>,
+    /// Validation accuracy whose first reaching is reported in steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_accuracy: Option<f64>,
+    /// When and on how much data the activation sites are measured.
+    #[serde(default)]
+    pub site_statistics: SiteStatistics,
+}
+
+/// When and on how much data the activation sites are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SiteStatistics {
+    /// Validation examples that are looked at (the first ones, always the same); 0 turns it off.
+    pub examples: usize,
+    /// Measure at one evaluation out of so many; the last one is always measured.
+    pub every: u64,
+}
+
+impl Default for SiteStatistics {
+    fn default() -> Self {
+        Self { examples: 64, every: 1 }
+    }
+}
+
+/// How long to train.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// Passes over the training data.
+    Epochs(u64),
+    /// Optimizer steps.
+    Steps(u64),
+}
+
+impl Budget {
+    /// Optimizer steps for a data set that gives `steps_per_epoch`.
+    #[must_use]
+    pub fn steps(self, steps_per_epoch: u64) -> u64 {
+        match self {
+            Self::Epochs(epochs) => epochs * steps_per_epoch,
+            Self::Steps(steps) => steps,
+        }
+    }
+}
+
+/// Update rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum OptimizerSpec {
+    /// Stochastic gradient descent with momentum; weight decay is added to the gradient.
+    Sgd {
+        /// Momentum factor.
+        #[serde(default = "default_momentum")]
+        momentum: f64,
+        /// Nesterov's form.
+        #[serde(default)]
+        nesterov: bool,
+    },
+    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
+    Adamw {
+        /// Decay of the first moment.
+        #[serde(default = "default_beta1")]
+        beta1: f64,
+        /// Decay of the second moment.
+        #[serde(default = "default_beta2")]
+        beta2: f64,
+        /// Added to the denominator.
+        #[serde(default = "default_epsilon")]
+        epsilon: f64,
+    },
+}
+
+fn default_momentum() -> f64 {
+    0.9
+}
+
+fn default_beta1() -> f64 {
+    0.9
+}
+
+fn default_beta2() -> f64 {
+    0.999
+}
+
+fn default_epsilon() -> f64 {
+    1e-8
+}
+
+/// Learning rate after the warm-up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleSpec {
+    /// Stays at its peak.
+    #[default]
+    Constant,
+    /// Half a cosine down to zero (Loshchilov and Hutter 2017).
+    Cosine,
+    /// A straight line down to zero.
+    Linear,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> RunSpec {
+        RunSpec {
+            activation: ActivationSpec {
+                name: "leaky_relu".into(),
+                parameters: IndexMap::from([("slope".into(), 0.2.into())]),
+                label: "leaky_relu(slope=0.2)".into(),
+            },
+            task: "fashion".into(),
+            model: ModelSpec::Resnet { depth: 8, width: 16 },
+            data: DataSpec {
+                name: "fashion-mnist-mini".into(),
+                augmentation: Augmentation::None,
+                train_limit: None,
+            },
+            data_sha256: "00".into(),
+            training: TrainingSpec {
+                batch_size: 128,
+                budget: Budget::Epochs(3),
+                optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: true },
+                learning_rate: 0.1,
+                weight_decay: 5e-4,
+                schedule: ScheduleSpec::Cosine,
+                warmup: 0.1,
+                label_smoothing: 0.0,
+                clip_norm: None,
+                evaluate_every: None,
+                target_accuracy: None,
+                site_statistics: SiteStatistics::default(),
+            },
+            seed: 3,
+            device: "cpu".into(),
+        }
+    }
+
+    /// Records on users' disks are found by this hash: it must not change by accident.
+    #[test]
+    fn identity_is_stable() {
+        assert_eq!(spec().id().to_string(), "a03453a0f1c9e367");
+        assert_eq!(spec().label(), "leaky_relu-slope0.2-fashion-s3");
+    }
+
+    #[test]
+    fn identity_depends_on_the_seed_and_survives_json() {
+        let other = RunSpec { seed: 4, ..spec() };
+        assert_ne!(other.id(), spec().id());
+        let json = serde_json::to_string(&spec()).unwrap();
+        let back: RunSpec = serde_json::from_str(&json).unwrap();
+        assert_eq!(back.id(), spec().id());
+    }
+}

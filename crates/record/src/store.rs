@@ -1,0 +1,313 @@
+//! Files of a run: one folder, written by one process, readable at any instant.
+
+use crate::{Error, Event, Prediction, RunRecord, RunSpec, SCHEMA_VERSION};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SPEC: &str = "spec.json";
+const METRICS: &str = "metrics.jsonl";
+const PREDICTIONS: &str = "predictions.csv";
+const RECORD: &str = "record.json";
+
+/// Writes a file so that a reader sees the old content or the new one, never a part: to a temporary
+/// name beside it, synced, then renamed.
+///
+/// # Errors
+/// If the folder cannot be written; the old file is then untouched.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    // Two threads, or two processes, that write one file do not meet in its temporary one.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let write = WRITES.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".{}-{write}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = (|| {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        // The rename itself reaches the disk with the folder.
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    })();
+    written.map_err(|source| {
+        // Best effort: the write already failed, and that is what is reported.
+        let _ = fs::remove_file(&temporary);
+        Error::io("write", path)(source)
+    })
+}
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// No folder, or an empty one.
+    Absent,
+    /// Begun and not ended.
+    Unfinished,
+    /// Its record is there.
+    Finished,
+}
+
+/// The folder of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// The folder that `spec` has below `runs`: a readable label and the hash.
+    #[must_use]
+    pub fn of(runs: &Path, spec: &RunSpec) -> Self {
+        Self { path: runs.join(format!("{}-{}", spec.label(), spec.id())) }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How far the run has come.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        if self.path.join(RECORD).exists() {
+            RunState::Finished
+        } else if self.path.join(SPEC).exists() {
+            RunState::Unfinished
+        } else {
+            RunState::Absent
+        }
+    }
+
+    /// Starts the run anew: writes its spec and opens an empty metrics stream.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn begin(&self, spec: &RunSpec) -> Result<MetricsWriter, Error> {
+        fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
+        let path = self.path.join(SPEC);
+        let json = serde_json::to_vec_pretty(spec).map_err(Error::format("run spec", &path))?;
+        write_atomically(&path, &json)?;
+        MetricsWriter::create(self.path.join(METRICS))
+    }
+
+    /// Writes the test predictions.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_predictions(&self, predictions: &[Prediction]) -> Result<(), Error> {
+        let mut csv = String::from(Prediction::HEADER);
+        csv.push('\n');
+        for prediction in predictions {
+            csv.push_str(&prediction.to_csv());
+            csv.push('\n');
+        }
+        write_atomically(&self.path.join(PREDICTIONS), csv.as_bytes())
+    }
+
+    /// Ends the run: after this it is [`RunState::Finished`].
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn finish(&self, record: &RunRecord) -> Result<(), Error> {
+        fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
+        let path = self.path.join(RECORD);
+        let mut json = serde_json::to_vec_pretty(record).map_err(Error::format("run record", &path))?;
+        json.push(b'\n');
+        write_atomically(&path, &json)
+    }
+
+    /// Reads the final record.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, or of another schema.
+    pub fn record(&self) -> Result<RunRecord, Error> {
+        let path = self.path.join(RECORD);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        let value: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(Error::format("run record", &path))?;
+        let found = value.get("schema").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        if found != u64::from(SCHEMA_VERSION) {
+            return Err(Error::Schema { path, found: u32::try_from(found).unwrap_or(u32::MAX) });
+        }
+        serde_json::from_value(value).map_err(Error::format("run record", &path))
+    }
+
+    /// Opens the metrics stream, of a finished run or a running one.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn metrics(&self) -> Result<MetricsReader, Error> {
+        MetricsReader::open(self.path.join(METRICS))
+    }
+}
+
+/// Appends events to a metrics stream, a line each.
+#[derive(Debug)]
+pub struct MetricsWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl MetricsWriter {
+    fn create(path: PathBuf) -> Result<Self, Error> {
+        let file = File::create(&path).map_err(Error::io("write", &path))?;
+        Ok(Self { file: BufWriter::new(file), path })
+    }
+
+    /// Appends one event. It may stay in memory until [`MetricsWriter::flush`].
+    ///
+    /// # Errors
+    /// If the disk refuses it.
+    pub fn write(&mut self, event: &Event) -> Result<(), Error> {
+        let mut line = serde_json::to_vec(event).map_err(Error::format("event", &self.path))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(Error::io("write", &self.path))
+    }
+
+    /// Hands everything written so far to the operating system.
+    ///
+    /// # Errors
+    /// If the disk refuses it.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        self.file.flush().map_err(Error::io("write", &self.path))
+    }
+}
+
+/// Reads a metrics stream line by line. A torn last line, as a killed process leaves it, ends the
+/// stream and is remembered in [`MetricsReader::torn`].
+#[derive(Debug)]
+pub struct MetricsReader {
+    path: PathBuf,
+    lines: BufReader<File>,
+    torn: bool,
+}
+
+impl MetricsReader {
+    fn open(path: PathBuf) -> Result<Self, Error> {
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        Ok(Self { lines: BufReader::new(file), path, torn: false })
+    }
+
+    /// Whether the last line was cut off. Known once the iterator has ended.
+    #[must_use]
+    pub fn torn(&self) -> bool {
+        self.torn
+    }
+}
+
+impl Iterator for MetricsReader {
+    type Item = Result<Event, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut line = Vec::new();
+        match self.lines.read_until(b'\n', &mut line) {
+            Err(source) => Some(Err(Error::io("read", &self.path)(source))),
+            Ok(0) => None,
+            Ok(_) if line.last() != Some(&b'\n') => {
+                self.torn = true;
+                None
+            }
+            Ok(_) => Some(
+                serde_json::from_slice(&line).map_err(Error::format("metrics stream", &self.path)),
+            ),
+        }
+    }
+}
+
+/// A finished run and where it lies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRun {
+    /// Its folder.
+    pub dir: RunDir,
+    /// Its record.
+    pub record: RunRecord,
+}
+
+/// Reads every finished run below `runs`, ordered by folder name; unfinished ones are left out.
+///
+/// # Errors
+/// If the folder cannot be read, or a record is damaged or of another schema.
+pub fn read_runs(runs: &Path) -> Result<Vec<StoredRun>, Error> {
+    let entries = fs::read_dir(runs).map_err(Error::io("read", runs))?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(Error::io("read", runs))?.path());
+    }
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| RunDir { path })
+        .filter(|dir| dir.state() == RunState::Finished)
+        .map(|dir| Ok(StoredRun { record: dir.record()?, dir }))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TrainStep;
+
+    fn step(step: u64, loss: f64) -> Event {
+        Event::Train(TrainStep {
+            step,
+            epoch: 0.5,
+            loss,
+            accuracy: 0.25,
+            learning_rate: 0.1,
+            gradient_norm: 1.5,
+            seconds: 0.01,
+        })
+    }
+
+    #[test]
+    fn a_torn_last_line_ends_the_stream_and_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(METRICS);
+        let mut writer = MetricsWriter::create(path.clone()).unwrap();
+        writer.write(&step(1, 2.0)).unwrap();
+        writer.write(&step(2, 1.0)).unwrap();
+        writer.flush().unwrap();
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+
+        let mut reader = MetricsReader::open(path).unwrap();
+        let events: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
+        assert_eq!(events, [step(1, 2.0)]);
+        assert!(reader.torn());
+    }
+
+    #[test]
+    fn a_damaged_line_in_the_middle_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(METRICS);
+        fs::write(&path, "{\"event\":\"train\"}\n{}\n").unwrap();
+        let error = MetricsReader::open(path).unwrap().next().unwrap().unwrap_err();
+        assert!(error.to_string().contains("not a valid metrics stream"), "{error}");
+    }
+
+    #[test]
+    fn non_finite_losses_survive() {
+        for loss in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2] {
+            let json = serde_json::to_string(&step(1, loss)).unwrap();
+            let Event::Train(back) = serde_json::from_str(&json).unwrap() else { panic!("{json}") };
+            assert_eq!(back.loss.to_bits(), loss.to_bits(), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file_and_no_litter() {
+        let folder = tempfile::tempdir().unwrap();
+        // A folder where the file should be: the rename fails.
+        let path = folder.path().join("file");
+        fs::create_dir(&path).unwrap();
+        assert!(write_atomically(&path, b"new").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        fs::remove_dir(&path).unwrap();
+        write_atomically(&path, b"old").unwrap();
+        write_atomically(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+}

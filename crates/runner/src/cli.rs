@@ -1,0 +1,240 @@
+//! Commands and their flags.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Compare neural-network activation functions under equal conditions.
+#[derive(Debug, Parser)]
+#[command(name = "actlab", version, max_term_width = 100, after_help = "\
+Examples:
+  actlab sweep                           train and compare, as experiments/quick.toml says
+  actlab sweep mine.toml --dry-run       show what would be trained, and for how long
+  actlab list                            show the activations
+  actlab eval gelu -- -1 0 1             value and derivative at some points
+  actlab new activation mish             begin an activation of your own
+
+In a checkout, `cargo run -p runner --` stands for `actlab`.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train every activation on every task with every seed, and compare them.
+    #[command(after_help = "\
+Examples:
+  actlab sweep
+  actlab sweep experiments/quick.toml --set 'seeds=[1,2,3]'
+  actlab sweep --set 'activations=[\"relu\", \"gelu\"]' --set tasks.fashion_resnet8.training.budget.epochs=1
+  ACTLAB_SEEDS='[1]' actlab sweep --dry-run
+
+A stopped sweep goes on where it was; a finished one prints its table again. Values come from the
+defaults, then the file, then the environment (ACTLAB_KEY, with __ for a dot), then --set.")]
+    Sweep(SweepArgs),
+    /// Train one activation on one task of an experiment.
+    #[command(after_help = "\
+Example:
+  actlab train --activation 'leaky_relu(slope=0.2)' --task fashion_resnet8 --seed 7")]
+    Train(TrainArgs),
+    /// Write and print the table of a sweep again.
+    #[command(after_help = "\
+Example:
+  actlab report results/quick")]
+    Report(ReportArgs),
+    /// Show every activation: formula, parameters, kind, source.
+    List(ListArgs),
+    /// Check that activations are what they say: values, derivatives, shapes, extremes.
+    #[command(after_help = "\
+Examples:
+  actlab check
+  actlab check gelu 'leaky_relu(slope=0.2)'")]
+    Check(CheckArgs),
+    /// Print value and derivative of an activation at some points.
+    #[command(after_help = "\
+Examples:
+  actlab eval 'leaky_relu(slope=0.2)' -- -2 -1 0 1 2
+  actlab eval swiglu --json -- 1,2 -1,0.5        (gate,value)
+  actlab eval gelu --dtype f32 -- 0.5")]
+    Eval(EvalArgs),
+    /// Show, fetch or verify data sets.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Write the beginning of something new.
+    #[command(subcommand)]
+    New(NewCommand),
+    /// Show what a record says of this machine and program.
+    Env(EnvArgs),
+    /// Print the JSON schema of experiment files.
+    Schema,
+}
+
+/// An experiment, and what is changed in it.
+#[derive(Debug, Args)]
+pub(crate) struct ExperimentArgs {
+    /// Experiment file [default: experiments/quick.toml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Change a value of the experiment; VALUE is TOML, and a bare word is text
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Where to train: cpu, cuda, cuda:N, wgpu
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Threads to train with [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Folder for results; each experiment has one of its name in it [default: results]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// Show the plan with an estimate of its time, and train nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// Activation, as in gelu or 'leaky_relu(slope=0.2)'
+    #[arg(long)]
+    pub(crate) activation: String,
+    /// Task of the experiment [default: its first]
+    #[arg(long)]
+    pub(crate) task: Option<String>,
+    /// Seed [default: the experiment's first]
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Folder of a sweep
+    #[arg(default_value = "results/quick", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Activations, as in gelu or 'leaky_relu(slope=0.2)' [default: all, with default parameters]
+    pub(crate) names: Vec<String>,
+    /// Where to compute: cpu, cuda, cuda:N, wgpu
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dtype {
+    /// The reference, in double precision
+    F64,
+    /// The path that models train with: single-precision tensors and their gradients
+    F32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// Activation, as in gelu or 'leaky_relu(slope=0.2)'
+    pub(crate) activation: String,
+    /// Points; gate,value pairs for a gated activation
+    #[arg(required = true, value_name = "X", allow_hyphen_values = true)]
+    pub(crate) points: Vec<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Which path computes
+    #[arg(long, value_enum, default_value_t = Dtype::F64)]
+    pub(crate) dtype: Dtype,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataFolder {
+    /// Folder in which each data set has one of its name
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+    /// The very folder that holds the data set's files
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Show every data set, and whether it is here
+    List {
+        /// Folder in which each data set has one of its name
+        #[arg(long, value_name = "DIR", default_value = "data")]
+        data_dir: PathBuf,
+    },
+    /// Fetch a data set: resumed where it broke off, checked, never half-loaded
+    #[command(after_help = "\
+Example:
+  actlab data fetch cifar-10")]
+    Fetch {
+        /// Name, as `actlab data list` shows it
+        name: String,
+        #[command(flatten)]
+        place: DataFolder,
+    },
+    /// Load a data set whole and say what it holds
+    #[command(after_help = "\
+Example:
+  actlab data verify fashion-mnist --folder /usr/share/datasets/fashion-mnist")]
+    Verify {
+        /// Name, as `actlab data list` shows it
+        name: String,
+        #[command(flatten)]
+        place: DataFolder,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormulaKind {
+    /// y = f(x)
+    Pointwise,
+    /// y = g(gate) · value
+    Gated,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NewCommand {
+    /// Write a plugin crate and link it
+    #[command(after_help = "\
+Example:
+  actlab new activation mish")]
+    Activation {
+        /// Name: lower-case letters, digits and `_`, beginning with a letter
+        name: String,
+        /// What it takes
+        #[arg(long, value_enum, default_value_t = FormulaKind::Pointwise)]
+        kind: FormulaKind,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnvArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_are_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,133 @@
+use crate::cli::{DataCommand, DataFolder};
+use crate::{Error, console, interrupt};
+use actlab_core::data::{Catalogue, Dataset, Entry, Inputs, Progress, Source, fetch};
+use indicatif::{ProgressBar, ProgressStyle};
+use record::Split;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Sequences are not cut when a data set is looked at.
+const WHOLE: usize = 100_000;
+
+pub(crate) fn run(command: &DataCommand) -> Result<(), Error> {
+    match command {
+        DataCommand::List { data_dir } => {
+            list(&Catalogue::new(data_dir.clone(), BTreeMap::new()));
+            Ok(())
+        }
+        DataCommand::Fetch { name, place } => {
+            let entry = Catalogue::find(name)?;
+            let catalogue = catalogue(name, place);
+            if let Source::Bundled(_) = entry.source {
+                println!("{name} ships with the program: there is nothing to fetch");
+                return Ok(());
+            }
+            interrupt::install();
+            let folder = catalogue.folder(name);
+            let mut progress = FetchProgress::new();
+            fetch(entry, &folder, &mut progress)?;
+            progress.bar.finish_and_clear();
+            verify(&catalogue, entry)
+        }
+        DataCommand::Verify { name, place } => {
+            verify(&catalogue(name, place), Catalogue::find(name)?)
+        }
+    }
+}
+
+fn catalogue(name: &str, place: &DataFolder) -> Catalogue {
+    let folders: BTreeMap<String, PathBuf> =
+        place.folder.iter().map(|folder| (name.to_owned(), folder.clone())).collect();
+    Catalogue::new(place.data_dir.clone(), folders)
+}
+
+fn list(catalogue: &Catalogue) {
+    let rows: Vec<Vec<String>> = Catalogue::entries()
+        .iter()
+        .map(|entry| {
+            let state = match &entry.source {
+                Source::Bundled(_) => "ships with the program".to_owned(),
+                Source::Remote(downloads) => {
+                    let folder = catalogue.folder(entry.name);
+                    if folder.is_dir() {
+                        format!("in {}", folder.display())
+                    } else {
+                        #[expect(clippy::cast_precision_loss, reason = "megabytes")]
+                        let size = downloads.iter().map(|file| file.bytes).sum::<u64>() as f64 / 1e6;
+                        format!("to fetch, {size:.0} MB")
+                    }
+                }
+            };
+            vec![entry.name.to_owned(), state, entry.licence.to_owned(), entry.description.to_owned()]
+        })
+        .collect();
+    print!("{}", console::table(&["name", "where", "licence", "what"], &rows));
+}
+
+fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
+    let data = catalogue.load_entry(entry, WHOLE)?;
+    println!("{}: {}", data.name, entry.description);
+    if let Source::Remote(_) = entry.source {
+        println!("  folder      {}", catalogue.folder(entry.name).display());
+    }
+    println!("  inputs      {}", inputs(&data));
+    println!("  classes     {}", data.classes.join(", "));
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        let part = data.part(split);
+        let mut counts = vec![0_usize; data.classes.len()];
+        for label in &part.labels {
+            counts[*label] += 1;
+        }
+        let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
+        println!("  {:<11} {} examples, by class {}", split.to_string(), part.len(), counts.join(" "));
+    }
+    println!("  sha256      {}", data.sha256);
+    Ok(())
+}
+
+fn inputs(data: &Dataset) -> String {
+    match &data.train.inputs {
+        Inputs::Images(images) => {
+            format!("images, {} × {} × {}", images.channels, images.height, images.width)
+        }
+        Inputs::Text(text) => {
+            let longest = text.tokens.iter().map(Vec::len).max().unwrap_or(0);
+            format!("text, {} entries of vocabulary, up to {longest} tokens", text.vocabulary)
+        }
+    }
+}
+
+/// A bar on a terminal, a line every few seconds elsewhere.
+struct FetchProgress {
+    bar: ProgressBar,
+    said: Instant,
+}
+
+impl FetchProgress {
+    fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template(
+            "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta} left",
+        ) {
+            bar.set_style(style);
+        }
+        Self { bar, said: Instant::now() }
+    }
+}
+
+impl Progress for FetchProgress {
+    fn bytes(&mut self, file: &str, done: u64, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_position(done);
+        self.bar.set_message(file.to_owned());
+        if self.bar.is_hidden() && self.said.elapsed() > Duration::from_secs(5) {
+            self.said = Instant::now();
+            eprintln!("{file}: {} of {} KB", done / 1000, total / 1000);
+        }
+    }
+
+    fn interrupted(&self) -> bool {
+        interrupt::interrupted()
+    }
+}

@@ -1,0 +1,146 @@
+use crate::Error;
+use crate::cli::{Dtype, EvalArgs};
+use crate::console;
+use activation::{Activation, ActivationRequest, Kind};
+use burn::Tensor;
+use burn::tensor::Device;
+use serde_json::{Value, json};
+
+/// Columns with their names: inputs, value, derivatives.
+struct Columns {
+    names: &'static [&'static str],
+    rows: Vec<Vec<f64>>,
+}
+
+pub(crate) fn run(args: &EvalArgs) -> Result<(), Error> {
+    let activation = activation::build(&args.activation.parse::<ActivationRequest>()?)?;
+    let columns = match activation.kind() {
+        Kind::Pointwise(_) => pointwise(&*activation, args)?,
+        Kind::Gated(_) => gated(&*activation, args)?,
+    };
+    if args.json {
+        let rows: Vec<Value> = columns
+            .rows
+            .iter()
+            .map(|row| {
+                let pairs = columns.names.iter().zip(row);
+                Value::Object(pairs.map(|(name, x)| ((*name).to_owned(), number(*x))).collect())
+            })
+            .collect();
+        println!("{}", Value::Array(rows));
+    } else {
+        let rows: Vec<Vec<String>> = columns
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|x| display(*x, args.dtype)).collect())
+            .collect();
+        print!("{}", console::table(columns.names, &rows));
+    }
+    Ok(())
+}
+
+/// JSON has no NaN and no infinity: they are text.
+fn number(x: f64) -> Value {
+    if x.is_finite() { json!(x) } else { json!(x.to_string()) }
+}
+
+/// As many digits as the type holds; a single-precision result is not padded with doubtful ones.
+fn display(x: f64, dtype: Dtype) -> String {
+    #[expect(clippy::cast_possible_truncation, reason = "the value came from f32")]
+    let text = match dtype {
+        Dtype::F64 => x.to_string(),
+        Dtype::F32 => (x as f32).to_string(),
+    };
+    if x >= 0.0 { format!(" {text}") } else { text }
+}
+
+fn parse(text: &str) -> Result<f64, Error> {
+    text.trim().parse().map_err(|_| Error::Usage(format!("point `{text}` is not a number")))
+}
+
+fn pointwise(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Error> {
+    let f = activation.nonlinearity();
+    let xs = args
+        .points
+        .iter()
+        .map(|point| {
+            if point.contains(',') {
+                let label = activation.label();
+                return Err(Error::Usage(format!(
+                    "point `{point}`: `{label}` takes one number a point, not a pair"
+                )));
+            }
+            parse(point)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let rows = match args.dtype {
+        Dtype::F64 => xs
+            .iter()
+            .map(|x| {
+                let (y, dy_dx) = f.eval(*x);
+                vec![*x, y, dy_dx]
+            })
+            .collect(),
+        Dtype::F32 => {
+            let x = tensor(&xs);
+            let y = f.forward(x.clone());
+            let gradients = y.clone().sum().backward();
+            rows(vec![xs, numbers(y.inner()), gradient(&x, &gradients)])
+        }
+    };
+    Ok(Columns { names: &["x", "y", "dy_dx"], rows })
+}
+
+fn gated(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Error> {
+    let Kind::Gated(f) = activation.kind() else {
+        return Ok(Columns { names: &[], rows: Vec::new() });
+    };
+    let pairs = args
+        .points
+        .iter()
+        .map(|point| {
+            let (gate, value) = point.split_once(',').ok_or_else(|| {
+                let label = activation.label();
+                Error::Usage(format!("point `{point}`: `{label}` takes gate,value pairs, as in 1,2"))
+            })?;
+            Ok((parse(gate)?, parse(value)?))
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    let (gates, values): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
+    let rows = match args.dtype {
+        Dtype::F64 => gates
+            .iter()
+            .zip(&values)
+            .map(|(gate, value)| {
+                let (y, dy_dgate, dy_dvalue) = f.eval(*gate, *value);
+                vec![*gate, *value, y, dy_dgate, dy_dvalue]
+            })
+            .collect(),
+        Dtype::F32 => {
+            let (gate, value) = (tensor(&gates), tensor(&values));
+            let y = f.forward(gate.clone(), value.clone());
+            let gradients = y.clone().sum().backward();
+            let (by_gate, by_value) = (gradient(&gate, &gradients), gradient(&value, &gradients));
+            rows(vec![gates, values, numbers(y.inner()), by_gate, by_value])
+        }
+    };
+    Ok(Columns { names: &["gate", "value", "y", "dy_dgate", "dy_dvalue"], rows })
+}
+
+fn rows(columns: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    (0..columns[0].len()).map(|i| columns.iter().map(|column| column[i]).collect()).collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the tensor path is single precision")]
+fn tensor(values: &[f64]) -> Tensor<1> {
+    let values: Vec<f32> = values.iter().map(|x| *x as f32).collect();
+    Tensor::from_floats(values.as_slice(), &Device::flex().autodiff()).require_grad()
+}
+
+fn gradient(x: &Tensor<1>, gradients: &burn::tensor::Gradients) -> Vec<f64> {
+    x.grad(gradients).map(numbers).unwrap_or_default()
+}
+
+fn numbers(tensor: Tensor<1>) -> Vec<f64> {
+    tensor.into_data().iter::<f32>().map(f64::from).collect()
+}

@@ -1,0 +1,38 @@
+//! One file a command.
+
+mod check;
+mod data;
+mod env;
+mod eval;
+mod list;
+mod new;
+mod report;
+mod sweep;
+mod train;
+
+use crate::Error;
+use crate::cli::{Cli, Command};
+
+pub(crate) fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command {
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Train(args) => train::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::List(args) => {
+            list::run(&args);
+            Ok(())
+        }
+        Command::Check(args) => check::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Data(command) => data::run(&command),
+        Command::New(command) => new::run(&command),
+        Command::Env(args) => {
+            env::run(&args);
+            Ok(())
+        }
+        Command::Schema => {
+            print!("{}", crate::experiment::schema());
+            Ok(())
+        }
+    }
+}

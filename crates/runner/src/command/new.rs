@@ -1,0 +1,181 @@
+//! Writes the beginning of a plugin crate, and links it.
+
+use crate::Error;
+use crate::cli::{FormulaKind, NewCommand};
+use record::write_atomically;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const POINTWISE: &str = include_str!("new/pointwise.rs.txt");
+const GATED: &str = include_str!("new/gated.rs.txt");
+const MANIFEST: &str = include_str!("new/Cargo.toml.txt");
+
+/// Words that the language keeps to itself and that a name could be.
+const KEYWORDS: &[&str] = &[
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do",
+    "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
+    "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self",
+    "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
+    "virtual", "where", "while", "yield", "test", "name",
+];
+
+pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
+    let NewCommand::Activation { name, kind } = command;
+    let here = std::env::current_dir()
+        .map_err(|source| Error::Io { action: "find", path: ".".into(), source })?;
+    let root = workspace(&here)?;
+    let name = name.trim().replace('-', "_");
+    check_name(&name)?;
+    let crate_name = name.replace('_', "-");
+    let folder = root.join("crates/activations").join(&crate_name);
+    if folder.exists() {
+        return Err(Error::Usage(format!("{} exists already", folder.display())));
+    }
+    if let Ok(entry) = activation::find(&name) {
+        return Err(Error::Usage(format!("`{name}` is already a name of {}", entry.package)));
+    }
+
+    let manifest_path = root.join("crates/runner/Cargo.toml");
+    let plugins_path = root.join("crates/runner/src/plugins.rs");
+    let dependency = format!("activation-{crate_name} = {{ path = \"../activations/{crate_name}\" }}");
+    let link = format!("use activation_{name} as _;");
+    let old_manifest = read(&manifest_path)?;
+    let old_plugins = read(&plugins_path)?;
+    let manifest = insert_sorted(&old_manifest, "activation-", &dependency)
+        .ok_or_else(|| strange(&manifest_path, "`activation-… = { path = … }`"))?;
+    let plugins = insert_sorted(&old_plugins, "use activation_", &link)
+        .ok_or_else(|| strange(&plugins_path, "`use activation_… as _;`"))?;
+
+    let fill = |template: &str| {
+        template
+            .replace("@NAME@", &name)
+            .replace("@CRATE@", &crate_name)
+            .replace("@TYPE@", &type_name(&name))
+    };
+    let source = match kind {
+        FormulaKind::Pointwise => POINTWISE,
+        FormulaKind::Gated => GATED,
+    };
+    // The crate is linked only once it is whole; whatever fails, nothing half-done is left.
+    let undo = |error: Error| {
+        let _ = fs::remove_dir_all(&folder);
+        error
+    };
+    let source_folder = folder.join("src");
+    fs::create_dir_all(&source_folder)
+        .map_err(|source| Error::Io { action: "create", path: source_folder.clone(), source })
+        .map_err(undo)?;
+    let write = |path: &Path, text: &str| write_atomically(path, text.as_bytes()).map_err(Error::from);
+    write(&folder.join("Cargo.toml"), &fill(MANIFEST)).map_err(undo)?;
+    write(&source_folder.join("lib.rs"), &fill(source)).map_err(undo)?;
+    write(&manifest_path, &manifest).map_err(undo)?;
+    write(&plugins_path, &plugins).map_err(|error| {
+        let _ = write_atomically(&manifest_path, old_manifest.as_bytes());
+        undo(error)
+    })?;
+
+    let shown = |path: &Path| path.strip_prefix(&root).unwrap_or(path).display().to_string();
+    println!("wrote    {}", shown(&folder.join("Cargo.toml")));
+    println!("wrote    {}", shown(&source_folder.join("lib.rs")));
+    println!("changed  {}: {dependency}", shown(&manifest_path));
+    println!("changed  {}: {link}", shown(&plugins_path));
+    println!(
+        "\nNow write its formula in {}, then:\n  cargo test -p activation-{crate_name}\n  cargo run -p runner -- check {name}\n  cargo run -p runner -- sweep --set 'activations=[\"relu\", \"{name}\"]'",
+        shown(&source_folder.join("lib.rs"))
+    );
+    Ok(())
+}
+
+/// The folder of the workspace that `from` lies in.
+fn workspace(from: &Path) -> Result<PathBuf, Error> {
+    from.ancestors()
+        .find(|folder| {
+            folder.join("crates/runner/src/plugins.rs").is_file()
+                && folder.join("crates/activations").is_dir()
+        })
+        .map(Path::to_owned)
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "{} does not lie in a checkout of ActLab: a new activation is a crate there",
+                from.display()
+            ))
+        })
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    let refuse = |reason: &str| Err(Error::Usage(format!("`{name}` cannot name an activation: {reason}")));
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return refuse("it must begin with a lower-case letter");
+    }
+    if !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        return refuse("it must have lower-case letters, digits and `_` only");
+    }
+    if name.ends_with('_') || name.contains("__") {
+        return refuse("`_` must stand between letters or digits");
+    }
+    if name.len() > 40 {
+        return refuse("it is longer than 40 characters");
+    }
+    if KEYWORDS.contains(&name) || name == "testing" {
+        return refuse("the word is taken");
+    }
+    Ok(())
+}
+
+/// `leaky_relu` as `LeakyRelu`.
+fn type_name(name: &str) -> String {
+    name.split('_')
+        .map(|word| {
+            let (first, rest) = word.split_at(1);
+            first.to_uppercase() + rest
+        })
+        .collect()
+}
+
+/// `text` with `line` among the last run of lines that begin with `prefix`, in order.
+fn insert_sorted(text: &str, prefix: &str, line: &str) -> Option<String> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let last = lines.iter().rposition(|found| found.starts_with(prefix))?;
+    let first = lines[..last].iter().rposition(|found| !found.starts_with(prefix)).map_or(0, |i| i + 1);
+    let position = (first..=last).find(|i| lines[*i] > line).unwrap_or(last + 1);
+    lines.insert(position, line);
+    Some(lines.join("\n") + "\n")
+}
+
+fn read(path: &Path) -> Result<String, Error> {
+    fs::read_to_string(path)
+        .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
+}
+
+fn strange(path: &Path, what: &str) -> Error {
+    Error::Usage(format!("{} has no line of the form {what} to put the new one beside", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for name in ["mish", "leaky_relu2", "x"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "Mish", "2mish", "_mish", "mish_", "a__b", "fn", "mïsh", "a/b", "../x", "a b", &"a".repeat(41)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+        assert_eq!(type_name("leaky_relu2"), "LeakyRelu2");
+    }
+
+    #[test]
+    fn lines_are_put_in_order() {
+        let text = "# use b\n\nuse activation_b as _;\nuse activation_d as _;\n";
+        for (line, expected) in [
+            ("use activation_a as _;", "# use b\n\nuse activation_a as _;\nuse activation_b as _;\nuse activation_d as _;\n"),
+            ("use activation_c as _;", "# use b\n\nuse activation_b as _;\nuse activation_c as _;\nuse activation_d as _;\n"),
+            ("use activation_e as _;", "# use b\n\nuse activation_b as _;\nuse activation_d as _;\nuse activation_e as _;\n"),
+        ] {
+            assert_eq!(insert_sorted(text, "use activation_", line).unwrap(), expected);
+        }
+        assert_eq!(insert_sorted("nothing\n", "use activation_", "x"), None);
+    }
+}

@@ -1,0 +1,40 @@
+use crate::Error;
+use crate::cli::ReportArgs;
+use crate::console;
+use crate::sweep_dir::SweepDir;
+
+/// Columns of the report: what a pull request and a terminal show without wrapping.
+const WIDTH: usize = 120;
+
+pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
+    write_and_print(&SweepDir::new(args.dir.clone()))
+}
+
+/// Writes the report beside the records, and prints it.
+pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
+    let Some(reported) = sweep.report(WIDTH)? else {
+        return Err(Error::Usage(format!(
+            "no run of {} is finished yet: run the sweep first",
+            sweep.path().display()
+        )));
+    };
+    print!("{}", reported.report.markdown());
+    if reported.missing > 0 {
+        console::warning(&format!("{} runs of this sweep are not finished", reported.missing));
+    }
+    if reported.strangers > 0 {
+        console::warning(&format!(
+            "{} finished runs in {} belong to an earlier form of the experiment and are left out",
+            reported.strangers,
+            sweep.runs().display()
+        ));
+    }
+    let written = reported.written;
+    eprintln!(
+        "written: {}, {}, {}",
+        written.markdown.display(),
+        written.summary.display(),
+        written.runs.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,154 @@
+use crate::cli::SweepArgs;
+use crate::console::{self, SweepProgress, duration};
+use crate::execute::Executor;
+use crate::experiment::{DEFAULT_FILE, Experiment};
+use crate::plan::{Plan, PlannedRun};
+use crate::sweep_dir::SweepDir;
+use crate::{Error, interrupt};
+use record::{Outcome, RunDir, RunState};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
+    let experiment = Experiment::load(&args.experiment)?;
+    let file = args.experiment.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    let plan = Plan::new(&experiment, &file)?;
+    let sweep = SweepDir::new(experiment.dir());
+    if args.dry_run {
+        return dry_run(&experiment, &plan, &sweep);
+    }
+    let _lock = sweep.lock()?;
+    sweep.write_manifest(&plan, &experiment.name, &experiment.description)?;
+    let result = execute(&experiment, &plan, &sweep);
+    // What is there is shown even where the sweep could not go on.
+    if result.is_ok() || matches!(result, Err(Error::RunsFailed { .. })) {
+        super::report::write_and_print(&sweep)?;
+    }
+    result
+}
+
+/// Trains every run that has no record yet.
+fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
+    let runs = sweep.runs();
+    let finished = |run: &&PlannedRun| RunDir::of(&runs, &run.spec).state() == RunState::Finished;
+    let before = plan.runs.iter().filter(finished).count();
+    let mut failed = 0;
+    if before < plan.runs.len() {
+        let executor = Executor::new(plan.device, experiment.threads)?;
+        interrupt::install();
+        let mut progress = SweepProgress::new(&plan.runs);
+        progress.line(&format!(
+            "{}: {} runs, {before} of them done; results go to {}",
+            experiment.name,
+            plan.runs.len(),
+            sweep.path().display()
+        ));
+        for run in &plan.runs {
+            if finished(&run) {
+                progress.skip(run);
+                continue;
+            }
+            progress.begin(run);
+            let record = executor.run(run, &runs, &mut progress).inspect_err(|_| progress.clear())?;
+            progress.end(&record);
+        }
+        progress.clear();
+    }
+    for run in &plan.runs {
+        let record = RunDir::of(&runs, &run.spec).record()?;
+        failed += usize::from(matches!(record.outcome, Outcome::Failed { .. }));
+    }
+    if failed > 0 {
+        return Err(Error::RunsFailed { failed, runs: plan.runs.len() });
+    }
+    Ok(())
+}
+
+/// Shows what would be trained. The time is measured: one step of every arm on every task.
+fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
+    let executor = Executor::new(plan.device, experiment.threads)?;
+    let runs_dir = sweep.runs();
+    let mut cells: BTreeMap<(usize, usize), Cell> = BTreeMap::new();
+    for run in &plan.runs {
+        let task = experiment.tasks.get_index_of(&run.spec.task).unwrap_or_default();
+        let arm = plan.labels.iter().position(|label| *label == run.spec.activation.label);
+        let cell = match cells.entry((task, arm.unwrap_or_default())) {
+            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::btree_map::Entry::Vacant(entry) => {
+                eprintln!("measuring a step of {} on {}", run.spec.activation.label, run.spec.task);
+                entry.insert(Cell::new(run, executor.measure_step(run)?))
+            }
+        };
+        cell.runs += 1;
+        if RunDir::of(&runs_dir, &run.spec).state() == RunState::Finished {
+            cell.done += 1;
+        }
+    }
+    let rows: Vec<Vec<String>> = cells
+        .values()
+        .map(|cell| {
+            vec![
+                cell.task.clone(),
+                cell.label.clone(),
+                cell.model.clone(),
+                cell.parameters.to_string(),
+                cell.steps.to_string(),
+                cell.runs.to_string(),
+                cell.done.to_string(),
+                duration(Duration::from_secs_f64(cell.run_seconds)),
+            ]
+        })
+        .collect();
+    let header = ["task", "activation", "model", "parameters", "steps", "runs", "done", "time a run"];
+    print!("{}", console::table(&header, &rows));
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    let left: f64 =
+        cells.values().map(|cell| (cell.runs - cell.done) as f64 * cell.run_seconds).sum();
+    let (runs, done) =
+        cells.values().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
+    println!(
+        "\n{runs} runs, {done} of them done; the others take about {} here",
+        duration(Duration::from_secs_f64(left))
+    );
+    println!("results go to {}", display(sweep.path()));
+    Ok(())
+}
+
+fn display(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// One arm on one task.
+struct Cell {
+    task: String,
+    label: String,
+    model: String,
+    parameters: u64,
+    steps: u64,
+    runs: usize,
+    done: usize,
+    run_seconds: f64,
+}
+
+impl Cell {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn new(run: &PlannedRun, step_seconds: f64) -> Self {
+        let training = &run.spec.training;
+        let per_epoch = run.data.train.len().div_ceil(training.batch_size) as u64;
+        let evaluations = run.steps.div_ceil(training.evaluate_every.unwrap_or(per_epoch));
+        // A forward pass is a third of a step.
+        let judged = evaluations as f64 * run.data.validation.len() as f64 + run.data.test.len() as f64;
+        let judging = judged / training.batch_size as f64 * step_seconds / 3.0;
+        Self {
+            task: run.spec.task.clone(),
+            label: run.spec.activation.label.clone(),
+            model: run.spec.model.label(),
+            parameters: run.size.parameters,
+            steps: run.steps,
+            runs: 0,
+            done: 0,
+            run_seconds: run.steps as f64 * step_seconds + judging,
+        }
+    }
+}

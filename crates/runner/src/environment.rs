@@ -1,0 +1,74 @@
+//! What a record says of the machine and of the program.
+
+use actlab_core::DeviceSpec;
+use record::{Environment, Git};
+use sha2::{Digest, Sha256};
+use std::fs;
+
+const LOCK: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"));
+
+/// The environment of runs on `device` with `threads` threads.
+pub(crate) fn environment(device: DeviceSpec, threads: usize) -> Environment {
+    let lock = Sha256::digest(LOCK);
+    Environment {
+        actlab: env!("CARGO_PKG_VERSION").to_owned(),
+        rustc: env!("ACTLAB_RUSTC").to_owned(),
+        target: env!("ACTLAB_TARGET").to_owned(),
+        features: features(),
+        os: os(),
+        cpu: cpu(),
+        cores: cores(),
+        memory_bytes: proc_kib("/proc/meminfo", "MemTotal:"),
+        device: device.to_string(),
+        threads,
+        lock_sha256: lock.iter().map(|byte| format!("{byte:02x}")).collect(),
+        git: git(),
+    }
+}
+
+/// Largest resident size of this process so far, in bytes, where the system tells.
+pub(crate) fn peak_memory_bytes() -> Option<u64> {
+    proc_kib("/proc/self/status", "VmHWM:")
+}
+
+/// Processors that this process may use.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn features() -> Vec<String> {
+    [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))]
+        .into_iter()
+        .filter(|(_, on)| *on)
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+fn git() -> Option<Git> {
+    let commit = env!("ACTLAB_GIT_COMMIT");
+    (!commit.is_empty())
+        .then(|| Git { commit: commit.to_owned(), dirty: env!("ACTLAB_GIT_DIRTY") == "true" })
+}
+
+fn os() -> String {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .map_or_else(|| std::env::consts::OS.to_owned(), |name| name.trim_matches('"').to_owned())
+}
+
+fn cpu() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    info.lines()
+        .find(|line| line.starts_with("model name"))
+        .and_then(|line| line.split_once(':'))
+        .map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
+}
+
+/// A figure that Linux gives in KiB, in bytes.
+fn proc_kib(file: &str, key: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}

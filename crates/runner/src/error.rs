@@ -1,0 +1,72 @@
+use std::path::PathBuf;
+
+/// What ends the program without success.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The experiment is not one; says file, key, and what would be right.
+    #[error("{0}")]
+    Experiment(String),
+    /// What was asked for on the command line makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// An activation cannot be built as asked for.
+    #[error(transparent)]
+    Activation(#[from] activation::BuildError),
+    /// An activation is not written as one.
+    #[error(transparent)]
+    Syntax(#[from] activation::SyntaxError),
+    /// Data, model or device.
+    #[error(transparent)]
+    Core(#[from] actlab_core::Error),
+    /// A record cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    /// A report cannot be made.
+    #[error(transparent)]
+    Analysis(#[from] analysis::Error),
+    /// The operating system refused.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as in "read".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Some runs failed; the others are recorded.
+    #[error("{failed} of {runs} runs failed; the reasons are in the report")]
+    RunsFailed {
+        /// Runs that failed.
+        failed: usize,
+        /// Runs of the sweep.
+        runs: usize,
+    },
+    /// Some checks failed.
+    #[error("{0} of the checks failed")]
+    ChecksFailed(usize),
+    /// The user interrupted it.
+    #[error("interrupted: what is finished is kept; {0}")]
+    Interrupted(String),
+}
+
+impl Error {
+    /// What the process exits with: 1, something that was tried failed; 2, it was asked for wrongly;
+    /// 130, it was interrupted.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::RunsFailed { .. }
+            | Self::ChecksFailed(_)
+            | Self::Record(_)
+            | Self::Analysis(_)
+            | Self::Io { .. } => 1,
+            Self::Core(error) => match error {
+                actlab_core::Error::Io { .. } | actlab_core::Error::Download { .. } => 1,
+                _ => 2,
+            },
+            Self::Experiment(_) | Self::Usage(_) | Self::Activation(_) | Self::Syntax(_) => 2,
+            Self::Interrupted(_) => 130,
+        }
+    }
+}

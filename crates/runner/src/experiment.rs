@@ -1,0 +1,417 @@
+//! Experiment files: what they hold, and how a value gets its final form.
+
+use crate::Error;
+use crate::cli::ExperimentArgs;
+use activation::ActivationRequest;
+use config::{Config, FileFormat, Map, Source, Value, ValueKind};
+use indexmap::IndexMap;
+use record::{DataSpec, ModelSpec, TrainingSpec};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The experiment that `sweep` runs without a file.
+pub(crate) const DEFAULT_FILE: &str = "experiments/quick.toml";
+
+/// Values that a file need not give.
+const DEFAULTS: &str = r#"
+description = ""
+device = "cpu"
+output = "results"
+data_dir = "data"
+"#;
+
+/// An experiment: activations × tasks × seeds.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Experiment {
+    /// Name of the experiment, and of its folder below `output`.
+    pub(crate) name: String,
+    /// What it asks, in a sentence.
+    #[serde(default)]
+    pub(crate) description: String,
+    /// The arms: `"gelu"`, `"leaky_relu(slope=0.2)"` or `{ name = "silu", beta = 1.702 }`.
+    #[schemars(with = "Vec<ActivationSchema>")]
+    pub(crate) activations: Vec<ActivationRequest>,
+    /// The arm that the others are compared to; the first where absent.
+    #[serde(default)]
+    #[schemars(with = "Option<ActivationSchema>")]
+    pub(crate) baseline: Option<ActivationRequest>,
+    /// Every arm is trained once with each.
+    pub(crate) seeds: Vec<u64>,
+    /// What the arms are trained on, by name.
+    pub(crate) tasks: IndexMap<String, Task>,
+    /// Changes for some arms or tasks, applied in order.
+    #[serde(default)]
+    pub(crate) overrides: Vec<Override>,
+    /// Where to train: `cpu`, `cuda`, `cuda:N`, `wgpu`.
+    pub(crate) device: String,
+    /// Threads to train with; all where absent. They change no number.
+    #[serde(default)]
+    pub(crate) threads: Option<usize>,
+    /// Folder for results.
+    pub(crate) output: PathBuf,
+    /// Folder in which data sets that do not ship have one of their name each.
+    pub(crate) data_dir: PathBuf,
+    /// Folders of data sets that lie elsewhere, by name.
+    #[serde(default)]
+    pub(crate) data_folders: BTreeMap<String, PathBuf>,
+}
+
+/// Model, data and recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Task {
+    /// Network.
+    pub(crate) model: ModelSpec,
+    /// Data set.
+    pub(crate) data: DataSpec,
+    /// Recipe.
+    pub(crate) training: TrainingSpec,
+}
+
+/// A change for the arms and tasks that it names; those that it does not name are not restricted.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Override {
+    /// Arm, as in `activations`.
+    #[serde(default)]
+    #[schemars(with = "Option<ActivationSchema>")]
+    pub(crate) activation: Option<ActivationRequest>,
+    /// Name of a task.
+    #[serde(default)]
+    pub(crate) task: Option<String>,
+    /// What changes: a part of a task, as in `{ training = { learning_rate = 0.05 } }`.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub(crate) set: serde_json::Value,
+}
+
+/// An activation, for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum ActivationSchema {
+    /// `name` or `name(parameter=value)`.
+    Text(String),
+    /// `{ name = "…", parameter = value }`.
+    Table {
+        /// Name or alias.
+        name: String,
+        #[serde(flatten)]
+        parameters: serde_json::Map<String, serde_json::Value>,
+    },
+}
+
+impl Experiment {
+    /// Reads the experiment: defaults, then the file, then the environment, then the flags.
+    pub(crate) fn load(args: &ExperimentArgs) -> Result<Self, Error> {
+        let file = args.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| missing(&file, args.file.is_none(), &error))?;
+        let mut flags = Vec::new();
+        for pair in &args.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                Error::Usage(format!("--set {pair}: must be KEY=VALUE, as in --set 'seeds=[1,2]'"))
+            })?;
+            flags.push(Setting::new("--set", key.trim(), value.trim())?);
+        }
+        let words = [
+            ("device", args.device.clone()),
+            ("threads", args.threads.map(|threads| threads.to_string())),
+            ("output", args.output.as_ref().map(|path| path.display().to_string())),
+        ];
+        for (key, value) in words {
+            if let Some(value) = value {
+                flags.push(Setting::new(&format!("--{key}"), key, &value)?);
+            }
+        }
+        Self::parse(&file, &text, environment(std::env::vars())?, flags)
+    }
+
+    fn parse(
+        file: &Path,
+        text: &str,
+        environment: Vec<Setting>,
+        flags: Vec<Setting>,
+    ) -> Result<Self, Error> {
+        let config = Config::builder()
+            .add_source(config::File::from_str(DEFAULTS, FileFormat::Toml))
+            .add_source(Text { origin: file.display().to_string(), text: text.to_owned() })
+            .add_source(Settings(environment))
+            .add_source(Settings(flags))
+            .build()
+            .map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
+        let experiment: Self =
+            serde_path_to_error::deserialize(config.clone()).map_err(|error| {
+                let path = error.path().to_string();
+                let origin = origin(&config, &path).unwrap_or_else(|| file.display().to_string());
+                let message = reason(error.inner());
+                let at = if path == "." { String::new() } else { format!("{path}: ") };
+                Error::Experiment(format!("{origin}: {at}{message}"))
+            })?;
+        experiment.check().map_err(|(key, message)| {
+            let origin = origin(&config, &key).unwrap_or_else(|| file.display().to_string());
+            Error::Experiment(format!("{origin}: {key}: {message}"))
+        })?;
+        Ok(experiment)
+    }
+
+    /// Refuses what no type forbids; the error is a key and what is wrong with it.
+    fn check(&self) -> Result<(), (String, String)> {
+        let refuse = |key: &str, message: &str| Err((key.to_owned(), message.to_owned()));
+        if !is_name(&self.name) {
+            return refuse("name", "must have letters, digits, `-`, `_` and `.` only: it names a folder");
+        }
+        if self.activations.is_empty() {
+            return refuse("activations", "must name one activation or more");
+        }
+        if self.seeds.is_empty() {
+            return refuse("seeds", "must hold one seed or more");
+        }
+        let mut seen = std::collections::HashSet::new();
+        if let Some(seed) = self.seeds.iter().find(|seed| !seen.insert(**seed)) {
+            return refuse("seeds", &format!("{seed} stands there twice"));
+        }
+        if self.tasks.is_empty() {
+            return refuse("tasks", "must hold one task or more");
+        }
+        if let Some(name) = self.tasks.keys().find(|name| !is_name(name)) {
+            let message = "a task's name must have letters, digits, `-`, `_` and `.` only";
+            return refuse(&format!("tasks.{name}"), message);
+        }
+        if self.threads == Some(0) {
+            return refuse("threads", "must be 1 or more");
+        }
+        for (i, change) in self.overrides.iter().enumerate() {
+            if let Some(task) = &change.task
+                && !self.tasks.contains_key(task)
+            {
+                let known: Vec<_> = self.tasks.keys().map(String::as_str).collect();
+                let message = format!("there is no task `{task}`; there are {}", known.join(", "));
+                return refuse(&format!("overrides[{i}].task"), &message);
+            }
+        }
+        Ok(())
+    }
+
+    /// The folder of the sweep.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.output.join(&self.name)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.chars().all(plain) && !name.starts_with('.')
+}
+
+fn missing(file: &Path, default: bool, error: &std::io::Error) -> Error {
+    let hint = if default {
+        "; run it in the folder of the project, or name a file: actlab sweep FILE"
+    } else {
+        ""
+    };
+    Error::Experiment(format!("cannot read {}: {error}{hint}", file.display()))
+}
+
+/// What is wrong, without the key and file that stand before it already.
+fn reason(error: &config::ConfigError) -> String {
+    match error {
+        config::ConfigError::At { error, .. } => reason(error),
+        other => other.to_string(),
+    }
+}
+
+/// Where the value at `path`, or what it lies in, is from.
+fn origin(config: &Config, path: &str) -> Option<String> {
+    let mut path = path;
+    loop {
+        if let Ok(value) = config.get::<Value>(path)
+            && let Some(origin) = value.origin()
+        {
+            return Some(origin.to_owned());
+        }
+        path = &path[..path.rfind(['.', '['])?];
+    }
+}
+
+/// The experiment file, with its path as the origin of its values.
+#[derive(Debug, Clone)]
+struct Text {
+    origin: String,
+    text: String,
+}
+
+impl Source for Text {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        let table: toml::Table = toml::from_str(&self.text)
+            .map_err(|error| config::ConfigError::Message(error.to_string()))?;
+        Ok(table
+            .into_iter()
+            .map(|(key, value)| (key, from_toml(value, &self.origin)))
+            .collect())
+    }
+}
+
+/// One value from the environment or a flag.
+#[derive(Debug, Clone)]
+struct Setting {
+    origin: String,
+    key: String,
+    value: Value,
+}
+
+impl Setting {
+    fn new(origin: &str, key: &str, text: &str) -> Result<Self, Error> {
+        if key.is_empty() {
+            return Err(Error::Usage(format!("{origin}: the key is missing")));
+        }
+        // What is not TOML is a bare word: --set device=cuda.
+        let value = toml::from_str::<toml::Table>(&format!("value = {text}"))
+            .ok()
+            .and_then(|mut table| table.remove("value"))
+            .unwrap_or_else(|| toml::Value::String(text.to_owned()));
+        Ok(Self {
+            origin: origin.to_owned(),
+            key: key.to_owned(),
+            value: from_toml(value, origin),
+        })
+    }
+}
+
+/// Values in the order given: a later one of the same key wins.
+#[derive(Debug, Clone)]
+struct Settings(Vec<Setting>);
+
+impl Source for Settings {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        let mut map = Map::new();
+        for setting in &self.0 {
+            // A budget is in epochs or in steps: giving the one takes back the other.
+            for (given, other) in [("budget.epochs", "budget.steps"), ("budget.steps", "budget.epochs")] {
+                if let Some(start) = setting.key.strip_suffix(given) {
+                    let nothing = Value::new(Some(&setting.origin), ValueKind::Nil);
+                    map.insert(format!("{start}{other}"), nothing);
+                }
+            }
+            map.shift_remove(&setting.key);
+            map.insert(setting.key.clone(), setting.value.clone());
+        }
+        Ok(map)
+    }
+}
+
+/// `ACTLAB_TASKS__A__TRAINING__WARMUP=0.2` sets `tasks.a.training.warmup`.
+fn environment(variables: impl Iterator<Item = (String, String)>) -> Result<Vec<Setting>, Error> {
+    let mut settings = Vec::new();
+    for (name, value) in variables {
+        if let Some(key) = name.strip_prefix("ACTLAB_") {
+            let key = key.to_lowercase().replace("__", ".");
+            settings.push(Setting::new(&format!("environment variable {name}"), &key, &value)?);
+        }
+    }
+    settings.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(settings)
+}
+
+fn from_toml(value: toml::Value, origin: &str) -> Value {
+    let owned = origin.to_owned();
+    let kind = match value {
+        toml::Value::String(text) => ValueKind::String(text),
+        toml::Value::Integer(number) => ValueKind::I64(number),
+        toml::Value::Float(number) => ValueKind::Float(number),
+        toml::Value::Boolean(truth) => ValueKind::Boolean(truth),
+        toml::Value::Datetime(time) => ValueKind::String(time.to_string()),
+        toml::Value::Array(items) => {
+            ValueKind::Array(items.into_iter().map(|item| from_toml(item, origin)).collect())
+        }
+        toml::Value::Table(table) => ValueKind::Table(
+            table.into_iter().map(|(key, value)| (key, from_toml(value, origin))).collect(),
+        ),
+    };
+    Value::new(Some(&owned), kind)
+}
+
+/// The JSON schema of experiment files.
+pub(crate) fn schema() -> String {
+    let mut schema = schemars::schema_for!(Experiment);
+    // Every key with a default may be left out.
+    if let Some(required) = schema.get_mut("required").and_then(serde_json::Value::as_array_mut) {
+        required.retain(|key| !["device", "output", "data_dir"].iter().any(|given| key == given));
+    }
+    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        name = "test"
+        activations = ["relu", { name = "silu", beta = 1.702 }]
+        seeds = [1]
+        [tasks.zebra]
+        model = { name = "resnet", depth = 8 }
+        data = { name = "fashion-mnist-mini" }
+        training = { batch_size = 2, budget = { epochs = 1 }, optimizer = { name = "sgd" }, learning_rate = 1 }
+        [tasks.ant]
+        model = { name = "bert", size = "tiny" }
+        data = { name = "movie-reviews" }
+        training = { batch_size = 2, budget = { steps = 7 }, optimizer = { name = "adamw" }, learning_rate = 1e-3 }
+    "#;
+
+    fn parse(text: &str, flags: &[(&str, &str)]) -> Result<Experiment, String> {
+        let flags = flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
+        let environment = environment(
+            [("ACTLAB_DESCRIPTION".to_owned(), "from the environment".to_owned())].into_iter(),
+        );
+        Experiment::parse(Path::new("x.toml"), text, environment.unwrap(), flags)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn layers_lie_over_each_other() {
+        let flags =
+            [("seeds", "[4, 5]"), ("tasks.zebra.training.budget.steps", "3"), ("device", "cuda:1")];
+        let experiment = parse(FILE, &flags).unwrap();
+        assert_eq!(experiment.seeds, [4, 5]);
+        assert_eq!(experiment.description, "from the environment");
+        assert_eq!(experiment.device, "cuda:1");
+        assert_eq!(experiment.output, Path::new("results"));
+        assert_eq!(experiment.tasks.keys().collect::<Vec<_>>(), ["zebra", "ant"]);
+        assert_eq!(experiment.tasks["zebra"].training.budget, record::Budget::Steps(3));
+        assert_eq!(experiment.activations[1].to_string(), "silu(beta=1.702)");
+    }
+
+    #[test]
+    fn errors_name_file_key_and_what_would_be_right() {
+        let cases: [(String, &[(&str, &str)]); 12] = [
+            (FILE.replace("seeds = [1]", "seeds = [1]\nactivations2 = 3"), &[]),
+            (FILE.into(), &[("tasks.zebra.model.depth", "eight")]),
+            (FILE.into(), &[("tasks.zebra.model.name", "resnt")]),
+            (FILE.into(), &[("tasks.zebra.training.batchsize", "2")]),
+            (FILE.into(), &[("seeds", "[1, -2]")]),
+            (FILE.into(), &[("seeds", "[]")]),
+            (FILE.into(), &[("tasks.zebra.training.budget", "{ hours = 1 }")]),
+            (FILE.into(), &[("activations", "[\"gelu(\"]")]),
+            (FILE.into(), &[("activations", "[3]")]),
+            (FILE.into(), &[("overrides", "[{ task = \"x\", set = {} }]")]),
+            (FILE.replace("seeds = [1]", ""), &[]),
+            (FILE.replace("seeds = [1]", "seeds = [1"), &[]),
+        ];
+        let messages: Vec<_> =
+            cases.iter().map(|(text, flags)| parse(text, flags).unwrap_err()).collect();
+        insta::assert_snapshot!(messages.join("\n\n"));
+    }
+}

@@ -1,0 +1,27 @@
+//! Ctrl-C: the first asks for a clean stop, the second does not ask.
+
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INSTALL: Once = Once::new();
+
+/// From now on Ctrl-C, SIGTERM and SIGHUP are noticed instead of deadly.
+pub(crate) fn install() {
+    INSTALL.call_once(|| {
+        let installed = ctrlc::set_handler(|| {
+            if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            eprintln!("\nstopping after this step; once more to stop at once");
+        });
+        if let Err(error) = installed {
+            eprintln!("warning: Ctrl-C cannot be caught ({error}); it will stop at once");
+        }
+    });
+}
+
+/// Whether the user wants to stop.
+pub(crate) fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}

@@ -1,0 +1,194 @@
+//! From an experiment to its runs.
+
+use crate::experiment::{Experiment, Task};
+use crate::{Error, experiment::Override};
+use activation::{Activation, ActivationRequest};
+use actlab_core::data::{Catalogue, Dataset};
+use actlab_core::{DeviceSpec, ModelSize, model_size};
+use record::{ActivationSpec, RunSpec};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything that a sweep does.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// In the order in which they run: by task, then seed, then activation, so that arms of one seed
+    /// can be compared as early as possible.
+    pub(crate) runs: Vec<PlannedRun>,
+    /// Labels of the arms, in the order of the experiment.
+    pub(crate) labels: Vec<String>,
+    /// Label of the arm that the others are compared to.
+    pub(crate) baseline: String,
+    /// Where to train.
+    pub(crate) device: DeviceSpec,
+}
+
+/// One run with what it needs.
+#[derive(Debug, Clone)]
+pub(crate) struct PlannedRun {
+    pub(crate) spec: RunSpec,
+    pub(crate) activation: Arc<dyn Activation>,
+    pub(crate) data: Arc<Dataset>,
+    pub(crate) size: ModelSize,
+    /// Optimizer steps.
+    pub(crate) steps: u64,
+}
+
+impl Plan {
+    /// Resolves names, loads data, and checks that everything goes together.
+    pub(crate) fn new(experiment: &Experiment, file: &Path) -> Result<Self, Error> {
+        let at = |key: String, error: &dyn std::fmt::Display| {
+            Error::Experiment(format!("{}: {key}: {error}", file.display()))
+        };
+        let device: DeviceSpec =
+            experiment.device.parse().map_err(|error| at("device".into(), &error))?;
+        let mut arms: Vec<Arc<dyn Activation>> = Vec::new();
+        for (i, request) in experiment.activations.iter().enumerate() {
+            let key = format!("activations[{i}]");
+            let arm = activation::build(request).map_err(|error| at(key.clone(), &error))?;
+            if arms.iter().any(|other| other.label() == arm.label()) {
+                return Err(at(key, &format!("`{}` stands there twice", arm.label())));
+            }
+            arms.push(arm);
+        }
+        let labels: Vec<String> = arms.iter().map(|arm| arm.label()).collect();
+        let baseline = match &experiment.baseline {
+            None => labels[0].clone(),
+            Some(request) => {
+                let label = label(request).map_err(|error| at("baseline".into(), &error))?;
+                if !labels.contains(&label) {
+                    let reason = format!("`{label}` is none of the activations");
+                    return Err(at("baseline".into(), &reason));
+                }
+                label
+            }
+        };
+        let changed = experiment
+            .overrides
+            .iter()
+            .enumerate()
+            .map(|(i, change)| {
+                let request = change.activation.as_ref();
+                request.map(label).transpose().map_err(|error| {
+                    at(format!("overrides[{i}].activation"), &error)
+                })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+
+        let catalogue = Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone());
+        let mut loaded: HashMap<String, Arc<Dataset>> = HashMap::new();
+        let mut runs = Vec::new();
+        for (name, task) in &experiment.tasks {
+            for seed in &experiment.seeds {
+                for arm in &arms {
+                    let task = apply(task, &experiment.overrides, &changed, name, &arm.label())
+                        .map_err(|(i, error)| at(format!("overrides[{i}].set"), &error))?;
+                    let key = format!("{:?} {:?}", task.data, task.model);
+                    let data = match loaded.get(&key) {
+                        Some(data) => Arc::clone(data),
+                        None => {
+                            let data = catalogue
+                                .load(&task.data, &task.model)
+                                .map_err(|error| at(format!("tasks.{name}.data"), &error))?;
+                            Arc::clone(loaded.entry(key).or_insert(Arc::new(data)))
+                        }
+                    };
+                    let size = model_size(&task.model, &data, arm)
+                        .map_err(|error| at(format!("tasks.{name}.model"), &error))?;
+                    let batch = task.training.batch_size;
+                    let per_epoch = data.train.len().div_ceil(batch.max(1)) as u64;
+                    let steps = task.training.budget.steps(per_epoch);
+                    let spec = RunSpec {
+                        activation: ActivationSpec {
+                            name: arm.registration().name.to_owned(),
+                            parameters: arm.parameters().clone(),
+                            label: arm.label(),
+                        },
+                        task: name.clone(),
+                        model: task.model,
+                        data: task.data,
+                        data_sha256: data.sha256.clone(),
+                        training: task.training,
+                        seed: *seed,
+                        device: device.kind().to_owned(),
+                    };
+                    actlab_core::check(&spec, &data)
+                        .map_err(|error| at(format!("tasks.{name}.training"), &error))?;
+                    let activation = Arc::clone(arm);
+                    runs.push(PlannedRun { spec, activation, data, size, steps });
+                }
+            }
+        }
+        Ok(Self { runs, labels, baseline, device })
+    }
+}
+
+fn label(request: &ActivationRequest) -> Result<String, activation::BuildError> {
+    Ok(activation::build(request)?.label())
+}
+
+/// The task as `overrides` leave it for one arm; an error comes with the position of its override.
+fn apply(
+    task: &Task,
+    overrides: &[Override],
+    arms: &[Option<String>],
+    name: &str,
+    label: &str,
+) -> Result<Task, (usize, serde_json::Error)> {
+    let mut changed = task.clone();
+    for (i, (change, arm)) in overrides.iter().zip(arms).enumerate() {
+        let meant = change.task.as_deref().is_none_or(|task| task == name)
+            && arm.as_deref().is_none_or(|arm| arm == label);
+        if meant {
+            let mut value = serde_json::to_value(&changed).map_err(|error| (i, error))?;
+            merge(&mut value, &change.set);
+            changed = serde_json::from_value(value).map_err(|error| (i, error))?;
+        }
+    }
+    Ok(changed)
+}
+
+/// Lays `over` upon `under`, table by table. A table that chooses one of several forms, by its `name`
+/// or by its only key, is replaced as a whole where the choice changes.
+fn merge(under: &mut serde_json::Value, over: &serde_json::Value) {
+    match (under, over) {
+        (serde_json::Value::Object(under), serde_json::Value::Object(over)) => {
+            for (key, value) in over {
+                match under.get_mut(key) {
+                    Some(old) if key != "budget" && same_form(old, value) => merge(old, value),
+                    _ => {
+                        under.insert(key.clone(), value.clone());
+                    }
+                }
+            }
+        }
+        (under, over) => *under = over.clone(),
+    }
+}
+
+fn same_form(old: &serde_json::Value, new: &serde_json::Value) -> bool {
+    new.get("name").is_none_or(|name| old.get("name") == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn overrides_merge_tables_and_replace_forms() {
+        let mut value = json!({
+            "optimizer": { "name": "sgd", "momentum": 0.9 }, "budget": { "epochs": 3 }, "warmup": 0.1
+        });
+        merge(&mut value, &json!({ "optimizer": { "momentum": 0.8 }, "budget": { "steps": 9 } }));
+        assert_eq!(
+            value,
+            json!({
+                "optimizer": { "name": "sgd", "momentum": 0.8 }, "budget": { "steps": 9 }, "warmup": 0.1
+            })
+        );
+        merge(&mut value, &json!({ "optimizer": { "name": "adamw" } }));
+        assert_eq!(value["optimizer"], json!({ "name": "adamw" }));
+    }
+}

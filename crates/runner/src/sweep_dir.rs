@@ -1,0 +1,135 @@
+//! The folder of a sweep: its runs, what belongs to it, and who works in it.
+
+use crate::Error;
+use crate::plan::Plan;
+use analysis::{Report, ReportOptions, Written};
+use record::{RunId, StoredRun, read_runs, write_atomically};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// `sweep.json`: which of the runs in the folder belong together, and how to show them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) baseline: String,
+    pub(crate) activations: Vec<String>,
+    pub(crate) tasks: Vec<String>,
+    pub(crate) runs: Vec<RunId>,
+}
+
+/// A sweep's folder.
+#[derive(Debug, Clone)]
+pub(crate) struct SweepDir {
+    path: PathBuf,
+}
+
+/// Held while runs are written; the system frees it when the process ends, however it ends.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+/// What a report was made from.
+pub(crate) struct Reported {
+    pub(crate) report: Report,
+    pub(crate) written: Written,
+    /// Finished runs in the folder that are not of this sweep.
+    pub(crate) strangers: usize,
+    /// Runs of this sweep that are not finished.
+    pub(crate) missing: usize,
+}
+
+impl SweepDir {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the runs lie.
+    pub(crate) fn runs(&self) -> PathBuf {
+        self.path.join("runs")
+    }
+
+    /// Creates the folder, and keeps other processes out of it.
+    pub(crate) fn lock(&self) -> Result<Lock, Error> {
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| Error::Io { action, path, source }
+        };
+        fs::create_dir_all(self.runs()).map_err(io("create", &self.runs()))?;
+        let path = self.path.join(".lock");
+        let file = File::create(&path).map_err(io("write", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
+                "another actlab is at work in {}: wait for it, or choose another folder with --output",
+                self.path.display()
+            ))),
+            Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
+        }
+    }
+
+    /// Says which runs belong to the sweep.
+    pub(crate) fn write_manifest(&self, plan: &Plan, name: &str, description: &str) -> Result<(), Error> {
+        let mut tasks: Vec<String> = Vec::new();
+        for run in &plan.runs {
+            if !tasks.contains(&run.spec.task) {
+                tasks.push(run.spec.task.clone());
+            }
+        }
+        let manifest = Manifest {
+            name: name.to_owned(),
+            description: description.to_owned(),
+            baseline: plan.baseline.clone(),
+            activations: plan.labels.clone(),
+            tasks,
+            runs: plan.runs.iter().map(|run| run.spec.id()).collect(),
+        };
+        let json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+        Ok(write_atomically(&self.path.join("sweep.json"), &json)?)
+    }
+
+    fn manifest(&self) -> Result<Manifest, Error> {
+        let path = self.path.join("sweep.json");
+        let text = fs::read_to_string(&path).map_err(|error| {
+            Error::Usage(format!(
+                "{} is not the folder of a sweep: cannot read {}: {error}",
+                self.path.display(),
+                path.display()
+            ))
+        })?;
+        serde_json::from_str(&text)
+            .map_err(|error| Error::Usage(format!("{} is damaged: {error}", path.display())))
+    }
+
+    /// Writes the report of the runs that are finished; nothing where there is none.
+    pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
+        let manifest = self.manifest()?;
+        let wanted: HashSet<_> = manifest.runs.iter().collect();
+        let all = read_runs(&self.runs())?;
+        let found = all.len();
+        let runs: Vec<StoredRun> =
+            all.into_iter().filter(|run| wanted.contains(&run.record.id)).collect();
+        if runs.is_empty() {
+            return Ok(None);
+        }
+        let options = ReportOptions {
+            title: if manifest.description.is_empty() { manifest.name } else { manifest.description },
+            baseline: Some(manifest.baseline),
+            order: manifest.activations,
+            task_order: manifest.tasks,
+            width,
+            ..ReportOptions::default()
+        };
+        let report = Report::from_runs(&runs, &options)?;
+        let written = report.write(&self.path)?;
+        let (strangers, missing) = (found - runs.len(), manifest.runs.len() - runs.len());
+        Ok(Some(Reported { report, written, strangers, missing }))
+    }
+}

@@ -1,0 +1,59 @@
+use crate::support::{Place, actlab};
+use insta::assert_snapshot;
+
+#[test]
+fn wrong_activations_say_what_would_be_right() {
+    let said: Vec<String> = [
+        &["eval", "gellu", "1"][..],
+        &["eval", "leaky_relu(slop=0.1)", "1"],
+        &["eval", "leaky_relu(slope=2)", "1"],
+        &["eval", "leaky_relu(slope=steep)", "1"],
+        &["eval", "gelu(approximate=sigmoid)", "1"],
+        &["eval", "relu(slope=1)", "1"],
+        &["eval", "gelu(", "1"],
+        &["eval", "gelu", "one"],
+        &["eval", "gelu", "1,2"],
+        &["eval", "swiglu", "1"],
+        &["check", "mishh"],
+    ]
+    .into_iter()
+    .map(|args| actlab(args).refused())
+    .collect();
+    assert_snapshot!(said.join(""));
+}
+
+#[test]
+fn wrong_experiments_name_file_and_key() {
+    let place = Place::new();
+    let said: Vec<String> = [
+        &["sweep", "nowhere.toml"][..],
+        &["sweep"],
+        &["sweep", "tiny.toml", "--set", "activations=[\"relu\", \"gellu\"]"],
+        &["sweep", "tiny.toml", "--set", "activations=[{ name = \"silu\", beat = 2 }]"],
+        &["sweep", "tiny.toml", "--set", "activations=[\"gelu\", \"gelu(approximate=none)\"]"],
+        &["sweep", "tiny.toml", "--set", "baseline=silu"],
+        &["sweep", "tiny.toml", "--set", "tasks.images.model.depth=9"],
+        &["sweep", "tiny.toml", "--set", "tasks.images.data.name=cifar"],
+        &["sweep", "tiny.toml", "--set", "tasks.images.data.name=cifar-10"],
+        &["sweep", "tiny.toml", "--set", "tasks.images.data.name=movie-reviews"],
+        &["sweep", "tiny.toml", "--set", "tasks.images.training.warmup=2"],
+        &["sweep", "tiny.toml", "--set", "overrides=[{ activation = \"gelu\", set = { training = { lr = 1 } } }]"],
+        &["sweep", "tiny.toml", "--set", "seeds"],
+        &["sweep", "tiny.toml", "--device", "tpu"],
+        &["train", "tiny.toml", "--activation", "gelu", "--task", "image"],
+        &["report", "nowhere"],
+    ]
+    .into_iter()
+    .map(|args| place.run(args).refused())
+    .collect();
+    assert_snapshot!(said.join(""));
+    assert!(!place.path("results").exists(), "nothing is written for an experiment that is none");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_is_not_built_in_says_how_to_build_it() {
+    let place = Place::new();
+    let said = place.run(&["sweep", "tiny.toml", "--device", "cuda"]).refused();
+    assert!(said.contains("build with `--features cuda`"), "{said}");
+}

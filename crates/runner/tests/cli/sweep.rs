@@ -1,0 +1,142 @@
+//! Sweeps: to the end, interrupted, killed, and again.
+
+use crate::support::{Place, TINY};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The report without the two columns of time and speed, which end the last table of a task.
+fn without_time(report: &str) -> String {
+    let mut timed = false;
+    let mut lines = Vec::new();
+    for line in report.lines() {
+        if !line.starts_with('|') {
+            timed = false;
+        } else if line.contains("examples/s") {
+            timed = true;
+        }
+        match timed {
+            true => {
+                let cells: Vec<_> = line.split('|').collect();
+                lines.push(cells[..cells.len() - 3].join("|"));
+            }
+            false => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn records(place: &Place) -> usize {
+    let Ok(runs) = std::fs::read_dir(place.path("results/tiny/runs")) else { return 0 };
+    runs.filter(|run| run.as_ref().unwrap().path().join("record.json").exists()).count()
+}
+
+/// Starts the sweep and waits until `until` runs have a record.
+fn start(place: &Place, until: usize) -> Child {
+    let child = place
+        .command(&["sweep", "tiny.toml"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while records(place) < until {
+        assert!(started.elapsed() < Duration::from_secs(300), "the sweep does not come on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
+    let calm = Place::new();
+    let table = calm.run(&["sweep", "tiny.toml"]).ok();
+    assert_eq!(table, calm.read("results/tiny/report.md"));
+    assert_eq!(records(&calm), 8);
+    for line in table.lines() {
+        assert!(line.chars().count() <= 120, "{line}");
+    }
+
+    // A finished sweep prints its table again, to the last byte, and trains nothing.
+    let again = calm.run(&["sweep", "tiny.toml", "--threads", "1"]);
+    assert_eq!(again.err.matches("[").count(), 0, "{}", again.err);
+    assert_eq!(again.ok(), table);
+    assert_eq!(calm.run(&["report", "results/tiny"]).ok(), table);
+
+    let disturbed = Place::new();
+    let mut child = start(&disturbed, 1);
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    let mut child = start(&disturbed, 3);
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let before = records(&disturbed);
+    assert!((3..8).contains(&before), "{before}");
+    // The rest with another number of threads.
+    let said = disturbed.run(&["sweep", "tiny.toml", "--threads", "1"]);
+    assert!(said.err.contains(&format!("{before} of them done")), "{}", said.err);
+    assert_eq!(without_time(&said.ok()), without_time(&table));
+    assert!(without_time(&table).contains("gelu"));
+
+    for run in std::fs::read_dir(calm.path("results/tiny/runs")).unwrap() {
+        let name = run.unwrap().file_name().into_string().unwrap();
+        let file = format!("results/tiny/runs/{name}/predictions.csv");
+        assert_eq!(calm.read(&file), disturbed.read(&file), "{name}");
+    }
+}
+
+#[test]
+fn two_sweeps_do_not_share_a_folder() {
+    let place = Place::new();
+    let mut child = start(&place, 1);
+    let said = place.run(&["sweep", "tiny.toml"]).refused();
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    assert!(said.contains("another actlab is at work in"), "{said}");
+}
+
+#[test]
+fn a_changed_experiment_runs_what_changed() {
+    let place = Place::new();
+    place.run(&["train", "tiny.toml", "--activation", "gelu", "--task", "text", "--seed", "2"]).ok();
+    assert_eq!(records(&place), 1);
+    place.write("tiny.toml", &TINY.replace("seeds = [1, 2]", "seeds = [2]"));
+    let said = place.run(&["sweep", "tiny.toml", "--set", "overrides=[{ activation = \"gelu\", task = \"images\", set = { training = { budget = { steps = 1 } } } }]"]);
+    assert!(said.err.contains("4 runs, 1 of them done"), "{}", said.err);
+    assert!(said.out.contains("Not like for like"), "{}", said.out);
+    place.write("tiny.toml", &TINY.replace("seeds = [1, 2]", "seeds = [2]"));
+    let said = place.run(&["sweep", "tiny.toml"]);
+    assert!(said.err.contains("4 runs, 3 of them done"), "{}", said.err);
+    assert!(said.err.contains("1 finished runs"), "{}", said.err);
+    assert_eq!(said.code, Some(0));
+}
+
+#[test]
+fn a_dry_run_shows_the_plan_and_writes_nothing() {
+    let place = Place::new();
+    let out = place.run(&["sweep", "tiny.toml", "--dry-run"]).ok();
+    let rows: Vec<Vec<&str>> =
+        out.lines().skip(1).take(4).map(|line| line.split_whitespace().take(8).collect()).collect();
+    assert_eq!(rows[0][..2], ["images", "relu"]);
+    assert_eq!(rows[3][..2], ["text", "gelu"]);
+    assert!(out.contains("8 runs, 0 of them done"), "{out}");
+    assert!(!place.path("results").exists());
+}
+
+#[test]
+fn the_environment_changes_values() {
+    let place = Place::new();
+    let said = place
+        .command(&["sweep", "tiny.toml", "--dry-run"])
+        .env("ACTLAB_SEEDS", "[1, 2, 3]")
+        .env("ACTLAB_TASKS__IMAGES__TRAINING__BUDGET__STEPS", "7")
+        .output()
+        .unwrap();
+    let out = String::from_utf8(said.stdout).unwrap();
+    assert!(out.contains("12 runs"), "{out}");
+    assert!(out.lines().nth(1).unwrap().contains("  7      3     0"), "{out}");
+}

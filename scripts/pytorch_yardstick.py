@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+"""Train the two quick tasks in PyTorch: a yardstick for accuracy and time.
+
+The models are those of pytorch_fixtures.py, in the sizes of the quick tasks:
+
+  resnet  ResNet-8 (base width 16, option A shortcuts) on Fashion-MNIST-mini:
+          no augmentation, pixels normalised with the training images' mean and
+          deviation, batch 128, SGD with Nesterov momentum 0.9, weight decay 5e-4,
+          peak rate 0.1, linear warmup over 20 % of the steps, cosine to 0,
+          3 epochs
+  bert    BERT-mini (4 layers, hidden 256; 8,000 tokens, 32 positions) on the
+          movie reviews: rows cut or padded to 32 tokens, dropout 0.1, batch 32,
+          AdamW (0.9, 0.999), weight decay 0.01, peak rate 5e-4, linear warmup
+          over 10 % of the steps, linear to 0, 265 steps (--steps 120: the
+          variant)
+
+Weight decay leaves out the norms and the biases. Convolutions start from a
+normal distribution of deviation sqrt(2 / fan_in); linear weights and embeddings
+from one of deviation 0.02 cut at two deviations; biases from 0.
+
+Run it from the repository root, in the environment of pytorch_fixtures.py:
+
+    python scripts/pytorch_yardstick.py --task resnet --activation relu --seeds 1 2
+    python scripts/pytorch_yardstick.py --task bert --activation gelu --lr 3e-4
+
+One line a run: the accuracies after the last step, the median time of a training
+step (data preparation left out) and the total time of training. Times are only
+comparable on a machine that runs nothing else: a build beside it can double them.
+"""
+
+import argparse
+import csv
+import gzip
+import math
+import os
+import statistics
+import struct
+import sys
+import time
+import unicodedata
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import pytorch_fixtures as models  # noqa: E402
+
+SPLITS = ("train", "validation", "test")
+PAD, UNK, CLS, SEP = 0, 1, 2, 3
+
+# ------------------------------------------------------------------------ data
+
+
+def read_idx(path):
+    """An IDX file of unsigned bytes (the MNIST format), gzipped."""
+    with gzip.open(path, "rb") as file:
+        data = file.read()
+    zero, kind, rank = struct.unpack(">HBB", data[:4])
+    assert zero == 0 and kind == 8, f"{path}: not an IDX file of unsigned bytes"
+    shape = struct.unpack(f">{rank}I", data[4 : 4 + 4 * rank])
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def load_images(folder):
+    raw = {
+        split: (
+            read_idx(os.path.join(folder, f"{split}-images-idx3-ubyte.gz")).astype(np.float32),
+            read_idx(os.path.join(folder, f"{split}-labels-idx1-ubyte.gz")).astype(np.int64),
+        )
+        for split in SPLITS
+    }
+    mean, std = raw["train"][0].mean(dtype=np.float64), raw["train"][0].std(dtype=np.float64)
+    return {
+        split: ((torch.from_numpy(((x - mean) / std).astype(np.float32))[:, None],), torch.from_numpy(y))
+        for split, (x, y) in raw.items()
+    }
+
+
+def is_punctuation(char):
+    code = ord(char)
+    ascii_symbol = 33 <= code <= 47 or 58 <= code <= 64 or 91 <= code <= 96 or 123 <= code <= 126
+    return ascii_symbol or unicodedata.category(char).startswith("P")
+
+
+def is_cjk(char):
+    code = ord(char)
+    return any(
+        low <= code <= high
+        for low, high in (
+            (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
+            (0x2B740, 0x2B81F), (0x2B820, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
+        )
+    )
+
+
+def basic_tokens(text):
+    """BERT's basic tokenizer: lower case, no accents, punctuation on its own."""
+    cleaned = []
+    for char in text:
+        category = unicodedata.category(char)
+        if char in "\t\n\r" or category == "Zs":
+            cleaned.append(" ")
+        elif category.startswith("C") or char == "\ufffd":
+            continue
+        else:
+            cleaned.append(f" {char} " if is_cjk(char) else char)
+    text = unicodedata.normalize("NFD", "".join(cleaned).lower())
+    pieces = []
+    for char in text:
+        if unicodedata.category(char) == "Mn":
+            continue
+        pieces.append(f" {char} " if is_punctuation(char) else char)
+    return "".join(pieces).split()
+
+
+class WordPiece:
+    """Greedy longest match first; a word that cannot be cut becomes [UNK]."""
+
+    def __init__(self, path):
+        with open(path, encoding="utf-8") as file:
+            tokens = [line.rstrip("\r\n") for line in file]
+        assert tokens[:4] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]"], f"{path}: special tokens"
+        self.ids = {token: i for i, token in enumerate(tokens)}
+        self.size = len(tokens)
+
+    def word(self, word):
+        if len(word) > 100:
+            return [UNK]
+        ids, start = [], 0
+        while start < len(word):
+            for end in range(len(word), start, -1):
+                piece = word[start:end] if start == 0 else "##" + word[start:end]
+                if piece in self.ids:
+                    break
+            else:
+                return [UNK]
+            ids.append(self.ids[piece])
+            start = end
+        return ids
+
+    def encode(self, text, length):
+        """Token ids padded to `length`, and how many of them are not padding."""
+        ids = [i for word in basic_tokens(text) for i in self.word(word)]
+        ids = [CLS] + ids[: length - 2] + [SEP]
+        return ids + [PAD] * (length - len(ids)), len(ids)
+
+
+def load_reviews(folder, length):
+    vocab = WordPiece(os.path.join(folder, "vocab.txt"))
+    data, names = {}, None
+    for split in SPLITS:
+        path = os.path.join(folder, f"{split}.tsv.gz")
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        if names is None:
+            names = sorted({row["label"] for row in rows})
+        encoded = [vocab.encode(row["sentence"], length) for row in rows]
+        tokens = torch.tensor([ids for ids, _ in encoded])
+        lengths = torch.tensor([count for _, count in encoded])
+        data[split] = ((tokens, lengths), torch.tensor([names.index(row["label"]) for row in rows]))
+    return data, vocab.size, len(names)
+
+
+# -------------------------------------------------------------------- training
+
+
+@torch.no_grad()
+def initialise(model, std):
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, std=math.sqrt(2 / module.weight[0].numel()))
+        elif isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+
+def parameter_groups(model, decay):
+    """Matrices, kernels and embeddings decay; norms and biases do not."""
+    parameters = list(model.parameters())
+    return [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+
+
+def rate_factor(step, steps, warmup, shape):
+    """The share of the peak rate at a step, counted from 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return 1 - done if shape == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+
+
+def batches(count, size, generator):
+    """Endless batches of indices: every epoch in a new order, its rest included."""
+    while True:
+        yield from torch.randperm(count, generator=generator).split(size)
+
+
+@torch.no_grad()
+def accuracy(model, inputs, labels, size=256):
+    model.eval()
+    right = 0
+    for rows in torch.arange(len(labels)).split(size):
+        logits = model(*(x[rows] for x in inputs))
+        right += (logits.argmax(dim=1) == labels[rows]).sum().item()
+    return right / len(labels)
+
+
+def train(task, data, model, optimizer, schedule, batch, steps, seed, clip):
+    inputs, labels = data["train"]
+    order = batches(len(labels), batch, torch.Generator().manual_seed(seed))
+    warmup = max(1, round(steps * (0.2 if task == "resnet" else 0.1)))
+    peak = optimizer.param_groups[0]["lr"]
+    model.train()
+    seconds, began = [], time.perf_counter()
+    for step in range(steps):
+        rows = next(order)
+        x, y = tuple(part[rows] for part in inputs), labels[rows]
+        start = time.perf_counter()
+        for group in optimizer.param_groups:
+            group["lr"] = peak * rate_factor(step, steps, warmup, schedule)
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(*x), y)
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return loss.item(), statistics.median(seconds), time.perf_counter() - began
+
+
+def run(args, data, config, activation, seed):
+    torch.manual_seed(seed)
+    if args.task == "resnet":
+        model = models.ResNet(config, activation)
+    else:
+        model = models.Bert(config, activation, dropout=args.dropout)
+    initialise(model, args.init_std)
+    groups = parameter_groups(model, args.weight_decay)
+    if args.task == "resnet":
+        optimizer = torch.optim.SGD(groups, lr=args.lr, momentum=0.9, nesterov=True)
+    else:
+        optimizer = torch.optim.AdamW(groups, lr=args.lr)
+    per_epoch = math.ceil(len(data["train"][1]) / args.batch)
+    steps = args.steps or round(args.epochs * per_epoch)
+    schedule = "cosine" if args.task == "resnet" else "linear"
+    loss, step, total = train(
+        args.task, data, model, optimizer, schedule, args.batch, steps, seed, args.clip
+    )
+    began = time.perf_counter()
+    validation, test = (accuracy(model, *data[split]) for split in SPLITS[1:])
+    evaluation = time.perf_counter() - began
+    extra = f" dropout {args.dropout:g}" if args.task == "bert" else ""
+    extra += f" batch {args.batch} init {args.init_std:g}"
+    print(
+        f"{args.task} {activation:10} seed {seed} lr {args.lr:g}{extra} steps {steps}"
+        f" | last loss {loss:.3f} | validation {100 * validation:.2f} % test {100 * test:.2f} %"
+        f" | step {1000 * step:.1f} ms, training {total:.1f} s, evaluation {evaluation:.1f} s"
+        f" | {models.count_parameters(model):,} parameters",
+        flush=True,
+    )
+
+
+DEFAULTS = {
+    "resnet": {"lr": 0.1, "batch": 128, "epochs": 3, "steps": None, "weight_decay": 5e-4},
+    "bert": {"lr": 5e-4, "batch": 32, "epochs": None, "steps": 265, "weight_decay": 0.01},
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], epilog="See the top of this file for the two tasks."
+    )
+    parser.add_argument("--task", choices=["resnet", "bert"], required=True)
+    parser.add_argument(
+        "--activation", nargs="+", default=["relu"],
+        choices=[*models.ACTIVATIONS, *models.GATED], help="one run each (default: relu)",
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1], help="one run each")
+    parser.add_argument("--lr", type=float, help="peak rate (resnet 0.1, bert 5e-4)")
+    parser.add_argument("--steps", type=int, help="training steps (bert: 265)")
+    parser.add_argument("--epochs", type=float, help="instead of steps (resnet: 3)")
+    parser.add_argument("--batch", type=int, help="rows a step (resnet 128, bert 32)")
+    parser.add_argument("--weight-decay", type=float, help="resnet 5e-4, bert 0.01")
+    parser.add_argument("--dropout", type=float, default=0.1, help="bert only (0.1)")
+    parser.add_argument("--init-std", type=float, default=0.02, help="linear, embeddings (0.02)")
+    parser.add_argument("--clip", type=float, default=0.0, help="gradient norm limit (none)")
+    parser.add_argument("--length", type=int, default=32, help="bert: tokens a row (32)")
+    parser.add_argument("--threads", type=int, help="PyTorch's threads")
+    parser.add_argument("--data", default="crates/core/data", help="folder of both data sets")
+    args = parser.parse_args()
+    if args.epochs and args.steps:
+        parser.error("give --epochs or --steps, not both")
+    defaults = dict(DEFAULTS[args.task])
+    if args.epochs or args.steps:
+        defaults.update(epochs=None, steps=None)
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.use_deterministic_algorithms(True)
+
+    if args.task == "resnet":
+        data = load_images(os.path.join(args.data, "fashion-mnist-mini"))
+        size = data["train"][0][0].shape[-1]
+        classes = int(data["train"][1].max()) + 1
+        config = {
+            "depth": 8, "in_channels": 1, "image_size": size, "classes": classes, "base_width": 16,
+        }
+    else:
+        folder = os.path.join(args.data, "movie-reviews")
+        data, vocab, classes = load_reviews(folder, args.length)
+        config = {
+            "vocab": vocab, "max_len": args.length, "hidden": 256, "layers": 4, "heads": 4,
+            "ffn": 1024, "classes": classes,
+        }
+    rows = ", ".join(f"{split} {len(data[split][1]):,}" for split in SPLITS)
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads; rows: {rows}")
+    for activation in args.activation:
+        for seed in args.seeds:
+            run(args, data, config, activation, seed)
+
+
+if __name__ == "__main__":
+    main()
