@@ -40,7 +40,7 @@ examples:
       --movie-reviews vaderSentiment-0.5.zip
 
   # only the reviews, from the extracted text, into another folder
-  python3 scripts/prepare_data.py --out /tmp/data \\
+  python3 scripts/prepare_data.py --out out \\
       --movie-reviews movieReviewSnippets_GroundTruth.txt
 
   # check that the shipped files are intact

@@ -5,13 +5,16 @@ use std::process::Command;
 
 fn main() {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    set("ACTLAB_RUSTC", output(&rustc, &["--version"]));
-    set("ACTLAB_TARGET", env::var("TARGET").ok());
+    set("BUILT_BY_RUSTC", output(&rustc, &["--version"]));
+    set("BUILT_FOR_TARGET", env::var("TARGET").ok());
 
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let git = |args: &[&str]| output("git", &[&["-C", root], args].concat());
-    set("ACTLAB_GIT_COMMIT", git(&["rev-parse", "HEAD"]));
-    set("ACTLAB_GIT_DIRTY", git(&["status", "--porcelain"]).map(|files| (!files.is_empty()).to_string()));
+    set("BUILT_FROM_COMMIT", git(&["rev-parse", "HEAD"]));
+    set(
+        "BUILT_FROM_CHANGED_FILES",
+        git(&["status", "--porcelain"]).map(|files| (!files.is_empty()).to_string()),
+    );
     // A commit moves the reflog; an edit moves the sources.
     for path in [".git/logs/HEAD", "crates", "analysis", "Cargo.toml", "Cargo.lock"] {
         let path = format!("{root}/{path}");

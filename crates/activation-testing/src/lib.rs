@@ -37,9 +37,10 @@ struct GatedFigures {
 /// If there is none.
 #[must_use]
 pub fn activation(text: &str) -> Arc<dyn Activation> {
-    let built = text.parse().map_err(|error| format!("{error}")).and_then(|request| {
-        activation::build(&request).map_err(|error| error.to_string())
-    });
+    let built = text
+        .parse()
+        .map_err(|error| format!("{error}"))
+        .and_then(|request| activation::build(&request).map_err(|error| error.to_string()));
     built.unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -66,7 +67,8 @@ pub fn assert_agrees_with_pytorch(text: &str, key: &str) {
     let activation = activation(text);
     match activation.kind() {
         Kind::Pointwise(f) => {
-            let figures = oracle.pointwise.get(key).unwrap_or_else(|| panic!("no oracle for {key}"));
+            let figures =
+                oracle.pointwise.get(key).unwrap_or_else(|| panic!("no oracle for {key}"));
             let y = numbers(f.forward(tensor(&figures.x)));
             let slope = numbers(f.derivative(tensor(&figures.x)));
             for (i, x) in figures.x.iter().enumerate() {
@@ -113,7 +115,9 @@ fn tensor(values: &[f64]) -> Tensor<1> {
 }
 
 fn numbers(tensor: Tensor<1>) -> Vec<f64> {
-    let values: Vec<f32> =
-        tensor.into_data().try_into_vec::<f32>().unwrap_or_else(|error| panic!("not a float tensor: {error:?}"));
+    let values: Vec<f32> = tensor
+        .into_data()
+        .try_into_vec::<f32>()
+        .unwrap_or_else(|error| panic!("not a float tensor: {error:?}"));
     values.into_iter().map(f64::from).collect()
 }

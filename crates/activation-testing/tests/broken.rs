@@ -70,10 +70,7 @@ fn each_fault_is_found() {
     let finite = "finite values and gradients from -1e4 to 1e4";
     assert_eq!(failures("overflows"), [finite]);
     assert_eq!(failures("traps_nan"), [finite]);
-    assert_eq!(
-        failures("jumps"),
-        ["derivative agrees with finite differences (f64)"]
-    );
+    assert_eq!(failures("jumps"), ["derivative agrees with finite differences (f64)"]);
     let parameters = failures("bad_default");
     assert!(parameters.contains(&"declared parameters are the formula's, defaults in range"));
 }

@@ -33,10 +33,7 @@ const CHECKS: &[(&str, Test)] = &[
 /// Runs every check of `activation` on `device` (without autodiff; the checks add it where needed).
 #[must_use]
 pub fn check(activation: &dyn Activation, device: &Device) -> Vec<Check> {
-    CHECKS
-        .iter()
-        .map(|(name, test)| Check { name, outcome: test(activation, device) })
-        .collect()
+    CHECKS.iter().map(|(name, test)| Check { name, outcome: test(activation, device) }).collect()
 }
 
 /// |a − b| ≤ absolute + relative · |b|.
@@ -152,7 +149,9 @@ fn between_quotients(
     if (left.min(right) - slack..=left.max(right) + slack).contains(&derivative) {
         return Ok(());
     }
-    Err(format!("derivative at {at:?} is {derivative}, difference quotients are {left} and {right}"))
+    Err(format!(
+        "derivative at {at:?} is {derivative}, difference quotients are {left} and {right}"
+    ))
 }
 
 fn finite_differences(activation: &dyn Activation, _: &Device) -> Result<(), String> {
@@ -271,7 +270,8 @@ fn shapes(activation: &dyn Activation, device: &Device) -> Result<(), String> {
 }
 
 fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), String> {
-    let magnitudes = (-8..=8).map(|e| 10f64.powf(f64::from(e) / 2.0)).chain([1e4, 88.0, 89.0, 104.0]);
+    let magnitudes =
+        (-8..=8).map(|e| 10f64.powf(f64::from(e) / 2.0)).chain([1e4, 88.0, 89.0, 104.0]);
     let xs: Vec<f64> = magnitudes.flat_map(|x| [x, -x]).collect();
     let finite = |what: &str, at: &[f64], numbers: &[f64]| {
         if numbers.iter().all(|number| number.is_finite()) {
@@ -288,7 +288,8 @@ fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), Stri
         finite("tensor value, gradient, derivative", &[*x], &[ys[i], gradients[i], slopes[i]])?;
     }
     if let Kind::Gated(f) = activation.kind() {
-        let pairs: Vec<_> = xs.iter().flat_map(|gate| xs.iter().map(|value| (*gate, *value))).collect();
+        let pairs: Vec<_> =
+            xs.iter().flat_map(|gate| xs.iter().map(|value| (*gate, *value))).collect();
         let [ys, by_gate, by_value] = autodiff_gated(f, &pairs, device)?;
         for (i, (gate, value)) in pairs.iter().enumerate() {
             let (y, dy_dgate, dy_dvalue) = f.eval(*gate, *value);
@@ -334,7 +335,8 @@ fn not_a_number(activation: &dyn Activation, device: &Device) -> Result<(), Stri
 }
 
 fn save_and_load(activation: &dyn Activation, _: &Device) -> Result<(), String> {
-    let saved = serde_json::to_string(activation.parameters()).map_err(|error| error.to_string())?;
+    let saved =
+        serde_json::to_string(activation.parameters()).map_err(|error| error.to_string())?;
     let parameters = serde_json::from_str(&saved).map_err(|error| error.to_string())?;
     let name = activation.registration().name.to_owned();
     let by_parameters = build(&ActivationRequest { name, parameters });

@@ -92,7 +92,9 @@ impl fmt::Display for Domain {
 pub(crate) fn display(value: &Value) -> String {
     match value {
         Value::String(word) => word.clone(),
-        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), |x| x.to_string()),
+        Value::Number(number) => {
+            number.as_f64().map_or_else(|| number.to_string(), |x| x.to_string())
+        }
         other => other.to_string(),
     }
 }

@@ -61,7 +61,8 @@ impl Registration {
         for (name, value) in given {
             let Some(parameter) = self.parameters.iter().find(|parameter| parameter.name == name)
             else {
-                let known: Vec<_> = self.parameters.iter().map(|parameter| parameter.name).collect();
+                let known: Vec<_> =
+                    self.parameters.iter().map(|parameter| parameter.name).collect();
                 return Err(BuildError::UnknownParameter {
                     activation: self.name,
                     parameter: name.clone(),
@@ -116,7 +117,8 @@ pub fn find(name: &str) -> Result<&'static Registration, BuildError> {
         .copied()
         .find(|entry| entry.name == wanted || entry.aliases.contains(&wanted.as_str()))
         .ok_or_else(|| {
-            let names = all.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases));
+            let names =
+                all.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases));
             BuildError::UnknownName {
                 name: name.to_owned(),
                 nearest: nearest(&wanted, names.copied()),

@@ -23,7 +23,8 @@ impl FromStr for ActivationRequest {
         let (name, list) = match text.trim().split_once('(') {
             None => (text.trim(), ""),
             Some((name, rest)) => {
-                let list = rest.strip_suffix(')').ok_or_else(|| error("`)` is missing at the end"))?;
+                let list =
+                    rest.strip_suffix(')').ok_or_else(|| error("`)` is missing at the end"))?;
                 (name.trim(), list.trim())
             }
         };
@@ -61,8 +62,11 @@ impl fmt::Display for ActivationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         if !self.parameters.is_empty() {
-            let pairs: Vec<_> =
-                self.parameters.iter().map(|(key, value)| format!("{key}={}", display(value))).collect();
+            let pairs: Vec<_> = self
+                .parameters
+                .iter()
+                .map(|(key, value)| format!("{key}={}", display(value)))
+                .collect();
             write!(f, "({})", pairs.join(","))?;
         }
         Ok(())

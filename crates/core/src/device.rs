@@ -29,9 +29,10 @@ impl FromStr for DeviceSpec {
         let error = |reason: &str| Error::Device { device: text.into(), reason: reason.into() };
         let (word, index) = match text.split_once(':') {
             None => (text, 0),
-            Some((word, index)) => {
-                (word, index.parse().map_err(|_| error("the index must be a number, as in `cuda:1`"))?)
-            }
+            Some((word, index)) => (
+                word,
+                index.parse().map_err(|_| error("the index must be a number, as in `cuda:1`"))?,
+            ),
         };
         let kind = KINDS
             .iter()
@@ -66,6 +67,12 @@ impl DeviceSpec {
         }
     }
 
+    /// Whether it is the CPU.
+    #[must_use]
+    pub fn is_cpu(&self) -> bool {
+        self.kind == DeviceKind::Cpu
+    }
+
     /// Opens the device.
     ///
     /// # Errors
@@ -80,7 +87,10 @@ impl DeviceSpec {
 
     #[cfg(feature = "cuda")]
     fn open_cuda(&self) -> Result<Device, Error> {
-        self.probe(Device::cuda(self.index), "an NVIDIA driver (libcuda) and the CUDA toolkit's NVRTC")
+        self.probe(
+            Device::cuda(self.index),
+            "an NVIDIA driver (libcuda) and the CUDA toolkit's NVRTC",
+        )
     }
 
     #[cfg(not(feature = "cuda"))]

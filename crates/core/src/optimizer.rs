@@ -21,8 +21,11 @@ pub(crate) fn optimizer<M: Module>(training: &TrainingSpec, module: &M) -> Modul
             });
             let config = SgdConfig::new().with_momentum(momentum);
             let decay = Some(WeightDecayConfig::new(training.weight_decay as f32));
-            ModuleOptimizer::from(config.clone().with_weight_decay(decay).build())
-                .with_group(undecayed, config.build(), None)
+            ModuleOptimizer::from(config.clone().with_weight_decay(decay).build()).with_group(
+                undecayed,
+                config.build(),
+                None,
+            )
         }
         OptimizerSpec::Adamw { beta1, beta2, epsilon } => {
             let config = AdamWConfig::new()

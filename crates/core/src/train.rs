@@ -10,7 +10,9 @@ use activation::Activation;
 use burn::Tensor;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, activation::log_softmax};
-use record::{Evaluation, Event, ModelSpec, Outcome, Prediction, RunSpec, Site, Summary, TrainStep};
+use record::{
+    Evaluation, Event, ModelSpec, Outcome, Prediction, RunSpec, Site, Summary, TrainStep,
+};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -135,7 +137,10 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
             !(training.weight_decay >= 0.0 && training.weight_decay.is_finite()),
             "weight_decay must be a number of at least 0",
         ),
-        (training.clip_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0), "clip_norm must be above 0"),
+        (
+            training.clip_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0),
+            "clip_norm must be above 0",
+        ),
         (training.evaluate_every == Some(0), "evaluate_every is 0, but must be 1 or more"),
         (training.site_statistics.every == 0, "site_statistics.every is 0, but must be 1 or more"),
         (training.budget.steps(1) == 0, "budget is 0, but must be 1 or more"),
@@ -265,7 +270,9 @@ impl<'a, N: Network> Run<'a, N> {
                 let first = summary.initial_loss;
                 diverged = Some((
                     step,
-                    format!("the training loss ends at {mean_loss:.3}, beyond its initial {first:.3}"),
+                    format!(
+                        "the training loss ends at {mean_loss:.3}, beyond its initial {first:.3}"
+                    ),
                 ));
             }
         }
@@ -396,7 +403,11 @@ impl<'a, N: Network> Run<'a, N> {
             let losses = losses.into_data().convert::<f32>();
             let predicted = classes(logits);
             all.extend(batch.classes.iter().zip(losses.iter::<f32>()).zip(predicted).map(
-                |((label, loss), predicted)| Said { label: *label, predicted, loss: f64::from(loss) },
+                |((label, loss), predicted)| Said {
+                    label: *label,
+                    predicted,
+                    loss: f64::from(loss),
+                },
             ));
         }
         Ok(all)

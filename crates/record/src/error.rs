@@ -42,7 +42,10 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
-    pub(crate) fn format(what: &'static str, path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
+    pub(crate) fn format(
+        what: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(serde_json::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Format { what, path, source }
     }

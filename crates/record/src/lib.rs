@@ -22,11 +22,13 @@ mod store;
 
 pub use environment::{Environment, Git};
 pub use error::Error;
-pub use event::{Event, Evaluation, Site, TrainStep};
+pub use event::{Evaluation, Event, Site, TrainStep};
 pub use prediction::Prediction;
 pub use run::{Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing};
 pub use spec::{
     ActivationSpec, Augmentation, BertSize, Budget, DataSpec, ModelSpec, OptimizerSpec, RunId,
     RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec,
 };
-pub use store::{MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, read_runs, write_atomically};
+pub use store::{
+    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, read_runs, write_atomically,
+};

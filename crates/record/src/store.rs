@@ -4,7 +4,6 @@ use crate::{Error, Event, Prediction, RunRecord, RunSpec, SCHEMA_VERSION};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 const SPEC: &str = "spec.json";
 const METRICS: &str = "metrics.jsonl";
@@ -17,26 +16,22 @@ const RECORD: &str = "record.json";
 /// # Errors
 /// If the folder cannot be written; the old file is then untouched.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    // Two threads, or two processes, that write one file do not meet in its temporary one.
-    static WRITES: AtomicU64 = AtomicU64::new(0);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    let write = WRITES.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".{}-{write}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = (|| {
-        let mut file = File::create(&temporary)?;
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    (|| {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".").suffix(".tmp");
+        // Temporary files are private by default, but results are to be read.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file = builder.tempfile_in(folder)?;
         file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
         // The rename itself reaches the disk with the folder.
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    })();
-    written.map_err(|source| {
-        // Best effort: the write already failed, and that is what is reported.
-        let _ = fs::remove_file(&temporary);
-        Error::io("write", path)(source)
-    })
+        File::open(folder)?.sync_all()
+    })()
+    .map_err(Error::io("write", path))
 }
 
 /// How far a run has come.
@@ -114,7 +109,8 @@ impl RunDir {
     pub fn finish(&self, record: &RunRecord) -> Result<(), Error> {
         fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
         let path = self.path.join(RECORD);
-        let mut json = serde_json::to_vec_pretty(record).map_err(Error::format("run record", &path))?;
+        let mut json =
+            serde_json::to_vec_pretty(record).map_err(Error::format("run record", &path))?;
         json.push(b'\n');
         write_atomically(&path, &json)
     }

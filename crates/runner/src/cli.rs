@@ -5,7 +5,11 @@ use std::path::PathBuf;
 
 /// Compare neural-network activation functions under equal conditions.
 #[derive(Debug, Parser)]
-#[command(name = "actlab", version, max_term_width = 100, after_help = "\
+#[command(
+    name = "actlab",
+    version,
+    max_term_width = 100,
+    after_help = "\
 Examples:
   actlab sweep                           train and compare, as experiments/quick.toml says
   actlab sweep mine.toml --dry-run       show what would be trained, and for how long
@@ -13,7 +17,8 @@ Examples:
   actlab eval gelu -- -1 0 1             value and derivative at some points
   actlab new activation mish             begin an activation of your own
 
-In a checkout, `cargo run -p runner --` stands for `actlab`.")]
+In a checkout, `cargo run -p runner --` stands for `actlab`."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -81,7 +86,10 @@ pub(crate) struct ExperimentArgs {
     /// Where to train: cpu, cuda, cuda:N, wgpu
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// Threads to train with [default: all]
+    /// Runs that go on side by side [default: one a processor, one on a GPU]
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// Threads of each run [default: an even share of the processors]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Folder for results; each experiment has one of its name in it [default: results]

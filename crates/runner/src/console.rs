@@ -3,9 +3,10 @@
 
 use crate::Error;
 use crate::plan::PlannedRun;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::{Evaluation, Outcome, RunRecord, TrainStep};
 use std::io::IsTerminal;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Prints an error, in red where that is wanted.
@@ -21,149 +22,182 @@ pub(crate) fn warning(text: &str) {
 }
 
 fn colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Shows how a sweep goes: a bar on a terminal, a line a run elsewhere.
+/// Shows how a sweep goes: on a terminal a bar a run and one for all, elsewhere a line a finished run.
+/// Runs may go on side by side.
 pub(crate) struct SweepProgress {
-    bar: ProgressBar,
+    bars: MultiProgress,
+    overall: ProgressBar,
     started: Instant,
-    /// Steps of all runs, weighted by their cost.
+    /// Cost of all runs.
     total: f64,
-    /// Of those, what was done before this process began.
+    /// Of that, what was done before this process began.
     before: f64,
-    /// Of those, what is done.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Cost of what is done.
     done: f64,
+    finished: usize,
     runs: usize,
-    index: usize,
-    /// Weight of one step of the current run.
-    weight: f64,
+}
+
+/// Shows how one run goes.
+pub(crate) struct RunProgress<'a> {
+    sweep: &'a SweepProgress,
+    bar: ProgressBar,
     label: String,
+    /// Cost of a step.
+    weight: f64,
+    batch: usize,
     validation: Option<Evaluation>,
 }
 
-/// Relative cost of a run: operations.
+/// Relative cost of a training step of a run: its operations.
 #[expect(clippy::cast_precision_loss, reason = "for a bar")]
-fn cost_of_step(run: &PlannedRun) -> f64 {
+fn step_cost(run: &PlannedRun) -> f64 {
     run.size.flops as f64 * run.spec.training.batch_size as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for a bar")]
-pub(crate) fn cost(run: &PlannedRun) -> f64 {
-    cost_of_step(run) * run.steps as f64
+fn cost(run: &PlannedRun) -> f64 {
+    step_cost(run) * run.steps as f64
+}
+
+fn style(template: &str, coloured: &str) -> ProgressStyle {
+    ProgressStyle::with_template(if colour() { coloured } else { template })
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("█▉▊▋▌▍▎▏ ")
 }
 
 impl SweepProgress {
-    pub(crate) fn new(runs: &[PlannedRun]) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr_with_hz(4));
-        let template = if colour() {
-            "{bar:30.cyan/blue} {percent:>3}% {msg}"
-        } else {
-            "{bar:30} {percent:>3}% {msg}"
-        };
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
-        }
-        Self {
+    /// For `runs`, of which those that `finished` tells are done already.
+    pub(crate) fn new(runs: &[PlannedRun], finished: impl Fn(&PlannedRun) -> bool) -> Self {
+        let done: Vec<&PlannedRun> = runs.iter().filter(|run| finished(run)).collect();
+        let before = done.iter().map(|run| cost(run)).sum();
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+        let overall = bars.add(ProgressBar::new(1000));
+        overall.set_style(style(
+            "{bar:30} {percent:>3}% {msg}",
+            "{bar:30.cyan/blue} {percent:>3}% {msg}",
+        ));
+        let state = State { done: before, finished: done.len(), runs: runs.len() };
+        let total = runs.iter().map(cost).sum();
+        Self { bars, overall, started: Instant::now(), total, before, state: Mutex::new(state) }
+    }
+
+    /// A run begins.
+    pub(crate) fn begin(&self, run: &PlannedRun) -> RunProgress<'_> {
+        let bar = self.bars.insert_before(&self.overall, ProgressBar::new(run.steps));
+        bar.set_style(style(
+            "{bar:30} {pos:>4}/{len} {msg}",
+            "{bar:30.green/blue} {pos:>4}/{len} {msg}",
+        ));
+        let label = run.spec.label();
+        bar.set_message(label.clone());
+        RunProgress {
+            sweep: self,
             bar,
-            started: Instant::now(),
-            total: runs.iter().map(cost).sum(),
-            before: 0.0,
-            done: 0.0,
-            runs: runs.len(),
-            index: 0,
-            weight: 0.0,
-            label: String::new(),
+            label,
+            weight: step_cost(run),
+            batch: run.spec.training.batch_size,
             validation: None,
         }
     }
 
-    /// A run that was finished before.
-    pub(crate) fn skip(&mut self, run: &PlannedRun) {
-        self.index += 1;
-        self.before += cost(run);
-        self.done += cost(run);
+    /// A line above the bars.
+    pub(crate) fn line(&self, text: &str) {
+        if self.hidden() {
+            eprintln!("{text}");
+        } else {
+            // A terminal that is gone is nobody's fault.
+            let _ = self.bars.println(text);
+        }
     }
 
-    pub(crate) fn begin(&mut self, run: &PlannedRun) {
-        self.index += 1;
-        self.weight = cost_of_step(run);
-        self.label = run.spec.label();
-        self.validation = None;
-        self.show(None);
+    pub(crate) fn clear(&self) {
+        let _ = self.bars.clear();
     }
 
-    pub(crate) fn step(&mut self, step: &TrainStep, batch: usize) {
-        self.done += self.weight;
+    fn hidden(&self) -> bool {
+        self.bars.is_hidden()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Numbers for a bar: what another thread left is good enough, even where it panicked.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Time left, by the work done since this process began.
+    fn left(&self, done: f64) -> Option<Duration> {
+        let here = done - self.before;
+        let spent = self.started.elapsed().as_secs_f64();
+        (here > 0.0 && spent > 2.0)
+            .then(|| Duration::from_secs_f64(spent * (self.total - done).max(0.0) / here))
+    }
+}
+
+impl RunProgress<'_> {
+    pub(crate) fn step(&mut self, step: &TrainStep) {
+        let mut state = self.sweep.state();
+        state.done += self.weight;
+        if self.sweep.hidden() {
+            return;
+        }
+        self.bar.set_position(step.step);
         #[expect(clippy::cast_precision_loss, reason = "for a rate")]
-        let rate = batch as f64 / step.seconds;
-        self.show(Some((step, rate)));
+        let rate = self.batch as f64 / step.seconds;
+        let mut message = format!("{}  loss {:.3}  {rate:.0} ex/s", self.label, step.loss);
+        if let Some(validation) = self.validation {
+            message += &format!("  validation {:.1} %", 100.0 * validation.accuracy);
+        }
+        self.bar.set_message(message);
+        let mut message = format!("{} of {} runs done", state.finished, state.runs);
+        if let Some(left) = self.sweep.left(state.done) {
+            message += &format!(", {} left", duration(left));
+        }
+        self.sweep.overall.set_message(message);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part of 1000"
+        )]
+        self.sweep.overall.set_position((1000.0 * state.done / self.sweep.total) as u64);
     }
 
     pub(crate) fn validation(&mut self, evaluation: Evaluation) {
         self.validation = Some(evaluation);
     }
 
-    fn show(&self, step: Option<(&TrainStep, f64)>) {
-        if self.bar.is_hidden() {
-            return;
-        }
-        let mut message = format!("run {}/{} {}", self.index, self.runs, self.label);
-        if let Some((step, rate)) = step {
-            message += &format!("  step {}  loss {:.3}  {rate:.0} ex/s", step.step, step.loss);
-        }
-        if let Some(validation) = self.validation {
-            message += &format!("  validation {:.1} %", 100.0 * validation.accuracy);
-        }
-        if let Some(left) = self.left() {
-            message += &format!("  {} left", duration(left));
-        }
-        self.bar.set_message(message);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a position of 1000")]
-        self.bar.set_position((1000.0 * self.done / self.total) as u64);
-    }
-
-    /// Time left, by the work done since this process began.
-    fn left(&self) -> Option<Duration> {
-        let done = self.done - self.before;
-        let spent = self.started.elapsed().as_secs_f64();
-        (done > 0.0 && spent > 2.0)
-            .then(|| Duration::from_secs_f64(spent * (self.total - self.done).max(0.0) / done))
-    }
-
-    /// A run ended: a line that stays.
-    pub(crate) fn end(&mut self, record: &RunRecord) {
-        let summary = record.summary.as_ref();
+    /// The run ended: a line that stays.
+    pub(crate) fn end(self, record: &RunRecord) {
+        let (finished, runs, left) = {
+            let mut state = self.sweep.state();
+            state.finished += 1;
+            (state.finished, state.runs, self.sweep.left(state.done))
+        };
+        let test = record.summary.as_ref().and_then(|summary| summary.test);
         let result = match &record.outcome {
-            Outcome::Completed => {
-                let test = summary.and_then(|summary| summary.test);
-                test.map_or_else(
-                    || "done".to_owned(),
-                    |test| format!("test {:.2} %", 100.0 * test.accuracy),
-                )
-            }
+            Outcome::Completed => test.map_or_else(
+                || "done".to_owned(),
+                |test| format!("test {:.2} %", 100.0 * test.accuracy),
+            ),
             Outcome::Diverged { step, reason } => format!("diverged at step {step}: {reason}"),
             Outcome::Failed { reason } => format!("failed: {reason}"),
         };
-        let left = self.left().map(|left| format!(", {} left", duration(left))).unwrap_or_default();
+        let left = match left {
+            Some(left) if finished < runs => format!(", about {} left", duration(left)),
+            _ => String::new(),
+        };
         let seconds = record.timing.total_seconds;
-        self.line(&format!(
-            "[{}/{}] {}: {result} ({seconds:.0} s{left})",
-            self.index, self.runs, self.label
-        ));
-    }
-
-    /// A line above the bar.
-    pub(crate) fn line(&self, text: &str) {
-        if self.bar.is_hidden() {
-            eprintln!("{text}");
-        } else {
-            self.bar.println(text);
-        }
-    }
-
-    pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
+        let label = &self.label;
+        self.sweep.line(&format!("[{finished}/{runs}] {label}: {result} ({seconds:.0} s{left})"));
     }
 }
 
@@ -204,8 +238,10 @@ mod tests {
 
     #[test]
     fn durations() {
-        let words: Vec<_> =
-            [5, 65, 3_725].into_iter().map(|seconds| duration(Duration::from_secs(seconds))).collect();
+        let words: Vec<_> = [5, 65, 3_725]
+            .into_iter()
+            .map(|seconds| duration(Duration::from_secs(seconds)))
+            .collect();
         assert_eq!(words, ["5 s", "1 min 05 s", "1 h 02 min"]);
     }
 

@@ -12,8 +12,8 @@ pub(crate) fn environment(device: DeviceSpec, threads: usize) -> Environment {
     let lock = Sha256::digest(LOCK);
     Environment {
         actlab: env!("CARGO_PKG_VERSION").to_owned(),
-        rustc: env!("ACTLAB_RUSTC").to_owned(),
-        target: env!("ACTLAB_TARGET").to_owned(),
+        rustc: env!("BUILT_BY_RUSTC").to_owned(),
+        target: env!("BUILT_FOR_TARGET").to_owned(),
         features: features(),
         os: os(),
         cpu: cpu(),
@@ -45,9 +45,11 @@ fn features() -> Vec<String> {
 }
 
 fn git() -> Option<Git> {
-    let commit = env!("ACTLAB_GIT_COMMIT");
-    (!commit.is_empty())
-        .then(|| Git { commit: commit.to_owned(), dirty: env!("ACTLAB_GIT_DIRTY") == "true" })
+    let commit = env!("BUILT_FROM_COMMIT");
+    (!commit.is_empty()).then(|| Git {
+        commit: commit.to_owned(),
+        dirty: env!("BUILT_FROM_CHANGED_FILES") == "true",
+    })
 }
 
 fn os() -> String {

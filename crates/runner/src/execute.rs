@@ -1,7 +1,7 @@
-//! Runs one planned run and leaves its record.
+//! Runs planned runs, some of them side by side, and leaves their records.
 
-use crate::console::SweepProgress;
-use crate::environment::{environment, peak_memory_bytes};
+use crate::console::{RunProgress, SweepProgress};
+use crate::environment::{cores, environment, peak_memory_bytes};
 use crate::plan::PlannedRun;
 use crate::{Error, interrupt};
 use actlab_core::device::panic_message;
@@ -12,13 +12,85 @@ use record::{Event, MetricsWriter, Outcome, RunDir, RunRecord, SCHEMA_VERSION, T
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Where runs are computed.
-pub(crate) struct Executor {
-    device: Device,
-    device_spec: DeviceSpec,
-    pool: ThreadPool,
+/// How many runs go on side by side, and with how many threads each.
+///
+/// Small models leave a second thread idle for much of a step, so one thread a run and as many runs
+/// as processors is the fastest way through a sweep. Neither number changes a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Workers {
+    pub(crate) jobs: usize,
+    pub(crate) threads: usize,
+}
+
+impl Workers {
+    /// For `runs` runs on `device`, where the user may have said something.
+    pub(crate) fn new(
+        device: DeviceSpec,
+        runs: usize,
+        jobs: Option<usize>,
+        threads: Option<usize>,
+    ) -> Self {
+        let cores = cores();
+        let jobs = jobs.unwrap_or_else(|| match (device.is_cpu(), threads) {
+            (false, _) => 1,
+            (true, Some(threads)) => cores / threads.max(1),
+            (true, None) => cores,
+        });
+        let jobs = jobs.clamp(1, runs.max(1));
+        Self { jobs, threads: threads.unwrap_or(cores / jobs).max(1) }
+    }
+}
+
+/// Trains every run of `runs` and writes its record below `dir`; runs are taken in order.
+///
+/// # Errors
+/// If nothing can be written, or the user interrupts: the other runs are then stopped too.
+pub(crate) fn execute(
+    runs: &[&PlannedRun],
+    dir: &Path,
+    device: DeviceSpec,
+    workers: Workers,
+    progress: &SweepProgress,
+) -> Result<(), Error> {
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let work = || {
+        let executor = Executor::new(device, workers.threads)?;
+        while !stop.load(Ordering::Relaxed) {
+            let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            executor
+                .run(run, dir, progress.begin(run), &stop)
+                .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    };
+    let results: Vec<Result<(), Error>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers.jobs).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread.join().unwrap_or_else(|panic| {
+                    Err(Error::Usage(format!("a worker failed: {}", panic_message(&*panic))))
+                })
+            })
+            .collect()
+    });
+    progress.clear();
+    // What stopped the sweep, rather than what it stopped.
+    let mut errors: Vec<Error> = results.into_iter().filter_map(Result::err).collect();
+    errors.sort_by_key(|error| matches!(error, Error::Interrupted(_)));
+    errors.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// A run that panics is recorded with its reason; the default hook would print a trace as well.
+pub(crate) fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string);
+        PANIC_PLACE.with(|cell| *cell.borrow_mut() = place);
+    }));
 }
 
 thread_local! {
@@ -26,19 +98,19 @@ thread_local! {
     static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// Where runs are computed, one after the other.
+pub(crate) struct Executor {
+    device: Device,
+    device_spec: DeviceSpec,
+    pool: ThreadPool,
+}
+
 impl Executor {
-    /// Opens the device; `threads` is all processors where absent.
-    pub(crate) fn new(device: DeviceSpec, threads: Option<usize>) -> Result<Self, Error> {
-        let threads = threads.unwrap_or_else(crate::environment::cores);
+    pub(crate) fn new(device: DeviceSpec, threads: usize) -> Result<Self, Error> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()
             .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))?;
-        // A run that panics is recorded with its reason; the default hook would print a trace as well.
-        std::panic::set_hook(Box::new(|info| {
-            let place = info.location().map(ToString::to_string);
-            PANIC_PLACE.with(|cell| *cell.borrow_mut() = place);
-        }));
         Ok(Self { device: device.open()?, device_spec: device, pool })
     }
 
@@ -50,24 +122,22 @@ impl Executor {
         &self,
         run: &PlannedRun,
         runs: &Path,
-        progress: &mut SweepProgress,
+        progress: RunProgress<'_>,
+        stop: &AtomicBool,
     ) -> Result<RunRecord, Error> {
         let started = Instant::now();
         let started_unix =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         let dir = RunDir::of(runs, &run.spec);
-        let mut monitor = RunMonitor {
-            metrics: dir.begin(&run.spec)?,
-            progress,
-            batch: run.spec.training.batch_size,
-            failure: None,
-        };
+        let mut monitor =
+            RunMonitor { metrics: dir.begin(&run.spec)?, progress, stop, failure: None };
         let result = self.guarded(run, &mut monitor);
         let failure = monitor.failure.take();
         monitor.metrics.flush()?;
         let (outcome, summary, predictions, train_seconds, examples) = match result {
             Ok(Ok(finished)) => {
-                let Finished { outcome, summary, predictions, train_seconds, train_examples } = finished;
+                let Finished { outcome, summary, predictions, train_seconds, train_examples } =
+                    finished;
                 (outcome, Some(summary), predictions, train_seconds, train_examples)
             }
             Ok(Err(Stopped::Interrupted)) => {
@@ -101,6 +171,7 @@ impl Executor {
             environment: environment(self.device_spec, self.pool.current_num_threads()),
         };
         dir.finish(&record)?;
+        monitor.progress.end(&record);
         Ok(record)
     }
 
@@ -140,8 +211,9 @@ impl Executor {
 /// Writes what a run measures, and shows it.
 struct RunMonitor<'a> {
     metrics: MetricsWriter,
-    progress: &'a mut SweepProgress,
-    batch: usize,
+    progress: RunProgress<'a>,
+    /// Another run met something that ends the sweep.
+    stop: &'a AtomicBool,
     failure: Option<record::Error>,
 }
 
@@ -158,7 +230,7 @@ impl Monitor for RunMonitor<'_> {
             return Err(message.into());
         }
         match event {
-            Event::Train(step) => self.progress.step(step, self.batch),
+            Event::Train(step) => self.progress.step(step),
             Event::Validation(evaluation) => self.progress.validation(*evaluation),
             Event::Site(_) => {}
         }
@@ -166,6 +238,6 @@ impl Monitor for RunMonitor<'_> {
     }
 
     fn interrupted(&self) -> bool {
-        interrupt::interrupted()
+        interrupt::interrupted() || self.stop.load(Ordering::Relaxed)
     }
 }

@@ -47,7 +47,10 @@ pub(crate) struct Experiment {
     pub(crate) overrides: Vec<Override>,
     /// Where to train: `cpu`, `cuda`, `cuda:N`, `wgpu`.
     pub(crate) device: String,
-    /// Threads to train with; all where absent. They change no number.
+    /// Runs that go on side by side; as many as processors allow where absent. They change no number.
+    #[serde(default)]
+    pub(crate) jobs: Option<usize>,
+    /// Threads of each run; an even share of the processors where absent. They change no number.
     #[serde(default)]
     pub(crate) threads: Option<usize>,
     /// Folder for results.
@@ -118,6 +121,7 @@ impl Experiment {
         }
         let words = [
             ("device", args.device.clone()),
+            ("jobs", args.jobs.map(|jobs| jobs.to_string())),
             ("threads", args.threads.map(|threads| threads.to_string())),
             ("output", args.output.as_ref().map(|path| path.display().to_string())),
         ];
@@ -161,7 +165,10 @@ impl Experiment {
     fn check(&self) -> Result<(), (String, String)> {
         let refuse = |key: &str, message: &str| Err((key.to_owned(), message.to_owned()));
         if !is_name(&self.name) {
-            return refuse("name", "must have letters, digits, `-`, `_` and `.` only: it names a folder");
+            return refuse(
+                "name",
+                "must have letters, digits, `-`, `_` and `.` only: it names a folder",
+            );
         }
         if self.activations.is_empty() {
             return refuse("activations", "must name one activation or more");
@@ -180,8 +187,10 @@ impl Experiment {
             let message = "a task's name must have letters, digits, `-`, `_` and `.` only";
             return refuse(&format!("tasks.{name}"), message);
         }
-        if self.threads == Some(0) {
-            return refuse("threads", "must be 1 or more");
+        for (key, value) in [("jobs", self.jobs), ("threads", self.threads)] {
+            if value == Some(0) {
+                return refuse(key, "must be 1 or more");
+            }
         }
         for (i, change) in self.overrides.iter().enumerate() {
             if let Some(task) = &change.task
@@ -225,15 +234,19 @@ fn reason(error: &config::ConfigError) -> String {
 
 /// Where the value at `path`, or what it lies in, is from.
 fn origin(config: &Config, path: &str) -> Option<String> {
-    let mut path = path;
-    loop {
-        if let Ok(value) = config.get::<Value>(path)
-            && let Some(origin) = value.origin()
-        {
-            return Some(origin.to_owned());
-        }
-        path = &path[..path.rfind(['.', '['])?];
+    let mut value = &config.cache;
+    let mut origin = None;
+    for segment in path.split(['.', '[']).map(|segment| segment.trim_end_matches(']')) {
+        let inner = match &value.kind {
+            ValueKind::Table(table) => table.get(segment),
+            ValueKind::Array(items) => segment.parse().ok().and_then(|i: usize| items.get(i)),
+            _ => None,
+        };
+        let Some(inner) = inner else { break };
+        value = inner;
+        origin = value.origin().or(origin);
     }
+    origin.map(str::to_owned)
 }
 
 /// The experiment file, with its path as the origin of its values.
@@ -251,10 +264,7 @@ impl Source for Text {
     fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
         let table: toml::Table = toml::from_str(&self.text)
             .map_err(|error| config::ConfigError::Message(error.to_string()))?;
-        Ok(table
-            .into_iter()
-            .map(|(key, value)| (key, from_toml(value, &self.origin)))
-            .collect())
+        Ok(table.into_iter().map(|(key, value)| (key, from_toml(value, &self.origin))).collect())
     }
 }
 
@@ -276,11 +286,7 @@ impl Setting {
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| toml::Value::String(text.to_owned()));
-        Ok(Self {
-            origin: origin.to_owned(),
-            key: key.to_owned(),
-            value: from_toml(value, origin),
-        })
+        Ok(Self { origin: origin.to_owned(), key: key.to_owned(), value: from_toml(value, origin) })
     }
 }
 
@@ -297,7 +303,9 @@ impl Source for Settings {
         let mut map = Map::new();
         for setting in &self.0 {
             // A budget is in epochs or in steps: giving the one takes back the other.
-            for (given, other) in [("budget.epochs", "budget.steps"), ("budget.steps", "budget.epochs")] {
+            for (given, other) in
+                [("budget.epochs", "budget.steps"), ("budget.steps", "budget.epochs")]
+            {
                 if let Some(start) = setting.key.strip_suffix(given) {
                     let nothing = Value::new(Some(&setting.origin), ValueKind::Nil);
                     map.insert(format!("{start}{other}"), nothing);
@@ -372,7 +380,8 @@ mod tests {
     "#;
 
     fn parse(text: &str, flags: &[(&str, &str)]) -> Result<Experiment, String> {
-        let flags = flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
+        let flags =
+            flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
         let environment = environment(
             [("ACTLAB_DESCRIPTION".to_owned(), "from the environment".to_owned())].into_iter(),
         );

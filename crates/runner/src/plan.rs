@@ -70,13 +70,15 @@ impl Plan {
             .enumerate()
             .map(|(i, change)| {
                 let request = change.activation.as_ref();
-                request.map(label).transpose().map_err(|error| {
-                    at(format!("overrides[{i}].activation"), &error)
-                })
+                request
+                    .map(label)
+                    .transpose()
+                    .map_err(|error| at(format!("overrides[{i}].activation"), &error))
             })
             .collect::<Result<Vec<_>, _>>()?;
 
-        let catalogue = Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone());
+        let catalogue =
+            Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone());
         let mut loaded: HashMap<String, Arc<Dataset>> = HashMap::new();
         let mut runs = Vec::new();
         for (name, task) in &experiment.tasks {

@@ -76,7 +76,12 @@ impl SweepDir {
     }
 
     /// Says which runs belong to the sweep.
-    pub(crate) fn write_manifest(&self, plan: &Plan, name: &str, description: &str) -> Result<(), Error> {
+    pub(crate) fn write_manifest(
+        &self,
+        plan: &Plan,
+        name: &str,
+        description: &str,
+    ) -> Result<(), Error> {
         let mut tasks: Vec<String> = Vec::new();
         for run in &plan.runs {
             if !tasks.contains(&run.spec.task) {
@@ -120,7 +125,11 @@ impl SweepDir {
             return Ok(None);
         }
         let options = ReportOptions {
-            title: if manifest.description.is_empty() { manifest.name } else { manifest.description },
+            title: if manifest.description.is_empty() {
+                manifest.name
+            } else {
+                manifest.description
+            },
             baseline: Some(manifest.baseline),
             order: manifest.activations,
             task_order: manifest.tasks,

@@ -10,7 +10,12 @@ const PADDING: usize = 4;
 ///
 /// `background` is the normalised value of each channel outside the image; `pixels` is normalised,
 /// `[channel, row, column]`.
-pub(super) fn crop_flip(images: &Images, pixels: &[f32], background: &[f32], stream: &mut Stream) -> Vec<f32> {
+pub(super) fn crop_flip(
+    images: &Images,
+    pixels: &[f32],
+    background: &[f32],
+    stream: &mut Stream,
+) -> Vec<f32> {
     let (height, width) = (images.height, images.width);
     let (top, left) = (stream.below(2 * PADDING + 1), stream.below(2 * PADDING + 1));
     let flip = stream.coin();
@@ -19,9 +24,12 @@ pub(super) fn crop_flip(images: &Images, pixels: &[f32], background: &[f32], str
         for row in 0..height {
             for column in 0..width {
                 let column = if flip { width - 1 - column } else { column };
-                let source = (row + top).checked_sub(PADDING).zip((column + left).checked_sub(PADDING));
+                let source =
+                    (row + top).checked_sub(PADDING).zip((column + left).checked_sub(PADDING));
                 out.push(match source {
-                    Some((row, column)) if row < height && column < width => plane[row * width + column],
+                    Some((row, column)) if row < height && column < width => {
+                        plane[row * width + column]
+                    }
                     _ => *background,
                 });
             }
@@ -50,7 +58,10 @@ mod tests {
             }
         }
         // Each has probability 1/162.
-        assert!((3..30).contains(&unchanged) && (3..30).contains(&mirrored), "{unchanged} {mirrored}");
+        assert!(
+            (3..30).contains(&unchanged) && (3..30).contains(&mirrored),
+            "{unchanged} {mirrored}"
+        );
         assert!(moved > 1900);
     }
 }

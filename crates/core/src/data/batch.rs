@@ -41,7 +41,11 @@ struct Normalization {
 }
 
 impl Normalization {
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "statistics of bytes")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "statistics of bytes"
+    )]
     fn of(images: &Images) -> Self {
         let plane = images.height * images.width;
         let (mut mean, mut std) = (Vec::new(), Vec::new());
@@ -216,7 +220,8 @@ mod tests {
 
     #[test]
     fn sequences_are_padded_to_the_longest_of_the_batch() {
-        let text = Text { vocabulary: 10, tokens: vec![vec![2, 3], vec![2, 5, 3], vec![2, 5, 6, 3]] };
+        let text =
+            Text { vocabulary: 10, tokens: vec![vec![2, 3], vec![2, 5, 3], vec![2, 5, 6, 3]] };
         let BatchInputs::Text { tokens, padding } = pad(&text, &[0, 1], &Device::flex()) else {
             panic!()
         };

@@ -60,13 +60,20 @@ pub enum Then {
 }
 
 const FASHION_CLASSES: &[&str] = &[
-    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
     "Ankle boot",
 ];
 const DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-const CIFAR_CLASSES: &[&str] = &[
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-];
+const CIFAR_CLASSES: &[&str] =
+    &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 const SENTIMENTS: &[&str] = &["negative", "positive"];
 
 macro_rules! bundled {
@@ -252,7 +259,10 @@ impl Catalogue {
             data.train = data.train.take(limit);
         }
         if data.train.is_empty() {
-            return Err(Error::Spec(format!("data set `{}` has no training example left", spec.name)));
+            return Err(Error::Spec(format!(
+                "data set `{}` has no training example left",
+                spec.name
+            )));
         }
         Ok(data)
     }
@@ -297,8 +307,7 @@ impl Files<'_> {
                         path: PathBuf::from(name),
                     })?;
                 let path = PathBuf::from(format!("{}/{found}", self.entry.name));
-                let content =
-                    if *found == name { bytes.to_vec() } else { unpack(&path, bytes)? };
+                let content = if *found == name { bytes.to_vec() } else { unpack(&path, bytes)? };
                 (path, content)
             }
             Source::Remote(_) => {
@@ -349,7 +358,11 @@ fn load_cifar(entry: &Entry, files: &mut Files<'_>, _: usize) -> Result<[Part; 3
     Ok(hold_out(entry.name, &train, test, 5_000))
 }
 
-fn load_reviews(entry: &Entry, files: &mut Files<'_>, max_length: usize) -> Result<[Part; 3], Error> {
+fn load_reviews(
+    entry: &Entry,
+    files: &mut Files<'_>,
+    max_length: usize,
+) -> Result<[Part; 3], Error> {
     let (_, vocabulary) = files.get("vocab.txt")?;
     let tokenizer = WordPieceTokenizer::new(&vocabulary, max_length)?;
     let mut part = |split: &str| {
@@ -408,12 +421,15 @@ mod tests {
     use record::{Augmentation, BertSize};
 
     fn bundled(name: &str, model: &ModelSpec) -> Dataset {
-        let spec = DataSpec { name: name.into(), augmentation: Augmentation::None, train_limit: None };
+        let spec =
+            DataSpec { name: name.into(), augmentation: Augmentation::None, train_limit: None };
         Catalogue::new(PathBuf::from("nowhere"), BTreeMap::new()).load(&spec, model).unwrap()
     }
 
     fn counts(part: &Part, classes: usize) -> Vec<usize> {
-        (0..classes).map(|class| part.labels.iter().filter(|label| **label == class).count()).collect()
+        (0..classes)
+            .map(|class| part.labels.iter().filter(|label| **label == class).count())
+            .collect()
     }
 
     #[test]
@@ -482,26 +498,34 @@ mod tests {
             let words = std::iter::once(&magic).chain(sizes).flat_map(|word| word.to_be_bytes());
             words.chain(body.iter().copied()).collect()
         };
-        let images = |n: u32, from: u8| idx(0x803, &[n, 1, 1], &(from..from + n as u8).collect::<Vec<_>>());
+        let images =
+            |n: u32, from: u8| idx(0x803, &[n, 1, 1], &(from..from + n as u8).collect::<Vec<_>>());
         let labels = |n: u32| idx(0x801, &[n], &vec![0; n as usize]);
         std::fs::write(folder.path().join("t10k-images-idx3-ubyte"), images(5, 200)).unwrap();
         std::fs::write(folder.path().join("t10k-labels-idx1-ubyte"), labels(5)).unwrap();
-        for (name, bytes) in [("train-images-idx3-ubyte", images(100, 0)), ("train-labels-idx1-ubyte", labels(100))] {
+        for (name, bytes) in
+            [("train-images-idx3-ubyte", images(100, 0)), ("train-labels-idx1-ubyte", labels(100))]
+        {
             let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
             packed.write_all(&bytes).unwrap();
-            std::fs::write(folder.path().join(format!("{name}.gz")), packed.finish().unwrap()).unwrap();
+            std::fs::write(folder.path().join(format!("{name}.gz")), packed.finish().unwrap())
+                .unwrap();
         }
         let folders = BTreeMap::from([("fashion-mnist".to_owned(), folder.path().to_owned())]);
         let catalogue = Catalogue::new(PathBuf::from("nowhere"), folders);
         let entry = Catalogue::find("fashion-mnist").unwrap();
         let data = catalogue.load_entry(entry, 0).unwrap();
         assert_eq!((data.train.len(), data.validation.len(), data.test.len()), (90, 10, 5));
-        let Inputs::Images(Images { channels: 1, height: 1, width: 1, .. }) = data.test.inputs else {
+        let Inputs::Images(Images { channels: 1, height: 1, width: 1, .. }) = data.test.inputs
+        else {
             panic!()
         };
 
         std::fs::remove_file(folder.path().join("train-labels-idx1-ubyte.gz")).unwrap();
         let error = catalogue.load_entry(entry, 0).unwrap_err().to_string();
-        assert!(error.contains("train-labels-idx1-ubyte.gz: fetch it with `actlab data fetch"), "{error}");
+        assert!(
+            error.contains("train-labels-idx1-ubyte.gz: fetch it with `actlab data fetch"),
+            "{error}"
+        );
     }
 }

@@ -15,7 +15,11 @@ pub(super) fn parse(files: &[(&Path, Vec<u8>)]) -> Result<Part, Error> {
         if bytes.is_empty() || bytes.len() % (PIXELS + 1) != 0 {
             return Err(bad(
                 path,
-                format!("holds {} bytes, which is not a multiple of {}: it is truncated", bytes.len(), PIXELS + 1),
+                format!(
+                    "holds {} bytes, which is not a multiple of {}: it is truncated",
+                    bytes.len(),
+                    PIXELS + 1
+                ),
             ));
         }
         let records = bytes.chunks_exact(PIXELS + 1);
@@ -39,7 +43,8 @@ mod tests {
             record
         };
         let path = Path::new("data_batch_1.bin");
-        let part = parse(&[(path, [record(3, 1), record(9, 2)].concat()), (path, record(0, 3))]).unwrap();
+        let part =
+            parse(&[(path, [record(3, 1), record(9, 2)].concat()), (path, record(0, 3))]).unwrap();
         assert_eq!(part.labels, [3, 9, 0]);
         let Inputs::Images(images) = part.inputs else { panic!() };
         assert_eq!(images.example(2), [3; PIXELS]);

@@ -57,7 +57,10 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
         fs::remove_file(&part).map_err(io_error("remove", &part))?;
         return Err(Error::Download {
             url: download.url.to_owned(),
-            reason: format!("SHA-256 is {found}, but must be {}; it was thrown away", download.sha256),
+            reason: format!(
+                "SHA-256 is {found}, but must be {}; it was thrown away",
+                download.sha256
+            ),
         });
     }
     match download.then {
@@ -66,7 +69,8 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
         Then::Unzip => unzip(&part, folder)?,
     }
     if download.then != Then::Keep {
-        fs::write(&receipt, format!("{}\n", download.sha256)).map_err(io_error("write", &receipt))?;
+        fs::write(&receipt, format!("{}\n", download.sha256))
+            .map_err(io_error("write", &receipt))?;
         fs::remove_file(&part).map_err(io_error("remove", &part))?;
     }
     Ok(())
@@ -111,7 +115,9 @@ fn receive(
     let mut buffer = vec![0; 1 << 16];
     loop {
         if progress.interrupted() {
-            return Err(error("interrupted; what is here is kept, and fetching goes on next time".into()));
+            return Err(error(
+                "interrupted; what is here is kept, and fetching goes on next time".into(),
+            ));
         }
         let n = response.read(&mut buffer).map_err(|cause| {
             error(format!("{cause}; {done} bytes are kept, and fetching goes on next time"))
@@ -222,7 +228,12 @@ mod tests {
                 seen.lock().unwrap().push(range);
                 let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
                 let rest = &content[from..];
-                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len()).unwrap();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    rest.len()
+                )
+                .unwrap();
                 let end = if i == 0 { first.min(rest.len()) } else { rest.len() };
                 stream.write_all(&rest[..end]).unwrap();
             }
@@ -273,7 +284,10 @@ mod tests {
 
     #[test]
     fn archives_are_unpacked_without_folders() {
-        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
+            Vec::new(),
+            flate2::Compression::fast(),
+        ));
         let mut header = tar::Header::new_gnu();
         header.set_size(5);
         header.set_mode(0o644);

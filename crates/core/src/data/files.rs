@@ -41,7 +41,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
 pub(super) fn unpack(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Error> {
     let mut content = Vec::new();
     GzDecoder::new(bytes).read_to_end(&mut content).map_err(|error| {
-        bad(path, format!("cannot be unpacked ({error}); it is truncated or not gzip: fetch it again"))
+        bad(
+            path,
+            format!("cannot be unpacked ({error}); it is truncated or not gzip: fetch it again"),
+        )
     })?;
     Ok(content)
 }

@@ -30,13 +30,19 @@ pub(super) fn parse(
 }
 
 /// Labels as class numbers, where each is below `classes`.
-pub(super) fn check_labels(path: &Path, labels: &[u8], classes: usize) -> Result<Vec<usize>, Error> {
+pub(super) fn check_labels(
+    path: &Path,
+    labels: &[u8],
+    classes: usize,
+) -> Result<Vec<usize>, Error> {
     labels
         .iter()
         .enumerate()
         .map(|(i, label)| match usize::from(*label) {
             label if label < classes => Ok(label),
-            label => Err(bad(path, format!("label {i} is {label}, but there are {classes} classes"))),
+            label => {
+                Err(bad(path, format!("label {i} is {label}, but there are {classes} classes")))
+            }
         })
         .collect()
 }
@@ -56,7 +62,9 @@ fn header<'a, const N: usize>(
         Some(found) => {
             return Err(bad(
                 path,
-                format!("begins with {found:#010x}, but an IDX file of this kind begins with {magic:#010x}"),
+                format!(
+                    "begins with {found:#010x}, but an IDX file of this kind begins with {magic:#010x}"
+                ),
             ));
         }
         None => return Err(bad(path, "is shorter than an IDX header")),

@@ -11,8 +11,11 @@ pub(super) type Sentences = Vec<(String, usize)>;
 
 /// The columns `label` and `sentence` of a table with a header line; the path is for errors.
 pub(super) fn parse(path: &Path, bytes: &[u8], classes: usize) -> Result<Sentences, Error> {
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(b'\t').quoting(false).flexible(false).from_reader(bytes);
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(b'\t')
+        .quoting(false)
+        .flexible(false)
+        .from_reader(bytes);
     let header = reader.headers().map_err(|error| bad(path, error.to_string()))?.clone();
     let column = |name: &str| {
         header.iter().position(|found| found.trim() == name).ok_or_else(|| {
@@ -26,7 +29,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8], classes: usize) -> Result<Sentenc
         let line = row.position().map_or(0, csv::Position::line);
         let class = row[label].trim().parse().ok().filter(|class| *class < classes);
         let class = class.ok_or_else(|| {
-            bad(path, format!("line {line}: label is `{}`, but there are {classes} classes", &row[label]))
+            bad(
+                path,
+                format!("line {line}: label is `{}`, but there are {classes} classes", &row[label]),
+            )
         })?;
         rows.push((row[sentence].trim().to_owned(), class));
     }

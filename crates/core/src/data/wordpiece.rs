@@ -81,10 +81,13 @@ mod tests {
 
     #[test]
     fn a_bad_vocabulary_is_refused() {
-        for (vocabulary, reason) in
-            [("[UNK]\n[PAD]\n", "[PAD] must be the first"), ("[PAD]\n[UNK]\n", "lacks [CLS]"), ("", "lacks [PAD]")]
-        {
-            let error = WordPieceTokenizer::new(vocabulary.as_bytes(), 8).err().unwrap().to_string();
+        for (vocabulary, reason) in [
+            ("[UNK]\n[PAD]\n", "[PAD] must be the first"),
+            ("[PAD]\n[UNK]\n", "lacks [CLS]"),
+            ("", "lacks [PAD]"),
+        ] {
+            let error =
+                WordPieceTokenizer::new(vocabulary.as_bytes(), 8).err().unwrap().to_string();
             assert!(error.contains(reason), "{error}");
         }
     }

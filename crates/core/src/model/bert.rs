@@ -6,9 +6,7 @@ use crate::data::{Batch, BatchInputs};
 use activation::{Activation, Kind};
 use burn::Tensor;
 use burn::module::Module;
-use burn::nn::{
-    Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-};
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Int, activation::softmax};
 use std::sync::Arc;
 

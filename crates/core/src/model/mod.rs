@@ -62,7 +62,9 @@ impl ModelConfig {
                     )));
                 }
                 if *width == 0 {
-                    return Err(Error::Spec("width of a resnet is 0, but must be 1 or more".into()));
+                    return Err(Error::Spec(
+                        "width of a resnet is 0, but must be 1 or more".into(),
+                    ));
                 }
                 Ok(Self::Resnet(ResNetConfig {
                     depth: *depth,

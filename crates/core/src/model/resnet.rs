@@ -160,7 +160,8 @@ impl ResNet {
             x = block.forward(f, x, pass);
         }
         let [batch, channels, height, width] = x.dims();
-        let pooled = x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+        let pooled =
+            x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
         self.head.forward(pooled)
     }
 }

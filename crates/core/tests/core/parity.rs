@@ -22,7 +22,6 @@ struct Fixture {
     label_smoothing: f64,
     parameters: BTreeMap<String, Array>,
     input: Array,
-    lengths: Option<Vec<usize>>,
     labels: Vec<i64>,
     logits: Array,
     loss: f64,
@@ -36,6 +35,8 @@ struct Fixture {
 struct Array {
     shape: Vec<usize>,
     data: Vec<f64>,
+    /// Tokens of each sequence of an input of token ids.
+    lengths: Option<Vec<usize>>,
 }
 
 impl Fixture {
@@ -54,7 +55,10 @@ fn assert_near(what: &str, actual: &[f32], expected: &Array, scale: f64) {
     let largest = expected.data.iter().fold(scale, |max, x| max.max(x.abs()));
     for (i, (a, e)) in actual.iter().zip(&expected.data).enumerate() {
         let error = (f64::from(*a) - e).abs();
-        assert!(error <= TOLERANCE * largest, "{what}[{i}]: {a}, PyTorch says {e} (largest {largest})");
+        assert!(
+            error <= TOLERANCE * largest,
+            "{what}[{i}]: {a}, PyTorch says {e} (largest {largest})"
+        );
     }
 }
 
@@ -86,7 +90,8 @@ fn load<N: Network>(network: N, fixture: &Fixture) -> N {
             param.map(|old| {
                 assert_eq!(old.dims().to_vec(), array.shape, "{name}");
                 let data: Vec<f32> = array.data.iter().map(|x| *x as f32).collect();
-                let new = Tensor::from_data(TensorData::new(data, array.shape.clone()), &old.device());
+                let new =
+                    Tensor::from_data(TensorData::new(data, array.shape.clone()), &old.device());
                 new.set_require_grad(old.is_require_grad())
             })
         }
@@ -98,7 +103,7 @@ fn load<N: Network>(network: N, fixture: &Fixture) -> N {
     network
 }
 
-/// Compares every gradient, and running statistics, with the fixture's.
+/// Compares every gradient with the fixture's.
 fn compare<N: Network>(network: &N, gradients: &Gradients, fixture: &Fixture) {
     struct Visitor<'a> {
         path: Vec<String>,
@@ -119,17 +124,17 @@ fn compare<N: Network>(network: &N, gradients: &Gradients, fixture: &Fixture) {
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let name = self.path.join(".");
-            if let Some(expected) = self.fixture.running_after.get(&name) {
-                // Burn moves the variance towards the batch's biased one, PyTorch towards the
-                // unbiased one: n / (n − 1) apart, which is more than rounding in so small a batch.
-                if name.ends_with("running_mean") {
-                    assert_near(&name, &numbers(param.val()), expected, 0.0);
-                }
+            if self.fixture.running_after.contains_key(&name) {
                 return;
             }
             let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("no {name}"));
             // Some gradients are zero but for rounding: the scale is that of the largest of all.
-            assert_near(&name, &numbers(gradient), &self.fixture.gradients[&name], 0.01 * self.largest);
+            assert_near(
+                &name,
+                &numbers(gradient),
+                &self.fixture.gradients[&name],
+                0.01 * self.largest,
+            );
             self.seen += 1;
         }
     }
@@ -141,20 +146,60 @@ fn compare<N: Network>(network: &N, gradients: &Gradients, fixture: &Fixture) {
     assert_eq!(visitor.seen, fixture.gradients.len());
 }
 
+/// Compares the running means with the fixture's after one batch.
+///
+/// Burn moves the running variance towards the batch's biased one, PyTorch towards the unbiased one:
+/// n / (n − 1) apart, which is more than rounding in so small a batch.
+fn compare_running_means<N: Network>(network: &N, fixture: &Fixture) {
+    struct Visitor<'a> {
+        path: Vec<String>,
+        fixture: &'a Fixture,
+        seen: usize,
+    }
+
+    impl ModuleVisitor for Visitor<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.path.join(".");
+            if name.ends_with("running_mean") {
+                let expected = &self.fixture.running_after[&name];
+                assert_near(&name, &numbers(param.val()), expected, 0.0);
+                self.seen += 1;
+            }
+        }
+    }
+
+    let mut visitor = Visitor { path: Vec::new(), fixture, seen: 0 };
+    network.visit(&mut visitor);
+    assert_eq!(2 * visitor.seen, fixture.running_after.len());
+}
+
 fn batch(fixture: &Fixture, device: &Device) -> Batch {
-    let Array { shape, data } = &fixture.input;
-    let inputs = match &fixture.lengths {
+    let Array { shape, data, lengths } = &fixture.input;
+    let inputs = match lengths {
         None => {
             let data: Vec<f32> = data.iter().map(|x| *x as f32).collect();
             BatchInputs::Images(Tensor::from_data(TensorData::new(data, shape.clone()), device))
         }
         Some(lengths) => {
             let tokens: Vec<i64> = data.iter().map(|x| *x as i64).collect();
-            let padding: Vec<bool> =
-                lengths.iter().flat_map(|length| (0..shape[1]).map(move |i| i >= *length)).collect();
+            let padding: Vec<bool> = lengths
+                .iter()
+                .flat_map(|length| (0..shape[1]).map(move |i| i >= *length))
+                .collect();
             BatchInputs::Text {
                 tokens: Tensor::<2, Int>::from_data(TensorData::new(tokens, shape.clone()), device),
-                padding: Tensor::<2, Bool>::from_data(TensorData::new(padding, shape.clone()), device),
+                padding: Tensor::<2, Bool>::from_data(
+                    TensorData::new(padding, shape.clone()),
+                    device,
+                ),
             }
         }
     };
@@ -183,6 +228,7 @@ fn agree<N: Network>(network: N, fixture: &Fixture) {
     let loss = f64::from(loss.inner().into_scalar::<f32>());
     assert!((loss - fixture.loss).abs() <= TOLERANCE * fixture.loss, "{loss} {}", fixture.loss);
     compare(&network, &gradients, fixture);
+    compare_running_means(&network.valid(), fixture);
 }
 
 fn resnet(name: &str) {

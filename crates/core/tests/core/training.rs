@@ -5,8 +5,8 @@ use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Event, ModelSpec, OptimizerSpec, Outcome,
-    RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec,
+    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Event, ModelSpec, OptimizerSpec,
+    Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -129,8 +129,13 @@ fn evaluations_come_at_their_steps_with_every_site() {
     assert_eq!(
         sites,
         [
-            "stem", "blocks.0.inner", "blocks.0.outer", "blocks.1.inner", "blocks.1.outer",
-            "blocks.2.inner", "blocks.2.outer"
+            "stem",
+            "blocks.0.inner",
+            "blocks.0.outer",
+            "blocks.1.inner",
+            "blocks.1.outer",
+            "blocks.2.inner",
+            "blocks.2.outer"
         ]
     );
     for site in &finished.summary.sites {
@@ -162,7 +167,9 @@ fn a_run_that_blows_up_has_diverged_and_is_not_judged() {
     spec.training.clip_norm = None;
     spec.training.warmup = 0.0;
     let (finished, _) = run(&spec, 1);
-    let Outcome::Diverged { step, reason } = &finished.outcome else { panic!("{:?}", finished.outcome) };
+    let Outcome::Diverged { step, reason } = &finished.outcome else {
+        panic!("{:?}", finished.outcome)
+    };
     assert!(*step <= 3, "{step}: {reason}");
     assert_eq!(finished.summary.test, None);
     assert_eq!(finished.summary.best_validation, None);

@@ -54,12 +54,18 @@ fn list(catalogue: &Catalogue) {
                         format!("in {}", folder.display())
                     } else {
                         #[expect(clippy::cast_precision_loss, reason = "megabytes")]
-                        let size = downloads.iter().map(|file| file.bytes).sum::<u64>() as f64 / 1e6;
+                        let size =
+                            downloads.iter().map(|file| file.bytes).sum::<u64>() as f64 / 1e6;
                         format!("to fetch, {size:.0} MB")
                     }
                 }
             };
-            vec![entry.name.to_owned(), state, entry.licence.to_owned(), entry.description.to_owned()]
+            vec![
+                entry.name.to_owned(),
+                state,
+                entry.licence.to_owned(),
+                entry.description.to_owned(),
+            ]
         })
         .collect();
     print!("{}", console::table(&["name", "where", "licence", "what"], &rows));
@@ -80,7 +86,12 @@ fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
             counts[*label] += 1;
         }
         let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
-        println!("  {:<11} {} examples, by class {}", split.to_string(), part.len(), counts.join(" "));
+        println!(
+            "  {:<11} {} examples, by class {}",
+            split.to_string(),
+            part.len(),
+            counts.join(" ")
+        );
     }
     println!("  sha256      {}", data.sha256);
     Ok(())

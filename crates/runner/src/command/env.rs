@@ -14,8 +14,11 @@ pub(crate) fn run(args: &EnvArgs) {
         || "not built in a git checkout".to_owned(),
         |git| format!("{}{}", git.commit, if git.dirty { ", with changes" } else { "" }),
     );
-    let features =
-        if environment.features.is_empty() { "none".to_owned() } else { environment.features.join(", ") };
+    let features = if environment.features.is_empty() {
+        "none".to_owned()
+    } else {
+        environment.features.join(", ")
+    };
     let memory = environment
         .memory_bytes
         .map_or_else(|| "unknown".to_owned(), |bytes| format!("{} GiB", bytes >> 30));

@@ -101,7 +101,9 @@ fn gated(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Error>
         .map(|point| {
             let (gate, value) = point.split_once(',').ok_or_else(|| {
                 let label = activation.label();
-                Error::Usage(format!("point `{point}`: `{label}` takes gate,value pairs, as in 1,2"))
+                Error::Usage(format!(
+                    "point `{point}`: `{label}` takes gate,value pairs, as in 1,2"
+                ))
             })?;
             Ok((parse(gate)?, parse(value)?))
         })

@@ -12,17 +12,20 @@ const MANIFEST: &str = include_str!("new/Cargo.toml.txt");
 
 /// Words that the language keeps to itself and that a name could be.
 const KEYWORDS: &[&str] = &[
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do",
-    "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let",
-    "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "self",
-    "static", "struct", "super", "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use",
-    "virtual", "where", "while", "yield", "test", "name",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate",
+    "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl",
+    "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref",
+    "return", "self", "static", "struct", "super", "trait", "true", "try", "type", "typeof",
+    "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "test", "name",
 ];
 
 pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     let NewCommand::Activation { name, kind } = command;
-    let here = std::env::current_dir()
-        .map_err(|source| Error::Io { action: "find", path: ".".into(), source })?;
+    let here = std::env::current_dir().map_err(|source| Error::Io {
+        action: "find",
+        path: ".".into(),
+        source,
+    })?;
     let root = workspace(&here)?;
     let name = name.trim().replace('-', "_");
     check_name(&name)?;
@@ -37,7 +40,8 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
 
     let manifest_path = root.join("crates/runner/Cargo.toml");
     let plugins_path = root.join("crates/runner/src/plugins.rs");
-    let dependency = format!("activation-{crate_name} = {{ path = \"../activations/{crate_name}\" }}");
+    let dependency =
+        format!("activation-{crate_name} = {{ path = \"../activations/{crate_name}\" }}");
     let link = format!("use activation_{name} as _;");
     let old_manifest = read(&manifest_path)?;
     let old_plugins = read(&plugins_path)?;
@@ -65,7 +69,8 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     fs::create_dir_all(&source_folder)
         .map_err(|source| Error::Io { action: "create", path: source_folder.clone(), source })
         .map_err(undo)?;
-    let write = |path: &Path, text: &str| write_atomically(path, text.as_bytes()).map_err(Error::from);
+    let write =
+        |path: &Path, text: &str| write_atomically(path, text.as_bytes()).map_err(Error::from);
     write(&folder.join("Cargo.toml"), &fill(MANIFEST)).map_err(undo)?;
     write(&source_folder.join("lib.rs"), &fill(source)).map_err(undo)?;
     write(&manifest_path, &manifest).map_err(undo)?;
@@ -103,7 +108,8 @@ fn workspace(from: &Path) -> Result<PathBuf, Error> {
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
-    let refuse = |reason: &str| Err(Error::Usage(format!("`{name}` cannot name an activation: {reason}")));
+    let refuse =
+        |reason: &str| Err(Error::Usage(format!("`{name}` cannot name an activation: {reason}")));
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         return refuse("it must begin with a lower-case letter");
     }
@@ -136,19 +142,26 @@ fn type_name(name: &str) -> String {
 fn insert_sorted(text: &str, prefix: &str, line: &str) -> Option<String> {
     let mut lines: Vec<&str> = text.lines().collect();
     let last = lines.iter().rposition(|found| found.starts_with(prefix))?;
-    let first = lines[..last].iter().rposition(|found| !found.starts_with(prefix)).map_or(0, |i| i + 1);
+    let first =
+        lines[..last].iter().rposition(|found| !found.starts_with(prefix)).map_or(0, |i| i + 1);
     let position = (first..=last).find(|i| lines[*i] > line).unwrap_or(last + 1);
     lines.insert(position, line);
     Some(lines.join("\n") + "\n")
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path)
-        .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
+    fs::read_to_string(path).map_err(|source| Error::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn strange(path: &Path, what: &str) -> Error {
-    Error::Usage(format!("{} has no line of the form {what} to put the new one beside", path.display()))
+    Error::Usage(format!(
+        "{} has no line of the form {what} to put the new one beside",
+        path.display()
+    ))
 }
 
 #[cfg(test)]
@@ -160,7 +173,20 @@ mod tests {
         for name in ["mish", "leaky_relu2", "x"] {
             assert!(check_name(name).is_ok(), "{name}");
         }
-        for name in ["", "Mish", "2mish", "_mish", "mish_", "a__b", "fn", "mïsh", "a/b", "../x", "a b", &"a".repeat(41)] {
+        for name in [
+            "",
+            "Mish",
+            "2mish",
+            "_mish",
+            "mish_",
+            "a__b",
+            "fn",
+            "mïsh",
+            "a/b",
+            "../x",
+            "a b",
+            &"a".repeat(41),
+        ] {
             assert!(check_name(name).is_err(), "{name}");
         }
         assert_eq!(type_name("leaky_relu2"), "LeakyRelu2");
@@ -170,9 +196,18 @@ mod tests {
     fn lines_are_put_in_order() {
         let text = "# use b\n\nuse activation_b as _;\nuse activation_d as _;\n";
         for (line, expected) in [
-            ("use activation_a as _;", "# use b\n\nuse activation_a as _;\nuse activation_b as _;\nuse activation_d as _;\n"),
-            ("use activation_c as _;", "# use b\n\nuse activation_b as _;\nuse activation_c as _;\nuse activation_d as _;\n"),
-            ("use activation_e as _;", "# use b\n\nuse activation_b as _;\nuse activation_d as _;\nuse activation_e as _;\n"),
+            (
+                "use activation_a as _;",
+                "# use b\n\nuse activation_a as _;\nuse activation_b as _;\nuse activation_d as _;\n",
+            ),
+            (
+                "use activation_c as _;",
+                "# use b\n\nuse activation_b as _;\nuse activation_c as _;\nuse activation_d as _;\n",
+            ),
+            (
+                "use activation_e as _;",
+                "# use b\n\nuse activation_b as _;\nuse activation_d as _;\nuse activation_e as _;\n",
+            ),
         ] {
             assert_eq!(insert_sorted(text, "use activation_", line).unwrap(), expected);
         }

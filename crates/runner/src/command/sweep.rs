@@ -1,13 +1,13 @@
 use crate::cli::SweepArgs;
 use crate::console::{self, SweepProgress, duration};
-use crate::execute::Executor;
+use crate::execute::{self, Executor, Workers, keep_panics_quiet};
 use crate::experiment::{DEFAULT_FILE, Experiment};
 use crate::plan::{Plan, PlannedRun};
 use crate::sweep_dir::SweepDir;
 use crate::{Error, interrupt};
 use record::{Outcome, RunDir, RunState};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
@@ -31,30 +31,26 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
 /// Trains every run that has no record yet.
 fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
     let runs = sweep.runs();
-    let finished = |run: &&PlannedRun| RunDir::of(&runs, &run.spec).state() == RunState::Finished;
-    let before = plan.runs.iter().filter(finished).count();
-    let mut failed = 0;
-    if before < plan.runs.len() {
-        let executor = Executor::new(plan.device, experiment.threads)?;
+    let finished = |run: &PlannedRun| RunDir::of(&runs, &run.spec).state() == RunState::Finished;
+    let open: Vec<&PlannedRun> = plan.runs.iter().filter(|run| !finished(run)).collect();
+    if !open.is_empty() {
+        keep_panics_quiet();
         interrupt::install();
-        let mut progress = SweepProgress::new(&plan.runs);
+        let workers = Workers::new(plan.device, open.len(), experiment.jobs, experiment.threads);
+        let progress = SweepProgress::new(&plan.runs, finished);
         progress.line(&format!(
-            "{}: {} runs, {before} of them done; results go to {}",
+            "{}: {} runs, {} of them done; {} at a time, with {} {} each; results go to {}",
             experiment.name,
             plan.runs.len(),
+            plan.runs.len() - open.len(),
+            workers.jobs,
+            workers.threads,
+            if workers.threads == 1 { "thread" } else { "threads" },
             sweep.path().display()
         ));
-        for run in &plan.runs {
-            if finished(&run) {
-                progress.skip(run);
-                continue;
-            }
-            progress.begin(run);
-            let record = executor.run(run, &runs, &mut progress).inspect_err(|_| progress.clear())?;
-            progress.end(&record);
-        }
-        progress.clear();
+        execute::execute(&open, &runs, plan.device, workers, &progress)?;
     }
+    let mut failed = 0;
     for run in &plan.runs {
         let record = RunDir::of(&runs, &run.spec).record()?;
         failed += usize::from(matches!(record.outcome, Outcome::Failed { .. }));
@@ -67,7 +63,8 @@ fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
 
 /// Shows what would be trained. The time is measured: one step of every arm on every task.
 fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
-    let executor = Executor::new(plan.device, experiment.threads)?;
+    let workers = Workers::new(plan.device, plan.runs.len(), experiment.jobs, experiment.threads);
+    let executor = Executor::new(plan.device, workers.threads)?;
     let runs_dir = sweep.runs();
     let mut cells: BTreeMap<(usize, usize), Cell> = BTreeMap::new();
     for run in &plan.runs {
@@ -100,23 +97,22 @@ fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
             ]
         })
         .collect();
-    let header = ["task", "activation", "model", "parameters", "steps", "runs", "done", "time a run"];
+    let header =
+        ["task", "activation", "model", "parameters", "steps", "runs", "done", "time a run"];
     print!("{}", console::table(&header, &rows));
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let left: f64 =
-        cells.values().map(|cell| (cell.runs - cell.done) as f64 * cell.run_seconds).sum();
+        cells.values().map(|cell| (cell.runs - cell.done) as f64 * cell.run_seconds).sum::<f64>()
+            / workers.jobs as f64;
     let (runs, done) =
         cells.values().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
     println!(
-        "\n{runs} runs, {done} of them done; the others take about {} here",
-        duration(Duration::from_secs_f64(left))
+        "\n{runs} runs, {done} of them done; the others take about {} here, {} at a time",
+        duration(Duration::from_secs_f64(left)),
+        workers.jobs
     );
-    println!("results go to {}", display(sweep.path()));
+    println!("results go to {}", sweep.path().display());
     Ok(())
-}
-
-fn display(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// One arm on one task.
@@ -138,7 +134,8 @@ impl Cell {
         let per_epoch = run.data.train.len().div_ceil(training.batch_size) as u64;
         let evaluations = run.steps.div_ceil(training.evaluate_every.unwrap_or(per_epoch));
         // A forward pass is a third of a step.
-        let judged = evaluations as f64 * run.data.validation.len() as f64 + run.data.test.len() as f64;
+        let judged =
+            evaluations as f64 * run.data.validation.len() as f64 + run.data.test.len() as f64;
         let judging = judged / training.batch_size as f64 * step_seconds / 3.0;
         Self {
             task: run.spec.task.clone(),

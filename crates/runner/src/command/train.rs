@@ -1,6 +1,6 @@
 use crate::cli::TrainArgs;
 use crate::console::SweepProgress;
-use crate::execute::Executor;
+use crate::execute::{Workers, execute, keep_panics_quiet};
 use crate::experiment::{DEFAULT_FILE, Experiment};
 use crate::plan::Plan;
 use crate::sweep_dir::SweepDir;
@@ -36,21 +36,20 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         eprintln!("this run is done already");
         dir.record()?
     } else {
-        let executor = Executor::new(plan.device, experiment.threads)?;
+        keep_panics_quiet();
         interrupt::install();
-        let mut progress = SweepProgress::new(&plan.runs);
-        progress.begin(run);
-        let record = executor
-            .run(run, &sweep.runs(), &mut progress)
-            .inspect_err(|_| progress.clear())?;
-        progress.clear();
-        record
+        let progress = SweepProgress::new(&plan.runs, |_| false);
+        let workers = Workers::new(plan.device, 1, None, experiment.threads);
+        execute(&[run], &sweep.runs(), plan.device, workers, &progress)?;
+        dir.record()?
     };
     let percent = |accuracy: f64| format!("{:.2} %", 100.0 * accuracy);
     println!("run          {}", run.spec.label());
     match &record.outcome {
         Outcome::Completed => println!("outcome      completed"),
-        Outcome::Diverged { step, reason } => println!("outcome      diverged at step {step}: {reason}"),
+        Outcome::Diverged { step, reason } => {
+            println!("outcome      diverged at step {step}: {reason}")
+        }
         Outcome::Failed { reason } => println!("outcome      failed: {reason}"),
     }
     if let Some(summary) = &record.summary {

@@ -3,7 +3,9 @@ use insta::assert_snapshot;
 
 #[test]
 fn eval_prints_a_table() {
-    assert_snapshot!(actlab(&["eval", "leaky_relu(slope=0.2)", "--", "-2", "-1", "0", "1", "2"]).ok());
+    assert_snapshot!(
+        actlab(&["eval", "leaky_relu(slope=0.2)", "--", "-2", "-1", "0", "1", "2"]).ok()
+    );
     assert_snapshot!(actlab(&["eval", "swiglu", "1,2", "-1,0.5"]).ok());
     assert_snapshot!(actlab(&["eval", "gelu", "--dtype", "f32", "--", "-1", "0.5"]).ok());
 }
@@ -19,7 +21,17 @@ fn eval_prints_json() {
 #[test]
 fn eval_agrees_between_its_paths() {
     let read = |dtype: &str| -> Vec<f64> {
-        let args = ["eval", "gelu(approximate=tanh)", "--json", "--dtype", dtype, "--", "-1.5", "0.25", "3"];
+        let args = [
+            "eval",
+            "gelu(approximate=tanh)",
+            "--json",
+            "--dtype",
+            dtype,
+            "--",
+            "-1.5",
+            "0.25",
+            "3",
+        ];
         let rows: Vec<std::collections::BTreeMap<String, f64>> =
             serde_json::from_str(&actlab(&args).ok()).unwrap();
         rows.iter().flat_map(|row| row.values().copied()).collect()
@@ -33,7 +45,8 @@ fn eval_agrees_between_its_paths() {
 fn list_shows_every_activation() {
     assert_snapshot!(actlab(&["list"]).ok());
     let json: serde_json::Value = serde_json::from_str(&actlab(&["list", "--json"]).ok()).unwrap();
-    let names: Vec<_> = json.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        json.as_array().unwrap().iter().map(|entry| entry["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["gelu", "leaky_relu", "relu", "silu", "swiglu"]);
 }
 

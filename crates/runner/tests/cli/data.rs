@@ -20,7 +20,12 @@ fn missing_and_damaged_files_are_told() {
     assert!(missing.contains("fetch it with `actlab data fetch mnist`"), "{missing}");
 
     std::fs::create_dir(place.path("here")).unwrap();
-    for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+    for name in [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ] {
         place.write(&format!("here/{name}.gz"), "not gzip");
     }
     let damaged = place.run(&["data", "verify", "mnist", "--folder", "here"]).refused();

@@ -37,7 +37,12 @@ fn wrong_experiments_name_file_and_key() {
         &["sweep", "tiny.toml", "--set", "tasks.images.data.name=cifar-10"],
         &["sweep", "tiny.toml", "--set", "tasks.images.data.name=movie-reviews"],
         &["sweep", "tiny.toml", "--set", "tasks.images.training.warmup=2"],
-        &["sweep", "tiny.toml", "--set", "overrides=[{ activation = \"gelu\", set = { training = { lr = 1 } } }]"],
+        &[
+            "sweep",
+            "tiny.toml",
+            "--set",
+            "overrides=[{ activation = \"gelu\", set = { training = { lr = 1 } } }]",
+        ],
         &["sweep", "tiny.toml", "--set", "seeds"],
         &["sweep", "tiny.toml", "--device", "tpu"],
         &["train", "tiny.toml", "--activation", "gelu", "--task", "image"],

@@ -37,14 +37,22 @@ fn tree(place: &Place) -> Vec<(String, String)> {
 fn it_writes_a_crate_and_links_it() {
     let place = checkout();
     insta::assert_snapshot!(place.run(&["new", "activation", "soft-plus2"]).ok());
-    assert!(place.read("crates/runner/src/plugins.rs").contains("use activation_soft_plus2 as _;\n"));
+    assert!(
+        place.read("crates/runner/src/plugins.rs").contains("use activation_soft_plus2 as _;\n")
+    );
     let manifest = place.read("crates/runner/Cargo.toml");
-    assert!(manifest.contains("activation-soft-plus2 = { path = \"../activations/soft-plus2\" }\n"));
+    assert!(
+        manifest.contains("activation-soft-plus2 = { path = \"../activations/soft-plus2\" }\n")
+    );
     insta::assert_snapshot!(place.read("crates/activations/soft-plus2/src/lib.rs"));
     insta::assert_snapshot!(place.read("crates/activations/soft-plus2/Cargo.toml"));
 
     place.run(&["new", "activation", "bilinear", "--kind", "gated"]).ok();
-    assert!(place.read("crates/activations/bilinear/src/lib.rs").contains("impl GatedFormula for Bilinear"));
+    assert!(
+        place
+            .read("crates/activations/bilinear/src/lib.rs")
+            .contains("impl GatedFormula for Bilinear")
+    );
 }
 
 #[test]

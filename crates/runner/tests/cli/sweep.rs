@@ -102,7 +102,9 @@ fn two_sweeps_do_not_share_a_folder() {
 #[test]
 fn a_changed_experiment_runs_what_changed() {
     let place = Place::new();
-    place.run(&["train", "tiny.toml", "--activation", "gelu", "--task", "text", "--seed", "2"]).ok();
+    place
+        .run(&["train", "tiny.toml", "--activation", "gelu", "--task", "text", "--seed", "2"])
+        .ok();
     assert_eq!(records(&place), 1);
     place.write("tiny.toml", &TINY.replace("seeds = [1, 2]", "seeds = [2]"));
     let said = place.run(&["sweep", "tiny.toml", "--set", "overrides=[{ activation = \"gelu\", task = \"images\", set = { training = { budget = { steps = 1 } } } }]"]);
