@@ -93,6 +93,7 @@ fn spec(task: &str, activation: &str, seed: u64) -> RunSpec {
             name: activation.split('(').next().unwrap_or_default().into(),
             parameters: IndexMap::new(),
             label: activation.into(),
+            fingerprint: String::new(),
         },
         task: task.into(),
         model: if images {
@@ -130,6 +131,7 @@ fn spec(task: &str, activation: &str, seed: u64) -> RunSpec {
         },
         seed,
         device: "cpu".into(),
+        numerics: 1,
     }
 }
 

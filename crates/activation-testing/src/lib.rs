@@ -83,14 +83,14 @@ pub fn assert_agrees_with_pytorch(text: &str, key: &str) {
         Kind::Gated(f) => {
             let figures = oracle.gated.get(key).unwrap_or_else(|| panic!("no oracle for {key}"));
             let y = numbers(f.forward(tensor(&figures.gate), tensor(&figures.value)));
-            for i in 0..figures.y.len() {
+            for (i, y) in y.into_iter().enumerate() {
                 let (gate, value) = (figures.gate[i], figures.value[i]);
                 let at = format!("{text} at ({gate}, {value})");
                 let reference = f.eval(gate, value);
                 assert_close(&at, reference.0, figures.y[i], 1e-12, 1e-12);
                 assert_close(&at, reference.1, figures.dy_dgate[i], 1e-12, 1e-12);
                 assert_close(&at, reference.2, figures.dy_dvalue[i], 1e-12, 1e-12);
-                assert_close(&at, y[i], figures.y[i], 1e-6, 1e-5);
+                assert_close(&at, y, figures.y[i], 1e-6, 1e-5);
             }
         }
     }

@@ -24,6 +24,33 @@ pub trait Activation: Debug + Send + Sync {
     /// The nonlinearity of one input: the activation itself, or a gated one's gate.
     fn nonlinearity(&self) -> &dyn Pointwise;
 
+    /// A hash of the formula's values and slopes at fixed points: an edited formula has another.
+    ///
+    /// FNV-1a over the bits of the double-precision reference, in sixteen hexadecimal digits.
+    fn fingerprint(&self) -> String {
+        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+        let mut add = |number: f64| {
+            for byte in number.to_bits().to_le_bytes() {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        };
+        let points = || (-128..=128).map(|i| f64::from(i) / 16.0);
+        for x in points() {
+            let (y, slope) = self.nonlinearity().eval(x);
+            add(y);
+            add(slope);
+        }
+        if let Kind::Gated(f) = self.kind() {
+            for (gate, value) in points().zip(points().rev().map(|x| x / 2.0 + 1.0)) {
+                let (y, by_gate, by_value) = f.eval(gate, value);
+                add(y);
+                add(by_gate);
+                add(by_value);
+            }
+        }
+        format!("{hash:016x}")
+    }
+
     /// As a user would write it, without parameters at their defaults: `leaky_relu(slope=0.2)`.
     fn label(&self) -> String {
         let defaults = self.registration().defaults();

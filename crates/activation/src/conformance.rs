@@ -18,6 +18,7 @@ type Test = fn(&dyn Activation, &Device) -> Result<(), String>;
 
 /// Every check, in the order in which they run.
 const CHECKS: &[(&str, Test)] = &[
+    ("name and aliases can be written, and are nobody else's", names),
     ("declared parameters are the formula's, defaults in range", parameters),
     ("derivative agrees with finite differences (f64)", finite_differences),
     ("tensor values agree with f64", tensor_values),
@@ -113,6 +114,23 @@ fn autodiff_gated(
     Ok([numbers(y.inner())?, numbers(by_gate)?, numbers(by_value)?])
 }
 
+fn names(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+    let own = activation.registration();
+    for name in std::iter::once(&own.name).chain(own.aliases) {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || !name.chars().all(plain) {
+            return Err(format!("`{name}` must have lower-case letters, digits and `_` only"));
+        }
+        for other in crate::all() {
+            let same = std::ptr::eq(other, own);
+            if !same && (other.name == *name || other.aliases.contains(name)) {
+                return Err(format!("`{name}` is a name of {} too", other.package));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn parameters(activation: &dyn Activation, _: &Device) -> Result<(), String> {
     let registration = activation.registration();
     let defaults = registration.defaults();
@@ -129,7 +147,8 @@ fn parameters(activation: &dyn Activation, _: &Device) -> Result<(), String> {
             ));
         }
     }
-    Ok(())
+    // A default that is written out takes the form in which a user's value arrives.
+    registration.build(&defaults).map(|_| ()).map_err(|error| format!("{error}; numbers are f64"))
 }
 
 /// `derivative` must lie between the one-sided difference quotients, which at a smooth point are

@@ -23,8 +23,11 @@ pub struct Registration {
     /// Package that registers it.
     pub package: &'static str,
     defaults: fn() -> Parameters,
-    build: fn(&'static Registration, Parameters) -> Result<Arc<dyn Activation>, BuildError>,
+    build: Build,
 }
+
+/// Builds an activation from all of its hyper-parameters.
+type Build = fn(&'static Registration, Parameters) -> Result<Arc<dyn Activation>, BuildError>;
 
 inventory::collect!(Registration);
 
@@ -115,7 +118,9 @@ pub fn find(name: &str) -> Result<&'static Registration, BuildError> {
     let all = all();
     all.iter()
         .copied()
-        .find(|entry| entry.name == wanted || entry.aliases.contains(&wanted.as_str()))
+        .find(|entry| entry.name == wanted)
+        // A name goes before another's alias.
+        .or_else(|| all.iter().copied().find(|entry| entry.aliases.contains(&wanted.as_str())))
         .ok_or_else(|| {
             let names =
                 all.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases));

@@ -14,7 +14,7 @@ pub enum Error {
         known: Vec<&'static str>,
     },
     /// A file of a data set is not there.
-    #[error("data set `{name}` lacks {}: fetch it with `actlab data fetch {name}`, or name the folder that holds it", path.display())]
+    #[error("data set `{name}` lacks {} (plain or with .gz): fetch it with `actlab data fetch {name}`, or name the folder that holds it", path.display())]
     MissingData {
         /// Name of the data set.
         name: String,
@@ -48,8 +48,13 @@ pub enum Error {
         reason: String,
     },
     /// Model, data and recipe do not go together.
-    #[error("{0}")]
-    Spec(String),
+    #[error("{reason}")]
+    Spec {
+        /// Key of the part of the task that is wrong, as in `depth`; empty for the whole part.
+        key: &'static str,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
     /// The device is not there, or not built in.
     #[error("device `{device}`: {reason}")]
     Device {
@@ -61,4 +66,24 @@ pub enum Error {
     /// The tokenizer refused a text or a vocabulary.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
+    /// The user stopped it.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// The value of `key` is wrong.
+    pub(crate) fn spec(key: &'static str, reason: impl Into<String>) -> Self {
+        Self::Spec { key, reason: reason.into() }
+    }
+
+    /// Key of the part of the task that is wrong, where that is known.
+    #[must_use]
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Spec { key, .. } if !key.is_empty() => Some(key),
+            Self::UnknownData { .. } => Some("name"),
+            _ => None,
+        }
+    }
 }

@@ -14,4 +14,6 @@ pub use device::DeviceSpec;
 pub use error::Error;
 pub use model::{ModelSize, model_size};
 pub use schedule::learning_rate;
-pub use train::{Finished, Monitor, Stopped, Trainer, check, cross_entropy, measure_step, train};
+pub use train::{
+    Finished, Monitor, NUMERICS, Stopped, Trainer, check, cross_entropy, measure_step, train,
+};

@@ -6,57 +6,67 @@ use record::Site;
 /// |f′(x)| below this passes no gradient worth the name.
 const EPSILON: f32 = 1e-3;
 
+/// Which site is measured, and when.
+pub(crate) struct Place<'a> {
+    pub(crate) step: u64,
+    pub(crate) site: &'a str,
+    pub(crate) depth: usize,
+    /// Dimension along which units lie.
+    pub(crate) axis: usize,
+}
+
 /// Statistics over a sample.
 ///
 /// `slopes` holds the derivative by each input (one, or gate and value), each of the shape of
-/// `outputs`; units lie along `axis`. A unit is dead where every slope stays below ε everywhere; an
-/// input is saturated where every slope is below ε there.
+/// `outputs`. A unit is dead where every slope stays below ε everywhere; an input is saturated where
+/// every slope is below ε there. For text, whose last dimension holds the units, `real` tells which of
+/// the other positions hold a token; the others do not count.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(crate) fn measure<const D: usize>(
-    step: u64,
-    site: &str,
-    depth: usize,
+    place: Place<'_>,
     slopes: &[Tensor<D>],
     outputs: &Tensor<D>,
-    axis: usize,
+    real: Option<&[bool]>,
 ) -> Site {
     let shape = outputs.dims();
-    let units = shape[axis];
-    let inner: usize = shape[axis + 1..].iter().product();
+    let units = shape[place.axis];
+    let inner: usize = shape[place.axis + 1..].iter().product();
     let outputs = host(outputs);
     let slopes: Vec<Vec<f32>> = slopes.iter().map(host).collect();
+    let counted: Vec<usize> =
+        (0..outputs.len()).filter(|i| real.is_none_or(|real| real[i / inner / units])).collect();
 
     let mut alive = vec![false; units];
-    let mut saturated = 0_usize;
-    for i in 0..outputs.len() {
+    let (mut saturated, mut zero, mut sum) = (0_usize, 0_usize, 0.0);
+    for i in &counted {
         // NaN counts as passing: a diverging run is not a dying one.
-        if slopes.iter().all(|slope| slope[i].abs() < EPSILON) {
+        if slopes.iter().all(|slope| slope[*i].abs() < EPSILON) {
             saturated += 1;
         } else {
             alive[i / inner % units] = true;
         }
+        zero += usize::from(outputs[*i] == 0.0);
+        sum += f64::from(outputs[*i]);
     }
-    let n = outputs.len().max(1) as f64;
-    let mean = outputs.iter().map(|y| f64::from(*y)).sum::<f64>() / n;
-    let variance = outputs.iter().map(|y| (f64::from(*y) - mean).powi(2)).sum::<f64>() / n;
+    let n = counted.len().max(1) as f64;
+    let mean = sum / n;
+    let squares: f64 = counted.iter().map(|i| (f64::from(outputs[*i]) - mean).powi(2)).sum();
     let dead = alive.iter().filter(|alive| !**alive).count();
-    let zero = outputs.iter().filter(|y| **y == 0.0).count();
     Site {
-        step,
-        site: site.to_owned(),
-        depth,
+        step: place.step,
+        site: place.site.to_owned(),
+        depth: place.depth,
         units,
         dead: dead as f64 / units.max(1) as f64,
         zero: zero as f64 / n,
         mean,
-        variance,
+        variance: squares / n,
         saturated: saturated as f64 / n,
     }
 }
 
 fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    // A float tensor converted to f32 is a vector of f32.
-    tensor.to_data().convert::<f32>().try_into_vec::<f32>().unwrap_or_default()
+    tensor.to_data().iter::<f32>().collect()
 }
 
 #[cfg(test)]
@@ -77,7 +87,8 @@ mod tests {
             [[[0.0, 1e-4], [1.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0], [-1.0, 1.0]]],
             &device,
         );
-        let site = measure(5, "here", 2, &[slopes], &outputs, 1);
+        let place = Place { step: 5, site: "here", depth: 2, axis: 1 };
+        let site = measure(place, &[slopes], &outputs, None);
         assert_eq!((site.units, site.step, site.depth), (3, 5, 2));
         assert!((site.dead - 1.0 / 3.0).abs() < 1e-12);
         assert!((site.zero - 7.0 / 12.0).abs() < 1e-12);
@@ -92,8 +103,22 @@ mod tests {
         let device = Device::flex();
         let zeros = Tensor::<2>::zeros([2, 2], &device);
         let by_value = Tensor::<2>::from_floats([[0.0, 0.0], [0.5, 0.0]], &device);
-        let site = measure(0, "gate", 0, &[zeros.clone(), by_value], &zeros, 1);
+        let place = Place { step: 0, site: "gate", depth: 0, axis: 1 };
+        let site = measure(place, &[zeros.clone(), by_value], &zeros, None);
         assert!((site.dead - 0.5).abs() < 1e-12);
         assert!((site.saturated - 0.75).abs() < 1e-12);
+    }
+
+    #[test]
+    fn padding_does_not_count() {
+        let device = Device::flex();
+        // Shape [batch 1, tokens 3, units 2]; the last token is padding, and the only one that lives.
+        let outputs = Tensor::<3>::from_floats([[[1.0, 0.0], [3.0, 0.0], [50.0, 50.0]]], &device);
+        let slopes = Tensor::<3>::from_floats([[[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]], &device);
+        let place = Place { step: 0, site: "text", depth: 0, axis: 2 };
+        let site = measure(place, &[slopes], &outputs, Some(&[true, true, false]));
+        assert!((site.dead - 0.5).abs() < 1e-12);
+        assert!((site.zero - 0.5).abs() < 1e-12);
+        assert!((site.mean - 1.0).abs() < 1e-12);
     }
 }

@@ -1,7 +1,7 @@
 //! The training loop.
 
 use crate::Error;
-use crate::data::{Batch, Batches, Dataset, Examples, Part};
+use crate::data::{Batch, Batches, Dataset, Examples, Inputs, Part};
 use crate::model::{ModelConfig, Network, Pass, Probe, initialize};
 use crate::optimizer::{gradient_norm, optimizer, scale_gradients};
 use crate::schedule::learning_rate;
@@ -11,14 +11,22 @@ use burn::Tensor;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Device, Int, activation::log_softmax};
 use record::{
-    Evaluation, Event, ModelSpec, Outcome, Prediction, RunSpec, Site, Summary, TrainStep,
+    Augmentation, Evaluation, Event, OptimizerSpec, Outcome, Prediction, RunSpec, Site, Summary,
+    TrainStep,
 };
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A run whose training loss ends this many times above its first one has diverged, even if it is
-/// finite. (A model that merely learns nothing stays near its first loss.)
+/// Version of everything here that decides numbers; part of a run's identity.
+pub const NUMERICS: u32 = 1;
+
+/// A run whose training loss, averaged over a while, is this many times its first one has diverged,
+/// even if it is finite. (A model that merely learns nothing stays near its first loss.)
 const DIVERGED_RATIO: f64 = 1.1;
+
+/// Steps over which the training loss is averaged to tell divergence from a bad batch.
+const DIVERGENCE_WINDOW: usize = 20;
 
 /// Examples of a batch in evaluations.
 const EVALUATION_BATCH: usize = 250;
@@ -116,42 +124,63 @@ pub fn measure_step(trainer: Trainer<'_>) -> Result<f64, Error> {
     })
 }
 
-/// Refuses recipes that make no sense, by the names of their keys.
+/// Refuses recipes that make no sense.
 ///
 /// # Errors
-/// What is wrong first.
+/// What is wrong first, with its key below `training` (or `data`).
+#[expect(clippy::cast_possible_truncation, reason = "burn holds these as f32")]
 pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
     let training = &spec.training;
-    let checks = [
-        (training.batch_size == 0, "batch_size is 0, but must be 1 or more"),
+    let positive = |x: f64| x > 0.0 && x.is_finite() && (x as f32).is_finite();
+    let fraction = |x: f64| (0.0..1.0).contains(&x);
+    let mut checks = vec![
+        ("batch_size", training.batch_size >= 1, "must be 1 or more"),
+        ("budget", training.budget.steps(1) >= 1, "must be 1 or more"),
+        ("budget", training.budget.steps(1) < 1 << 40, "is more than any run can do"),
+        ("learning_rate", positive(training.learning_rate), "must be a number above 0"),
         (
-            !(training.learning_rate > 0.0 && training.learning_rate.is_finite()),
-            "learning_rate must be a number above 0",
+            "warmup",
+            fraction(training.warmup),
+            "must be at least 0 and below 1: a part of all steps",
         ),
-        (!(0.0..1.0).contains(&training.warmup), "warmup must be at least 0 and below 1"),
+        ("label_smoothing", fraction(training.label_smoothing), "must be at least 0 and below 1"),
         (
-            !(0.0..1.0).contains(&training.label_smoothing),
-            "label_smoothing must be at least 0 and below 1",
+            "weight_decay",
+            training.weight_decay == 0.0 || positive(training.weight_decay),
+            "must be a number of at least 0",
         ),
+        ("clip_norm", training.clip_norm.is_none_or(positive), "must be a number above 0"),
+        ("evaluate_every", training.evaluate_every != Some(0), "must be 1 or more"),
         (
-            !(training.weight_decay >= 0.0 && training.weight_decay.is_finite()),
-            "weight_decay must be a number of at least 0",
+            "target_accuracy",
+            training.target_accuracy.is_none_or(|target| target > 0.0 && target <= 1.0),
+            "must be above 0 and at most 1: a part of all examples",
         ),
-        (
-            training.clip_norm.is_some_and(|norm| norm.is_nan() || norm <= 0.0),
-            "clip_norm must be above 0",
-        ),
-        (training.evaluate_every == Some(0), "evaluate_every is 0, but must be 1 or more"),
-        (training.site_statistics.every == 0, "site_statistics.every is 0, but must be 1 or more"),
-        (training.budget.steps(1) == 0, "budget is 0, but must be 1 or more"),
+        ("site_statistics.every", training.site_statistics.every >= 1, "must be 1 or more"),
     ];
-    for (wrong, message) in checks {
-        if wrong {
-            return Err(Error::Spec(message.to_owned()));
+    match training.optimizer {
+        OptimizerSpec::Sgd { momentum, nesterov } => checks.extend([
+            ("optimizer.momentum", fraction(momentum), "must be at least 0 and below 1"),
+            ("optimizer.nesterov", !nesterov || momentum > 0.0, "needs a momentum above 0"),
+        ]),
+        OptimizerSpec::Adamw { beta1, beta2, epsilon } => checks.extend([
+            ("optimizer.beta1", fraction(beta1), "must be at least 0 and below 1"),
+            ("optimizer.beta2", fraction(beta2), "must be at least 0 and below 1"),
+            (
+                "optimizer.epsilon",
+                positive(epsilon) && (epsilon as f32).is_normal(),
+                "must be a number above 1e-37",
+            ),
+        ]),
+    }
+    for (key, right, reason) in checks {
+        if !right {
+            return Err(Error::spec(key, reason));
         }
     }
-    if matches!(spec.model, ModelSpec::Resnet { .. }) && data.train.len() < 2 {
-        return Err(Error::Spec("batch norm needs two training examples or more".into()));
+    if spec.data.augmentation != Augmentation::None && matches!(data.train.inputs, Inputs::Text(_))
+    {
+        return Err(Error::spec("data.augmentation", "is for images, and the data set holds text"));
     }
     Ok(())
 }
@@ -215,8 +244,8 @@ impl<'a, N: Network> Run<'a, N> {
         };
         let mut best: Option<Best<N>> = None;
         let mut evaluations = 0;
-        // Mean training loss since the last evaluation.
-        let (mut window_loss, mut window_steps) = (0.0, 0_u32);
+        // Training losses of the last steps.
+        let mut recent: VecDeque<f64> = VecDeque::with_capacity(DIVERGENCE_WINDOW);
         let mut diverged = None;
 
         for step in 1..=total {
@@ -235,8 +264,23 @@ impl<'a, N: Network> Run<'a, N> {
                 diverged = Some((step, format!("the {what} is not finite")));
                 break;
             }
-            window_loss += train_step.loss;
-            window_steps += 1;
+            if recent.len() == DIVERGENCE_WINDOW {
+                recent.pop_front();
+            }
+            recent.push_back(train_step.loss);
+            let mean_loss = recent.iter().sum::<f64>() / recent.len() as f64;
+            let whole = recent.len() == DIVERGENCE_WINDOW || step == total;
+            if whole && mean_loss > DIVERGED_RATIO * summary.initial_loss {
+                let first = summary.initial_loss;
+                let steps = recent.len();
+                diverged = Some((
+                    step,
+                    format!(
+                        "the training loss averages {mean_loss:.3} over {steps} steps, beyond its initial {first:.3}"
+                    ),
+                ));
+                break;
+            }
 
             if step % evaluate_every != 0 && step != total {
                 continue;
@@ -263,17 +307,6 @@ impl<'a, N: Network> Run<'a, N> {
             if best.as_ref().is_none_or(|best| better(&evaluation, &best.evaluation)) {
                 summary.best_validation = Some(evaluation);
                 best = Some(Best { evaluation, network });
-            }
-            let mean_loss = window_loss / f64::from(window_steps);
-            (window_loss, window_steps) = (0.0, 0);
-            if step == total && mean_loss > DIVERGED_RATIO * summary.initial_loss {
-                let first = summary.initial_loss;
-                diverged = Some((
-                    step,
-                    format!(
-                        "the training loss ends at {mean_loss:.3}, beyond its initial {first:.3}"
-                    ),
-                ));
             }
         }
 
@@ -417,7 +450,7 @@ impl<'a, N: Network> Run<'a, N> {
     fn measure_sites(&self, network: &N, step: u64, examples: usize) -> Vec<Site> {
         let indices: Vec<usize> = (0..examples.min(self.trainer.data.validation.len())).collect();
         let batch = self.batches.batch(Examples::Validation(&indices), self.trainer.device);
-        let mut probe = Probe::new(step);
+        let mut probe = Probe::new(step, batch.real_positions());
         let _ = network.forward(&batch, &mut Pass::probed(&mut probe));
         probe.into_sites()
     }

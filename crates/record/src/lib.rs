@@ -30,5 +30,6 @@ pub use spec::{
     RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec,
 };
 pub use store::{
-    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, read_runs, write_atomically,
+    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, find_runs, read_runs,
+    write_atomically,
 };

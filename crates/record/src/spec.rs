@@ -25,13 +25,16 @@ pub struct RunSpec {
     pub seed: u64,
     /// Kind of device, as in `cpu` or `cuda`: other devices round otherwise.
     pub device: String,
+    /// Version of the training code: it grows when the same spec would give other numbers.
+    pub numerics: u32,
 }
 
 impl RunSpec {
     /// The run's identity: a hash of the spec's JSON.
     #[must_use]
     pub fn id(&self) -> RunId {
-        let json = serde_json::to_value(self).unwrap_or_default();
+        // Strings, numbers and maps with text keys: nothing that JSON lacks.
+        let json = serde_json::to_value(self).expect("a spec is representable in JSON");
         let digest = Sha256::digest(sorted(json).to_string().as_bytes());
         RunId(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
     }
@@ -79,6 +82,8 @@ pub struct ActivationSpec {
     pub parameters: IndexMap<String, serde_json::Value>,
     /// As the user would write it, without parameters at their defaults: `leaky_relu(slope=0.2)`.
     pub label: String,
+    /// Hash of the formula's values, so that an edited formula makes another run.
+    pub fingerprint: String,
 }
 
 impl ActivationSpec {
@@ -295,7 +300,7 @@ impl Budget {
     #[must_use]
     pub fn steps(self, steps_per_epoch: u64) -> u64 {
         match self {
-            Self::Epochs(epochs) => epochs * steps_per_epoch,
+            Self::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
             Self::Steps(steps) => steps,
         }
     }
@@ -367,6 +372,7 @@ mod tests {
                 name: "leaky_relu".into(),
                 parameters: IndexMap::from([("slope".into(), 0.2.into())]),
                 label: "leaky_relu(slope=0.2)".into(),
+                fingerprint: "00".into(),
             },
             task: "fashion".into(),
             model: ModelSpec::Resnet { depth: 8, width: 16 },
@@ -392,13 +398,14 @@ mod tests {
             },
             seed: 3,
             device: "cpu".into(),
+            numerics: 1,
         }
     }
 
     /// Records on users' disks are found by this hash: it must not change by accident.
     #[test]
     fn identity_is_stable() {
-        assert_eq!(spec().id().to_string(), "b3c569842fed5107");
+        assert_eq!(spec().id().to_string(), "06b3b08c3009b2f9");
         assert_eq!(spec().label(), "leaky_relu-slope0.2-fashion-s3");
     }
 

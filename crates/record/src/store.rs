@@ -1,6 +1,6 @@
 //! Files of a run: one folder, written by one process, readable at any instant.
 
-use crate::{Error, Event, Prediction, RunRecord, RunSpec, SCHEMA_VERSION};
+use crate::{Error, Event, Prediction, RunId, RunRecord, RunSpec, SCHEMA_VERSION};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -28,8 +28,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
-        // The rename itself reaches the disk with the folder.
-        File::open(folder)?.sync_all()
+        // The rename itself reaches the disk with the folder, where folders can be opened.
+        #[cfg(unix)]
+        File::open(folder)?.sync_all()?;
+        Ok(())
     })()
     .map_err(Error::io("write", path))
 }
@@ -62,6 +64,13 @@ impl RunDir {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the folder's name ends in `id`.
+    #[must_use]
+    pub fn has_id(&self, id: &RunId) -> bool {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(&format!("-{id}"))
     }
 
     /// How far the run has come.
@@ -222,23 +231,40 @@ pub struct StoredRun {
     pub record: RunRecord,
 }
 
-/// Reads every finished run below `runs`, ordered by folder name; unfinished ones are left out.
+impl StoredRun {
+    /// Reads the record in `dir`.
+    ///
+    /// # Errors
+    /// If it is missing, damaged or of another schema.
+    pub fn read(dir: RunDir) -> Result<Self, Error> {
+        Ok(Self { record: dir.record()?, dir })
+    }
+}
+
+/// Finds every finished run below `runs`, ordered by folder name, without reading it.
 ///
 /// # Errors
-/// If the folder cannot be read, or a record is damaged or of another schema.
-pub fn read_runs(runs: &Path) -> Result<Vec<StoredRun>, Error> {
+/// If the folder cannot be read.
+pub fn find_runs(runs: &Path) -> Result<Vec<RunDir>, Error> {
     let entries = fs::read_dir(runs).map_err(Error::io("read", runs))?;
     let mut paths = Vec::new();
     for entry in entries {
         paths.push(entry.map_err(Error::io("read", runs))?.path());
     }
     paths.sort();
-    paths
+    Ok(paths
         .into_iter()
         .map(|path| RunDir { path })
         .filter(|dir| dir.state() == RunState::Finished)
-        .map(|dir| Ok(StoredRun { record: dir.record()?, dir }))
-        .collect()
+        .collect())
+}
+
+/// Reads every finished run below `runs`, ordered by folder name; unfinished ones are left out.
+///
+/// # Errors
+/// If the folder cannot be read, or a record is damaged or of another schema.
+pub fn read_runs(runs: &Path) -> Result<Vec<StoredRun>, Error> {
+    find_runs(runs)?.into_iter().map(StoredRun::read).collect()
 }
 
 #[cfg(test)]

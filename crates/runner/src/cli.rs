@@ -59,7 +59,7 @@ Examples:
     #[command(after_help = "\
 Examples:
   actlab eval 'leaky_relu(slope=0.2)' -- -2 -1 0 1 2
-  actlab eval swiglu --json -- 1,2 -1,0.5        (gate,value)
+  actlab eval swiglu --json -- 1,2 -1,0.5        gate,value pairs
   actlab eval gelu --dtype f32 -- 0.5")]
     Eval(EvalArgs),
     /// Show, fetch or verify data sets.
@@ -157,7 +157,7 @@ pub(crate) struct EvalArgs {
     /// Activation, as in gelu or 'leaky_relu(slope=0.2)'
     pub(crate) activation: String,
     /// Points; gate,value pairs for a gated activation
-    #[arg(required = true, value_name = "X", allow_hyphen_values = true)]
+    #[arg(required = true, value_name = "X", allow_negative_numbers = true)]
     pub(crate) points: Vec<String>,
     /// As JSON
     #[arg(long)]

@@ -5,20 +5,54 @@ use crate::Error;
 use crate::plan::PlannedRun;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::{Evaluation, Outcome, RunRecord, TrainStep};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Writes a result to standard output. A reader that has seen enough (`actlab list | head -1`) closes the
+/// pipe, which ends the program without a word; `print!` would panic.
+pub(crate) fn output(text: std::fmt::Arguments<'_>) {
+    if let Err(error) = std::io::stdout().lock().write_fmt(text) {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            note!("error: cannot write to standard output: {error}");
+        }
+        std::process::exit(1);
+    }
+}
+
+/// Writes a line to standard error, where somebody may or may not be listening: `eprintln!` panics when
+/// nobody is.
+pub(crate) fn notice(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// `print!`, for results.
+macro_rules! out {
+    ($($arguments:tt)*) => { $crate::console::output(format_args!($($arguments)*)) };
+}
+
+/// `println!`, for results.
+macro_rules! outln {
+    ($($arguments:tt)*) => { $crate::console::output(format_args!("{}\n", format_args!($($arguments)*))) };
+}
+
+/// `eprintln!`, for everything else.
+macro_rules! note {
+    ($($arguments:tt)*) => { $crate::console::notice(format_args!($($arguments)*)) };
+}
+
+pub(crate) use {note, out, outln};
 
 /// Prints an error, in red where that is wanted.
 pub(crate) fn error(error: &Error) {
     let word = if colour() { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
-    eprintln!("{word}: {error}");
+    note!("{word}: {error}");
 }
 
 /// Prints a warning.
 pub(crate) fn warning(text: &str) {
     let word = if colour() { "\u{1b}[33mwarning\u{1b}[0m" } else { "warning" };
-    eprintln!("{word}: {text}");
+    note!("{word}: {text}");
 }
 
 fn colour() -> bool {
@@ -76,9 +110,10 @@ fn style(template: &str, coloured: &str) -> ProgressStyle {
 }
 
 impl SweepProgress {
-    /// For `runs`, of which those that `finished` tells are done already.
-    pub(crate) fn new(runs: &[PlannedRun], finished: impl Fn(&PlannedRun) -> bool) -> Self {
-        let done: Vec<&PlannedRun> = runs.iter().filter(|run| finished(run)).collect();
+    /// For `runs`, of which those that `done` tells are done already.
+    pub(crate) fn new(runs: &[PlannedRun], done: &[bool]) -> Self {
+        let done: Vec<&PlannedRun> =
+            runs.iter().zip(done).filter(|(_, done)| **done).map(|(run, _)| run).collect();
         let before = done.iter().map(|run| cost(run)).sum();
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
         let overall = bars.add(ProgressBar::new(1000));
@@ -113,7 +148,7 @@ impl SweepProgress {
     /// A line above the bars.
     pub(crate) fn line(&self, text: &str) {
         if self.hidden() {
-            eprintln!("{text}");
+            note!("{text}");
         } else {
             // A terminal that is gone is nobody's fault.
             let _ = self.bars.println(text);

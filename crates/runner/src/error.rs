@@ -63,6 +63,7 @@ impl Error {
             | Self::Io { .. } => 1,
             Self::Core(error) => match error {
                 actlab_core::Error::Io { .. } | actlab_core::Error::Download { .. } => 1,
+                actlab_core::Error::Interrupted => 130,
                 _ => 2,
             },
             Self::Experiment(_) | Self::Usage(_) | Self::Activation(_) | Self::Syntax(_) => 2,

@@ -2,6 +2,7 @@
 
 use crate::console::{RunProgress, SweepProgress};
 use crate::environment::{cores, environment, peak_memory_bytes};
+use crate::guard::guarded;
 use crate::plan::PlannedRun;
 use crate::{Error, interrupt};
 use actlab_core::device::panic_message;
@@ -9,8 +10,6 @@ use actlab_core::{DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use record::{Event, MetricsWriter, Outcome, RunDir, RunRecord, SCHEMA_VERSION, Timing};
-use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -57,7 +56,8 @@ pub(crate) fn execute(
 ) -> Result<(), Error> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
-    let work = || {
+    let work = || -> Result<(), Error> {
+        let _stop = StopOnPanic(&stop);
         let executor = Executor::new(device, workers.threads)?;
         while !stop.load(Ordering::Relaxed) {
             let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
@@ -85,17 +85,15 @@ pub(crate) fn execute(
     errors.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// A run that panics is recorded with its reason; the default hook would print a trace as well.
-pub(crate) fn keep_panics_quiet() {
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(ToString::to_string);
-        PANIC_PLACE.with(|cell| *cell.borrow_mut() = place);
-    }));
-}
+/// Stops the other workers when this one panics, which no worker should.
+struct StopOnPanic<'a>(&'a AtomicBool);
 
-thread_local! {
-    /// Where the last panic of this thread happened.
-    static PANIC_PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Where runs are computed, one after the other.
@@ -182,20 +180,16 @@ impl Executor {
         monitor: &mut RunMonitor<'_>,
     ) -> Result<Result<Finished, Stopped>, String> {
         let trainer = self.trainer(run);
-        let train = || {
-            catch_unwind(AssertUnwindSafe(|| train(trainer, monitor))).map_err(|panic| {
-                let place = PANIC_PLACE.with(|cell| cell.borrow_mut().take());
-                let place = place.map(|place| format!(" at {place}")).unwrap_or_default();
-                format!("panic{place}: {}", panic_message(&*panic))
-            })
-        };
-        self.pool.install(train)
+        self.pool.install(|| guarded(|| train(trainer, monitor)))
     }
 
-    /// Seconds that a training step of `run` takes.
+    /// Seconds that a training step of `run` takes; a panic of its activation becomes an error.
     pub(crate) fn measure_step(&self, run: &PlannedRun) -> Result<f64, Error> {
         let trainer = self.trainer(run);
-        Ok(self.pool.install(|| actlab_core::measure_step(trainer))?)
+        match self.pool.install(|| guarded(|| actlab_core::measure_step(trainer))) {
+            Ok(seconds) => Ok(seconds?),
+            Err(reason) => Err(Error::Usage(format!("{}: {reason}", run.spec.label()))),
+        }
     }
 
     fn trainer<'a>(&'a self, run: &'a PlannedRun) -> Trainer<'a> {

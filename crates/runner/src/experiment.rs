@@ -9,6 +9,7 @@ use record::{DataSpec, ModelSpec, TrainingSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The experiment that `sweep` runs without a file.
@@ -60,6 +61,9 @@ pub(crate) struct Experiment {
     /// Folders of data sets that lie elsewhere, by name.
     #[serde(default)]
     pub(crate) data_folders: BTreeMap<String, PathBuf>,
+    /// Where every value is from.
+    #[serde(skip)]
+    origins: Origins,
 }
 
 /// Model, data and recipe.
@@ -119,18 +123,21 @@ impl Experiment {
             })?;
             flags.push(Setting::new("--set", key.trim(), value.trim())?);
         }
+        let count = |n: usize| toml::Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
         let words = [
-            ("device", args.device.clone()),
-            ("jobs", args.jobs.map(|jobs| jobs.to_string())),
-            ("threads", args.threads.map(|threads| threads.to_string())),
-            ("output", args.output.as_ref().map(|path| path.display().to_string())),
+            ("device", args.device.clone().map(toml::Value::String)),
+            ("jobs", args.jobs.map(count)),
+            ("threads", args.threads.map(count)),
+            ("output", args.output.as_ref().map(|path| path.display().to_string().into())),
         ];
         for (key, value) in words {
             if let Some(value) = value {
-                flags.push(Setting::new(&format!("--{key}"), key, &value)?);
+                let origin = format!("--{key}");
+                let value = from_toml(value, &origin);
+                flags.push(Setting { key: key.to_owned(), value });
             }
         }
-        Self::parse(&file, &text, environment(std::env::vars())?, flags)
+        Self::parse(&file, &text, environment(std::env::vars_os())?, flags)
     }
 
     fn parse(
@@ -141,24 +148,27 @@ impl Experiment {
     ) -> Result<Self, Error> {
         let config = Config::builder()
             .add_source(config::File::from_str(DEFAULTS, FileFormat::Toml))
-            .add_source(Text { origin: file.display().to_string(), text: text.to_owned() })
-            .add_source(Settings(environment))
-            .add_source(Settings(flags))
+            .add_source(Text { origin: file.display().to_string(), text: text.to_owned() });
+        let config = environment
+            .into_iter()
+            .chain(flags)
+            .fold(config, |config, setting| config.add_source(setting.clear()).add_source(setting))
             .build()
             .map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
-        let experiment: Self =
-            serde_path_to_error::deserialize(config.clone()).map_err(|error| {
-                let path = error.path().to_string();
-                let origin = origin(&config, &path).unwrap_or_else(|| file.display().to_string());
-                let message = reason(error.inner());
-                let at = if path == "." { String::new() } else { format!("{path}: ") };
-                Error::Experiment(format!("{origin}: {at}{message}"))
-            })?;
-        experiment.check().map_err(|(key, message)| {
-            let origin = origin(&config, &key).unwrap_or_else(|| file.display().to_string());
-            Error::Experiment(format!("{origin}: {key}: {message}"))
+        let origins = Origins { file: file.to_owned(), values: config.cache.clone() };
+        // By way of TOML, which is strict: config itself would take 2.5 epochs for 3.
+        let values = to_toml(config.cache).unwrap_or(toml::Value::Table(toml::Table::new()));
+        let mut experiment: Self = serde_path_to_error::deserialize(values).map_err(|error| {
+            origins.error(&error.path().to_string(), &error.inner().to_string().trim_end())
         })?;
+        experiment.origins = origins;
+        experiment.check().map_err(|(key, message)| experiment.error(&key, &message))?;
         Ok(experiment)
+    }
+
+    /// What is wrong with the value at `key`, with where the value is from.
+    pub(crate) fn error(&self, key: &str, what: &dyn std::fmt::Display) -> Error {
+        self.origins.error(key, what)
     }
 
     /// Refuses what no type forbids; the error is a key and what is wrong with it.
@@ -183,8 +193,9 @@ impl Experiment {
         if self.tasks.is_empty() {
             return refuse("tasks", "must hold one task or more");
         }
-        if let Some(name) = self.tasks.keys().find(|name| !is_name(name)) {
-            let message = "a task's name must have letters, digits, `-`, `_` and `.` only";
+        let dotted = |name: &&String| !is_name(name) || name.contains('.');
+        if let Some(name) = self.tasks.keys().find(dotted) {
+            let message = "a task's name must have letters, digits, `-` and `_` only";
             return refuse(&format!("tasks.{name}"), message);
         }
         for (key, value) in [("jobs", self.jobs), ("threads", self.threads)] {
@@ -224,29 +235,36 @@ fn missing(file: &Path, default: bool, error: &std::io::Error) -> Error {
     Error::Experiment(format!("cannot read {}: {error}{hint}", file.display()))
 }
 
-/// What is wrong, without the key and file that stand before it already.
-fn reason(error: &config::ConfigError) -> String {
-    match error {
-        config::ConfigError::At { error, .. } => reason(error),
-        other => other.to_string(),
-    }
+/// Knows where every value of an experiment is from: a file, the environment, a flag.
+#[derive(Debug, Clone, Default)]
+struct Origins {
+    file: PathBuf,
+    values: Value,
 }
 
-/// Where the value at `path`, or what it lies in, is from.
-fn origin(config: &Config, path: &str) -> Option<String> {
-    let mut value = &config.cache;
-    let mut origin = None;
-    for segment in path.split(['.', '[']).map(|segment| segment.trim_end_matches(']')) {
-        let inner = match &value.kind {
-            ValueKind::Table(table) => table.get(segment),
-            ValueKind::Array(items) => segment.parse().ok().and_then(|i: usize| items.get(i)),
-            _ => None,
-        };
-        let Some(inner) = inner else { break };
-        value = inner;
-        origin = value.origin().or(origin);
+impl Origins {
+    fn error(&self, key: &str, what: &dyn std::fmt::Display) -> Error {
+        let origin = self.of(key).unwrap_or_else(|| self.file.display().to_string());
+        let key = if key == "." { String::new() } else { format!("{key}: ") };
+        Error::Experiment(format!("{origin}: {key}{what}"))
     }
-    origin.map(str::to_owned)
+
+    /// Origin of the value at `key`, or of what it lies in.
+    fn of(&self, key: &str) -> Option<String> {
+        let mut value = &self.values;
+        let mut origin = None;
+        for segment in key.split(['.', '[']).map(|segment| segment.trim_end_matches(']')) {
+            let inner = match &value.kind {
+                ValueKind::Table(table) => table.get(segment),
+                ValueKind::Array(items) => segment.parse().ok().and_then(|i: usize| items.get(i)),
+                _ => None,
+            };
+            let Some(inner) = inner else { break };
+            value = inner;
+            origin = value.origin().or(origin);
+        }
+        origin.map(str::to_owned)
+    }
 }
 
 /// The experiment file, with its path as the origin of its values.
@@ -271,7 +289,6 @@ impl Source for Text {
 /// One value from the environment or a flag.
 #[derive(Debug, Clone)]
 struct Setting {
-    origin: String,
     key: String,
     value: Value,
 }
@@ -286,49 +303,84 @@ impl Setting {
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| toml::Value::String(text.to_owned()));
-        Ok(Self { origin: origin.to_owned(), key: key.to_owned(), value: from_toml(value, origin) })
+        Ok(Self { key: key.to_owned(), value: from_toml(value, origin) })
     }
 }
 
-/// Values in the order given: a later one of the same key wins.
-#[derive(Debug, Clone)]
-struct Settings(Vec<Setting>);
+impl Setting {
+    /// The value that must give way before this one is laid upon the layers below, which config merges
+    /// table by table: a table that is given as a whole, or of which another form is chosen, by its
+    /// `name` or by the unit of a budget, keeps nothing of the old one.
+    fn clear(&self) -> Clear {
+        let whole = matches!(self.value.kind, ValueKind::Table(_)).then_some(self.key.as_str());
+        let form = self.key.rsplit_once('.').filter(|(table, last)| {
+            *last == "name" || *table == "budget" || table.ends_with(".budget")
+        });
+        Clear(whole.or(form.map(|(table, _)| table)).map(str::to_owned))
+    }
+}
 
-impl Source for Settings {
+impl Source for Setting {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
         Box::new(self.clone())
     }
 
     fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        let mut map = Map::new();
-        for setting in &self.0 {
-            // A budget is in epochs or in steps: giving the one takes back the other.
-            for (given, other) in
-                [("budget.epochs", "budget.steps"), ("budget.steps", "budget.epochs")]
-            {
-                if let Some(start) = setting.key.strip_suffix(given) {
-                    let nothing = Value::new(Some(&setting.origin), ValueKind::Nil);
-                    map.insert(format!("{start}{other}"), nothing);
-                }
-            }
-            map.shift_remove(&setting.key);
-            map.insert(setting.key.clone(), setting.value.clone());
-        }
-        Ok(map)
+        Ok(Map::from([(self.key.clone(), self.value.clone())]))
+    }
+}
+
+/// Takes a value back.
+#[derive(Debug, Clone)]
+struct Clear(Option<String>);
+
+impl Source for Clear {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.iter().map(|key| (key.clone(), Value::new(None, ValueKind::Nil))).collect())
     }
 }
 
 /// `ACTLAB_TASKS__A__TRAINING__WARMUP=0.2` sets `tasks.a.training.warmup`.
-fn environment(variables: impl Iterator<Item = (String, String)>) -> Result<Vec<Setting>, Error> {
+fn environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<Setting>, Error> {
     let mut settings = Vec::new();
     for (name, value) in variables {
+        let name = name.to_string_lossy();
         if let Some(key) = name.strip_prefix("ACTLAB_") {
+            let value = value.into_string().map_err(|_| {
+                Error::Experiment(format!("environment variable {name}: is not UTF-8 text"))
+            })?;
             let key = key.to_lowercase().replace("__", ".");
             settings.push(Setting::new(&format!("environment variable {name}"), &key, &value)?);
         }
     }
     settings.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(settings)
+}
+
+/// The merged values, without those that were taken back.
+fn to_toml(value: Value) -> Option<toml::Value> {
+    Some(match value.kind {
+        ValueKind::Nil => return None,
+        ValueKind::Boolean(truth) => truth.into(),
+        ValueKind::I64(number) => number.into(),
+        ValueKind::I128(number) => i64::try_from(number).ok()?.into(),
+        ValueKind::U64(number) => i64::try_from(number).ok()?.into(),
+        ValueKind::U128(number) => i64::try_from(number).ok()?.into(),
+        ValueKind::Float(number) => number.into(),
+        ValueKind::String(text) => text.into(),
+        ValueKind::Array(items) => items.into_iter().filter_map(to_toml).collect::<Vec<_>>().into(),
+        ValueKind::Table(table) => table
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, to_toml(value)?)))
+            .collect::<toml::Table>()
+            .into(),
+    })
 }
 
 fn from_toml(value: toml::Value, origin: &str) -> Value {
@@ -382,9 +434,8 @@ mod tests {
     fn parse(text: &str, flags: &[(&str, &str)]) -> Result<Experiment, String> {
         let flags =
             flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
-        let environment = environment(
-            [("ACTLAB_DESCRIPTION".to_owned(), "from the environment".to_owned())].into_iter(),
-        );
+        let environment =
+            environment([("ACTLAB_DESCRIPTION".into(), "from the environment".into())].into_iter());
         Experiment::parse(Path::new("x.toml"), text, environment.unwrap(), flags)
             .map_err(|error| error.to_string())
     }
@@ -404,8 +455,29 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_chooses_another_form_keeps_nothing_of_the_old_one() {
+        let optimizer = |flags: &[(&str, &str)]| {
+            let experiment = parse(FILE, flags).unwrap();
+            format!("{:?}", experiment.tasks["zebra"].training.optimizer)
+        };
+        let momentum = ("tasks.zebra.training.optimizer.momentum", "0.5");
+        assert_eq!(optimizer(&[momentum]), "Sgd { momentum: 0.5, nesterov: false }");
+        let adamw = "Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }";
+        assert_eq!(optimizer(&[momentum, ("tasks.zebra.training.optimizer.name", "adamw")]), adamw);
+        assert_eq!(
+            optimizer(&[momentum, ("tasks.zebra.training.optimizer", "{ name = \"adamw\" }")]),
+            adamw
+        );
+        let budget = ("tasks.zebra.training.budget", "{ steps = 9 }");
+        let experiment = parse(FILE, &[budget]).unwrap();
+        assert_eq!(experiment.tasks["zebra"].training.budget, record::Budget::Steps(9));
+    }
+
+    #[test]
     fn errors_name_file_key_and_what_would_be_right() {
-        let cases: [(String, &[(&str, &str)]); 12] = [
+        let cases: [(String, &[(&str, &str)]); 14] = [
+            (FILE.into(), &[("tasks.ant.training.budget.steps", "2.5")]),
+            (FILE.into(), &[("tasks.ant.training.batch_size", "true")]),
             (FILE.replace("seeds = [1]", "seeds = [1]\nactivations2 = 3"), &[]),
             (FILE.into(), &[("tasks.zebra.model.depth", "eight")]),
             (FILE.into(), &[("tasks.zebra.model.name", "resnt")]),

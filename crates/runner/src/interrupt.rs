@@ -1,5 +1,6 @@
 //! Ctrl-C: the first asks for a clean stop, the second does not ask.
 
+use crate::console::note;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,10 +14,10 @@ pub(crate) fn install() {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            eprintln!("\nstopping after this step; once more to stop at once");
+            note!("\nstopping after this step; once more to stop at once");
         });
         if let Err(error) = installed {
-            eprintln!("warning: Ctrl-C cannot be caught ({error}); it will stop at once");
+            note!("warning: Ctrl-C cannot be caught ({error}); it will stop at once");
         }
     });
 }

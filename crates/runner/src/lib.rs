@@ -17,6 +17,7 @@ mod environment;
 mod error;
 mod execute;
 mod experiment;
+mod guard;
 mod interrupt;
 mod plan;
 mod plugins;

@@ -1,13 +1,13 @@
 //! From an experiment to its runs.
 
 use crate::experiment::{Experiment, Task};
+use crate::guard::guarded;
 use crate::{Error, experiment::Override};
 use activation::{Activation, ActivationRequest};
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{DeviceSpec, ModelSize, model_size};
 use record::{ActivationSpec, RunSpec};
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Everything that a sweep does.
@@ -37,9 +37,15 @@ pub(crate) struct PlannedRun {
 
 impl Plan {
     /// Resolves names, loads data, and checks that everything goes together.
-    pub(crate) fn new(experiment: &Experiment, file: &Path) -> Result<Self, Error> {
-        let at = |key: String, error: &dyn std::fmt::Display| {
-            Error::Experiment(format!("{}: {key}: {error}", file.display()))
+    pub(crate) fn new(experiment: &Experiment) -> Result<Self, Error> {
+        let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
+        let inside = |part: String, error: &actlab_core::Error| match error.key() {
+            // An error that names a key of another part of the task.
+            Some(key) if key.starts_with("data.") => {
+                at(part.replace(".training", &format!(".{key}")), error)
+            }
+            Some(key) => at(format!("{part}.{key}"), error),
+            None => at(part, error),
         };
         let device: DeviceSpec =
             experiment.device.parse().map_err(|error| at("device".into(), &error))?;
@@ -52,6 +58,11 @@ impl Plan {
             }
             arms.push(arm);
         }
+        // A formula that panics is to cost its runs, and those tell how.
+        let fingerprints: Vec<String> = arms
+            .iter()
+            .map(|arm| guarded(|| arm.fingerprint()).unwrap_or_else(|_| "panics".to_owned()))
+            .collect();
         let labels: Vec<String> = arms.iter().map(|arm| arm.label()).collect();
         let baseline = match &experiment.baseline {
             None => labels[0].clone(),
@@ -64,18 +75,17 @@ impl Plan {
                 label
             }
         };
-        let changed = experiment
-            .overrides
-            .iter()
-            .enumerate()
-            .map(|(i, change)| {
-                let request = change.activation.as_ref();
-                request
-                    .map(label)
-                    .transpose()
-                    .map_err(|error| at(format!("overrides[{i}].activation"), &error))
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut changed = Vec::new();
+        for (i, change) in experiment.overrides.iter().enumerate() {
+            let key = || format!("overrides[{i}].activation");
+            let arm = change.activation.as_ref().map(label).transpose();
+            let arm = arm.map_err(|error| at(key(), &error))?;
+            if let Some(arm) = arm.as_ref().filter(|arm| !labels.contains(arm)) {
+                let known = labels.join(", ");
+                return Err(at(key(), &format!("`{arm}` is none of the activations: {known}")));
+            }
+            changed.push(arm);
+        }
 
         let catalogue =
             Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone());
@@ -83,21 +93,23 @@ impl Plan {
         let mut runs = Vec::new();
         for (name, task) in &experiment.tasks {
             for seed in &experiment.seeds {
-                for arm in &arms {
+                for (i, arm) in arms.iter().enumerate() {
                     let task = apply(task, &experiment.overrides, &changed, name, &arm.label())
-                        .map_err(|(i, error)| at(format!("overrides[{i}].set"), &error))?;
+                        .map_err(|(change, error)| {
+                            at(format!("overrides[{change}].set"), &error)
+                        })?;
                     let key = format!("{:?} {:?}", task.data, task.model);
                     let data = match loaded.get(&key) {
                         Some(data) => Arc::clone(data),
                         None => {
                             let data = catalogue
                                 .load(&task.data, &task.model)
-                                .map_err(|error| at(format!("tasks.{name}.data"), &error))?;
+                                .map_err(|error| inside(format!("tasks.{name}.data"), &error))?;
                             Arc::clone(loaded.entry(key).or_insert(Arc::new(data)))
                         }
                     };
                     let size = model_size(&task.model, &data, arm)
-                        .map_err(|error| at(format!("tasks.{name}.model"), &error))?;
+                        .map_err(|error| inside(format!("tasks.{name}.model"), &error))?;
                     let batch = task.training.batch_size;
                     let per_epoch = data.train.len().div_ceil(batch.max(1)) as u64;
                     let steps = task.training.budget.steps(per_epoch);
@@ -106,6 +118,7 @@ impl Plan {
                             name: arm.registration().name.to_owned(),
                             parameters: arm.parameters().clone(),
                             label: arm.label(),
+                            fingerprint: fingerprints[i].clone(),
                         },
                         task: name.clone(),
                         model: task.model,
@@ -114,9 +127,10 @@ impl Plan {
                         training: task.training,
                         seed: *seed,
                         device: device.kind().to_owned(),
+                        numerics: actlab_core::NUMERICS,
                     };
                     actlab_core::check(&spec, &data)
-                        .map_err(|error| at(format!("tasks.{name}.training"), &error))?;
+                        .map_err(|error| inside(format!("tasks.{name}.training"), &error))?;
                     let activation = Arc::clone(arm);
                     runs.push(PlannedRun { spec, activation, data, size, steps });
                 }
@@ -192,5 +206,33 @@ mod tests {
         );
         merge(&mut value, &json!({ "optimizer": { "name": "adamw" } }));
         assert_eq!(value["optimizer"], json!({ "name": "adamw" }));
+    }
+
+    /// Every experiment that ships can be planned with what ships, and names its schema.
+    #[test]
+    fn experiments_that_ship_make_plans() {
+        use crate::cli::ExperimentArgs;
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
+        let mut plans = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let file = entry.unwrap().path();
+            if file.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(text.starts_with("#:schema ./schema.json"), "{}", file.display());
+            let args = ExperimentArgs {
+                file: Some(file),
+                set: Vec::new(),
+                device: None,
+                jobs: None,
+                threads: None,
+                output: None,
+            };
+            let plan = Plan::new(&Experiment::load(&args).unwrap()).unwrap();
+            assert!(!plan.runs.is_empty());
+            plans += 1;
+        }
+        assert!(plans > 0);
     }
 }

@@ -3,9 +3,8 @@
 use crate::Error;
 use crate::plan::Plan;
 use analysis::{Report, ReportOptions, Written};
-use record::{RunId, StoredRun, read_runs, write_atomically};
+use record::{RunId, StoredRun, find_runs, write_atomically};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -35,7 +34,8 @@ pub(crate) struct Lock {
 /// What a report was made from.
 pub(crate) struct Reported {
     pub(crate) report: Report,
-    pub(crate) written: Written,
+    /// Where it was written, or why it could not be.
+    pub(crate) written: Result<Written, analysis::Error>,
     /// Finished runs in the folder that are not of this sweep.
     pub(crate) strangers: usize,
     /// Runs of this sweep that are not finished.
@@ -116,11 +116,14 @@ impl SweepDir {
     /// Writes the report of the runs that are finished; nothing where there is none.
     pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
         let manifest = self.manifest()?;
-        let wanted: HashSet<_> = manifest.runs.iter().collect();
-        let all = read_runs(&self.runs())?;
+        // Only what belongs here is read: a stranger that is damaged does no harm.
+        let all = find_runs(&self.runs())?;
         let found = all.len();
-        let runs: Vec<StoredRun> =
-            all.into_iter().filter(|run| wanted.contains(&run.record.id)).collect();
+        let runs = all
+            .into_iter()
+            .filter(|dir| manifest.runs.iter().any(|id| dir.has_id(id)))
+            .map(StoredRun::read)
+            .collect::<Result<Vec<_>, _>>()?;
         if runs.is_empty() {
             return Ok(None);
         }
@@ -137,7 +140,7 @@ impl SweepDir {
             ..ReportOptions::default()
         };
         let report = Report::from_runs(&runs, &options)?;
-        let written = report.write(&self.path)?;
+        let written = report.write(&self.path);
         let (strangers, missing) = (found - runs.len(), manifest.runs.len() - runs.len());
         Ok(Some(Reported { report, written, strangers, missing }))
     }

@@ -19,8 +19,22 @@ pub struct Batch {
     pub classes: Vec<usize>,
 }
 
+impl Batch {
+    /// For text, which positions of `[batch, tokens]`, flattened, hold a token rather than padding.
+    #[must_use]
+    pub fn real_positions(&self) -> Option<Vec<bool>> {
+        match &self.inputs {
+            BatchInputs::Images(_) => None,
+            BatchInputs::Text { padding, .. } => {
+                Some(padding.to_data().iter::<bool>().map(|padded| !padded).collect())
+            }
+        }
+    }
+}
+
 /// What a network sees of a batch.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum BatchInputs {
     /// Normalised images, `[batch, channels, height, width]`.
     Images(Tensor<4>),
@@ -176,8 +190,9 @@ fn pad(text: &Text, indices: &[usize], device: &Device) -> BatchInputs {
 }
 
 fn int_data<const D: usize>(values: impl Iterator<Item = usize>, shape: [usize; D]) -> TensorData {
-    // Token ids and classes are small.
-    let values: Vec<i64> = values.map(|value| i64::try_from(value).unwrap_or_default()).collect();
+    let values: Vec<i64> = values
+        .map(|value| i64::try_from(value).expect("token ids and classes are small"))
+        .collect();
     TensorData::new(values, shape)
 }
 

@@ -1,8 +1,8 @@
 //! Every data set that has a name.
 
-use super::files::{hex, locate, read, sha256, unpack};
+use super::files::{bad, hex, locate, read, sha256, unpack};
 use super::wordpiece::WordPieceTokenizer;
-use super::{Dataset, Inputs, Part, cifar, idx, sentences};
+use super::{Dataset, Images, Inputs, Part, cifar, idx, sentences};
 use crate::Error;
 use crate::stream::Stream;
 use record::{DataSpec, ModelSpec};
@@ -258,11 +258,8 @@ impl Catalogue {
         if let Some(limit) = spec.train_limit {
             data.train = data.train.take(limit);
         }
-        if data.train.is_empty() {
-            return Err(Error::Spec(format!(
-                "data set `{}` has no training example left",
-                spec.name
-            )));
+        if spec.train_limit == Some(0) {
+            return Err(Error::spec("train_limit", "must be 1 or more"));
         }
         Ok(data)
     }
@@ -274,7 +271,9 @@ impl Catalogue {
     pub fn load_entry(&self, entry: &Entry, max_length: usize) -> Result<Dataset, Error> {
         let folder = self.folder(entry.name);
         let mut files = Files { entry, folder: &folder, seen: BTreeMap::new() };
-        let [train, validation, test] = (entry.load)(entry, &mut files, max_length)?;
+        let parts = (entry.load)(entry, &mut files, max_length)?;
+        check_splits(&folder, &parts)?;
+        let [train, validation, test] = parts;
         Ok(Dataset {
             name: entry.name.to_owned(),
             classes: entry.classes.iter().map(|class| (*class).to_owned()).collect(),
@@ -330,6 +329,29 @@ impl Files<'_> {
     }
 }
 
+/// Refuses a split without examples, and splits of different images; `folder` is for errors.
+fn check_splits(folder: &Path, parts: &[Part; 3]) -> Result<(), Error> {
+    for (part, name) in parts.iter().zip(["training", "validation", "test"]) {
+        if part.is_empty() {
+            return Err(bad(folder, format!("gives no {name} example: too little data")));
+        }
+        if let (Inputs::Images(first), Inputs::Images(other)) = (&parts[0].inputs, &part.inputs) {
+            let shape = |images: &Images| (images.channels, images.height, images.width);
+            if shape(first) != shape(other) {
+                return Err(bad(
+                    folder,
+                    format!(
+                        "{name} images are {:?} (channels, height, width), training images {:?}",
+                        shape(other),
+                        shape(first)
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn idx_part(entry: &Entry, files: &mut Files<'_>, split: &str) -> Result<Part, Error> {
     let (images_path, images) = files.get(&format!("{split}-images-idx3-ubyte"))?;
     let (labels_path, labels) = files.get(&format!("{split}-labels-idx1-ubyte"))?;
@@ -375,13 +397,15 @@ fn load_reviews(
 /// GLUE keeps the labels of its test file to itself: its development file is the test split, and the
 /// validation split is held out from the training file. The vocabulary is the movie reviews'.
 fn load_sst2(entry: &Entry, files: &mut Files<'_>, max_length: usize) -> Result<[Part; 3], Error> {
-    let tokenizer = WordPieceTokenizer::new(MOVIE_VOCABULARY, max_length)?;
+    files.seen.insert("vocab.txt".into(), sha256(MOVIE_VOCABULARY));
+    // Splits are made on whole sentences, so that they do not depend on where a model cuts them.
+    let tokenizer = WordPieceTokenizer::new(MOVIE_VOCABULARY, usize::MAX)?;
     let mut part = |split: &str| {
         let (path, bytes) = files.get(&format!("{split}.tsv"))?;
         sentences::encode(&tokenizer, &sentences::parse(&path, &bytes, entry.classes.len())?)
     };
     let (train, test) = (part("train")?, part("dev")?);
-    Ok(hold_out(entry.name, &train, test, 1_000))
+    Ok(hold_out(entry.name, &train, test, 1_000).map(|part| sentences::cut(part, max_length)))
 }
 
 /// Splits `size` examples off `train`, the same ones always, and drops from each split what stands
@@ -417,7 +441,7 @@ fn key(part: &Part, index: usize) -> Key<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Images, Text};
+    use crate::data::Text;
     use record::{Augmentation, BertSize};
 
     fn bundled(name: &str, model: &ModelSpec) -> Dataset {
@@ -454,6 +478,15 @@ mod tests {
         let Inputs::Text(text) = &data.train.inputs else { panic!() };
         assert_eq!(text.tokens.iter().map(Vec::len).max(), Some(64));
         assert!(text.tokens.iter().all(|tokens| tokens[0] == 2 && tokens.last() == Some(&3)));
+        // Whole sentences are distinct; cut ones may begin alike.
+        let whole = ModelSpec::Bert { size: BertSize::Mini, max_length: 100, dropout: 0.1 };
+        let data = bundled("movie-reviews", &whole);
+        let parts = [&data.train, &data.validation, &data.test];
+        let sets: Vec<HashSet<_>> =
+            parts.iter().map(|part| (0..part.len()).map(|i| key(part, i)).collect()).collect();
+        for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+            assert!(sets[a].is_disjoint(&sets[b]), "splits {a} and {b}");
+        }
     }
 
     #[test]
@@ -487,6 +520,27 @@ mod tests {
         assert!(sets[1].is_disjoint(&sets[2]) && !sets[1].is_empty());
         let again = hold_out("test", &train, text(vec![1, 2, 3]), 10);
         assert_eq!(parts, again);
+    }
+
+    #[test]
+    fn splits_that_are_empty_or_of_other_images_are_refused() {
+        let images = |n: usize, width: usize| Part {
+            labels: vec![0; n],
+            inputs: Inputs::Images(Images {
+                channels: 1,
+                height: 1,
+                width,
+                pixels: vec![0; n * width],
+            }),
+        };
+        let check = |parts: [Part; 3]| {
+            check_splits(Path::new("folder"), &parts).map_err(|error| error.to_string())
+        };
+        assert_eq!(check([images(2, 3), images(1, 3), images(1, 3)]), Ok(()));
+        let error = check([images(2, 3), images(0, 3), images(1, 3)]).unwrap_err();
+        assert!(error.contains("no validation example"), "{error}");
+        let error = check([images(2, 3), images(1, 3), images(1, 4)]).unwrap_err();
+        assert!(error.contains("test images are (1, 1, 4)"), "{error}");
     }
 
     #[test]
@@ -524,7 +578,7 @@ mod tests {
         std::fs::remove_file(folder.path().join("train-labels-idx1-ubyte.gz")).unwrap();
         let error = catalogue.load_entry(entry, 0).unwrap_err().to_string();
         assert!(
-            error.contains("train-labels-idx1-ubyte.gz: fetch it with `actlab data fetch"),
+            error.contains("train-labels-idx1-ubyte (plain or with .gz): fetch it with"),
             "{error}"
         );
     }

@@ -44,7 +44,7 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
     let have = match download.then {
         Then::Keep => target.exists() && sha256_of_file(&target)? == download.sha256,
         Then::Untar | Then::Unzip => {
-            fs::read_to_string(&receipt).is_ok_and(|sum| sum.trim() == download.sha256)
+            fs::read_to_string(&receipt).is_ok_and(|text| holds(&text, download.sha256, folder))
         }
     };
     if have {
@@ -63,17 +63,31 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
             ),
         });
     }
-    match download.then {
-        Then::Keep => fs::rename(&part, &target).map_err(io_error("write", &target))?,
+    let placed = match download.then {
+        Then::Keep => {
+            return fs::rename(&part, &target).map_err(io_error("write", &target));
+        }
         Then::Untar => untar(&part, folder)?,
         Then::Unzip => unzip(&part, folder)?,
+    };
+    let mut text = format!("{}\n", download.sha256);
+    for (name, bytes) in placed {
+        text.push_str(&format!("{bytes} {name}\n"));
     }
-    if download.then != Then::Keep {
-        fs::write(&receipt, format!("{}\n", download.sha256))
-            .map_err(io_error("write", &receipt))?;
-        fs::remove_file(&part).map_err(io_error("remove", &part))?;
-    }
-    Ok(())
+    fs::write(&receipt, text).map_err(io_error("write", &receipt))?;
+    fs::remove_file(&part).map_err(io_error("remove", &part))
+}
+
+/// Whether a receipt is of the archive `sha256`, and every file that it lists is there in its size.
+fn holds(receipt: &str, sha256: &str, folder: &Path) -> bool {
+    let mut lines = receipt.lines();
+    lines.next() == Some(sha256)
+        && lines.all(|line| {
+            line.split_once(' ').is_some_and(|(bytes, name)| {
+                let found = fs::metadata(folder.join(name)).map(|metadata| metadata.len());
+                found.is_ok_and(|found| bytes.parse() == Ok(found))
+            })
+        })
 }
 
 /// Appends to `part` what the server still has to give.
@@ -93,7 +107,9 @@ fn receive(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
         .connect_timeout(Duration::from_secs(20))
-        .timeout(None)
+        // Of each read, not of the whole: after a minute of silence the connection is taken for dead,
+        // and the next try resumes.
+        .timeout(Duration::from_secs(60))
         .user_agent(concat!("actlab/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|cause| error(chain(&cause)))?;
@@ -129,7 +145,13 @@ fn receive(
         done += n as u64;
         progress.bytes(name, done, download.bytes);
     }
-    file.sync_all().map_err(io_error("write", part))
+    file.sync_all().map_err(io_error("write", part))?;
+    if done < download.bytes {
+        return Err(error(format!(
+            "the connection ended early; {done} bytes are kept, and fetching goes on next time"
+        )));
+    }
+    Ok(())
 }
 
 /// An error with its causes: reqwest tells the address in the outer one and the reason in the inner.
@@ -143,8 +165,10 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Places the files of an archive in `folder`, without their own folders, each whole or not at all.
-fn untar(archive: &Path, folder: &Path) -> Result<(), Error> {
+/// Places the files of an archive in `folder`, without their own folders, each whole or not at all;
+/// returns their names and sizes.
+fn untar(archive: &Path, folder: &Path) -> Result<Vec<(String, u64)>, Error> {
+    let mut placed = Vec::new();
     let file = File::open(archive).map_err(io_error("read", archive))?;
     let mut tar = tar::Archive::new(GzDecoder::new(file));
     for entry in tar.entries().map_err(io_error("read", archive))? {
@@ -153,35 +177,41 @@ fn untar(archive: &Path, folder: &Path) -> Result<(), Error> {
             continue;
         }
         let path = entry.path().map_err(io_error("read", archive))?.into_owned();
-        place(&path, folder, &mut entry)?;
+        placed.extend(place(&path, folder, &mut entry)?);
     }
-    Ok(())
+    Ok(placed)
 }
 
-fn unzip(archive: &Path, folder: &Path) -> Result<(), Error> {
+fn unzip(archive: &Path, folder: &Path) -> Result<Vec<(String, u64)>, Error> {
+    let mut placed = Vec::new();
     let file = File::open(archive).map_err(io_error("read", archive))?;
     let mut zip = zip::ZipArchive::new(file).map_err(|error| bad(archive, error.to_string()))?;
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|error| bad(archive, error.to_string()))?;
         if entry.is_file() {
             let path = PathBuf::from(entry.name());
-            place(&path, folder, &mut entry)?;
+            placed.extend(place(&path, folder, &mut entry)?);
         }
     }
-    Ok(())
+    Ok(placed)
 }
 
-fn place(path: &Path, folder: &Path, content: &mut dyn Read) -> Result<(), Error> {
+fn place(
+    path: &Path,
+    folder: &Path,
+    content: &mut dyn Read,
+) -> Result<Option<(String, u64)>, Error> {
     // The last part alone: an archive cannot write outside the folder.
-    let Some(name) = path.file_name() else { return Ok(()) };
+    let Some(name) = path.file_name() else { return Ok(None) };
     let target = folder.join(name);
     let mut temporary = name.to_owned();
     temporary.push(".part");
     let temporary = folder.join(temporary);
     let mut file = File::create(&temporary).map_err(io_error("write", &temporary))?;
-    std::io::copy(content, &mut file).map_err(io_error("write", &temporary))?;
+    let bytes = std::io::copy(content, &mut file).map_err(io_error("write", &temporary))?;
     file.sync_all().map_err(io_error("write", &temporary))?;
-    fs::rename(&temporary, &target).map_err(io_error("write", &target))
+    fs::rename(&temporary, &target).map_err(io_error("write", &target))?;
+    Ok(Some((name.to_string_lossy().into_owned(), bytes)))
 }
 
 #[cfg(test)]
@@ -271,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_leaves_the_good_copy() {
-        let (url, _) = server(b"something else!!".to_vec(), usize::MAX);
+        let (url, _) = server(b"something other!!".to_vec(), usize::MAX);
         let download = download(url, b"what it should be", Then::Keep);
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("file.bin");
@@ -302,5 +332,10 @@ mod tests {
             assert_eq!(fs::read(folder.path().join("data.bin")).unwrap(), b"hello");
         }
         assert_eq!(ranges.lock().unwrap().len(), 1);
+
+        // A file that went missing is fetched again.
+        fs::remove_file(folder.path().join("data.bin")).unwrap();
+        fetch_one(&download, folder.path(), &mut Quiet).unwrap();
+        assert_eq!(fs::read(folder.path().join("data.bin")).unwrap(), b"hello");
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn locate(dataset: &str, folder: &Path, name: &str) -> Result<PathBuf
     match (plain.is_file(), packed.is_file()) {
         (true, _) => Ok(plain),
         (false, true) => Ok(packed),
-        (false, false) => Err(Error::MissingData { name: dataset.to_owned(), path: packed }),
+        (false, false) => Err(Error::MissingData { name: dataset.to_owned(), path: plain }),
     }
 }
 

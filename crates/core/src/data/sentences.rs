@@ -49,6 +49,17 @@ pub(super) fn encode(tokenizer: &WordPieceTokenizer, rows: &Sentences) -> Result
     Ok(Part { inputs, labels: rows.iter().map(|(_, class)| *class).collect() })
 }
 
+/// Sequences of at most `max_length` tokens: longer ones lose what stands before their `[SEP]`.
+pub(super) fn cut(part: Part, max_length: usize) -> Part {
+    let Inputs::Text(mut text) = part.inputs else { return part };
+    for tokens in &mut text.tokens {
+        if tokens.len() > max_length {
+            tokens.drain(max_length.max(1) - 1..tokens.len() - 1);
+        }
+    }
+    Part { inputs: Inputs::Text(text), labels: part.labels }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +69,15 @@ mod tests {
         let bytes = b"sentence\tlabel\na \"good\" film\t1\nbad\t0\n";
         let rows = parse(Path::new("train.tsv"), bytes, 2).unwrap();
         assert_eq!(rows, [("a \"good\" film".into(), 1), ("bad".into(), 0)]);
+    }
+
+    #[test]
+    fn a_cut_sequence_keeps_its_end() {
+        let tokens = vec![vec![2, 7, 8, 9, 3], vec![2, 7, 3]];
+        let text = Text { vocabulary: 10, tokens };
+        let part = Part { inputs: Inputs::Text(text), labels: vec![0, 1] };
+        let Inputs::Text(text) = cut(part, 4).inputs else { panic!() };
+        assert_eq!(text.tokens, [vec![2, 7, 8, 3], vec![2, 7, 3]]);
     }
 
     #[test]

@@ -39,13 +39,14 @@ impl WordPieceTokenizer {
             .try_single("[CLS] $A [SEP]")?
             .special_tokens(special)
             .build()?;
-        let truncation = TruncationParams { max_length: max_length.max(3), ..Default::default() };
+        let truncation = (max_length < usize::MAX)
+            .then(|| TruncationParams { max_length: max_length.max(3), ..Default::default() });
         let mut tokenizer = Tokenizer::new(model);
         tokenizer
             .with_normalizer(Some(BertNormalizer::default()))?
             .with_pre_tokenizer(Some(BertPreTokenizer))
             .with_post_processor(Some(template))
-            .with_truncation(Some(truncation))?;
+            .with_truncation(truncation)?;
         Ok(Self { tokenizer, entries })
     }
 

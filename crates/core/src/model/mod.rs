@@ -56,15 +56,15 @@ impl ModelConfig {
     pub fn new(spec: &ModelSpec, data: &Dataset) -> Result<Self, Error> {
         match (spec, &data.train.inputs) {
             (ModelSpec::Resnet { depth, width }, Inputs::Images(images)) => {
-                if *depth < 8 || (*depth - 2) % 6 != 0 {
-                    return Err(Error::Spec(format!(
-                        "depth of a resnet is {depth}, but must be 6n + 2: 8, 14, 20, 32, 44, 56, …"
-                    )));
+                if !(8..=1202).contains(depth) || (*depth - 2) % 6 != 0 {
+                    let reason = format!(
+                        "is {depth}, but must be 6n + 2: 8, 14, 20, 32, 44, 56, … up to 1202"
+                    );
+                    return Err(Error::spec("depth", reason));
                 }
-                if *width == 0 {
-                    return Err(Error::Spec(
-                        "width of a resnet is 0, but must be 1 or more".into(),
-                    ));
+                if !(1..=4096).contains(width) {
+                    let reason = format!("is {width}, but must be from 1 to 4096");
+                    return Err(Error::spec("width", reason));
                 }
                 Ok(Self::Resnet(ResNetConfig {
                     depth: *depth,
@@ -76,15 +76,15 @@ impl ModelConfig {
                 }))
             }
             (ModelSpec::Bert { size, max_length, dropout }, Inputs::Text(text)) => {
-                if *max_length < 3 {
-                    return Err(Error::Spec(format!(
-                        "max_length of bert is {max_length}, but must be 3 or more: [CLS], a token, [SEP]"
-                    )));
+                if !(3..=8192).contains(max_length) {
+                    let reason = format!(
+                        "is {max_length}, but must be from 3 ([CLS], a token, [SEP]) to 8192"
+                    );
+                    return Err(Error::spec("max_length", reason));
                 }
                 if !(0.0..1.0).contains(dropout) {
-                    return Err(Error::Spec(format!(
-                        "dropout of bert is {dropout}, but must be at least 0 and below 1"
-                    )));
+                    let reason = format!("is {dropout}, but must be at least 0 and below 1");
+                    return Err(Error::spec("dropout", reason));
                 }
                 let (layers, hidden, heads) = match size {
                     BertSize::Tiny => (2, 128, 2),
@@ -101,14 +101,16 @@ impl ModelConfig {
                     dropout: *dropout,
                 }))
             }
-            (ModelSpec::Resnet { .. }, Inputs::Text(_)) => Err(Error::Spec(format!(
-                "a resnet takes images, but `{}` holds text: use a bert",
-                data.name
-            ))),
-            (ModelSpec::Bert { .. }, Inputs::Images(_)) => Err(Error::Spec(format!(
-                "bert takes text, but `{}` holds images: use a resnet",
-                data.name
-            ))),
+            (ModelSpec::Resnet { .. }, Inputs::Text(_)) => {
+                let reason =
+                    format!("a resnet takes images, but `{}` holds text: use a bert", data.name);
+                Err(Error::spec("name", reason))
+            }
+            (ModelSpec::Bert { .. }, Inputs::Images(_)) => {
+                let reason =
+                    format!("bert takes text, but `{}` holds images: use a resnet", data.name);
+                Err(Error::spec("name", reason))
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-use crate::site::measure;
+use crate::site::{Place, measure};
 use crate::stream::Stream;
 use activation::{Activation, Kind};
 use burn::Tensor;
@@ -90,14 +90,17 @@ impl<'a> Pass<'a> {
 #[derive(Debug, Default)]
 pub struct Probe {
     step: u64,
+    /// Of `[batch, tokens]`, flattened: padding is no data.
+    real: Option<Vec<bool>>,
     sites: Vec<Site>,
 }
 
 impl Probe {
-    /// An empty probe for the state after `step` optimizer steps.
+    /// An empty probe for the state after `step` optimizer steps; `real` tells which positions of a
+    /// batch of text, `[batch, tokens]` flattened, hold a token, and `None` that all do.
     #[must_use]
-    pub fn new(step: u64) -> Self {
-        Self { step, sites: Vec::new() }
+    pub fn new(step: u64, real: Option<Vec<bool>>) -> Self {
+        Self { step, real, sites: Vec::new() }
     }
 
     /// What was collected.
@@ -113,7 +116,7 @@ impl Probe {
         outputs: &Tensor<D>,
         axis: usize,
     ) {
-        let depth = self.sites.len();
-        self.sites.push(measure(self.step, site, depth, slopes, outputs, axis));
+        let place = Place { step: self.step, site, depth: self.sites.len(), axis };
+        self.sites.push(measure(place, slopes, outputs, self.real.as_deref()));
     }
 }

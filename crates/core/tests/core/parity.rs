@@ -7,7 +7,7 @@ use actlab_core::data::{Batch, BatchInputs};
 use actlab_core::model::{BertConfig, Network, Pass, ResNetConfig};
 use actlab_core::stream::Stream;
 use burn::Tensor;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Bool, Device, Gradients, Int, TensorData};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -43,6 +43,15 @@ impl Fixture {
     fn load(name: &str) -> Self {
         let path = format!("{}/tests/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    /// Values over which the batch norm called `name` averages: examples times pixels.
+    fn batch_elements(&self, name: &str) -> usize {
+        let per_stage = (self.number("depth") - 2) / 6;
+        let block = name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next());
+        let stage = block.map_or(0, |block| block.parse::<usize>().unwrap() / per_stage);
+        let size = (0..stage).fold(self.number("image_size"), |size, _| size.div_ceil(2));
+        self.input.shape[0] * size * size
     }
 
     fn number(&self, key: &str) -> usize {
@@ -146,11 +155,11 @@ fn compare<N: Network>(network: &N, gradients: &Gradients, fixture: &Fixture) {
     assert_eq!(visitor.seen, fixture.gradients.len());
 }
 
-/// Compares the running means with the fixture's after one batch.
+/// Compares running means and variances with the fixture's after one batch.
 ///
-/// Burn moves the running variance towards the batch's biased one, PyTorch towards the unbiased one:
-/// n / (n − 1) apart, which is more than rounding in so small a batch.
-fn compare_running_means<N: Network>(network: &N, fixture: &Fixture) {
+/// Burn moves the running variance towards the batch's biased variance, PyTorch towards the unbiased
+/// one, n / (n − 1) times as large: the step of PyTorch's is scaled back before comparing.
+fn compare_running_statistics<N: Network>(network: &N, fixture: &Fixture) {
     struct Visitor<'a> {
         path: Vec<String>,
         fixture: &'a Fixture,
@@ -168,17 +177,26 @@ fn compare_running_means<N: Network>(network: &N, fixture: &Fixture) {
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let name = self.path.join(".");
-            if name.ends_with("running_mean") {
-                let expected = &self.fixture.running_after[&name];
-                assert_near(&name, &numbers(param.val()), expected, 0.0);
-                self.seen += 1;
+            let Some(after) = self.fixture.running_after.get(&name) else { return };
+            let mut expected =
+                Array { shape: after.shape.clone(), data: after.data.clone(), lengths: None };
+            if name.ends_with("running_var") {
+                let n = self.fixture.batch_elements(&name) as f64;
+                for (after, before) in
+                    expected.data.iter_mut().zip(&self.fixture.parameters[&name].data)
+                {
+                    // PyTorch: after = 0.9 · before + 0.1 · biased · n / (n − 1).
+                    *after = 0.9 * before + (*after - 0.9 * before) * (n - 1.0) / n;
+                }
             }
+            assert_near(&name, &numbers(param.val()), &expected, 0.0);
+            self.seen += 1;
         }
     }
 
     let mut visitor = Visitor { path: Vec::new(), fixture, seen: 0 };
     network.visit(&mut visitor);
-    assert_eq!(2 * visitor.seen, fixture.running_after.len());
+    assert_eq!(visitor.seen, fixture.running_after.len());
 }
 
 fn batch(fixture: &Fixture, device: &Device) -> Batch {
@@ -228,7 +246,7 @@ fn agree<N: Network>(network: N, fixture: &Fixture) {
     let loss = f64::from(loss.inner().into_scalar::<f32>());
     assert!((loss - fixture.loss).abs() <= TOLERANCE * fixture.loss, "{loss} {}", fixture.loss);
     compare(&network, &gradients, fixture);
-    compare_running_means(&network.valid(), fixture);
+    compare_running_statistics(&network.valid(), fixture);
 }
 
 fn resnet(name: &str) {

@@ -40,6 +40,7 @@ fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64)
             name: f.registration().name.into(),
             parameters: f.parameters().clone(),
             label: f.label(),
+            fingerprint: f.fingerprint(),
         },
         task: "test".into(),
         model,
@@ -65,6 +66,7 @@ fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64)
         },
         seed: 3,
         device: "cpu".into(),
+        numerics: actlab_core::NUMERICS,
     }
 }
 
@@ -74,7 +76,9 @@ fn resnet(name: &str) -> RunSpec {
 
 fn bert(name: &str) -> RunSpec {
     let model = ModelSpec::Bert { size: BertSize::Tiny, max_length: 16, dropout: 0.1 };
-    spec(name, model, "movie-reviews", 8, 4)
+    let mut spec = spec(name, model, "movie-reviews", 8, 4);
+    spec.data.augmentation = Augmentation::None;
+    spec
 }
 
 fn data(spec: &RunSpec) -> Dataset {
@@ -177,6 +181,23 @@ fn a_run_that_blows_up_has_diverged_and_is_not_judged() {
     assert!(finished.predictions.is_empty());
 }
 
+/// A loss that stays finite and beyond its beginning is found in the middle of a run.
+#[test]
+fn a_run_that_stays_beyond_its_first_loss_has_diverged() {
+    let mut spec = resnet("relu");
+    spec.training.budget = Budget::Steps(60);
+    spec.training.learning_rate = 30.0;
+    spec.training.warmup = 0.0;
+    spec.training.clip_norm = Some(1.0);
+    spec.training.evaluate_every = Some(7);
+    let (finished, _) = run(&spec, 2);
+    let Outcome::Diverged { step, .. } = &finished.outcome else {
+        panic!("{:?}", finished.outcome)
+    };
+    assert!(*step < 60, "{step}");
+    assert_eq!(finished.summary.best_validation, None);
+}
+
 #[test]
 fn an_interrupt_stops_between_steps() {
     let spec = resnet("relu");
@@ -194,8 +215,23 @@ fn recipes_that_make_no_sense_are_refused() {
         let mut spec = resnet("relu");
         change(&mut spec.training);
         let data = data(&spec);
-        actlab_core::check(&spec, &data).unwrap_err().to_string()
+        let error = actlab_core::check(&spec, &data).unwrap_err();
+        error.key().unwrap_or_default().to_owned()
     };
+    assert_eq!(change(|training| training.target_accuracy = Some(90.0)), "target_accuracy");
+    assert_eq!(change(|training| training.weight_decay = 1e39), "weight_decay");
+    assert_eq!(
+        change(|training| {
+            training.optimizer = OptimizerSpec::Adamw { beta1: 1.0, beta2: 0.9, epsilon: 1e-8 };
+        }),
+        "optimizer.beta1"
+    );
+    assert_eq!(
+        change(|training| {
+            training.optimizer = OptimizerSpec::Sgd { momentum: 0.0, nesterov: true };
+        }),
+        "optimizer.nesterov"
+    );
     assert!(change(|training| training.batch_size = 0).contains("batch_size"));
     assert!(change(|training| training.learning_rate = f64::NAN).contains("learning_rate"));
     assert!(change(|training| training.warmup = 1.0).contains("warmup"));

@@ -1,4 +1,5 @@
 use crate::cli::{DataCommand, DataFolder};
+use crate::console::{note, out, outln};
 use crate::{Error, console, interrupt};
 use actlab_core::data::{Catalogue, Dataset, Entry, Inputs, Progress, Source, fetch};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +21,7 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Error> {
             let entry = Catalogue::find(name)?;
             let catalogue = catalogue(name, place);
             if let Source::Bundled(_) = entry.source {
-                println!("{name} ships with the program: there is nothing to fetch");
+                outln!("{name} ships with the program: there is nothing to fetch");
                 return Ok(());
             }
             interrupt::install();
@@ -68,17 +69,17 @@ fn list(catalogue: &Catalogue) {
             ]
         })
         .collect();
-    print!("{}", console::table(&["name", "where", "licence", "what"], &rows));
+    out!("{}", console::table(&["name", "where", "licence", "what"], &rows));
 }
 
 fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
     let data = catalogue.load_entry(entry, WHOLE)?;
-    println!("{}: {}", data.name, entry.description);
+    outln!("{}: {}", data.name, entry.description);
     if let Source::Remote(_) = entry.source {
-        println!("  folder      {}", catalogue.folder(entry.name).display());
+        outln!("  folder      {}", catalogue.folder(entry.name).display());
     }
-    println!("  inputs      {}", inputs(&data));
-    println!("  classes     {}", data.classes.join(", "));
+    outln!("  inputs      {}", inputs(&data));
+    outln!("  classes     {}", data.classes.join(", "));
     for split in [Split::Train, Split::Validation, Split::Test] {
         let part = data.part(split);
         let mut counts = vec![0_usize; data.classes.len()];
@@ -86,14 +87,14 @@ fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
             counts[*label] += 1;
         }
         let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
-        println!(
+        outln!(
             "  {:<11} {} examples, by class {}",
             split.to_string(),
             part.len(),
             counts.join(" ")
         );
     }
-    println!("  sha256      {}", data.sha256);
+    outln!("  sha256      {}", data.sha256);
     Ok(())
 }
 
@@ -134,7 +135,7 @@ impl Progress for FetchProgress {
         self.bar.set_message(file.to_owned());
         if self.bar.is_hidden() && self.said.elapsed() > Duration::from_secs(5) {
             self.said = Instant::now();
-            eprintln!("{file}: {} of {} KB", done / 1000, total / 1000);
+            note!("{file}: {} of {} KB", done / 1000, total / 1000);
         }
     }
 

@@ -1,4 +1,5 @@
 use crate::cli::EnvArgs;
+use crate::console::outln;
 use crate::environment::{cores, environment};
 use actlab_core::DeviceSpec;
 
@@ -7,7 +8,7 @@ pub(crate) fn run(args: &EnvArgs) {
     let environment = environment(cpu, cores());
     let json = serde_json::to_value(&environment).unwrap_or_default();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&json).unwrap_or_default());
+        outln!("{}", serde_json::to_string_pretty(&json).unwrap_or_default());
         return;
     }
     let git = environment.git.as_ref().map_or_else(
@@ -34,6 +35,6 @@ pub(crate) fn run(args: &EnvArgs) {
         ("Cargo.lock", &environment.lock_sha256),
         ("git", &git),
     ] {
-        println!("{key:<11} {value}");
+        outln!("{key:<11} {value}");
     }
 }

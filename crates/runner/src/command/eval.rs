@@ -1,6 +1,7 @@
 use crate::Error;
 use crate::cli::{Dtype, EvalArgs};
 use crate::console;
+use crate::console::{out, outln};
 use activation::{Activation, ActivationRequest, Kind};
 use burn::Tensor;
 use burn::tensor::Device;
@@ -27,14 +28,14 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Error> {
                 Value::Object(pairs.map(|(name, x)| ((*name).to_owned(), number(*x))).collect())
             })
             .collect();
-        println!("{}", Value::Array(rows));
+        outln!("{}", Value::Array(rows));
     } else {
         let rows: Vec<Vec<String>> = columns
             .rows
             .iter()
             .map(|row| row.iter().map(|x| display(*x, args.dtype)).collect())
             .collect();
-        print!("{}", console::table(columns.names, &rows));
+        out!("{}", console::table(columns.names, &rows));
     }
     Ok(())
 }

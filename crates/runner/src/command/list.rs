@@ -1,4 +1,5 @@
 use crate::cli::ListArgs;
+use crate::console::{out, outln};
 use activation::Registration;
 use serde_json::{Value, json};
 
@@ -6,11 +7,11 @@ pub(crate) fn run(args: &ListArgs) {
     let all = activation::all();
     if args.json {
         let entries: Vec<Value> = all.iter().map(|entry| entry_json(entry)).collect();
-        println!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default());
+        outln!("{}", serde_json::to_string_pretty(&entries).unwrap_or_default());
         return;
     }
     let blocks: Vec<String> = all.iter().map(|entry| block(entry)).collect();
-    print!("{}", blocks.join("\n"));
+    out!("{}", blocks.join("\n"));
 }
 
 fn entry_json(entry: &Registration) -> Value {

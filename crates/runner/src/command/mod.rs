@@ -12,6 +12,7 @@ mod train;
 
 use crate::Error;
 use crate::cli::{Cli, Command};
+use crate::console::out;
 
 pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
@@ -31,7 +32,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
             Ok(())
         }
         Command::Schema => {
-            print!("{}", crate::experiment::schema());
+            out!("{}", crate::experiment::schema());
             Ok(())
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::cli::{FormulaKind, NewCommand};
+use crate::console::outln;
 use record::write_atomically;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,11 +81,11 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     })?;
 
     let shown = |path: &Path| path.strip_prefix(&root).unwrap_or(path).display().to_string();
-    println!("wrote    {}", shown(&folder.join("Cargo.toml")));
-    println!("wrote    {}", shown(&source_folder.join("lib.rs")));
-    println!("changed  {}: {dependency}", shown(&manifest_path));
-    println!("changed  {}: {link}", shown(&plugins_path));
-    println!(
+    outln!("wrote    {}", shown(&folder.join("Cargo.toml")));
+    outln!("wrote    {}", shown(&source_folder.join("lib.rs")));
+    outln!("changed  {}: {dependency}", shown(&manifest_path));
+    outln!("changed  {}: {link}", shown(&plugins_path));
+    outln!(
         "\nNow write its formula in {}, then:\n  cargo test -p activation-{crate_name}\n  cargo run -p runner -- check {name}\n  cargo run -p runner -- sweep --set 'activations=[\"relu\", \"{name}\"]'",
         shown(&source_folder.join("lib.rs"))
     );

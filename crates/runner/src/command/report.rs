@@ -1,6 +1,7 @@
 use crate::Error;
 use crate::cli::ReportArgs;
 use crate::console;
+use crate::console::{note, out};
 use crate::sweep_dir::SweepDir;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.
@@ -18,7 +19,7 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
             sweep.path().display()
         )));
     };
-    print!("{}", reported.report.markdown());
+    out!("{}", reported.report.markdown());
     if reported.missing > 0 {
         console::warning(&format!("{} runs of this sweep are not finished", reported.missing));
     }
@@ -29,8 +30,8 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
             sweep.runs().display()
         ));
     }
-    let written = reported.written;
-    eprintln!(
+    let written = reported.written?;
+    note!(
         "written: {}, {}, {}",
         written.markdown.display(),
         written.summary.display(),

@@ -1,23 +1,24 @@
 use crate::cli::SweepArgs;
-use crate::console::{self, SweepProgress, duration};
-use crate::execute::{self, Executor, Workers, keep_panics_quiet};
-use crate::experiment::{DEFAULT_FILE, Experiment};
+use crate::console::{self, SweepProgress, duration, note};
+use crate::console::{out, outln};
+use crate::execute::{self, Executor, Workers};
+use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
 use crate::sweep_dir::SweepDir;
 use crate::{Error, interrupt};
 use record::{Outcome, RunDir, RunState};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     let experiment = Experiment::load(&args.experiment)?;
-    let file = args.experiment.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    let plan = Plan::new(&experiment, &file)?;
+    let plan = Plan::new(&experiment)?;
     let sweep = SweepDir::new(experiment.dir());
     if args.dry_run {
         return dry_run(&experiment, &plan, &sweep);
     }
+    // Before anything is written: a device that is not there must not disturb a sweep that is.
+    plan.device.open()?;
     let _lock = sweep.lock()?;
     sweep.write_manifest(&plan, &experiment.name, &experiment.description)?;
     let result = execute(&experiment, &plan, &sweep);
@@ -31,13 +32,17 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
 /// Trains every run that has no record yet.
 fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
     let runs = sweep.runs();
-    let finished = |run: &PlannedRun| RunDir::of(&runs, &run.spec).state() == RunState::Finished;
-    let open: Vec<&PlannedRun> = plan.runs.iter().filter(|run| !finished(run)).collect();
+    // A run that failed is tried again: what made it fail may have been mended.
+    let mut done = Vec::with_capacity(plan.runs.len());
+    for run in &plan.runs {
+        done.push(is_done(&RunDir::of(&runs, &run.spec))?);
+    }
+    let open: Vec<&PlannedRun> =
+        plan.runs.iter().zip(&done).filter(|(_, done)| !**done).map(|(run, _)| run).collect();
     if !open.is_empty() {
-        keep_panics_quiet();
         interrupt::install();
         let workers = Workers::new(plan.device, open.len(), experiment.jobs, experiment.threads);
-        let progress = SweepProgress::new(&plan.runs, finished);
+        let progress = SweepProgress::new(&plan.runs, &done);
         progress.line(&format!(
             "{}: {} runs, {} of them done; {} at a time, with {} {} each; results go to {}",
             experiment.name,
@@ -61,6 +66,21 @@ fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
     Ok(())
 }
 
+/// Whether the run has a record that counts: one of another schema does not, nor one of a failure.
+fn is_done(dir: &RunDir) -> Result<bool, Error> {
+    if dir.state() != RunState::Finished {
+        return Ok(false);
+    }
+    match dir.record() {
+        Ok(record) => Ok(!matches!(record.outcome, Outcome::Failed { .. })),
+        Err(error @ record::Error::Schema { .. }) => {
+            console::warning(&format!("{error}; it is run again now"));
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Shows what would be trained. The time is measured: one step of every arm on every task.
 fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
     let workers = Workers::new(plan.device, plan.runs.len(), experiment.jobs, experiment.threads);
@@ -73,14 +93,12 @@ fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
         let cell = match cells.entry((task, arm.unwrap_or_default())) {
             std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
             std::collections::btree_map::Entry::Vacant(entry) => {
-                eprintln!("measuring a step of {} on {}", run.spec.activation.label, run.spec.task);
+                note!("measuring a step of {} on {}", run.spec.activation.label, run.spec.task);
                 entry.insert(Cell::new(run, executor.measure_step(run)?))
             }
         };
         cell.runs += 1;
-        if RunDir::of(&runs_dir, &run.spec).state() == RunState::Finished {
-            cell.done += 1;
-        }
+        cell.done += usize::from(is_done(&RunDir::of(&runs_dir, &run.spec))?);
     }
     let rows: Vec<Vec<String>> = cells
         .values()
@@ -99,19 +117,19 @@ fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
         .collect();
     let header =
         ["task", "activation", "model", "parameters", "steps", "runs", "done", "time a run"];
-    print!("{}", console::table(&header, &rows));
+    out!("{}", console::table(&header, &rows));
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     let left: f64 =
         cells.values().map(|cell| (cell.runs - cell.done) as f64 * cell.run_seconds).sum::<f64>()
             / workers.jobs as f64;
     let (runs, done) =
         cells.values().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
-    println!(
+    outln!(
         "\n{runs} runs, {done} of them done; the others take about {} here, {} at a time",
         duration(Duration::from_secs_f64(left)),
         workers.jobs
     );
-    println!("results go to {}", sweep.path().display());
+    outln!("results go to {}", sweep.path().display());
     Ok(())
 }
 

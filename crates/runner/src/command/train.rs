@@ -1,69 +1,80 @@
 use crate::cli::TrainArgs;
-use crate::console::SweepProgress;
-use crate::execute::{Workers, execute, keep_panics_quiet};
-use crate::experiment::{DEFAULT_FILE, Experiment};
+use crate::console::outln;
+use crate::console::{SweepProgress, note};
+use crate::execute::{Workers, execute};
+use crate::experiment::Experiment;
 use crate::plan::Plan;
 use crate::sweep_dir::SweepDir;
 use crate::{Error, interrupt};
+use activation::ActivationRequest;
 use record::{Outcome, RunDir, RunState};
-use std::path::PathBuf;
 
 /// Trains one run. Its record lies where the sweep's do, so that a sweep that wants it finds it done.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     let mut experiment = Experiment::load(&args.experiment)?;
-    let file = args.experiment.file.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let known: Vec<String> = experiment.tasks.keys().cloned().collect();
     let task = args.task.clone().unwrap_or_else(|| known[0].clone());
     if !experiment.tasks.contains_key(&task) {
         return Err(Error::Usage(format!(
-            "--task {task}: {} has the tasks {}",
-            file.display(),
+            "--task {task}: there is no such task; there are {}",
             known.join(", ")
         )));
     }
     experiment.tasks.retain(|name, _| *name == task);
     experiment.activations = vec![args.activation.parse()?];
     experiment.baseline = None;
-    experiment.overrides.retain(|change| change.task.as_ref().is_none_or(|name| *name == task));
+    let label = |request: &ActivationRequest| -> Result<String, Error> {
+        Ok(activation::build(request)?.label())
+    };
+    let wanted = label(&experiment.activations[0])?;
+    for change in std::mem::take(&mut experiment.overrides) {
+        let same_task = change.task.as_ref().is_none_or(|name| *name == task);
+        let arm = change.activation.as_ref().map(label).transpose()?;
+        if same_task && arm.is_none_or(|arm| arm == wanted) {
+            experiment.overrides.push(change);
+        }
+    }
     experiment.seeds = vec![args.seed.unwrap_or(experiment.seeds[0])];
-    let plan = Plan::new(&experiment, &file)?;
+    let plan = Plan::new(&experiment)?;
     let run = &plan.runs[0];
 
+    plan.device.open()?;
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;
     let dir = RunDir::of(&sweep.runs(), &run.spec);
-    let record = if dir.state() == RunState::Finished {
-        eprintln!("this run is done already");
+    let done = dir.state() == RunState::Finished
+        && !matches!(dir.record()?.outcome, Outcome::Failed { .. });
+    let record = if done {
+        note!("this run is done already");
         dir.record()?
     } else {
-        keep_panics_quiet();
         interrupt::install();
-        let progress = SweepProgress::new(&plan.runs, |_| false);
+        let progress = SweepProgress::new(&plan.runs, &[false]);
         let workers = Workers::new(plan.device, 1, None, experiment.threads);
         execute(&[run], &sweep.runs(), plan.device, workers, &progress)?;
         dir.record()?
     };
     let percent = |accuracy: f64| format!("{:.2} %", 100.0 * accuracy);
-    println!("run          {}", run.spec.label());
+    outln!("run          {}", run.spec.label());
     match &record.outcome {
-        Outcome::Completed => println!("outcome      completed"),
+        Outcome::Completed => outln!("outcome      completed"),
         Outcome::Diverged { step, reason } => {
-            println!("outcome      diverged at step {step}: {reason}")
+            outln!("outcome      diverged at step {step}: {reason}")
         }
-        Outcome::Failed { reason } => println!("outcome      failed: {reason}"),
+        Outcome::Failed { reason } => outln!("outcome      failed: {reason}"),
     }
     if let Some(summary) = &record.summary {
-        println!("parameters   {}", summary.parameters);
-        println!("steps        {}", summary.steps);
+        outln!("parameters   {}", summary.parameters);
+        outln!("steps        {}", summary.steps);
         if let Some(best) = summary.best_validation {
-            println!("validation   {} at step {}", percent(best.accuracy), best.step);
+            outln!("validation   {} at step {}", percent(best.accuracy), best.step);
         }
         if let Some(test) = summary.test {
-            println!("test         {}", percent(test.accuracy));
+            outln!("test         {}", percent(test.accuracy));
         }
     }
-    println!("examples/s   {:.0}", record.timing.examples_per_second);
-    println!("record       {}", dir.path().join("record.json").display());
+    outln!("examples/s   {:.0}", record.timing.examples_per_second);
+    outln!("record       {}", dir.path().join("record.json").display());
     match record.outcome {
         Outcome::Failed { .. } => Err(Error::RunsFailed { failed: 1, runs: 1 }),
         _ => Ok(()),

@@ -6,7 +6,7 @@ fn eval_prints_a_table() {
     assert_snapshot!(
         actlab(&["eval", "leaky_relu(slope=0.2)", "--", "-2", "-1", "0", "1", "2"]).ok()
     );
-    assert_snapshot!(actlab(&["eval", "swiglu", "1,2", "-1,0.5"]).ok());
+    assert_snapshot!(actlab(&["eval", "swiglu", "--", "1,2", "-1,0.5"]).ok());
     assert_snapshot!(actlab(&["eval", "gelu", "--dtype", "f32", "--", "-1", "0.5"]).ok());
 }
 
@@ -14,6 +14,8 @@ fn eval_prints_a_table() {
 fn eval_prints_json() {
     assert_snapshot!(actlab(&["eval", "relu", "--json", "--", "-1", "2"]).ok());
     assert_snapshot!(actlab(&["eval", "swiglu", "--json", "--dtype", "f32", "--", "0,3"]).ok());
+    let flag_last = actlab(&["eval", "relu", "-1", "2", "--json"]).ok();
+    assert_eq!(flag_last, actlab(&["eval", "relu", "--json", "--", "-1", "2"]).ok());
     let nan = actlab(&["eval", "relu", "--json", "--", "nan"]).ok();
     assert!(nan.contains(r#""y":"NaN""#), "{nan}");
 }
@@ -54,6 +56,6 @@ fn list_shows_every_activation() {
 fn every_registered_activation_conforms() {
     let out = actlab(&["check"]).ok();
     assert!(!out.contains("FAIL"), "{out}");
-    assert_eq!(out.matches("  ok    ").count(), 50);
+    assert_eq!(out.matches("  ok    ").count(), 55);
     assert_snapshot!(actlab(&["check", "leaky_relu(slope=0.2)"]).ok());
 }

@@ -43,6 +43,9 @@ fn wrong_experiments_name_file_and_key() {
             "--set",
             "overrides=[{ activation = \"gelu\", set = { training = { lr = 1 } } }]",
         ],
+        &["sweep", "tiny.toml", "--set", "overrides=[{ activation = \"silu\", set = {} }]"],
+        &["sweep", "tiny.toml", "--set", "tasks.text.data.augmentation=crop_flip"],
+        &["sweep", "tiny.toml", "--set", "tasks.text.training.budget.epochs=9223372036854775807"],
         &["sweep", "tiny.toml", "--set", "seeds"],
         &["sweep", "tiny.toml", "--device", "tpu"],
         &["train", "tiny.toml", "--activation", "gelu", "--task", "image"],
@@ -61,4 +64,5 @@ fn a_device_that_is_not_built_in_says_how_to_build_it() {
     let place = Place::new();
     let said = place.run(&["sweep", "tiny.toml", "--device", "cuda"]).refused();
     assert!(said.contains("build with `--features cuda`"), "{said}");
+    assert!(!place.path("results").exists(), "nothing is written");
 }

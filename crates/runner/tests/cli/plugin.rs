@@ -66,6 +66,6 @@ fn a_plugin_that_panics_costs_its_run_and_not_the_sweep() {
     assert!(report.contains("not finite"), "{report}");
     assert_eq!(std::fs::read_dir(place.path("results/tiny/runs")).unwrap().count(), 8);
 
-    // All are recorded: nothing is run again, and the code says once more that some failed.
+    // What failed is tried again, and the code says once more that it failed.
     assert_eq!(runner::run(args), 1);
 }

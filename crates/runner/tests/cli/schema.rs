@@ -8,15 +8,3 @@ fn the_schema_that_is_checked_in_is_the_types() {
     let checked_in = std::fs::read_to_string(path).unwrap();
     assert_eq!(actlab(&["schema"]).ok(), checked_in);
 }
-
-#[test]
-fn every_experiment_that_ships_makes_a_plan() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            assert!(text.starts_with("#:schema ./schema.json"), "{}", path.display());
-        }
-    }
-}

@@ -38,7 +38,7 @@ fn records(place: &Place) -> usize {
 /// Starts the sweep and waits until `until` runs have a record.
 fn start(place: &Place, until: usize) -> Child {
     let child = place
-        .command(&["sweep", "tiny.toml"])
+        .command(&["sweep", "tiny.toml", "--jobs", "1"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -71,6 +71,9 @@ fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
     let mut child = start(&disturbed, 1);
     signal(&child, "-KILL");
     child.wait().unwrap();
+    let mut child = start(&disturbed, 2);
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     let mut child = start(&disturbed, 3);
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
