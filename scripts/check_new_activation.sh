@@ -27,7 +27,7 @@ grep -q 'softplus().tanh()' crates/activations/mish/src/lib.rs
 cargo test --quiet -p activation-mish
 actlab list | grep -A1 '^mish$'
 actlab check mish | tee check.log
-! grep FAIL check.log
+if grep FAIL check.log; then exit 1; fi
 actlab eval mish -- 1 | tee eval.log
 grep -q '0.8650983882673103' eval.log
 actlab sweep --set 'activations=["relu", "mish"]' --set 'seeds=[1]' \

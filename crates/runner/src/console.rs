@@ -5,6 +5,7 @@ use crate::Error;
 use crate::plan::PlannedRun;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::{Evaluation, Outcome, RunRecord, TrainStep};
+use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -68,17 +69,50 @@ pub(crate) struct SweepProgress {
     started: Instant,
     /// Cost of all runs.
     total: f64,
-    /// Of that, what was done before this process began.
-    before: f64,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    /// Cost of what is done.
-    done: f64,
     finished: usize,
     runs: usize,
+    /// By task, since an operation of one model takes longer than one of another.
+    tasks: HashMap<String, TaskState>,
+}
+
+#[derive(Default)]
+struct TaskState {
+    /// Cost of what is not done.
+    left: f64,
+    /// Cost of what was done since this process began.
+    done: f64,
+    /// What that took, summed over runs that went on side by side.
+    seconds: f64,
+}
+
+impl State {
+    fn left(&self) -> f64 {
+        self.tasks.values().map(|task| task.left).sum()
+    }
+
+    /// Time left, by the speed on each task so far, and on a task that has not begun by the slowest.
+    fn time_left(&self, elapsed: f64) -> Option<Duration> {
+        let known = || self.tasks.values().filter(|task| task.done > 0.0);
+        let slowest = known().map(|task| task.seconds / task.done).fold(0.0, f64::max);
+        let spent: f64 = known().map(|task| task.seconds).sum();
+        if elapsed < 2.0 || spent <= 0.0 {
+            return None;
+        }
+        let work: f64 = self
+            .tasks
+            .values()
+            .map(|task| {
+                let rate = if task.done > 0.0 { task.seconds / task.done } else { slowest };
+                task.left * rate
+            })
+            .sum();
+        // Steps alone are timed: what lies between them, and runs side by side, is in this ratio.
+        Duration::try_from_secs_f64(work * elapsed / spent).ok()
+    }
 }
 
 /// Shows how one run goes.
@@ -86,8 +120,11 @@ pub(crate) struct RunProgress<'a> {
     sweep: &'a SweepProgress,
     bar: ProgressBar,
     label: String,
+    task: String,
     /// Cost of a step.
     weight: f64,
+    /// Cost of the steps that are not done.
+    left: f64,
     batch: usize,
     validation: Option<Evaluation>,
 }
@@ -112,18 +149,21 @@ fn style(template: &str, coloured: &str) -> ProgressStyle {
 impl SweepProgress {
     /// For `runs`, of which those that `done` tells are done already.
     pub(crate) fn new(runs: &[PlannedRun], done: &[bool]) -> Self {
-        let done: Vec<&PlannedRun> =
-            runs.iter().zip(done).filter(|(_, done)| **done).map(|(run, _)| run).collect();
-        let before = done.iter().map(|run| cost(run)).sum();
+        let mut tasks: HashMap<String, TaskState> = HashMap::new();
+        for (run, done) in runs.iter().zip(done) {
+            let task = tasks.entry(run.spec.task.clone()).or_default();
+            task.left += if *done { 0.0 } else { cost(run) };
+        }
+        let finished = done.iter().filter(|done| **done).count();
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
         let overall = bars.add(ProgressBar::new(1000));
         overall.set_style(style(
             "{bar:30} {percent:>3}% {msg}",
             "{bar:30.cyan/blue} {percent:>3}% {msg}",
         ));
-        let state = State { done: before, finished: done.len(), runs: runs.len() };
+        let state = State { finished, runs: runs.len(), tasks };
         let total = runs.iter().map(cost).sum();
-        Self { bars, overall, started: Instant::now(), total, before, state: Mutex::new(state) }
+        Self { bars, overall, started: Instant::now(), total, state: Mutex::new(state) }
     }
 
     /// A run begins.
@@ -139,7 +179,9 @@ impl SweepProgress {
             sweep: self,
             bar,
             label,
+            task: run.spec.task.clone(),
             weight: step_cost(run),
+            left: cost(run),
             batch: run.spec.training.batch_size,
             validation: None,
         }
@@ -168,19 +210,20 @@ impl SweepProgress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Time left, by the work done since this process began.
-    fn left(&self, done: f64) -> Option<Duration> {
-        let here = done - self.before;
-        let spent = self.started.elapsed().as_secs_f64();
-        (here > 0.0 && spent > 2.0)
-            .then(|| Duration::from_secs_f64(spent * (self.total - done).max(0.0) / here))
+    fn time_left(&self, state: &State) -> Option<Duration> {
+        state.time_left(self.started.elapsed().as_secs_f64())
     }
 }
 
 impl RunProgress<'_> {
     pub(crate) fn step(&mut self, step: &TrainStep) {
+        self.left -= self.weight;
         let mut state = self.sweep.state();
-        state.done += self.weight;
+        if let Some(task) = state.tasks.get_mut(&self.task) {
+            task.left -= self.weight;
+            task.done += self.weight;
+            task.seconds += step.seconds;
+        }
         if self.sweep.hidden() {
             return;
         }
@@ -193,7 +236,7 @@ impl RunProgress<'_> {
         }
         self.bar.set_message(message);
         let mut message = format!("{} of {} runs done", state.finished, state.runs);
-        if let Some(left) = self.sweep.left(state.done) {
+        if let Some(left) = self.sweep.time_left(&state) {
             message += &format!(", {} left", duration(left));
         }
         self.sweep.overall.set_message(message);
@@ -202,7 +245,7 @@ impl RunProgress<'_> {
             clippy::cast_sign_loss,
             reason = "a part of 1000"
         )]
-        self.sweep.overall.set_position((1000.0 * state.done / self.sweep.total) as u64);
+        self.sweep.overall.set_position((1000.0 * (1.0 - state.left() / self.sweep.total)) as u64);
     }
 
     pub(crate) fn validation(&mut self, evaluation: Evaluation) {
@@ -214,7 +257,11 @@ impl RunProgress<'_> {
         let (finished, runs, left) = {
             let mut state = self.sweep.state();
             state.finished += 1;
-            (state.finished, state.runs, self.sweep.left(state.done))
+            // A run that diverged leaves steps undone.
+            if let Some(task) = state.tasks.get_mut(&self.task) {
+                task.left -= self.left;
+            }
+            (state.finished, state.runs, self.sweep.time_left(&state))
         };
         let test = record.summary.as_ref().and_then(|summary| summary.test);
         let result = match &record.outcome {
@@ -278,6 +325,22 @@ mod tests {
             .map(|seconds| duration(Duration::from_secs(seconds)))
             .collect();
         assert_eq!(words, ["5 s", "1 min 05 s", "1 h 02 min"]);
+    }
+
+    #[test]
+    fn time_left_goes_by_each_task() {
+        let task = |left, done, seconds| TaskState { left, done, seconds };
+        let state = |tasks: Vec<TaskState>| State {
+            finished: 0,
+            runs: 0,
+            tasks: tasks.into_iter().enumerate().map(|(i, task)| (i.to_string(), task)).collect(),
+        };
+        // Two runs side by side: 40 seconds of steps in 20 seconds. The second task is twice as slow.
+        let both = state(vec![task(10.0, 20.0, 20.0), task(5.0, 10.0, 20.0)]);
+        assert_eq!(both.time_left(20.0), Some(Duration::from_secs(10)));
+        let unknown = state(vec![task(0.0, 20.0, 40.0), task(10.0, 0.0, 0.0)]);
+        assert_eq!(unknown.time_left(20.0), Some(Duration::from_secs(10)));
+        assert_eq!(state(vec![task(1.0, 0.0, 0.0)]).time_left(20.0), None);
     }
 
     #[test]

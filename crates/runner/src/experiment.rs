@@ -15,6 +15,12 @@ use std::path::{Path, PathBuf};
 /// The experiment that `sweep` runs without a file.
 pub(crate) const DEFAULT_FILE: &str = "experiments/quick.toml";
 
+/// Tables that take one of several forms, by their `name`: another form keeps nothing of the old one.
+pub(crate) const FORMS: [&str; 2] = ["model", "optimizer"];
+
+/// The table that is in one of several units: another unit replaces the old one.
+pub(crate) const BUDGET: &str = "budget";
+
 /// Values that a file need not give.
 const DEFAULTS: &str = r#"
 description = ""
@@ -305,16 +311,15 @@ impl Setting {
             .unwrap_or_else(|| toml::Value::String(text.to_owned()));
         Ok(Self { key: key.to_owned(), value: from_toml(value, origin) })
     }
-}
 
-impl Setting {
     /// The value that must give way before this one is laid upon the layers below, which config merges
     /// table by table: a table that is given as a whole, or of which another form is chosen, by its
     /// `name` or by the unit of a budget, keeps nothing of the old one.
     fn clear(&self) -> Clear {
         let whole = matches!(self.value.kind, ValueKind::Table(_)).then_some(self.key.as_str());
         let form = self.key.rsplit_once('.').filter(|(table, last)| {
-            *last == "name" || *table == "budget" || table.ends_with(".budget")
+            let table = table.rsplit('.').next().unwrap_or_default();
+            table == BUDGET || (FORMS.contains(&table) && *last == "name")
         });
         Clear(whole.or(form.map(|(table, _)| table)).map(str::to_owned))
     }
@@ -471,6 +476,10 @@ mod tests {
         let budget = ("tasks.zebra.training.budget", "{ steps = 9 }");
         let experiment = parse(FILE, &[budget]).unwrap();
         assert_eq!(experiment.tasks["zebra"].training.budget, record::Budget::Steps(9));
+        // A data set has one form: its other keys stay.
+        let flags = [("tasks.zebra.data.train_limit", "5"), ("tasks.zebra.data.name", "mnist")];
+        let data = &parse(FILE, &flags).unwrap().tasks["zebra"].data;
+        assert_eq!((data.name.as_str(), data.train_limit), ("mnist", Some(5)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From an experiment to its runs.
 
-use crate::experiment::{Experiment, Task};
+use crate::experiment::{BUDGET, Experiment, FORMS, Task};
 use crate::guard::guarded;
 use crate::{Error, experiment::Override};
 use activation::{Activation, ActivationRequest};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 /// Everything that a sweep does.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// In the order in which they run: by task, then seed, then activation, so that arms of one seed
-    /// can be compared as early as possible.
+    /// In the order in which they run: by seed, then task, then activation, so that the arms can be
+    /// compared on every task as early as possible.
     pub(crate) runs: Vec<PlannedRun>,
     /// Labels of the arms, in the order of the experiment.
     pub(crate) labels: Vec<String>,
@@ -91,8 +91,8 @@ impl Plan {
             Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone());
         let mut loaded: HashMap<String, Arc<Dataset>> = HashMap::new();
         let mut runs = Vec::new();
-        for (name, task) in &experiment.tasks {
-            for seed in &experiment.seeds {
+        for seed in &experiment.seeds {
+            for (name, task) in &experiment.tasks {
                 for (i, arm) in arms.iter().enumerate() {
                     let task = apply(task, &experiment.overrides, &changed, name, &arm.label())
                         .map_err(|(change, error)| {
@@ -165,14 +165,14 @@ fn apply(
     Ok(changed)
 }
 
-/// Lays `over` upon `under`, table by table. A table that chooses one of several forms, by its `name`
-/// or by its only key, is replaced as a whole where the choice changes.
+/// Lays `over` upon `under`, table by table, as the layers of an experiment do: another form of a model
+/// or optimizer, and another budget, replace the old one as a whole.
 fn merge(under: &mut serde_json::Value, over: &serde_json::Value) {
     match (under, over) {
         (serde_json::Value::Object(under), serde_json::Value::Object(over)) => {
             for (key, value) in over {
                 match under.get_mut(key) {
-                    Some(old) if key != "budget" && same_form(old, value) => merge(old, value),
+                    Some(old) if key != BUDGET && same_form(key, old, value) => merge(old, value),
                     _ => {
                         under.insert(key.clone(), value.clone());
                     }
@@ -183,8 +183,8 @@ fn merge(under: &mut serde_json::Value, over: &serde_json::Value) {
     }
 }
 
-fn same_form(old: &serde_json::Value, new: &serde_json::Value) -> bool {
-    new.get("name").is_none_or(|name| old.get("name") == Some(name))
+fn same_form(key: &str, old: &serde_json::Value, new: &serde_json::Value) -> bool {
+    !FORMS.contains(&key) || new.get("name").is_none_or(|name| old.get("name") == Some(name))
 }
 
 #[cfg(test)]

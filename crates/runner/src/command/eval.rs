@@ -1,7 +1,6 @@
 use crate::Error;
 use crate::cli::{Dtype, EvalArgs};
-use crate::console;
-use crate::console::{out, outln};
+use crate::console::{self, out, outln};
 use activation::{Activation, ActivationRequest, Kind};
 use burn::Tensor;
 use burn::tensor::Device;

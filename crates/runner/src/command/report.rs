@@ -1,7 +1,6 @@
 use crate::Error;
 use crate::cli::ReportArgs;
-use crate::console;
-use crate::console::{note, out};
+use crate::console::{self, note, out};
 use crate::sweep_dir::SweepDir;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.

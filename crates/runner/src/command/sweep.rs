@@ -1,6 +1,5 @@
 use crate::cli::SweepArgs;
-use crate::console::{self, SweepProgress, duration, note};
-use crate::console::{out, outln};
+use crate::console::{self, SweepProgress, duration, note, out, outln};
 use crate::execute::{self, Executor, Workers};
 use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
@@ -8,6 +7,7 @@ use crate::sweep_dir::SweepDir;
 use crate::{Error, interrupt};
 use record::{Outcome, RunDir, RunState};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
@@ -91,8 +91,8 @@ fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
         let task = experiment.tasks.get_index_of(&run.spec.task).unwrap_or_default();
         let arm = plan.labels.iter().position(|label| *label == run.spec.activation.label);
         let cell = match cells.entry((task, arm.unwrap_or_default())) {
-            std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::btree_map::Entry::Vacant(entry) => {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
                 note!("measuring a step of {} on {}", run.spec.activation.label, run.spec.task);
                 entry.insert(Cell::new(run, executor.measure_step(run)?))
             }

@@ -1,6 +1,5 @@
 use crate::cli::TrainArgs;
-use crate::console::outln;
-use crate::console::{SweepProgress, note};
+use crate::console::{SweepProgress, note, outln};
 use crate::execute::{Workers, execute};
 use crate::experiment::Experiment;
 use crate::plan::Plan;
