@@ -24,7 +24,7 @@ actlab check mish
 # The one line of formula.
 sed -i 's/^        x$/        x.clone() * x.softplus().tanh()/' crates/activations/mish/src/lib.rs
 grep -q 'softplus().tanh()' crates/activations/mish/src/lib.rs
-cargo test --quiet -p activation-mish
+cargo test --quiet -p activation-mish -p runner --lib
 actlab list | grep -A1 '^mish$'
 actlab check mish | tee check.log
 if grep FAIL check.log; then exit 1; fi

@@ -32,7 +32,12 @@ pub enum Source {
     /// It ships with the program: names and contents.
     Bundled(&'static [(&'static str, &'static [u8])]),
     /// It is fetched into a folder.
-    Remote(&'static [Download]),
+    Remote {
+        /// What is fetched.
+        downloads: &'static [Download],
+        /// Files that it needs there, each plain or with `.gz` behind its name.
+        files: &'static [&'static str],
+    },
 }
 
 /// A file to fetch.
@@ -74,6 +79,20 @@ const FASHION_CLASSES: &[&str] = &[
 const DIGITS: &[&str] = &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 const CIFAR_CLASSES: &[&str] =
     &["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+const IDX_FILES: &[&str] = &[
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+const CIFAR_FILES: &[&str] = &[
+    "data_batch_1.bin",
+    "data_batch_2.bin",
+    "data_batch_3.bin",
+    "data_batch_4.bin",
+    "data_batch_5.bin",
+    "test_batch.bin",
+];
 const SENTIMENTS: &[&str] = &["negative", "positive"];
 
 macro_rules! bundled {
@@ -118,32 +137,35 @@ static ENTRIES: &[Entry] = &[
         name: "fashion-mnist",
         description: "28×28 grey images of clothes, 10 classes: 55,000 / 5,000 / 10,000 (Xiao et al. 2017)",
         licence: "MIT",
-        source: Source::Remote(&[
-            Download {
-                url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-images-idx3-ubyte.gz",
-                sha256: "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-                bytes: 26_421_880,
-                then: Then::Keep,
-            },
-            Download {
-                url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-labels-idx1-ubyte.gz",
-                sha256: "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-                bytes: 29_515,
-                then: Then::Keep,
-            },
-            Download {
-                url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-images-idx3-ubyte.gz",
-                sha256: "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-                bytes: 4_422_102,
-                then: Then::Keep,
-            },
-            Download {
-                url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-labels-idx1-ubyte.gz",
-                sha256: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-                bytes: 5_148,
-                then: Then::Keep,
-            },
-        ]),
+        source: Source::Remote {
+            downloads: &[
+                Download {
+                    url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-images-idx3-ubyte.gz",
+                    sha256: "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                    bytes: 26_421_880,
+                    then: Then::Keep,
+                },
+                Download {
+                    url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-labels-idx1-ubyte.gz",
+                    sha256: "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                    bytes: 29_515,
+                    then: Then::Keep,
+                },
+                Download {
+                    url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-images-idx3-ubyte.gz",
+                    sha256: "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                    bytes: 4_422_102,
+                    then: Then::Keep,
+                },
+                Download {
+                    url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-labels-idx1-ubyte.gz",
+                    sha256: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                    bytes: 5_148,
+                    then: Then::Keep,
+                },
+            ],
+            files: IDX_FILES,
+        },
         classes: FASHION_CLASSES,
         load: load_whole_idx,
     },
@@ -151,32 +173,35 @@ static ENTRIES: &[Entry] = &[
         name: "mnist",
         description: "28×28 grey images of digits, 10 classes: 55,000 / 5,000 / 10,000 (LeCun et al. 1998)",
         licence: "CC BY-SA 3.0",
-        source: Source::Remote(&[
-            Download {
-                url: "https://storage.googleapis.com/cvdf-datasets/mnist/train-images-idx3-ubyte.gz",
-                sha256: "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-                bytes: 9_912_422,
-                then: Then::Keep,
-            },
-            Download {
-                url: "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
-                sha256: "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-                bytes: 28_881,
-                then: Then::Keep,
-            },
-            Download {
-                url: "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-images-idx3-ubyte.gz",
-                sha256: "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-                bytes: 1_648_877,
-                then: Then::Keep,
-            },
-            Download {
-                url: "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
-                sha256: "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-                bytes: 4_542,
-                then: Then::Keep,
-            },
-        ]),
+        source: Source::Remote {
+            downloads: &[
+                Download {
+                    url: "https://storage.googleapis.com/cvdf-datasets/mnist/train-images-idx3-ubyte.gz",
+                    sha256: "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                    bytes: 9_912_422,
+                    then: Then::Keep,
+                },
+                Download {
+                    url: "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
+                    sha256: "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                    bytes: 28_881,
+                    then: Then::Keep,
+                },
+                Download {
+                    url: "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-images-idx3-ubyte.gz",
+                    sha256: "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                    bytes: 1_648_877,
+                    then: Then::Keep,
+                },
+                Download {
+                    url: "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
+                    sha256: "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+                    bytes: 4_542,
+                    then: Then::Keep,
+                },
+            ],
+            files: IDX_FILES,
+        },
         classes: DIGITS,
         load: load_whole_idx,
     },
@@ -184,12 +209,15 @@ static ENTRIES: &[Entry] = &[
         name: "cifar-10",
         description: "32×32 colour photographs, 10 classes: 45,000 / 5,000 / 10,000 (Krizhevsky 2009)",
         licence: "none stated; free for research",
-        source: Source::Remote(&[Download {
-            url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
-            sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-            bytes: 170_052_171,
-            then: Then::Untar,
-        }]),
+        source: Source::Remote {
+            downloads: &[Download {
+                url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                bytes: 170_052_171,
+                then: Then::Untar,
+            }],
+            files: CIFAR_FILES,
+        },
         classes: CIFAR_CLASSES,
         load: load_cifar,
     },
@@ -197,12 +225,15 @@ static ENTRIES: &[Entry] = &[
         name: "sst-2",
         description: "phrases of film reviews, 2 classes: 66,000 / 1,000 / 872 of GLUE (Socher et al. 2013)",
         licence: "none stated; free for research",
-        source: Source::Remote(&[Download {
-            url: "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip",
-            sha256: "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa",
-            bytes: 7_439_277,
-            then: Then::Unzip,
-        }]),
+        source: Source::Remote {
+            downloads: &[Download {
+                url: "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip",
+                sha256: "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa",
+                bytes: 7_439_277,
+                then: Then::Unzip,
+            }],
+            files: &["train.tsv", "dev.tsv"],
+        },
         classes: SENTIMENTS,
         load: load_sst2,
     },
@@ -243,6 +274,18 @@ impl Catalogue {
     #[must_use]
     pub fn folder(&self, name: &str) -> PathBuf {
         self.folders.get(name).cloned().unwrap_or_else(|| self.root.join(name))
+    }
+
+    /// Whether every file of `entry` is here. They are not read.
+    #[must_use]
+    pub fn has(&self, entry: &Entry) -> bool {
+        match &entry.source {
+            Source::Bundled(_) => true,
+            Source::Remote { files, .. } => {
+                let folder = self.folder(entry.name);
+                files.iter().all(|name| locate(entry.name, &folder, name).is_ok())
+            }
+        }
     }
 
     /// Loads the data that `spec` asks for, as `model` takes it.
@@ -309,7 +352,7 @@ impl Files<'_> {
                 let content = if *found == name { bytes.to_vec() } else { unpack(&path, bytes)? };
                 (path, content)
             }
-            Source::Remote(_) => {
+            Source::Remote { .. } => {
                 let path = locate(self.entry.name, self.folder, name)?;
                 let content = read(&path)?;
                 (path, content)

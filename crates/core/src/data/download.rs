@@ -28,7 +28,7 @@ pub trait Progress {
 /// # Errors
 /// If the network, the disk, or the checksum fails.
 pub fn fetch(entry: &Entry, folder: &Path, progress: &mut dyn Progress) -> Result<(), Error> {
-    let Source::Remote(downloads) = &entry.source else { return Ok(()) };
+    let Source::Remote { downloads, .. } = &entry.source else { return Ok(()) };
     fs::create_dir_all(folder).map_err(io_error("create", folder))?;
     for download in *downloads {
         fetch_one(download, folder, progress)?;

@@ -49,9 +49,9 @@ fn list(catalogue: &Catalogue) {
         .map(|entry| {
             let state = match &entry.source {
                 Source::Bundled(_) => "ships with the program".to_owned(),
-                Source::Remote(downloads) => {
+                Source::Remote { downloads, .. } => {
                     let folder = catalogue.folder(entry.name);
-                    if folder.is_dir() {
+                    if catalogue.has(entry) {
                         format!("in {}", folder.display())
                     } else {
                         #[expect(clippy::cast_precision_loss, reason = "megabytes")]
@@ -75,7 +75,7 @@ fn list(catalogue: &Catalogue) {
 fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
     let data = catalogue.load_entry(entry, WHOLE)?;
     outln!("{}: {}", data.name, entry.description);
-    if let Source::Remote(_) = entry.source {
+    if let Source::Remote { .. } = entry.source {
         outln!("  folder      {}", catalogue.folder(entry.name).display());
     }
     outln!("  inputs      {}", inputs(&data));

@@ -86,7 +86,7 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     outln!("changed  {}: {dependency}", shown(&manifest_path));
     outln!("changed  {}: {link}", shown(&plugins_path));
     outln!(
-        "\nNow write its formula in {}, then:\n  cargo test -p activation-{crate_name}\n  cargo run -p runner -- check {name}\n  cargo run -p runner -- sweep --set 'activations=[\"relu\", \"{name}\"]'",
+        "\nNow write its formula in {}, then:\n  cargo test -p activation-{crate_name} -p runner --lib\n  cargo run -p runner -- check {name}\n  cargo run -p runner -- sweep --set 'activations=[\"relu\", \"{name}\"]'",
         shown(&source_folder.join("lib.rs"))
     );
     Ok(())
