@@ -1,8 +1,10 @@
 //! The object-safe form of an activation, derived from its formula.
 
 use crate::parameter::display;
+use crate::slices::{Backward, Forward, GateAlone, GatedBackward, GatedForward};
 use crate::{BuildError, Dual, Formula, GatedFormula, Parameter, Parameters, Real, Registration};
 use burn::Tensor;
+use pulp::Arch;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -84,6 +86,19 @@ pub trait Pointwise: Debug + Send + Sync {
 
     /// f′ over a tensor of shape `[n]`, without autodiff; see [`derivative`](#method.derivative).
     fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1>;
+
+    /// `y` = f(`x`) on the CPU, over SIMD registers; for numbers that lie in the cache already, the
+    /// fused kernels call it tile by tile.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn forward_slice(&self, x: &[f32], y: &mut [f32]);
+
+    /// `gradient` · f′(`x`), in place; otherwise like [`Pointwise::forward_slice`].
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn backward_slice(&self, x: &[f32], gradient: &mut [f32]);
 }
 
 impl dyn Pointwise + '_ {
@@ -112,6 +127,19 @@ pub trait Gated: Debug + Send + Sync {
 
     /// ∂y/∂gate and ∂y/∂value over two tensors of shape `[n]`, without autodiff.
     fn derivatives_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> (Tensor<1>, Tensor<1>);
+
+    /// `y` = g(`gate`) · `value` on the CPU; see [`Pointwise::forward_slice`].
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn forward_slice(&self, gate: &[f32], value: &[f32], y: &mut [f32]);
+
+    /// Puts the gradients by gate and value in the place of `gate` and `value`, for the `gradient` by
+    /// the output.
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    fn backward_slice(&self, gate: &mut [f32], value: &mut [f32], gradient: &[f32]);
 }
 
 impl dyn Gated + '_ {
@@ -212,6 +240,14 @@ impl<T: Formula> Pointwise for OfFormula<T> {
     fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1> {
         self.0.eval(Dual::variable(x)).derivative
     }
+
+    fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
+        Arch::new().dispatch(Forward { f: &self.0, x, y });
+    }
+
+    fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
+        Arch::new().dispatch(Backward { f: &self.0, x, gradient });
+    }
 }
 
 #[derive(Debug)]
@@ -278,6 +314,14 @@ impl<T: GatedFormula> Pointwise for OfGate<T> {
     fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1> {
         self.0.gate(Dual::variable(x)).derivative
     }
+
+    fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
+        Arch::new().dispatch(Forward { f: &GateAlone(&self.0), x, y });
+    }
+
+    fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
+        Arch::new().dispatch(Backward { f: &GateAlone(&self.0), x, gradient });
+    }
 }
 
 impl<T: GatedFormula> Gated for OfGate<T> {
@@ -295,6 +339,14 @@ impl<T: GatedFormula> Gated for OfGate<T> {
         let by_gate = self.partial(Dual::variable(gate.clone()), Dual::fixed(value.clone()));
         let by_value = self.partial(Dual::fixed(gate), Dual::variable(value));
         (by_gate.derivative, by_value.derivative)
+    }
+
+    fn forward_slice(&self, gate: &[f32], value: &[f32], y: &mut [f32]) {
+        Arch::new().dispatch(GatedForward { f: &self.0, gate, value, y });
+    }
+
+    fn backward_slice(&self, gate: &mut [f32], value: &mut [f32], gradient: &[f32]) {
+        Arch::new().dispatch(GatedBackward { f: &self.0, gate, value, gradient });
     }
 }
 

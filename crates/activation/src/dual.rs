@@ -16,18 +16,21 @@ pub struct Dual<R> {
 
 impl<R: Real> Dual<R> {
     /// The input that is differentiated by: derivative 1.
+    #[inline(always)]
     pub fn variable(value: R) -> Self {
         let derivative = value.constant(1.0);
         Self { value, derivative }
     }
 
     /// An input that is held fixed: derivative 0.
+    #[inline(always)]
     pub fn fixed(value: R) -> Self {
         let derivative = value.constant(0.0);
         Self { value, derivative }
     }
 
     /// The chain rule: `value` = f(x), and `slope` = f′(x).
+    #[inline(always)]
     fn chain(self, value: R, slope: R) -> Self {
         Self { value, derivative: slope * self.derivative }
     }
@@ -35,6 +38,7 @@ impl<R: Real> Dual<R> {
 
 impl<R: Real> Add for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self { value: self.value + other.value, derivative: self.derivative + other.derivative }
     }
@@ -42,6 +46,7 @@ impl<R: Real> Add for Dual<R> {
 
 impl<R: Real> Sub for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn sub(self, other: Self) -> Self {
         Self { value: self.value - other.value, derivative: self.derivative - other.derivative }
     }
@@ -49,6 +54,7 @@ impl<R: Real> Sub for Dual<R> {
 
 impl<R: Real> Mul for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn mul(self, other: Self) -> Self {
         Self {
             value: self.value.clone() * other.value.clone(),
@@ -59,6 +65,7 @@ impl<R: Real> Mul for Dual<R> {
 
 impl<R: Real> Div for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn div(self, other: Self) -> Self {
         let quotient = self.value / other.value.clone();
         Self {
@@ -70,6 +77,7 @@ impl<R: Real> Div for Dual<R> {
 
 impl<R: Real> Neg for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn neg(self) -> Self {
         Self { value: -self.value, derivative: -self.derivative }
     }
@@ -77,6 +85,7 @@ impl<R: Real> Neg for Dual<R> {
 
 impl<R: Real> Add<f64> for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn add(self, constant: f64) -> Self {
         Self { value: self.value + constant, derivative: self.derivative }
     }
@@ -84,6 +93,7 @@ impl<R: Real> Add<f64> for Dual<R> {
 
 impl<R: Real> Sub<f64> for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn sub(self, constant: f64) -> Self {
         Self { value: self.value - constant, derivative: self.derivative }
     }
@@ -91,6 +101,7 @@ impl<R: Real> Sub<f64> for Dual<R> {
 
 impl<R: Real> Mul<f64> for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn mul(self, constant: f64) -> Self {
         Self { value: self.value * constant, derivative: self.derivative * constant }
     }
@@ -98,77 +109,91 @@ impl<R: Real> Mul<f64> for Dual<R> {
 
 impl<R: Real> Div<f64> for Dual<R> {
     type Output = Self;
+    #[inline(always)]
     fn div(self, constant: f64) -> Self {
         Self { value: self.value / constant, derivative: self.derivative / constant }
     }
 }
 
 impl<R: Real> Real for Dual<R> {
+    #[inline(always)]
     fn constant(&self, value: f64) -> Self {
         Self::fixed(self.value.constant(value))
     }
 
+    #[inline(always)]
     fn exp(self) -> Self {
         let value = self.value.clone().exp();
         self.chain(value.clone(), value)
     }
 
+    #[inline(always)]
     fn exp_m1(self) -> Self {
         let value = self.value.clone().exp_m1();
         self.chain(value.clone(), value + 1.0)
     }
 
+    #[inline(always)]
     fn ln(self) -> Self {
         let slope = self.value.constant(1.0) / self.value.clone();
         let value = self.value.clone().ln();
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn ln_1p(self) -> Self {
         let slope = self.value.constant(1.0) / (self.value.clone() + 1.0);
         let value = self.value.clone().ln_1p();
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn sqrt(self) -> Self {
         let value = self.value.clone().sqrt();
         let slope = value.constant(0.5) / value.clone();
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn sin(self) -> Self {
         let (value, slope) = (self.value.clone().sin(), self.value.clone().cos());
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn cos(self) -> Self {
         let (value, slope) = (self.value.clone().cos(), -self.value.clone().sin());
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn tanh(self) -> Self {
         let value = self.value.clone().tanh();
         let slope = -value.clone().square() + 1.0;
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn erf(self) -> Self {
         let value = self.value.clone().erf();
         let slope = (-self.value.clone().square()).exp() * FRAC_2_SQRT_PI;
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn sigmoid(self) -> Self {
         let value = self.value.clone().sigmoid();
         let slope = value.clone() * (-value.clone() + 1.0);
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn softplus(self) -> Self {
         let (value, slope) = (self.value.clone().softplus(), self.value.clone().sigmoid());
         self.chain(value, slope)
     }
 
+    #[inline(always)]
     fn select(self, threshold: f64, at_most: Self, above: Self) -> Self {
         Self {
             value: self.value.clone().select(threshold, at_most.value, above.value),
@@ -176,6 +201,7 @@ impl<R: Real> Real for Dual<R> {
         }
     }
 
+    #[inline(always)]
     fn min(self, bound: f64) -> Self {
         let zero = self.value.constant(0.0);
         Self {

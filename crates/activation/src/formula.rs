@@ -54,6 +54,7 @@ pub trait GatedFormula:
     fn gate<R: Real>(&self, gate: R) -> R;
 
     /// The value for a gate and a value.
+    #[inline(always)]
     fn eval<R: Real>(&self, gate: R, value: R) -> R {
         self.gate(gate) * value
     }

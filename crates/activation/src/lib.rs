@@ -28,24 +28,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The same formula is then read as `f64` (reference), as [`Dual`] (exact derivatives) and as burn
-//! tensors (training, on any device). Models hold it as `Arc<dyn `[`Activation`]`>`.
+//! The same formula is then read as `f64` (reference), as [`Dual`] (exact derivatives), as burn
+//! tensors (training, on any device) and as SIMD registers ([`Lanes`]: fused kernels on the CPU). Models hold it as `Arc<dyn `[`Activation`]`>`.
 
 mod activation;
 pub mod conformance;
 mod dual;
 mod error;
 mod formula;
+mod lanes;
 mod parameter;
 mod real;
 mod registry;
 mod request;
+mod slices;
 mod tensor;
 
 pub use activation::{Activation, Gated, Kind, Pointwise};
 pub use dual::Dual;
 pub use error::{BuildError, SyntaxError};
 pub use formula::{Formula, GatedFormula};
+pub use lanes::Lanes;
 pub use parameter::{Domain, Parameter, Parameters};
 pub use real::Real;
 pub use registry::{Registration, all, build, find};

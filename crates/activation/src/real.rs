@@ -75,6 +75,7 @@ pub trait Real:
 
     /// The larger of `self` and `bound`; the derivative is 0 where they are equal.
     #[must_use]
+    #[inline(always)]
     fn max(self, bound: f64) -> Self {
         let constant = self.constant(bound);
         self.clone().select(bound, constant, self)
@@ -86,12 +87,14 @@ pub trait Real:
 
     /// |x|, with derivative 0 at 0.
     #[must_use]
+    #[inline(always)]
     fn abs(self) -> Self {
         self.clone().max(0.0) + (-self).max(0.0)
     }
 
     /// x².
     #[must_use]
+    #[inline(always)]
     fn square(self) -> Self {
         self.clone() * self
     }

@@ -11,16 +11,14 @@ pub(crate) struct Place<'a> {
     pub(crate) step: u64,
     pub(crate) site: &'a str,
     pub(crate) depth: usize,
-    /// Dimension along which units lie.
-    pub(crate) axis: usize,
 }
 
 /// Statistics over a sample.
 ///
 /// `slopes` holds the derivative by each input (one, or gate and value), each of the shape of
 /// `outputs`. A unit is dead where every slope stays below ε everywhere; an input is saturated where
-/// every slope is below ε there. For text, whose last dimension holds the units, `real` tells which of
-/// the other positions hold a token; the others do not count.
+/// every slope is below ε there. The last dimension holds the units; `real` tells which of the other
+/// positions hold a token of a text, and the others do not count.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(crate) fn measure<const D: usize>(
     place: Place<'_>,
@@ -29,12 +27,11 @@ pub(crate) fn measure<const D: usize>(
     real: Option<&[bool]>,
 ) -> Site {
     let shape = outputs.dims();
-    let units = shape[place.axis];
-    let inner: usize = shape[place.axis + 1..].iter().product();
+    let units = shape[D - 1];
     let outputs = host(outputs);
     let slopes: Vec<Vec<f32>> = slopes.iter().map(host).collect();
     let counted: Vec<usize> =
-        (0..outputs.len()).filter(|i| real.is_none_or(|real| real[i / inner / units])).collect();
+        (0..outputs.len()).filter(|i| real.is_none_or(|real| real[i / units])).collect();
 
     let mut alive = vec![false; units];
     let (mut saturated, mut zero, mut sum) = (0_usize, 0_usize, 0.0);
@@ -43,7 +40,7 @@ pub(crate) fn measure<const D: usize>(
         if slopes.iter().all(|slope| slope[*i].abs() < EPSILON) {
             saturated += 1;
         } else {
-            alive[i / inner % units] = true;
+            alive[i % units] = true;
         }
         zero += usize::from(outputs[*i] == 0.0);
         sum += f64::from(outputs[*i]);
@@ -77,17 +74,17 @@ mod tests {
     #[test]
     fn dead_zero_and_saturated_are_told_apart() {
         let device = Device::flex();
-        // Shape [batch 2, units 3, width 2]. Unit 0 passes no gradient, unit 1 does for one input,
+        // Shape [batch 2, width 2, units 3]. Unit 0 passes no gradient, unit 1 does for one input,
         // unit 2 does for all.
         let outputs = Tensor::<3>::from_floats(
-            [[[0.0, 0.0], [1.0, 0.0], [2.0, 2.0]], [[0.0, 0.0], [0.0, 0.0], [2.0, 4.0]]],
+            [[[0.0, 1.0, 2.0], [0.0, 0.0, 2.0]], [[0.0, 0.0, 2.0], [0.0, 0.0, 4.0]]],
             &device,
         );
         let slopes = Tensor::<3>::from_floats(
-            [[[0.0, 1e-4], [1.0, 0.0], [1.0, 1.0]], [[0.0, 0.0], [0.0, 0.0], [-1.0, 1.0]]],
+            [[[0.0, 1.0, 1.0], [1e-4, 0.0, 1.0]], [[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]],
             &device,
         );
-        let place = Place { step: 5, site: "here", depth: 2, axis: 1 };
+        let place = Place { step: 5, site: "here", depth: 2 };
         let site = measure(place, &[slopes], &outputs, None);
         assert_eq!((site.units, site.step, site.depth), (3, 5, 2));
         assert!((site.dead - 1.0 / 3.0).abs() < 1e-12);
@@ -103,7 +100,7 @@ mod tests {
         let device = Device::flex();
         let zeros = Tensor::<2>::zeros([2, 2], &device);
         let by_value = Tensor::<2>::from_floats([[0.0, 0.0], [0.5, 0.0]], &device);
-        let place = Place { step: 0, site: "gate", depth: 0, axis: 1 };
+        let place = Place { step: 0, site: "gate", depth: 0 };
         let site = measure(place, &[zeros.clone(), by_value], &zeros, None);
         assert!((site.dead - 0.5).abs() < 1e-12);
         assert!((site.saturated - 0.75).abs() < 1e-12);
@@ -115,7 +112,7 @@ mod tests {
         // Shape [batch 1, tokens 3, units 2]; the last token is padding, and the only one that lives.
         let outputs = Tensor::<3>::from_floats([[[1.0, 0.0], [3.0, 0.0], [50.0, 50.0]]], &device);
         let slopes = Tensor::<3>::from_floats([[[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]], &device);
-        let place = Place { step: 0, site: "text", depth: 0, axis: 2 };
+        let place = Place { step: 0, site: "text", depth: 0 };
         let site = measure(place, &[slopes], &outputs, Some(&[true, true, false]));
         assert!((site.dead - 0.5).abs() < 1e-12);
         assert!((site.zero - 0.5).abs() < 1e-12);

@@ -172,7 +172,7 @@ impl Bert {
         let mut x = pass.dropout(x, self.dropout);
         let padding = padding.reshape([batch, 1, 1, length]);
         for layer in &self.layers {
-            x = layer.forward(&*self.activation, x, &padding, self.dropout, pass);
+            x = layer.forward(&self.activation, x, &padding, self.dropout, pass);
         }
         let hidden = x.dims()[2];
         let first = x.narrow(1, 0, 1).reshape([batch, hidden]);
@@ -194,7 +194,7 @@ impl Embeddings {
 impl Layer {
     fn forward(
         &self,
-        f: &dyn Activation,
+        f: &Arc<dyn Activation>,
         x: Tensor<3>,
         padding: &Tensor<4, Bool>,
         dropout: f64,
@@ -203,7 +203,7 @@ impl Layer {
         let y = self.attention.forward(x.clone(), padding, dropout, pass);
         let x = self.attention_norm.forward(x + pass.dropout(y, dropout));
         let y = self.feed_forward.inner.forward(x.clone());
-        let y = pass.activation(f, &self.site, y, 2);
+        let y = pass.activation(f, &self.site, y);
         let y = self.feed_forward.outer.forward(y);
         self.feed_forward_norm.forward(x + pass.dropout(y, dropout))
     }

@@ -1,8 +1,10 @@
 use crate::site::{Place, measure};
 use crate::stream::Stream;
 use activation::{Activation, Kind};
+use actlab_kernels as kernels;
 use burn::Tensor;
 use record::Site;
+use std::sync::Arc;
 
 /// One forward pass through a model: whether it trains, where its dropout comes from, and who looks
 /// at its activation sites.
@@ -45,43 +47,47 @@ impl<'a> Pass<'a> {
         x * mask
     }
 
-    /// Applies the activation's nonlinearity of one input. `axis` is the dimension of units.
+    /// Whether somebody looks at the activation sites.
+    #[must_use]
+    pub fn is_probed(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Applies the activation's nonlinearity of one input to `x`, whose last dimension holds units.
     #[must_use]
     pub fn nonlinearity<const D: usize>(
         &mut self,
-        activation: &dyn Activation,
+        activation: &Arc<dyn Activation>,
         site: &str,
         x: Tensor<D>,
-        axis: usize,
     ) -> Tensor<D> {
-        let f = activation.nonlinearity();
-        let Some(probe) = &mut self.probe else { return f.forward(x) };
-        let slope = f.derivative(x.clone());
-        let y = f.forward(x);
-        probe.add(site, &[slope], &y, axis);
+        let y = kernels::nonlinearity(activation, x.clone());
+        if let Some(probe) = &mut self.probe {
+            probe.add(site, &[activation.nonlinearity().derivative(x)], &y);
+        }
         y
     }
 
-    /// Applies the activation to `x`, whose `axis` holds units; a gated one takes the first half of
-    /// that axis as gate and the second as value, and halves it.
+    /// Applies the activation to `x`, whose last dimension holds units; a gated one takes its first
+    /// half as gate and the second as value, and halves it.
     #[must_use]
     pub fn activation<const D: usize>(
         &mut self,
-        activation: &dyn Activation,
+        activation: &Arc<dyn Activation>,
         site: &str,
         x: Tensor<D>,
-        axis: usize,
     ) -> Tensor<D> {
         let Kind::Gated(gated) = activation.kind() else {
-            return self.nonlinearity(activation, site, x, axis);
+            return self.nonlinearity(activation, site, x);
         };
-        let half = x.dims()[axis] / 2;
-        let gate = x.clone().narrow(axis, 0, half);
-        let value = x.narrow(axis, half, half);
-        let Some(probe) = &mut self.probe else { return gated.forward(gate, value) };
-        let (by_gate, by_value) = gated.derivatives(gate.clone(), value.clone());
-        let y = gated.forward(gate, value);
-        probe.add(site, &[by_gate, by_value], &y, axis);
+        let y = kernels::activation(activation, x.clone());
+        if let Some(probe) = &mut self.probe {
+            let half = x.dims()[D - 1] / 2;
+            let gate = x.clone().narrow(D - 1, 0, half);
+            let value = x.narrow(D - 1, half, half);
+            let (by_gate, by_value) = gated.derivatives(gate, value);
+            probe.add(site, &[by_gate, by_value], &y);
+        }
         y
     }
 }
@@ -114,9 +120,8 @@ impl Probe {
         site: &str,
         slopes: &[Tensor<D>],
         outputs: &Tensor<D>,
-        axis: usize,
     ) {
-        let place = Place { step: self.step, site, depth: self.sites.len(), axis };
+        let place = Place { step: self.step, site, depth: self.sites.len() };
         self.sites.push(measure(place, slopes, outputs, self.real.as_deref()));
     }
 }

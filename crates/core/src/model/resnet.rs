@@ -3,6 +3,9 @@
 use super::{Initializer, ModelSize, Network, Pass, gated_residual};
 use crate::data::{Batch, BatchInputs};
 use activation::{Activation, Kind};
+use actlab_kernels::{
+    BatchNormTraining, batch_norm_inference, batch_norm_training, convolution, shortcut,
+};
 use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -153,46 +156,74 @@ impl ResNet {
     /// Logits `[batch, classes]` of images `[batch, channels, height, width]`.
     #[must_use]
     pub fn logits(&self, images: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<2> {
-        let f = &*self.activation;
-        let x = self.stem_norm.forward(self.stem_conv.forward(images));
-        let mut x = pass.nonlinearity(f, "stem", x, 1);
+        let f = &self.activation;
+        // Channels last: what the layers between here and the pooling take.
+        let x = convolution(images.permute([0, 2, 3, 1]), self.stem_conv.weight.val(), 1);
+        let mut x = norm_nonlinearity(&self.stem_norm, x, None, f, "stem", pass);
         for block in &self.blocks {
             x = block.forward(f, x, pass);
         }
-        let [batch, channels, height, width] = x.dims();
+        let [batch, height, width, channels] = x.dims();
         let pooled =
-            x.reshape([batch, channels, height * width]).mean_dim(2).reshape([batch, channels]);
+            x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels]);
         self.head.forward(pooled)
     }
 }
 
 impl Block {
-    fn forward(&self, f: &dyn Activation, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
-        let y = self.norm1.forward(self.conv1.forward(x.clone()));
-        let y = pass.activation(f, &self.inner_site, y, 1);
-        let y = self.norm2.forward(self.conv2.forward(y));
-        let shortcut = shortcut(x, self.stride, y.dims()[1]);
-        pass.nonlinearity(f, &self.outer_site, y + shortcut, 1)
+    fn forward(&self, f: &Arc<dyn Activation>, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
+        let y = convolution(x.clone(), self.conv1.weight.val(), self.stride);
+        let y = match f.kind() {
+            Kind::Pointwise(_) => {
+                norm_nonlinearity(&self.norm1, y, None, f, &self.inner_site, pass)
+            }
+            Kind::Gated(_) => {
+                pass.activation(f, &self.inner_site, batch_norm(&self.norm1, y, None, None))
+            }
+        };
+        let y = convolution(y, self.conv2.weight.val(), 1);
+        let shortcut = shortcut(x, self.stride, y.dims()[3]);
+        norm_nonlinearity(&self.norm2, y, Some(shortcut), f, &self.outer_site, pass)
     }
 }
 
-/// The paper's option A: the identity, subsampled by `stride` and with zeros for new channels.
-fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
-    let [batch, from, height, width] = x.dims();
-    let x = if stride == 1 {
-        x
-    } else {
-        let step = isize::try_from(stride).unwrap_or(1);
-        let every = |length: usize| burn::tensor::Slice::new(0, isize::try_from(length).ok(), step);
-        let all = |length: usize| burn::tensor::Slice::new(0, isize::try_from(length).ok(), 1);
-        x.slice([all(batch), all(from), every(height), every(width)])
-    };
-    if channels == from {
-        return x;
+/// The nonlinearity behind batch norm and residual sum, in one pass unless somebody looks between.
+fn norm_nonlinearity(
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    f: &Arc<dyn Activation>,
+    site: &str,
+    pass: &mut Pass<'_>,
+) -> Tensor<4> {
+    if pass.is_probed() {
+        let x = batch_norm(norm, x, residual, None);
+        return pass.nonlinearity(f, site, x);
     }
-    let [_, _, height, width] = x.dims();
-    let zeros = Tensor::zeros([batch, channels - from, height, width], &x.device());
-    Tensor::cat(vec![x, zeros], 1)
+    batch_norm(norm, x, residual, Some(f))
+}
+
+/// `norm` over `[batch, height, width, channels]`: on a device with autodiff by the batch, whose
+/// statistics it gathers; elsewhere by those.
+fn batch_norm(
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    f: Option<&Arc<dyn Activation>>,
+) -> Tensor<4> {
+    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    let epsilon = norm.epsilon;
+    if !x.device().is_autodiff() {
+        let statistics = [norm.running_mean.value(), norm.running_var.value()];
+        return batch_norm_inference(x, [gamma, beta], statistics, epsilon, residual, f);
+    }
+    let BatchNormTraining { output, mean, variance } =
+        batch_norm_training(x, gamma, beta, epsilon, residual, f);
+    for (running, new) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+        let old = running.value_sync().mul_scalar(1.0 - norm.momentum);
+        running.update((old + new.mul_scalar(norm.momentum)).detach());
+    }
+    output
 }
 
 impl Network for ResNet {

@@ -1,0 +1,495 @@
+//! Formulas over SIMD registers: the interpretation behind fused CPU kernels.
+
+use crate::Real;
+use pulp::Simd;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+/// One register of f32 numbers of the instruction set `S`, which is chosen when the program runs
+/// (AVX-512, AVX2 with FMA, NEON, or one number at a time).
+///
+/// Errors of the functions against the true value, checked by the tests below: `exp`, `exp_m1`,
+/// `ln`, `ln_1p`, `tanh`, `erf`, `sigmoid` and `softplus` within 4 units in the last place wherever
+/// the result is at least 2⁻¹²⁵ (a smaller one may become 0); `sin` and `cos` round the
+/// double-precision result, one number at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct Lanes<S: Simd> {
+    simd: S,
+    value: S::f32s,
+}
+
+impl<S: Simd> Lanes<S> {
+    /// The numbers in `value`.
+    #[inline(always)]
+    pub fn new(simd: S, value: S::f32s) -> Self {
+        Self { simd, value }
+    }
+
+    /// The numbers.
+    #[inline(always)]
+    pub fn into_inner(self) -> S::f32s {
+        self.value
+    }
+
+    #[inline(always)]
+    fn with(self, value: S::f32s) -> Self {
+        Self { simd: self.simd, value }
+    }
+
+    #[inline(always)]
+    fn splat(self, number: f32) -> Self {
+        self.with(self.simd.splat_f32s(number))
+    }
+
+    /// `self` · `factor` + `term`, in one rounding where the instruction set has it.
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        self.with(self.simd.mul_add_e_f32s(self.value, factor.value, term.value))
+    }
+
+    /// `self` where `x` > `threshold`, `otherwise` elsewhere and where `x` is NaN.
+    #[inline(always)]
+    fn where_above(self, x: Self, threshold: f32, otherwise: Self) -> Self {
+        let above = self.simd.greater_than_f32s(x.value, x.splat(threshold).value);
+        self.with(self.simd.select_f32s(above, self.value, otherwise.value))
+    }
+
+    /// Sum of `coefficients[i]` · `self`^i.
+    #[inline(always)]
+    fn polynomial<const N: usize>(self, coefficients: [f32; N]) -> Self {
+        let mut sum = self.splat(coefficients[N - 1]);
+        for i in (0..N - 1).rev() {
+            sum = sum.mul_add(self, self.splat(coefficients[i]));
+        }
+        sum
+    }
+
+    #[inline(always)]
+    fn absolute(self) -> Self {
+        self.with(self.simd.abs_f32s(self.value))
+    }
+
+    /// `self` ≥ 0 with the sign of `sign`.
+    #[inline(always)]
+    fn with_sign_of(self, sign: Self) -> Self {
+        let bit = self.simd.and_f32s(sign.value, self.splat(-0.0).value);
+        self.with(self.simd.or_f32s(self.value, bit))
+    }
+
+    /// n and r with x = n ln 2 + r and |r| ≤ ½ ln 2, and 2^(n−1) for n from −126 to 128.
+    #[inline(always)]
+    fn split_exponent(self) -> (Self, Self) {
+        // Adding 1.5 · 2²³ rounds to whole numbers and leaves them in the low bits.
+        const ROUND: f32 = 12_582_912.0;
+        // ln 2 in two parts: the products of n with the first are exact.
+        const LN_2_HIGH: f32 = 0.693_359_4;
+        const LN_2_LOW: f32 = -2.121_944_4e-4;
+        let shifted = self.mul_add(self.splat(std::f32::consts::LOG2_E), self.splat(ROUND));
+        let n = shifted - self.splat(ROUND);
+        let r = n.mul_add(self.splat(-LN_2_HIGH), self);
+        let r = n.mul_add(self.splat(-LN_2_LOW), r);
+        let simd = self.simd;
+        let bits = simd.transmute_u32s_f32s(shifted.value);
+        let bits = simd.add_u32s(bits, simd.splat_u32s(126));
+        let bits = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
+        (r, self.with(simd.transmute_f32s_u32s(bits)))
+    }
+
+    /// (e^r − 1 − r) / r² for |r| ≤ ½ ln 2; a minimax fit, relative error 3e-9 of e^r.
+    #[inline(always)]
+    fn exp_tail(self) -> Self {
+        self.polynomial([0.5, 0.166_665_18, 0.041_666_206, 0.008_368_888, 0.001_395_048_8])
+    }
+
+    /// The numbers one by one, in double precision.
+    #[inline(always)]
+    fn each(mut self, f: fn(f64) -> f64) -> Self {
+        for number in bytemuck::cast_slice_mut::<_, f32>(std::slice::from_mut(&mut self.value)) {
+            #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+            let rounded = f(f64::from(*number)) as f32;
+            *number = rounded;
+        }
+        self
+    }
+}
+
+macro_rules! arithmetic {
+    ($($trait:ident, $method:ident, $simd:ident;)*) => {$(
+        impl<S: Simd> $trait for Lanes<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                self.with(self.simd.$simd(self.value, other.value))
+            }
+        }
+
+        impl<S: Simd> $trait<f64> for Lanes<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
+            fn $method(self, other: f64) -> Self {
+                self.$method(self.splat(other as f32))
+            }
+        }
+    )*};
+}
+
+arithmetic! {
+    Add, add, add_f32s;
+    Sub, sub, sub_f32s;
+    Mul, mul, mul_f32s;
+    Div, div, div_f32s;
+}
+
+impl<S: Simd> Neg for Lanes<S> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn neg(self) -> Self {
+        self.with(self.simd.neg_f32s(self.value))
+    }
+}
+
+impl<S: Simd> Real for Lanes<S> {
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
+    fn constant(&self, value: f64) -> Self {
+        self.splat(value as f32)
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        let (r, half) = self.split_exponent();
+        let e = (r * r).mul_add(r.exp_tail(), r + self.splat(1.0));
+        // Twice the half: 2¹²⁸ alone is no f32.
+        let y = (e + e) * half;
+        let y = self.splat(f32::INFINITY).where_above(self, 88.722_83, y);
+        let zero = self.splat(0.0);
+        // Not `y.where_above(…)`: NaN must stay.
+        zero.where_above(-self, 87.336_54, y)
+    }
+
+    #[inline(always)]
+    fn exp_m1(self) -> Self {
+        let (r, half) = self.split_exponent();
+        let tail = (r * r).mul_add(r.exp_tail(), r);
+        let one_half = self.splat(0.5);
+        let y = tail.mul_add(half, half - one_half);
+        let y = y + y;
+        let y = self.splat(f32::INFINITY).where_above(self, 88.722_83, y);
+        self.splat(-1.0).where_above(-self, 20.0, y)
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        let simd = self.simd;
+        let smallest = self.splat(f32::MIN_POSITIVE);
+        // Subnormal numbers are scaled by 2²³ first.
+        let normal = simd.greater_than_or_equal_f32s(self.value, smallest.value);
+        let scaled = self * self.splat(8_388_608.0);
+        let x = self.with(simd.select_f32s(normal, self.value, scaled.value));
+        let bias = simd.select_f32s(
+            normal,
+            self.splat(8_388_608.0 + 126.0).value,
+            self.splat(8_388_608.0 + 126.0 + 23.0).value,
+        );
+        // x = m · 2^e with m from ½ to 1.
+        let bits = simd.transmute_u32s_f32s(x.value);
+        let exponent = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(23));
+        let exponent = simd.or_u32s(exponent, simd.splat_u32s(0x4b00_0000));
+        let e = self.with(simd.transmute_f32s_u32s(exponent)) - self.with(bias);
+        let mantissa = simd.and_u32s(bits, simd.splat_u32s(0x007f_ffff));
+        let mantissa = simd.or_u32s(mantissa, simd.splat_u32s(0x3f00_0000));
+        let m = self.with(simd.transmute_f32s_u32s(mantissa));
+        // From ½ … 1 to √½ … √2, less one.
+        let large = |yes: Self, no: Self| yes.where_above(m, std::f32::consts::FRAC_1_SQRT_2, no);
+        let f = large(m, m + m) - self.splat(1.0);
+        let e = large(e, e - self.splat(1.0));
+        // (ln(1 + f) − f + f²/2) / f³; a minimax fit, relative error 6e-9 of ln(1 + f).
+        let tail = f.polynomial([
+            0.333_333_3,
+            -0.250_008_2,
+            0.200_012_27,
+            -0.166_233_57,
+            0.142_017_59,
+            -0.131_601_83,
+            0.127_615_75,
+            -0.076_344_93,
+        ]);
+        let square = f * f;
+        let y = e.mul_add(self.splat(-2.121_944_4e-4), square * f * tail);
+        let y = square.mul_add(self.splat(-0.5), y);
+        let y = e.mul_add(self.splat(0.693_359_4), y + f);
+        // Infinity stays, 0 gives −∞, NaN and what is below 0 give NaN.
+        let y = self.where_above(self, f32::MAX, y);
+        let zero = simd.equal_f32s(self.value, self.splat(0.0).value);
+        let y = self.with(simd.select_f32s(
+            zero,
+            self.splat(f32::NEG_INFINITY).value,
+            y.value,
+        ));
+        let valid = simd.greater_than_or_equal_f32s(self.value, self.splat(0.0).value);
+        self.with(simd.select_f32s(valid, y.value, self.splat(f32::NAN).value))
+    }
+
+    #[inline(always)]
+    fn ln_1p(self) -> Self {
+        // ln(1 + x) with what the sum 1 + x loses put back: ln(u) + (x − (u − 1)) / u.
+        let one = self.splat(1.0);
+        let u = one + self;
+        let y = u.ln() + (self - (u - one)) / u;
+        let y = self.where_above(self, f32::MAX, y);
+        let edge = self.simd.equal_f32s(u.value, self.splat(0.0).value);
+        let lowest = self.splat(f32::NEG_INFINITY);
+        self.with(self.simd.select_f32s(edge, lowest.value, y.value))
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.with(self.simd.sqrt_f32s(self.value))
+    }
+
+    #[inline(always)]
+    fn sin(self) -> Self {
+        self.each(f64::sin)
+    }
+
+    #[inline(always)]
+    fn cos(self) -> Self {
+        self.each(f64::cos)
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        let x = self.absolute();
+        // Beyond 10 the result is 1.
+        let bounded = Real::min(x, 10.0);
+        let two = self.splat(2.0);
+        let large = self.splat(1.0) - two / ((bounded + bounded).exp() + self.splat(1.0));
+        // (tanh(x)/x − 1)/x² below 0.625; a minimax fit, relative error 4e-9.
+        let square = self * self;
+        let tail = square.polynomial([
+            -0.333_332_84,
+            0.133_314_91,
+            -0.053_743_497,
+            0.020_650_586,
+            -0.005_717_044_7,
+        ]);
+        let small = (self * square).mul_add(tail, self);
+        large.with_sign_of(self).where_above(x, 0.625, small)
+    }
+
+    #[inline(always)]
+    fn erf(self) -> Self {
+        let x = self.absolute();
+        // erf(x)/x − 1 in x² below 0.93; a minimax fit, error 2e-8.
+        let tail = (self * self).polynomial([
+            0.128_379_15,
+            -0.376_124_95,
+            0.112_818_025,
+            -0.026_765_568,
+            0.004_990_981,
+            -0.000_597_689_6,
+        ]);
+        let small = self.mul_add(tail, self);
+        // 1 − exp(−x (1 + q(x))) above; the fit's error is 3e-9, and beyond 4 the result is 1.
+        let bounded = Real::min(x, 4.0);
+        let q = bounded.polynomial([
+            0.128_510_76,
+            0.635_730_9,
+            0.105_244_64,
+            -0.022_878_591,
+            0.003_211_311_3,
+            -0.000_213_532_08,
+        ]);
+        let large = self.splat(1.0) - (-bounded.mul_add(q, bounded)).exp();
+        large.with_sign_of(self).where_above(x, 0.93, small)
+    }
+
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        let one = self.splat(1.0);
+        one / (one + (-self).exp())
+    }
+
+    #[inline(always)]
+    fn softplus(self) -> Self {
+        // ln_1p of a number from 0 to 1 needs none of its special cases but NaN, which x keeps.
+        Real::max(self, 0.0) + (-self.absolute()).exp().ln_1p()
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
+    fn select(self, threshold: f64, at_most: Self, above: Self) -> Self {
+        let threshold = self.splat(threshold as f32);
+        let mask = self.simd.less_than_or_equal_f32s(self.value, threshold.value);
+        self.with(self.simd.select_f32s(mask, at_most.value, above.value))
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
+    fn min(self, bound: f64) -> Self {
+        let bound = bound as f32;
+        self.splat(bound).where_above(self, bound, self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lanes;
+    use crate::Real;
+    use pulp::{Arch, Simd, WithSimd};
+
+    /// A function of lanes, and its reference.
+    trait Function: Copy {
+        fn lanes<S: Simd>(self, x: Lanes<S>) -> Lanes<S>;
+        fn reference(self, x: f64) -> f64;
+    }
+
+    struct Over<F> {
+        f: F,
+        x: f32,
+    }
+
+    impl<F: Function> WithSimd for Over<F> {
+        type Output = f32;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> f32 {
+            let y = self.f.lanes(Lanes::new(simd, simd.splat_f32s(self.x))).into_inner();
+            let numbers: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&y));
+            assert!(numbers.iter().all(|y| y.to_bits() == numbers[0].to_bits()));
+            numbers[0]
+        }
+    }
+
+    macro_rules! functions {
+        ($($name:ident;)*) => {$(
+            #[derive(Clone, Copy)]
+            #[allow(non_camel_case_types)]
+            struct $name;
+
+            impl Function for $name {
+                #[inline(always)]
+                fn lanes<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
+                    Real::$name(x)
+                }
+
+                fn reference(self, x: f64) -> f64 {
+                    Real::$name(x)
+                }
+            }
+        )*};
+    }
+
+    functions! { exp; exp_m1; ln; ln_1p; tanh; erf; sigmoid; softplus; sin; cos; sqrt; }
+
+    /// The largest error over f32 numbers from `low` to `high`, in units in the last place of the
+    /// true value.
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+    fn worst(f: impl Function, low: f32, high: f32) -> (f64, f32) {
+        let mut worst = (0.0, low);
+        let steps = 200_000;
+        for i in 0..=steps {
+            // Evenly over the numbers themselves where both have one sign and are far apart, evenly
+            // over the line elsewhere.
+            let t = i as f32 / steps as f32;
+            let x = if low > 0.0 && high / low > 1e3 {
+                (low.ln() + t * (high.ln() - low.ln())).exp().clamp(low, high)
+            } else {
+                low + t * (high - low)
+            };
+            let expected = f.reference(f64::from(x));
+            let rounded = expected as f32;
+            if !rounded.is_finite() || rounded.abs() < 2.0_f32.powi(-125) {
+                continue;
+            }
+            let unit = f64::from(rounded.abs().next_up() - rounded.abs());
+            for y in [Arch::new().dispatch(Over { f, x }), pulp::Scalar::new().vectorize(Over { f, x })] {
+                let error = (f64::from(y) - expected).abs() / unit;
+                if error.is_nan() || error > worst.0 {
+                    worst = (error, x);
+                }
+            }
+        }
+        worst
+    }
+
+    #[test]
+    fn errors_are_within_the_stated_bound() {
+        let bound = |name: &str, (error, x): (f64, f32)| {
+            assert!(error <= 4.0, "{name}({x}): {error} units in the last place");
+        };
+        bound("exp", worst(exp, -87.0, 88.7));
+        bound("exp", worst(exp, -1.0, 1.0));
+        bound("exp_m1", worst(exp_m1, -20.0, 88.0));
+        bound("exp_m1", worst(exp_m1, -1.0, 1.0));
+        bound("exp_m1", worst(exp_m1, 1e-30, 1.0));
+        bound("ln", worst(ln, 1e-42, 1e38));
+        bound("ln", worst(ln, 0.5, 2.0));
+        bound("ln_1p", worst(ln_1p, 1e-30, 1e30));
+        bound("ln_1p", worst(ln_1p, -0.99, 1.0));
+        bound("tanh", worst(tanh, -12.0, 12.0));
+        bound("tanh", worst(tanh, 1e-30, 1.0));
+        bound("erf", worst(erf, -5.0, 5.0));
+        bound("erf", worst(erf, 1e-30, 1.0));
+        bound("sigmoid", worst(sigmoid, -87.0, 100.0));
+        bound("softplus", worst(softplus, -86.0, 100.0));
+        bound("sin", worst(sin, -1e4, 1e4));
+        bound("cos", worst(cos, -1e4, 1e4));
+        bound("sqrt", worst(sqrt, 1e-30, 1e30));
+    }
+
+    #[test]
+    fn edges() {
+        let at = |f: fn(f32) -> f32, x: f32| f(x);
+        macro_rules! value {
+            ($f:ident) => {
+                |x| Arch::new().dispatch(Over { f: $f, x })
+            };
+        }
+        let (infinity, lowest) = (f32::INFINITY, f32::NEG_INFINITY);
+        for (f, x, expected) in [
+            (value!(exp) as fn(f32) -> f32, infinity, infinity),
+            (value!(exp), lowest, 0.0),
+            (value!(exp), 89.0, infinity),
+            (value!(exp), -104.0, 0.0),
+            (value!(exp), 0.0, 1.0),
+            (value!(exp_m1), lowest, -1.0),
+            (value!(exp_m1), infinity, infinity),
+            (value!(ln), 0.0, lowest),
+            (value!(ln), infinity, infinity),
+            (value!(ln), 1.0, 0.0),
+            (value!(ln_1p), -1.0, lowest),
+            (value!(ln_1p), infinity, infinity),
+            (value!(tanh), infinity, 1.0),
+            (value!(tanh), lowest, -1.0),
+            (value!(erf), infinity, 1.0),
+            (value!(erf), lowest, -1.0),
+            (value!(sigmoid), infinity, 1.0),
+            (value!(sigmoid), lowest, 0.0),
+            (value!(softplus), infinity, infinity),
+            (value!(softplus), lowest, 0.0),
+        ] {
+            assert_eq!(at(f, x), expected, "at {x}");
+        }
+        for f in [
+            value!(exp) as fn(f32) -> f32,
+            value!(exp_m1),
+            value!(ln),
+            value!(ln_1p),
+            value!(tanh),
+            value!(erf),
+            value!(sigmoid),
+            value!(softplus),
+            value!(sin),
+            value!(cos),
+            value!(sqrt),
+        ] {
+            assert!(at(f, f32::NAN).is_nan());
+        }
+        assert!(at(value!(ln), -1.0).is_nan());
+        assert!(at(value!(ln_1p), -2.0).is_nan());
+    }
+}

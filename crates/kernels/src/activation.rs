@@ -1,0 +1,139 @@
+//! Activations in one pass: value or gradient straight from the input, which alone is kept.
+
+use crate::buffer::Buffer;
+use crate::host::{Host, Operation, Values, record};
+use ::activation::{Activation, Gated, Kind};
+use burn::Tensor;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// Numbers that one task takes on.
+const TASK: usize = 1 << 16;
+
+/// Numbers of gated rows that are brought together: gate, value and output lie in the first cache.
+const TILE: usize = 2048;
+
+/// The nonlinearity of one input, f(x), for `x` of any shape.
+#[must_use]
+pub fn nonlinearity<const D: usize>(f: &Arc<dyn Activation>, x: Tensor<D>) -> Tensor<D> {
+    let Some(host) = Host::of(&x) else { return f.nonlinearity().forward(x) };
+    let values = host.values();
+    let mut y = Buffer::take(values.slice().len());
+    y.par_chunks_mut(TASK)
+        .zip(values.slice().par_chunks(TASK))
+        .for_each(|(y, x)| f.nonlinearity().forward_slice(x, y));
+    let y = Values::from_buffer(y, &values.shape());
+    record([host], y, || Nonlinearity { f: Arc::clone(f), x: values }).into_tensor()
+}
+
+#[derive(Debug, Clone)]
+struct Nonlinearity {
+    f: Arc<dyn Activation>,
+    x: Values,
+}
+
+impl Operation<1> for Nonlinearity {
+    fn backward(self, gradient: Values, _: [bool; 1]) -> [Option<Values>; 1] {
+        let mut gradient = gradient.into_owned();
+        gradient
+            .slice_mut()
+            .par_chunks_mut(TASK)
+            .zip(self.x.slice().par_chunks(TASK))
+            .for_each(|(gradient, x)| self.f.nonlinearity().backward_slice(x, gradient));
+        [Some(gradient)]
+    }
+}
+
+/// The activation over the last dimension of `x`: a gated one takes its first half as gate and its
+/// second as value, and halves it.
+#[must_use]
+pub fn activation<const D: usize>(f: &Arc<dyn Activation>, x: Tensor<D>) -> Tensor<D> {
+    let Kind::Gated(gated) = f.kind() else { return nonlinearity(f, x) };
+    let mut shape = x.dims();
+    let half = shape[D - 1] / 2;
+    let Some(host) = Host::of(&x) else {
+        let gate = x.clone().narrow(D - 1, 0, half);
+        let value = x.narrow(D - 1, half, half);
+        return gated.forward(gate, value);
+    };
+    shape[D - 1] = half;
+    let values = host.values();
+    let mut y = Buffer::take(shape.iter().product());
+    if half > 0 {
+        let rows = task_rows(half);
+        y.par_chunks_mut(rows * half)
+            .zip(values.slice().par_chunks(rows * 2 * half))
+            .for_each(|(y, x)| gated_forward(gated, half, x, y));
+    }
+    let y = Values::from_buffer(y, &shape);
+    record([host], y, || GatedActivation { f: Arc::clone(f), half, x: values }).into_tensor()
+}
+
+fn task_rows(half: usize) -> usize {
+    (TASK / (2 * half)).max(1)
+}
+
+fn tile_rows(half: usize) -> usize {
+    (TILE / half).max(1)
+}
+
+/// Gates and values of `rows`, one after the other.
+fn split(rows: &[f32], half: usize, gate: &mut [f32], value: &mut [f32]) {
+    for ((row, gate), value) in
+        rows.chunks_exact(2 * half).zip(gate.chunks_exact_mut(half)).zip(value.chunks_exact_mut(half))
+    {
+        gate.copy_from_slice(&row[..half]);
+        value.copy_from_slice(&row[half..]);
+    }
+}
+
+fn gated_forward(f: &dyn Gated, half: usize, x: &[f32], y: &mut [f32]) {
+    let rows = tile_rows(half);
+    let (mut gate, mut value) = (vec![0.0; rows * half], vec![0.0; rows * half]);
+    for (x, y) in x.chunks(rows * 2 * half).zip(y.chunks_mut(rows * half)) {
+        let n = y.len();
+        split(x, half, &mut gate, &mut value);
+        f.forward_slice(&gate[..n], &value[..n], y);
+    }
+}
+
+#[derive(Debug, Clone)]
+struct GatedActivation {
+    f: Arc<dyn Activation>,
+    half: usize,
+    x: Values,
+}
+
+impl Operation<1> for GatedActivation {
+    fn backward(self, gradient: Values, _: [bool; 1]) -> [Option<Values>; 1] {
+        let Kind::Gated(f) = self.f.kind() else { unreachable!("recorded for gated ones only") };
+        let half = self.half;
+        let mut by_x = Buffer::take(self.x.slice().len());
+        if half > 0 {
+            let rows = task_rows(half);
+            by_x.par_chunks_mut(rows * 2 * half)
+                .zip(self.x.slice().par_chunks(rows * 2 * half))
+                .zip(gradient.slice().par_chunks(rows * half))
+                .for_each(|((by_x, x), gradient)| gated_backward(f, half, x, gradient, by_x));
+        }
+        [Some(Values::from_buffer(by_x, &self.x.shape()))]
+    }
+}
+
+fn gated_backward(f: &dyn Gated, half: usize, x: &[f32], gradient: &[f32], by_x: &mut [f32]) {
+    let rows = tile_rows(half);
+    let (mut gate, mut value) = (vec![0.0; rows * half], vec![0.0; rows * half]);
+    let tiles = x.chunks(rows * 2 * half).zip(gradient.chunks(rows * half));
+    for ((x, gradient), by_x) in tiles.zip(by_x.chunks_mut(rows * 2 * half)) {
+        let n = gradient.len();
+        split(x, half, &mut gate, &mut value);
+        f.backward_slice(&mut gate[..n], &mut value[..n], gradient);
+        for (row, (gate, value)) in by_x
+            .chunks_exact_mut(2 * half)
+            .zip(gate.chunks_exact(half).zip(value.chunks_exact(half)))
+        {
+            row[..half].copy_from_slice(gate);
+            row[half..].copy_from_slice(value);
+        }
+    }
+}

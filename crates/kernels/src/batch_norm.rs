@@ -1,0 +1,634 @@
+//! Batch norm over images `[…, channels]`, with the residual sum and the activation behind it.
+
+use crate::buffer::Buffer;
+use crate::host::{Host, Operation, Values, record};
+use ::activation::Activation;
+use burn::Tensor;
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// What batch norm gives in training.
+#[derive(Debug)]
+pub struct BatchNormTraining {
+    /// Of the input's shape.
+    pub output: Tensor<4>,
+    /// Mean of each channel over the batch, `[channels]`, without gradient.
+    pub mean: Tensor<1>,
+    /// Variance of each channel over the batch (divided by the count), `[channels]`, without gradient.
+    pub variance: Tensor<1>,
+}
+
+/// f(batch norm of `x` + `residual`) with the statistics of the batch (Ioffe and Szegedy 2015); f is
+/// the nonlinearity of `activation`, and what is absent is left out.
+///
+/// `x` and `residual` are `[batch, height, width, channels]`; `gamma` and `beta` are `[channels]`.
+#[must_use]
+pub fn batch_norm_training(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    residual: Option<Tensor<4>>,
+    activation: Option<&Arc<dyn Activation>>,
+) -> BatchNormTraining {
+    let shape = x.dims();
+    let channels = shape[3];
+    let hosts = (Host::of(&x), Host::of(&gamma), Host::of(&beta));
+    let host_residual = residual.as_ref().map(Host::of);
+    let ((Some(host_x), Some(host_gamma), Some(host_beta)), None | Some(Some(_))) =
+        (hosts, &host_residual)
+    else {
+        return plain_training(x, gamma, beta, epsilon, residual, activation);
+    };
+    let host_residual = host_residual.flatten();
+    let values = Inputs {
+        x: host_x.values(),
+        residual: host_residual.as_ref().map(Host::values),
+        activation: activation.cloned(),
+        channels,
+        row: shape[1] * shape[2] * channels,
+    };
+    let (gamma, beta) = (host_gamma.values(), host_beta.values());
+    let (mean, variance) = values.statistics();
+    let inverse: Vec<f64> = variance.iter().map(|v| 1.0 / (v + epsilon).sqrt()).collect();
+    let scale: Vec<f64> =
+        gamma.slice().iter().zip(&inverse).map(|(gamma, i)| f64::from(*gamma) * i).collect();
+    let shift: Vec<f64> = beta
+        .slice()
+        .iter()
+        .zip(scale.iter().zip(&mean))
+        .map(|(beta, (scale, mean))| f64::from(*beta) - scale * mean)
+        .collect();
+    let affine = Affine::new(&scale, &shift);
+    let output = Values::from_buffer(values.apply(&affine), &shape);
+    let vector = |numbers: &[f64]| -> Tensor<1> {
+        let mut buffer = Buffer::take(channels);
+        store(numbers, &mut buffer);
+        Values::from_buffer(buffer, &[channels]).into_tensor()
+    };
+    let (mean_tensor, variance_tensor) = (vector(&mean), vector(&variance));
+    let taped = matches!(host_x, Host::Taped(_));
+    let lift = |x: Tensor<1>| if taped { Tensor::from_inner(x) } else { x };
+    let saved = || Saved { values, affine, mean, inverse, gamma };
+    let output = match host_residual {
+        None => record([host_x, host_gamma, host_beta], output, || BatchNorm(saved())),
+        Some(residual) => {
+            let inputs = [host_x, host_gamma, host_beta, residual];
+            record(inputs, output, || ResidualBatchNorm(saved()))
+        }
+    };
+    BatchNormTraining {
+        output: output.into_tensor(),
+        mean: lift(mean_tensor),
+        variance: lift(variance_tensor),
+    }
+}
+
+/// f(batch norm of `x` + `residual`) with the statistics that training has gathered, without
+/// gradients by them; otherwise as [`batch_norm_training`].
+#[must_use]
+pub fn batch_norm_inference(
+    x: Tensor<4>,
+    scale_and_shift: [Tensor<1>; 2],
+    statistics: [Tensor<1>; 2],
+    epsilon: f64,
+    residual: Option<Tensor<4>>,
+    activation: Option<&Arc<dyn Activation>>,
+) -> Tensor<4> {
+    let [gamma, beta] = scale_and_shift;
+    let [mean, variance] = statistics;
+    let scale = gamma / (variance + epsilon).sqrt();
+    let shift = beta - mean * scale.clone();
+    let host_residual = residual.as_ref().map(Host::of);
+    let (Some(Host::Plain(_)), None | Some(Some(_))) = (Host::of(&x), &host_residual) else {
+        let y = x * channelwise(scale) + channelwise(shift);
+        return finish(y, residual, activation);
+    };
+    let (Some(host_x), Some(host_scale), Some(host_shift)) =
+        (Host::of(&x), Host::of(&scale), Host::of(&shift))
+    else {
+        unreachable!("parameters lie where the image does")
+    };
+    let shape = x.dims();
+    let wide = |x: Host| x.values().slice().iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+    let values = Inputs {
+        x: host_x.values(),
+        residual: host_residual.flatten().as_ref().map(Host::values),
+        activation: activation.cloned(),
+        channels: shape[3],
+        row: shape[1] * shape[2] * shape[3],
+    };
+    let affine = Affine::new(&wide(host_scale), &wide(host_shift));
+    Values::from_buffer(values.apply(&affine), &shape).into_tensor()
+}
+
+fn channelwise(x: Tensor<1>) -> Tensor<4> {
+    let [channels] = x.dims();
+    x.reshape([1, 1, 1, channels])
+}
+
+fn finish(
+    y: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    activation: Option<&Arc<dyn Activation>>,
+) -> Tensor<4> {
+    let y = match residual {
+        Some(residual) => y + residual,
+        None => y,
+    };
+    match activation {
+        Some(f) => f.nonlinearity().forward(y),
+        None => y,
+    }
+}
+
+fn plain_training(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    residual: Option<Tensor<4>>,
+    activation: Option<&Arc<dyn Activation>>,
+) -> BatchNormTraining {
+    let [batch, height, width, channels] = x.dims();
+    let flat = x.clone().reshape([batch * height * width, channels]);
+    let mean = flat.clone().mean_dim(0);
+    let variance = (flat - mean.clone()).square().mean_dim(0);
+    let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
+    let scale = gamma / (variance.clone() + epsilon).sqrt();
+    let y = (x - channelwise(mean.clone())) * channelwise(scale) + channelwise(beta);
+    let output = finish(y, residual, activation);
+    BatchNormTraining { output, mean: mean.detach(), variance: variance.detach() }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+fn store(numbers: &[f64], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(numbers) {
+        *to = *from as f32;
+    }
+}
+
+/// Numbers of one tile: input, output and gradient of it lie in the first cache.
+const TILE: usize = 1024;
+
+/// One number a channel, repeated until registers are filled: what lies at a multiple of its length
+/// behind the first channel can be taken a register at a time, whatever the number of channels is.
+#[derive(Debug, Clone)]
+struct Repeated(Vec<f32>);
+
+impl Repeated {
+    fn new(numbers: &[f64]) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+        let row: Vec<f32> = numbers.iter().map(|x| *x as f32).collect();
+        Self(row.repeat(period(numbers.len()) / numbers.len().max(1)))
+    }
+}
+
+/// The least multiple of `channels` and of four registers.
+fn period(channels: usize) -> usize {
+    (1..=64).map(|n| n * channels).find(|n| n % 64 == 0).unwrap_or(0)
+}
+
+/// y = scale · x + shift, channel by channel.
+#[derive(Debug, Clone)]
+struct Affine {
+    scale: Repeated,
+    shift: Repeated,
+}
+
+impl Affine {
+    fn new(scale: &[f64], shift: &[f64]) -> Self {
+        Self { scale: Repeated::new(scale), shift: Repeated::new(shift) }
+    }
+}
+
+/// Inputs, kept for the backward.
+#[derive(Debug, Clone)]
+struct Inputs {
+    x: Values,
+    residual: Option<Values>,
+    activation: Option<Arc<dyn Activation>>,
+    channels: usize,
+    /// Numbers of one image.
+    row: usize,
+}
+
+impl Inputs {
+    /// Pieces of one image each; none where there are no numbers.
+    fn images<'a>(&self, numbers: &'a [f32]) -> rayon::slice::Chunks<'a, f32> {
+        numbers.par_chunks(self.row.max(1))
+    }
+
+    fn residual_images(&self) -> Vec<Option<&[f32]>> {
+        let count = self.x.slice().len() / self.row.max(1);
+        match &self.residual {
+            None => vec![None; count],
+            Some(residual) => residual.slice().chunks(self.row.max(1)).map(Some).collect(),
+        }
+    }
+
+    /// Mean and variance of each channel: of each image first, about its own mean, then joined (Chan,
+    /// Golub and LeVeque 1983), in the order of the batch.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn statistics(&self) -> (Vec<f64>, Vec<f64>) {
+        let channels = self.channels;
+        let images: Vec<(Vec<f64>, Vec<f64>)> =
+            self.images(self.x.slice()).map(|x| image_statistics(x, channels)).collect();
+        let count = (self.row / channels.max(1)) as f64;
+        let (mut mean, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
+        for (n, (image_mean, image_squares)) in images.iter().enumerate() {
+            let n = n as f64;
+            for c in 0..channels {
+                let difference = image_mean[c] - mean[c];
+                mean[c] += difference / (n + 1.0);
+                squares[c] += image_squares[c] + difference * difference * count * n / (n + 1.0);
+            }
+        }
+        let total = (count * images.len() as f64).max(1.0);
+        (mean, squares.into_iter().map(|squares| squares / total).collect())
+    }
+
+    fn apply(&self, affine: &Affine) -> Buffer {
+        let mut y = Buffer::take(self.x.slice().len());
+        y.par_chunks_mut(self.row.max(1))
+            .zip(self.images(self.x.slice()))
+            .zip(self.residual_images())
+            .for_each(|((y, x), residual)| {
+                let mut z = vec![0.0; tile(affine)];
+                let residuals = tiles(residual, z.len());
+                for ((y, x), residual) in y.chunks_mut(z.len()).zip(x.chunks(z.len())).zip(residuals)
+                {
+                    match &self.activation {
+                        None => Arch::new().dispatch(Normalise { affine, x, residual, z: y }),
+                        Some(f) => {
+                            let z = &mut z[..x.len()];
+                            Arch::new().dispatch(Normalise { affine, x, residual, z });
+                            f.nonlinearity().forward_slice(z, y);
+                        }
+                    }
+                }
+            });
+        y
+    }
+}
+
+/// Numbers of a tile: whole periods.
+fn tile(affine: &Affine) -> usize {
+    let period = affine.scale.0.len().max(1);
+    period * (TILE / period).max(1)
+}
+
+/// Tiles of `numbers`, or as many times none as are asked for.
+fn tiles(numbers: Option<&[f32]>, size: usize) -> impl Iterator<Item = Option<&[f32]>> {
+    let chunks = numbers.map(|numbers| numbers.chunks(size).map(Some));
+    chunks.into_iter().flatten().chain(std::iter::repeat(None))
+}
+
+/// z = scale · x + shift + residual; the first number is of the first channel.
+struct Normalise<'a> {
+    affine: &'a Affine,
+    x: &'a [f32],
+    residual: Option<&'a [f32]>,
+    z: &'a mut [f32],
+}
+
+impl WithSimd for Normalise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { affine: Affine { scale, shift }, x, residual, z } = self;
+        let period = scale.0.len();
+        let (scale, _) = S::as_simd_f32s(&scale.0);
+        let (shift, _) = S::as_simd_f32s(&shift.0);
+        let rows = z.chunks_mut(period).zip(x.chunks(period));
+        for ((z, x), residual) in rows.zip(tiles(residual, period)) {
+            let (z, z_rest) = S::as_mut_simd_f32s(z);
+            let (x, x_rest) = S::as_simd_f32s(x);
+            let n = z.len();
+            let one = |x, i: usize| simd.mul_add_e_f32s(scale[i], x, shift[i]);
+            let rest = |x_rest: &[f32]| one(simd.partial_load_f32s(x_rest), n);
+            match residual {
+                None => {
+                    for (i, (z, x)) in z.iter_mut().zip(x).enumerate() {
+                        *z = one(*x, i);
+                    }
+                    if !x_rest.is_empty() {
+                        simd.partial_store_f32s(z_rest, rest(x_rest));
+                    }
+                }
+                Some(residual) => {
+                    let (residual, residual_rest) = S::as_simd_f32s(residual);
+                    for (i, ((z, x), residual)) in z.iter_mut().zip(x).zip(residual).enumerate() {
+                        *z = simd.add_f32s(one(*x, i), *residual);
+                    }
+                    if !x_rest.is_empty() {
+                        let residual = simd.partial_load_f32s(residual_rest);
+                        simd.partial_store_f32s(z_rest, simd.add_f32s(rest(x_rest), residual));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds to `sums`, of one period each, Σ a and Σ a (b − center) over the places of each channel.
+struct Sums<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    center: &'a [f32],
+    sums: &'a mut [f32],
+    products: &'a mut [f32],
+}
+
+impl WithSimd for Sums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { a, b, center, sums, products } = self;
+        let period = sums.len();
+        let lanes = S::F32_LANES;
+        let whole = a.len() / period;
+        // Four registers of sums at a time, over all rows.
+        for from in (0..period).step_by(4 * lanes) {
+            let (center, _) = S::as_simd_f32s(&center[from..from + 4 * lanes]);
+            let (sums, _) = S::as_mut_simd_f32s(&mut sums[from..from + 4 * lanes]);
+            let (products, _) = S::as_mut_simd_f32s(&mut products[from..from + 4 * lanes]);
+            let mut sum = [sums[0], sums[1], sums[2], sums[3]];
+            let mut product = [products[0], products[1], products[2], products[3]];
+            for row in 0..whole {
+                let at = row * period + from;
+                let (a, _) = S::as_simd_f32s(&a[at..at + 4 * lanes]);
+                let (b, _) = S::as_simd_f32s(&b[at..at + 4 * lanes]);
+                for i in 0..4 {
+                    sum[i] = simd.add_f32s(sum[i], a[i]);
+                    let centered = simd.sub_f32s(b[i], center[i]);
+                    product[i] = simd.mul_add_e_f32s(a[i], centered, product[i]);
+                }
+            }
+            sums.copy_from_slice(&sum);
+            products.copy_from_slice(&product);
+        }
+        for i in 0..a.len() - whole * period {
+            let (a, b) = (a[whole * period + i], b[whole * period + i]);
+            sums[i] += a;
+            products[i] += a * (b - center[i]);
+        }
+    }
+}
+
+/// Sums of one period as sums of each channel.
+fn fold(sums: &[f32], channels: usize) -> Vec<f64> {
+    let mut folded = vec![0.0; channels];
+    for row in sums.chunks_exact(channels.max(1)) {
+        for (folded, sum) in folded.iter_mut().zip(row) {
+            *folded += f64::from(*sum);
+        }
+    }
+    folded
+}
+
+/// Mean, and sum of squares about it, of each channel of one image.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn image_statistics(x: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
+    let period = period(channels);
+    let count = (x.len() / channels.max(1)).max(1) as f64;
+    let (mut sums, mut squares) = (vec![0.0; period], vec![0.0; period]);
+    Arch::new().dispatch(Moments { x, center: None, sums: &mut sums });
+    let mean: Vec<f64> = fold(&sums, channels).into_iter().map(|sum| sum / count).collect();
+    let center = Repeated::new(&mean);
+    Arch::new().dispatch(Moments { x, center: Some(&center.0), sums: &mut squares });
+    (mean, fold(&squares, channels))
+}
+
+/// Adds to `sums`, of one period, Σ x, or Σ (x − center)², over the places of each channel.
+struct Moments<'a> {
+    x: &'a [f32],
+    center: Option<&'a [f32]>,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for Moments<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, center, sums } = self;
+        let period = sums.len();
+        let lanes = S::F32_LANES;
+        let whole = x.len() / period.max(1);
+        for from in (0..period).step_by(4 * lanes) {
+            let (sums, _) = S::as_mut_simd_f32s(&mut sums[from..from + 4 * lanes]);
+            let mut sum = [sums[0], sums[1], sums[2], sums[3]];
+            let registers = |row: usize| {
+                let at = row * period + from;
+                S::as_simd_f32s(&x[at..at + 4 * lanes]).0
+            };
+            if let Some(center) = center {
+                let (center, _) = S::as_simd_f32s(&center[from..from + 4 * lanes]);
+                for row in 0..whole {
+                    let x = registers(row);
+                    for i in 0..4 {
+                        let centered = simd.sub_f32s(x[i], center[i]);
+                        sum[i] = simd.mul_add_e_f32s(centered, centered, sum[i]);
+                    }
+                }
+            } else {
+                for row in 0..whole {
+                    let x = registers(row);
+                    for i in 0..4 {
+                        sum[i] = simd.add_f32s(sum[i], x[i]);
+                    }
+                }
+            }
+            sums.copy_from_slice(&sum);
+        }
+        for (i, x) in x[whole * period..].iter().enumerate() {
+            sums[i] += center.map_or(*x, |center| (x - center[i]) * (x - center[i]));
+        }
+    }
+}
+
+/// What the backward needs.
+#[derive(Debug, Clone)]
+struct Saved {
+    values: Inputs,
+    affine: Affine,
+    mean: Vec<f64>,
+    /// 1 / √(variance + ε).
+    inverse: Vec<f64>,
+    gamma: Values,
+}
+
+/// Gradients of a batch norm.
+struct Gradients {
+    by_x: Option<Values>,
+    by_gamma: Values,
+    by_beta: Values,
+    by_residual: Option<Values>,
+}
+
+impl Saved {
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn backward(self, gradient: Values, x_wanted: bool, residual_wanted: bool) -> Gradients {
+        let Self { values, affine, mean, inverse, gamma } = self;
+        let channels = values.channels;
+        let shape = values.x.shape();
+        let row = values.row.max(1);
+        let center = Repeated::new(&mean);
+        // First pass: the gradient before the activation, in the place of the one behind it, and its
+        // sums, image by image.
+        let mut gradient = gradient.into_owned();
+        let sums: Vec<(Vec<f64>, Vec<f64>)> = gradient
+            .slice_mut()
+            .par_chunks_mut(row)
+            .zip(values.images(values.x.slice()))
+            .zip(values.residual_images())
+            .map(|((gradient, x), residual)| {
+                let size = tile(&affine);
+                let mut z = vec![0.0; size];
+                let (mut sums, mut products) = (vec![0.0; center.0.len()], vec![0.0; center.0.len()]);
+                let residuals = tiles(residual, size);
+                for ((gradient, x), residual) in
+                    gradient.chunks_mut(size).zip(x.chunks(size)).zip(residuals)
+                {
+                    if let Some(f) = &values.activation {
+                        let z = &mut z[..x.len()];
+                        Arch::new().dispatch(Normalise { affine: &affine, x, residual, z });
+                        f.nonlinearity().backward_slice(z, gradient);
+                    }
+                    Arch::new().dispatch(Sums {
+                        a: gradient,
+                        b: x,
+                        center: &center.0,
+                        sums: &mut sums,
+                        products: &mut products,
+                    });
+                }
+                (fold(&sums, channels), fold(&products, channels))
+            })
+            .collect();
+        let (mut sum, mut product) = (vec![0.0; channels], vec![0.0; channels]);
+        for (image_sum, image_product) in sums {
+            for c in 0..channels {
+                sum[c] += image_sum[c];
+                product[c] += image_product[c] * inverse[c];
+            }
+        }
+        let vector = |numbers: &[f64]| {
+            let mut buffer = Buffer::take(channels);
+            store(numbers, &mut buffer);
+            Values::from_buffer(buffer, &[channels])
+        };
+        let (by_gamma, by_beta) = (vector(&product), vector(&sum));
+
+        // Second pass: γ/σ · (g − mean of g − x̂ · mean of g x̂), which is a g + (b x + c).
+        let by_x = x_wanted.then(|| {
+            let count = (values.x.slice().len() / channels.max(1)).max(1) as f64;
+            let (mut a, mut b, mut c) = (vec![], vec![], vec![]);
+            for i in 0..channels {
+                let scale = f64::from(gamma.slice()[i]) * inverse[i];
+                let slope = -scale * inverse[i] * product[i] / count;
+                a.push(scale);
+                b.push(slope);
+                c.push(-scale * sum[i] / count - slope * mean[i]);
+            }
+            let (a, line) = (Repeated::new(&a), Affine::new(&b, &c));
+            let in_place = !residual_wanted;
+            let mut by_x =
+                if in_place { None } else { Some(Buffer::take(gradient.slice().len())) };
+            match &mut by_x {
+                Some(by_x) => by_x
+                    .par_chunks_mut(row)
+                    .zip(values.images(gradient.slice()))
+                    .zip(values.images(values.x.slice()))
+                    .for_each(|((to, gradient), x)| {
+                        to.copy_from_slice(gradient);
+                        Arch::new().dispatch(Combine { a: &a, line: &line, x, gradient: to });
+                    }),
+                None => gradient
+                    .slice_mut()
+                    .par_chunks_mut(row)
+                    .zip(values.images(values.x.slice()))
+                    .for_each(|(gradient, x)| {
+                        Arch::new().dispatch(Combine { a: &a, line: &line, x, gradient });
+                    }),
+            }
+            by_x.map(|by_x| Values::from_buffer(by_x, &shape))
+        });
+        let (by_x, by_residual) = match by_x {
+            None => (None, residual_wanted.then_some(gradient)),
+            Some(Some(by_x)) => (Some(by_x), Some(gradient)),
+            Some(None) => (Some(gradient), None),
+        };
+        Gradients { by_x, by_gamma, by_beta, by_residual }
+    }
+}
+
+/// gradient = a · gradient + (b x + c), channel by channel.
+struct Combine<'a> {
+    a: &'a Repeated,
+    line: &'a Affine,
+    x: &'a [f32],
+    gradient: &'a mut [f32],
+}
+
+impl WithSimd for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { a, line, x, gradient } = self;
+        let period = a.0.len();
+        let (a, _) = S::as_simd_f32s(&a.0);
+        let (b, _) = S::as_simd_f32s(&line.scale.0);
+        let (c, _) = S::as_simd_f32s(&line.shift.0);
+        for (gradient, x) in gradient.chunks_mut(period).zip(x.chunks(period)) {
+            let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradient);
+            let (x, x_rest) = S::as_simd_f32s(x);
+            let n = x.len();
+            let one = |g, x, i: usize| {
+                simd.mul_add_e_f32s(a[i], g, simd.mul_add_e_f32s(b[i], x, c[i]))
+            };
+            for (i, (gradient, x)) in gradient.iter_mut().zip(x).enumerate() {
+                *gradient = one(*gradient, *x, i);
+            }
+            if !x_rest.is_empty() {
+                let g = simd.partial_load_f32s(gradient_rest);
+                let result = one(g, simd.partial_load_f32s(x_rest), n);
+                simd.partial_store_f32s(gradient_rest, result);
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct BatchNorm(Saved);
+
+impl Operation<3> for BatchNorm {
+    fn backward(self, gradient: Values, [x, gamma, beta]: [bool; 3]) -> [Option<Values>; 3] {
+        let result = self.0.backward(gradient, x, false);
+        [result.by_x, gamma.then_some(result.by_gamma), beta.then_some(result.by_beta)]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ResidualBatchNorm(Saved);
+
+impl Operation<4> for ResidualBatchNorm {
+    fn backward(
+        self,
+        gradient: Values,
+        [x, gamma, beta, residual]: [bool; 4],
+    ) -> [Option<Values>; 4] {
+        let result = self.0.backward(gradient, x, residual);
+        [
+            result.by_x,
+            gamma.then_some(result.by_gamma),
+            beta.then_some(result.by_beta),
+            result.by_residual.filter(|_| residual),
+        ]
+    }
+}

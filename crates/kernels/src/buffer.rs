@@ -1,0 +1,180 @@
+//! Memory that is used again: a training step takes the same sizes as the one before it.
+
+use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
+use std::collections::HashMap;
+use std::mem::{MaybeUninit, size_of};
+use std::ops::{Deref, DerefMut};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+/// One cache line, so that a buffer begins at one.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; LINE]);
+
+const LINE: usize = 16;
+
+// SAFETY: an array of f32, 64 bytes long and aligned to 64, has no padding and any bits are valid.
+unsafe impl bytemuck::Zeroable for Line {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for Line {}
+
+/// Buffers that nobody uses now, by their number of lines.
+#[derive(Default)]
+struct Pool {
+    idle: HashMap<usize, Vec<Vec<Line>>>,
+    idle_lines: usize,
+    used_lines: usize,
+    most_used_lines: usize,
+}
+
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+
+fn pool() -> MutexGuard<'static, Pool> {
+    // Every change of the pool is complete before it could panic.
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    fn take(&mut self, lines: usize) -> Option<Vec<Line>> {
+        self.used_lines += lines;
+        self.most_used_lines = self.most_used_lines.max(self.used_lines);
+        let buffer = self.idle.get_mut(&lines)?.pop()?;
+        self.idle_lines -= lines;
+        Some(buffer)
+    }
+
+    /// Keeps `buffer`, or hands back those to be freed: idle memory never exceeds what was once in
+    /// use together.
+    fn give(&mut self, buffer: Vec<Line>) -> Vec<Vec<Line>> {
+        let lines = buffer.len();
+        self.used_lines -= lines;
+        if self.idle_lines + lines <= self.most_used_lines {
+            self.idle_lines += lines;
+            self.idle.entry(lines).or_default().push(buffer);
+            return Vec::new();
+        }
+        // What is idle is of sizes of the past: begin anew.
+        self.idle_lines = 0;
+        self.most_used_lines = self.used_lines + lines;
+        let mut freed: Vec<_> = self.idle.drain().flat_map(|(_, buffers)| buffers).collect();
+        freed.push(buffer);
+        freed
+    }
+}
+
+/// f32 numbers in memory from the pool, to which it goes back. What a fresh buffer holds is
+/// anybody's earlier numbers: whoever takes it writes all of it.
+pub(crate) struct Buffer {
+    lines: Vec<Line>,
+    len: usize,
+}
+
+impl Buffer {
+    /// `len` numbers of any value.
+    pub(crate) fn take(len: usize) -> Self {
+        let count = len.div_ceil(LINE);
+        let pooled = pool().take(count);
+        let lines = pooled.unwrap_or_else(|| bytemuck::zeroed_vec(count));
+        Self { lines, len }
+    }
+
+    /// `len` zeros.
+    pub(crate) fn zeros(len: usize) -> Self {
+        let mut buffer = Self::take(len);
+        buffer.fill(0.0);
+        buffer
+    }
+
+    /// The memory as a tensor's.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        let len = self.len * size_of::<f32>();
+        // SAFETY: the first `len` bytes are initialised, as all of a buffer is.
+        unsafe { Bytes::from_controller(Box::new(Controller(self)), len) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let freed = pool().give(std::mem::take(&mut self.lines));
+        drop(freed);
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &bytemuck::cast_slice(&self.lines)[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+    }
+}
+
+/// Gives the memory back when the tensor goes.
+struct Controller(Buffer);
+
+impl AllocationController for Controller {
+    fn alloc_align(&self) -> usize {
+        align_of::<Line>()
+    }
+
+    fn property(&self) -> AllocationProperty {
+        AllocationProperty::Other
+    }
+
+    unsafe fn memory_mut(
+        &mut self,
+        _: AccessPolicy,
+    ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.0.lines);
+        // SAFETY: the caller promises to write initialised bytes only.
+        Ok(unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) })
+    }
+
+    fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
+        let bytes: &[u8] = bytemuck::cast_slice(&self.0.lines);
+        // SAFETY: initialised bytes may be seen as bytes that may not be.
+        Ok(unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_comes_back() {
+        let mut pool = Pool::default();
+        assert!(pool.take(3).is_none());
+        assert!(pool.give(bytemuck::zeroed_vec(3)).is_empty());
+        assert!(pool.take(2).is_none());
+        assert_eq!(pool.take(3).map(|buffer| buffer.len()), Some(3));
+        assert_eq!((pool.idle_lines, pool.used_lines), (0, 5));
+    }
+
+    #[test]
+    fn idle_memory_is_bounded() {
+        let mut pool = Pool::default();
+        for lines in 1..100 {
+            assert!(pool.take(lines).is_none());
+            let freed: usize = pool.give(bytemuck::zeroed_vec(lines)).iter().map(Vec::len).sum();
+            assert!(pool.idle_lines <= pool.most_used_lines);
+            assert!(pool.idle_lines + freed >= lines);
+        }
+    }
+
+    #[test]
+    fn a_tensor_sees_the_numbers() {
+        let mut buffer = Buffer::take(5);
+        buffer.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0]);
+        let bytes = buffer.into_bytes();
+        assert_eq!(bytes.len(), 20);
+        assert_eq!(bytemuck::cast_slice::<u8, f32>(&bytes), [1.0, 2.0, 3.0, 4.0, 5.0]);
+        let copy = bytes.clone();
+        assert_eq!(&copy[..], &bytes[..]);
+    }
+}

@@ -1,0 +1,149 @@
+//! The way in and out: burn tensors as slices on the CPU, and operations with their own backward.
+
+use crate::buffer::Buffer;
+use burn::Tensor;
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::{FlexTensor, Layout};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{DType, Shape};
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+type Taped = FloatTensor<Autodiff<Flex>>;
+
+/// A tensor on the CPU, with or without a tape.
+#[derive(Debug, Clone)]
+pub(crate) enum Host {
+    Plain(FlexTensor),
+    Taped(Taped),
+}
+
+impl Host {
+    /// The tensor, if it is f32 on the CPU.
+    pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<Self> {
+        if tensor.dtype() != DType::F32 {
+            return None;
+        }
+        if tensor.device().is_autodiff() {
+            tensor.clone().try_into_primitive::<Autodiff<Flex>>().ok().map(Self::Taped)
+        } else {
+            tensor.clone().try_into_primitive::<Flex>().ok().map(Self::Plain)
+        }
+    }
+
+    pub(crate) fn into_tensor<const D: usize>(self) -> Tensor<D> {
+        match self {
+            Self::Plain(tensor) => Tensor::from_primitive::<Flex>(tensor),
+            Self::Taped(tensor) => Tensor::from_primitive::<Autodiff<Flex>>(tensor),
+        }
+    }
+
+    /// The numbers in order, copied only if they lie otherwise.
+    pub(crate) fn values(&self) -> Values {
+        let tensor = match self {
+            Self::Plain(tensor) => tensor,
+            Self::Taped(tensor) => tensor.primitive(),
+        };
+        Values(tensor.to_contiguous())
+    }
+
+    fn taped(self) -> Taped {
+        match self {
+            Self::Plain(tensor) => Taped::new(tensor),
+            Self::Taped(tensor) => tensor,
+        }
+    }
+}
+
+/// f32 numbers of a tensor, in order and without gaps. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Values(FlexTensor);
+
+impl Values {
+    pub(crate) fn from_buffer(buffer: Buffer, shape: &[usize]) -> Self {
+        let layout = Layout::contiguous(Shape::from(shape.to_vec()));
+        Self(FlexTensor::new(buffer.into_bytes(), layout, DType::F32))
+    }
+
+    pub(crate) fn slice(&self) -> &[f32] {
+        self.0.as_slice().expect("numbers are f32 and without gaps")
+    }
+
+    pub(crate) fn shape(&self) -> Vec<usize> {
+        self.0.layout().shape().to_vec()
+    }
+
+    /// The same numbers, to be written over: copied if somebody else holds them.
+    pub(crate) fn into_owned(mut self) -> Self {
+        let whole = self.0.layout().num_elements() * size_of::<f32>() == self.0.bytes().len();
+        if !whole || self.0.try_storage_mut::<f32>().is_none() {
+            let mut copy = Buffer::take(self.slice().len());
+            copy.copy_from_slice(self.slice());
+            return Self::from_buffer(copy, &self.shape());
+        }
+        self
+    }
+
+    /// The numbers of what [`Values::into_owned`] gave.
+    pub(crate) fn slice_mut(&mut self) -> &mut [f32] {
+        self.0.storage_mut()
+    }
+
+    /// Without a tape.
+    pub(crate) fn into_tensor<const D: usize>(self) -> Tensor<D> {
+        Tensor::from_primitive::<Flex>(self.0)
+    }
+}
+
+/// What an operation with `N` inputs keeps, and its derivative.
+pub(crate) trait Operation<const N: usize>: Debug + Clone + Send + 'static {
+    /// The gradients by the inputs, of those that are `wanted`, for the `gradient` by the output.
+    fn backward(self, gradient: Values, wanted: [bool; N]) -> [Option<Values>; N];
+}
+
+/// Puts `operation` on the tape, if an input needs it; `output` is its value.
+pub(crate) fn record<O: Operation<N>, const N: usize>(
+    inputs: [Host; N],
+    output: Values,
+    operation: impl FnOnce() -> O,
+) -> Host {
+    if inputs.iter().all(|input| matches!(input, Host::Plain(_))) {
+        return Host::Plain(output.0);
+    }
+    let nodes = inputs.map(|input| input.taped().node());
+    let prepared = Step::<O>(PhantomData).prepare::<NoCheckpointing>(nodes).compute_bound();
+    Host::Taped(match prepared.stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish(operation(), output.0),
+        OpsKind::UnTracked(prepared) => prepared.finish(output.0),
+    })
+}
+
+struct Step<O>(PhantomData<fn() -> O>);
+
+impl<O> Debug for Step<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(std::any::type_name::<O>())
+    }
+}
+
+impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
+    type State = O;
+
+    fn backward(self, ops: Ops<O, N>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = Values(gradients.consume::<Flex>(&ops.node).to_contiguous());
+        let ids: [Option<NodeId>; N] =
+            ops.parents.each_ref().map(|parent| parent.as_ref().map(|node| node.id));
+        let wanted = ids.each_ref().map(Option::is_some);
+        let results = ops.state.backward(gradient, wanted);
+        for (id, result) in ids.into_iter().zip(results) {
+            if let (Some(id), Some(result)) = (id, result) {
+                gradients.register::<Flex>(id, result.0);
+            }
+        }
+    }
+}

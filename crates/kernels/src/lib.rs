@@ -1,0 +1,22 @@
+//! Tensor operations that a training step spends its time in.
+//!
+//! Each function takes and gives burn tensors. On the CPU (`Device::flex()`, with or without
+//! autodiff) it runs a kernel of its own: SIMD registers of whatever instruction set the machine has,
+//! one pass over memory where general operations make several, and a backward written by hand. On
+//! every other device the same function is a few plain burn operations.
+//!
+//! Results do not depend on the number of threads, to the last bit: how a sum is split follows from
+//! the shape alone.
+
+mod activation;
+mod batch_norm;
+mod buffer;
+mod convolution;
+mod host;
+mod product;
+mod shortcut;
+
+pub use batch_norm::{BatchNormTraining, batch_norm_inference, batch_norm_training};
+pub use activation::{activation, nonlinearity};
+pub use convolution::convolution;
+pub use shortcut::shortcut;

@@ -1,0 +1,310 @@
+//! Matrix products whose left side is read where it lies: the loop inside every convolution.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Numbers in the longest register: rows of the right side are padded to a multiple of it.
+pub(crate) const LANES: usize = 16;
+
+/// For each `block`, `c[row][column] = Σ_run Σ_k a[row][run][k] · b[run][k][column]`, or `+=`.
+///
+/// `a` is read number by number, at any stride, and is not copied; rows of `b` lie without gaps and
+/// are padded with numbers that may be read (to a multiple of [`LANES`]).
+pub(crate) struct Product<'a> {
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) k: usize,
+    pub(crate) runs: usize,
+    pub(crate) blocks: usize,
+    pub(crate) a: &'a [f32],
+    pub(crate) a_row: usize,
+    pub(crate) a_k: usize,
+    pub(crate) a_run: usize,
+    pub(crate) a_block: usize,
+    pub(crate) b: &'a [f32],
+    pub(crate) b_k: usize,
+    pub(crate) b_run: usize,
+    pub(crate) c: &'a mut [f32],
+    pub(crate) c_row: usize,
+    pub(crate) c_block: usize,
+    /// Adds to `c` instead of writing over it.
+    pub(crate) add: bool,
+}
+
+impl Product<'_> {
+    /// Computes it.
+    ///
+    /// # Panics
+    /// If a slice is too short for the strides.
+    pub(crate) fn run(self) {
+        if [self.rows, self.columns, self.k, self.runs, self.blocks].contains(&0) {
+            assert!(self.add || self.rows * self.columns * self.blocks == 0, "an empty sum");
+            return;
+        }
+        let last = |counts: &[(usize, usize)]| -> usize {
+            counts.iter().map(|(count, stride)| (count - 1) * stride).sum()
+        };
+        let a = [
+            (self.rows, self.a_row),
+            (self.k, self.a_k),
+            (self.runs, self.a_run),
+            (self.blocks, self.a_block),
+        ];
+        let b = [(self.k, self.b_k), (self.runs, self.b_run)];
+        let c = [(self.rows, self.c_row), (self.blocks, self.c_block)];
+        assert!(last(&a) < self.a.len(), "the left side is too short");
+        let padded = self.columns.next_multiple_of(LANES);
+        assert!(last(&b) + padded <= self.b.len(), "the right side is too short");
+        assert!(last(&c) + self.columns <= self.c.len(), "the result is too short");
+        Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        // With a stride that the compiler knows, one register addresses every row of a tile; these
+        // are the strides of convolutions of 16, 32 and 64 channels, and of gradients by weights.
+        match self.a_row {
+            1 => self.tiles::<S, 1>(simd),
+            16 => self.tiles::<S, 16>(simd),
+            32 => self.tiles::<S, 32>(simd),
+            64 => self.tiles::<S, 64>(simd),
+            _ => self.tiles::<S, ANY>(simd),
+        }
+    }
+}
+
+/// A stride that is known only when the program runs.
+const ANY: usize = 0;
+
+impl Product<'_> {
+    #[inline(always)]
+    fn tiles<S: Simd, const A_ROW: usize>(&mut self, simd: S) {
+        let mut column = 0;
+        while column < self.columns {
+            if self.columns - column > S::F32_LANES {
+                self.columns_from::<S, A_ROW, 2>(simd, column);
+                column += 2 * S::F32_LANES;
+            } else {
+                self.columns_from::<S, A_ROW, 1>(simd, column);
+                column += S::F32_LANES;
+            }
+        }
+    }
+
+    /// `V` registers of columns of every row and block.
+    #[inline(always)]
+    fn columns_from<S: Simd, const A_ROW: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        column: usize,
+    ) {
+        // Sums, a row of `b` and a number of `a` must stay in registers, and as many sums must be
+        // under way as a multiply-add has steps.
+        let most = match (S::REGISTER_COUNT >= 32, V) {
+            (true, 1) => 16,
+            (true, _) => 8,
+            (false, 1) => 8,
+            (false, _) => 4,
+        };
+        let even = self.rows.div_ceil(self.rows.div_ceil(most));
+        let mut memory = Memory([0.0; 32 * LANES]);
+        let mut row = 0;
+        while row < self.rows {
+            macro_rules! tile {
+                ($($rows:literal),*) => {
+                    match (self.rows - row).min(even) {
+                        $(n if n >= $rows => {
+                            for block in 0..self.blocks {
+                                self.tile::<S, A_ROW, $rows, V>(simd, block, row, column, &mut memory);
+                            }
+                            $rows
+                        })*
+                        _ => unreachable!("a row is left"),
+                    }
+                };
+            }
+            row += if S::REGISTER_COUNT >= 32 && V == 1 {
+                tile!(16, 14, 12, 8, 4, 2, 1)
+            } else if S::REGISTER_COUNT >= 32 || V == 1 {
+                tile!(8, 7, 6, 4, 2, 1)
+            } else {
+                tile!(4, 2, 1)
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const A_ROW: usize, const R: usize, const V: usize>(
+        &mut self,
+        simd: S,
+        block: usize,
+        row: usize,
+        column: usize,
+        memory: &mut Memory,
+    ) {
+        let a_row = if A_ROW == ANY { self.a_row } else { A_ROW };
+        let mut sums = [[simd.splat_f32s(0.0); V]; R];
+        // SAFETY: `run` has checked the largest index of each side; rows from `row` to `row + R` and
+        // columns from `column`, padded, are among those that it has counted.
+        unsafe {
+            let a = self.a.as_ptr().add(block * self.a_block + row * a_row);
+            let b = self.b.as_ptr().add(column);
+            for run in 0..self.runs {
+                let mut a = a.add(run * self.a_run);
+                let mut b = b.add(run * self.b_run);
+                for _ in 0..self.k {
+                    let mut right = [simd.splat_f32s(0.0); V];
+                    for (v, right) in right.iter_mut().enumerate() {
+                        *right = b.add(v * S::F32_LANES).cast::<S::f32s>().read_unaligned();
+                    }
+                    for r in 0..R {
+                        let left = simd.splat_f32s(*a.add(r * a_row));
+                        for v in 0..V {
+                            sums[r][v] = simd.mul_add_e_f32s(left, right[v], sums[r][v]);
+                        }
+                    }
+                    // The last step leaves the slice, but nothing is read there.
+                    a = a.wrapping_add(self.a_k);
+                    b = b.wrapping_add(self.b_k);
+                }
+            }
+        }
+        // Through memory of its own: the sums would not stay in registers if the loops below, which are
+        // too long to be unrolled, indexed them.
+        let (registers, _) = S::as_mut_simd_f32s(&mut memory.0);
+        for r in 0..R {
+            for v in 0..V {
+                registers[r * V + v] = sums[r][v];
+            }
+        }
+        let width = (self.columns - column).min(V * S::F32_LANES);
+        for r in 0..R {
+            let at = block * self.c_block + (row + r) * self.c_row + column;
+            let c = &mut self.c[at..at + width];
+            if width == V * S::F32_LANES {
+                let (c, _) = S::as_mut_simd_f32s(c);
+                for v in 0..V {
+                    let sum = registers[r * V + v];
+                    c[v] = if self.add { simd.add_f32s(c[v], sum) } else { sum };
+                }
+                continue;
+            }
+            let sums: &[f32] = bytemuck::cast_slice(&registers[r * V..(r + 1) * V]);
+            for (c, sum) in c.iter_mut().zip(sums) {
+                *c = if self.add { *c + sum } else { *sum };
+            }
+        }
+    }
+}
+
+/// What a tile has summed: up to 32 registers of 16 numbers.
+#[repr(align(64))]
+struct Memory([f32; 32 * LANES]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same, with every index checked.
+    fn plain(p: &Product<'_>) -> Vec<f32> {
+        let mut c = p.c.to_vec();
+        for block in 0..p.blocks {
+            for row in 0..p.rows {
+                for column in 0..p.columns {
+                    let mut sum = 0.0_f64;
+                    for run in 0..p.runs {
+                        for k in 0..p.k {
+                            let a = p.a[block * p.a_block + row * p.a_row + k * p.a_k + run * p.a_run];
+                            sum += f64::from(a) * f64::from(p.b[k * p.b_k + run * p.b_run + column]);
+                        }
+                    }
+                    let c = &mut c[block * p.c_block + row * p.c_row + column];
+                    #[expect(clippy::cast_possible_truncation, reason = "rounding is meant")]
+                    let sum = sum as f32;
+                    *c = if p.add { *c + sum } else { sum };
+                }
+            }
+        }
+        c
+    }
+
+    fn numbers(n: usize, seed: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i * 37 + seed * 11) % 29) as f32 / 8.0 - 1.5).collect()
+    }
+
+    struct On<'a, S: Simd>(Product<'a>, S);
+
+    #[test]
+    fn agrees_with_the_bounds_checked_twin() {
+        for (rows, columns) in [(1_usize, 1_usize), (3, 16), (16, 16), (17, 22), (28, 32), (9, 33), (5, 48)] {
+            for (k, runs, blocks, add) in [(1, 1, 1, false), (5, 3, 2, true), (48, 3, 2, false)] {
+                for instructions in 0..2 {
+                    let padded = columns.next_multiple_of(LANES);
+                    let a = numbers(blocks * 7 + rows * 3 + k * 2 + runs * 5, 1);
+                    let b = numbers((k + runs) * padded, 2);
+                    let mut c = numbers(blocks * (rows * (columns + 2)), 3);
+                    let before = c.clone();
+                    let product = |c| Product {
+                        rows,
+                        columns,
+                        k,
+                        runs,
+                        blocks,
+                        a: &a,
+                        a_row: 3,
+                        a_k: 2,
+                        a_run: 5,
+                        a_block: 7,
+                        b: &b,
+                        b_k: padded,
+                        b_run: padded,
+                        c,
+                        c_row: columns + 2,
+                        c_block: rows * (columns + 2),
+                        add,
+                    };
+                    let mut copy = before.clone();
+                    let expected = plain(&product(&mut copy));
+                    if instructions == 0 {
+                        product(&mut c).run();
+                    } else {
+                        let On(product, simd) = On(product(&mut c), pulp::Scalar::new());
+                        simd.vectorize(product);
+                    }
+                    for (c, expected) in c.iter().zip(&expected) {
+                        assert!((c - expected).abs() < 1e-3, "{c} {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the left side is too short")]
+    fn short_slices_are_refused() {
+        let (a, b, mut c) = ([0.0; 3], [0.0; 64], [0.0; 4]);
+        Product {
+            rows: 4,
+            columns: 1,
+            k: 1,
+            runs: 1,
+            blocks: 1,
+            a: &a,
+            a_row: 1,
+            a_k: 1,
+            a_run: 0,
+            a_block: 0,
+            b: &b,
+            b_k: 16,
+            b_run: 0,
+            c: &mut c,
+            c_row: 1,
+            c_block: 0,
+            add: false,
+        }
+        .run();
+    }
+}

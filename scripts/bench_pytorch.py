@@ -1,0 +1,900 @@
+#!/usr/bin/env python3
+"""Measure ActLab beside PyTorch on the CPU: operations, training steps, runs an hour.
+
+Both do the same work on the same machine, by turns: ActLab measures while PyTorch
+waits, then the other way round, --repeats times, the order reversed every other
+time. Each side warms up on every turn. What is compared are medians: of the calls
+of a turn, then of the turns. Every ratio is PyTorch's time over ActLab's: above 1,
+ActLab is the faster one.
+
+  ops    forward, and forward + backward, of the operations that the two models are
+         made of. A backward pass is the gradient by input and weights for a given
+         output gradient. Convolution and batch norm are measured in PyTorch in both
+         memory formats, contiguous (NCHW) and channels_last, and the faster counts.
+         "copy" and "gemm" are what the machine can do at best; the last table says
+         which share of it ActLab's operations reach.
+  steps  forward, backward and one plain SGD update on random data: ResNet-20 (128
+         images of 3x32x32, 10 classes) and BERT-mini (32 rows of 64 tokens, 30,522
+         entries, 2 classes, no dropout). The models are those of pytorch_fixtures.py.
+         PyTorch runs them eagerly, eagerly in channels_last (ResNet), and through
+         torch.compile; the fastest counts. Each variant has a process of its own,
+         whose peak memory is that of the variant alone.
+  sweep  runs an hour where two runs go on side by side, one thread each: `actlab
+         sweep` on the ResNet task of experiments/quick.toml beside two processes of
+         pytorch_yardstick.py. Start-up, reading the data and evaluation count on
+         both sides; only ActLab writes records and statistics of the activations.
+
+Run it from anywhere, in the environment of pytorch_fixtures.py (Python 3.11 or
+newer). torch.compile needs a C++ compiler; where it fails the script says so once
+and goes on without:
+
+    python scripts/bench_pytorch.py
+    python scripts/bench_pytorch.py --what ops --threads 1 --operations "gelu forward"
+    python scripts/bench_pytorch.py --what steps --models resnet20 --activations relu
+    python scripts/bench_pytorch.py --what sweep --repeats 1
+    python scripts/bench_pytorch.py --torch-env LD_PRELOAD=/usr/lib/libjemalloc.so
+
+Figures are only good on a machine that does nothing else.
+"""
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+
+sys.dont_write_bytecode = True
+# PyTorch is imported by the workers alone. Linux counts the memory of the process that starts another
+# towards the peak of the one started, so this one has to stay small.
+
+SCRIPTS = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(SCRIPTS)
+MIB = 1 << 20
+
+POINTWISE = ("relu", "leaky_relu", "gelu", "silu")
+ACTIVATIONS = (*POINTWISE, "swiglu")
+LAYOUTS = ("contiguous", "channels_last")
+PEAKS = ("copy", "gemm")
+
+# Name -> the variants of PyTorch that are measured. A pointwise operation passes over memory in order,
+# so the memory format changes nothing.
+OPERATIONS = {
+    **{peak: ("contiguous",) for peak in PEAKS},
+    **{
+        f"{name} {passes}": ("contiguous",)
+        for name in POINTWISE
+        for passes in ("forward", "forward + backward")
+    },
+    "batch norm forward + backward": LAYOUTS,
+    "conv 3x3 forward": LAYOUTS,
+    "conv 3x3 forward + backward": LAYOUTS,
+    "layer norm forward + backward": ("contiguous",),
+    "softmax forward + backward": ("contiguous",),
+    "linear forward + backward": ("contiguous",),
+}
+
+# Two sides that train different networks are not compared: the parameters are checked. They are those
+# of the plain activations, and of swiglu, whose layers are narrower.
+MODELS = {
+    "resnet20": {
+        "batch": 128,
+        "parameters": (269_722, 270_990),
+        "variants": ("eager", "channels_last", "compile"),
+        "config": {
+            "depth": 20, "in_channels": 3, "image_size": 32, "classes": 10, "base_width": 16,
+        },
+    },
+    "bert-mini": {
+        "batch": 32,
+        "length": 64,
+        "parameters": (11_171_074, 11_164_226),
+        "variants": ("eager", "compile"),
+        "config": {
+            "vocab": 30_522, "max_len": 512, "hidden": 256, "layers": 4, "heads": 4, "ffn": 1024,
+            "classes": 2,
+        },
+    },
+}
+STEP_VARIANTS = ("eager", "channels_last", "compile")
+LEARNING_RATE = 0.01
+
+
+class Failure(Exception):
+    """Something that the script cannot go on from; shown without a traceback."""
+
+
+def note(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# ------------------------------------------------------- a worker, with PyTorch
+
+
+def timed(action, rounds):
+    """Seconds of each call. What a call returns is freed within its time."""
+    seconds = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - began)
+    return seconds
+
+
+def operation(name, variant):
+    """The operation as a function without arguments; its operands are ready."""
+    import torch
+    import torch.nn.functional as F
+
+    import pytorch_fixtures as models
+
+    def draw(*shape):
+        tensor = torch.randn(shape)
+        if variant == "channels_last" and len(shape) == 4:
+            return tensor.contiguous(memory_format=torch.channels_last)
+        return tensor
+
+    images = (128, 16, 32, 32)
+    if name == "copy":
+        source, target = draw(*images), draw(*images)
+        return lambda: target.copy_(source)
+    if name == "gemm":
+        a, b, product = (draw(1024, 1024) for _ in range(3))
+        return lambda: torch.mm(a, b, out=product)
+
+    def norm_images(x, gamma, beta):
+        # Without running statistics: updating 16 means and variances costs next to nothing.
+        return F.batch_norm(x, None, None, gamma, beta, training=True)
+
+    recipes = {
+        **{name: (models.ACTIVATIONS[name], [images]) for name in POINTWISE},
+        "batch norm": (norm_images, [images, (16,), (16,)]),
+        "conv 3x3": (lambda x, w: F.conv2d(x, w, padding=1), [images, (16, 16, 3, 3)]),
+        "layer norm": (
+            lambda x, gamma, beta: F.layer_norm(x, (256,), gamma, beta), [(2048, 256), (256,), (256,)],
+        ),
+        "softmax": (lambda x: x.softmax(dim=-1), [(32, 4, 64, 64)]),
+        "linear": (F.linear, [(2048, 256), (1024, 256), (1024,)]),
+    }
+    base, _, backward = name.partition(" forward")
+    function, shapes = recipes[base]
+    operands = [draw(*shape) for shape in shapes]
+    if not backward:
+
+        def forward():
+            with torch.inference_mode():
+                return function(*operands)
+
+        return forward
+
+    gradient = draw(*function(*operands).shape)
+    for operand in operands:
+        operand.requires_grad_()
+    return lambda: torch.autograd.grad(function(*operands), operands, gradient)
+
+
+def training_step(name, activation, batch, variant):
+    """One training step as a function without arguments, and the number of parameters."""
+    import torch
+    import torch.nn.functional as F
+
+    import pytorch_fixtures as models
+    import pytorch_yardstick as yardstick
+
+    size = MODELS[name]
+    config = size["config"]
+    torch.manual_seed(1)
+    labels = torch.randint(config["classes"], (batch,))
+    if name == "resnet20":
+        model = models.ResNet(config, activation)
+        images = torch.randn(batch, config["in_channels"], config["image_size"], config["image_size"])
+        if variant == "channels_last":
+            model = model.to(memory_format=torch.channels_last)
+            images = images.contiguous(memory_format=torch.channels_last)
+        inputs = (images,)
+    else:
+        model = models.Bert(config, activation, dropout=0.0)
+        tokens = torch.randint(config["vocab"], (batch, size["length"]))
+        inputs = (tokens, torch.full((batch,), size["length"]))
+    yardstick.initialise(model, 0.02)
+    model.train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+
+    def loss_of(inputs, labels):
+        return F.cross_entropy(model(*inputs), labels)
+
+    if variant == "compile":
+        loss_of = torch.compile(loss_of)
+
+    def step():
+        optimizer.zero_grad()
+        loss = loss_of(inputs, labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step, models.count_parameters(model)
+
+
+def peak_memory():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def work(job):
+    """Answers the requests on standard input, a line each, until it is closed."""
+    # Standard output is for answers: whatever else prints goes to standard error.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    sys.path.insert(0, SCRIPTS)
+    import torch
+
+    torch.set_num_threads(job["threads"])
+    torch.set_num_interop_threads(1)
+    import_bytes = peak_memory()
+    actions = {}
+
+    def answer(request):
+        if request["do"] == "describe":
+            return {
+                "torch": torch.__version__,
+                "capability": torch.backends.cpu.get_cpu_capability(),
+                "mkl": torch.backends.mkl.is_available(),
+                "onednn": torch.backends.mkldnn.is_available(),
+                "openmp": torch.backends.openmp.is_available(),
+            }
+        if request["do"] == "operation":
+            key = request["operation"], request["variant"]
+            if key not in actions:
+                actions[key] = operation(*key)
+            timed(actions[key], 3)
+            return {"seconds": timed(actions[key], request["rounds"])}
+        if request["do"] == "prepare":
+            began = time.perf_counter()
+            step, parameters = training_step(
+                job["model"], job["activation"], job["batch"], job["variant"]
+            )
+            actions["step"] = step
+            step()
+            return {"parameters": parameters, "first_seconds": time.perf_counter() - began}
+        timed(actions["step"], 2)
+        seconds = timed(actions["step"], request["rounds"])
+        if not math.isfinite(actions["step"]()):
+            raise Failure("the loss is no longer finite")
+        return {"seconds": seconds, "peak_bytes": peak_memory(), "import_bytes": import_bytes}
+
+    for line in sys.stdin:
+        try:
+            reply = answer(json.loads(line))
+        except Exception as error:
+            text = str(error).strip() or "no message"
+            reply = {"error": f"{type(error).__name__}: {text.splitlines()[0]}"}
+        print(json.dumps(reply), file=answers, flush=True)
+
+
+def start_python(args, threads, *arguments, **pipes):
+    """This script, in a process of its own that may import PyTorch."""
+    return subprocess.Popen(
+        [sys.executable, os.path.abspath(__file__), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": str(threads), **args.torch_env},
+        **pipes,
+    )
+
+
+def train_runs(arguments):
+    """What pytorch_yardstick.py does, at full speed."""
+    sys.path.insert(0, SCRIPTS)
+    import torch
+
+    import pytorch_yardstick as yardstick
+
+    # The yardstick is deterministic, as ActLab is. PyTorch then fills fresh memory too, which is an aid
+    # for finding faults and costs time in every step.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    sys.argv = ["pytorch_yardstick.py", *arguments]
+    yardstick.main()
+
+
+class Worker:
+    """A process with PyTorch that is idle until it is asked."""
+
+    def __init__(self, args, threads, **job):
+        job["threads"] = threads
+        self.process = start_python(
+            args, threads, "--worker", json.dumps(job),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+    def ask(self, **request):
+        try:
+            print(json.dumps(request), file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise Failure(f"the PyTorch process ended by itself (status {self.process.wait()})")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise Failure(reply["error"])
+        return reply
+
+
+# ---------------------------------------------------------------------- ActLab
+
+
+def cargo_environment():
+    """What cargo would set for the program, which is started without it here."""
+    try:
+        with open(os.path.join(ROOT, ".cargo", "config.toml"), "rb") as file:
+            return tomllib.load(file).get("env", {})
+    except FileNotFoundError:
+        return {}
+
+
+def build_actlab():
+    note("building ActLab")
+    try:
+        subprocess.run(["cargo", "build", "--quiet", "-p", "runner"], cwd=ROOT, check=True)
+        metadata = subprocess.run(
+            ["cargo", "metadata", "--format-version", "1", "--no-deps"],
+            cwd=ROOT, check=True, stdout=subprocess.PIPE,
+        )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Failure(f"ActLab cannot be built: {error}") from error
+    return os.path.join(json.loads(metadata.stdout)["target_directory"], "debug", "actlab")
+
+
+def actlab(args, *arguments):
+    """Standard output of one call."""
+    command = [args.actlab, *map(str, arguments)]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, text=True, stdout=subprocess.PIPE, env={**cargo_environment(), **os.environ}
+        )
+    except OSError as error:
+        raise Failure(f"{args.actlab} cannot be run: {error}") from error
+    if done.returncode != 0:
+        raise Failure(f"`{' '.join(command)}` failed with status {done.returncode}")
+    return done.stdout
+
+
+def actlab_json(args, *arguments):
+    text = actlab(args, *arguments)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise Failure(f"`actlab {' '.join(map(str, arguments))}` printed no JSON: {error}") from error
+
+
+# ------------------------------------------------------------------ comparisons
+
+
+def take_turns(repeats, sides):
+    """Lets each side measure, one at a time, in the given order and then in reverse."""
+    for repeat in range(repeats):
+        for side in sides if repeat % 2 == 0 else reversed(sides):
+            # OpenMP's threads spin for a moment after their last work.
+            time.sleep(0.3)
+            side()
+
+
+class Turns:
+    """What one side measured of one thing, a turn each."""
+
+    def __init__(self):
+        self.medians, self.bests = [], []
+
+    def add(self, median, best):
+        self.medians.append(median)
+        self.bests.append(best)
+
+    def add_seconds(self, seconds):
+        self.add(statistics.median(seconds), min(seconds))
+
+    def figures(self):
+        return {
+            "median_seconds": statistics.median(self.medians),
+            "best_seconds": min(self.bests),
+            "turn_medians": self.medians,
+        }
+
+
+def compared(variants, ours):
+    """The fastest variant of PyTorch beside ActLab."""
+    pytorch = {name: turns.figures() for name, turns in variants.items()}
+    actlab_figures = ours.figures()
+    fastest = min(pytorch, key=lambda name: pytorch[name]["median_seconds"])
+    theirs = pytorch[fastest]
+    best = min(figures["best_seconds"] for figures in pytorch.values())
+    turns = [a / b for a, b in zip(theirs["turn_medians"], actlab_figures["turn_medians"])]
+    return {
+        "pytorch": pytorch,
+        "fastest": fastest,
+        "actlab": actlab_figures,
+        "ratio": theirs["median_seconds"] / actlab_figures["median_seconds"],
+        "best_ratio": best / actlab_figures["best_seconds"],
+        "turn_ratios": turns,
+    }
+
+
+def compare_operations(args, threads):
+    rounds = args.rounds or 50
+    only = []
+    if args.operations:
+        # Shares of a peak need the peaks.
+        only = [f for name in dict.fromkeys((*PEAKS, *args.operations)) for f in ("--only", name)]
+    ours, rows, theirs = {}, {}, {}
+    expected = set(args.operations or OPERATIONS) | set(PEAKS)
+
+    def measure_actlab():
+        command = ("bench", "ops", "--threads", threads, "--rounds", rounds, "--json", *only)
+        for row in actlab_json(args, *command):
+            name = row["operation"]
+            ours.setdefault(name, Turns()).add(row["median_seconds"], row["best_seconds"])
+            rows.setdefault(name, []).append(row)
+
+    with Worker(args, threads) as worker:
+
+        def measure_pytorch():
+            for name, variants in OPERATIONS.items():
+                if name not in expected:
+                    continue
+                for variant in variants:
+                    reply = worker.ask(do="operation", operation=name, variant=variant, rounds=rounds)
+                    turns = theirs.setdefault(name, {}).setdefault(variant, Turns())
+                    turns.add_seconds(reply["seconds"])
+
+        note(f"operations, threads {threads}")
+        take_turns(args.repeats, [measure_actlab, measure_pytorch])
+
+    for name in sorted(expected ^ set(ours)):
+        note(f"operations: {name!r} is known to {'ActLab' if name in ours else 'PyTorch'} alone; left out")
+    results = []
+    for name in ours:
+        if name not in theirs:
+            continue
+        last = rows[name][-1]
+        shares = [row["share_of_peak"] for row in rows[name] if row.get("share_of_peak") is not None]
+        results.append({
+            "operation": name,
+            "threads": threads,
+            **{key: last.get(key) for key in ("shape", "gflop", "bytes", "peak")},
+            "share_of_peak": statistics.median(shares) if shares else None,
+            **compared(theirs[name], ours[name]),
+        })
+    return results
+
+
+def compare_steps(args, model, activation, threads):
+    rounds = args.rounds or 8
+    size = MODELS[model]
+    batch = args.batch or size["batch"]
+    ours, theirs = Turns(), {}
+    memory, examples, import_bytes, parameters = {}, [], 0, 0
+    title = f"{model}, {activation}, threads {threads}"
+
+    def measure_actlab():
+        row = actlab_json(
+            args, "bench", "step", "--model", model, "--activation", activation, "--batch", batch,
+            "--threads", threads, "--rounds", rounds, "--json",
+        )
+        ours.add(row["median_seconds"], row["best_seconds"])
+        memory["actlab"] = max(memory.get("actlab", 0), row["peak_memory_bytes"] or 0)
+        examples.append(row["examples_per_second"])
+
+    def measured_by(variant, worker):
+        def measure():
+            nonlocal import_bytes
+            reply = worker.ask(do="step", rounds=rounds)
+            theirs.setdefault(variant, Turns()).add_seconds(reply["seconds"])
+            memory[variant] = max(memory.get(variant, 0), reply["peak_bytes"])
+            import_bytes = max(import_bytes, reply["import_bytes"])
+
+        return measure
+
+    with contextlib.ExitStack() as workers:
+        sides = [measure_actlab]
+        for variant in size["variants"]:
+            if variant in args.skip:
+                continue
+            note(f"{title}: preparing {variant}")
+            worker = workers.enter_context(
+                Worker(args, threads, model=model, activation=activation, batch=batch, variant=variant)
+            )
+            try:
+                prepared = worker.ask(do="prepare")
+            except Failure as error:
+                if variant != "compile":
+                    raise
+                note(f"torch.compile does not work here and is left out: {error}")
+                args.compile_error = str(error)
+                args.skip.append("compile")
+                continue
+            parameters = prepared["parameters"]
+            expected = size["parameters"][activation not in POINTWISE]
+            if parameters != expected:
+                raise Failure(f"{model} with {activation} has {parameters:,} parameters, not {expected:,}")
+            sides.append(measured_by(variant, worker))
+        note(f"{title}: measuring")
+        take_turns(args.repeats, sides)
+
+    return {
+        "model": model,
+        "activation": activation,
+        "threads": threads,
+        "batch": batch,
+        "parameters": parameters,
+        "actlab_examples_per_second": statistics.median(examples),
+        "peak_bytes": memory,
+        "import_bytes": import_bytes,
+        **compared(theirs, ours),
+    }
+
+
+def inline_toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {inline_toml(inner)}" for key, inner in value.items()) + "}"
+    return json.dumps(value)
+
+
+def compare_sweeps(args, activation):
+    """Runs an hour, two at a time, one thread each."""
+    with open(os.path.join(ROOT, "experiments", "quick.toml"), "rb") as file:
+        tasks = tomllib.load(file)["tasks"]
+    name, task = next((n, t) for n, t in tasks.items() if t["model"]["name"] == "resnet")
+    training = task["training"]
+    if args.epochs:
+        training["budget"] = {"epochs": args.epochs}
+    settings = {
+        "activations": [activation], "baseline": activation, "seeds": list(range(1, args.runs + 1)),
+        "tasks": {name: task},
+    }
+    seeds = [str(seed) for seed in settings["seeds"]]
+    changes = [f for key, value in settings.items() for f in ("--set", f"{key}={inline_toml(value)}")]
+    options = {
+        "--task": "resnet", "--activation": activation, "--threads": 1,
+        "--lr": training["learning_rate"], "--batch": training["batch_size"],
+        "--weight-decay": training["weight_decay"], "--epochs": training["budget"]["epochs"],
+    }
+    recipe = [str(word) for option in options.items() for word in option] + ["--seeds"]
+    ours, theirs = Turns(), Turns()
+
+    def measure_actlab():
+        with tempfile.TemporaryDirectory() as output:
+            began = time.perf_counter()
+            actlab(
+                args, "sweep", "experiments/quick.toml", *changes, "--jobs", 2, "--threads", 1,
+                "--output", output,
+            )
+            ours.add_seconds([time.perf_counter() - began])
+
+    def measure_pytorch():
+        began = time.perf_counter()
+        processes = [
+            start_python(args, 1, "--yardstick", json.dumps([*recipe, *half]), stdout=sys.stderr)
+            for half in (seeds[0::2], seeds[1::2])
+        ]
+        statuses = [process.wait() for process in processes]
+        if any(statuses):
+            raise Failure(f"pytorch_yardstick.py failed (statuses {statuses})")
+        theirs.add_seconds([time.perf_counter() - began])
+
+    note(f"sweep: {len(seeds)} runs of {name}, {activation}")
+    take_turns(args.repeats, [measure_actlab, measure_pytorch])
+    result = compared({"eager": theirs}, ours)
+    hourly = {
+        side: 3600 * len(seeds) / figures["median_seconds"]
+        for side, figures in (("pytorch", result["pytorch"]["eager"]), ("actlab", result["actlab"]))
+    }
+    return {
+        "task": name, "activation": activation, "runs": len(seeds),
+        "epochs": training["budget"]["epochs"], "runs_an_hour": hourly, **result,
+    }
+
+
+# ---------------------------------------------------------------------- tables
+
+
+def table(header, rows, words):
+    """A Markdown table; the first `words` columns are set left, the others right."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    widths = [max(3, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
+
+    def line(cells):
+        aligned = (
+            cell.ljust(width) if i < words else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(cells, widths))
+        )
+        return "| " + " | ".join(aligned) + " |"
+
+    rule = ["-" * w if i < words else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
+    return "\n".join([line(header), line(rule), *map(line, rows)]) + "\n"
+
+
+def of(figures, scale=1.0):
+    """Median, and the best in brackets."""
+    if figures is None:
+        return "–"
+    median, best = figures["median_seconds"] * scale, figures["best_seconds"] * scale
+    return f"{median:.3f} ({best:.3f})"
+
+
+def ratio(result):
+    """Of the medians; in brackets the least and greatest of the turns."""
+    low, high = min(result["turn_ratios"]), max(result["turn_ratios"])
+    return f"{result['ratio']:.2f} ({low:.2f}–{high:.2f})"
+
+
+def rate(result, seconds):
+    """What was done in a second, in the unit of the peak."""
+    if result["peak"] == "gemm" and result["gflop"]:
+        return f"{result['gflop'] / seconds:.1f} GFLOP/s"
+    if result["peak"] == "copy" and result["bytes"]:
+        return f"{result['bytes'] / seconds / 1e9:.1f} GB/s"
+    return "–"
+
+
+def by_operation(results):
+    names = list(OPERATIONS)
+    return sorted(results, key=lambda r: (names.index(r["operation"]), r["threads"]))
+
+
+def operations_markdown(results):
+    results = by_operation(results)
+    rows = [
+        [
+            r["operation"], r["fastest"], r["threads"], of(r["pytorch"][r["fastest"]], 1e3),
+            of(r["actlab"], 1e3), ratio(r), f"{r['best_ratio']:.2f}",
+        ]
+        for r in results
+    ]
+    header = ["operation", "PyTorch", "threads", "PyTorch, ms", "ActLab, ms", "ratio", "ratio of bests"]
+    return "## Operations\n\n" + table(header, rows, 2)
+
+
+def peaks_markdown(results):
+    # Of a peak the program need not say what its peak is.
+    results = by_operation(results)
+    results = [r | {"peak": r["operation"] if r["operation"] in PEAKS else r["peak"]} for r in results]
+    rows = [
+        [
+            r["operation"], r["peak"], r["threads"], f"{1e3 * r['actlab']['median_seconds']:.3f}",
+            rate(r, r["actlab"]["median_seconds"]),
+            "–" if r["share_of_peak"] is None else f"{100 * r['share_of_peak']:.0f} %",
+            rate(r, r["pytorch"][r["fastest"]]["median_seconds"]),
+        ]
+        for r in results
+        if r["peak"]
+    ]
+    header = [
+        "operation", "peak", "threads", "ActLab, ms", "ActLab's rate", "of its peak", "PyTorch's rate",
+    ]
+    return (
+        "## Share of the machine's peak\n\nThe peak is ActLab's own: of its matrix product, or of a copy."
+        " PyTorch's rate is that of the same count of operations or bytes.\n\n" + table(header, rows, 2)
+    )
+
+
+def steps_markdown(results):
+    rows = []
+    for r in results:
+        memory = dict(r["peak_bytes"])
+        own = memory.pop("actlab", 0)
+        rows.append([
+            r["model"], r["activation"], r["threads"],
+            *(of(r["pytorch"].get(variant)) for variant in STEP_VARIANTS), of(r["actlab"]),
+            ratio(r), f"{r['best_ratio']:.2f}",
+            f"{min(memory.values()) / MIB:.0f}", f"{r['import_bytes'] / MIB:.0f}",
+            f"{own / MIB:.0f}" if own else "–",
+        ])
+    header = [
+        "model", "activation", "threads", *(f"{variant}, s" for variant in STEP_VARIANTS), "ActLab, s",
+        "ratio", "ratio of bests", "PyTorch, MiB", "of which import", "ActLab, MiB",
+    ]
+    return (
+        "## Training steps\n\nThe ratio is to PyTorch's fastest variant. Memory is the peak of the process:"
+        " the least of PyTorch's variants, and how much of it importing PyTorch takes.\n\n"
+        + table(header, rows, 2)
+    )
+
+
+def sweeps_markdown(results):
+    rows = [
+        [
+            r["task"], r["activation"], r["runs"], r["epochs"],
+            f"{r['pytorch']['eager']['median_seconds']:.1f}", f"{r['actlab']['median_seconds']:.1f}",
+            f"{r['runs_an_hour']['pytorch']:.0f}", f"{r['runs_an_hour']['actlab']:.0f}", ratio(r),
+        ]
+        for r in results
+    ]
+    header = [
+        "task", "activation", "runs", "epochs", "PyTorch, s", "ActLab, s", "PyTorch, runs an hour",
+        "ActLab, runs an hour", "ratio",
+    ]
+    return (
+        "## Runs an hour\n\nTwo runs at a time, one thread each, from the start of the program to its end:"
+        " start-up, reading the data and evaluation count on both sides. ActLab evaluates after every epoch"
+        " and writes records and statistics; PyTorch (eager) evaluates once.\n\n" + table(header, rows, 2)
+    )
+
+
+def report(figures):
+    machine = figures["machine"]
+    options = figures["options"]
+    parts = [k for k in ("mkl", "onednn", "openmp") if machine[k]]
+    lines = [
+        f"- PyTorch {machine['torch']}: {machine['capability']}, {', '.join(parts)}; one interop thread"
+        + "".join(f"; {name}={value}" for name, value in options["torch_env"].items()),
+        f"- {machine['cpu']}, {machine['processors']} processors",
+        f"- turns a side: {options['repeats']}; threads: "
+        + (", ".join(map(str, options["threads"])) if options["what"] != ["sweep"] else "one a run"),
+        "- Times are medians, the best in brackets. Ratios are PyTorch / ActLab, in brackets the least and"
+        " the greatest of the turns: above 1, ActLab is faster.",
+    ]
+    if figures.get("compile_error"):
+        lines.append(f"- torch.compile did not work: {figures['compile_error']}")
+    sections = ["# ActLab beside PyTorch\n\n" + "\n".join(lines) + "\n"]
+    if figures["operations"]:
+        sections.append(operations_markdown(figures["operations"]))
+    if figures["steps"]:
+        sections.append(steps_markdown(figures["steps"]))
+    if figures["operations"]:
+        sections.append(peaks_markdown(figures["operations"]))
+    if figures["sweeps"]:
+        sections.append(sweeps_markdown(figures["sweeps"]))
+    return "\n".join(sections)
+
+
+# ------------------------------------------------------------------------ main
+
+
+def cpu_model():
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def measure(args):
+    with Worker(args, 1) as worker:
+        machine = worker.ask(do="describe")
+    machine |= {"cpu": cpu_model(), "processors": os.cpu_count()}
+    options = {
+        key: getattr(args, key)
+        for key in ("what", "threads", "repeats", "rounds", "batch", "torch_env", "runs", "epochs")
+    }
+    figures = {"machine": machine, "options": options, "operations": [], "steps": [], "sweeps": []}
+
+    def keep():
+        # After every comparison, so that a run that is broken off leaves what it has.
+        if args.json:
+            with open(args.json, "w", encoding="utf-8") as file:
+                json.dump(figures, file, indent=1)
+                file.write("\n")
+
+    if "ops" in args.what:
+        for threads in args.threads:
+            figures["operations"] += compare_operations(args, threads)
+            keep()
+    if "steps" in args.what:
+        for model in args.models:
+            for activation in args.activations:
+                for threads in args.threads:
+                    figures["steps"].append(compare_steps(args, model, activation, threads))
+                    figures["compile_error"] = args.compile_error
+                    keep()
+    if "sweep" in args.what:
+        # One activation says it: what differs between them is in the steps.
+        figures["sweeps"].append(compare_sweeps(args, args.activations[0]))
+        keep()
+    return figures
+
+
+def setting(text):
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text}: must be NAME=VALUE")
+    return name, value
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0],
+        epilog="See the top of this file for what is measured, how, and for examples.",
+    )
+    parser.add_argument(
+        "--what", nargs="+", choices=["ops", "steps", "sweep"], default=["ops", "steps"],
+        help="what to compare (default: ops steps)",
+    )
+    parser.add_argument(
+        "--threads", nargs="+", type=positive, default=[1, 2], metavar="N",
+        help="ops, steps: threads of each side, one comparison each (default: 1 2)",
+    )
+    parser.add_argument(
+        "--operations", nargs="+", choices=list(OPERATIONS), metavar="NAME",
+        help="ops: only these, as in 'gelu forward' (default: all)",
+    )
+    parser.add_argument(
+        "--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="steps: default both"
+    )
+    parser.add_argument(
+        "--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS),
+        help="steps: default all; sweep: the first",
+    )
+    parser.add_argument("--repeats", type=positive, default=3, help="turns of each side (3)")
+    parser.add_argument("--rounds", type=positive, help="measured calls a turn (ops 50, steps 8)")
+    parser.add_argument("--batch", type=positive, help="steps: rows a step (resnet20 128, bert-mini 32)")
+    parser.add_argument(
+        "--skip", nargs="+", choices=STEP_VARIANTS[1:], default=[],
+        help="steps: variants of PyTorch to leave out",
+    )
+    parser.add_argument("--runs", type=positive, default=2, help="sweep: runs, each with a seed (2)")
+    parser.add_argument("--epochs", type=positive, help="sweep: epochs a run (as in quick.toml)")
+    parser.add_argument(
+        "--actlab", metavar="PATH", help="the program (default: built by cargo, and found by it)"
+    )
+    parser.add_argument(
+        "--torch-env", nargs="+", type=setting, default=[], metavar="NAME=VALUE",
+        help="environment of PyTorch's processes, as in another allocator",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write every figure")
+    parser.add_argument("--markdown", metavar="FILE", help="write the tables (default: print them)")
+    # The processes with PyTorch are this script too: a worker, or a run of the sweep.
+    parser.add_argument("--worker", type=json.loads, help=argparse.SUPPRESS)
+    parser.add_argument("--yardstick", type=json.loads, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker is not None:
+        work(args.worker)
+        return
+    if args.yardstick is not None:
+        train_runs(args.yardstick)
+        return
+    if "sweep" in args.what and args.runs < 2:
+        parser.error("--runs must be 2 or more: a sweep has two runs side by side")
+    args.torch_env = dict(args.torch_env)
+    args.compile_error = None
+    args.actlab = os.path.abspath(args.actlab) if args.actlab else build_actlab()
+
+    text = report(measure(args))
+    if args.markdown:
+        with open(args.markdown, "w", encoding="utf-8") as file:
+            file.write(text)
+    else:
+        print(text, end="")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as error:
+        sys.exit(f"bench_pytorch.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
