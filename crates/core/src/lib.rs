@@ -1,5 +1,6 @@
 //! Model zoo, data sets and the training loop. Knows no activation by name.
 
+pub mod bench;
 pub mod data;
 pub mod device;
 pub mod error;

@@ -1,113 +1,120 @@
-//! Update rules of burn, with weight decay on weights alone, and clipping of the whole gradient.
+//! Update rules, with weight decay on weights alone, and clipping of the whole gradient.
 
+use actlab_kernels::{AdamW, Sgd, sum_of_squares};
 use burn::Tensor;
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup, ParamId};
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
-use record::{OptimizerSpec, TrainingSpec};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use record::OptimizerSpec;
+use std::collections::HashMap;
 
-/// The update rule of `training` for `module`: tensors of rank one (norms and biases) do not decay.
-#[expect(clippy::cast_possible_truncation, reason = "burn holds these as f32")]
-pub(crate) fn optimizer<M: Module>(training: &TrainingSpec, module: &M) -> ModuleOptimizer {
-    let undecayed = ParamGroup::from_ids(vectors(module));
-    match &training.optimizer {
-        OptimizerSpec::Sgd { momentum, nesterov } => {
-            let momentum = (*momentum > 0.0).then(|| {
-                MomentumConfig::new()
-                    .with_momentum(*momentum)
-                    .with_dampening(0.0)
-                    .with_nesterov(*nesterov)
-            });
-            let config = SgdConfig::new().with_momentum(momentum);
-            let decay = Some(WeightDecayConfig::new(training.weight_decay as f32));
-            ModuleOptimizer::from(config.clone().with_weight_decay(decay).build()).with_group(
-                undecayed,
-                config.build(),
-                None,
-            )
-        }
-        OptimizerSpec::Adamw { beta1, beta2, epsilon } => {
-            let config = AdamWConfig::new()
-                .with_beta_1(*beta1 as f32)
-                .with_beta_2(*beta2 as f32)
-                .with_epsilon(*epsilon as f32)
-                .with_weight_decay(0.0);
-            ModuleOptimizer::from(
-                config.clone().with_weight_decay(training.weight_decay as f32).build(),
-            )
-            .with_group(undecayed, config.build(), None)
-        }
-    }
+/// An update rule, and what it remembers of each parameter.
+#[derive(Debug)]
+pub(crate) struct Optimizer {
+    rule: OptimizerSpec,
+    /// Of tensors of rank two and more; norms and biases do not decay.
+    weight_decay: f64,
+    memory: HashMap<ParamId, Memory>,
 }
 
-/// Parameters of rank one.
-fn vectors<M: Module>(module: &M) -> Vec<ParamId> {
-    struct Visitor(Vec<ParamId>);
+/// What is remembered of a parameter, flattened.
+#[derive(Debug, Default)]
+struct Memory {
+    /// Updates so far.
+    steps: u64,
+    velocity: Option<Tensor<1>>,
+    moments: Option<[Tensor<1>; 2]>,
+}
 
-    impl ModuleVisitor for Visitor {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if D == 1 {
-                self.0.push(param.id);
+impl Optimizer {
+    pub(crate) fn new(rule: OptimizerSpec, weight_decay: f64) -> Self {
+        Self { rule, weight_decay, memory: HashMap::new() }
+    }
+
+    /// `module` after one update by its gradients times `gradient_scale`.
+    pub(crate) fn step<M: Module>(
+        &mut self,
+        learning_rate: f64,
+        gradient_scale: f64,
+        module: M,
+        gradients: GradientsParams,
+    ) -> M {
+        module.map(&mut Step { optimizer: self, learning_rate, gradient_scale, gradients })
+    }
+
+    fn update(
+        &mut self,
+        id: ParamId,
+        decays: bool,
+        (learning_rate, gradient_scale): (f64, f64),
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+    ) -> Tensor<1> {
+        let weight_decay = if decays { self.weight_decay } else { 0.0 };
+        let memory = self.memory.entry(id).or_default();
+        memory.steps += 1;
+        match self.rule {
+            OptimizerSpec::Sgd { momentum, nesterov } => {
+                let rule = Sgd { learning_rate, gradient_scale, momentum, nesterov, weight_decay };
+                rule.step(parameter, gradient, &mut memory.velocity)
+            }
+            OptimizerSpec::Adamw { beta1, beta2, epsilon } => {
+                let step = memory.steps;
+                let rule = AdamW {
+                    learning_rate,
+                    gradient_scale,
+                    beta1,
+                    beta2,
+                    epsilon,
+                    weight_decay,
+                    step,
+                };
+                rule.step(parameter, gradient, &mut memory.moments)
             }
         }
     }
+}
 
-    let mut visitor = Visitor(Vec::new());
-    module.visit(&mut visitor);
-    visitor.0
+struct Step<'a> {
+    optimizer: &'a mut Optimizer,
+    learning_rate: f64,
+    gradient_scale: f64,
+    gradients: GradientsParams,
+}
+
+impl ModuleMapper for Step<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let id = param.id;
+        let Some(gradient) = self.gradients.remove::<D>(id) else { return param };
+        param.map(|old| {
+            let shape = old.dims();
+            let length: usize = shape.iter().product();
+            let tracked = old.is_require_grad();
+            let old = old.inner().reshape([length]);
+            let rates = (self.learning_rate, self.gradient_scale);
+            let new = self.optimizer.update(id, D > 1, rates, old, gradient.reshape([length]));
+            Tensor::from_inner(new.reshape(shape)).set_require_grad(tracked)
+        })
+    }
 }
 
 /// Euclidean norm of the whole gradient.
-///
-/// Sums go over one dimension first: burn splits the sum of a whole large tensor by the number of
-/// threads, and the norm must not depend on that.
 pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
     struct Visitor<'a> {
         gradients: &'a GradientsParams,
-        squares: Vec<Tensor<1>>,
+        squares: f64,
     }
 
     impl ModuleVisitor for Visitor<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                self.squares.push(gradient.square().sum_dim(0).sum());
+                self.squares += sum_of_squares(gradient);
             }
         }
     }
 
-    let mut visitor = Visitor { gradients, squares: Vec::new() };
+    let mut visitor = Visitor { gradients, squares: 0.0 };
     module.visit(&mut visitor);
-    if visitor.squares.is_empty() {
-        return 0.0;
-    }
-    let squares = Tensor::cat(visitor.squares, 0).into_data().convert::<f32>();
-    squares.iter::<f32>().map(f64::from).sum::<f64>().sqrt()
-}
-
-/// The gradients times `factor`.
-pub(crate) fn scale_gradients<M: Module>(
-    module: &M,
-    gradients: GradientsParams,
-    factor: f64,
-) -> GradientsParams {
-    struct Visitor {
-        old: GradientsParams,
-        scaled: GradientsParams,
-        factor: f64,
-    }
-
-    impl ModuleVisitor for Visitor {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.old.remove::<D>(param.id) {
-                self.scaled.register(param.id, gradient.mul_scalar(self.factor));
-            }
-        }
-    }
-
-    let mut visitor = Visitor { old: gradients, scaled: GradientsParams::new(), factor };
-    module.visit(&mut visitor);
-    visitor.scaled
+    visitor.squares.sqrt()
 }
 
 #[cfg(test)]
@@ -115,24 +122,6 @@ mod tests {
     use super::*;
     use burn::nn::{Linear, LinearConfig};
     use burn::tensor::Device;
-    use record::{Budget, ScheduleSpec, SiteStatistics};
-
-    fn training(optimizer: OptimizerSpec) -> TrainingSpec {
-        TrainingSpec {
-            batch_size: 1,
-            budget: Budget::Steps(1),
-            optimizer,
-            learning_rate: 0.1,
-            weight_decay: 0.5,
-            schedule: ScheduleSpec::Constant,
-            warmup: 0.0,
-            label_smoothing: 0.0,
-            clip_norm: None,
-            evaluate_every: None,
-            target_accuracy: None,
-            site_statistics: SiteStatistics::default(),
-        }
-    }
 
     /// A layer with weights [[1, 2]]ᵀ and bias [3], and gradients of 0·(sum of outputs) or 1·.
     fn layer() -> Linear {
@@ -162,9 +151,9 @@ mod tests {
             OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 },
         ] {
             let layer = layer();
-            let mut optimizer = optimizer(&training(optimizer_spec), &layer);
+            let mut optimizer = Optimizer::new(optimizer_spec, 0.5);
             let gradients = gradients(&layer, 0.0);
-            let layer = optimizer.step(0.1, layer, gradients);
+            let layer = optimizer.step(0.1, 1.0, layer, gradients);
             // 1 − 0.1 · 0.5 of each weight, all of the bias.
             assert_eq!(numbers(&layer), [0.95, 1.9, 3.0]);
         }
@@ -174,10 +163,10 @@ mod tests {
     fn momentum_has_no_dampening() {
         let spec = OptimizerSpec::Sgd { momentum: 0.5, nesterov: false };
         let mut layer = layer();
-        let mut rule = optimizer(&TrainingSpec { weight_decay: 0.0, ..training(spec) }, &layer);
+        let mut rule = Optimizer::new(spec, 0.0);
         for _ in 0..2 {
             let gradients = gradients(&layer, 1.0);
-            layer = rule.step(0.1, layer, gradients);
+            layer = rule.step(0.1, 1.0, layer, gradients);
         }
         // Velocities 1 and 1.5.
         let expected = [0.75, 1.75, 2.75];
@@ -187,11 +176,48 @@ mod tests {
     }
 
     #[test]
-    fn the_norm_is_of_the_whole_gradient_and_scales() {
+    fn the_norm_is_of_the_whole_gradient() {
         let layer = layer();
         let gradients = gradients(&layer, 2.0);
         assert!((gradient_norm(&layer, &gradients) - 12_f64.sqrt()).abs() < 1e-6);
-        let scaled = scale_gradients(&layer, gradients, 0.5);
-        assert!((gradient_norm(&layer, &scaled) - 3_f64.sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn gradients_are_scaled_before_the_update() {
+        let spec = OptimizerSpec::Sgd { momentum: 0.0, nesterov: false };
+        let layer = layer();
+        let gradients = gradients(&layer, 2.0);
+        let layer = Optimizer::new(spec, 0.0).step(0.1, 0.25, layer, gradients);
+        assert_eq!(numbers(&layer), [0.95, 1.95, 2.95]);
+    }
+
+    #[test]
+    fn adamw_agrees_with_burn() {
+        let device = Device::flex();
+        let rule = burn::optim::AdamWConfig::new()
+            .with_beta_1(0.8)
+            .with_beta_2(0.9)
+            .with_epsilon(1e-6)
+            .with_weight_decay(0.1);
+        let mut reference = burn::optim::ModuleOptimizer::from(rule.build());
+        let spec = OptimizerSpec::Adamw { beta1: 0.8, beta2: 0.9, epsilon: 1e-6 };
+        let mut ours = Optimizer::new(spec, 0.1);
+        let mut layer = layer();
+        layer.bias = None;
+        let mut expected = layer.clone();
+        for step in 1..=4 {
+            let x = Tensor::<2>::from_floats([[0.5, -2.0]], &device.clone().autodiff());
+            let gradients = |layer: &Linear| {
+                let loss = layer.forward(x.clone()).square().sum().mul_scalar(f64::from(step));
+                GradientsParams::from_grads(loss.backward(), layer)
+            };
+            let (a, b) = (gradients(&layer), gradients(&expected));
+            layer = ours.step(0.05, 1.0, layer, a);
+            expected = reference.step(0.05, expected, b);
+        }
+        let weights = |layer: &Linear| layer.weight.val().into_data().iter::<f32>().collect::<Vec<_>>();
+        for (a, b) in weights(&layer).iter().zip(weights(&expected)) {
+            assert!((a - b).abs() < 1e-6, "{a} {b}");
+        }
     }
 }

@@ -3,12 +3,12 @@
 use crate::Error;
 use crate::data::{Batch, Batches, Dataset, Examples, Inputs, Part};
 use crate::model::{ModelConfig, Network, Pass, Probe, initialize};
-use crate::optimizer::{gradient_norm, optimizer, scale_gradients};
+use crate::optimizer::{Optimizer, gradient_norm};
 use crate::schedule::learning_rate;
 use crate::stream::Stream;
 use activation::Activation;
 use burn::Tensor;
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, activation::log_softmax};
 use record::{
     Augmentation, Evaluation, Event, OptimizerSpec, Outcome, Prediction, RunSpec, Site, Summary,
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Version of everything here that decides numbers; part of a run's identity.
-pub const NUMERICS: u32 = 1;
+pub const NUMERICS: u32 = 2;
 
 /// A run whose training loss, averaged over a while, is this many times its first one has diverged,
 /// even if it is finite. (A model that merely learns nothing stays near its first loss.)
@@ -189,7 +189,7 @@ struct Run<'a, N> {
     trainer: Trainer<'a>,
     batches: Batches<'a>,
     network: N,
-    optimizer: ModuleOptimizer,
+    optimizer: Optimizer,
     /// Training examples in the order of the current epoch.
     order: Vec<usize>,
     order_stream: Stream,
@@ -212,7 +212,7 @@ impl<'a, N: Network> Run<'a, N> {
         Self {
             trainer,
             batches: Batches::new(data, spec.data.augmentation),
-            optimizer: optimizer(&spec.training, &network),
+            optimizer: Optimizer::new(spec.training.optimizer.clone(), spec.training.weight_decay),
             network,
             order: Vec::new(),
             order_stream: Stream::new(spec.seed, "order"),
@@ -360,16 +360,15 @@ impl<'a, N: Network> Run<'a, N> {
         let predicted = classes(logits.inner());
         let correct = predicted.iter().zip(&batch.classes).filter(|(a, b)| a == b).count();
 
-        let mut gradients = GradientsParams::from_grads(gradients, &self.network);
+        let gradients = GradientsParams::from_grads(gradients, &self.network);
         let norm = gradient_norm(&self.network, &gradients);
-        if let Some(largest) = training.clip_norm
-            && norm > largest
-        {
-            gradients = scale_gradients(&self.network, gradients, largest / norm);
-        }
+        let scale = match training.clip_norm {
+            Some(largest) if norm > largest => largest / norm,
+            _ => 1.0,
+        };
         let rate = learning_rate(training, step, total);
         // The module is moved through the optimizer; a clone shares its tensors.
-        self.network = self.optimizer.step(rate, self.network.clone(), gradients);
+        self.network = self.optimizer.step(rate, scale, self.network.clone(), gradients);
         let seconds = started.elapsed().as_secs_f64();
         self.train_seconds += seconds;
         self.train_examples += batch.classes.len() as u64;

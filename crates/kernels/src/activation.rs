@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Numbers that one task takes on.
 const TASK: usize = 1 << 16;
 
-/// Numbers of gated rows that are brought together: gate, value and output lie in the first cache.
+/// Numbers of one tile: with one input or two, and the output, it lies in the first cache.
 const TILE: usize = 2048;
 
 /// The nonlinearity of one input, f(x), for `x` of any shape.
@@ -34,12 +34,13 @@ struct Nonlinearity {
 
 impl Operation<1> for Nonlinearity {
     fn backward(self, gradient: Values, _: [bool; 1]) -> [Option<Values>; 1] {
-        let mut gradient = gradient.into_owned();
-        gradient
-            .slice_mut()
-            .par_chunks_mut(TASK)
-            .zip(self.x.slice().par_chunks(TASK))
-            .for_each(|(gradient, x)| self.f.nonlinearity().backward_slice(x, gradient));
+        let x = self.x.slice();
+        let gradient = gradient.change(TASK, |task, gradient| {
+            let x = &x[task * TASK..task * TASK + gradient.len()];
+            for (x, gradient) in x.chunks(TILE).zip(gradient.chunks_mut(TILE)) {
+                self.f.nonlinearity().backward_slice(x, gradient);
+            }
+        });
         [Some(gradient)]
     }
 }

@@ -6,7 +6,7 @@ use ::activation::Activation;
 use burn::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What batch norm gives in training.
 #[derive(Debug)]
@@ -475,41 +475,40 @@ impl Saved {
     fn backward(self, gradient: Values, x_wanted: bool, residual_wanted: bool) -> Gradients {
         let Self { values, affine, mean, inverse, gamma } = self;
         let channels = values.channels;
-        let shape = values.x.shape();
         let row = values.row.max(1);
         let center = Repeated::new(&mean);
         // First pass: the gradient before the activation, in the place of the one behind it, and its
         // sums, image by image.
-        let mut gradient = gradient.into_owned();
-        let sums: Vec<(Vec<f64>, Vec<f64>)> = gradient
-            .slice_mut()
-            .par_chunks_mut(row)
-            .zip(values.images(values.x.slice()))
-            .zip(values.residual_images())
-            .map(|((gradient, x), residual)| {
-                let size = tile(&affine);
-                let mut z = vec![0.0; size];
-                let (mut sums, mut products) = (vec![0.0; center.0.len()], vec![0.0; center.0.len()]);
-                let residuals = tiles(residual, size);
-                for ((gradient, x), residual) in
-                    gradient.chunks_mut(size).zip(x.chunks(size)).zip(residuals)
-                {
-                    if let Some(f) = &values.activation {
-                        let z = &mut z[..x.len()];
-                        Arch::new().dispatch(Normalise { affine: &affine, x, residual, z });
-                        f.nonlinearity().backward_slice(z, gradient);
-                    }
-                    Arch::new().dispatch(Sums {
-                        a: gradient,
-                        b: x,
-                        center: &center.0,
-                        sums: &mut sums,
-                        products: &mut products,
-                    });
+        let residuals = values.residual_images();
+        let sums = Mutex::new(vec![(Vec::new(), Vec::new()); residuals.len()]);
+        let x = values.x.slice();
+        let gradient = gradient.change(row, |image, gradient| {
+            let x = &x[image * row..image * row + gradient.len()];
+            let size = tile(&affine);
+            let mut z = vec![0.0; size];
+            let (mut sums_here, mut products) =
+                (vec![0.0; center.0.len()], vec![0.0; center.0.len()]);
+            let residuals = tiles(residuals[image], size);
+            for ((gradient, x), residual) in
+                gradient.chunks_mut(size).zip(x.chunks(size)).zip(residuals)
+            {
+                if let Some(f) = &values.activation {
+                    let z = &mut z[..x.len()];
+                    Arch::new().dispatch(Normalise { affine: &affine, x, residual, z });
+                    f.nonlinearity().backward_slice(z, gradient);
                 }
-                (fold(&sums, channels), fold(&products, channels))
-            })
-            .collect();
+                Arch::new().dispatch(Sums {
+                    a: gradient,
+                    b: x,
+                    center: &center.0,
+                    sums: &mut sums_here,
+                    products: &mut products,
+                });
+            }
+            let folded = (fold(&sums_here, channels), fold(&products, channels));
+            sums.lock().unwrap_or_else(PoisonError::into_inner)[image] = folded;
+        });
+        let sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (mut sum, mut product) = (vec![0.0; channels], vec![0.0; channels]);
         for (image_sum, image_product) in sums {
             for c in 0..channels {
@@ -525,43 +524,22 @@ impl Saved {
         let (by_gamma, by_beta) = (vector(&product), vector(&sum));
 
         // Second pass: γ/σ · (g − mean of g − x̂ · mean of g x̂), which is a g + (b x + c).
-        let by_x = x_wanted.then(|| {
-            let count = (values.x.slice().len() / channels.max(1)).max(1) as f64;
-            let (mut a, mut b, mut c) = (vec![], vec![], vec![]);
-            for i in 0..channels {
-                let scale = f64::from(gamma.slice()[i]) * inverse[i];
-                let slope = -scale * inverse[i] * product[i] / count;
-                a.push(scale);
-                b.push(slope);
-                c.push(-scale * sum[i] / count - slope * mean[i]);
-            }
-            let (a, line) = (Repeated::new(&a), Affine::new(&b, &c));
-            let in_place = !residual_wanted;
-            let mut by_x =
-                if in_place { None } else { Some(Buffer::take(gradient.slice().len())) };
-            match &mut by_x {
-                Some(by_x) => by_x
-                    .par_chunks_mut(row)
-                    .zip(values.images(gradient.slice()))
-                    .zip(values.images(values.x.slice()))
-                    .for_each(|((to, gradient), x)| {
-                        to.copy_from_slice(gradient);
-                        Arch::new().dispatch(Combine { a: &a, line: &line, x, gradient: to });
-                    }),
-                None => gradient
-                    .slice_mut()
-                    .par_chunks_mut(row)
-                    .zip(values.images(values.x.slice()))
-                    .for_each(|(gradient, x)| {
-                        Arch::new().dispatch(Combine { a: &a, line: &line, x, gradient });
-                    }),
-            }
-            by_x.map(|by_x| Values::from_buffer(by_x, &shape))
-        });
-        let (by_x, by_residual) = match by_x {
-            None => (None, residual_wanted.then_some(gradient)),
-            Some(Some(by_x)) => (Some(by_x), Some(gradient)),
-            Some(None) => (Some(gradient), None),
+        let count = (x.len() / channels.max(1)).max(1) as f64;
+        let (mut scale, mut slope, mut shift) = (vec![], vec![], vec![]);
+        for i in 0..channels {
+            scale.push(f64::from(gamma.slice()[i]) * inverse[i]);
+            slope.push(-scale[i] * inverse[i] * product[i] / count);
+            shift.push(-scale[i] * sum[i] / count - slope[i] * mean[i]);
+        }
+        let (scale, line) = (Repeated::new(&scale), Affine::new(&slope, &shift));
+        let combine = |image: usize, gradient: &mut [f32]| {
+            let x = &x[image * row..image * row + gradient.len()];
+            Arch::new().dispatch(Combine { a: &scale, line: &line, x, gradient });
+        };
+        let (by_x, by_residual) = match (x_wanted, residual_wanted) {
+            (true, true) => (Some(gradient.clone().change(row, combine)), Some(gradient)),
+            (true, false) => (Some(gradient.change(row, combine)), None),
+            (false, wanted) => (None, wanted.then_some(gradient)),
         };
         Gradients { by_x, by_gamma, by_beta, by_residual }
     }
@@ -628,7 +606,7 @@ impl Operation<4> for ResidualBatchNorm {
             result.by_x,
             gamma.then_some(result.by_gamma),
             beta.then_some(result.by_beta),
-            result.by_residual.filter(|_| residual),
+            result.by_residual,
         ]
     }
 }

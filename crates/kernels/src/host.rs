@@ -11,6 +11,7 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{DType, Shape};
+use rayon::prelude::*;
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -78,19 +79,33 @@ impl Values {
         self.0.layout().shape().to_vec()
     }
 
-    /// The same numbers, to be written over: copied if somebody else holds them.
-    pub(crate) fn into_owned(mut self) -> Self {
+    /// The same numbers after `change` of each piece of `size` (the last may be shorter), given with
+    /// its index; they are changed where they lie, or copied piece by piece if somebody else holds
+    /// them.
+    pub(crate) fn change(mut self, size: usize, change: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        let size = size.max(1);
         let whole = self.0.layout().num_elements() * size_of::<f32>() == self.0.bytes().len();
-        if !whole || self.0.try_storage_mut::<f32>().is_none() {
-            let mut copy = Buffer::take(self.slice().len());
-            copy.copy_from_slice(self.slice());
-            return Self::from_buffer(copy, &self.shape());
+        if whole && let Some(numbers) = self.0.try_storage_mut::<f32>() {
+            numbers.par_chunks_mut(size).enumerate().for_each(|(i, piece)| change(i, piece));
+            return self;
         }
-        self
+        let mut copy = Buffer::take(self.slice().len());
+        copy.par_chunks_mut(size).zip(self.slice().par_chunks(size)).enumerate().for_each(
+            |(i, (piece, old))| {
+                piece.copy_from_slice(old);
+                change(i, piece);
+            },
+        );
+        Self::from_buffer(copy, &self.shape())
     }
 
-    /// The numbers of what [`Values::into_owned`] gave.
+    /// The numbers, to be written over: copied if somebody else holds them.
     pub(crate) fn slice_mut(&mut self) -> &mut [f32] {
+        if self.0.layout().num_elements() * size_of::<f32>() != self.0.bytes().len() {
+            let mut copy = Buffer::take(self.slice().len());
+            copy.copy_from_slice(self.slice());
+            *self = Self::from_buffer(copy, &self.shape());
+        }
         self.0.storage_mut()
     }
 
@@ -146,4 +161,41 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
             }
         }
     }
+}
+
+/// A number whose gradient by `x` is `gradient`: backward from it gives the vector-Jacobian products
+/// of what `x` was made from. Its value is 0. Takes tensors of one shape.
+///
+/// # Panics
+/// If the shapes differ.
+#[must_use]
+pub fn with_gradient<const D: usize>(x: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    assert_eq!(x.dims(), gradient.dims(), "one gradient for each number");
+    let (Some(host), Some(gradient_host)) = (Host::of(&x), Host::of(&gradient)) else {
+        return (x * gradient).sum();
+    };
+    let zero = Values::from_buffer(Buffer::zeros(1), &[1]);
+    record([host], zero, || WithGradient(gradient_host.values())).into_tensor()
+}
+
+#[derive(Debug, Clone)]
+struct WithGradient(Values);
+
+impl Operation<1> for WithGradient {
+    fn backward(self, _: Values, _: [bool; 1]) -> [Option<Values>; 1] {
+        [Some(self.0)]
+    }
+}
+
+/// The numbers of `x` in memory of their own: what passing over them once costs.
+#[must_use]
+pub fn copy<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
+    const TASK: usize = 1 << 16;
+    let Some(host) = Host::of(x) else { return x.clone() };
+    let values = host.values();
+    let mut copy = Buffer::take(values.slice().len());
+    copy.par_chunks_mut(TASK)
+        .zip(values.slice().par_chunks(TASK))
+        .for_each(|(to, from)| to.copy_from_slice(from));
+    Values::from_buffer(copy, &values.shape()).into_tensor()
 }

@@ -13,10 +13,18 @@ mod batch_norm;
 mod buffer;
 mod convolution;
 mod host;
+mod layer_norm;
+mod linear;
+mod matrix;
 mod product;
 mod shortcut;
+mod update;
 
 pub use batch_norm::{BatchNormTraining, batch_norm_inference, batch_norm_training};
 pub use activation::{activation, nonlinearity};
 pub use convolution::convolution;
 pub use shortcut::shortcut;
+pub use host::{copy, with_gradient};
+pub use layer_norm::layer_norm;
+pub use linear::linear;
+pub use update::{AdamW, Sgd, sum_of_squares};

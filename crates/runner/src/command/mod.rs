@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod bench;
 mod check;
 mod data;
 mod env;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         }
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(command) => bench::run(&command),
         Command::Data(command) => data::run(&command),
         Command::New(command) => new::run(&command),
         Command::Env(args) => {

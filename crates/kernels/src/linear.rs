@@ -1,0 +1,142 @@
+//! Linear layers, with the activation behind them.
+
+use crate::buffer::Buffer;
+use crate::host::{Host, Operation, Values, record};
+use crate::matrix::{Matrix, Threads, multiply};
+use burn::Tensor;
+use rayon::prelude::*;
+
+/// Rows whose column sums are one task's. They are fixed, since the sum of all is made of them.
+const ROWS: usize = 64;
+
+/// `x` `weight` + `bias` for `x` `[rows, input]`, `weight` `[input, output]` and `bias` `[output]`.
+///
+/// # Panics
+/// If the sizes do not agree.
+#[must_use]
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    let [rows, input] = x.dims();
+    let [taken, output] = weight.dims();
+    assert_eq!(taken, input, "weights for as many inputs as there are");
+    let hosts = (Host::of(&x), Host::of(&weight), bias.as_ref().map(Host::of));
+    let (Some(host_x), Some(host_weight), None | Some(Some(_))) = hosts.clone() else {
+        let y = x.matmul(weight);
+        return match bias {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        };
+    };
+    let (x, weight) = (host_x.values(), host_weight.values());
+    let bias = hosts.2.flatten();
+    let mut y = Buffer::take(rows * output);
+    match &bias {
+        Some(bias) if output > 0 => {
+            let bias = bias.values();
+            let bias = bias.slice();
+            assert_eq!(bias.len(), output, "a bias for each output");
+            y.par_chunks_mut(ROWS * output).for_each(|rows| {
+                rows.chunks_exact_mut(output).for_each(|row| row.copy_from_slice(bias));
+            });
+        }
+        _ if input == 0 => y.fill(0.0),
+        _ => {}
+    }
+    let (a, b) = (Matrix::new(x.slice(), rows, input), Matrix::new(weight.slice(), input, output));
+    if input > 0 {
+        multiply(a, b, &mut y, output, 1.0, bias.is_some(), Threads::All);
+    }
+    let y = Values::from_buffer(y, &[rows, output]);
+    let saved = || Saved { x, weight, rows, input, output };
+    match bias {
+        Some(bias) => record([host_x, host_weight, bias], y, || Linear(saved())),
+        None => record([host_x, host_weight], y, || Product(saved())),
+    }
+    .into_tensor()
+}
+
+#[derive(Debug, Clone)]
+struct Saved {
+    x: Values,
+    weight: Values,
+    rows: usize,
+    input: usize,
+    output: usize,
+}
+
+impl Saved {
+    fn backward(&self, gradient: &Values, [by_x, by_weight]: [bool; 2]) -> [Option<Values>; 2] {
+        let Self { rows, input, output, .. } = *self;
+        let g = Matrix::new(gradient.slice(), rows, output);
+        let product = |a: Matrix<'_>, b: Matrix<'_>, shape: [usize; 2]| {
+            let mut c = Buffer::take(shape[0] * shape[1]);
+            if a.columns == 0 {
+                c.fill(0.0);
+            } else {
+                multiply(a, b, &mut c, shape[1], 1.0, false, Threads::All);
+            }
+            Values::from_buffer(c, &shape)
+        };
+        [
+            by_x.then(|| {
+                let weight = Matrix::new(self.weight.slice(), input, output);
+                product(g, weight.transpose(), [rows, input])
+            }),
+            by_weight.then(|| {
+                let x = Matrix::new(self.x.slice(), rows, input);
+                product(x.transpose(), g, [input, output])
+            }),
+        ]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Linear(Saved);
+
+impl Operation<3> for Linear {
+    fn backward(self, gradient: Values, [x, weight, bias]: [bool; 3]) -> [Option<Values>; 3] {
+        let by_bias = bias.then(|| column_sums(gradient.slice(), self.0.output));
+        let [by_x, by_weight] = self.0.backward(&gradient, [x, weight]);
+        [by_x, by_weight, by_bias]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Product(Saved);
+
+impl Operation<2> for Product {
+    fn backward(self, gradient: Values, wanted: [bool; 2]) -> [Option<Values>; 2] {
+        self.0.backward(&gradient, wanted)
+    }
+}
+
+/// Sums over rows of `columns` numbers each, in an order that follows from the shape.
+pub(crate) fn column_sums(numbers: &[f32], columns: usize) -> Values {
+    let mut sums = Buffer::zeros(columns);
+    if columns > 0 {
+        let parts: Vec<Vec<f32>> = numbers
+            .par_chunks(ROWS * columns)
+            .map(|rows| {
+                let mut sums = vec![0.0; columns];
+                add_rows(rows, &mut sums);
+                sums
+            })
+            .collect();
+        for part in parts {
+            add_rows(&part, &mut sums);
+        }
+    }
+    Values::from_buffer(sums, &[columns])
+}
+
+fn add_rows(rows: &[f32], sums: &mut [f32]) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact(sums.len()) {
+                for (sum, x) in sums.iter_mut().zip(row) {
+                    *sum += x;
+                }
+            }
+        },
+    );
+}

@@ -1,0 +1,154 @@
+//! Matrix products, by the `gemm` crate.
+
+use gemm::Parallelism;
+
+/// A matrix in a slice, at any strides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    pub(crate) numbers: &'a [f32],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row after row.
+    pub(crate) fn new(numbers: &'a [f32], rows: usize, columns: usize) -> Self {
+        Self { numbers, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// Rows at a distance of `row_stride`.
+    pub(crate) fn strided(
+        numbers: &'a [f32],
+        rows: usize,
+        columns: usize,
+        row_stride: usize,
+    ) -> Self {
+        Self { numbers, rows, columns, row_stride, column_stride: 1 }
+    }
+
+    pub(crate) fn transpose(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    fn fits(&self) -> bool {
+        fits(self.numbers.len(), self.rows, self.columns, self.row_stride, self.column_stride)
+    }
+}
+
+fn fits(len: usize, rows: usize, columns: usize, row_stride: usize, column_stride: usize) -> bool {
+    rows == 0 || columns == 0 || (rows - 1) * row_stride + (columns - 1) * column_stride < len
+}
+
+/// Who computes a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Threads {
+    /// The calling thread.
+    One,
+    /// All of the pool. Each number of the result is still one thread's sum.
+    All,
+}
+
+/// c = scale · a b, or c += scale · a b; rows of `c` are `row_stride` apart.
+///
+/// # Panics
+/// If sizes do not agree.
+pub(crate) fn multiply(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: &mut [f32],
+    row_stride: usize,
+    scale: f32,
+    add: bool,
+    threads: Threads,
+) {
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert_eq!(k, b.rows, "columns of the left are rows of the right");
+    assert!(a.fits() && b.fits() && fits(c.len(), m, n, row_stride, 1), "matrices in their slices");
+    if m == 0 || n == 0 {
+        return;
+    }
+    if k == 0 {
+        assert!(add, "an empty sum");
+        return;
+    }
+    let threads = match threads {
+        Threads::One => Parallelism::None,
+        Threads::All => match rayon::current_num_threads() {
+            1 => Parallelism::None,
+            n => Parallelism::Rayon(n),
+        },
+    };
+    let stride = |stride: usize| isize::try_from(stride).expect("strides lie within a slice");
+    // SAFETY: every index of the three matrices was checked to lie in its slice, and `c` is borrowed
+    // mutably, so that nothing overlaps it.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            stride(row_stride),
+            add,
+            a.numbers.as_ptr(),
+            stride(a.column_stride),
+            stride(a.row_stride),
+            b.numbers.as_ptr(),
+            stride(b.column_stride),
+            stride(b.row_stride),
+            if add { 1.0 } else { 0.0 },
+            scale,
+            false,
+            false,
+            false,
+            threads,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_and_sums() {
+        let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, 2.0, 1.0, 0.0, 3.0]);
+        let mut c = [10.0; 6];
+        multiply(
+            Matrix::new(&a, 2, 3),
+            Matrix::new(&b, 3, 2),
+            &mut c,
+            3,
+            0.5,
+            true,
+            Threads::One,
+        );
+        assert_eq!(c, [12.5, 15.5, 10.0, 17.0, 21.5, 10.0]);
+        let transposed = Matrix::new(&a, 3, 2).transpose();
+        multiply(transposed, Matrix::new(&b, 3, 2), &mut c, 2, 1.0, false, Threads::All);
+        assert_eq!(c[..4], [7.0, 18.0, 10.0, 22.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "matrices in their slices")]
+    fn short_slices_are_refused() {
+        let a = [0.0; 5];
+        multiply(
+            Matrix::new(&a, 2, 3),
+            Matrix::new(&a, 3, 1),
+            &mut [0.0; 2],
+            1,
+            1.0,
+            false,
+            Threads::One,
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! Updates of parameters in one pass, and the norm of gradients.
+
+use crate::buffer::Buffer;
+use crate::host::{Host, Values};
+use burn::Tensor;
+use pulp::Arch;
+use rayon::prelude::*;
+
+/// Numbers that one task takes on. It is fixed, since sums are made of the tasks'.
+const TASK: usize = 1 << 15;
+
+/// Stochastic gradient descent with momentum (Sutskever et al. 2013), without dampening, its weight
+/// decay added to the gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sgd {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// What the gradient is multiplied with first.
+    pub gradient_scale: f64,
+    /// Part of the velocity that stays; 0 keeps none.
+    pub momentum: f64,
+    /// Whether the gradient is taken where momentum leads.
+    pub nesterov: bool,
+    /// Factor of the parameter in its gradient.
+    pub weight_decay: f64,
+}
+
+impl Sgd {
+    /// The new parameter for its `gradient`, with the velocity brought up to date (`None` at the first
+    /// step, and where there is no momentum). Neither may be on a tape.
+    #[must_use]
+    pub fn step(
+        &self,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        velocity: &mut Option<Tensor<1>>,
+    ) -> Tensor<1> {
+        let Self { learning_rate, gradient_scale, momentum, nesterov, weight_decay } = *self;
+        if momentum == 0.0 {
+            *velocity = None;
+        } else if velocity.is_none() {
+            *velocity = Some(parameter.zeros_like());
+        }
+        let [Some(p), Some(g)] = plain([&parameter, &gradient]) else {
+            let gradient = gradient * gradient_scale + parameter.clone() * weight_decay;
+            let direction = match velocity.take() {
+                None => gradient,
+                Some(old) => {
+                    let new = old * momentum + gradient.clone();
+                    *velocity = Some(new.clone());
+                    if nesterov { gradient + new * momentum } else { new }
+                }
+            };
+            return parameter - direction * learning_rate;
+        };
+        let [rate, scale, momentum, decay] =
+            single([learning_rate, gradient_scale, momentum, weight_decay]);
+        let (p, g) = (p.slice(), g.slice());
+        let mut new = Buffer::take(p.len());
+        let Some(old) = velocity.take() else {
+            new.par_chunks_mut(TASK).zip(p.par_chunks(TASK)).zip(g.par_chunks(TASK)).for_each(
+                |((new, p), g)| {
+                    Arch::new().dispatch(
+                        #[inline(always)]
+                        || {
+                            for ((new, p), g) in new.iter_mut().zip(p).zip(g) {
+                                *new = p - rate * (g * scale + decay * p);
+                            }
+                        },
+                    );
+                },
+            );
+            return Values::from_buffer(new, &[p.len()]).into_tensor();
+        };
+        let mut old = owned(old);
+        let tasks = new
+            .par_chunks_mut(TASK)
+            .zip(old.slice_mut().par_chunks_mut(TASK))
+            .zip(p.par_chunks(TASK))
+            .zip(g.par_chunks(TASK));
+        tasks.for_each(|(((new, v), p), g)| {
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (((new, v), p), g) in new.iter_mut().zip(v).zip(p).zip(g) {
+                        let g = g * scale + decay * p;
+                        *v = momentum * *v + g;
+                        let direction = if nesterov { g + momentum * *v } else { *v };
+                        *new = p - rate * direction;
+                    }
+                },
+            );
+        });
+        *velocity = Some(old.into_tensor());
+        Values::from_buffer(new, &[p.len()]).into_tensor()
+    }
+}
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamW {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// What the gradient is multiplied with first.
+    pub gradient_scale: f64,
+    /// Part of the first moment that stays.
+    pub beta1: f64,
+    /// Part of the second moment that stays.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Part of the parameter that goes, times the learning rate.
+    pub weight_decay: f64,
+    /// Steps of this parameter, this one counted.
+    pub step: u64,
+}
+
+impl AdamW {
+    /// The new parameter for its `gradient`, with the moments brought up to date (`None` at the first
+    /// step). None of them may be on a tape.
+    #[must_use]
+    pub fn step(
+        &self,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        moments: &mut Option<[Tensor<1>; 2]>,
+    ) -> Tensor<1> {
+        let Self { learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step } = *self;
+        let step = i32::try_from(step).unwrap_or(i32::MAX);
+        let (correction1, correction2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
+        let [first, second] =
+            moments.take().unwrap_or_else(|| [parameter.zeros_like(), parameter.zeros_like()]);
+        let keep = 1.0 - learning_rate * weight_decay;
+        let [Some(p), Some(g)] = plain([&parameter, &gradient]) else {
+            let gradient = gradient * gradient_scale;
+            let first = first * beta1 + gradient.clone() * (1.0 - beta1);
+            let second = second * beta2 + gradient.square() * (1.0 - beta2);
+            let root = (second.clone() / correction2).sqrt() + epsilon;
+            let direction = first.clone() / correction1 / root;
+            *moments = Some([first, second]);
+            return parameter * keep - direction * learning_rate;
+        };
+        let [scale, beta1, beta2, epsilon, keep, rest1, rest2, rate, by_correction2] = single([
+            gradient_scale,
+            beta1,
+            beta2,
+            epsilon,
+            keep,
+            1.0 - beta1,
+            1.0 - beta2,
+            learning_rate / correction1,
+            1.0 / correction2,
+        ]);
+        let (p, g) = (p.slice(), g.slice());
+        let mut new = Buffer::take(p.len());
+        let (mut first, mut second) = (owned(first), owned(second));
+        let tasks = new
+            .par_chunks_mut(TASK)
+            .zip(first.slice_mut().par_chunks_mut(TASK))
+            .zip(second.slice_mut().par_chunks_mut(TASK))
+            .zip(p.par_chunks(TASK))
+            .zip(g.par_chunks(TASK));
+        tasks.for_each(|((((new, m), v), p), g)| {
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for ((((new, m), v), p), g) in new.iter_mut().zip(m).zip(v).zip(p).zip(g) {
+                        let g = g * scale;
+                        *m = beta1 * *m + rest1 * g;
+                        *v = beta2 * *v + rest2 * (g * g);
+                        let root = (*v * by_correction2).sqrt() + epsilon;
+                        *new = p * keep - rate * *m / root;
+                    }
+                },
+            );
+        });
+        *moments = Some([first.into_tensor(), second.into_tensor()]);
+        Values::from_buffer(new, &[p.len()]).into_tensor()
+    }
+}
+
+/// Sum of the squares of all numbers, in double precision.
+#[must_use]
+pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
+    let Some(Host::Plain(_)) = Host::of(&x) else {
+        // Over one dimension first: a backend may split the sum of all by the number of threads.
+        return f64::from(x.square().sum_dim(0).sum().into_scalar::<f32>());
+    };
+    let values = Host::of(&x).map(|host| host.values());
+    let sums: Vec<f64> = values
+        .iter()
+        .flat_map(|values| values.slice().chunks(TASK))
+        .collect::<Vec<_>>()
+        .into_par_iter()
+        .map(|x| {
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    let mut sums = [0.0_f64; 32];
+                    let rows = x.chunks_exact(32);
+                    let rest: f64 = rows.remainder().iter().map(|x| f64::from(x * x)).sum();
+                    for row in rows {
+                        for (sum, x) in sums.iter_mut().zip(row) {
+                            *sum += f64::from(x * x);
+                        }
+                    }
+                    sums.iter().sum::<f64>() + rest
+                },
+            )
+        })
+        .collect();
+    sums.iter().sum()
+}
+
+/// The numbers of tensors that are on the CPU and on no tape.
+fn plain<const N: usize>(tensors: [&Tensor<1>; N]) -> [Option<Values>; N] {
+    tensors.map(|tensor| match Host::of(tensor) {
+        Some(host @ Host::Plain(_)) => Some(host.values()),
+        _ => None,
+    })
+}
+
+/// The numbers of a moment, to be written over.
+fn owned(tensor: Tensor<1>) -> Values {
+    let [moment] = plain([&tensor]);
+    drop(tensor);
+    moment.expect("moments lie where their parameter does")
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "f32 parameters")]
+fn single<const N: usize>(numbers: [f64; N]) -> [f32; N] {
+    numbers.map(|x| x as f32)
+}

@@ -1,0 +1,273 @@
+use super::{median_and_best, on_threads};
+use crate::Error;
+use crate::cli::BenchOpsArgs;
+use crate::console::{self, out, outln};
+use activation::{Activation, ActivationRequest};
+use actlab_core::stream::Stream;
+use actlab_kernels as kernels;
+use burn::Tensor;
+use burn::tensor::{Device, activation::softmax};
+use serde_json::json;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Batch, height, width and channels of the images.
+const IMAGES: [usize; 4] = [128, 32, 32, 16];
+
+/// Tokens, width and inner width of the feed-forward.
+const TOKENS: [usize; 3] = [2048, 256, 1024];
+
+/// Batch, heads and tokens twice of the attention weights.
+const SCORES: [usize; 4] = [32, 4, 64, 64];
+
+const PEAK: usize = 1024;
+
+/// Calls before those that count.
+const WARMUP: usize = 3;
+
+/// What bounds an operation, and how much of that it needs.
+#[derive(Clone, Copy)]
+enum Work {
+    /// Bytes read and written, each once.
+    Bytes(usize),
+    /// Floating-point operations.
+    Flops(usize),
+}
+
+/// One operation, ready to be called.
+struct Operation {
+    name: String,
+    shape: Vec<usize>,
+    work: Work,
+    call: Box<dyn FnMut() + Send>,
+}
+
+/// What was measured of it.
+struct Measured {
+    name: String,
+    shape: Vec<usize>,
+    work: Work,
+    median: f64,
+    best: f64,
+}
+
+impl Measured {
+    /// Bytes or operations a second, at best.
+    #[expect(clippy::cast_precision_loss, reason = "for a rate")]
+    fn rate(&self) -> f64 {
+        match self.work {
+            Work::Bytes(n) | Work::Flops(n) => n as f64 / self.best,
+        }
+    }
+}
+
+/// Measures operations of the CPU kernels.
+pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
+    if args.rounds == 0 {
+        return Err(Error::Usage("--rounds 0: must be 1 or more".into()));
+    }
+    let all = operations()?;
+    for name in &args.only {
+        if !all.iter().any(|operation| operation.name == *name) {
+            let known: Vec<_> = all.iter().map(|operation| operation.name.as_str()).collect();
+            return Err(Error::Usage(format!(
+                "--only {name:?}: there is no such operation; there are {}",
+                known.join(", ")
+            )));
+        }
+    }
+    let wanted = |name: &str| {
+        // What the others are held against is always measured.
+        matches!(name, "copy" | "gemm") || args.only.is_empty() || args.only.iter().any(|n| n == name)
+    };
+    let chosen: Vec<_> = all.into_iter().filter(|operation| wanted(&operation.name)).collect();
+    let (threads, measured) = on_threads(args.threads, |threads| {
+        let measured = chosen.into_iter().map(|operation| measure(operation, args.rounds));
+        (threads, measured.collect::<Vec<_>>())
+    })?;
+    let peak = |name: &str| {
+        measured.iter().find(|measured| measured.name == name).map_or(f64::NAN, Measured::rate)
+    };
+    let (copy, gemm) = (peak("copy"), peak("gemm"));
+    if args.json {
+        let rows: Vec<_> = measured
+            .iter()
+            .map(|measured| {
+                let (peak, bytes, gflop) = match measured.work {
+                    Work::Bytes(bytes) => ("copy", Some(bytes), None),
+                    Work::Flops(flops) => ("gemm", None, Some(flops as f64 / 1e9)),
+                };
+                let highest = if peak == "copy" { copy } else { gemm };
+                json!({
+                    "operation": measured.name,
+                    "shape": measured.shape,
+                    "threads": threads,
+                    "median_seconds": measured.median,
+                    "best_seconds": measured.best,
+                    "gflop": gflop,
+                    "bytes": bytes,
+                    "share_of_peak": measured.rate() / highest,
+                    "peak": peak,
+                })
+            })
+            .collect();
+        outln!("{}", serde_json::Value::Array(rows));
+        return Ok(());
+    }
+    let rows: Vec<Vec<String>> = measured
+        .iter()
+        .map(|measured| {
+            let shape: Vec<_> = measured.shape.iter().map(ToString::to_string).collect();
+            let (rate, share) = match measured.work {
+                Work::Bytes(_) => (format!("{:.1} GB/s", measured.rate() / 1e9), copy),
+                Work::Flops(_) => (format!("{:.0} GFLOP/s", measured.rate() / 1e9), gemm),
+            };
+            vec![
+                measured.name.clone(),
+                shape.join("×"),
+                format!("{:.3}", 1e3 * measured.median),
+                format!("{:.3}", 1e3 * measured.best),
+                rate,
+                format!("{:.0} %", 100.0 * measured.rate() / share),
+            ]
+        })
+        .collect();
+    out!(
+        "{}",
+        console::table(&["operation", "shape", "median ms", "best ms", "rate", "of peak"], &rows)
+    );
+    outln!("\nThe peak is that of `copy` for what is bound by memory, and of `gemm` for the rest; {threads} threads.");
+    Ok(())
+}
+
+fn measure(operation: Operation, rounds: usize) -> Measured {
+    let Operation { name, shape, work, mut call } = operation;
+    for _ in 0..WARMUP {
+        call();
+    }
+    let seconds = (0..rounds)
+        .map(|_| {
+            let started = Instant::now();
+            call();
+            started.elapsed().as_secs_f64()
+        })
+        .collect();
+    let (median, best) = median_and_best(seconds);
+    Measured { name, shape, work, median, best }
+}
+
+fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    let numbers = Stream::new(1, "bench/operations").normal(shape.iter().product(), 1.0);
+    Tensor::<1>::from_floats(numbers.as_slice(), device).reshape(shape)
+}
+
+/// Forward and backward of `f` over `inputs`, with a gradient that is there already.
+fn backward<const D: usize, const N: usize>(
+    inputs: [Tensor<D>; N],
+    f: impl Fn(&[Tensor<D>; N]) -> Tensor<D> + Send + 'static,
+) -> Box<dyn FnMut() + Send> {
+    let device = Device::flex();
+    let inputs = inputs.map(|input| Tensor::from_inner(input).require_grad());
+    let gradient = random(f(&inputs).dims(), &device);
+    Box::new(move || {
+        let y = f(&inputs);
+        let seed = kernels::with_gradient(y, Tensor::from_inner(gradient.clone()));
+        black_box(seed.backward());
+    })
+}
+
+fn operations() -> Result<Vec<Operation>, Error> {
+    let device = Device::flex();
+    let numbers: usize = IMAGES.iter().product();
+    let bytes = numbers * size_of::<f32>();
+    let mut all = Vec::new();
+    let mut add = |name: &str, shape: &[usize], work: Work, call: Box<dyn FnMut() + Send>| {
+        all.push(Operation { name: name.to_owned(), shape: shape.to_vec(), work, call });
+    };
+    let x = random(IMAGES, &device);
+    add("copy", &IMAGES, Work::Bytes(2 * bytes), {
+        let x = x.clone();
+        Box::new(move || {
+            black_box(kernels::copy(&x));
+        })
+    });
+    add("gemm", &[PEAK; 3], Work::Flops(2 * PEAK.pow(3)), {
+        let (a, b) = (random([PEAK, PEAK], &device), random([PEAK, PEAK], &device));
+        Box::new(move || {
+            black_box(a.clone().matmul(b.clone()));
+        })
+    });
+    for name in ["relu", "leaky_relu", "gelu", "silu"] {
+        let f: Arc<dyn Activation> = activation::build(&name.parse::<ActivationRequest>()?)?;
+        add(&format!("{name} forward"), &IMAGES, Work::Bytes(2 * bytes), {
+            let (f, x) = (Arc::clone(&f), x.clone());
+            Box::new(move || {
+                black_box(kernels::nonlinearity(&f, x.clone()));
+            })
+        });
+        let call = backward([x.clone()], move |[x]| kernels::nonlinearity(&f, x.clone()));
+        // Forward reads and writes once; backward reads input and gradient and writes one.
+        add(&format!("{name} forward + backward"), &IMAGES, Work::Bytes(5 * bytes), call);
+    }
+    let channels = IMAGES[3];
+    add("batch norm forward + backward", &IMAGES, Work::Bytes(8 * bytes), {
+        let x = Tensor::from_inner(x.clone()).require_grad();
+        let gamma = Tensor::from_inner(random([channels], &device)).require_grad();
+        let beta = Tensor::from_inner(random([channels], &device)).require_grad();
+        let gradient = x.clone().inner();
+        Box::new(move || {
+            let y = kernels::batch_norm_training(
+                x.clone(),
+                gamma.clone(),
+                beta.clone(),
+                1e-5,
+                None,
+                None,
+            );
+            let seed =
+                kernels::with_gradient(y.output, Tensor::from_inner(gradient.clone()));
+            black_box(seed.backward());
+        })
+    });
+    let weight = random([channels, channels, 3, 3], &device);
+    let flops = 2 * 9 * channels * numbers;
+    add("conv 3x3 forward", &IMAGES, Work::Flops(flops), {
+        let (x, weight) = (x.clone(), weight.clone());
+        Box::new(move || {
+            black_box(kernels::convolution(x.clone(), weight.clone(), 1));
+        })
+    });
+    let call =
+        backward([x, weight], |[x, weight]| kernels::convolution(x.clone(), weight.clone(), 1));
+    add("conv 3x3 forward + backward", &IMAGES, Work::Flops(3 * flops), call);
+    let [tokens, width, inner] = TOKENS;
+    let x = random([tokens, width], &device);
+    add("layer norm forward + backward", &TOKENS[..2], Work::Bytes(6 * 4 * tokens * width), {
+        let x = Tensor::from_inner(x.clone()).require_grad();
+        let gamma = Tensor::from_inner(random([width], &device)).require_grad();
+        let beta = Tensor::from_inner(random([width], &device)).require_grad();
+        let gradient = x.clone().inner();
+        Box::new(move || {
+            let y = kernels::layer_norm(x.clone(), None, gamma.clone(), beta.clone(), 1e-5);
+            let seed = kernels::with_gradient(y, Tensor::from_inner(gradient.clone()));
+            black_box(seed.backward());
+        })
+    });
+    let scores = random(SCORES, &device);
+    let bytes = 4 * SCORES.iter().product::<usize>();
+    let call = backward([scores], |[x]| softmax(x.clone(), 3));
+    add("softmax forward + backward", &SCORES, Work::Bytes(5 * bytes), call);
+    add("linear forward + backward", &TOKENS, Work::Flops(6 * tokens * width * inner), {
+        let x = Tensor::from_inner(x).require_grad();
+        let weight = Tensor::from_inner(random([width, inner], &device)).require_grad();
+        let bias = Tensor::from_inner(random([inner], &device)).require_grad();
+        let gradient = random([tokens, inner], &device);
+        Box::new(move || {
+            let y = kernels::linear(x.clone(), weight.clone(), Some(bias.clone()));
+            let seed = kernels::with_gradient(y, Tensor::from_inner(gradient.clone()));
+            black_box(seed.backward());
+        })
+    });
+    Ok(all)
+}
