@@ -25,6 +25,10 @@ pub trait Formula:
     const PARAMETERS: &'static [Parameter] = &[];
 
     /// The value at `x`.
+    ///
+    /// Mark it `#[inline(always)]`: only then are the CPU kernels made of it fast. Inside one of their
+    /// loops the formula is a few SIMD instructions a register; called from there, it is slower by an
+    /// order of magnitude (`actlab bench step` shows it), with the same numbers.
     fn eval<R: Real>(&self, x: R) -> R;
 }
 
@@ -50,7 +54,7 @@ pub trait GatedFormula:
     /// Hyper-parameters: one entry a field.
     const PARAMETERS: &'static [Parameter] = &[];
 
-    /// The gate's own nonlinearity.
+    /// The gate's own nonlinearity. Mark it `#[inline(always)]`, as [`Formula::eval`].
     fn gate<R: Real>(&self, gate: R) -> R;
 
     /// The value for a gate and a value.

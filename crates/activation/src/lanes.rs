@@ -36,6 +36,22 @@ impl<S: Simd> Lanes<S> {
     }
 
     #[inline(always)]
+    fn bits(self) -> S::u32s {
+        bytemuck::cast(self.value)
+    }
+
+    #[inline(always)]
+    fn with_bits(self, bits: S::u32s) -> Self {
+        self.with(bytemuck::cast(bits))
+    }
+
+    /// `yes` where the mask is set. (The library's own function for f32 is not always inlined.)
+    #[inline(always)]
+    fn choose(self, mask: S::m32s, yes: Self, no: Self) -> Self {
+        self.with_bits(self.simd.select_u32s(mask, yes.bits(), no.bits()))
+    }
+
+    #[inline(always)]
     fn splat(self, number: f32) -> Self {
         self.with(self.simd.splat_f32s(number))
     }
@@ -50,7 +66,7 @@ impl<S: Simd> Lanes<S> {
     #[inline(always)]
     fn where_above(self, x: Self, threshold: f32, otherwise: Self) -> Self {
         let above = self.simd.greater_than_f32s(x.value, x.splat(threshold).value);
-        self.with(self.simd.select_f32s(above, self.value, otherwise.value))
+        self.choose(above, self, otherwise)
     }
 
     /// Sum of `coefficients[i]` · `self`^i.
@@ -65,14 +81,15 @@ impl<S: Simd> Lanes<S> {
 
     #[inline(always)]
     fn absolute(self) -> Self {
-        self.with(self.simd.abs_f32s(self.value))
+        let rest = self.simd.splat_u32s(0x7fff_ffff);
+        self.with_bits(self.simd.and_u32s(self.bits(), rest))
     }
 
     /// `self` ≥ 0 with the sign of `sign`.
     #[inline(always)]
     fn with_sign_of(self, sign: Self) -> Self {
-        let bit = self.simd.and_f32s(sign.value, self.splat(-0.0).value);
-        self.with(self.simd.or_f32s(self.value, bit))
+        let bit = self.simd.and_u32s(sign.bits(), self.simd.splat_u32s(0x8000_0000));
+        self.with_bits(self.simd.or_u32s(self.bits(), bit))
     }
 
     /// n and r with x = n ln 2 + r and |r| ≤ ½ ln 2, and 2^(n−1) for n from −126 to 128.
@@ -88,10 +105,9 @@ impl<S: Simd> Lanes<S> {
         let r = n.mul_add(self.splat(-LN_2_HIGH), self);
         let r = n.mul_add(self.splat(-LN_2_LOW), r);
         let simd = self.simd;
-        let bits = simd.transmute_u32s_f32s(shifted.value);
-        let bits = simd.add_u32s(bits, simd.splat_u32s(126));
+        let bits = simd.add_u32s(shifted.bits(), simd.splat_u32s(126));
         let bits = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
-        (r, self.with(simd.transmute_f32s_u32s(bits)))
+        (r, self.with_bits(bits))
     }
 
     /// (e^r − 1 − r) / r² for |r| ≤ ½ ln 2; a minimax fit, relative error 3e-9 of e^r.
@@ -147,7 +163,8 @@ impl<S: Simd> Neg for Lanes<S> {
 
     #[inline(always)]
     fn neg(self) -> Self {
-        self.with(self.simd.neg_f32s(self.value))
+        let sign = self.simd.splat_u32s(0x8000_0000);
+        self.with_bits(self.simd.xor_u32s(self.bits(), sign))
     }
 }
 
@@ -188,20 +205,20 @@ impl<S: Simd> Real for Lanes<S> {
         // Subnormal numbers are scaled by 2²³ first.
         let normal = simd.greater_than_or_equal_f32s(self.value, smallest.value);
         let scaled = self * self.splat(8_388_608.0);
-        let x = self.with(simd.select_f32s(normal, self.value, scaled.value));
-        let bias = simd.select_f32s(
+        let x = self.choose(normal, self, scaled);
+        let bias = self.choose(
             normal,
-            self.splat(8_388_608.0 + 126.0).value,
-            self.splat(8_388_608.0 + 126.0 + 23.0).value,
+            self.splat(8_388_608.0 + 126.0),
+            self.splat(8_388_608.0 + 126.0 + 23.0),
         );
         // x = m · 2^e with m from ½ to 1.
-        let bits = simd.transmute_u32s_f32s(x.value);
+        let bits = x.bits();
         let exponent = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(23));
         let exponent = simd.or_u32s(exponent, simd.splat_u32s(0x4b00_0000));
-        let e = self.with(simd.transmute_f32s_u32s(exponent)) - self.with(bias);
+        let e = self.with_bits(exponent) - bias;
         let mantissa = simd.and_u32s(bits, simd.splat_u32s(0x007f_ffff));
         let mantissa = simd.or_u32s(mantissa, simd.splat_u32s(0x3f00_0000));
-        let m = self.with(simd.transmute_f32s_u32s(mantissa));
+        let m = self.with_bits(mantissa);
         // From ½ … 1 to √½ … √2, less one.
         let large = |yes: Self, no: Self| yes.where_above(m, std::f32::consts::FRAC_1_SQRT_2, no);
         let f = large(m, m + m) - self.splat(1.0);
@@ -224,13 +241,9 @@ impl<S: Simd> Real for Lanes<S> {
         // Infinity stays, 0 gives −∞, NaN and what is below 0 give NaN.
         let y = self.where_above(self, f32::MAX, y);
         let zero = simd.equal_f32s(self.value, self.splat(0.0).value);
-        let y = self.with(simd.select_f32s(
-            zero,
-            self.splat(f32::NEG_INFINITY).value,
-            y.value,
-        ));
+        let y = self.choose(zero, self.splat(f32::NEG_INFINITY), y);
         let valid = simd.greater_than_or_equal_f32s(self.value, self.splat(0.0).value);
-        self.with(simd.select_f32s(valid, y.value, self.splat(f32::NAN).value))
+        self.choose(valid, y, self.splat(f32::NAN))
     }
 
     #[inline(always)]
@@ -242,7 +255,7 @@ impl<S: Simd> Real for Lanes<S> {
         let y = self.where_above(self, f32::MAX, y);
         let edge = self.simd.equal_f32s(u.value, self.splat(0.0).value);
         let lowest = self.splat(f32::NEG_INFINITY);
-        self.with(self.simd.select_f32s(edge, lowest.value, y.value))
+        self.choose(edge, lowest, y)
     }
 
     #[inline(always)]
@@ -324,7 +337,7 @@ impl<S: Simd> Real for Lanes<S> {
     fn select(self, threshold: f64, at_most: Self, above: Self) -> Self {
         let threshold = self.splat(threshold as f32);
         let mask = self.simd.less_than_or_equal_f32s(self.value, threshold.value);
-        self.with(self.simd.select_f32s(mask, at_most.value, above.value))
+        self.choose(mask, at_most, above)
     }
 
     #[inline(always)]

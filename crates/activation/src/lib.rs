@@ -15,6 +15,7 @@
 //!     const LATEX: &'static str = r"x \tanh(\ln(1 + e^x))";
 //!     const CITATION: &'static str = "Misra 2019, arXiv:1908.08681";
 //!
+//!     #[inline(always)]
 //!     fn eval<R: Real>(&self, x: R) -> R {
 //!         x.clone() * x.softplus().tanh()
 //!     }

@@ -29,6 +29,7 @@ impl Formula for Gelu {
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::choice("approximate", &["none", "tanh"], "how Φ is computed")];
 
+    #[inline(always)]
     fn eval<R: Real>(&self, x: R) -> R {
         let phi = match self.approximate {
             Approximate::None => (x.clone() / SQRT_2).erf(),

@@ -24,6 +24,7 @@ impl Formula for LeakyRelu {
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::number("slope", 0.0, 1.0, "slope for negative inputs")];
 
+    #[inline(always)]
     fn eval<R: Real>(&self, x: R) -> R {
         x.clone().select(0.0, x.clone() * self.slope, x)
     }

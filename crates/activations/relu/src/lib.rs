@@ -13,6 +13,7 @@ impl Formula for Relu {
     const LATEX: &'static str = r"\max(x, 0)";
     const CITATION: &'static str = "Nair and Hinton 2010, ICML";
 
+    #[inline(always)]
     fn eval<R: Real>(&self, x: R) -> R {
         x.max(0.0)
     }

@@ -26,6 +26,7 @@ impl Formula for Silu {
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::number("beta", 0.0, 100.0, "steepness of the sigmoid")];
 
+    #[inline(always)]
     fn eval<R: Real>(&self, x: R) -> R {
         x.clone() * (x * self.beta).sigmoid()
     }

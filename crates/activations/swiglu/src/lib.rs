@@ -23,6 +23,7 @@ impl GatedFormula for SwiGlu {
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::number("beta", 0.0, 100.0, "steepness of the gate's sigmoid")];
 
+    #[inline(always)]
     fn gate<R: Real>(&self, gate: R) -> R {
         gate.clone() * (gate * self.beta).sigmoid()
     }
