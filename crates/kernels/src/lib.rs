@@ -9,22 +9,28 @@
 //! the shape alone.
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod buffer;
 mod convolution;
+mod embedding;
 mod host;
 mod layer_norm;
 mod linear;
 mod matrix;
 mod product;
 mod shortcut;
+mod softmax;
 mod update;
 
-pub use batch_norm::{BatchNormTraining, batch_norm_inference, batch_norm_training};
 pub use activation::{activation, nonlinearity};
+pub use attention::attention;
+pub use batch_norm::{BatchNormTraining, batch_norm_inference, batch_norm_training};
 pub use convolution::convolution;
-pub use shortcut::shortcut;
+pub use embedding::embedding;
 pub use host::{copy, with_gradient};
 pub use layer_norm::layer_norm;
 pub use linear::linear;
+pub use shortcut::shortcut;
+pub use softmax::softmax;
 pub use update::{AdamW, Sgd, sum_of_squares};

@@ -4,10 +4,11 @@
 use super::{Initializer, ModelSize, Network, Pass, gated_feed_forward};
 use crate::data::{Batch, BatchInputs};
 use activation::{Activation, Kind};
+use actlab_kernels as kernels;
 use burn::Tensor;
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::{Bool, Device, Int, activation::softmax};
+use burn::tensor::{Bool, Device, Int};
 use std::sync::Arc;
 
 /// Shape of a BERT encoder.
@@ -30,6 +31,9 @@ pub struct BertConfig {
     /// Dropout probability.
     pub dropout: f64,
 }
+
+/// Of layer norms, as in the released code.
+const EPSILON: f64 = 1e-12;
 
 /// Segment embeddings of BERT; single sentences use the first.
 const SEGMENTS: usize = 2;
@@ -69,7 +73,7 @@ impl BertConfig {
     pub fn init(&self, activation: &Arc<dyn Activation>, device: &Device) -> Bert {
         let h = self.hidden;
         let (made, taken) = self.feed_forward_widths(&**activation);
-        let norm = || LayerNormConfig::new(h).with_epsilon(1e-12).init(device);
+        let norm = || LayerNormConfig::new(h).with_epsilon(EPSILON).init(device);
         let layers = (0..self.layers)
             .map(|index| Layer {
                 attention: Attention {
@@ -167,10 +171,9 @@ impl Bert {
         padding: Tensor<2, Bool>,
         pass: &mut Pass<'_>,
     ) -> Tensor<2> {
-        let [batch, length] = tokens.dims();
+        let [batch, _] = tokens.dims();
         let x = self.embeddings.forward(tokens);
         let mut x = pass.dropout(x, self.dropout);
-        let padding = padding.reshape([batch, 1, 1, length]);
         for layer in &self.layers {
             x = layer.forward(&self.activation, x, &padding, self.dropout, pass);
         }
@@ -184,10 +187,10 @@ impl Bert {
 impl Embeddings {
     fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let [_, length] = tokens.dims();
-        let x = self.token.forward(tokens);
+        let x = kernels::embedding(self.token.weight.val(), tokens);
         let position = self.position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
         let segment = self.segment.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
-        self.norm.forward(x + (position + segment))
+        normalise(&self.norm, x + (position + segment), None)
     }
 }
 
@@ -196,41 +199,48 @@ impl Layer {
         &self,
         f: &Arc<dyn Activation>,
         x: Tensor<3>,
-        padding: &Tensor<4, Bool>,
+        padding: &Tensor<2, Bool>,
         dropout: f64,
         pass: &mut Pass<'_>,
     ) -> Tensor<3> {
         let y = self.attention.forward(x.clone(), padding, dropout, pass);
-        let x = self.attention_norm.forward(x + pass.dropout(y, dropout));
-        let y = self.feed_forward.inner.forward(x.clone());
+        let x = normalise(&self.attention_norm, pass.dropout(y, dropout), Some(x));
+        let y = apply(&self.feed_forward.inner, x.clone());
         let y = pass.activation(f, &self.site, y);
-        let y = self.feed_forward.outer.forward(y);
-        self.feed_forward_norm.forward(x + pass.dropout(y, dropout))
+        let y = apply(&self.feed_forward.outer, y);
+        normalise(&self.feed_forward_norm, pass.dropout(y, dropout), Some(x))
     }
 }
 
 impl Attention {
-    #[expect(clippy::cast_precision_loss, reason = "widths are small")]
     fn forward(
         &self,
         x: Tensor<3>,
-        padding: &Tensor<4, Bool>,
+        padding: &Tensor<2, Bool>,
         dropout: f64,
         pass: &mut Pass<'_>,
     ) -> Tensor<3> {
-        let [batch, length, hidden] = x.dims();
-        let width = hidden / self.heads;
-        let split = |x: Tensor<3>| x.reshape([batch, length, self.heads, width]).swap_dims(1, 2);
-        let query = split(self.query.forward(x.clone())) / (width as f64).sqrt();
-        let key = split(self.key.forward(x.clone()));
-        let value = split(self.value.forward(x));
-        let scores = query.matmul(key.transpose());
-        let shape = scores.dims();
-        let scores = scores.mask_fill(padding.clone().expand(shape), f32::NEG_INFINITY);
-        let weights = pass.dropout(softmax(scores, 3), dropout);
-        let mixed = weights.matmul(value).swap_dims(1, 2).reshape([batch, length, hidden]);
-        self.output.forward(mixed)
+        let [batch, length, _] = x.dims();
+        let inputs = [&self.query, &self.key, &self.value].map(|layer| apply(layer, x.clone()));
+        let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &x.device());
+        let mixed = kernels::attention(inputs, self.heads, padding.clone(), mask);
+        apply(&self.output, mixed)
     }
+}
+
+/// `layer` over the last dimension.
+fn apply(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
+    let [batch, length, width] = x.dims();
+    let bias = layer.bias.as_ref().map(|bias| bias.val());
+    let y = kernels::linear(x.reshape([batch * length, width]), layer.weight.val(), bias);
+    let [_, made] = y.dims();
+    y.reshape([batch, length, made])
+}
+
+/// `norm` over the last dimension of `x` + `residual`.
+fn normalise(norm: &LayerNorm, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
+    let beta = norm.beta.as_ref().expect("layer norms are built with a shift").val();
+    kernels::layer_norm(x, residual, norm.gamma.val(), beta, EPSILON)
 }
 
 impl Network for Bert {

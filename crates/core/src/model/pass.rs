@@ -3,6 +3,7 @@ use crate::stream::Stream;
 use activation::{Activation, Kind};
 use actlab_kernels as kernels;
 use burn::Tensor;
+use burn::tensor::Device;
 use record::Site;
 use std::sync::Arc;
 
@@ -37,14 +38,26 @@ impl<'a> Pass<'a> {
     /// trains (Srivastava et al. 2014).
     #[must_use]
     pub fn dropout<const D: usize>(&mut self, x: Tensor<D>, p: f64) -> Tensor<D> {
-        let Some(stream) = &mut self.dropout else { return x };
-        if p == 0.0 {
-            return x;
+        match self.dropout_mask(x.dims(), p, &x.device()) {
+            Some(mask) => x * mask,
+            None => x,
         }
-        let shape = x.dims();
+    }
+
+    /// What [`Pass::dropout`] multiplies a tensor of `shape` with, if it changes anything.
+    #[must_use]
+    pub fn dropout_mask<const D: usize>(
+        &mut self,
+        shape: [usize; D],
+        p: f64,
+        device: &Device,
+    ) -> Option<Tensor<D>> {
+        let stream = self.dropout.as_mut()?;
+        if p == 0.0 {
+            return None;
+        }
         let mask = stream.dropout_mask(shape.iter().product(), p);
-        let mask = Tensor::<1>::from_floats(mask.as_slice(), &x.device()).reshape(shape);
-        x * mask
+        Some(Tensor::<1>::from_floats(mask.as_slice(), device).reshape(shape))
     }
 
     /// Whether somebody looks at the activation sites.

@@ -6,7 +6,7 @@ use activation::{Activation, ActivationRequest};
 use actlab_core::stream::Stream;
 use actlab_kernels as kernels;
 use burn::Tensor;
-use burn::tensor::{Device, activation::softmax};
+use burn::tensor::Device;
 use serde_json::json;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -256,7 +256,7 @@ fn operations() -> Result<Vec<Operation>, Error> {
     });
     let scores = random(SCORES, &device);
     let bytes = 4 * SCORES.iter().product::<usize>();
-    let call = backward([scores], |[x]| softmax(x.clone(), 3));
+    let call = backward([scores], |[x]| kernels::softmax(x.clone()));
     add("softmax forward + backward", &SCORES, Work::Bytes(5 * bytes), call);
     add("linear forward + backward", &TOKENS, Work::Flops(6 * tokens * width * inner), {
         let x = Tensor::from_inner(x).require_grad();
