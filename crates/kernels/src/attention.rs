@@ -10,40 +10,37 @@ use rayon::prelude::*;
 
 /// softmax(q kᵀ / √width) v for each head (Vaswani et al. 2017, arXiv:1706.03762).
 ///
-/// `query`, `key` and `value` are `[batch, tokens, heads · width]`. `padding` `[batch, tokens]` is true
-/// where nobody looks. `dropout` `[batch, heads, tokens, tokens]`, if there is one, is what the weights
+/// `inputs` `[batch, tokens, 3 · heads · width]` holds queries, keys and values, one after the other.
+/// `padding` `[batch, tokens]` is true where nobody looks. `dropout` `[batch, heads, tokens, tokens]`, if there is one, is what the weights
 /// are multiplied with.
 ///
 /// # Panics
 /// If the sizes do not agree.
 #[must_use]
 pub fn attention(
-    [query, key, value]: [Tensor<3>; 3],
+    inputs: Tensor<3>,
     heads: usize,
     padding: Tensor<2, Bool>,
     dropout: Option<Tensor<4>>,
 ) -> Tensor<3> {
-    let [batch, tokens, hidden] = query.dims();
-    assert!(key.dims() == query.dims() && value.dims() == query.dims(), "of one shape");
-    assert!(heads > 0 && hidden % heads == 0, "heads of one width");
-    let hosts = [&query, &key, &value].map(Host::of);
+    let [batch, tokens, width] = inputs.dims();
+    assert!(heads > 0 && width % (3 * heads) == 0, "heads of one width, three times");
+    let hidden = width / 3;
     let host_dropout = dropout.as_ref().map(Host::of);
-    let ([Some(q), Some(k), Some(v)], None | Some(Some(_))) = (hosts, &host_dropout) else {
-        return plain([query, key, value], heads, padding, dropout);
+    let (Some(host), None | Some(Some(_))) = (Host::of(&inputs), &host_dropout) else {
+        return plain(inputs, heads, padding, dropout);
     };
     let padded: Vec<bool> = padding.into_data().iter::<bool>().collect();
     let saved = Attention {
         shape: Shape { batch, tokens, hidden, heads },
-        query: q.values(),
-        key: k.values(),
-        value: v.values(),
+        inputs: host.values(),
         weights: None,
         dropout: host_dropout.flatten().as_ref().map(Host::values),
     };
     let (y, weights) = saved.forward(&padded);
     let y = Values::from_buffer(y, &[batch, tokens, hidden]);
     let shape = [batch, heads, tokens, tokens];
-    record([q, k, v], y, || Attention {
+    record([host], y, || Attention {
         weights: Some(Values::from_buffer(weights, &shape)),
         ..saved
     })
@@ -52,15 +49,18 @@ pub fn attention(
 
 #[expect(clippy::cast_precision_loss, reason = "widths are small")]
 fn plain(
-    inputs: [Tensor<3>; 3],
+    inputs: Tensor<3>,
     heads: usize,
     padding: Tensor<2, Bool>,
     dropout: Option<Tensor<4>>,
 ) -> Tensor<3> {
-    let [batch, tokens, hidden] = inputs[0].dims();
+    let [batch, tokens, joined] = inputs.dims();
+    let hidden = joined / 3;
     let width = hidden / heads;
-    let [query, key, value] =
-        inputs.map(|x| x.reshape([batch, tokens, heads, width]).swap_dims(1, 2));
+    let [query, key, value] = [0, 1, 2].map(|i| {
+        let part = inputs.clone().narrow(2, i * hidden, hidden);
+        part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
+    });
     let scores = (query / (width as f64).sqrt()).matmul(key.transpose());
     let padding = padding.reshape([batch, 1, 1, tokens]).expand(scores.dims());
     let mut weights = softmax(scores.mask_fill(padding, f32::NEG_INFINITY), 3);
@@ -88,9 +88,14 @@ impl Shape {
         1.0 / (self.width() as f32).sqrt()
     }
 
-    /// Numbers of one row of the batch.
+    /// Numbers of one row of the batch, behind the heads.
     fn row(&self) -> usize {
         self.tokens * self.hidden
+    }
+
+    /// Numbers of one row of queries, keys and values.
+    fn input_row(&self) -> usize {
+        3 * self.row()
     }
 
     /// Weights of one head of one row.
@@ -98,10 +103,21 @@ impl Shape {
         self.tokens * self.tokens
     }
 
-    /// One head of one row.
+    /// One head of one row of the result, or of its gradient.
     fn head<'a>(&self, numbers: &'a [f32], head: usize) -> Matrix<'a> {
         let from = head * self.width();
         Matrix::strided(&numbers[from..], self.tokens, self.width(), self.hidden)
+    }
+
+    /// Where the queries (0), keys (1) or values (2) of one head begin.
+    fn input(&self, part: usize, head: usize) -> usize {
+        part * self.hidden + head * self.width()
+    }
+
+    /// Queries (0), keys (1) or values (2) of one head of one row.
+    fn input_head<'a>(&self, numbers: &'a [f32], part: usize, head: usize) -> Matrix<'a> {
+        let from = self.input(part, head);
+        Matrix::strided(&numbers[from..], self.tokens, self.width(), 3 * self.hidden)
     }
 
     fn weights<'a>(&self, numbers: &'a [f32]) -> Matrix<'a> {
@@ -112,9 +128,7 @@ impl Shape {
 #[derive(Debug, Clone)]
 struct Attention {
     shape: Shape,
-    query: Values,
-    key: Values,
-    value: Values,
+    inputs: Values,
     /// Before dropout.
     weights: Option<Values>,
     dropout: Option<Values>,
@@ -147,13 +161,12 @@ impl Attention {
     fn forward_row(&self, row: usize, y: &mut [f32], weights: &mut [f32], padded: &[bool]) {
         let shape = &self.shape;
         let (tokens, hidden) = (shape.tokens, shape.hidden);
-        let range = row * shape.row()..(row + 1) * shape.row();
-        let inputs = [&self.query, &self.key, &self.value];
-        let [query, key, value] = inputs.map(|x| &x.slice()[range.clone()]);
+        let inputs = &self.inputs.slice()[row * shape.input_row()..(row + 1) * shape.input_row()];
         // After dropout, where there is one.
         let mut dropped = vec![0.0; if self.dropout.is_some() { shape.square() } else { 0 }];
         for (head, weights) in weights.chunks_exact_mut(shape.square()).enumerate() {
-            let (q, k) = (shape.head(query, head), shape.head(key, head).transpose());
+            let q = shape.input_head(inputs, 0, head);
+            let k = shape.input_head(inputs, 1, head).transpose();
             multiply(q, k, weights, tokens, shape.scale(), false, Threads::One);
             for scores in weights.chunks_exact_mut(tokens) {
                 for (score, padded) in scores.iter_mut().zip(padded) {
@@ -172,20 +185,17 @@ impl Attention {
                     &dropped
                 }
             };
-            let (weights, value) = (shape.weights(weights), shape.head(value, head));
+            let (weights, value) = (shape.weights(weights), shape.input_head(inputs, 2, head));
             let y = &mut y[head * shape.width()..];
             multiply(weights, value, y, hidden, 1.0, false, Threads::One);
         }
     }
 
-    /// Gradients by query, key and value of one row.
-    fn backward_row(&self, row: usize, gradient: &[f32], weights: &[f32], by: [&mut [f32]; 3]) {
+    /// The gradient by the inputs of one row.
+    fn backward_row(&self, row: usize, gradient: &[f32], weights: &[f32], by: &mut [f32]) {
         let shape = &self.shape;
         let (tokens, hidden) = (shape.tokens, shape.hidden);
-        let range = row * shape.row()..(row + 1) * shape.row();
-        let inputs = [&self.query, &self.key, &self.value];
-        let [query, key, value] = inputs.map(|x| &x.slice()[range.clone()]);
-        let [by_query, by_key, by_value] = by;
+        let inputs = &self.inputs.slice()[row * shape.input_row()..(row + 1) * shape.input_row()];
         let mut by_scores = vec![0.0; shape.square()];
         let mut dropped = vec![0.0; if self.dropout.is_some() { shape.square() } else { 0 }];
         for (head, weights) in weights.chunks_exact(shape.square()).enumerate() {
@@ -200,46 +210,40 @@ impl Attention {
                     &dropped
                 }
             };
-            let from = head * shape.width();
-            let product = |a, b, c: &mut [f32], stride, scale| {
-                multiply(a, b, c, stride, scale, false, Threads::One);
+            let mut by_input = |part: usize, a: Matrix<'_>, b: Matrix<'_>, scale: f32| {
+                let by = &mut by[shape.input(part, head)..];
+                multiply(a, b, by, 3 * hidden, scale, false, Threads::One);
             };
-            let used = shape.weights(used).transpose();
-            product(used, g, &mut by_value[from..], hidden, 1.0);
-            let value = shape.head(value, head).transpose();
-            product(g, value, &mut by_scores, tokens, 1.0);
+            by_input(2, shape.weights(used).transpose(), g, 1.0);
+            let value = shape.input_head(inputs, 2, head).transpose();
+            multiply(g, value, &mut by_scores, tokens, 1.0, false, Threads::One);
             if let Some(dropout) = dropout {
                 by_scores.iter_mut().zip(dropout).for_each(|(g, d)| *g *= d);
             }
             let rows = by_scores.chunks_exact_mut(tokens).zip(weights.chunks_exact(tokens));
             rows.for_each(|(g, weights)| softmax_row_backward(g, weights));
             let by_scores = shape.weights(&by_scores);
-            let scale = shape.scale();
-            product(by_scores, shape.head(key, head), &mut by_query[from..], hidden, scale);
-            let by_scores = by_scores.transpose();
-            product(by_scores, shape.head(query, head), &mut by_key[from..], hidden, scale);
+            let (query, key) =
+                (shape.input_head(inputs, 0, head), shape.input_head(inputs, 1, head));
+            by_input(0, by_scores, key, shape.scale());
+            by_input(1, by_scores.transpose(), query, shape.scale());
         }
     }
 }
 
-impl Operation<3> for Attention {
-    fn backward(self, gradient: Values, wanted: [bool; 3]) -> [Option<Values>; 3] {
+impl Operation<1> for Attention {
+    fn backward(self, gradient: Values, _: [bool; 1]) -> [Option<Values>; 1] {
         let shape = &self.shape;
-        let n = shape.batch * shape.row();
-        let mut by = [Buffer::take(n), Buffer::take(n), Buffer::take(n)];
-        if let (Some(weights), true) = (&self.weights, n > 0) {
-            let [q, k, v] = by.each_mut().map(|by| by.par_chunks_mut(shape.row()));
-            q.zip(k)
-                .zip(v)
+        let mut by = Buffer::take(shape.batch * shape.input_row());
+        if let (Some(weights), false) = (&self.weights, by.is_empty()) {
+            by.par_chunks_mut(shape.input_row())
                 .zip(gradient.slice().par_chunks(shape.row()))
                 .zip(weights.slice().par_chunks(shape.heads * shape.square()))
                 .enumerate()
-                .for_each(|(row, ((((q, k), v), gradient), weights))| {
-                    self.backward_row(row, gradient, weights, [q, k, v]);
+                .for_each(|(row, ((by, gradient), weights))| {
+                    self.backward_row(row, gradient, weights, by);
                 });
         }
-        let mut wanted = wanted.into_iter();
-        let dims = [shape.batch, shape.tokens, shape.hidden];
-        by.map(|by| (wanted.next() == Some(true)).then(|| Values::from_buffer(by, &dims)))
+        [Some(Values::from_buffer(by, &[shape.batch, shape.tokens, 3 * shape.hidden]))]
     }
 }

@@ -30,7 +30,7 @@ pub use convolution::convolution;
 pub use embedding::embedding;
 pub use host::{copy, with_gradient};
 pub use layer_norm::layer_norm;
-pub use linear::linear;
+pub use linear::{linear, linear_three};
 pub use shortcut::shortcut;
 pub use softmax::softmax;
 pub use update::{AdamW, Sgd, sum_of_squares};

@@ -54,6 +54,84 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     .into_tensor()
 }
 
+/// Three linear layers of one input and one width, side by side: `[rows, 3 · output]`.
+///
+/// Takes weights `[input, output]` and biases `[output]`; see [`linear`].
+///
+/// # Panics
+/// If the sizes do not agree.
+#[must_use]
+pub fn linear_three(x: Tensor<2>, weights: [Tensor<2>; 3], biases: [Tensor<1>; 3]) -> Tensor<2> {
+    let [rows, input] = x.dims();
+    let [_, output] = weights[0].dims();
+    assert!(weights.iter().all(|weight| weight.dims() == [input, output]), "weights of one shape");
+    assert!(biases.iter().all(|bias| bias.dims() == [output]), "a bias for each output");
+    let hosts = (Host::of(&x), weights.each_ref().map(Host::of), biases.each_ref().map(Host::of));
+    let (Some(x), [Some(w1), Some(w2), Some(w3)], [Some(b1), Some(b2), Some(b3)]) = hosts else {
+        return linear(x, Tensor::cat(weights.into(), 1), Some(Tensor::cat(biases.into(), 0)));
+    };
+    let mut weight = Buffer::take(3 * input * output);
+    for (i, part) in [&w1, &w2, &w3].into_iter().enumerate() {
+        let part = part.values();
+        let columns = weight.chunks_exact_mut((3 * output).max(1));
+        for (to, from) in columns.zip(part.slice().chunks_exact(output.max(1))) {
+            to[i * output..(i + 1) * output].copy_from_slice(from);
+        }
+    }
+    let bias: Vec<f32> =
+        [&b1, &b2, &b3].into_iter().flat_map(|bias| bias.values().slice().to_vec()).collect();
+    let output = 3 * output;
+    let mut y = Buffer::take(rows * output);
+    if output > 0 {
+        y.par_chunks_mut(ROWS * output).for_each(|rows| {
+            rows.chunks_exact_mut(output).for_each(|row| row.copy_from_slice(&bias));
+        });
+    }
+    let weight = Values::from_buffer(weight, &[input, output]);
+    let values = x.values();
+    if input > 0 {
+        let a = Matrix::new(values.slice(), rows, input);
+        let b = Matrix::new(weight.slice(), input, output);
+        multiply(a, b, &mut y, output, 1.0, true, Threads::All);
+    }
+    let y = Values::from_buffer(y, &[rows, output]);
+    record([x, w1, w2, w3, b1, b2, b3], y, || {
+        LinearThree(Saved { x: values, weight, rows, input, output })
+    })
+    .into_tensor()
+}
+
+#[derive(Debug, Clone)]
+struct LinearThree(Saved);
+
+impl Operation<7> for LinearThree {
+    fn backward(self, gradient: Values, wanted: [bool; 7]) -> [Option<Values>; 7] {
+        let Saved { input, output, .. } = self.0;
+        let by_bias = column_sums(gradient.slice(), output);
+        let [by_x, by_weight] = self.0.backward(&gradient, [wanted[0], true]);
+        let by_weight = by_weight.as_ref().map_or(&[][..], Values::slice);
+        let width = output / 3;
+        let third = |numbers: &[f32], i: usize, rows: usize| {
+            let mut part = Buffer::take(rows * width);
+            for (to, from) in
+                part.chunks_exact_mut(width.max(1)).zip(numbers.chunks_exact(output.max(1)))
+            {
+                to.copy_from_slice(&from[i * width..(i + 1) * width]);
+            }
+            part
+        };
+        let weight = |i: usize| {
+            wanted[1 + i].then(|| {
+                Values::from_buffer(third(by_weight, i, input), &[input, width])
+            })
+        };
+        let bias = |i: usize| {
+            wanted[4 + i].then(|| Values::from_buffer(third(by_bias.slice(), i, 1), &[width]))
+        };
+        [by_x, weight(0), weight(1), weight(2), bias(0), bias(1), bias(2)]
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Saved {
     x: Values,

@@ -220,19 +220,27 @@ impl Attention {
         dropout: f64,
         pass: &mut Pass<'_>,
     ) -> Tensor<3> {
-        let [batch, length, _] = x.dims();
-        let inputs = [&self.query, &self.key, &self.value].map(|layer| apply(layer, x.clone()));
+        let [batch, length, hidden] = x.dims();
+        let layers = [&self.query, &self.key, &self.value];
+        let weights = layers.map(|layer| layer.weight.val());
+        let biases = layers.map(bias);
+        let inputs = kernels::linear_three(x.clone().reshape([batch * length, hidden]), weights, biases);
+        let inputs = inputs.reshape([batch, length, 3 * hidden]);
         let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &x.device());
         let mixed = kernels::attention(inputs, self.heads, padding.clone(), mask);
         apply(&self.output, mixed)
     }
 }
 
+fn bias(layer: &Linear) -> Tensor<1> {
+    layer.bias.as_ref().expect("linear layers are built with a bias").val()
+}
+
 /// `layer` over the last dimension.
 fn apply(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
     let [batch, length, width] = x.dims();
-    let bias = layer.bias.as_ref().map(|bias| bias.val());
-    let y = kernels::linear(x.reshape([batch * length, width]), layer.weight.val(), bias);
+    let x = x.reshape([batch * length, width]);
+    let y = kernels::linear(x, layer.weight.val(), Some(bias(layer)));
     let [_, made] = y.dims();
     y.reshape([batch, length, made])
 }
