@@ -24,6 +24,7 @@ const CHECKS: &[(&str, Test)] = &[
     ("tensor values agree with f64", tensor_values),
     ("autodiff gradients agree with f64", gradients),
     ("dual derivatives on tensors agree with f64", dual_tensors),
+    ("CPU kernels agree with f64, values and gradients", kernels),
     ("shapes of rank 1 to 4, transposed ones too", shapes),
     ("finite values and gradients from -1e4 to 1e4", large_inputs),
     ("-0 and +0 give the same value", signed_zero),
@@ -247,6 +248,61 @@ fn dual_tensors(activation: &dyn Activation, device: &Device) -> Result<(), Stri
     Ok(())
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "the points are exact in f32, or large")]
+fn singles(numbers: impl IntoIterator<Item = f64>) -> Vec<f32> {
+    numbers.into_iter().map(|x| x as f32).collect()
+}
+
+fn doubles(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|x| f64::from(*x)).collect()
+}
+
+/// Values and slopes over SIMD registers.
+fn kernel(f: &dyn Pointwise, xs: &[f64]) -> [Vec<f64>; 2] {
+    let x = singles(xs.iter().copied());
+    let (mut y, mut slopes) = (vec![0.0; x.len()], vec![1.0; x.len()]);
+    f.forward_slice(&x, &mut y);
+    f.backward_slice(&x, &mut slopes);
+    [doubles(&y), doubles(&slopes)]
+}
+
+/// Values and slopes by gate and value over SIMD registers.
+fn gated_kernel(f: &dyn Gated, pairs: &[(f64, f64)]) -> [Vec<f64>; 3] {
+    let mut gate = singles(pairs.iter().map(|pair| pair.0));
+    let mut value = singles(pairs.iter().map(|pair| pair.1));
+    let mut y = vec![0.0; pairs.len()];
+    f.forward_slice(&gate, &value, &mut y);
+    f.backward_slice(&mut gate, &mut value, &vec![1.0; pairs.len()]);
+    [doubles(&y), doubles(&gate), doubles(&value)]
+}
+
+fn kernels(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+    let f = activation.nonlinearity();
+    // Of every length up to a few registers: the last ones are not full.
+    for xs in (0..=40).map(|n| grid()[..n].to_vec()).chain([grid()]) {
+        let [ys, slopes] = kernel(f, &xs);
+        for (i, x) in xs.iter().enumerate() {
+            let (y, slope) = f.eval(*x);
+            F32.check("value", &[*x], ys[i], y)?;
+            F32.check("gradient", &[*x], slopes[i], slope)?;
+        }
+    }
+    if let Kind::Gated(f) = activation.kind() {
+        let pairs = pairs();
+        for pairs in [&pairs[..], &pairs[..7]] {
+            let [ys, by_gate, by_value] = gated_kernel(f, pairs);
+            for (i, (gate, value)) in pairs.iter().enumerate() {
+                let (y, dy_dgate, dy_dvalue) = f.eval(*gate, *value);
+                let at = [*gate, *value];
+                F32.check("value", &at, ys[i], y)?;
+                F32.check("gradient by the gate", &at, by_gate[i], dy_dgate)?;
+                F32.check("gradient by the value", &at, by_value[i], dy_dvalue)?;
+            }
+        }
+    }
+    Ok(())
+}
+
 fn shapes(activation: &dyn Activation, device: &Device) -> Result<(), String> {
     const LENGTH: usize = 240;
     let f = activation.nonlinearity();
@@ -301,17 +357,22 @@ fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), Stri
     let f = activation.nonlinearity();
     let (ys, gradients) = autodiff(f, &xs, device)?;
     let slopes = numbers(f.derivative(tensor(xs.iter().copied(), device)))?;
+    let [kernel_ys, kernel_slopes] = kernel(f, &xs);
     for (i, x) in xs.iter().enumerate() {
         let (y, slope) = f.eval(*x);
         finite("f64 value and derivative", &[*x], &[y, slope])?;
+        finite("kernel value and gradient", &[*x], &[kernel_ys[i], kernel_slopes[i]])?;
         finite("tensor value, gradient, derivative", &[*x], &[ys[i], gradients[i], slopes[i]])?;
     }
     if let Kind::Gated(f) = activation.kind() {
         let pairs: Vec<_> =
             xs.iter().flat_map(|gate| xs.iter().map(|value| (*gate, *value))).collect();
         let [ys, by_gate, by_value] = autodiff_gated(f, &pairs, device)?;
+        let kernel = gated_kernel(f, &pairs);
         for (i, (gate, value)) in pairs.iter().enumerate() {
             let (y, dy_dgate, dy_dvalue) = f.eval(*gate, *value);
+            let kernel = kernel.each_ref().map(|numbers| numbers[i]);
+            finite("kernel value and gradients", &[*gate, *value], &kernel)?;
             finite("f64 value and derivatives", &[*gate, *value], &[y, dy_dgate, dy_dvalue])?;
             let tensors = [ys[i], by_gate[i], by_value[i]];
             finite("tensor value and gradients", &[*gate, *value], &tensors)?;
@@ -330,6 +391,10 @@ fn signed_zero(activation: &dyn Activation, device: &Device) -> Result<(), Strin
     if ys[0] != ys[1] {
         return Err(format!("on tensors f(+0) = {}, f(-0) = {}", ys[0], ys[1]));
     }
+    let [ys, _] = kernel(f, &[0.0, -0.0]);
+    if ys[0] != ys[1] {
+        return Err(format!("in kernels f(+0) = {}, f(-0) = {}", ys[0], ys[1]));
+    }
     Ok(())
 }
 
@@ -342,10 +407,15 @@ fn not_a_number(activation: &dyn Activation, device: &Device) -> Result<(), Stri
     if ys[0].is_nan() || !ys[1].is_nan() {
         return Err(format!("f of the tensor [1, NaN] = {ys:?}"));
     }
+    let [ys, _] = kernel(f, &[1.0, f64::NAN]);
+    if ys[0].is_nan() || !ys[1].is_nan() {
+        return Err(format!("f of [1, NaN] in a kernel = {ys:?}"));
+    }
     if let Kind::Gated(f) = activation.kind() {
         for (gate, value) in [(f64::NAN, 1.0), (1.0, f64::NAN)] {
             let y = numbers(f.forward(tensor([gate], device), tensor([value], device)))?;
-            if !f.eval(gate, value).0.is_nan() || !y[0].is_nan() {
+            let [kernel, ..] = gated_kernel(f, &[(gate, value)]);
+            if !f.eval(gate, value).0.is_nan() || !y[0].is_nan() || !kernel[0].is_nan() {
                 return Err(format!("({gate}, {value}) does not give NaN"));
             }
         }

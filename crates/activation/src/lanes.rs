@@ -129,7 +129,7 @@ impl<S: Simd> Lanes<S> {
 }
 
 macro_rules! arithmetic {
-    ($($trait:ident, $method:ident, $simd:ident;)*) => {$(
+    ($($trait:ident, $method:ident, $simd:ident $(, $constant:ident)?;)*) => {$(
         impl<S: Simd> $trait for Lanes<S> {
             type Output = Self;
 
@@ -139,7 +139,7 @@ macro_rules! arithmetic {
             }
         }
 
-        impl<S: Simd> $trait<f64> for Lanes<S> {
+        $(impl<S: Simd> $constant<f64> for Lanes<S> {
             type Output = Self;
 
             #[inline(always)]
@@ -147,14 +147,24 @@ macro_rules! arithmetic {
             fn $method(self, other: f64) -> Self {
                 self.$method(self.splat(other as f32))
             }
-        }
+        })?
     )*};
 }
 
+/// Division by a constant is a product: registers divide slowly.
+impl<S: Simd> Div<f64> for Lanes<S> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn div(self, other: f64) -> Self {
+        self * (1.0 / other)
+    }
+}
+
 arithmetic! {
-    Add, add, add_f32s;
-    Sub, sub, sub_f32s;
-    Mul, mul, mul_f32s;
+    Add, add, add_f32s, Add;
+    Sub, sub, sub_f32s, Sub;
+    Mul, mul, mul_f32s, Mul;
     Div, div, div_f32s;
 }
 
@@ -419,7 +429,9 @@ mod tests {
                 continue;
             }
             let unit = f64::from(rounded.abs().next_up() - rounded.abs());
-            for y in [Arch::new().dispatch(Over { f, x }), pulp::Scalar::new().vectorize(Over { f, x })] {
+            for y in
+                [Arch::new().dispatch(Over { f, x }), pulp::Scalar::new().vectorize(Over { f, x })]
+            {
                 let error = (f64::from(y) - expected).abs() / unit;
                 if error.is_nan() || error > worst.0 {
                     worst = (error, x);

@@ -215,7 +215,8 @@ mod tests {
             layer = ours.step(0.05, 1.0, layer, a);
             expected = reference.step(0.05, expected, b);
         }
-        let weights = |layer: &Linear| layer.weight.val().into_data().iter::<f32>().collect::<Vec<_>>();
+        let weights =
+            |layer: &Linear| layer.weight.val().into_data().iter::<f32>().collect::<Vec<_>>();
         for (a, b) in weights(&layer).iter().zip(weights(&expected)) {
             assert!((a - b).abs() < 1e-6, "{a} {b}");
         }

@@ -80,8 +80,10 @@ fn tile_rows(half: usize) -> usize {
 
 /// Gates and values of `rows`, one after the other.
 fn split(rows: &[f32], half: usize, gate: &mut [f32], value: &mut [f32]) {
-    for ((row, gate), value) in
-        rows.chunks_exact(2 * half).zip(gate.chunks_exact_mut(half)).zip(value.chunks_exact_mut(half))
+    for ((row, gate), value) in rows
+        .chunks_exact(2 * half)
+        .zip(gate.chunks_exact_mut(half))
+        .zip(value.chunks_exact_mut(half))
     {
         gate.copy_from_slice(&row[..half]);
         value.copy_from_slice(&row[half..]);

@@ -40,11 +40,8 @@ pub fn attention(
     let (y, weights) = saved.forward(&padded);
     let y = Values::from_buffer(y, &[batch, tokens, hidden]);
     let shape = [batch, heads, tokens, tokens];
-    record([host], y, || Attention {
-        weights: Some(Values::from_buffer(weights, &shape)),
-        ..saved
-    })
-    .into_tensor()
+    record([host], y, || Attention { weights: Some(Values::from_buffer(weights, &shape)), ..saved })
+        .into_tensor()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "widths are small")]

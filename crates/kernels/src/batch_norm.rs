@@ -172,8 +172,8 @@ fn store(numbers: &[f64], to: &mut [f32]) {
 /// Numbers of one tile: input, output and gradient of it lie in the first cache.
 const TILE: usize = 1024;
 
-/// One number a channel, repeated until registers are filled: what lies at a multiple of its length
-/// behind the first channel can be taken a register at a time, whatever the number of channels is.
+/// One number a channel, repeated over a tile: what lies at a multiple of its length behind the first
+/// channel is taken a register at a time, whatever the number of channels is.
 #[derive(Debug, Clone)]
 struct Repeated(Vec<f32>);
 
@@ -181,7 +181,7 @@ impl Repeated {
     fn new(numbers: &[f64]) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
         let row: Vec<f32> = numbers.iter().map(|x| *x as f32).collect();
-        Self(row.repeat(period(numbers.len()) / numbers.len().max(1)))
+        Self(row.repeat(tile(numbers.len()) / numbers.len().max(1)))
     }
 }
 
@@ -255,9 +255,10 @@ impl Inputs {
             .zip(self.images(self.x.slice()))
             .zip(self.residual_images())
             .for_each(|((y, x), residual)| {
-                let mut z = vec![0.0; tile(affine)];
+                let mut z = vec![0.0; tile(self.channels)];
                 let residuals = tiles(residual, z.len());
-                for ((y, x), residual) in y.chunks_mut(z.len()).zip(x.chunks(z.len())).zip(residuals)
+                for ((y, x), residual) in
+                    y.chunks_mut(z.len()).zip(x.chunks(z.len())).zip(residuals)
                 {
                     match &self.activation {
                         None => Arch::new().dispatch(Normalise { affine, x, residual, z: y }),
@@ -274,8 +275,8 @@ impl Inputs {
 }
 
 /// Numbers of a tile: whole periods.
-fn tile(affine: &Affine) -> usize {
-    let period = affine.scale.0.len().max(1);
+fn tile(channels: usize) -> usize {
+    let period = period(channels).max(1);
     period * (TILE / period).max(1)
 }
 
@@ -285,7 +286,7 @@ fn tiles(numbers: Option<&[f32]>, size: usize) -> impl Iterator<Item = Option<&[
     chunks.into_iter().flatten().chain(std::iter::repeat(None))
 }
 
-/// z = scale · x + shift + residual; the first number is of the first channel.
+/// z = scale · x + shift + residual over one tile; the first number is of the first channel.
 struct Normalise<'a> {
     affine: &'a Affine,
     x: &'a [f32],
@@ -299,34 +300,34 @@ impl WithSimd for Normalise<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { affine: Affine { scale, shift }, x, residual, z } = self;
-        let period = scale.0.len();
+        assert!(z.len() <= scale.0.len() && x.len() == z.len(), "one tile");
         let (scale, _) = S::as_simd_f32s(&scale.0);
         let (shift, _) = S::as_simd_f32s(&shift.0);
-        let rows = z.chunks_mut(period).zip(x.chunks(period));
-        for ((z, x), residual) in rows.zip(tiles(residual, period)) {
-            let (z, z_rest) = S::as_mut_simd_f32s(z);
-            let (x, x_rest) = S::as_simd_f32s(x);
-            let n = z.len();
-            let one = |x, i: usize| simd.mul_add_e_f32s(scale[i], x, shift[i]);
-            let rest = |x_rest: &[f32]| one(simd.partial_load_f32s(x_rest), n);
-            match residual {
-                None => {
-                    for (i, (z, x)) in z.iter_mut().zip(x).enumerate() {
-                        *z = one(*x, i);
-                    }
-                    if !x_rest.is_empty() {
-                        simd.partial_store_f32s(z_rest, rest(x_rest));
-                    }
+        let (z, z_rest) = S::as_mut_simd_f32s(z);
+        let (x, x_rest) = S::as_simd_f32s(x);
+        let n = z.len();
+        let lines = z.iter_mut().zip(x).zip(scale.iter().zip(shift));
+        match residual {
+            None => {
+                for ((z, x), (scale, shift)) in lines {
+                    *z = simd.mul_add_e_f32s(*scale, *x, *shift);
                 }
-                Some(residual) => {
-                    let (residual, residual_rest) = S::as_simd_f32s(residual);
-                    for (i, ((z, x), residual)) in z.iter_mut().zip(x).zip(residual).enumerate() {
-                        *z = simd.add_f32s(one(*x, i), *residual);
-                    }
-                    if !x_rest.is_empty() {
-                        let residual = simd.partial_load_f32s(residual_rest);
-                        simd.partial_store_f32s(z_rest, simd.add_f32s(rest(x_rest), residual));
-                    }
+                if !x_rest.is_empty() {
+                    let x = simd.partial_load_f32s(x_rest);
+                    let z = simd.mul_add_e_f32s(scale[n], x, shift[n]);
+                    simd.partial_store_f32s(z_rest, z);
+                }
+            }
+            Some(residual) => {
+                let (residual, residual_rest) = S::as_simd_f32s(residual);
+                for (((z, x), (scale, shift)), residual) in lines.zip(residual) {
+                    *z = simd.add_f32s(simd.mul_add_e_f32s(*scale, *x, *shift), *residual);
+                }
+                if !x_rest.is_empty() {
+                    let x = simd.partial_load_f32s(x_rest);
+                    let z = simd.mul_add_e_f32s(scale[n], x, shift[n]);
+                    let residual = simd.partial_load_f32s(residual_rest);
+                    simd.partial_store_f32s(z_rest, simd.add_f32s(z, residual));
                 }
             }
         }
@@ -484,10 +485,10 @@ impl Saved {
         let x = values.x.slice();
         let gradient = gradient.change(row, |image, gradient| {
             let x = &x[image * row..image * row + gradient.len()];
-            let size = tile(&affine);
+            let size = tile(channels);
             let mut z = vec![0.0; size];
             let (mut sums_here, mut products) =
-                (vec![0.0; center.0.len()], vec![0.0; center.0.len()]);
+                (vec![0.0; period(channels)], vec![0.0; period(channels)]);
             let residuals = tiles(residuals[image], size);
             for ((gradient, x), residual) in
                 gradient.chunks_mut(size).zip(x.chunks(size)).zip(residuals)
@@ -559,24 +560,22 @@ impl WithSimd for Combine<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { a, line, x, gradient } = self;
-        let period = a.0.len();
+        let tile = a.0.len();
         let (a, _) = S::as_simd_f32s(&a.0);
         let (b, _) = S::as_simd_f32s(&line.scale.0);
         let (c, _) = S::as_simd_f32s(&line.shift.0);
-        for (gradient, x) in gradient.chunks_mut(period).zip(x.chunks(period)) {
+        for (gradient, x) in gradient.chunks_mut(tile).zip(x.chunks(tile)) {
             let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradient);
             let (x, x_rest) = S::as_simd_f32s(x);
             let n = x.len();
-            let one = |g, x, i: usize| {
-                simd.mul_add_e_f32s(a[i], g, simd.mul_add_e_f32s(b[i], x, c[i]))
-            };
-            for (i, (gradient, x)) in gradient.iter_mut().zip(x).enumerate() {
-                *gradient = one(*gradient, *x, i);
+            let lines = gradient.iter_mut().zip(x).zip(a.iter().zip(b.iter().zip(c)));
+            for ((gradient, x), (a, (b, c))) in lines {
+                *gradient = simd.mul_add_e_f32s(*a, *gradient, simd.mul_add_e_f32s(*b, *x, *c));
             }
             if !x_rest.is_empty() {
+                let line = simd.mul_add_e_f32s(b[n], simd.partial_load_f32s(x_rest), c[n]);
                 let g = simd.partial_load_f32s(gradient_rest);
-                let result = one(g, simd.partial_load_f32s(x_rest), n);
-                simd.partial_store_f32s(gradient_rest, result);
+                simd.partial_store_f32s(gradient_rest, simd.mul_add_e_f32s(a[n], g, line));
             }
         }
     }

@@ -4,6 +4,7 @@
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
 use crate::product::{LANES, Product};
+use crate::winograd;
 use burn::Tensor;
 use burn::tensor::ops::ConvOptions;
 use rayon::prelude::*;
@@ -78,7 +79,7 @@ impl Shape {
         self.width.div_ceil(self.stride)
     }
 
-    fn images_a_task(&self) -> usize {
+    pub(crate) fn images_a_task(&self) -> usize {
         self.batch.div_ceil(TASKS).max(1)
     }
 
@@ -91,7 +92,7 @@ impl Shape {
     }
 
     /// Where `weight[output][input][row][column]` lies.
-    fn weight(&self, output: usize, input: usize, row: usize, column: usize) -> usize {
+    pub(crate) fn weight(&self, output: usize, input: usize, row: usize, column: usize) -> usize {
         ((output * self.input + input) * self.kernel + row) * self.kernel + column
     }
 
@@ -111,39 +112,53 @@ impl Shape {
 
 /// Zeros around an image.
 #[derive(Debug, Clone, Copy)]
-struct Border {
-    before: usize,
-    after_rows: usize,
-    after_columns: usize,
+pub(crate) struct Border {
+    pub(crate) before: usize,
+    pub(crate) after_rows: usize,
+    pub(crate) after_columns: usize,
 }
 
 /// One image with zeros around it, written again for each image.
-struct Padded {
-    numbers: Buffer,
+pub(crate) struct Padded {
+    pub(crate) numbers: Buffer,
     border: Border,
     rows: usize,
-    /// Numbers of a row, without and with the border.
-    row: usize,
-    stride: usize,
+    columns: usize,
     channels: usize,
+    /// Numbers of a pixel: its channels, and zeros behind them.
+    pub(crate) pixel: usize,
+    /// Numbers of a row with its border.
+    pub(crate) stride: usize,
 }
 
 impl Padded {
-    fn new(rows: usize, columns: usize, channels: usize, border: Border) -> Self {
-        let stride = (columns + border.before + border.after_columns) * channels;
+    pub(crate) fn new(
+        rows: usize,
+        columns: usize,
+        channels: usize,
+        pixel: usize,
+        border: Border,
+    ) -> Self {
+        let stride = (columns + border.before + border.after_columns) * pixel;
         let height = rows + border.before + border.after_rows;
         let numbers = Buffer::zeros(height * stride);
-        Self { numbers, border, rows, row: columns * channels, stride, channels }
+        Self { numbers, border, rows, columns, channels, pixel, stride }
     }
 
-    fn load(&mut self, image: &[f32]) {
-        if self.row == 0 {
+    pub(crate) fn load(&mut self, image: &[f32]) {
+        let row = self.columns * self.channels;
+        if row == 0 {
             return;
         }
-        let from = self.border.before * self.stride + self.border.before * self.channels;
+        let from = self.border.before * (self.stride + self.pixel);
         let rows = self.numbers[from..].chunks_mut(self.stride).take(self.rows);
-        for (to, from) in rows.zip(image.chunks_exact(self.row)) {
-            to[..self.row].copy_from_slice(from);
+        for (to, from) in rows.zip(image.chunks_exact(row)) {
+            if self.pixel == self.channels {
+                to[..row].copy_from_slice(from);
+                continue;
+            }
+            let pixels = to.chunks_mut(self.pixel).zip(from.chunks_exact(self.channels));
+            pixels.for_each(|(to, from)| to[..self.channels].copy_from_slice(from));
         }
     }
 }
@@ -151,19 +166,19 @@ impl Padded {
 /// The value: `[batch, rows, columns, output]`.
 pub(crate) fn forward(shape: &Shape, x: &[f32], weight: &[f32]) -> Buffer {
     let mut y = Buffer::take(shape.batch * shape.result());
-    if y.is_empty() {
-        return y;
-    }
-    if x.is_empty() {
+    if y.is_empty() || x.is_empty() {
         y.fill(0.0);
         return y;
+    }
+    if winograd::applies(shape) {
+        return winograd::forward(shape, x, weight);
     }
     let packed = pack_forward(shape, weight);
     let images = shape.images_a_task();
     y.par_chunks_mut(images * shape.result()).zip(x.par_chunks(images * shape.image())).for_each(
         |(y, x)| {
             let (height, width) = (shape.height, shape.width);
-            let mut padded = Padded::new(height, width, shape.input, shape.border());
+            let mut padded = Padded::new(height, width, shape.input, shape.input, shape.border());
             for (y, x) in y.chunks_exact_mut(shape.result()).zip(x.chunks_exact(shape.image())) {
                 padded.load(x);
                 forward_image(shape, &padded, &packed, y);
@@ -208,6 +223,7 @@ fn forward_image(shape: &Shape, x: &Padded, packed: &[f32], y: &mut [f32]) {
         b: packed,
         b_k,
         b_run: k * b_k,
+        b_block: 0,
         c: y,
         c_row: shape.output,
         c_block: shape.columns() * shape.output,
@@ -225,6 +241,12 @@ pub(crate) fn backward(
     wanted: [bool; 2],
 ) -> (Option<Buffer>, Option<Buffer>) {
     let [by_x_wanted, by_weight_wanted] = wanted;
+    if winograd::applies(shape) && !x.is_empty() {
+        return (
+            by_x_wanted.then(|| winograd::backward_by_x(shape, weight, gradient)),
+            by_weight_wanted.then(|| winograd::backward_by_weight(shape, x, gradient)),
+        );
+    }
     let images = shape.images_a_task();
     let tasks = shape.batch.div_ceil(images);
     let taps = shape.kernel * shape.kernel * shape.input;
@@ -312,11 +334,13 @@ struct Taps {
 impl Taps {
     fn new(rest: usize, size: usize, kernel: usize, stride: usize) -> Self {
         let half = kernel / 2;
-        let taps: Vec<_> =
-            (0..kernel).rev().filter(|tap| (rest + half + kernel * stride - tap) % stride == 0).collect();
-        let first = taps.first().map_or(0, |tap| {
-            (rest as isize + half as isize - *tap as isize) / stride as isize
-        });
+        let taps: Vec<_> = (0..kernel)
+            .rev()
+            .filter(|tap| (rest + half + kernel * stride - tap) % stride == 0)
+            .collect();
+        let first = taps
+            .first()
+            .map_or(0, |tap| (rest as isize + half as isize - *tap as isize) / stride as isize);
         Self { rest, count: size.saturating_sub(rest).div_ceil(stride), taps, first }
     }
 
@@ -377,7 +401,7 @@ fn backward_by_x(shape: &Shape, phases: &[Phase], gradient: &[f32], by_x: &mut [
         border.after_rows = border.after_rows.max(below);
         border.after_columns = border.after_columns.max(right);
     }
-    let mut padded = Padded::new(rows, columns, shape.output, border);
+    let mut padded = Padded::new(rows, columns, shape.output, shape.output, border);
     let b_k = shape.input.next_multiple_of(LANES);
     for (gradient, by_x) in
         gradient.chunks_exact(shape.result()).zip(by_x.chunks_exact_mut(shape.image()))
@@ -408,6 +432,7 @@ fn backward_by_x(shape: &Shape, phases: &[Phase], gradient: &[f32], by_x: &mut [
                 b: packed,
                 b_k,
                 b_run: k * b_k,
+                b_block: 0,
                 c: &mut by_x[(rows.rest * shape.width + columns.rest) * shape.input..],
                 c_row: shape.stride * shape.input,
                 c_block: shape.stride * shape.width * shape.input,
@@ -420,7 +445,8 @@ fn backward_by_x(shape: &Shape, phases: &[Phase], gradient: &[f32], by_x: &mut [
 
 /// Adds the gradient of each image to `sums`, `[row][column][input][output]`.
 fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32], sums: &mut [f32]) {
-    let mut padded = Padded::new(shape.height, shape.width, shape.input, shape.border());
+    let (height, width, channels) = (shape.height, shape.width, shape.input);
+    let mut padded = Padded::new(height, width, channels, channels, shape.border());
     let b_k = shape.output.next_multiple_of(LANES);
     // Rows of the right side must be padded; those of a gradient are where its channels fill
     // registers.
@@ -453,6 +479,7 @@ fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32], sums: &mut [f3
             b,
             b_k,
             b_run: shape.columns() * b_k,
+            b_block: 0,
             c: sums,
             c_row: shape.output,
             c_block: rows * shape.output,

@@ -50,7 +50,8 @@ pub fn layer_norm<const D: usize>(
             .zip(residuals)
             .for_each(|((((y, normal), inverse), x), residual)| {
                 let (gamma, beta) = (gamma.slice(), beta.slice());
-                let rows = Forward { x, residual, gamma, beta, epsilon: single, y, normal, inverse };
+                let rows =
+                    Forward { x, residual, gamma, beta, epsilon: single, y, normal, inverse };
                 Arch::new().dispatch(rows);
             });
     }
@@ -257,11 +258,7 @@ impl LayerNorm {
 impl Operation<3> for LayerNorm {
     fn backward(self, gradient: Values, wanted: [bool; 3]) -> [Option<Values>; 3] {
         let [by_x, by_gamma, by_beta] = self.gradients(gradient);
-        [
-            wanted[0].then_some(by_x),
-            wanted[1].then_some(by_gamma),
-            wanted[2].then_some(by_beta),
-        ]
+        [wanted[0].then_some(by_x), wanted[1].then_some(by_gamma), wanted[2].then_some(by_beta)]
     }
 }
 

@@ -22,6 +22,7 @@ mod product;
 mod shortcut;
 mod softmax;
 mod update;
+mod winograd;
 
 pub use activation::{activation, nonlinearity};
 pub use attention::attention;

@@ -121,9 +121,7 @@ impl Operation<7> for LinearThree {
             part
         };
         let weight = |i: usize| {
-            wanted[1 + i].then(|| {
-                Values::from_buffer(third(by_weight, i, input), &[input, width])
-            })
+            wanted[1 + i].then(|| Values::from_buffer(third(by_weight, i, input), &[input, width]))
         };
         let bias = |i: usize| {
             wanted[4 + i].then(|| Values::from_buffer(third(by_bias.slice(), i, 1), &[width]))

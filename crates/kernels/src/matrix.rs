@@ -122,15 +122,7 @@ mod tests {
     fn products_and_sums() {
         let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, 2.0, 1.0, 0.0, 3.0]);
         let mut c = [10.0; 6];
-        multiply(
-            Matrix::new(&a, 2, 3),
-            Matrix::new(&b, 3, 2),
-            &mut c,
-            3,
-            0.5,
-            true,
-            Threads::One,
-        );
+        multiply(Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), &mut c, 3, 0.5, true, Threads::One);
         assert_eq!(c, [12.5, 15.5, 10.0, 17.0, 21.5, 10.0]);
         let transposed = Matrix::new(&a, 3, 2).transpose();
         multiply(transposed, Matrix::new(&b, 3, 2), &mut c, 2, 1.0, false, Threads::All);

@@ -23,6 +23,7 @@ pub(crate) struct Product<'a> {
     pub(crate) b: &'a [f32],
     pub(crate) b_k: usize,
     pub(crate) b_run: usize,
+    pub(crate) b_block: usize,
     pub(crate) c: &'a mut [f32],
     pub(crate) c_row: usize,
     pub(crate) c_block: usize,
@@ -49,7 +50,7 @@ impl Product<'_> {
             (self.runs, self.a_run),
             (self.blocks, self.a_block),
         ];
-        let b = [(self.k, self.b_k), (self.runs, self.b_run)];
+        let b = [(self.k, self.b_k), (self.runs, self.b_run), (self.blocks, self.b_block)];
         let c = [(self.rows, self.c_row), (self.blocks, self.c_block)];
         assert!(last(&a) < self.a.len(), "the left side is too short");
         let padded = self.columns.next_multiple_of(LANES);
@@ -65,12 +66,15 @@ impl WithSimd for Product<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         // With a stride that the compiler knows, one register addresses every row of a tile; these
-        // are the strides of convolutions of 16, 32 and 64 channels, and of gradients by weights.
+        // are the strides of the convolutions in residual networks, plain and gated, and of gradients by
+        // weights.
         match self.a_row {
             1 => self.tiles::<S, 1>(simd),
             16 => self.tiles::<S, 16>(simd),
             32 => self.tiles::<S, 32>(simd),
+            48 => self.tiles::<S, 48>(simd),
             64 => self.tiles::<S, 64>(simd),
+            96 => self.tiles::<S, 96>(simd),
             _ => self.tiles::<S, ANY>(simd),
         }
     }
@@ -151,7 +155,7 @@ impl Product<'_> {
         // columns from `column`, padded, are among those that it has counted.
         unsafe {
             let a = self.a.as_ptr().add(block * self.a_block + row * a_row);
-            let b = self.b.as_ptr().add(column);
+            let b = self.b.as_ptr().add(block * self.b_block + column);
             for run in 0..self.runs {
                 let mut a = a.add(run * self.a_run);
                 let mut b = b.add(run * self.b_run);
@@ -172,26 +176,35 @@ impl Product<'_> {
                 }
             }
         }
-        // Through memory of its own: the sums would not stay in registers if the loops below, which are
-        // too long to be unrolled, indexed them.
+        let from = block * self.c_block + row * self.c_row + column;
+        if self.columns - column >= V * S::F32_LANES {
+            for r in 0..R {
+                for v in 0..V {
+                    // SAFETY: `run` has checked the last row and column of the result, and the
+                    // registers are full.
+                    unsafe {
+                        let c = self.c.as_mut_ptr().add(from + r * self.c_row + v * S::F32_LANES);
+                        let c = c.cast::<S::f32s>();
+                        let sum = sums[r][v];
+                        let sum =
+                            if self.add { simd.add_f32s(sum, c.read_unaligned()) } else { sum };
+                        c.write_unaligned(sum);
+                    }
+                }
+            }
+            return;
+        }
+        // Through memory: the sums would not stay in registers above if a loop that is not unrolled
+        // indexed them.
         let (registers, _) = S::as_mut_simd_f32s(&mut memory.0);
         for r in 0..R {
             for v in 0..V {
                 registers[r * V + v] = sums[r][v];
             }
         }
-        let width = (self.columns - column).min(V * S::F32_LANES);
+        let width = self.columns - column;
         for r in 0..R {
-            let at = block * self.c_block + (row + r) * self.c_row + column;
-            let c = &mut self.c[at..at + width];
-            if width == V * S::F32_LANES {
-                let (c, _) = S::as_mut_simd_f32s(c);
-                for v in 0..V {
-                    let sum = registers[r * V + v];
-                    c[v] = if self.add { simd.add_f32s(c[v], sum) } else { sum };
-                }
-                continue;
-            }
+            let c = &mut self.c[from + r * self.c_row..from + r * self.c_row + width];
             let sums: &[f32] = bytemuck::cast_slice(&registers[r * V..(r + 1) * V]);
             for (c, sum) in c.iter_mut().zip(sums) {
                 *c = if self.add { *c + sum } else { *sum };
@@ -217,8 +230,12 @@ mod tests {
                     let mut sum = 0.0_f64;
                     for run in 0..p.runs {
                         for k in 0..p.k {
-                            let a = p.a[block * p.a_block + row * p.a_row + k * p.a_k + run * p.a_run];
-                            sum += f64::from(a) * f64::from(p.b[k * p.b_k + run * p.b_run + column]);
+                            let a =
+                                p.a[block * p.a_block + row * p.a_row + k * p.a_k + run * p.a_run];
+                            sum += f64::from(a)
+                                * f64::from(
+                                    p.b[block * p.b_block + k * p.b_k + run * p.b_run + column],
+                                );
                         }
                     }
                     let c = &mut c[block * p.c_block + row * p.c_row + column];
@@ -239,12 +256,14 @@ mod tests {
 
     #[test]
     fn agrees_with_the_bounds_checked_twin() {
-        for (rows, columns) in [(1_usize, 1_usize), (3, 16), (16, 16), (17, 22), (28, 32), (9, 33), (5, 48)] {
+        for (rows, columns) in
+            [(1_usize, 1_usize), (3, 16), (16, 16), (17, 22), (28, 32), (9, 33), (5, 48)]
+        {
             for (k, runs, blocks, add) in [(1, 1, 1, false), (5, 3, 2, true), (48, 3, 2, false)] {
                 for instructions in 0..2 {
                     let padded = columns.next_multiple_of(LANES);
                     let a = numbers(blocks * 7 + rows * 3 + k * 2 + runs * 5, 1);
-                    let b = numbers((k + runs) * padded, 2);
+                    let b = numbers((k + runs + blocks) * padded, 2);
                     let mut c = numbers(blocks * (rows * (columns + 2)), 3);
                     let before = c.clone();
                     let product = |c| Product {
@@ -261,6 +280,7 @@ mod tests {
                         b: &b,
                         b_k: padded,
                         b_run: padded,
+                        b_block: padded,
                         c,
                         c_row: columns + 2,
                         c_block: rows * (columns + 2),
@@ -300,6 +320,7 @@ mod tests {
             b: &b,
             b_k: 16,
             b_run: 0,
+            b_block: 0,
             c: &mut c,
             c_row: 1,
             c_block: 0,

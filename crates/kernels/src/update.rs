@@ -125,7 +125,8 @@ impl AdamW {
         gradient: Tensor<1>,
         moments: &mut Option<[Tensor<1>; 2]>,
     ) -> Tensor<1> {
-        let Self { learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step } = *self;
+        let Self { learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step } =
+            *self;
         let step = i32::try_from(step).unwrap_or(i32::MAX);
         let (correction1, correction2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
         let [first, second] =

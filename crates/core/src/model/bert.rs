@@ -224,7 +224,8 @@ impl Attention {
         let layers = [&self.query, &self.key, &self.value];
         let weights = layers.map(|layer| layer.weight.val());
         let biases = layers.map(bias);
-        let inputs = kernels::linear_three(x.clone().reshape([batch * length, hidden]), weights, biases);
+        let inputs =
+            kernels::linear_three(x.clone().reshape([batch * length, hidden]), weights, biases);
         let inputs = inputs.reshape([batch, length, 3 * hidden]);
         let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &x.device());
         let mixed = kernels::attention(inputs, self.heads, padding.clone(), mask);

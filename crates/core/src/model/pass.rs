@@ -128,12 +128,7 @@ impl Probe {
         self.sites
     }
 
-    fn add<const D: usize>(
-        &mut self,
-        site: &str,
-        slopes: &[Tensor<D>],
-        outputs: &Tensor<D>,
-    ) {
+    fn add<const D: usize>(&mut self, site: &str, slopes: &[Tensor<D>], outputs: &Tensor<D>) {
         let place = Place { step: self.step, site, depth: self.sites.len() };
         self.sites.push(measure(place, slopes, outputs, self.real.as_deref()));
     }

@@ -1,0 +1,15 @@
+//! Every fused operation against the same thing in plain burn operations, and what holds of all of
+//! them: the same bits with any number of threads, and tensors that stay as they were.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod agreement;
+mod case;
+mod empty;
+mod formula;
+mod operation;
+mod precision;
+mod refusal;
+mod tape;
+mod threads;
+mod update;

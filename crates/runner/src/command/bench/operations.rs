@@ -79,7 +79,9 @@ pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
     }
     let wanted = |name: &str| {
         // What the others are held against is always measured.
-        matches!(name, "copy" | "gemm") || args.only.is_empty() || args.only.iter().any(|n| n == name)
+        matches!(name, "copy" | "gemm")
+            || args.only.is_empty()
+            || args.only.iter().any(|n| n == name)
     };
     let chosen: Vec<_> = all.into_iter().filter(|operation| wanted(&operation.name)).collect();
     let (threads, measured) = on_threads(args.threads, |threads| {
@@ -137,7 +139,9 @@ pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
         "{}",
         console::table(&["operation", "shape", "median ms", "best ms", "rate", "of peak"], &rows)
     );
-    outln!("\nThe peak is that of `copy` for what is bound by memory, and of `gemm` for the rest; {threads} threads.");
+    outln!(
+        "\nThe peak is that of `copy` for what is bound by memory, and of `gemm` for the rest; {threads} threads."
+    );
     Ok(())
 }
 
@@ -225,8 +229,7 @@ fn operations() -> Result<Vec<Operation>, Error> {
                 None,
                 None,
             );
-            let seed =
-                kernels::with_gradient(y.output, Tensor::from_inner(gradient.clone()));
+            let seed = kernels::with_gradient(y.output, Tensor::from_inner(gradient.clone()));
             black_box(seed.backward());
         })
     });

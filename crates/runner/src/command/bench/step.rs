@@ -29,9 +29,8 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<(), Error> {
     let model = model();
     let bench = StepBench { model: &model, activation: &activation, batch, device: &device };
     let size = bench.size();
-    let (threads, seconds) = on_threads(args.threads, |threads| {
-        (threads, guarded(|| bench.seconds(args.rounds)))
-    })?;
+    let (threads, seconds) =
+        on_threads(args.threads, |threads| (threads, guarded(|| bench.seconds(args.rounds))))?;
     let seconds = seconds
         .map_err(|reason| Error::Usage(format!("{name} with {}: {reason}", activation.label())))?;
     let (median, best) = median_and_best(seconds);

@@ -1,0 +1,420 @@
+//! Convolutions of stride 1 by 3×3 kernels with 2¼ times fewer products: the minimal filtering of
+//! Winograd, F(2×2, 3×3), in the form of Lavin and Gray 2016 (arXiv:1509.09308).
+//!
+//! An image is cut into tiles of 2×2 outputs, each of which sees 4×4 inputs. Tiles and kernels are
+//! transformed into 16 numbers a channel (`V = Bᵀ d B`, `U = G g Gᵀ`); a convolution is then 16 matrix
+//! products, one for each of these numbers, and a transform back (`Y = Aᵀ M A`). The gradient by the
+//! weights is the adjoint: `Gᵀ (Vᵀ (A ∂Y Aᵀ)) G`.
+
+use crate::buffer::Buffer;
+use crate::convolution::{Border, Padded, Shape};
+use crate::product::{LANES, Product};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Numbers that a tile has in the transformed space.
+const POINTS: usize = 16;
+
+/// Tiles that are transformed together: what they become stays in the first cache.
+const STRIP: usize = 16;
+
+/// The same where they are summed over, which costs once a strip.
+const SUMMED_STRIP: usize = 64;
+
+/// Numbers between the points of `tiles` with `channels`: a line more than they fill, since stores at
+/// distances of a page hold each other up.
+fn distance(tiles: usize, channels: usize) -> usize {
+    tiles * channels + LANES
+}
+
+/// Whether a convolution is of this kind, and wide enough that the products are most of the work.
+pub(crate) fn applies(shape: &Shape) -> bool {
+    shape.kernel == 3 && shape.stride == 1 && shape.input >= 20 && shape.output >= 20
+}
+
+/// One convolution's sizes: channels filled up to whole registers.
+#[derive(Clone, Copy)]
+struct Plan {
+    height: usize,
+    width: usize,
+    input: usize,
+    output: usize,
+    input_padded: usize,
+    output_padded: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Plan {
+    fn new(shape: &Shape, input: usize, output: usize) -> Self {
+        Self {
+            height: shape.height,
+            width: shape.width,
+            input,
+            output,
+            input_padded: input.next_multiple_of(LANES),
+            output_padded: output.next_multiple_of(LANES),
+            rows: shape.height.div_ceil(2),
+            columns: shape.width.div_ceil(2),
+        }
+    }
+
+    /// Rows of tiles that make up at least `tiles`.
+    fn strip_rows(&self, tiles: usize) -> usize {
+        tiles.div_ceil(self.columns).min(self.rows)
+    }
+
+    /// An image with a border of one pixel, and what whole tiles need beyond it.
+    fn padded_input(&self) -> Padded {
+        let border = Border {
+            before: 1,
+            after_rows: 2 * self.rows + 1 - self.height,
+            after_columns: 2 * self.columns + 1 - self.width,
+        };
+        Padded::new(self.height, self.width, self.input, self.input_padded, border)
+    }
+
+    /// A result filled up to whole tiles.
+    fn padded_output(&self) -> Padded {
+        let border = Border {
+            before: 0,
+            after_rows: 2 * self.rows - self.height,
+            after_columns: 2 * self.columns - self.width,
+        };
+        Padded::new(self.height, self.width, self.output, self.output_padded, border)
+    }
+}
+
+/// The value: `[batch, height, width, output]`.
+pub(crate) fn forward(shape: &Shape, x: &[f32], weight: &[f32]) -> Buffer {
+    let plan = Plan::new(shape, shape.input, shape.output);
+    let kernels = transform_kernels(&plan, |output, input, row, column| {
+        weight[shape.weight(output, input, row, column)]
+    });
+    convolve(shape, &plan, &kernels, x)
+}
+
+/// The gradient by the image: a convolution of that by the result with the kernels turned round.
+pub(crate) fn backward_by_x(shape: &Shape, weight: &[f32], gradient: &[f32]) -> Buffer {
+    let plan = Plan::new(shape, shape.output, shape.input);
+    let kernels = transform_kernels(&plan, |output, input, row, column| {
+        weight[shape.weight(input, output, 2 - row, 2 - column)]
+    });
+    convolve(shape, &plan, &kernels, gradient)
+}
+
+/// U as `[point][input, padded][output, padded]`.
+fn transform_kernels(plan: &Plan, weight: impl Fn(usize, usize, usize, usize) -> f32) -> Buffer {
+    let matrix = plan.input_padded * plan.output_padded;
+    let mut kernels = Buffer::zeros(POINTS * matrix);
+    for input in 0..plan.input {
+        for output in 0..plan.output {
+            // G g, then (G g) Gᵀ.
+            let mut half = [[0.0; 3]; 4];
+            for column in 0..3 {
+                let g = [0, 1, 2].map(|row| weight(output, input, row, column));
+                for (half, g) in half.iter_mut().zip(kernel_points(g)) {
+                    half[column] = g;
+                }
+            }
+            for (row, half) in half.into_iter().enumerate() {
+                for (column, u) in kernel_points(half).into_iter().enumerate() {
+                    let point = 4 * row + column;
+                    kernels[point * matrix + input * plan.output_padded + output] = u;
+                }
+            }
+        }
+    }
+    kernels
+}
+
+/// G g.
+fn kernel_points([a, b, c]: [f32; 3]) -> [f32; 4] {
+    [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c]
+}
+
+/// Gᵀ u.
+fn kernel_gradient([a, b, c, d]: [f32; 4]) -> [f32; 3] {
+    [a + 0.5 * (b + c), 0.5 * (b - c), 0.5 * (b + c) + d]
+}
+
+fn convolve(shape: &Shape, plan: &Plan, kernels: &[f32], x: &[f32]) -> Buffer {
+    let pixels = plan.height * plan.width;
+    let mut y = Buffer::take(shape.batch * pixels * plan.output);
+    let images = shape.images_a_task();
+    y.par_chunks_mut(images * pixels * plan.output)
+        .zip(x.par_chunks(images * pixels * plan.input))
+        .for_each(|(y, x)| {
+            let mut padded = plan.padded_input();
+            let strip_rows = plan.strip_rows(STRIP);
+            let strip = strip_rows * plan.columns;
+            let mut v = Buffer::take(POINTS * distance(strip, plan.input_padded));
+            let mut m = Buffer::take(POINTS * distance(strip, plan.output_padded));
+            let images = y.chunks_exact_mut(pixels * plan.output);
+            for (y, x) in images.zip(x.chunks_exact(pixels * plan.input)) {
+                padded.load(x);
+                for first in (0..plan.rows).step_by(strip_rows) {
+                    let rows = strip_rows.min(plan.rows - first);
+                    let tiles = rows * plan.columns;
+                    let strip = Strip { first, rows, columns: plan.columns };
+                    strip.transform_input(&padded, &mut v);
+                    Product {
+                        rows: tiles,
+                        columns: plan.output_padded,
+                        k: plan.input_padded,
+                        runs: 1,
+                        blocks: POINTS,
+                        a: &v,
+                        a_row: plan.input_padded,
+                        a_k: 1,
+                        a_run: 0,
+                        a_block: distance(tiles, plan.input_padded),
+                        b: kernels,
+                        b_k: plan.output_padded,
+                        b_run: 0,
+                        b_block: plan.input_padded * plan.output_padded,
+                        c: &mut m,
+                        c_row: plan.output_padded,
+                        c_block: distance(tiles, plan.output_padded),
+                        add: false,
+                    }
+                    .run();
+                    Arch::new().dispatch(TransformOutput { plan, strip, m: &m, y });
+                }
+            }
+        });
+    y
+}
+
+/// The gradient by the weights, `[output][input][row][column]`.
+pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> Buffer {
+    let plan = Plan::new(shape, shape.input, shape.output);
+    let images = shape.images_a_task();
+    let matrix = plan.input_padded * plan.output_padded;
+    let mut partial = Buffer::zeros(shape.batch.div_ceil(images) * POINTS * matrix);
+    let pixels = plan.height * plan.width;
+    partial
+        .par_chunks_mut(POINTS * matrix)
+        .zip(x.par_chunks(images * pixels * plan.input))
+        .zip(gradient.par_chunks(images * pixels * plan.output))
+        .for_each(|((sums, x), gradient)| {
+            let (mut padded_x, mut padded_gradient) = (plan.padded_input(), plan.padded_output());
+            let strip_rows = plan.strip_rows(SUMMED_STRIP);
+            let strip = strip_rows * plan.columns;
+            let mut v = Buffer::take(POINTS * distance(strip, plan.input_padded));
+            let mut m = Buffer::take(POINTS * distance(strip, plan.output_padded));
+            let images = x.chunks_exact(pixels * plan.input);
+            for (x, gradient) in images.zip(gradient.chunks_exact(pixels * plan.output)) {
+                padded_x.load(x);
+                padded_gradient.load(gradient);
+                for first in (0..plan.rows).step_by(strip_rows) {
+                    let rows = strip_rows.min(plan.rows - first);
+                    let tiles = rows * plan.columns;
+                    let strip = Strip { first, rows, columns: plan.columns };
+                    strip.transform_input(&padded_x, &mut v);
+                    strip.transform_gradient(&padded_gradient, &mut m);
+                    Product {
+                        rows: plan.input_padded,
+                        columns: plan.output_padded,
+                        k: tiles,
+                        runs: 1,
+                        blocks: POINTS,
+                        a: &v,
+                        a_row: 1,
+                        a_k: plan.input_padded,
+                        a_run: 0,
+                        a_block: distance(tiles, plan.input_padded),
+                        b: &m,
+                        b_k: plan.output_padded,
+                        b_run: 0,
+                        b_block: distance(tiles, plan.output_padded),
+                        c: sums,
+                        c_row: plan.output_padded,
+                        c_block: matrix,
+                        add: true,
+                    }
+                    .run();
+                }
+            }
+        });
+    let (sums, others) = partial.split_at_mut(POINTS * matrix);
+    for other in others.chunks_exact(POINTS * matrix) {
+        sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+    }
+    let mut by_weight = Buffer::take(shape.output * shape.input * 9);
+    for input in 0..shape.input {
+        for output in 0..shape.output {
+            let at = input * plan.output_padded + output;
+            let mut half = [[0.0; 4]; 3];
+            for column in 0..4 {
+                let u = [0, 1, 2, 3].map(|row| sums[(4 * row + column) * matrix + at]);
+                for (half, g) in half.iter_mut().zip(kernel_gradient(u)) {
+                    half[column] = g;
+                }
+            }
+            for (row, half) in half.into_iter().enumerate() {
+                for (column, g) in kernel_gradient(half).into_iter().enumerate() {
+                    by_weight[shape.weight(output, input, row, column)] = g;
+                }
+            }
+        }
+    }
+    by_weight
+}
+
+/// Some rows of tiles.
+#[derive(Clone, Copy)]
+struct Strip {
+    first: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Strip {
+    /// V of each tile of an image, `[point][tile][input, padded]`.
+    fn transform_input(self, image: &Padded, v: &mut [f32]) {
+        Arch::new().dispatch(TransformTiles::<4> { strip: self, image, points: v });
+    }
+
+    /// A ∂Y Aᵀ of each tile of a gradient, `[point][tile][output, padded]`.
+    fn transform_gradient(self, gradient: &Padded, m: &mut [f32]) {
+        Arch::new().dispatch(TransformTiles::<2> { strip: self, image: gradient, points: m });
+    }
+}
+
+/// Transforms tiles of `SIZE`×`SIZE` pixels, two pixels apart: `SIZE` is 4 for inputs, and 2 for
+/// gradients by outputs.
+struct TransformTiles<'a, const SIZE: usize> {
+    strip: Strip,
+    image: &'a Padded,
+    points: &'a mut [f32],
+}
+
+impl<const SIZE: usize> WithSimd for TransformTiles<'_, SIZE> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { strip, image, points } = self;
+        let (channels, row) = (image.pixel, image.stride);
+        let tiles = strip.rows * strip.columns;
+        let last_row = 2 * (strip.first + strip.rows - 1) + SIZE - 1;
+        let last = last_row * row + (2 * (strip.columns - 1) + SIZE) * channels;
+        assert!(last <= image.numbers.len(), "tiles within the image");
+        let distance = distance(tiles, channels);
+        assert!(points.len() >= POINTS * distance, "room for each tile");
+        assert!(channels % S::F32_LANES == 0, "whole registers");
+        for tile in 0..tiles {
+            let (y, x) = (strip.first + tile / strip.columns, tile % strip.columns);
+            let from = 2 * y * row + 2 * x * channels;
+            for channel in (0..channels).step_by(S::F32_LANES) {
+                let mut half = [[simd.splat_f32s(0.0); SIZE]; 4];
+                for j in 0..SIZE {
+                    let mut d = [simd.splat_f32s(0.0); SIZE];
+                    for (i, d) in d.iter_mut().enumerate() {
+                        // SAFETY: the last pixel of the last tile was checked to lie in the image.
+                        *d = unsafe {
+                            let at = from + i * row + j * channels + channel;
+                            image.numbers.as_ptr().add(at).cast::<S::f32s>().read_unaligned()
+                        };
+                    }
+                    let line = points_of(simd, d);
+                    for i in 0..4 {
+                        half[i][j] = line[i];
+                    }
+                }
+                for (i, half) in half.into_iter().enumerate() {
+                    for (j, number) in points_of(simd, half).into_iter().enumerate() {
+                        // SAFETY: there is room for each point of each tile.
+                        unsafe {
+                            let at = (4 * i + j) * distance + tile * channels + channel;
+                            points.as_mut_ptr().add(at).cast::<S::f32s>().write_unaligned(number);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Bᵀ d for four numbers, A y for two.
+#[inline(always)]
+fn points_of<S: Simd, const SIZE: usize>(simd: S, d: [S::f32s; SIZE]) -> [S::f32s; 4] {
+    if SIZE == 4 {
+        [
+            simd.sub_f32s(d[0], d[2]),
+            simd.add_f32s(d[1], d[2]),
+            simd.sub_f32s(d[2], d[1]),
+            simd.sub_f32s(d[1], d[3]),
+        ]
+    } else {
+        [
+            d[0],
+            simd.add_f32s(d[0], d[1]),
+            simd.sub_f32s(d[0], d[1]),
+            simd.sub_f32s(simd.splat_f32s(0.0), d[1]),
+        ]
+    }
+}
+
+/// Y of each tile, into the image.
+struct TransformOutput<'a> {
+    plan: &'a Plan,
+    strip: Strip,
+    m: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for TransformOutput<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { plan, strip, m, y } = self;
+        let channels = plan.output_padded;
+        let tiles = strip.rows * strip.columns;
+        let distance = distance(tiles, channels);
+        assert!(m.len() >= POINTS * distance, "points of each tile");
+        assert!(channels % S::F32_LANES == 0, "whole registers");
+        for tile in 0..tiles {
+            let (row, column) =
+                (2 * (strip.first + tile / strip.columns), 2 * (tile % strip.columns));
+            for channel in (0..channels).step_by(S::F32_LANES) {
+                let mut half = [[simd.splat_f32s(0.0); 4]; 2];
+                for j in 0..4 {
+                    let mut d = [simd.splat_f32s(0.0); 4];
+                    for (i, d) in d.iter_mut().enumerate() {
+                        // SAFETY: `m` was checked to hold each point of each tile.
+                        *d = unsafe {
+                            let at = (4 * i + j) * distance + tile * channels + channel;
+                            m.as_ptr().add(at).cast::<S::f32s>().read_unaligned()
+                        };
+                    }
+                    [half[0][j], half[1][j]] = outputs_of(simd, d);
+                }
+                for (i, half) in half.into_iter().enumerate() {
+                    for (j, number) in outputs_of(simd, half).into_iter().enumerate() {
+                        let (row, column) = (row + i, column + j);
+                        if row >= plan.height || column >= plan.width || channel >= plan.output {
+                            continue;
+                        }
+                        let from = (row * plan.width + column) * plan.output;
+                        let to = from + (channel + S::F32_LANES).min(plan.output);
+                        let y = &mut y[from + channel..to];
+                        if let ([y], _) = S::as_mut_simd_f32s(y) {
+                            *y = number;
+                        } else {
+                            simd.partial_store_f32s(y, number);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Aᵀ m.
+#[inline(always)]
+fn outputs_of<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
+    [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
+}

@@ -1,0 +1,444 @@
+//! Each operation of the crate as a [`Case`]: the plain ways are written here, with burn's operations
+//! alone, and not taken from the crate.
+
+use crate::case::{Case, Draw, Input, Output, Tape};
+use crate::formula::Name;
+use actlab_kernels as kernels;
+use burn::Tensor;
+use burn::tensor::activation::softmax as plain_softmax;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Bool, Int, TensorData};
+
+const EPSILON: f64 = 1e-5;
+
+pub(crate) fn nonlinearity(draw: &mut Draw, f: Name, shape: [usize; 3]) -> Case {
+    let activation = f.activation();
+    Case::new(
+        format!("nonlinearity {f:?} {shape:?}"),
+        vec![draw.input(&shape, 4.0)],
+        move |tape| kernels::nonlinearity(&activation, tape.input::<3>(0)),
+        move |tape| f.plain(tape.input::<3>(0)),
+    )
+}
+
+/// A gated one takes twice `width`.
+pub(crate) fn activation(draw: &mut Draw, f: Name, [a, b, width]: [usize; 3]) -> Case {
+    let activation = f.activation();
+    let gated = f == Name::Gated;
+    let shape = [a, b, if gated { 2 * width } else { width }];
+    Case::new(
+        format!("activation {f:?} {shape:?}"),
+        vec![draw.input(&shape, 4.0)],
+        move |tape| kernels::activation(&activation, tape.input::<3>(0)),
+        move |tape| {
+            let x = tape.input::<3>(0);
+            if !gated {
+                return f.plain(x);
+            }
+            f.plain(x.clone().narrow(2, 0, width)) * x.narrow(2, width, width)
+        },
+    )
+}
+
+pub(crate) fn softmax(draw: &mut Draw, shape: [usize; 3]) -> Case {
+    // Far beyond where exp overflows, now and then.
+    let bound = if draw.below(4) == 0 { 300.0 } else { 3.0 };
+    Case::new(
+        format!("softmax {shape:?}"),
+        vec![draw.input(&shape, bound)],
+        |tape| kernels::softmax(tape.input::<3>(0)),
+        |tape| plain_softmax(tape.input::<3>(0), 2),
+    )
+}
+
+pub(crate) fn layer_norm(draw: &mut Draw, shape: [usize; 3], residual: bool) -> Case {
+    let width = shape[2];
+    let mut inputs =
+        vec![draw.spread(&shape, 1), draw.input(&[width], 2.0), draw.input(&[width], 2.0)];
+    if residual {
+        inputs.push(draw.input(&shape, 0.5));
+    }
+    Case::new(
+        format!("layer norm {shape:?}, residual {residual}"),
+        inputs,
+        move |tape| {
+            let residual = residual.then(|| tape.input::<3>(3));
+            kernels::layer_norm(tape.input::<3>(0), residual, tape.input(1), tape.input(2), EPSILON)
+        },
+        move |tape| {
+            let residual = residual.then(|| tape.input::<3>(3));
+            plain_layer_norm(tape.input::<3>(0), residual, tape.input(1), tape.input(2))
+        },
+    )
+}
+
+pub(crate) fn plain_layer_norm<const D: usize>(
+    x: Tensor<D>,
+    residual: Option<Tensor<D>>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+) -> Tensor<D> {
+    let x = match residual {
+        Some(residual) => x + residual,
+        None => x,
+    };
+    let centered = x.clone() - x.mean_dim(D - 1);
+    let deviation = (centered.clone().square().mean_dim(D - 1) + EPSILON).sqrt();
+    centered / deviation * gamma.unsqueeze() + beta.unsqueeze()
+}
+
+pub(crate) fn linear(draw: &mut Draw, [rows, input, output]: [usize; 3], bias: bool) -> Case {
+    let mut inputs = vec![draw.input(&[rows, input], 2.0), draw.input(&[input, output], 1.0)];
+    if bias {
+        inputs.push(draw.input(&[output], 1.0));
+    }
+    Case::new(
+        format!("linear {rows} × {input} → {output}, bias {bias}"),
+        inputs,
+        move |tape| {
+            let bias = bias.then(|| tape.input::<1>(2));
+            kernels::linear(tape.input(0), tape.input(1), bias)
+        },
+        move |tape| {
+            let bias = bias.then(|| tape.input::<1>(2));
+            plain_linear(tape.input(0), tape.input(1), bias)
+        },
+    )
+}
+
+pub(crate) fn plain_linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    let y = x.matmul(weight);
+    match bias {
+        Some(bias) => y + bias.unsqueeze(),
+        None => y,
+    }
+}
+
+pub(crate) fn linear_three(draw: &mut Draw, [rows, input, output]: [usize; 3]) -> Case {
+    let mut inputs = vec![draw.input(&[rows, input], 2.0)];
+    inputs.extend((0..3).map(|_| draw.input(&[input, output], 1.0)));
+    inputs.extend((0..3).map(|_| draw.input(&[output], 1.0)));
+    Case::new(
+        format!("linear three {rows} × {input} → {output}"),
+        inputs,
+        |tape| {
+            let weights = [1, 2, 3].map(|i| tape.input::<2>(i));
+            kernels::linear_three(tape.input(0), weights, [4, 5, 6].map(|i| tape.input::<1>(i)))
+        },
+        |tape| {
+            let one = |i| plain_linear(tape.input(0), tape.input(i), Some(tape.input(i + 3)));
+            Tensor::cat([1, 2, 3].map(one).into(), 1)
+        },
+    )
+}
+
+/// Sizes of an attention.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heads {
+    pub(crate) batch: usize,
+    pub(crate) tokens: usize,
+    pub(crate) heads: usize,
+    pub(crate) width: usize,
+    pub(crate) dropout: bool,
+}
+
+pub(crate) fn attention(draw: &mut Draw, sizes: Heads) -> Case {
+    let Heads { batch, tokens, heads, width, dropout } = sizes;
+    let hidden = heads * width;
+    let mut inputs = vec![draw.input(&[batch, tokens, 3 * hidden], 2.0)];
+    if dropout {
+        let shape = [batch, heads, tokens, tokens];
+        let count = shape.iter().product();
+        let kept = (0..count).map(|_| if draw.below(4) > 0 { 4.0 / 3.0 } else { 0.0 }).collect();
+        inputs.push(Input::new(&shape, kept));
+    }
+    let mut padded = Vec::new();
+    for _ in 0..batch {
+        // One token at least is there: a softmax of nothing is NaN.
+        let there = draw.below(tokens);
+        padded.extend((0..tokens).map(|token| token != there && draw.below(3) == 0));
+    }
+    let padding = move |tape: &Tape<'_>| {
+        let data = TensorData::new(padded.clone(), [batch, tokens]);
+        Tensor::<2, Bool>::from_data(data, tape.device())
+    };
+    let same = padding.clone();
+    Case::new(
+        format!("attention {sizes:?}"),
+        inputs,
+        move |tape| {
+            let dropout = dropout.then(|| tape.input::<4>(1));
+            kernels::attention(tape.input(0), heads, padding(tape), dropout)
+        },
+        move |tape| {
+            let part = |i: usize| {
+                let part = tape.input::<3>(0).narrow(2, i * hidden, hidden);
+                part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
+            };
+            let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (width as f64).sqrt();
+            let padding = same(tape).reshape([batch, 1, 1, tokens]).expand(scores.dims());
+            let weights = plain_softmax(scores.mask_fill(padding, f32::NEG_INFINITY), 3);
+            let weights = if dropout { weights * tape.input::<4>(1) } else { weights };
+            weights.matmul(part(2)).swap_dims(1, 2).reshape([batch, tokens, hidden])
+        },
+    )
+}
+
+pub(crate) fn embedding(
+    draw: &mut Draw,
+    [entries, width]: [usize; 2],
+    [batch, length]: [usize; 2],
+) -> Case {
+    let weight = draw.input(&[entries, width], 2.0);
+    let tokens: Vec<i64> = (0..batch * length).map(|_| draw.below(entries) as i64).collect();
+    let tokens = move |tape: &Tape<'_>| {
+        let data = TensorData::new(tokens.clone(), [batch, length]);
+        Tensor::<2, Int>::from_data(data, tape.device())
+    };
+    let same = tokens.clone();
+    Case::new(
+        format!("embedding {entries} × {width} of {batch} × {length}"),
+        vec![weight],
+        move |tape| kernels::embedding(tape.input(0), tokens(tape)),
+        move |tape| {
+            let rows = tape.input::<2>(0).select(0, same(tape).reshape([batch * length]));
+            rows.reshape([batch, length, width])
+        },
+    )
+}
+
+/// Sizes of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    pub(crate) batch: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+}
+
+pub(crate) fn convolution(draw: &mut Draw, sizes: Sizes) -> Case {
+    let Sizes { batch, height, width, input, output, kernel, stride } = sizes;
+    Case::new(
+        format!("convolution {sizes:?}"),
+        vec![
+            draw.input(&[batch, height, width, input], 2.0),
+            draw.input(&[output, input, kernel, kernel], 1.0),
+        ],
+        move |tape| kernels::convolution(tape.input(0), tape.input(1), stride),
+        move |tape| plain_convolution(tape.input(0), tape.input(1), stride),
+    )
+}
+
+pub(crate) fn plain_convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
+    let padding = weight.dims()[2] / 2;
+    let options = ConvOptions::new([stride; 2], [padding; 2], [1, 1], 1);
+    conv2d(x.permute([0, 3, 1, 2]), weight, None, options).permute([0, 2, 3, 1])
+}
+
+fn batch_norm_inputs(draw: &mut Draw, shape: [usize; 4], residual: bool) -> Vec<Input> {
+    let channels = shape[3];
+    let mut inputs = vec![
+        draw.spread(&shape, channels),
+        draw.input(&[channels], 2.0),
+        draw.input(&[channels], 2.0),
+    ];
+    if residual {
+        inputs.push(draw.input(&shape, 2.0));
+    }
+    inputs
+}
+
+pub(crate) fn batch_norm_training(
+    draw: &mut Draw,
+    shape: [usize; 4],
+    residual: bool,
+    f: Option<Name>,
+) -> Case {
+    let activation = f.map(Name::activation);
+    Case::new(
+        format!("batch norm {shape:?}, residual {residual}, {f:?}"),
+        batch_norm_inputs(draw, shape, residual),
+        move |tape| {
+            let residual = residual.then(|| tape.input::<4>(3));
+            let (x, gamma, beta) = (tape.input(0), tape.input(1), tape.input(2));
+            let activation = activation.as_ref();
+            let norm = kernels::batch_norm_training(x, gamma, beta, EPSILON, residual, activation);
+            Output { others: vec![norm.mean, norm.variance], ..Output::from(norm.output) }
+        },
+        move |tape| {
+            let residual = residual.then(|| tape.input::<4>(3));
+            plain_batch_norm(tape.input(0), tape.input(1), tape.input(2), residual, f)
+        },
+    )
+}
+
+pub(crate) fn plain_batch_norm(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    residual: Option<Tensor<4>>,
+    f: Option<Name>,
+) -> Output {
+    let shape = x.dims();
+    let flat = x.reshape([shape[0] * shape[1] * shape[2], shape[3]]);
+    let mean = flat.clone().mean_dim(0);
+    let centered = flat - mean.clone();
+    let variance = centered.clone().square().mean_dim(0);
+    let normal = centered / (variance.clone() + EPSILON).sqrt();
+    let y = (normal * gamma.unsqueeze() + beta.unsqueeze()).reshape(shape);
+    let vector = |x: Tensor<2>| x.reshape([shape[3]]).detach();
+    let others = vec![vector(mean), vector(variance)];
+    Output { others, ..finish(y, residual, f).into() }
+}
+
+fn finish(y: Tensor<4>, residual: Option<Tensor<4>>, f: Option<Name>) -> Tensor<4> {
+    let y = match residual {
+        Some(residual) => y + residual,
+        None => y,
+    };
+    match f {
+        Some(f) => f.plain(y),
+        None => y,
+    }
+}
+
+/// Statistics have no gradient here, as they have none where the operation is used.
+pub(crate) fn batch_norm_inference(
+    draw: &mut Draw,
+    shape: [usize; 4],
+    residual: bool,
+    f: Option<Name>,
+) -> Case {
+    let channels = shape[3];
+    let activation = f.map(Name::activation);
+    let mut inputs = batch_norm_inputs(draw, shape, false);
+    inputs.push(Input::new(&[channels], draw.numbers(channels, 2.0)));
+    let variance = draw.numbers(channels, 2.0).into_iter().map(|x| x * x + 0.1).collect();
+    inputs.push(Input::new(&[channels], variance));
+    if residual {
+        inputs.push(draw.input(&shape, 2.0));
+    }
+    Case::new(
+        format!("batch norm inference {shape:?}, residual {residual}, {f:?}"),
+        inputs,
+        move |tape| {
+            let residual = residual.then(|| tape.input::<4>(5));
+            kernels::batch_norm_inference(
+                tape.input(0),
+                [tape.input(1), tape.input(2)],
+                [tape.input(3), tape.input(4)],
+                EPSILON,
+                residual,
+                activation.as_ref(),
+            )
+        },
+        move |tape| {
+            let residual = residual.then(|| tape.input::<4>(5));
+            let wide = |i: usize| tape.input::<1>(i).reshape([1, 1, 1, channels]);
+            let normal = (tape.input::<4>(0) - wide(3)) / (wide(4) + EPSILON).sqrt();
+            finish(normal * wide(1) + wide(2), residual, f)
+        },
+    )
+}
+
+/// With `more` channels than `shape` has.
+pub(crate) fn shortcut(draw: &mut Draw, shape: [usize; 4], stride: usize, more: usize) -> Case {
+    let channels = shape[3] + more;
+    Case::new(
+        format!("shortcut {shape:?}, stride {stride}, {more} channels more"),
+        vec![draw.input(&shape, 2.0)],
+        move |tape| kernels::shortcut(tape.input(0), stride, channels),
+        move |tape| {
+            let every = |size: usize| {
+                let places: Vec<i64> = (0..size).step_by(stride).map(|i| i as i64).collect();
+                Tensor::<1, Int>::from_data(places.as_slice(), tape.device())
+            };
+            let x: Tensor<4> = tape.input(0);
+            let x = x.select(1, every(shape[1])).select(2, every(shape[2]));
+            if more == 0 {
+                return x;
+            }
+            let [batch, rows, columns, _] = x.dims();
+            let zeros = Tensor::<4>::zeros([batch, rows, columns, more], tape.device());
+            let zeros = zeros.cast(x.dtype());
+            Tensor::cat(vec![x, zeros], 3)
+        },
+    )
+}
+
+/// Every operation once, on few numbers.
+pub(crate) fn small() -> Vec<Case> {
+    let draw = &mut Draw::new(7);
+    let image = [3, 5, 4, 7];
+    let convolutions = [(3, 1), (3, 2), (1, 2)].map(|(kernel, stride)| Sizes {
+        batch: 3,
+        height: 5,
+        width: 4,
+        input: 7,
+        output: 18,
+        kernel,
+        stride,
+    });
+    let heads = Heads { batch: 3, tokens: 5, heads: 2, width: 3, dropout: false };
+    let mut cases = vec![
+        nonlinearity(draw, Name::Smooth, [3, 5, 7]),
+        nonlinearity(draw, Name::Gated, [3, 5, 7]),
+        activation(draw, Name::Kinked, [3, 5, 7]),
+        activation(draw, Name::Gated, [3, 5, 7]),
+        softmax(draw, [3, 5, 19]),
+        layer_norm(draw, [3, 5, 19], false),
+        layer_norm(draw, [3, 5, 19], true),
+        linear(draw, [5, 7, 18], false),
+        linear(draw, [5, 7, 18], true),
+        linear_three(draw, [5, 7, 9]),
+        attention(draw, heads),
+        attention(draw, Heads { dropout: true, ..heads }),
+        embedding(draw, [6, 7], [4, 5]),
+        batch_norm_training(draw, image, false, None),
+        batch_norm_training(draw, image, false, Some(Name::Smooth)),
+        batch_norm_training(draw, image, true, Some(Name::Gated)),
+        batch_norm_inference(draw, image, false, None),
+        batch_norm_inference(draw, image, true, Some(Name::Smooth)),
+        shortcut(draw, image, 2, 6),
+    ];
+    cases.extend(convolutions.map(|sizes| convolution(draw, sizes)));
+    cases
+}
+
+/// Every operation on more numbers than one task takes on, with a rest behind the last whole one.
+pub(crate) fn large() -> Vec<Case> {
+    let draw = &mut Draw::new(11);
+    let image = [19, 9, 8, 33];
+    let sizes =
+        Sizes { batch: 19, height: 9, width: 8, input: 19, output: 33, kernel: 3, stride: 1 };
+    let heads = Heads { batch: 7, tokens: 33, heads: 3, width: 17, dropout: false };
+    vec![
+        nonlinearity(draw, Name::Smooth, [7, 201, 131]),
+        activation(draw, Name::Kinked, [7, 201, 131]),
+        activation(draw, Name::Gated, [7, 201, 67]),
+        softmax(draw, [11, 51, 67]),
+        layer_norm(draw, [3, 67, 71], false),
+        layer_norm(draw, [3, 67, 71], true),
+        linear(draw, [301, 131, 97], true),
+        linear(draw, [97, 1301, 33], false),
+        linear(draw, [1301, 67, 99], true),
+        linear_three(draw, [301, 131, 65]),
+        attention(draw, heads),
+        attention(draw, Heads { dropout: true, ..heads }),
+        embedding(draw, [1003, 71], [17, 129]),
+        batch_norm_training(draw, image, false, Some(Name::Gated)),
+        batch_norm_training(draw, image, true, Some(Name::Smooth)),
+        batch_norm_training(draw, [19, 9, 8, 16], true, None),
+        batch_norm_inference(draw, image, true, Some(Name::Smooth)),
+        shortcut(draw, image, 2, 31),
+        convolution(draw, sizes),
+        convolution(draw, Sizes { stride: 2, ..sizes }),
+        convolution(draw, Sizes { kernel: 5, output: 16, ..sizes }),
+        convolution(draw, Sizes { input: 48, output: 49, ..sizes }),
+        convolution(draw, Sizes { input: 64, output: 64, batch: 17, ..sizes }),
+    ]
+}

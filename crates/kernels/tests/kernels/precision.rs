@@ -1,0 +1,31 @@
+//! What is not f32 takes the plain way, in its own precision.
+
+use crate::case::{Case, DOUBLE, Draw, SINGLE};
+use crate::operation;
+use actlab_kernels as kernels;
+use burn::tensor::{DType, Device};
+
+#[test]
+fn double_precision_stays() {
+    for case in operation::small() {
+        let taped = Device::flex().autodiff();
+        let expected = case.run_plain(&taped, DType::F64);
+        let given = case.run_fused(&taped, DType::F64);
+        case.assert_near(&given, &expected, DOUBLE);
+        let single = case.run_fused(&taped, DType::F32);
+        case.assert_near(&single, &expected, SINGLE);
+    }
+}
+
+#[test]
+fn copies_of_double_precision() {
+    let numbers = Draw::new(1).input(&[3, 5], 2.0);
+    let case = Case::new(
+        "copy",
+        vec![numbers],
+        |tape| kernels::copy(&tape.input::<2>(0)),
+        |tape| tape.input::<2>(0),
+    );
+    let cpu = Device::flex();
+    assert_eq!(case.run_fused(&cpu, DType::F64), case.run_plain(&cpu, DType::F64));
+}

@@ -1,0 +1,204 @@
+//! Update rules against their formulas in double precision, over several steps.
+
+use crate::case::{Draw, Input, Layout};
+use actlab_kernels::{AdamW, Sgd, sum_of_squares};
+use burn::Tensor;
+use burn::tensor::{DType, Device};
+use proptest::prelude::*;
+
+const STEPS: usize = 5;
+
+fn numbers(x: &Tensor<1>) -> Vec<f64> {
+    x.to_data().iter::<f64>().collect()
+}
+
+fn wide(input: &Input) -> Vec<f64> {
+    input.numbers.iter().copied().map(f64::from).collect()
+}
+
+fn assert_near(what: &str, given: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(given.len(), expected.len(), "{what}");
+    for (i, (x, expected)) in given.iter().zip(expected).enumerate() {
+        let error = (x - expected).abs();
+        assert!(error <= tolerance * expected.abs().max(1.0), "{what}[{i}]: {x}, not {expected}");
+    }
+}
+
+/// A parameter, or a gradient, which may lie between other numbers.
+fn vector(draw: &mut Draw, count: usize) -> Input {
+    let mut input = draw.input(&[count], 1.0);
+    if count > 0 && draw.coin() {
+        input.layout = Layout::Narrowed(0);
+    }
+    input
+}
+
+/// Some steps of `rule` against the formula. Nothing that a step is given may change: tensors of the
+/// steps before are held and looked at again.
+fn check_sgd(rule: Sgd, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
+    let device = Device::flex();
+    let start = vector(draw, count);
+    let mut parameter = start.tensor::<1>(&device, dtype);
+    let mut velocity = None;
+    let (mut p, mut v) = (wide(&start), vec![0.0; count]);
+    for step in 0..STEPS {
+        let gradient = vector(draw, count);
+        let given = gradient.tensor::<1>(&device, dtype);
+        let held = [Some(&parameter), Some(&given), velocity.as_ref()].map(Option::<&_>::cloned);
+        let before = held.each_ref().map(|x| x.as_ref().map(numbers));
+        let new = rule.step(parameter, given, &mut velocity);
+        assert_eq!(held.each_ref().map(|x| x.as_ref().map(numbers)), before, "step {step}");
+        for ((p, v), g) in p.iter_mut().zip(&mut v).zip(wide(&gradient)) {
+            let g = rule.gradient_scale * g + rule.weight_decay * *p;
+            *v = rule.momentum * *v + g;
+            let direction = if rule.nesterov { g + rule.momentum * *v } else { *v };
+            *p -= rule.learning_rate * direction;
+        }
+        assert_eq!(new.dtype(), dtype);
+        assert_near(&format!("step {step}: parameter"), &numbers(&new), &p, tolerance);
+        assert_eq!(velocity.is_some(), rule.momentum != 0.0);
+        if let Some(velocity) = &velocity {
+            assert_near(&format!("step {step}: velocity"), &numbers(velocity), &v, tolerance);
+        }
+        parameter = new;
+    }
+}
+
+/// As above; `rule`'s count of steps is replaced.
+fn check_adamw(rule: AdamW, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
+    let device = Device::flex();
+    let start = vector(draw, count);
+    let mut parameter = start.tensor::<1>(&device, dtype);
+    let mut moments: Option<[Tensor<1>; 2]> = None;
+    let (mut p, mut m, mut v) = (wide(&start), vec![0.0; count], vec![0.0; count]);
+    for step in 1..=STEPS as i32 {
+        let gradient = vector(draw, count);
+        let given = gradient.tensor::<1>(&device, dtype);
+        let mut held = vec![parameter.clone(), given.clone()];
+        held.extend(moments.clone().into_iter().flatten());
+        let before: Vec<_> = held.iter().map(numbers).collect();
+        let rule = AdamW { step: step as u64, ..rule };
+        let new = rule.step(parameter, given, &mut moments);
+        assert_eq!(held.iter().map(numbers).collect::<Vec<_>>(), before, "step {step}");
+        let (beta1, beta2) = (rule.beta1, rule.beta2);
+        for (((p, m), v), g) in p.iter_mut().zip(&mut m).zip(&mut v).zip(wide(&gradient)) {
+            let g = rule.gradient_scale * g;
+            *m = beta1 * *m + (1.0 - beta1) * g;
+            *v = beta2 * *v + (1.0 - beta2) * g * g;
+            let (m, v) = (*m / (1.0 - beta1.powi(step)), *v / (1.0 - beta2.powi(step)));
+            let decay = rule.learning_rate * rule.weight_decay * *p;
+            *p -= decay + rule.learning_rate * m / (v.sqrt() + rule.epsilon);
+        }
+        assert_eq!(new.dtype(), dtype);
+        assert_near(&format!("step {step}: parameter"), &numbers(&new), &p, tolerance);
+        let [first, second] = moments.as_ref().unwrap();
+        assert_near(&format!("step {step}: first moment"), &numbers(first), &m, tolerance);
+        assert_near(&format!("step {step}: second moment"), &numbers(second), &v, tolerance);
+        parameter = new;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn sgd(
+        seed: u64,
+        count in 0..=150_usize,
+        learning_rate in 1e-3..0.5_f64,
+        gradient_scale in 0.1..2.0_f64,
+        momentum in prop_oneof![Just(0.0), Just(0.9), 0.1..0.99_f64],
+        nesterov: bool,
+        weight_decay in prop_oneof![Just(0.0), 1e-4..0.1_f64],
+        double: bool,
+    ) {
+        // Nesterov's look ahead is along a velocity.
+        let nesterov = nesterov && momentum > 0.0;
+        let rule = Sgd { learning_rate, gradient_scale, momentum, nesterov, weight_decay };
+        let (dtype, tolerance) =
+            if double { (DType::F64, 1e-12) } else { (DType::F32, 1e-5) };
+        // An empty f64 vector has no plain way in burn.
+        let count = if double { count.max(1) } else { count };
+        check_sgd(rule, count, dtype, tolerance, &mut Draw::new(seed));
+    }
+
+    #[test]
+    fn adamw(
+        seed: u64,
+        count in 0..=150_usize,
+        learning_rate in 1e-4..0.1_f64,
+        gradient_scale in 0.1..2.0_f64,
+        beta1 in prop_oneof![Just(0.0), Just(0.9), 0.1..0.99_f64],
+        beta2 in prop_oneof![Just(0.999), 0.5..0.999_f64],
+        epsilon in prop_oneof![Just(1e-8), 1e-6..1e-2_f64],
+        weight_decay in prop_oneof![Just(0.0), 1e-4..0.1_f64],
+        double: bool,
+    ) {
+        let rule = AdamW {
+            learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step: 0
+        };
+        let (dtype, tolerance) =
+            if double { (DType::F64, 1e-12) } else { (DType::F32, 1e-5) };
+        let count = if double { count.max(1) } else { count };
+        check_adamw(rule, count, dtype, tolerance, &mut Draw::new(seed));
+    }
+
+    #[test]
+    fn sums_of_squares(seed: u64, a in 0..=9_usize, b in 1..=9_usize, c in 1..=70_usize) {
+        let draw = &mut Draw::new(seed);
+        let mut input = draw.input(&[a, b, c], 3.0);
+        if a > 0 {
+            input.layout = [Layout::Ordered, Layout::Reversed, Layout::Narrowed(2)][draw.below(3)];
+        }
+        let expected: f64 = wide(&input).iter().map(|x| x * x).sum();
+        let x: Tensor<3> = input.tensor(&Device::flex(), DType::F32);
+        let given = sum_of_squares(x.clone());
+        prop_assert!((given - expected).abs() <= 1e-7 * expected, "{given}, not {expected}");
+        prop_assert_eq!(x.to_data().iter::<f64>().collect::<Vec<_>>(), wide(&input));
+        if a > 0 {
+            // On a tape, by burn's operations in single precision.
+            let taped: Tensor<3> = input.tensor(&Device::flex().autodiff(), DType::F32);
+            let given = sum_of_squares(taped);
+            prop_assert!((given - expected).abs() <= 1e-5 * expected, "{given}, not {expected}");
+            let double: Tensor<3> = input.tensor(&Device::flex(), DType::F64);
+            let given = sum_of_squares(double);
+            prop_assert!((given - expected).abs() <= 1e-6 * expected, "{given}, not {expected}");
+        }
+    }
+}
+
+#[test]
+fn parameters_of_several_tasks() {
+    let draw = &mut Draw::new(19);
+    let sgd = Sgd {
+        learning_rate: 0.1,
+        gradient_scale: 0.5,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+    };
+    check_sgd(sgd, 70_003, DType::F32, 1e-5, draw);
+    check_sgd(Sgd { momentum: 0.0, nesterov: false, ..sgd }, 70_003, DType::F32, 1e-5, draw);
+    let adamw = AdamW {
+        learning_rate: 1e-2,
+        gradient_scale: 0.5,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.01,
+        step: 0,
+    };
+    check_adamw(adamw, 70_003, DType::F32, 1e-5, draw);
+}
+
+/// Gradients of a run that is about to diverge: their squares are beyond single precision, the norm
+/// that they are clipped by is not.
+#[test]
+fn squares_beyond_single_precision() {
+    for x in [1e25_f32, 1e-25] {
+        let all = Tensor::<1>::full([40], x, &Device::flex());
+        let expected = 40.0 * f64::from(x) * f64::from(x);
+        let given = sum_of_squares(all);
+        assert!((given - expected).abs() <= 1e-6 * expected, "{x}: {given}, not {expected}");
+    }
+}
