@@ -2,8 +2,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A number, or something that computes like one: the algebra that formulas are written in.
 ///
-/// Interpretations: `f64`, the reference; [`Dual<R>`](crate::Dual), a value with its derivative; and
-/// `burn::Tensor<D>`, where every operation is elementwise and differentiable.
+/// Interpretations: `f64`, the reference; [`Dual<R>`](crate::Dual), a value with its derivative;
+/// [`Lanes<S>`](crate::Lanes), a SIMD register, for the CPU's kernels; and `burn::Tensor<D>`, where every
+/// operation is elementwise and differentiable.
 ///
 /// NaN goes through every operation: a comparison with NaN takes the branch that keeps it.
 pub trait Real:

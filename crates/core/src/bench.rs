@@ -13,9 +13,22 @@ use record::OptimizerSpec;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Models whose steps can be measured: name, rows of a batch, shape.
-pub const MODELS: &[(&str, usize, fn() -> ModelConfig)] =
-    &[("resnet20", 128, resnet20), ("bert-mini", 32, bert_mini)];
+/// A model whose steps can be measured.
+#[derive(Debug, Clone, Copy)]
+pub struct BenchModel {
+    /// Name.
+    pub name: &'static str,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Its shape.
+    pub config: fn() -> ModelConfig,
+}
+
+/// Models whose steps can be measured.
+pub const MODELS: &[BenchModel] = &[
+    BenchModel { name: "resnet20", batch: 128, config: resnet20 },
+    BenchModel { name: "bert-mini", batch: 32, config: bert_mini },
+];
 
 /// Tokens of a row.
 const LENGTH: usize = 64;

@@ -47,10 +47,14 @@ impl Operation<1> for Nonlinearity {
 
 /// The activation over the last dimension of `x`: a gated one takes its first half as gate and its
 /// second as value, and halves it.
+///
+/// # Panics
+/// If a gated one gets an odd number.
 #[must_use]
 pub fn activation<const D: usize>(f: &Arc<dyn Activation>, x: Tensor<D>) -> Tensor<D> {
     let Kind::Gated(gated) = f.kind() else { return nonlinearity(f, x) };
     let mut shape = x.dims();
+    assert!(shape[D - 1].is_multiple_of(2), "as many gates as values");
     let half = shape[D - 1] / 2;
     let Some(host) = Host::of(&x) else {
         let gate = x.clone().narrow(D - 1, 0, half);

@@ -25,6 +25,9 @@ pub fn attention(
 ) -> Tensor<3> {
     let [batch, tokens, width] = inputs.dims();
     assert!(heads > 0 && width % (3 * heads) == 0, "heads of one width, three times");
+    assert_eq!(padding.dims(), [batch, tokens], "padding of each token");
+    let square = [batch, heads, tokens, tokens];
+    assert!(dropout.as_ref().is_none_or(|x| x.dims() == square), "dropout of each weight");
     let hidden = width / 3;
     let host_dropout = dropout.as_ref().map(Host::of);
     let (Some(host), None | Some(Some(_))) = (Host::of(&inputs), &host_dropout) else {

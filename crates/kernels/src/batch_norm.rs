@@ -23,6 +23,9 @@ pub struct BatchNormTraining {
 /// the nonlinearity of `activation`, and what is absent is left out.
 ///
 /// `x` and `residual` are `[batch, height, width, channels]`; `gamma` and `beta` are `[channels]`.
+///
+/// # Panics
+/// If the sizes do not agree.
 #[must_use]
 pub fn batch_norm_training(
     x: Tensor<4>,
@@ -34,6 +37,7 @@ pub fn batch_norm_training(
 ) -> BatchNormTraining {
     let shape = x.dims();
     let channels = shape[3];
+    assert_sizes(shape, [&gamma, &beta], residual.as_ref());
     let hosts = (Host::of(&x), Host::of(&gamma), Host::of(&beta));
     let host_residual = residual.as_ref().map(Host::of);
     let ((Some(host_x), Some(host_gamma), Some(host_beta)), None | Some(Some(_))) =
@@ -87,6 +91,9 @@ pub fn batch_norm_training(
 
 /// f(batch norm of `x` + `residual`) with the statistics that training has gathered, without
 /// gradients by them; otherwise as [`batch_norm_training`].
+///
+/// # Panics
+/// If the sizes do not agree.
 #[must_use]
 pub fn batch_norm_inference(
     x: Tensor<4>,
@@ -98,6 +105,7 @@ pub fn batch_norm_inference(
 ) -> Tensor<4> {
     let [gamma, beta] = scale_and_shift;
     let [mean, variance] = statistics;
+    assert_sizes(x.dims(), [&gamma, &beta, &mean, &variance], residual.as_ref());
     let scale = gamma / (variance + epsilon).sqrt();
     let shift = beta - mean * scale.clone();
     let host_residual = residual.as_ref().map(Host::of);
@@ -121,6 +129,15 @@ pub fn batch_norm_inference(
     };
     let affine = Affine::new(&wide(host_scale), &wide(host_shift));
     Values::from_buffer(values.apply(&affine), &shape).into_tensor()
+}
+
+fn assert_sizes<const N: usize>(
+    shape: [usize; 4],
+    vectors: [&Tensor<1>; N],
+    residual: Option<&Tensor<4>>,
+) {
+    assert!(vectors.iter().all(|x| x.dims() == [shape[3]]), "one number for each channel");
+    assert!(residual.is_none_or(|x| x.dims() == shape), "a residual of one shape");
 }
 
 fn channelwise(x: Tensor<1>) -> Tensor<4> {

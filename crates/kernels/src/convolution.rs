@@ -1,5 +1,6 @@
 //! Convolutions over images `[batch, height, width, channels]`, without copies of the image for
-//! each tap (compare im2col): the direct method of Zhang et al. 2018 (arXiv:1809.10170).
+//! each tap (compare im2col): the direct method of Zhang et al. 2018 (arXiv:1809.10170), or
+//! [`winograd`] where it takes less time.
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
@@ -336,7 +337,7 @@ impl Taps {
         let half = kernel / 2;
         let taps: Vec<_> = (0..kernel)
             .rev()
-            .filter(|tap| (rest + half + kernel * stride - tap) % stride == 0)
+            .filter(|tap| (rest + half + kernel * stride - tap).is_multiple_of(stride))
             .collect();
         let first = taps
             .first()

@@ -12,6 +12,9 @@ const ROWS: usize = 32;
 
 /// Layer norm of `x` + `residual` over the last dimension (Ba, Kiros and Hinton 2016), for `x`
 /// `[…, width]`, `gamma` and `beta` `[width]`.
+///
+/// # Panics
+/// If the sizes do not agree.
 #[must_use]
 pub fn layer_norm<const D: usize>(
     x: Tensor<D>,
@@ -24,6 +27,8 @@ pub fn layer_norm<const D: usize>(
     let single = epsilon as f32;
     let shape = x.dims();
     let width = shape[D - 1];
+    assert!(gamma.dims() == [width] && beta.dims() == [width], "one γ and β for each place");
+    assert!(residual.as_ref().is_none_or(|x| x.dims() == shape), "a residual of one shape");
     let hosts = (Host::of(&x), residual.as_ref().map(Host::of), Host::of(&gamma), Host::of(&beta));
     let (Some(host_x), None | Some(Some(_)), Some(host_gamma), Some(host_beta)) = hosts else {
         return plain(x, residual, gamma, beta, epsilon);

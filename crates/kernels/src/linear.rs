@@ -1,4 +1,4 @@
-//! Linear layers, with the activation behind them.
+//! Linear layers.
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};

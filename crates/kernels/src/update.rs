@@ -28,6 +28,9 @@ pub struct Sgd {
 impl Sgd {
     /// The new parameter for its `gradient`, with the velocity brought up to date (`None` at the first
     /// step, and where there is no momentum). Neither may be on a tape.
+    ///
+    /// # Panics
+    /// If the sizes do not agree.
     #[must_use]
     pub fn step(
         &self,
@@ -36,6 +39,7 @@ impl Sgd {
         velocity: &mut Option<Tensor<1>>,
     ) -> Tensor<1> {
         let Self { learning_rate, gradient_scale, momentum, nesterov, weight_decay } = *self;
+        assert_eq!(parameter.dims(), gradient.dims(), "a gradient for each number");
         if momentum == 0.0 {
             *velocity = None;
         } else if velocity.is_none() {
@@ -118,6 +122,9 @@ pub struct AdamW {
 impl AdamW {
     /// The new parameter for its `gradient`, with the moments brought up to date (`None` at the first
     /// step). None of them may be on a tape.
+    ///
+    /// # Panics
+    /// If the sizes do not agree.
     #[must_use]
     pub fn step(
         &self,
@@ -127,6 +134,7 @@ impl AdamW {
     ) -> Tensor<1> {
         let Self { learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step } =
             *self;
+        assert_eq!(parameter.dims(), gradient.dims(), "a gradient for each number");
         let step = i32::try_from(step).unwrap_or(i32::MAX);
         let (correction1, correction2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
         let [first, second] =
@@ -199,10 +207,10 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
                 || {
                     let mut sums = [0.0_f64; 32];
                     let rows = x.chunks_exact(32);
-                    let rest: f64 = rows.remainder().iter().map(|x| f64::from(x * x)).sum();
+                    let rest: f64 = rows.remainder().iter().map(|x| f64::from(*x).powi(2)).sum();
                     for row in rows {
                         for (sum, x) in sums.iter_mut().zip(row) {
-                            *sum += f64::from(x * x);
+                            *sum += f64::from(*x) * f64::from(*x);
                         }
                     }
                     sums.iter().sum::<f64>() + rest

@@ -27,9 +27,13 @@ fn distance(tiles: usize, channels: usize) -> usize {
     tiles * channels + LANES
 }
 
-/// Whether a convolution is of this kind, and wide enough that the products are most of the work.
+/// Channels from which the products that are spared cost more than the transforms.
+const CHANNELS: usize = 20;
+
+/// Whether a convolution is of this kind, and gains by it.
 pub(crate) fn applies(shape: &Shape) -> bool {
-    shape.kernel == 3 && shape.stride == 1 && shape.input >= 20 && shape.output >= 20
+    let narrow = shape.input.min(shape.output);
+    shape.kernel == 3 && shape.stride == 1 && narrow >= CHANNELS
 }
 
 /// One convolution's sizes: channels filled up to whole registers.

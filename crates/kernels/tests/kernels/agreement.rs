@@ -40,7 +40,7 @@ fn check(case: Case, draw: &mut Draw) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn nonlinearities(

@@ -56,18 +56,19 @@ impl Draw {
     pub(crate) fn spread(&mut self, shape: &[usize], group: usize) -> Input {
         let mut input = self.input(shape, 1.0);
         for (i, x) in input.numbers.iter_mut().enumerate() {
-            *x += if i / group % 2 == 0 { 2.0 } else { -2.0 };
+            *x += if (i / group).is_multiple_of(2) { 2.0 } else { -2.0 };
         }
         input
     }
 
     /// A way to lie in memory that `shape` can have.
     fn layout(&mut self, shape: &[usize]) -> Layout {
-        match self.below(4) {
+        match self.below(6) {
             _ if shape.contains(&0) => Layout::Ordered,
             0 => Layout::Reversed,
             1 => Layout::Narrowed(0),
             2 => Layout::Narrowed(shape.len() - 1),
+            3 => Layout::Flipped,
             _ => Layout::Ordered,
         }
     }
@@ -79,6 +80,8 @@ pub(crate) enum Layout {
     Ordered,
     /// The last dimension first.
     Reversed,
+    /// The last row first.
+    Flipped,
     /// Between others along one dimension.
     Narrowed(usize),
 }
@@ -109,6 +112,10 @@ impl Input {
                 let data = x.permute(reversed).into_data();
                 Tensor::<D>::from_data(data, device).cast(dtype).permute(reversed)
             }
+            Layout::Flipped => {
+                let data = x.flip([0]).into_data();
+                Tensor::<D>::from_data(data, device).cast(dtype).flip([0])
+            }
             Layout::Narrowed(dimension) => {
                 let mut shape = x.dims();
                 shape[dimension] = 1;
@@ -132,6 +139,8 @@ pub(crate) trait AnyRank: Any {
     fn number_type(&self) -> DType;
     fn numbers(&self) -> Vec<f64>;
     fn flat(&self) -> Tensor<1>;
+    /// With the last dimension first.
+    fn reversed(&self) -> Box<dyn AnyRank>;
     /// Something to go backward from, with `gradient` as the gradient by this tensor; and that
     /// gradient, as a tensor.
     fn root(&self, gradient: &Input, fused: bool) -> (Tensor<1>, Box<dyn AnyRank>);
@@ -153,6 +162,11 @@ impl<const D: usize> AnyRank for Tensor<D> {
 
     fn flat(&self) -> Tensor<1> {
         self.clone().reshape([self.shape().iter().product::<usize>()])
+    }
+
+    fn reversed(&self) -> Box<dyn AnyRank> {
+        let reversed: [usize; D] = std::array::from_fn(|i| D - 1 - i);
+        Box::new(self.clone().permute(reversed))
     }
 
     fn root(&self, gradient: &Input, fused: bool) -> (Tensor<1>, Box<dyn AnyRank>) {

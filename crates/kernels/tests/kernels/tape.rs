@@ -19,6 +19,16 @@ fn times(gradients: &[Option<Numbers>], factor: f64) -> Vec<Option<Numbers>> {
     gradients.iter().map(|gradient| gradient.as_ref().map(scaled)).collect()
 }
 
+fn assert_all_near(case: &Case, given: &[Option<Numbers>], expected: &[Option<Numbers>]) {
+    assert_eq!(given.len(), expected.len(), "{}", case.name);
+    for (i, (given, expected)) in given.iter().zip(expected).enumerate() {
+        assert_eq!(given.is_some(), expected.is_some(), "{}: gradient {i}", case.name);
+        if let (Some(given), Some(expected)) = (given, expected) {
+            given.assert_near(&format!("{}: gradient {i}", case.name), expected, SINGLE);
+        }
+    }
+}
+
 #[test]
 fn gradients_of_two_uses_add_up() {
     for case in operation::small() {
@@ -66,26 +76,39 @@ fn gradients_that_are_expanded() {
             tape.assert_unchanged(&case.name);
             gradients
         });
-        for (i, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
-            assert_eq!(fused.is_some(), plain.is_some(), "{}: gradient {i}", case.name);
-            if let (Some(fused), Some(plain)) = (fused, plain) {
-                fused.assert_near(&format!("{}: gradient {i}", case.name), plain, SINGLE);
-            }
-        }
+        assert_all_near(&case, &fused, &plain);
     }
 }
 
-/// An output that outlives its tape, and one that is changed behind it.
+/// The gradient by a tensor that is turned round lies the other way round.
 #[test]
-fn outputs_are_their_own() {
+fn gradients_that_are_turned() {
     for case in operation::small() {
+        let [fused, plain] = [(&case.fused, true), (&case.plain, false)].map(|(way, fused)| {
+            let tape = tape(&case);
+            let y = way(&tape).y.reversed();
+            let (root, _) = y.root(&case.gradient(&y.shape()), fused);
+            let gradients = tape.gradients(&root.backward());
+            tape.assert_unchanged(&case.name);
+            gradients
+        });
+        assert_all_near(&case, &fused, &plain);
+    }
+}
+
+/// What an operation keeps of its output stays, whatever is made of the output in its own memory.
+#[test]
+fn outputs_that_are_used_up() {
+    for case in operation::small() {
+        let once = case.run_fused(&Device::flex().autodiff(), DType::F32);
         let tape = tape(&case);
-        let output = (case.fused)(&tape);
-        let before = output.y.numbers();
-        // In place, if burn thinks that it may.
-        let changed = output.y.flat().detach() * 3.0 + 1.0;
-        assert_eq!(output.y.numbers(), before, "{}", case.name);
-        drop(changed);
+        let mut gradient = case.gradient(&once.y.shape);
+        gradient.shape = vec![gradient.numbers.len()];
+        let gradient = gradient.tensor::<1>(tape.device(), DType::F32);
+        // Nobody holds the output itself.
+        let after = (case.fused)(&tape).y.flat() * 4.0 + 1.0;
+        let gradients = tape.gradients(&with_gradient(after, gradient).backward());
+        assert_all_near(&case, &gradients, &times(&once.gradients, 4.0));
         tape.assert_unchanged(&case.name);
     }
 }

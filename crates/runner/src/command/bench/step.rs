@@ -11,8 +11,8 @@ use serde_json::json;
 
 /// Measures training steps of one model.
 pub(crate) fn run(args: &BenchStepArgs) -> Result<(), Error> {
-    let Some((name, rows, model)) = MODELS.iter().find(|(name, ..)| *name == args.model) else {
-        let known: Vec<_> = MODELS.iter().map(|(name, ..)| *name).collect();
+    let Some(chosen) = MODELS.iter().find(|model| model.name == args.model) else {
+        let known: Vec<_> = MODELS.iter().map(|model| model.name).collect();
         return Err(Error::Usage(format!(
             "--model {}: there is no such model; there are {}",
             args.model,
@@ -22,11 +22,12 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<(), Error> {
     let activation = activation::build(&args.activation.parse::<ActivationRequest>()?)?;
     let device_spec: DeviceSpec = args.device.parse()?;
     let device = device_spec.open()?;
-    let batch = args.batch.unwrap_or(*rows);
+    let name = chosen.name;
+    let batch = args.batch.unwrap_or(chosen.batch);
     if batch == 0 || args.rounds == 0 {
         return Err(Error::Usage("--batch and --rounds must be 1 or more".into()));
     }
-    let model = model();
+    let model = (chosen.config)();
     let bench = StepBench { model: &model, activation: &activation, batch, device: &device };
     let size = bench.size();
     let (threads, seconds) =
