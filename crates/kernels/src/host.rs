@@ -187,7 +187,7 @@ impl Operation<1> for WithGradient {
     }
 }
 
-/// The numbers of `x` in memory of their own: what passing over them once costs.
+/// The numbers of `x` in memory of their own, on no tape: what passing over them once costs.
 #[must_use]
 pub fn copy<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
     const TASK: usize = 1 << 16;

@@ -43,7 +43,7 @@ fn plain(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
         return x;
     }
     let [_, rows, columns, _] = x.dims();
-    let zeros = Tensor::zeros([batch, rows, columns, channels - input], &x.device());
+    let zeros = Tensor::zeros([batch, rows, columns, channels - input], (&x.device(), x.dtype()));
     Tensor::cat(vec![x, zeros], 3)
 }
 

@@ -40,6 +40,8 @@ impl Sgd {
     ) -> Tensor<1> {
         let Self { learning_rate, gradient_scale, momentum, nesterov, weight_decay } = *self;
         assert_eq!(parameter.dims(), gradient.dims(), "a gradient for each number");
+        let known = velocity.as_ref().is_none_or(|velocity| velocity.dims() == parameter.dims());
+        assert!(known, "a velocity for each number");
         if momentum == 0.0 {
             *velocity = None;
         } else if velocity.is_none() {
@@ -139,6 +141,8 @@ impl AdamW {
         let (correction1, correction2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
         let [first, second] =
             moments.take().unwrap_or_else(|| [parameter.zeros_like(), parameter.zeros_like()]);
+        let shape = parameter.dims();
+        assert!(first.dims() == shape && second.dims() == shape, "moments for each number");
         let keep = 1.0 - learning_rate * weight_decay;
         let [Some(p), Some(g)] = plain([&parameter, &gradient]) else {
             let gradient = gradient * gradient_scale;

@@ -2,7 +2,7 @@
 
 use crate::console::{RunProgress, SweepProgress};
 use crate::environment::{cores, environment, peak_memory_bytes};
-use crate::guard::guarded;
+use crate::guard::{guard_thread, guarded};
 use crate::plan::PlannedRun;
 use crate::{Error, interrupt};
 use actlab_core::device::panic_message;
@@ -107,6 +107,7 @@ impl Executor {
     pub(crate) fn new(device: DeviceSpec, threads: usize) -> Result<Self, Error> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
+            .start_handler(guard_thread)
             .build()
             .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))?;
         Ok(Self { device: device.open()?, device_spec: device, pool })

@@ -139,6 +139,9 @@ fn others() {
         weight_decay: 0.0,
         step: 1,
     };
+    accepted.refuse("AdamW: shorter moments", || {
+        rule.step(zeros([5]), zeros([5]), &mut Some([zeros([5]), zeros([4])]))
+    });
     accepted.refuse("AdamW: a shorter gradient", || rule.step(zeros([5]), zeros([4]), &mut None));
     accepted.assert_none();
 }

@@ -30,7 +30,7 @@ fn operations() {
     let names: Vec<String> = operation::large().into_iter().map(|case| case.name).collect();
     for (i, name) in names.iter().enumerate() {
         in_pools(name, || {
-            // A case holds tensors' makers, which stay on their thread.
+            // Cases cannot be shared between threads: each pool draws the same ones again.
             let case = operation::large().swap_remove(i);
             // On a tape, inference takes burn's operations.
             let taped = !name.starts_with("batch norm inference");

@@ -6,6 +6,7 @@ mod step;
 use crate::Error;
 use crate::cli::BenchCommand;
 use crate::environment::cores;
+use crate::guard::guard_thread;
 
 pub(crate) fn run(command: &BenchCommand) -> Result<(), Error> {
     match command {
@@ -25,6 +26,7 @@ fn on_threads<T: Send>(
     }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
+        .start_handler(guard_thread)
         .build()
         .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))?;
     Ok(pool.install(|| action(threads)))
