@@ -339,15 +339,6 @@ class Worker:
 # ---------------------------------------------------------------------- ActLab
 
 
-def cargo_environment():
-    """What cargo would set for the program, which is started without it here."""
-    try:
-        with open(os.path.join(ROOT, ".cargo", "config.toml"), "rb") as file:
-            return tomllib.load(file).get("env", {})
-    except FileNotFoundError:
-        return {}
-
-
 def build_actlab():
     note("building ActLab")
     try:
@@ -366,7 +357,7 @@ def actlab(args, *arguments):
     command = [args.actlab, *map(str, arguments)]
     try:
         done = subprocess.run(
-            command, cwd=ROOT, text=True, stdout=subprocess.PIPE, env={**cargo_environment(), **os.environ}
+            command, cwd=ROOT, text=True, stdout=subprocess.PIPE,
         )
     except OSError as error:
         raise Failure(f"{args.actlab} cannot be run: {error}") from error

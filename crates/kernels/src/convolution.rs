@@ -13,6 +13,10 @@ use rayon::prelude::*;
 /// Tasks that a batch is cut into. It is fixed, since sums over the batch are made of theirs.
 const TASKS: usize = 16;
 
+/// Numbers that the tasks' sums of gradients by the weights may take together: wide layers are cut into
+/// fewer tasks.
+const SUMS: usize = 1 << 26;
+
 /// Convolves `x` `[batch, height, width, input]` with `weight` `[output, input, kernel, kernel]`,
 /// the kernel odd and the border padded with zeros by half of it: `[batch, ⌈height / stride⌉,
 /// ⌈width / stride⌉, output]`.
@@ -82,6 +86,12 @@ impl Shape {
 
     pub(crate) fn images_a_task(&self) -> usize {
         self.batch.div_ceil(TASKS).max(1)
+    }
+
+    /// Images of a task whose sum of gradients by the weights takes `size` numbers.
+    pub(crate) fn images_a_sum(&self, size: usize) -> usize {
+        let tasks = (SUMS / size.max(1)).clamp(1, TASKS);
+        self.batch.div_ceil(tasks).max(1)
     }
 
     fn image(&self) -> usize {
@@ -248,9 +258,9 @@ pub(crate) fn backward(
             by_weight_wanted.then(|| winograd::backward_by_weight(shape, x, gradient)),
         );
     }
-    let images = shape.images_a_task();
-    let tasks = shape.batch.div_ceil(images);
     let taps = shape.kernel * shape.kernel * shape.input;
+    let images = shape.images_a_sum(taps * shape.output);
+    let tasks = shape.batch.div_ceil(images);
     let mut by_x = Buffer::take(if by_x_wanted { x.len() } else { 0 });
     // Sums of each task, as [row][column][input][output].
     let mut partial = Buffer::zeros(if by_weight_wanted { tasks * taps * shape.output } else { 0 });

@@ -193,8 +193,8 @@ fn convolve(shape: &Shape, plan: &Plan, kernels: &[f32], x: &[f32]) -> Buffer {
 /// The gradient by the weights, `[output][input][row][column]`.
 pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> Buffer {
     let plan = Plan::new(shape, shape.input, shape.output);
-    let images = shape.images_a_task();
     let matrix = plan.input_padded * plan.output_padded;
+    let images = shape.images_a_sum(POINTS * matrix);
     let mut partial = Buffer::zeros(shape.batch.div_ceil(images) * POINTS * matrix);
     let pixels = plan.height * plan.width;
     partial
