@@ -36,7 +36,7 @@ fn on_threads<T: Send>(
 fn median_and_best(mut seconds: Vec<f64>) -> (f64, f64) {
     seconds.sort_by(f64::total_cmp);
     let middle = seconds.len() / 2;
-    let median = if seconds.len() % 2 == 0 {
+    let median = if seconds.len().is_multiple_of(2) {
         (seconds[middle - 1] + seconds[middle]) / 2.0
     } else {
         seconds[middle]
