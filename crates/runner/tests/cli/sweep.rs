@@ -96,6 +96,8 @@ fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
 fn two_sweeps_do_not_share_a_folder() {
     let place = Place::new();
     let mut child = start(&place, 1);
+    // It must not be done before the other one looks.
+    signal(&child, "-STOP");
     let said = place.run(&["sweep", "tiny.toml"]).refused();
     signal(&child, "-KILL");
     child.wait().unwrap();
