@@ -28,28 +28,11 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     };
     let (x, weight) = (host_x.values(), host_weight.values());
     let bias = hosts.2.flatten();
-    let mut y = Buffer::take(rows * output);
-    match &bias {
-        Some(bias) if output > 0 => {
-            let bias = bias.values();
-            let bias = bias.slice();
-            assert_eq!(bias.len(), output, "a bias for each output");
-            y.par_chunks_mut(ROWS * output).for_each(|rows| {
-                rows.chunks_exact_mut(output).for_each(|row| row.copy_from_slice(bias));
-            });
-        }
-        _ if input == 0 => y.fill(0.0),
-        _ => {}
-    }
-    let (a, b) = (Matrix::new(x.slice(), rows, input), Matrix::new(weight.slice(), input, output));
-    if input > 0 {
-        multiply(a, b, &mut y, output, 1.0, bias.is_some(), Threads::All);
-    }
-    let y = Values::from_buffer(y, &[rows, output]);
-    let saved = || Saved { x, weight, rows, input, output };
+    let saved = Saved { x, weight, rows, input, output };
+    let y = saved.forward(bias.as_ref().map(Host::values).as_ref().map(Values::slice));
     match bias {
-        Some(bias) => record([host_x, host_weight, bias], y, || Linear(saved())),
-        None => record([host_x, host_weight], y, || Product(saved())),
+        Some(bias) => record([host_x, host_weight, bias], y, || Linear(saved)),
+        None => record([host_x, host_weight], y, || Product(saved)),
     }
     .into_tensor()
 }
@@ -81,24 +64,10 @@ pub fn linear_three(x: Tensor<2>, weights: [Tensor<2>; 3], biases: [Tensor<1>; 3
     let bias: Vec<f32> =
         [&b1, &b2, &b3].into_iter().flat_map(|bias| bias.values().slice().to_vec()).collect();
     let output = 3 * output;
-    let mut y = Buffer::take(rows * output);
-    if output > 0 {
-        y.par_chunks_mut(ROWS * output).for_each(|rows| {
-            rows.chunks_exact_mut(output).for_each(|row| row.copy_from_slice(&bias));
-        });
-    }
     let weight = Values::from_buffer(weight, &[input, output]);
-    let values = x.values();
-    if input > 0 {
-        let a = Matrix::new(values.slice(), rows, input);
-        let b = Matrix::new(weight.slice(), input, output);
-        multiply(a, b, &mut y, output, 1.0, true, Threads::All);
-    }
-    let y = Values::from_buffer(y, &[rows, output]);
-    record([x, w1, w2, w3, b1, b2, b3], y, || {
-        LinearThree(Saved { x: values, weight, rows, input, output })
-    })
-    .into_tensor()
+    let saved = Saved { x: x.values(), weight, rows, input, output };
+    let y = saved.forward(Some(&bias));
+    record([x, w1, w2, w3, b1, b2, b3], y, || LinearThree(saved)).into_tensor()
 }
 
 #[derive(Debug, Clone)]
@@ -140,6 +109,28 @@ struct Saved {
 }
 
 impl Saved {
+    /// The value; the product is added to the `bias` where there is one.
+    fn forward(&self, bias: Option<&[f32]>) -> Values {
+        let Self { rows, input, output, .. } = *self;
+        let mut y = Buffer::take(rows * output);
+        match bias {
+            Some(bias) => {
+                assert_eq!(bias.len(), output, "a bias for each output");
+                y.par_chunks_mut((ROWS * output).max(1)).for_each(|rows| {
+                    rows.chunks_exact_mut(output).for_each(|row| row.copy_from_slice(bias));
+                });
+            }
+            None if input == 0 => y.fill(0.0),
+            None => {}
+        }
+        if input > 0 {
+            let x = Matrix::new(self.x.slice(), rows, input);
+            let weight = Matrix::new(self.weight.slice(), input, output);
+            multiply(x, weight, &mut y, output, 1.0, bias.is_some(), Threads::All);
+        }
+        Values::from_buffer(y, &[rows, output])
+    }
+
     fn backward(&self, gradient: &Values, [by_x, by_weight]: [bool; 2]) -> [Option<Values>; 2] {
         let Self { rows, input, output, .. } = *self;
         let g = Matrix::new(gradient.slice(), rows, output);
