@@ -17,8 +17,9 @@ ActLab is the faster one.
          images of 3x32x32, 10 classes) and BERT-mini (32 rows of 64 tokens, 30,522
          entries, 2 classes, no dropout). The models are those of pytorch_fixtures.py.
          PyTorch runs them eagerly, eagerly in channels_last (ResNet), and through
-         torch.compile; the fastest counts. Each variant has a process of its own,
-         whose peak memory is that of the variant alone.
+         torch.compile; BERT-mini both ways with attention written out and with
+         scaled_dot_product_attention (sdpa). The fastest counts. Each variant has a
+         process of its own, whose peak memory is that of the variant alone.
   sweep  runs an hour where two runs go on side by side, one thread each: `actlab
          sweep` on the ResNet task of experiments/quick.toml beside two processes of
          pytorch_yardstick.py. Start-up, reading the data and evaluation count on
@@ -96,14 +97,14 @@ MODELS = {
         "batch": 32,
         "length": 64,
         "parameters": (11_171_074, 11_164_226),
-        "variants": ("eager", "compile"),
+        "variants": ("eager", "sdpa", "compile", "compile sdpa"),
         "config": {
             "vocab": 30_522, "max_len": 512, "hidden": 256, "layers": 4, "heads": 4, "ffn": 1024,
             "classes": 2,
         },
     },
 }
-STEP_VARIANTS = ("eager", "channels_last", "compile")
+STEP_VARIANTS = ("eager", "channels_last", "sdpa", "compile", "compile sdpa")
 LEARNING_RATE = 0.01
 
 
@@ -201,6 +202,8 @@ def training_step(name, activation, batch, variant):
         inputs = (images,)
     else:
         model = models.Bert(config, activation, dropout=0.0)
+        for layer in model.layers:
+            layer.attention.fused = "sdpa" in variant
         tokens = torch.randint(config["vocab"], (batch, size["length"]))
         inputs = (tokens, torch.full((batch,), size["length"]))
     yardstick.initialise(model, 0.02)
@@ -210,7 +213,7 @@ def training_step(name, activation, batch, variant):
     def loss_of(inputs, labels):
         return F.cross_entropy(model(*inputs), labels)
 
-    if variant == "compile":
+    if variant.startswith("compile"):
         loss_of = torch.compile(loss_of)
 
     def step():
@@ -512,11 +515,11 @@ def compare_steps(args, model, activation, threads):
             try:
                 prepared = worker.ask(do="prepare")
             except Failure as error:
-                if variant != "compile":
+                if not variant.startswith("compile"):
                     raise
                 note(f"torch.compile does not work here and is left out: {error}")
                 args.compile_error = str(error)
-                args.skip.append("compile")
+                args.skip.extend(name for name in STEP_VARIANTS if name.startswith("compile"))
                 continue
             parameters = prepared["parameters"]
             expected = size["parameters"][activation not in POINTWISE]

@@ -194,6 +194,8 @@ class Attention(nn.Module):
         self.value = nn.Linear(hidden, hidden)
         self.output = nn.Linear(hidden, hidden)
         self.dropout = nn.Dropout(dropout)
+        # Whether PyTorch's own fused attention computes it: the same function, rounded otherwise.
+        self.fused = False
 
     def forward(self, x, bias):
         batch, length, hidden = x.shape
@@ -202,8 +204,12 @@ class Attention(nn.Module):
             return y.view(batch, length, self.heads, -1).transpose(1, 2)
 
         q, k, v = split(self.query(x)), split(self.key(x)), split(self.value(x))
-        scores = q @ k.transpose(2, 3) / math.sqrt(hidden // self.heads) + bias
-        y = self.dropout(scores.softmax(dim=-1)) @ v
+        if self.fused:
+            dropout = self.dropout.p if self.training else 0.0
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+        else:
+            scores = q @ k.transpose(2, 3) / math.sqrt(hidden // self.heads) + bias
+            y = self.dropout(scores.softmax(dim=-1)) @ v
         return self.output(y.transpose(1, 2).reshape(batch, length, hidden))
 
 

@@ -94,6 +94,7 @@ pub(crate) fn of_runs(runs: &[&StoredRun]) -> PolarsResult<DataFrame> {
             rows.float("absolute_mean_shift", |run| over_sites(run, |site| site.mean.abs())),
             rows.float("variance", |run| over_sites(run, |site| site.variance)),
             rows.integer("peak_memory", |run| run.timing.peak_memory_bytes),
+            rows.float("energy_joules", |run| run.timing.energy_joules),
             rows.float("total_seconds", |run| Some(run.timing.total_seconds)),
             rows.float("train_seconds", |run| Some(run.timing.train_seconds)),
             rows.float("examples_per_second", |run| Some(run.timing.examples_per_second)),

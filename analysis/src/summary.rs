@@ -43,13 +43,14 @@ pub(crate) struct Arm {
     pub(crate) variance: Option<f64>,
     /// In bytes.
     pub(crate) peak_memory: Option<f64>,
+    pub(crate) energy_joules: Option<f64>,
     pub(crate) total_seconds: Option<f64>,
     pub(crate) train_seconds: Option<f64>,
     pub(crate) examples_per_second: Option<f64>,
 }
 
 /// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
-const MEASURED: [&str; 17] = [
+const MEASURED: [&str; 18] = [
     "test_accuracy",
     "test_loss",
     "best_validation_accuracy",
@@ -63,6 +64,7 @@ const MEASURED: [&str; 17] = [
     "absolute_mean_shift",
     "variance",
     "peak_memory",
+    "energy_joules",
     "total_seconds",
     "train_seconds",
     "examples_per_second",
@@ -161,6 +163,7 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         absolute_mean_shift: average("absolute_mean_shift")?,
         variance: average("variance")?,
         peak_memory: average("peak_memory")?,
+        energy_joules: average("energy_joules")?,
         total_seconds: average("total_seconds")?,
         train_seconds: average("train_seconds")?,
         examples_per_second: average("examples_per_second")?,

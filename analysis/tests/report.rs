@@ -41,6 +41,23 @@ fn two_seeds() {
 }
 
 #[test]
+fn energy_is_shown_where_a_machine_tells() {
+    let mut runs = sweep(1..=2);
+    assert!(!report(&runs, &options()).contains("energy"));
+    for run in runs.iter_mut().filter(|run| run.record.spec.task == IMAGES) {
+        run.record.timing.energy_joules = Some(1234.5);
+    }
+    let text = report(&runs, &options());
+    let headers: Vec<_> = text.lines().filter(|line| line.contains("examples/s |")).collect();
+    assert!(headers[0].contains("energy, J") && !headers[1].contains("energy, J"), "{text}");
+    assert!(text.contains("- energy, J: what"), "{text}");
+    assert!(
+        text.contains("1\u{a0}234") || text.contains("1 234") || text.contains("1 235"),
+        "{text}"
+    );
+}
+
+#[test]
 fn one_seed() {
     insta::assert_snapshot!(report(&sweep([1]), &options()));
 }

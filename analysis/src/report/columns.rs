@@ -32,6 +32,7 @@ pub(super) mod header {
     pub(in super::super) const VARIANCE: &str = "variance";
     pub(in super::super) const SPEED: &str = "examples/s";
     pub(in super::super) const TIME: &str = "train, s";
+    pub(in super::super) const ENERGY: &str = "energy, J";
 }
 
 /// Accuracy, its uncertainty, and how fast it was reached.
@@ -108,10 +109,13 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
         value(header::MEAN, |arm| arm.mean_shift, 3),
         value(header::VARIANCE, |arm| arm.variance, 3),
     ];
-    let machine = vec![
+    let mut machine = vec![
         value(header::SPEED, |arm| arm.examples_per_second, 1).reserve(10),
         value(header::TIME, |arm| arm.train_seconds, 1).reserve(8),
     ];
+    if task.has_energy() {
+        machine.push(value(header::ENERGY, |arm| arm.energy_joules, 0).reserve(9));
+    }
     Table { key: key(task, labels), blocks: vec![size, units, outputs, machine] }
 }
 

@@ -76,6 +76,7 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(&'static str, String)> {
         ("absolute_mean_shift", optional(arm.absolute_mean_shift)),
         ("variance", optional(arm.variance)),
         ("peak_memory", optional(arm.peak_memory)),
+        ("energy_joules", optional(arm.energy_joules)),
         ("total_seconds", optional(arm.total_seconds)),
         ("train_seconds", optional(arm.train_seconds)),
         ("examples_per_second", optional(arm.examples_per_second)),

@@ -72,5 +72,12 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::TIME
         ),
     ]);
+    if report.tasks.iter().any(super::Task::has_energy) {
+        entries.push(format!(
+            "{}: what processors and GPU took during a run, where the system tells; runs side by side \
+             share it evenly.",
+            header::ENERGY
+        ));
+    }
     entries
 }

@@ -85,6 +85,10 @@ impl Task {
     fn has_target(&self) -> bool {
         self.arms.iter().any(|arm| arm.target_accuracy.is_some())
     }
+
+    fn has_energy(&self) -> bool {
+        self.arms.iter().any(|arm| arm.energy_joules.is_some())
+    }
 }
 
 /// A run that did not complete.
@@ -159,8 +163,7 @@ impl Report {
 
     /// The report for people, in lines of at most [`ReportOptions::width`].
     ///
-    /// Only the last two columns of the second table of a task, `examples/s` and `train, s`, differ
-    /// between two executions of the same experiment on the same kind of device.
+    /// Only the last columns of the second table of a task, from `examples/s` on, differ between two executions of the same experiment on the same kind of device.
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::render(self)

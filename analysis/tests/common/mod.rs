@@ -54,6 +54,8 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
         mean: 0.3 - 0.1 * place as f64 + 0.05 * scatter(depth as u64),
         variance: 0.8 + 0.2 * scatter(9 + depth as u64),
         saturated: [0.52, 0.0, 0.031, 0.012, 0.018, 0.02][place] * (1.0 + 0.1 * scatter(5)),
+        inputs: None,
+        outputs: None,
     });
     let seconds = 41.0 + 6.0 * place as f64 + scatter(8);
     StoredRun {
@@ -79,6 +81,7 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
                 train_seconds: seconds,
                 examples_per_second: 180_000.0 / seconds,
                 peak_memory_bytes: Some(812_000_000 + 1_000 * place as u64),
+                energy_joules: None,
             },
             environment: environment(),
             spec,

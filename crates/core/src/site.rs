@@ -1,10 +1,13 @@
 //! Statistics of one activation site.
 
 use burn::Tensor;
-use record::Site;
+use record::{Histogram, Site};
 
 /// |f′(x)| below this passes no gradient worth the name.
 const EPSILON: f32 = 1e-3;
+
+/// Buckets of a histogram of inputs or outputs.
+const BUCKETS: usize = 32;
 
 /// Which site is measured, and when.
 pub(crate) struct Place<'a> {
@@ -15,20 +18,21 @@ pub(crate) struct Place<'a> {
 
 /// Statistics over a sample.
 ///
-/// `slopes` holds the derivative by each input (one, or gate and value), each of the shape of
-/// `outputs`. A unit is dead where every slope stays below ε everywhere; an input is saturated where
+/// `inputs` are those of the nonlinearity (the gate's, where there is one), and `slopes` holds the derivative
+/// by each input (one, or gate and value), all of the shape of `outputs`. A unit is dead where every slope stays below ε everywhere; an input is saturated where
 /// every slope is below ε there. The last dimension holds the units; `real` tells which of the other
 /// positions hold a token of a text, and the others do not count.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(crate) fn measure<const D: usize>(
     place: Place<'_>,
+    inputs: &Tensor<D>,
     slopes: &[Tensor<D>],
     outputs: &Tensor<D>,
     real: Option<&[bool]>,
 ) -> Site {
     let shape = outputs.dims();
     let units = shape[D - 1];
-    let outputs = host(outputs);
+    let (inputs, outputs) = (host(inputs), host(outputs));
     let slopes: Vec<Vec<f32>> = slopes.iter().map(host).collect();
     let counted: Vec<usize> =
         (0..outputs.len()).filter(|i| real.is_none_or(|real| real[i / units])).collect();
@@ -48,6 +52,8 @@ pub(crate) fn measure<const D: usize>(
     let n = counted.len().max(1) as f64;
     let mean = sum / n;
     let squares: f64 = counted.iter().map(|i| (f64::from(outputs[*i]) - mean).powi(2)).sum();
+    let histogram =
+        |values: &[f32]| Histogram::of(counted.iter().map(|i| f64::from(values[*i])), BUCKETS);
     let dead = alive.iter().filter(|alive| !**alive).count();
     Site {
         step: place.step,
@@ -59,6 +65,8 @@ pub(crate) fn measure<const D: usize>(
         mean,
         variance: squares / n,
         saturated: saturated as f64 / n,
+        inputs: histogram(&inputs),
+        outputs: histogram(&outputs),
     }
 }
 
@@ -85,7 +93,11 @@ mod tests {
             &device,
         );
         let place = Place { step: 5, site: "here", depth: 2 };
-        let site = measure(place, &[slopes], &outputs, None);
+        let site = measure(place, &outputs.clone().neg(), &[slopes], &outputs, None);
+        let (inputs, histogram) = (site.inputs.unwrap(), site.outputs.unwrap());
+        assert_eq!((inputs.min, inputs.max), (-4.0, 0.0));
+        assert_eq!((histogram.min, histogram.max, histogram.sum), (0.0, 4.0, 11.0));
+        assert_eq!((histogram.counts[0], histogram.counts[31]), (7, 1));
         assert_eq!((site.units, site.step, site.depth), (3, 5, 2));
         assert!((site.dead - 1.0 / 3.0).abs() < 1e-12);
         assert!((site.zero - 7.0 / 12.0).abs() < 1e-12);
@@ -101,7 +113,7 @@ mod tests {
         let zeros = Tensor::<2>::zeros([2, 2], &device);
         let by_value = Tensor::<2>::from_floats([[0.0, 0.0], [0.5, 0.0]], &device);
         let place = Place { step: 0, site: "gate", depth: 0 };
-        let site = measure(place, &[zeros.clone(), by_value], &zeros, None);
+        let site = measure(place, &zeros, &[zeros.clone(), by_value], &zeros, None);
         assert!((site.dead - 0.5).abs() < 1e-12);
         assert!((site.saturated - 0.75).abs() < 1e-12);
     }
@@ -113,9 +125,10 @@ mod tests {
         let outputs = Tensor::<3>::from_floats([[[1.0, 0.0], [3.0, 0.0], [50.0, 50.0]]], &device);
         let slopes = Tensor::<3>::from_floats([[[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]], &device);
         let place = Place { step: 0, site: "text", depth: 0 };
-        let site = measure(place, &[slopes], &outputs, Some(&[true, true, false]));
+        let site = measure(place, &outputs, &[slopes], &outputs, Some(&[true, true, false]));
         assert!((site.dead - 0.5).abs() < 1e-12);
         assert!((site.zero - 0.5).abs() < 1e-12);
         assert!((site.mean - 1.0).abs() < 1e-12);
+        assert_eq!(site.inputs.unwrap().max, 3.0);
     }
 }

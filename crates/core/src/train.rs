@@ -293,8 +293,10 @@ impl<'a, N: Network> Run<'a, N> {
             let statistics = training.site_statistics;
             if statistics.examples > 0 && (evaluations % statistics.every == 0 || step == total) {
                 summary.sites = self.measure_sites(&network, step, statistics.examples);
-                for site in &summary.sites {
+                for site in &mut summary.sites {
                     monitor.event(&Event::Site(site.clone())).map_err(Stopped::Monitor)?;
+                    // They stay in the stream: a summary is read for thousands of runs.
+                    (site.inputs, site.outputs) = (None, None);
                 }
             }
             if !evaluation.loss.is_finite() {

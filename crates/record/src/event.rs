@@ -1,16 +1,51 @@
-use crate::float;
+use crate::{Environment, float};
 use serde::{Deserialize, Serialize};
 
-/// One line of `metrics.jsonl`.
+/// One line of `metrics.jsonl`: an event and when it was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Seconds since 1970 (UTC). Not part of what is reproducible; absent in early records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<f64>,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happens in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The run begins.
+    Start(Box<Start>),
     /// An optimizer step.
     Train(TrainStep),
     /// An evaluation on the validation split.
     Validation(Evaluation),
     /// Statistics of one activation site, taken at an evaluation.
     Site(Site),
+    /// How busy the machine is.
+    System(SystemSample),
+    /// A line that the program printed about the run.
+    Output {
+        /// The line, without its end.
+        line: String,
+    },
+}
+
+/// What is known of a run when it begins, beside its spec.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// Name of the sweep that the run belongs to.
+    pub sweep: String,
+    /// Trainable parameters.
+    pub parameters: u64,
+    /// Floating-point operations of one example's forward pass (a multiply-add counts two).
+    pub flops: u64,
+    /// Optimizer steps that it will make.
+    pub steps: u64,
+    /// Where it runs.
+    pub environment: Environment,
 }
 
 /// Metrics of one optimizer step, before the update.
@@ -82,4 +117,162 @@ pub struct Site {
     /// Fraction of inputs at which |f′(x)| is below 10⁻³.
     #[serde(with = "float")]
     pub saturated: f64,
+    /// Inputs of the nonlinearity; those of the gate, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Histogram>,
+    /// Outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Histogram>,
+}
+
+/// How many numbers lie where: buckets of equal width between the least and the greatest finite one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Least number.
+    pub min: f64,
+    /// Greatest number.
+    pub max: f64,
+    /// Sum of the numbers.
+    pub sum: f64,
+    /// Sum of their squares.
+    pub sum_of_squares: f64,
+    /// Numbers in each bucket.
+    pub counts: Vec<u64>,
+}
+
+impl Histogram {
+    /// Counts the finite numbers of `values` into `buckets` buckets; nothing where there is none.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a bucket's number is small"
+    )]
+    pub fn of(values: impl Iterator<Item = f64> + Clone, buckets: usize) -> Option<Self> {
+        let finite = values.filter(|value| value.is_finite());
+        let (min, max) = finite
+            .clone()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
+        if min > max || buckets == 0 {
+            return None;
+        }
+        let mut histogram =
+            Self { min, max, sum: 0.0, sum_of_squares: 0.0, counts: vec![0; buckets] };
+        let scale = if max > min { buckets as f64 / (max - min) } else { 0.0 };
+        for value in finite {
+            histogram.sum += value;
+            histogram.sum_of_squares += value * value;
+            // The greatest number belongs to the last bucket.
+            let bucket = (((value - min) * scale) as usize).min(buckets - 1);
+            histogram.counts[bucket] += 1;
+        }
+        Some(histogram)
+    }
+
+    /// Edges of the buckets, one more than there are.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a bucket's number is small")]
+    pub fn edges(&self) -> Vec<f64> {
+        let buckets = self.counts.len();
+        let width = (self.max - self.min) / buckets.max(1) as f64;
+        let mut edges: Vec<f64> = (0..buckets).map(|i| self.min + width * i as f64).collect();
+        edges.push(self.max);
+        edges
+    }
+}
+
+/// How busy the machine is, on average since the last sample. What the system does not tell is absent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SystemSample {
+    /// Load of all processors, in percent of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<f64>,
+    /// Load of the processors by this process, in percent of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_cpu_percent: Option<f64>,
+    /// Memory in use, in percent of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_percent: Option<f64>,
+    /// Memory that is free to use, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_available_bytes: Option<u64>,
+    /// Resident size of this process, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_memory_bytes: Option<u64>,
+    /// Threads of this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_threads: Option<u64>,
+    /// Energy that the processors took since the last sample, shared evenly among the runs that went on
+    /// side by side, in joules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_joules: Option<f64>,
+    /// Each GPU.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuSample>,
+}
+
+/// How busy a GPU is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GpuSample {
+    /// Its number.
+    pub index: u32,
+    /// Time during which it computed, in percent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub utilization_percent: Option<f64>,
+    /// Memory in use, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Memory in use, in percent of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory_percent: Option<f64>,
+    /// Temperature in degrees Celsius.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature_celsius: Option<f64>,
+    /// Power in watts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_watts: Option<f64>,
+    /// Energy since the last sample, shared evenly among the runs that went on side by side, in joules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joules: Option<f64>,
+}
+
+impl SystemSample {
+    /// Energy of processors and GPUs since the last sample in joules, as far as it was measured.
+    #[must_use]
+    pub fn joules(&self) -> Option<f64> {
+        let parts = self.gpus.iter().map(|gpu| gpu.joules).chain([self.cpu_joules]);
+        parts.flatten().fold(None, |sum, joules| Some(sum.unwrap_or(0.0) + joules))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_count_what_is_finite() {
+        let values = [0.0, 1.0, 2.0, 4.0, f64::NAN, f64::INFINITY];
+        let histogram = Histogram::of(values.into_iter(), 4).unwrap();
+        assert_eq!(histogram.counts, [1, 1, 1, 1]);
+        assert_eq!(histogram.edges(), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!((histogram.sum, histogram.sum_of_squares), (7.0, 21.0));
+        assert_eq!(Histogram::of([f64::NAN].into_iter(), 4), None);
+        // A constant: all in one bucket.
+        assert_eq!(Histogram::of([3.0; 5].into_iter(), 2).unwrap().counts, [5, 0]);
+    }
+
+    #[test]
+    fn energy_is_what_was_measured() {
+        assert_eq!(SystemSample::default().joules(), None);
+        let gpu = |joules| GpuSample { joules, ..GpuSample::default() };
+        let sample = SystemSample {
+            cpu_joules: Some(2.0),
+            gpus: vec![gpu(Some(3.0)), gpu(None)],
+            ..SystemSample::default()
+        };
+        assert_eq!(sample.joules(), Some(5.0));
+    }
 }

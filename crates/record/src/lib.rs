@@ -5,8 +5,9 @@
 //! | file | written | holds |
 //! |---|---|---|
 //! | `spec.json` | first | the resolved [`RunSpec`] |
-//! | `metrics.jsonl` | append-only while running | one [`Event`] a line |
+//! | `metrics.jsonl` | append-only while running | one [`Stamped`] event a line |
 //! | `predictions.csv` | atomically, before the record | one test example a line |
+//! | `wandb.json` | atomically, where Weights & Biases is used | the [`WandbRun`] |
 //! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended |
 //!
 //! This crate knows no tensor and no table: `runner` writes through it, `analysis` reads through it.
@@ -22,14 +23,16 @@ mod store;
 
 pub use environment::{Environment, Git};
 pub use error::Error;
-pub use event::{Evaluation, Event, Site, TrainStep};
+pub use event::{
+    Evaluation, Event, GpuSample, Histogram, Site, Stamped, Start, SystemSample, TrainStep,
+};
 pub use prediction::Prediction;
-pub use run::{Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing};
+pub use run::{Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload};
 pub use spec::{
     ActivationSpec, Augmentation, BertSize, Budget, DataSpec, ModelSpec, OptimizerSpec, RunId,
     RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec,
 };
 pub use store::{
-    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, find_runs, read_runs,
+    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, find_runs, now, read_runs,
     write_atomically,
 };

@@ -1,14 +1,19 @@
 //! Files of a run: one folder, written by one process, readable at any instant.
 
-use crate::{Error, Event, Prediction, RunId, RunRecord, RunSpec, SCHEMA_VERSION};
+use crate::{
+    Error, Event, Prediction, RunId, RunRecord, RunSpec, SCHEMA_VERSION, Stamped, WandbRun,
+};
+use serde::Serialize;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 const SPEC: &str = "spec.json";
 const METRICS: &str = "metrics.jsonl";
 const PREDICTIONS: &str = "predictions.csv";
 const RECORD: &str = "record.json";
+const WANDB: &str = "wandb.json";
 
 /// Writes a file so that a reader sees the old content or the new one, never a part: to a temporary
 /// name beside it, synced, then renamed.
@@ -58,6 +63,12 @@ impl RunDir {
     #[must_use]
     pub fn of(runs: &Path, spec: &RunSpec) -> Self {
         Self { path: runs.join(format!("{}-{}", spec.label(), spec.id())) }
+    }
+
+    /// The folder `path`, as somebody named it.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// The folder itself.
@@ -140,6 +151,34 @@ impl RunDir {
         serde_json::from_value(value).map_err(Error::format("run record", &path))
     }
 
+    /// Reads the spec.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn spec(&self) -> Result<RunSpec, Error> {
+        read_json(&self.path.join(SPEC), "run spec")
+    }
+
+    /// Where the run is on Weights & Biases, if it is.
+    ///
+    /// # Errors
+    /// If that cannot be read, or is damaged.
+    pub fn wandb(&self) -> Result<Option<WandbRun>, Error> {
+        let path = self.path.join(WANDB);
+        if path.exists() { read_json(&path, "note about W&B").map(Some) } else { Ok(None) }
+    }
+
+    /// Keeps where the run is on Weights & Biases.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_wandb(&self, run: &WandbRun) -> Result<(), Error> {
+        let path = self.path.join(WANDB);
+        let json =
+            serde_json::to_vec_pretty(run).map_err(Error::format("note about W&B", &path))?;
+        write_atomically(&path, &json)
+    }
+
     /// Opens the metrics stream, of a finished run or a running one.
     ///
     /// # Errors
@@ -149,76 +188,87 @@ impl RunDir {
     }
 }
 
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    serde_json::from_slice(&bytes).map_err(Error::format(what, path))
+}
+
+/// Seconds since 1970 (UTC).
+#[must_use]
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
 /// Appends events to a metrics stream, a line each.
 #[derive(Debug)]
 pub struct MetricsWriter {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
 }
 
 impl MetricsWriter {
     fn create(path: PathBuf) -> Result<Self, Error> {
         let file = File::create(&path).map_err(Error::io("write", &path))?;
-        Ok(Self { file: BufWriter::new(file), path })
+        Ok(Self { file, path })
     }
 
-    /// Appends one event. It may stay in memory until [`MetricsWriter::flush`].
+    /// Appends one event, with the time, and hands it to the operating system.
     ///
     /// # Errors
     /// If the disk refuses it.
     pub fn write(&mut self, event: &Event) -> Result<(), Error> {
-        let mut line = serde_json::to_vec(event).map_err(Error::format("event", &self.path))?;
+        #[derive(Serialize)]
+        struct Line<'a> {
+            time: f64,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+
+        let line = Line { time: now(), event };
+        let mut line = serde_json::to_vec(&line).map_err(Error::format("event", &self.path))?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(Error::io("write", &self.path))
     }
-
-    /// Hands everything written so far to the operating system.
-    ///
-    /// # Errors
-    /// If the disk refuses it.
-    pub fn flush(&mut self) -> Result<(), Error> {
-        self.file.flush().map_err(Error::io("write", &self.path))
-    }
 }
 
-/// Reads a metrics stream line by line. A torn last line, as a killed process leaves it, ends the
-/// stream and is remembered in [`MetricsReader::torn`].
+/// Reads a metrics stream line by line, also one that somebody still writes: where the iterator has ended,
+/// asking again gives what was appended meanwhile. A torn last line, as a killed process leaves it, is no
+/// event; [`MetricsReader::torn`] tells of it.
 #[derive(Debug)]
 pub struct MetricsReader {
     path: PathBuf,
     lines: BufReader<File>,
-    torn: bool,
+    /// The last line as far as it is there.
+    line: Vec<u8>,
 }
 
 impl MetricsReader {
     fn open(path: PathBuf) -> Result<Self, Error> {
         let file = File::open(&path).map_err(Error::io("read", &path))?;
-        Ok(Self { lines: BufReader::new(file), path, torn: false })
+        Ok(Self { lines: BufReader::new(file), path, line: Vec::new() })
     }
 
     /// Whether the last line was cut off. Known once the iterator has ended.
     #[must_use]
     pub fn torn(&self) -> bool {
-        self.torn
+        !self.line.is_empty()
     }
 }
 
 impl Iterator for MetricsReader {
-    type Item = Result<Event, Error>;
+    type Item = Result<Stamped, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut line = Vec::new();
-        match self.lines.read_until(b'\n', &mut line) {
-            Err(source) => Some(Err(Error::io("read", &self.path)(source))),
-            Ok(0) => None,
-            Ok(_) if line.last() != Some(&b'\n') => {
-                self.torn = true;
-                None
-            }
-            Ok(_) => Some(
-                serde_json::from_slice(&line).map_err(Error::format("metrics stream", &self.path)),
-            ),
+        if let Err(source) = self.lines.read_until(b'\n', &mut self.line) {
+            return Some(Err(Error::io("read", &self.path)(source)));
         }
+        if self.line.last() != Some(&b'\n') {
+            return None;
+        }
+        let event =
+            serde_json::from_slice(&self.line).map_err(Error::format("metrics stream", &self.path));
+        self.line.clear();
+        Some(event)
     }
 }
 
@@ -291,14 +341,29 @@ mod tests {
         let mut writer = MetricsWriter::create(path.clone()).unwrap();
         writer.write(&step(1, 2.0)).unwrap();
         writer.write(&step(2, 1.0)).unwrap();
-        writer.flush().unwrap();
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..whole.len() - 5]).unwrap();
 
-        let mut reader = MetricsReader::open(path).unwrap();
-        let events: Vec<_> = reader.by_ref().map(Result::unwrap).collect();
-        assert_eq!(events, [step(1, 2.0)]);
+        let mut reader = MetricsReader::open(path.clone()).unwrap();
+        let mut events = || reader.by_ref().map(|event| event.unwrap().event).collect::<Vec<_>>();
+        assert_eq!(events(), [step(1, 2.0)]);
+        assert_eq!(events(), []);
+        // Whoever writes goes on.
+        fs::write(&path, &whole).unwrap();
+        assert_eq!(events(), [step(2, 1.0)]);
+        assert!(!reader.torn());
+        fs::write(&path, [&whole[..], b"{"].concat()).unwrap();
+        assert!(reader.next().is_none());
         assert!(reader.torn());
+    }
+
+    #[test]
+    fn lines_without_a_time_are_read() {
+        let line = r#"{"event":"validation","step":1,"epoch":0.5,"loss":"nan","accuracy":0.5}"#;
+        let stamped: Stamped = serde_json::from_str(line).unwrap();
+        assert_eq!(stamped.time, None);
+        let Event::Validation(evaluation) = stamped.event else { panic!("{line}") };
+        assert!(evaluation.loss.is_nan());
     }
 
     #[test]
@@ -313,8 +378,10 @@ mod tests {
     #[test]
     fn non_finite_losses_survive() {
         for loss in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.1 + 0.2] {
-            let json = serde_json::to_string(&step(1, loss)).unwrap();
-            let Event::Train(back) = serde_json::from_str(&json).unwrap() else { panic!("{json}") };
+            let stamped = Stamped { time: Some(1.5), event: step(1, loss) };
+            let json = serde_json::to_string(&stamped).unwrap();
+            let back: Stamped = serde_json::from_str(&json).unwrap();
+            let Event::Train(back) = back.event else { panic!("{json}") };
             assert_eq!(back.loss.to_bits(), loss.to_bits(), "{json}");
         }
     }

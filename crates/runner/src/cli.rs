@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tracking::wandb::Mode;
 
 /// Compare neural-network activation functions under equal conditions.
 #[derive(Debug, Parser)]
@@ -33,6 +34,7 @@ Examples:
   actlab sweep experiments/quick.toml --set 'seeds=[1,2,3]'
   actlab sweep --set 'activations=[\"relu\", \"gelu\"]' --set tasks.fashion_resnet8.training.budget.epochs=1
   ACTLAB_SEEDS='[1]' actlab sweep --dry-run
+  actlab sweep --wandb offline --tensorboard
 
 A stopped sweep goes on where it was; a finished one prints its table again. Values come from the
 defaults, then the file, then the environment (ACTLAB_KEY, with __ for a dot), then --set.")]
@@ -47,6 +49,14 @@ Example:
 Example:
   actlab report results/quick")]
     Report(ReportArgs),
+    /// Upload to Weights & Biases what is not there yet: offline directories, or runs of a sweep
+    #[command(after_help = "\
+Examples:
+  actlab sync wandb/offline-run-*
+  actlab sync results/quick
+
+What has arrived before is not sent again. The key is WANDB_API_KEY, or that of ~/.netrc.")]
+    Sync(SyncArgs),
     /// Show every activation: formula, parameters, kind, source.
     List(ListArgs),
     /// Check that activations are what they say: values, derivatives, shapes, extremes.
@@ -98,6 +108,12 @@ pub(crate) struct ExperimentArgs {
     /// Folder for results; each experiment has one of its name in it [default: results]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+    /// Log to Weights & Biases: online, offline or disabled [default: online where a key is known]
+    #[arg(long, value_name = "MODE")]
+    pub(crate) wandb: Option<Mode>,
+    /// Write event files for TensorBoard
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +145,13 @@ pub(crate) struct ReportArgs {
     /// Folder of a sweep
     #[arg(default_value = "results/quick", value_name = "DIR")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SyncArgs {
+    /// Offline directories, or folders of sweeps or runs
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -7,8 +7,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::{Evaluation, Outcome, RunRecord, TrainStep};
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tracking::Notice;
 
 /// Writes a result to standard output. A reader that has seen enough (`actlab list | head -1`) closes the
 /// pipe, which ends the program without a word; `print!` would panic.
@@ -189,12 +190,13 @@ impl SweepProgress {
 
     /// A line above the bars.
     pub(crate) fn line(&self, text: &str) {
-        if self.hidden() {
-            note!("{text}");
-        } else {
-            // A terminal that is gone is nobody's fault.
-            let _ = self.bars.println(text);
-        }
+        line_above(&self.bars, text);
+    }
+
+    /// [`SweepProgress::line`], for other threads.
+    pub(crate) fn notice(&self) -> Notice {
+        let bars = self.bars.clone();
+        Arc::new(move |text| line_above(&bars, text))
     }
 
     pub(crate) fn clear(&self) {
@@ -212,6 +214,15 @@ impl SweepProgress {
 
     fn time_left(&self, state: &State) -> Option<Duration> {
         state.time_left(self.started.elapsed().as_secs_f64())
+    }
+}
+
+fn line_above(bars: &MultiProgress, text: &str) {
+    if bars.is_hidden() {
+        note!("{text}");
+    } else {
+        // A terminal that is gone is nobody's fault.
+        let _ = bars.println(text);
     }
 }
 
@@ -263,15 +274,7 @@ impl RunProgress<'_> {
             }
             (state.finished, state.runs, self.sweep.time_left(&state))
         };
-        let test = record.summary.as_ref().and_then(|summary| summary.test);
-        let result = match &record.outcome {
-            Outcome::Completed => test.map_or_else(
-                || "done".to_owned(),
-                |test| format!("test {:.2} %", 100.0 * test.accuracy),
-            ),
-            Outcome::Diverged { step, reason } => format!("diverged at step {step}: {reason}"),
-            Outcome::Failed { reason } => format!("failed: {reason}"),
-        };
+        let result = outcome_words(record);
         let left = match left {
             Some(left) if finished < runs => format!(", about {} left", duration(left)),
             _ => String::new(),
@@ -280,6 +283,19 @@ impl RunProgress<'_> {
         self.bar.finish_and_clear();
         let label = &self.label;
         self.sweep.line(&format!("[{finished}/{runs}] {label}: {result} ({seconds:.0} s{left})"));
+    }
+}
+
+/// How a run ended, in words.
+pub(crate) fn outcome_words(record: &RunRecord) -> String {
+    let test = record.summary.as_ref().and_then(|summary| summary.test);
+    match &record.outcome {
+        Outcome::Completed => test.map_or_else(
+            || "done".to_owned(),
+            |test| format!("test {:.2} %", 100.0 * test.accuracy),
+        ),
+        Outcome::Diverged { step, reason } => format!("diverged at step {step}: {reason}"),
+        Outcome::Failed { reason } => format!("failed: {reason}"),
     }
 }
 

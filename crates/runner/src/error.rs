@@ -45,6 +45,12 @@ pub enum Error {
     /// Some checks failed.
     #[error("{0} of the checks failed")]
     ChecksFailed(usize),
+    /// What W&B needs to know makes no sense.
+    #[error(transparent)]
+    Wandb(#[from] tracking::wandb::SettingsError),
+    /// Some runs did not reach the server; which, has been said.
+    #[error("not everything was uploaded")]
+    NotSynced,
     /// The user interrupted it.
     #[error("interrupted: what is finished is kept; {0}")]
     Interrupted(String),
@@ -60,13 +66,18 @@ impl Error {
             | Self::ChecksFailed(_)
             | Self::Record(_)
             | Self::Analysis(_)
-            | Self::Io { .. } => 1,
+            | Self::Io { .. }
+            | Self::NotSynced => 1,
             Self::Core(error) => match error {
                 actlab_core::Error::Io { .. } | actlab_core::Error::Download { .. } => 1,
                 actlab_core::Error::Interrupted => 130,
                 _ => 2,
             },
-            Self::Experiment(_) | Self::Usage(_) | Self::Activation(_) | Self::Syntax(_) => 2,
+            Self::Experiment(_)
+            | Self::Usage(_)
+            | Self::Activation(_)
+            | Self::Syntax(_)
+            | Self::Wandb(_) => 2,
             Self::Interrupted(_) => 130,
         }
     }

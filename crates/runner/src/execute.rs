@@ -1,18 +1,20 @@
 //! Runs planned runs, some of them side by side, and leaves their records.
 
-use crate::console::{RunProgress, SweepProgress};
+use crate::console::{RunProgress, SweepProgress, outcome_words};
 use crate::environment::{cores, environment, peak_memory_bytes};
 use crate::guard::{guard_thread, guarded};
 use crate::plan::PlannedRun;
+use crate::tracking::{Stream, Tracked, Tracking};
 use crate::{Error, interrupt};
 use actlab_core::device::panic_message;
 use actlab_core::{DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use record::{Event, MetricsWriter, Outcome, RunDir, RunRecord, SCHEMA_VERSION, Timing};
+use record::{Environment, Event, Outcome, RunDir, RunRecord, SCHEMA_VERSION, Start, Timing};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// How many runs go on side by side, and with how many threads each.
 ///
@@ -53,6 +55,7 @@ pub(crate) fn execute(
     device: DeviceSpec,
     workers: Workers,
     progress: &SweepProgress,
+    tracking: &Tracking,
 ) -> Result<(), Error> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
@@ -62,7 +65,7 @@ pub(crate) fn execute(
         while !stop.load(Ordering::Relaxed) {
             let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             executor
-                .run(run, dir, progress.begin(run), &stop)
+                .run(run, dir, progress.begin(run), &stop, tracking)
                 .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
         }
         Ok(())
@@ -123,16 +126,53 @@ impl Executor {
         runs: &Path,
         progress: RunProgress<'_>,
         stop: &AtomicBool,
+        tracking: &Tracking,
+    ) -> Result<RunRecord, Error> {
+        let dir = RunDir::of(runs, &run.spec);
+        let stream: Stream = Arc::new(Mutex::new(dir.begin(&run.spec)?));
+        let mut monitor = RunMonitor { stream, progress, stop, failure: None };
+        let environment = environment(self.device_spec, self.pool.current_num_threads());
+        let start = Start {
+            sweep: tracking.sweep.clone(),
+            parameters: run.size.parameters,
+            flops: run.size.flops,
+            steps: run.steps,
+            environment: environment.clone(),
+        };
+        monitor.write(&Event::Start(Box::new(start)))?;
+        let tracked = tracking.follow(&dir, &monitor.stream, &environment.device);
+        let result = self.finish(run, &dir, &mut monitor, environment, &tracked);
+        tracked.end(match &result {
+            Ok(record) => tracking::exit_code(&record.outcome),
+            Err(error) => error.exit_code().into(),
+        });
+        let record = result?;
+        monitor.progress.end(&record);
+        Ok(record)
+    }
+
+    /// Trains the run that has been begun, and writes its record.
+    fn finish(
+        &self,
+        run: &PlannedRun,
+        dir: &RunDir,
+        monitor: &mut RunMonitor<'_>,
+        environment: Environment,
+        tracked: &Tracked,
     ) -> Result<RunRecord, Error> {
         let started = Instant::now();
-        let started_unix =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
-        let dir = RunDir::of(runs, &run.spec);
-        let mut monitor =
-            RunMonitor { metrics: dir.begin(&run.spec)?, progress, stop, failure: None };
-        let result = self.guarded(run, &mut monitor);
+        let started_unix = record::now();
+        monitor.say(&format!(
+            "{}: {} parameters, {} steps on {} with {} {}",
+            run.spec.label(),
+            run.size.parameters,
+            run.steps,
+            environment.device,
+            environment.threads,
+            if environment.threads == 1 { "thread" } else { "threads" },
+        ))?;
+        let result = self.guarded(run, monitor);
         let failure = monitor.failure.take();
-        monitor.metrics.flush()?;
         let (outcome, summary, predictions, train_seconds, examples) = match result {
             Ok(Ok(finished)) => {
                 let Finished { outcome, summary, predictions, train_seconds, train_examples } =
@@ -166,11 +206,12 @@ impl Executor {
                 train_seconds,
                 examples_per_second,
                 peak_memory_bytes: peak_memory_bytes(),
+                energy_joules: tracked.joules(),
             },
-            environment: environment(self.device_spec, self.pool.current_num_threads()),
+            environment,
         };
+        monitor.say(&outcome_words(&record))?;
         dir.finish(&record)?;
-        monitor.progress.end(&record);
         Ok(record)
     }
 
@@ -205,18 +246,34 @@ impl Executor {
 
 /// Writes what a run measures, and shows it.
 struct RunMonitor<'a> {
-    metrics: MetricsWriter,
+    stream: Stream,
     progress: RunProgress<'a>,
     /// Another run met something that ends the sweep.
     stop: &'a AtomicBool,
     failure: Option<record::Error>,
 }
 
+impl RunMonitor<'_> {
+    fn write(&self, event: &Event) -> Result<(), record::Error> {
+        // A line is written whole or not at all, whoever panics.
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).write(event)
+    }
+
+    /// A line of the run's own output.
+    fn say(&self, line: &str) -> Result<(), record::Error> {
+        self.write(&Event::Output { line: line.to_owned() })
+    }
+}
+
 impl Monitor for RunMonitor<'_> {
     fn event(&mut self, event: &Event) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let written = self.metrics.write(event).and_then(|()| match event {
-            // An evaluation ends a stretch of work: what was measured so far is handed over.
-            Event::Validation(_) => self.metrics.flush(),
+        let written = self.write(event).and_then(|()| match event {
+            Event::Validation(evaluation) => self.say(&format!(
+                "step {}: validation loss {:.4}, accuracy {:.2} %",
+                evaluation.step,
+                evaluation.loss,
+                100.0 * evaluation.accuracy
+            )),
             _ => Ok(()),
         });
         if let Err(error) = written {
@@ -227,7 +284,7 @@ impl Monitor for RunMonitor<'_> {
         match event {
             Event::Train(step) => self.progress.step(step),
             Event::Validation(evaluation) => self.progress.validation(*evaluation),
-            Event::Site(_) => {}
+            _ => {}
         }
         Ok(())
     }

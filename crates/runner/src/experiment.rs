@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use tracking::wandb::Mode;
 
 /// The experiment that `sweep` runs without a file.
 pub(crate) const DEFAULT_FILE: &str = "experiments/quick.toml";
@@ -27,6 +28,7 @@ description = ""
 device = "cpu"
 output = "results"
 data_dir = "data"
+system_metrics = 10
 "#;
 
 /// An experiment: activations × tasks × seeds.
@@ -67,9 +69,35 @@ pub(crate) struct Experiment {
     /// Folders of data sets that lie elsewhere, by name.
     #[serde(default)]
     pub(crate) data_folders: BTreeMap<String, PathBuf>,
+    /// Weights & Biases.
+    #[serde(default)]
+    pub(crate) wandb: Wandb,
+    /// Write event files for TensorBoard into the experiment's folder.
+    #[serde(default)]
+    pub(crate) tensorboard: bool,
+    /// Seconds between samples of processor, memory, GPUs and energy; 0 takes none.
+    pub(crate) system_metrics: f64,
+    /// What a flag says of Weights & Biases, which goes before its own variables.
+    #[serde(skip)]
+    pub(crate) wandb_flag: Option<Mode>,
     /// Where every value is from.
     #[serde(skip)]
     origins: Origins,
+}
+
+/// Whether and where runs are logged to Weights & Biases. Its own variables, as WANDB_MODE and
+/// WANDB_PROJECT, go before this.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Wandb {
+    /// `online`, `offline` or `disabled`; online where a key is known, else disabled.
+    pub(crate) mode: Option<Mode>,
+    /// User or team; the key's own where absent.
+    pub(crate) entity: Option<String>,
+    /// Project; `actlab` where absent.
+    pub(crate) project: Option<String>,
+    /// Tags of every run, beside activation, task and model.
+    pub(crate) tags: Vec<String>,
 }
 
 /// Model, data and recipe.
@@ -130,6 +158,10 @@ impl Experiment {
             flags.push(Setting::new("--set", key.trim(), value.trim())?);
         }
         let count = |n: usize| toml::Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+        if args.tensorboard {
+            let value = from_toml(toml::Value::Boolean(true), "--tensorboard");
+            flags.push(Setting { key: "tensorboard".to_owned(), value });
+        }
         let words = [
             ("device", args.device.clone().map(toml::Value::String)),
             ("jobs", args.jobs.map(count)),
@@ -143,7 +175,9 @@ impl Experiment {
                 flags.push(Setting { key: key.to_owned(), value });
             }
         }
-        Self::parse(&file, &text, environment(std::env::vars_os())?, flags)
+        let mut experiment = Self::parse(&file, &text, environment(std::env::vars_os())?, flags)?;
+        experiment.wandb_flag = args.wandb;
+        Ok(experiment)
     }
 
     fn parse(
@@ -208,6 +242,9 @@ impl Experiment {
             if value == Some(0) {
                 return refuse(key, "must be 1 or more");
             }
+        }
+        if !(self.system_metrics == 0.0 || (0.1..=3600.0).contains(&self.system_metrics)) {
+            return refuse("system_metrics", "must be 0, or from 0.1 to 3600 seconds");
         }
         for (i, change) in self.overrides.iter().enumerate() {
             if let Some(task) = &change.task

@@ -22,6 +22,7 @@ mod interrupt;
 mod plan;
 mod plugins;
 mod sweep_dir;
+mod tracking;
 
 use clap::Parser;
 use std::ffi::OsString;

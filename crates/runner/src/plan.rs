@@ -228,6 +228,8 @@ mod tests {
                 jobs: None,
                 threads: None,
                 output: None,
+                wandb: None,
+                tensorboard: false,
             };
             let plan = Plan::new(&Experiment::load(&args).unwrap()).unwrap();
             assert!(!plan.runs.is_empty());

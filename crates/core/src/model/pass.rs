@@ -76,7 +76,8 @@ impl<'a> Pass<'a> {
     ) -> Tensor<D> {
         let y = kernels::nonlinearity(activation, x.clone());
         if let Some(probe) = &mut self.probe {
-            probe.add(site, &[activation.nonlinearity().derivative(x)], &y);
+            let slope = activation.nonlinearity().derivative(x.clone());
+            probe.add(site, &x, &[slope], &y);
         }
         y
     }
@@ -98,8 +99,8 @@ impl<'a> Pass<'a> {
             let half = x.dims()[D - 1] / 2;
             let gate = x.clone().narrow(D - 1, 0, half);
             let value = x.narrow(D - 1, half, half);
-            let (by_gate, by_value) = gated.derivatives(gate, value);
-            probe.add(site, &[by_gate, by_value], &y);
+            let (by_gate, by_value) = gated.derivatives(gate.clone(), value);
+            probe.add(site, &gate, &[by_gate, by_value], &y);
         }
         y
     }
@@ -128,8 +129,14 @@ impl Probe {
         self.sites
     }
 
-    fn add<const D: usize>(&mut self, site: &str, slopes: &[Tensor<D>], outputs: &Tensor<D>) {
+    fn add<const D: usize>(
+        &mut self,
+        site: &str,
+        inputs: &Tensor<D>,
+        slopes: &[Tensor<D>],
+        outputs: &Tensor<D>,
+    ) {
         let place = Place { step: self.step, site, depth: self.sites.len() };
-        self.sites.push(measure(place, slopes, outputs, self.real.as_deref()));
+        self.sites.push(measure(place, inputs, slopes, outputs, self.real.as_deref()));
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Sync(args) => crate::tracking::sync(&args.dirs),
         Command::List(args) => {
             list::run(&args);
             Ok(())

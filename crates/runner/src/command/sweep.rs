@@ -4,6 +4,7 @@ use crate::execute::{self, Executor, Workers};
 use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
 use crate::sweep_dir::SweepDir;
+use crate::tracking::{self, Tracking};
 use crate::{Error, interrupt};
 use record::{Outcome, RunDir, RunState};
 use std::collections::BTreeMap;
@@ -17,32 +18,49 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     if args.dry_run {
         return dry_run(&experiment, &plan, &sweep);
     }
-    // Before anything is written: a device that is not there must not disturb a sweep that is.
+    // Before anything is written: a device or a key that is not there must not disturb a sweep that is.
+    let wandb = tracking::settings(&experiment)?;
     plan.device.open()?;
     let _lock = sweep.lock()?;
     sweep.write_manifest(&plan, &experiment.name, &experiment.description)?;
-    let result = execute(&experiment, &plan, &sweep);
+
+    let dirs: Vec<RunDir> =
+        plan.runs.iter().map(|run| RunDir::of(&sweep.runs(), &run.spec)).collect();
+    let done = dirs.iter().map(is_done).collect::<Result<Vec<bool>, Error>>()?;
+    let progress = SweepProgress::new(&plan.runs, &done);
+    let tracking = Tracking::start(&experiment, wandb, &sweep, progress.notice())?;
+    let finished: Vec<RunDir> =
+        dirs.iter().zip(&done).filter(|(_, done)| **done).map(|(dir, _)| dir.clone()).collect();
+    tracking.catch_up(&finished);
+    let result = execute(&experiment, &plan, &sweep, &done, &progress, &tracking);
     // What is there is shown even where the sweep could not go on.
-    if result.is_ok() || matches!(result, Err(Error::RunsFailed { .. })) {
-        super::report::write_and_print(&sweep)?;
+    let shown = match &result {
+        Ok(()) | Err(Error::RunsFailed { .. }) => super::report::write_and_print(&sweep),
+        Err(_) => Ok(()),
+    };
+    if finished.len() < plan.runs.len() && shown.is_ok() && !interrupt::interrupted() {
+        tracking.report(&sweep);
     }
+    tracking.finish(&sweep);
+    shown?;
     result
 }
 
-/// Trains every run that has no record yet.
-fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
+/// Trains every run that is not done.
+fn execute(
+    experiment: &Experiment,
+    plan: &Plan,
+    sweep: &SweepDir,
+    done: &[bool],
+    progress: &SweepProgress,
+    tracking: &Tracking,
+) -> Result<(), Error> {
     let runs = sweep.runs();
-    // A run that failed is tried again: what made it fail may have been mended.
-    let mut done = Vec::with_capacity(plan.runs.len());
-    for run in &plan.runs {
-        done.push(is_done(&RunDir::of(&runs, &run.spec))?);
-    }
     let open: Vec<&PlannedRun> =
-        plan.runs.iter().zip(&done).filter(|(_, done)| !**done).map(|(run, _)| run).collect();
+        plan.runs.iter().zip(done).filter(|(_, done)| !**done).map(|(run, _)| run).collect();
     if !open.is_empty() {
         interrupt::install();
         let workers = Workers::new(plan.device, open.len(), experiment.jobs, experiment.threads);
-        let progress = SweepProgress::new(&plan.runs, &done);
         progress.line(&format!(
             "{}: {} runs, {} of them done; {} at a time, with {} {} each; results go to {}",
             experiment.name,
@@ -53,7 +71,8 @@ fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
             if workers.threads == 1 { "thread" } else { "threads" },
             sweep.path().display()
         ));
-        execute::execute(&open, &runs, plan.device, workers, &progress)?;
+        tracking.introduce(sweep);
+        execute::execute(&open, &runs, plan.device, workers, progress, tracking)?;
     }
     let mut failed = 0;
     for run in &plan.runs {
@@ -66,7 +85,8 @@ fn execute(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
     Ok(())
 }
 
-/// Whether the run has a record that counts: one of another schema does not, nor one of a failure.
+/// Whether the run has a record that counts: one of another schema does not, nor one of a failure, which is
+/// tried again: what made it fail may have been mended.
 fn is_done(dir: &RunDir) -> Result<bool, Error> {
     if dir.state() != RunState::Finished {
         return Ok(false);

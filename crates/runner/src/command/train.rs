@@ -4,6 +4,7 @@ use crate::execute::{Workers, execute};
 use crate::experiment::Experiment;
 use crate::plan::Plan;
 use crate::sweep_dir::SweepDir;
+use crate::tracking::{self, Tracking};
 use crate::{Error, interrupt};
 use activation::ActivationRequest;
 use record::{Outcome, RunDir, RunState};
@@ -37,6 +38,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     let plan = Plan::new(&experiment)?;
     let run = &plan.runs[0];
 
+    let wandb = tracking::settings(&experiment)?;
     plan.device.open()?;
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;
@@ -50,7 +52,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         interrupt::install();
         let progress = SweepProgress::new(&plan.runs, &[false]);
         let workers = Workers::new(plan.device, 1, None, experiment.threads);
-        execute(&[run], &sweep.runs(), plan.device, workers, &progress)?;
+        let tracking = Tracking::start(&experiment, wandb, &sweep, progress.notice())?;
+        tracking.introduce(&sweep);
+        let trained = execute(&[run], &sweep.runs(), plan.device, workers, &progress, &tracking);
+        tracking.finish(&sweep);
+        trained?;
         dir.record()?
     };
     let percent = |accuracy: f64| format!("{:.2} %", 100.0 * accuracy);

@@ -67,7 +67,10 @@ impl Place {
 pub(crate) fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_actlab"));
     command.args(args).current_dir(folder).stdin(Stdio::null()).env("NO_COLOR", "1");
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ACTLAB_")) {
+    // Nothing that the user has set up for themselves: no values, no keys.
+    command.env("HOME", folder);
+    let own = |name: &str| ["ACTLAB_", "WANDB_", "NETRC"].iter().any(|own| name.starts_with(own));
+    for (name, _) in std::env::vars().filter(|(name, _)| own(name)) {
         command.env_remove(name);
     }
     command

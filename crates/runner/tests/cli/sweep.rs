@@ -4,23 +4,18 @@ use crate::support::{Place, TINY};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The report without the two columns of time and speed, which end the last table of a task.
+/// The report without the columns of speed, time and energy, which end the last table of a task.
 fn without_time(report: &str) -> String {
-    let mut timed = false;
+    let mut keep = None;
     let mut lines = Vec::new();
-    for line in report.lines() {
+    for line in report.lines().filter(|line| !line.contains("energy, J:")) {
+        let cells: Vec<_> = line.split('|').collect();
         if !line.starts_with('|') {
-            timed = false;
-        } else if line.contains("examples/s") {
-            timed = true;
+            keep = None;
+        } else if let Some(column) = cells.iter().position(|cell| cell.contains("examples/s")) {
+            keep = Some(column);
         }
-        match timed {
-            true => {
-                let cells: Vec<_> = line.split('|').collect();
-                lines.push(cells[..cells.len() - 3].join("|"));
-            }
-            false => lines.push(line.to_owned()),
-        }
+        lines.push(cells[..keep.unwrap_or(cells.len())].join("|"));
     }
     lines.join("\n")
 }

@@ -1,0 +1,321 @@
+//! Who hears of runs beside their records.
+
+use crate::Error;
+use crate::console::{self, note};
+use crate::experiment::Experiment;
+use crate::interrupt;
+use crate::sweep_dir::SweepDir;
+use record::{Event, MetricsWriter, RunDir, StoredRun, WandbRun};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracking::system::{Sampler, Watch};
+use tracking::wandb::{Environment, Mode, Settings, Wish};
+use tracking::{
+    Following, Leftover, Notice, Pace, RecordSource, ReportSource, Tracker, tensorboard, wandb,
+};
+
+/// After so long without success, what a sink lacks is left for later.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The same after Ctrl-C.
+const PATIENCE_INTERRUPTED: Duration = Duration::from_secs(3);
+
+/// The metrics stream of a run, to which the run itself and the sampler write.
+pub(crate) type Stream = Arc<Mutex<MetricsWriter>>;
+
+/// Sinks and system metrics of a sweep.
+pub(crate) struct Tracking {
+    tracker: Tracker,
+    sampler: Option<Sampler>,
+    wandb: Settings,
+    tensorboard: bool,
+    notice: Notice,
+    /// Name of the sweep.
+    pub(crate) sweep: String,
+}
+
+/// One run that is followed.
+pub(crate) struct Tracked {
+    following: Following,
+    watch: Option<Watch>,
+}
+
+impl Tracked {
+    /// Joules that the run took so far, where the system tells.
+    pub(crate) fn joules(&self) -> Option<f64> {
+        self.watch.as_ref()?.joules()
+    }
+}
+
+impl Tracked {
+    /// Nothing more is written.
+    pub(crate) fn end(self, exit_code: i32) {
+        // No sample may follow.
+        drop(self.watch);
+        self.following.end(exit_code);
+    }
+}
+
+/// What flags, environment and experiment say of W&B.
+pub(crate) fn settings(experiment: &Experiment) -> Result<Settings, Error> {
+    let table = &experiment.wandb;
+    resolve(&Wish {
+        flag: experiment.wandb_flag,
+        mode: table.mode,
+        entity: table.entity.clone(),
+        project: table.project.clone(),
+        tags: table.tags.clone(),
+    })
+}
+
+fn resolve(wish: &Wish) -> Result<Settings, Error> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let environment = Environment { variable: &variable, home: std::env::home_dir() };
+    Ok(Settings::resolve(wish, &environment)?)
+}
+
+impl Tracking {
+    /// Starts what `experiment` asks for; `notice` prints a line.
+    pub(crate) fn start(
+        experiment: &Experiment,
+        wandb: Settings,
+        sweep: &SweepDir,
+        notice: Notice,
+    ) -> Result<Self, Error> {
+        let mut targets = Vec::new();
+        match wandb.mode {
+            Mode::Disabled => {}
+            Mode::Online | Mode::Offline => {
+                targets.push(wandb::target(&wandb, Pace::default(), &notice)?);
+            }
+        }
+        if experiment.tensorboard {
+            targets.push(tensorboard::target(tensorboard::folder_of(sweep.path())));
+        }
+        let threads = |error| Error::Usage(format!("cannot start a thread: {error}"));
+        let sampler = match experiment.system_metrics {
+            0.0 => None,
+            seconds => Some(Sampler::start(Duration::from_secs_f64(seconds)).map_err(threads)?),
+        };
+        Ok(Self {
+            tracker: Tracker::start(targets, &notice).map_err(threads)?,
+            sampler,
+            wandb,
+            tensorboard: experiment.tensorboard,
+            notice,
+            sweep: experiment.name.clone(),
+        })
+    }
+
+    /// Says in a line where runs are logged.
+    pub(crate) fn introduce(&self, sweep: &SweepDir) {
+        let Settings { mode, project, base_url, dir, .. } = &self.wandb;
+        (self.notice)(&match mode {
+            Mode::Online => format!(
+                "W&B: logging to project {project} on {base_url} (--wandb disabled turns it off)"
+            ),
+            Mode::Offline => {
+                format!("W&B: writing offline directories to {}", dir.display())
+            }
+            Mode::Disabled => "W&B: not logging; --wandb online or offline turns it on".to_owned(),
+        });
+        if self.tensorboard {
+            let folder = tensorboard::folder_of(sweep.path());
+            (self.notice)(&format!("TensorBoard: tensorboard --logdir {}", folder.display()));
+        }
+    }
+
+    /// Follows the run in `dir`, of which `stream` is the beginning; `device` is where it trains.
+    pub(crate) fn follow(&self, dir: &RunDir, stream: &Stream, device: &str) -> Tracked {
+        let watch = self.sampler.as_ref().map(|sampler| {
+            let stream = Arc::clone(stream);
+            sampler.watch(gpu(device, std::env::var("CUDA_VISIBLE_DEVICES").ok()), move |sample| {
+                // Where the disk refuses, the run itself meets it too, and says so.
+                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = stream.write(&Event::System(sample));
+            })
+        });
+        Tracked { following: self.tracker.follow(dir), watch }
+    }
+
+    /// Sends what an earlier process left: of finished runs that a server knows, but not to their end.
+    pub(crate) fn catch_up(&self, finished: &[RunDir]) {
+        if self.wandb.mode != Mode::Online {
+            return;
+        }
+        for dir in finished {
+            let begun = |note: WandbRun| note.upload.is_some_and(|upload| !upload.complete);
+            if dir.wandb().ok().flatten().is_some_and(begun) {
+                self.tracker.send(|| RecordSource::finished(dir.clone()));
+            }
+        }
+    }
+
+    /// Sends the report of the sweep.
+    pub(crate) fn report(&self, sweep: &SweepDir) {
+        let files = ["report.md", "summary.csv", "runs.csv", "sweep.json"];
+        let (name, folder) = (&self.sweep, sweep.path());
+        self.tracker.send(|| ReportSource::new(name, folder.to_owned(), &files));
+    }
+
+    /// Waits until everybody has heard everything, and says what was left.
+    pub(crate) fn finish(self, sweep: &SweepDir) {
+        // Samples stop first.
+        drop(self.sampler);
+        finish(self.tracker, &format!("actlab sync {}", sweep.path().display()));
+    }
+}
+
+/// Waits for `tracker`; `later` is the command that sends what is left. Returns whether nothing is.
+fn finish(tracker: Tracker, later: &str) -> bool {
+    let began = Instant::now();
+    if tracker.pending() > 0 {
+        // A moment is all that most need.
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let pending = tracker.pending();
+    if pending > 0 && !interrupt::interrupted() {
+        note!("handing over what {pending} runs have left to log; Ctrl-C leaves it for later");
+    }
+    // An interrupted sweep leaves time for the last lines; who interrupts the waiting itself has waited enough.
+    let give_up = || interrupt::interrupted() && began.elapsed() >= PATIENCE_INTERRUPTED;
+    let leftovers = tracker.finish(PATIENCE, &give_up);
+    for (sink, reason, runs, saved) in by_reason(&leftovers) {
+        let one = runs == 1;
+        console::warning(&format!(
+            "{sink}: {runs} {} not arrive: {reason}. Everything is in the {}{}; `{later}` sends the rest",
+            if one { "run did" } else { "runs did" },
+            if one { "record" } else { "records" },
+            if saved { " and in offline directories" } else { "" },
+        ));
+    }
+    leftovers.is_empty()
+}
+
+/// Leftovers with the same cause, counted.
+fn by_reason(leftovers: &[Leftover]) -> Vec<(&str, &str, usize, bool)> {
+    let mut groups: Vec<(&str, &str, usize, bool)> = Vec::new();
+    for left in leftovers {
+        match groups.iter_mut().find(|(sink, reason, _, saved)| {
+            (*sink, *reason, *saved) == (left.sink, left.reason.as_str(), left.saved)
+        }) {
+            Some(group) => group.2 += 1,
+            None => groups.push((left.sink, &left.reason, 1, left.saved)),
+        }
+    }
+    groups
+}
+
+/// Number that the driver gives the GPU of `device`: the user may have hidden some and so renumbered them.
+fn gpu(device: &str, visible: Option<String>) -> Option<u32> {
+    let number = match device.split_once(':') {
+        Some(("cuda", number)) => number.parse::<u32>().ok()?,
+        None if device == "cuda" => 0,
+        _ => return None,
+    };
+    match visible.filter(|list| !list.is_empty()) {
+        Some(list) => list.split(',').nth(number as usize)?.trim().parse().ok(),
+        None => Some(number),
+    }
+}
+
+/// Uploads what `dirs` hold and the server has not.
+pub(crate) fn sync(dirs: &[std::path::PathBuf]) -> Result<(), Error> {
+    let settings = resolve(&Wish { flag: Some(Mode::Online), ..Wish::default() })?;
+    interrupt::install();
+    let notice: Notice = Arc::new(|line| note!("{line}"));
+    // What is there already is sent as fast as the server takes it.
+    let pace = Pace { interval: Duration::ZERO, ..Pace::default() };
+    let target = wandb::target_without_fallback(&settings, pace, &notice)?;
+    let mut found = Found::default();
+    for dir in dirs {
+        found.look_into(dir)?;
+    }
+    let threads = |error| Error::Usage(format!("cannot start a thread: {error}"));
+    let tracker = Tracker::start(vec![target], &notice).map_err(threads)?;
+    let count = found.logs.len() + found.runs.len();
+    for log in &found.logs {
+        tracker.send(|| log.clone());
+    }
+    for run in &found.runs {
+        tracker.send(|| RecordSource::finished(run.clone()));
+    }
+    if !finish(tracker, "the same command") {
+        return Err(Error::NotSynced);
+    }
+    for log in &found.logs {
+        log.mark_synced().map_err(|source| Error::Io {
+            action: "write to",
+            path: log.path().to_owned(),
+            source,
+        })?;
+    }
+    let before = match found.before {
+        0 => String::new(),
+        n => format!("; {n} had been uploaded before"),
+    };
+    note!("{count} {} uploaded{before}", if count == 1 { "run" } else { "runs" });
+    Ok(())
+}
+
+/// What there is to upload.
+#[derive(Default)]
+struct Found {
+    logs: Vec<wandb::LogSource>,
+    runs: Vec<RunDir>,
+    /// Runs that were uploaded before.
+    before: usize,
+}
+
+impl Found {
+    fn look_into(&mut self, dir: &Path) -> Result<(), Error> {
+        if dir.join("sweep.json").exists() {
+            for run in record::find_runs(&dir.join("runs"))? {
+                self.add_run(run)?;
+            }
+        } else if dir.join("record.json").exists() {
+            self.add_run(RunDir::at(dir.to_owned()))?;
+        } else if dir.join("spec.json").exists() {
+            return Err(Error::Usage(format!(
+                "{}: the run is not finished; `actlab sweep` goes on with it",
+                dir.display()
+            )));
+        } else {
+            let log = wandb::LogSource::open(dir)
+                .map_err(|error| Error::Usage(format!("nothing to upload: {error}")))?;
+            if log.is_synced() {
+                self.before += 1;
+            } else {
+                self.logs.push(log);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_run(&mut self, dir: RunDir) -> Result<(), Error> {
+        // That it can be read is seen now.
+        StoredRun::read(dir.clone())?;
+        let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
+        if dir.wandb()?.is_some_and(complete) {
+            self.before += 1;
+        } else {
+            self.runs.push(dir);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::gpu;
+
+    #[test]
+    fn a_gpu_keeps_the_number_that_the_driver_gives_it() {
+        assert_eq!(gpu("cpu", None), None);
+        assert_eq!(gpu("cuda", None), Some(0));
+        assert_eq!(gpu("cuda:2", None), Some(2));
+        assert_eq!(gpu("cuda:1", Some("3, 5".into())), Some(5));
+        assert_eq!(gpu("cuda:2", Some("3,5".into())), None);
+        assert_eq!(gpu("cuda:0", Some("GPU-1234".into())), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! Where the events of a run go besides its record: Weights & Biases, TensorBoard.
+//!
+//! The record comes first. Whatever is measured is written to the run's `metrics.jsonl` before anybody else
+//! hears of it, and a thread of its own reads it from there ([`RecordSource`]) and hands it to a [`Sink`] as a
+//! stream of typed [`Event`]s. So a sink that is slow, broken or away costs training nothing and loses
+//! nothing: what it has not taken lies in the record, however long that lasts, and is read when the sink is
+//! back, by the same process or a later one.
+//!
+//! A new sink is one file that implements [`Sink`], and a line that makes a [`Target`] of it; the one for
+//! TensorBoard is the example to follow.
+
+/// Says something to the user: a line.
+pub type Notice = std::sync::Arc<dyn Fn(&str) + Send + Sync>;
+
+mod append;
+mod event;
+mod follow;
+mod sink;
+mod source;
+pub mod system;
+pub mod tensorboard;
+pub mod wandb;
+
+pub use event::{Document, Event, Metric, Point, Run};
+pub use follow::{Following, Leftover, Tracker};
+pub use sink::{Fault, Open, Pace, Sink, Target};
+pub use source::{RecordSource, ReportSource, Source, exit_code};

@@ -1,0 +1,317 @@
+//! Event files for TensorBoard: a folder a run, scalars, histograms and hyper-parameters.
+
+use crate::append::AppendFile;
+use crate::event::{Metric, Point, Run};
+use crate::{Event, Fault, Pace, Sink, Target};
+use prost::Message;
+use record::{Histogram, RunDir};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Keys of a run's configuration that TensorBoard's table of hyper-parameters shows, and where they lie.
+const HPARAMS: [(&str, &str); 12] = [
+    ("activation", "/activation"),
+    ("task", "/task"),
+    ("model_name", "/model_name"),
+    ("data", "/data/name"),
+    ("seed", "/seed"),
+    ("learning_rate", "/training/learning_rate"),
+    ("batch_size", "/training/batch_size"),
+    ("optimizer", "/training/optimizer/name"),
+    ("schedule", "/training/schedule"),
+    ("warmup", "/training/warmup"),
+    ("weight_decay", "/training/weight_decay"),
+    ("parameters", "/parameters"),
+];
+
+/// The sink that writes event files, a folder for each run below `folder`.
+#[must_use]
+pub fn target(folder: PathBuf) -> Target {
+    Target {
+        name: "TensorBoard",
+        pace: Pace::default(),
+        open: Box::new(move |_: &RunDir| {
+            Ok(Box::new(TensorBoard { folder: folder.clone(), file: None, step: 0 })
+                as Box<dyn Sink>)
+        }),
+        fallback: None,
+    }
+}
+
+struct TensorBoard {
+    folder: PathBuf,
+    file: Option<AppendFile>,
+    /// Last step: what has no step of its own is shown there.
+    step: i64,
+}
+
+impl TensorBoard {
+    /// Begins the run's folder anew: what an earlier beginning left would be shown twice.
+    fn begin(&mut self, run: &Run) -> io::Result<AppendFile> {
+        let folder = self.folder.join(&run.name);
+        fs::create_dir_all(&folder)?;
+        for entry in fs::read_dir(&folder)? {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().contains("tfevents")) {
+                fs::remove_file(path)?;
+            }
+        }
+        let name = format!("events.out.tfevents.{:.0}.actlab", run.started);
+        let mut file = AppendFile::create(&folder.join(name))?;
+        let version = What::FileVersion("brain.Event:2".to_owned());
+        let hparams = summary(vec![hparams_value("session_start_info", &session_start(run))]);
+        file.append(&[frame(run.started, 0, version), frame(run.started, 0, hparams)].concat())?;
+        Ok(file)
+    }
+
+    fn write(&mut self, event: &Event) -> io::Result<()> {
+        let frame = match event {
+            Event::Start(run) => {
+                // A run without metrics, as a sweep's report, has nothing to show.
+                if run.job_type == "train" {
+                    self.file = Some(self.begin(run)?);
+                }
+                return Ok(());
+            }
+            Event::Point(point) => {
+                self.step = i64::try_from(point.step).unwrap_or(i64::MAX);
+                frame(point.time, self.step, summary(values(point)))
+            }
+            Event::System { time, figures } => {
+                let values = figures.iter();
+                let values = values.map(|(name, value)| scalar(&format!("system/{name}"), *value));
+                frame(*time, self.step, summary(values.collect()))
+            }
+            Event::End { exit_code, time } => {
+                let status = if *exit_code == 0 { STATUS_SUCCESS } else { STATUS_FAILURE };
+                let end = SessionEndInfo { status, end_time_secs: *time };
+                let data = HparamsData { session_end_info: Some(end), ..HparamsData::default() };
+                let value = hparams_value("session_end_info", &data);
+                frame(*time, self.step, summary(vec![value]))
+            }
+            Event::Output { .. } | Event::Summary(_) | Event::File(_) => return Ok(()),
+        };
+        self.file.as_mut().map_or(Ok(()), |file| file.append(&frame))
+    }
+}
+
+impl Sink for TensorBoard {
+    fn take(&mut self, event: &Event) -> Result<(), Fault> {
+        self.write(event).map_err(|error| {
+            Fault::later(format!("cannot write {}: {error}", self.folder.display()))
+        })
+    }
+
+    fn flush(&mut self) -> Result<bool, Fault> {
+        Ok(true)
+    }
+}
+
+/// Folder of event files of the sweep in `sweep`.
+#[must_use]
+pub fn folder_of(sweep: &Path) -> PathBuf {
+    sweep.join("tensorboard")
+}
+
+fn values(point: &Point) -> Vec<SummaryValue> {
+    let values = point.metrics.iter().map(|(tag, metric)| match metric {
+        Metric::Number(value) => Some(scalar(tag, *value)),
+        Metric::Histogram(histogram) => Some(SummaryValue {
+            tag: tag.clone(),
+            histo: Some(histogram_proto(histogram)),
+            ..SummaryValue::default()
+        }),
+        Metric::Json(_) => None,
+    });
+    values.flatten().collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "TensorBoard shows single precision")]
+fn scalar(tag: &str, value: f64) -> SummaryValue {
+    SummaryValue {
+        tag: tag.to_owned(),
+        simple_value: Some(value as f32),
+        ..SummaryValue::default()
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn histogram_proto(histogram: &Histogram) -> HistogramProto {
+    HistogramProto {
+        min: histogram.min,
+        max: histogram.max,
+        num: histogram.counts.iter().sum::<u64>() as f64,
+        sum: histogram.sum,
+        sum_squares: histogram.sum_of_squares,
+        bucket_limit: histogram.edges().into_iter().skip(1).collect(),
+        bucket: histogram.counts.iter().map(|count| *count as f64).collect(),
+    }
+}
+
+fn session_start(run: &Run) -> HparamsData {
+    let config = Value::Object(run.config.clone());
+    let hparams = HPARAMS
+        .into_iter()
+        .filter_map(|(name, path)| Some((name.to_owned(), hparam(config.pointer(path)?)?)))
+        .collect();
+    let start =
+        SessionStartInfo { hparams, group_name: run.name.clone(), start_time_secs: run.started };
+    HparamsData { session_start_info: Some(start), ..HparamsData::default() }
+}
+
+fn hparam(value: &Value) -> Option<ProtoValue> {
+    match value {
+        Value::Number(number) => {
+            Some(ProtoValue { number: number.as_f64(), ..ProtoValue::default() })
+        }
+        Value::String(text) => {
+            Some(ProtoValue { string: Some(text.clone()), ..ProtoValue::default() })
+        }
+        Value::Bool(truth) => Some(ProtoValue { bool: Some(*truth), ..ProtoValue::default() }),
+        _ => None,
+    }
+}
+
+fn hparams_value(name: &str, data: &HparamsData) -> SummaryValue {
+    let plugin = PluginData { plugin_name: "hparams".to_owned(), content: data.encode_to_vec() };
+    SummaryValue {
+        tag: format!("_hparams_/{name}"),
+        metadata: Some(SummaryMetadata { plugin_data: Some(plugin) }),
+        ..SummaryValue::default()
+    }
+}
+
+fn summary(value: Vec<SummaryValue>) -> What {
+    What::Summary(Summary { value })
+}
+
+/// A TFRecord with an event: length, its checksum, the event, its checksum.
+fn frame(wall_time: f64, step: i64, what: What) -> Vec<u8> {
+    let event = EventProto { wall_time, step, what: Some(what) }.encode_to_vec();
+    let length = (event.len() as u64).to_le_bytes();
+    let mut frame = Vec::with_capacity(event.len() + 16);
+    frame.extend(length);
+    frame.extend(masked(crc32c::crc32c(&length)).to_le_bytes());
+    frame.extend(&event);
+    frame.extend(masked(crc32c::crc32c(&event)).to_le_bytes());
+    frame
+}
+
+/// TensorFlow's mask, for checksums of data that holds checksums.
+fn masked(crc: u32) -> u32 {
+    crc.rotate_right(15).wrapping_add(0xA282_EAD8)
+}
+
+// tensorflow.Event and tensorboard.hparams, as far as they are needed.
+
+#[derive(Clone, PartialEq, Message)]
+struct EventProto {
+    #[prost(double, tag = "1")]
+    wall_time: f64,
+    #[prost(int64, tag = "2")]
+    step: i64,
+    #[prost(oneof = "What", tags = "3, 5")]
+    what: Option<What>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+enum What {
+    #[prost(string, tag = "3")]
+    FileVersion(String),
+    #[prost(message, tag = "5")]
+    Summary(Summary),
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Summary {
+    #[prost(message, repeated, tag = "1")]
+    value: Vec<SummaryValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SummaryValue {
+    #[prost(string, tag = "1")]
+    tag: String,
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
+    #[prost(message, optional, tag = "5")]
+    histo: Option<HistogramProto>,
+    #[prost(message, optional, tag = "9")]
+    metadata: Option<SummaryMetadata>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HistogramProto {
+    #[prost(double, tag = "1")]
+    min: f64,
+    #[prost(double, tag = "2")]
+    max: f64,
+    #[prost(double, tag = "3")]
+    num: f64,
+    #[prost(double, tag = "4")]
+    sum: f64,
+    #[prost(double, tag = "5")]
+    sum_squares: f64,
+    #[prost(double, repeated, tag = "6")]
+    bucket_limit: Vec<f64>,
+    #[prost(double, repeated, tag = "7")]
+    bucket: Vec<f64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SummaryMetadata {
+    #[prost(message, optional, tag = "1")]
+    plugin_data: Option<PluginData>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PluginData {
+    #[prost(string, tag = "1")]
+    plugin_name: String,
+    #[prost(bytes = "vec", tag = "2")]
+    content: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HparamsData {
+    #[prost(int32, tag = "1")]
+    version: i32,
+    #[prost(message, optional, tag = "3")]
+    session_start_info: Option<SessionStartInfo>,
+    #[prost(message, optional, tag = "4")]
+    session_end_info: Option<SessionEndInfo>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SessionStartInfo {
+    #[prost(map = "string, message", tag = "1")]
+    hparams: HashMap<String, ProtoValue>,
+    #[prost(string, tag = "4")]
+    group_name: String,
+    #[prost(double, tag = "5")]
+    start_time_secs: f64,
+}
+
+const STATUS_SUCCESS: i32 = 1;
+const STATUS_FAILURE: i32 = 2;
+
+#[derive(Clone, PartialEq, Message)]
+struct SessionEndInfo {
+    #[prost(int32, tag = "1")]
+    status: i32,
+    #[prost(double, tag = "2")]
+    end_time_secs: f64,
+}
+
+/// google.protobuf.Value.
+#[derive(Clone, PartialEq, Message)]
+struct ProtoValue {
+    #[prost(double, optional, tag = "2")]
+    number: Option<f64>,
+    #[prost(string, optional, tag = "3")]
+    string: Option<String>,
+    #[prost(bool, optional, tag = "4")]
+    bool: Option<bool>,
+}

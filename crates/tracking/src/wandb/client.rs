@@ -1,0 +1,320 @@
+//! W&B's interface over HTTP.
+
+use super::settings::{ApiKey, Settings, SettingsError, escape};
+use crate::event::Document;
+use crate::{Fault, Pace};
+use reqwest::StatusCode;
+use reqwest::blocking::{Client as Http, RequestBuilder, Response};
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
+use serde_json::{Map, Value, json};
+use std::time::{Duration, SystemTime};
+
+const VIEWER: &str = "query Viewer { viewer { id entity username } }";
+
+const UPSERT: &str = "mutation UpsertBucket($id: String, $name: String, $project: String, $entity: String, \
+$groupName: String, $description: String, $displayName: String, $notes: String, $commit: String, \
+$config: JSONString, $host: String, $program: String, $repo: String, $jobType: String, $state: String, \
+$sweep: String, $tags: [String!], $summaryMetrics: JSONString) { upsertBucket(input: { id: $id, name: $name, \
+groupName: $groupName, modelName: $project, entityName: $entity, description: $description, \
+displayName: $displayName, notes: $notes, config: $config, commit: $commit, host: $host, \
+jobProgram: $program, jobRepo: $repo, jobType: $jobType, state: $state, sweep: $sweep, tags: $tags, \
+summaryMetrics: $summaryMetrics }) { inserted bucket { id name displayName config historyLineCount \
+eventsLineCount logLineCount project { name entity { name } } } } }";
+
+const CREATE_RUN_FILES: &str = "mutation CreateRunFiles($entity: String!, $project: String!, $run: String!, \
+$files: [String!]!) { createRunFiles(input: { entityName: $entity, projectName: $project, runName: $run, \
+files: $files }) { runID uploadHeaders files { name uploadUrl } } }";
+
+/// Longest answer that is read.
+const LONGEST_ANSWER: u64 = 16 << 20;
+
+/// Talks to one server with one key.
+#[derive(Debug)]
+pub(super) struct Client {
+    http: Http,
+    base_url: String,
+    key: ApiKey,
+    /// The key was good once.
+    known: bool,
+}
+
+/// What is told of a run that begins.
+#[derive(Debug)]
+pub(super) struct Upsert<'a> {
+    pub(super) id: &'a str,
+    pub(super) entity: Option<&'a str>,
+    pub(super) project: &'a str,
+    pub(super) group: &'a str,
+    pub(super) display_name: &'a str,
+    pub(super) job_type: &'a str,
+    pub(super) tags: Vec<String>,
+    pub(super) config: Map<String, Value>,
+    pub(super) host: String,
+    pub(super) commit: Option<&'a str>,
+}
+
+/// What the server knows of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bucket {
+    pub(super) entity: String,
+    pub(super) project: String,
+    pub(super) history_lines: usize,
+    pub(super) events_lines: Option<usize>,
+    pub(super) output_lines: Option<usize>,
+}
+
+/// Where a run is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) entity: String,
+    pub(super) project: String,
+    pub(super) id: String,
+}
+
+impl Client {
+    pub(super) fn new(settings: &Settings, pace: Pace) -> Result<Self, SettingsError> {
+        // A second provider in the process would make this fail, and then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let key = settings
+            .key
+            .clone()
+            .ok_or_else(|| SettingsError::Client("there is no key".to_owned()))?;
+        let http = Http::builder()
+            .connect_timeout(pace.timeout.min(Duration::from_secs(10)))
+            .timeout(pace.timeout)
+            // The key goes to the host that it was given for, and to no other.
+            .redirect(Policy::none())
+            .user_agent(concat!("actlab/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| SettingsError::Client(chain(&error)))?;
+        Ok(Self { http, base_url: settings.base_url.clone(), key, known: false })
+    }
+
+    /// Asks once whether the key is good.
+    pub(super) fn check_key(&mut self) -> Result<(), Fault> {
+        if self.known {
+            return Ok(());
+        }
+        let data = self.graphql("Viewer", VIEWER, json!({}))?;
+        if data["viewer"].is_null() {
+            return Err(Fault::Sink(format!("{} does not know the key", self.base_url)));
+        }
+        self.known = true;
+        Ok(())
+    }
+
+    /// Creates the run, or finds it again.
+    pub(super) fn upsert(&self, run: Upsert<'_>) -> Result<Bucket, Fault> {
+        let variables = json!({
+            "id": null,
+            "name": run.id,
+            "project": run.project,
+            "entity": run.entity,
+            "groupName": run.group,
+            "description": null,
+            "displayName": run.display_name,
+            "notes": null,
+            "commit": run.commit,
+            "config": Value::Object(run.config).to_string(),
+            "host": run.host,
+            "program": "actlab",
+            "repo": null,
+            "jobType": run.job_type,
+            "state": "running",
+            "sweep": null,
+            "tags": run.tags,
+            "summaryMetrics": null,
+        });
+        let data = self.graphql("UpsertBucket", UPSERT, variables)?;
+        let bucket = &data["upsertBucket"]["bucket"];
+        let project = &bucket["project"];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let (Some(entity), Some(name)) = (text(&project["entity"]["name"]), text(&project["name"]))
+        else {
+            return Err(Fault::later(format!(
+                "{} gives no run for UpsertBucket: {data}",
+                self.base_url
+            )));
+        };
+        let count =
+            |name: &str| bucket[name].as_u64().and_then(|count| usize::try_from(count).ok());
+        Ok(Bucket {
+            entity,
+            project: name,
+            history_lines: count("historyLineCount").unwrap_or(0),
+            events_lines: count("eventsLineCount"),
+            output_lines: count("logLineCount"),
+        })
+    }
+
+    /// Sends lines of a run.
+    pub(super) fn file_stream(&self, place: &Place, body: &Value) -> Result<(), Fault> {
+        let Place { entity, project, id } = place;
+        let url = format!(
+            "{}/files/{}/{}/{}/file_stream",
+            self.base_url,
+            escape(entity),
+            escape(project),
+            escape(id)
+        );
+        self.answer(self.authorized(self.http.post(url)).json(body)).map(|_| ())
+    }
+
+    /// Uploads files of a run: each that is settled is taken out of `files`, and its name put into
+    /// `uploaded`, or `refused` where the server's store will not have it.
+    pub(super) fn upload(
+        &self,
+        place: &Place,
+        files: &mut Vec<Document>,
+        uploaded: &mut Vec<String>,
+        refused: &mut Vec<String>,
+    ) -> Result<(), Fault> {
+        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+        let variables = json!({
+            "entity": place.entity,
+            "project": place.project,
+            "run": place.id,
+            "files": names,
+        });
+        let data = self.graphql("CreateRunFiles", CREATE_RUN_FILES, variables)?;
+        let answer = &data["createRunFiles"];
+        let empty = Vec::new();
+        let urls = answer["files"].as_array().unwrap_or(&empty);
+        while let Some(file) = files.last() {
+            let entry = urls.iter().find(|entry| entry["name"].as_str() == Some(&file.name));
+            let url = entry.and_then(|entry| entry["uploadUrl"].as_str());
+            let settled = match url.map(|url| self.put(url, file, &answer["uploadHeaders"])) {
+                Some(Ok(())) => &mut *uploaded,
+                Some(Err(fault @ Fault::Later { .. })) => return Err(fault),
+                Some(Err(_)) | None => &mut *refused,
+            };
+            settled.extend(files.pop().map(|file| file.name));
+        }
+        Ok(())
+    }
+
+    fn put(&self, url: &str, file: &Document, headers: &Value) -> Result<(), Fault> {
+        // A relative one is of this server. It says itself who may write: the key stays here.
+        let url = if url.starts_with('/') { format!("{}{url}", self.base_url) } else { url.into() };
+        let mut request = self.http.put(url).body(file.bytes.clone());
+        for header in headers.as_array().into_iter().flatten() {
+            if let Some((name, value)) = header.as_str().and_then(|text| text.split_once(':')) {
+                request = request.header(name.trim(), value.trim());
+            }
+        }
+        self.answer(request).map(|_| ())
+    }
+
+    fn graphql(&self, operation: &str, query: &str, variables: Value) -> Result<Value, Fault> {
+        let body = json!({ "operationName": operation, "query": query, "variables": variables });
+        let url = format!("{}/graphql", self.base_url);
+        let text = self.answer(self.authorized(self.http.post(url)).json(&body))?;
+        let mut answer: Value = serde_json::from_str(&text).map_err(|_| {
+            Fault::later(format!(
+                "{} answers {operation} with something else than JSON",
+                self.base_url
+            ))
+        })?;
+        let data = answer["data"].take();
+        if let Some(error) = answer["errors"].get(0)
+            && data.as_object().is_none_or(|data| data.values().all(Value::is_null))
+        {
+            let message = error["message"].as_str().unwrap_or("no message");
+            return Err(Fault::Sink(format!("{} refuses {operation}: {message}", self.base_url)));
+        }
+        if !data.is_object() {
+            return Err(Fault::later(format!(
+                "{} answers {operation} with nothing",
+                self.base_url
+            )));
+        }
+        Ok(data)
+    }
+
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        request.basic_auth("api", Some(self.key.secret()))
+    }
+
+    /// The text of an answer that says yes.
+    fn answer(&self, request: RequestBuilder) -> Result<String, Fault> {
+        use std::io::Read;
+        let response = request.send().map_err(|error| Fault::later(chain(&error.without_url())))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(self.refusal(status, &response));
+        }
+        let mut text = String::new();
+        match response.take(LONGEST_ANSWER).read_to_string(&mut text) {
+            Ok(_) => Ok(text),
+            Err(error) => {
+                Err(Fault::later(format!("{}: the answer breaks off: {error}", self.base_url)))
+            }
+        }
+    }
+
+    fn refusal(&self, status: StatusCode, response: &Response) -> Fault {
+        let host = &self.base_url;
+        match status.as_u16() {
+            401 => {
+                Fault::Sink(format!("{host} answers {status}: the key is wrong or was withdrawn"))
+            }
+            403 => Fault::Sink(format!(
+                "{host} answers {status}: the key may not write to this entity and project"
+            )),
+            404 => Fault::Sink(format!(
+                "{host} answers {status}: there is no such entity or project, or WANDB_BASE_URL is no W&B server"
+            )),
+            300..=399 => Fault::Sink(format!(
+                "{host} answers {status}: it is elsewhere now; give its address in WANDB_BASE_URL"
+            )),
+            408 | 425 | 429 | 500..=599 => Fault::Later {
+                reason: format!("{host} answers {status}"),
+                wait: response
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now())),
+            },
+            _ => Fault::Run(format!("{host} answers {status}")),
+        }
+    }
+}
+
+/// The time of a `Retry-After` header: seconds, or a date.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let longest = Duration::from_secs(3600);
+    let wait = match text.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = SystemTime::from(chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?);
+            date.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(longest))
+}
+
+/// An error with its causes, of which the first alone says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_times_are_seconds_or_dates() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_450);
+        assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
+        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(retry_after(date, now), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after("soon", now), None);
+        assert_eq!(retry_after("999999999", now), Some(Duration::from_secs(3600)));
+    }
+}

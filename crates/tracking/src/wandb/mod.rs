@@ -1,0 +1,109 @@
+//! Weights & Biases, over HTTP and as directories that its own `wandb sync` takes.
+
+mod client;
+mod log;
+mod netrc;
+mod offline;
+mod online;
+mod payload;
+mod proto;
+mod settings;
+mod source;
+
+use crate::{Fault, Notice, Pace, Sink, Target};
+use record::{RunDir, WandbRun};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+pub use log::LogError;
+pub use settings::{ApiKey, Environment, Mode, Settings, SettingsError, Wish};
+pub use source::LogSource;
+
+/// The sink that sends runs to the server of `settings`, or writes offline directories.
+///
+/// # Errors
+/// If an HTTP client cannot be made, or an online sink lacks a key.
+pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target, SettingsError> {
+    let directories = offline_sinks(settings.clone());
+    match settings.mode {
+        Mode::Online => {
+            let client = Arc::new(Mutex::new(client::Client::new(settings, pace)?));
+            let (settings, notice) = (settings.clone(), Arc::clone(notice));
+            Ok(Target {
+                name: "W&B",
+                pace,
+                open: Box::new(move |dir| {
+                    let sink = online::Online::new(
+                        Arc::clone(&client),
+                        settings.clone(),
+                        pace,
+                        dir.clone(),
+                        Arc::clone(&notice),
+                    )?;
+                    Ok(Box::new(sink) as Box<dyn Sink>)
+                }),
+                fallback: Some(directories),
+            })
+        }
+        Mode::Offline | Mode::Disabled => {
+            Ok(Target { name: "W&B offline", pace, open: directories, fallback: None })
+        }
+    }
+}
+
+/// The sink that sends runs to the server of `settings`; what does not arrive stays where it is.
+///
+/// # Errors
+/// If an HTTP client cannot be made, or there is no key.
+pub fn target_without_fallback(
+    settings: &Settings,
+    pace: Pace,
+    notice: &Notice,
+) -> Result<Target, SettingsError> {
+    Ok(Target { fallback: None, ..target(settings, pace, notice)? })
+}
+
+fn offline_sinks(settings: Settings) -> crate::sink::Open {
+    Box::new(move |dir| {
+        let sink = offline::Offline::new(settings.clone(), dir.clone())?;
+        Ok(Box::new(sink) as Box<dyn Sink>)
+    })
+}
+
+/// What is known of the run in `dir` on W&B; a run that is new there gets an id.
+fn note_of(dir: &RunDir) -> Result<WandbRun, Fault> {
+    match dir.wandb() {
+        Ok(Some(run)) => Ok(run),
+        Ok(None) => Ok(WandbRun { id: new_id(dir.path()), url: None, offline: None, upload: None }),
+        Err(error) => Err(Fault::Run(error.to_string())),
+    }
+}
+
+/// Name of the file of an offline run.
+fn log_name(id: &str) -> String {
+    format!("run-{id}.wandb")
+}
+
+/// Leaves the mark by which `wandb sync` and ours know a directory that is uploaded.
+fn mark_synced(directory: &Path, id: &str) -> std::io::Result<()> {
+    std::fs::write(directory.join(synced_name(id)), b"")
+}
+
+/// Name of that mark.
+fn synced_name(id: &str) -> String {
+    format!("{}.synced", log_name(id))
+}
+
+/// Eight letters and digits, as W&B names runs. The same spec may run in many places, so its own hash
+/// would not do.
+fn new_id(place: &Path) -> String {
+    const LETTERS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut hash = Sha256::new();
+    hash.update(place.as_os_str().as_encoded_bytes());
+    hash.update(std::env::current_dir().unwrap_or_default().as_os_str().as_encoded_bytes());
+    hash.update(record::now().to_le_bytes());
+    hash.update(std::process::id().to_le_bytes());
+    hash.update(sysinfo::System::host_name().unwrap_or_default());
+    hash.finalize()[..8].iter().map(|byte| char::from(LETTERS[usize::from(byte % 36)])).collect()
+}
