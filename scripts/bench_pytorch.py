@@ -57,7 +57,10 @@ sys.dont_write_bytecode = True
 # towards the peak of the one started, so this one has to stay small.
 
 SCRIPTS = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(SCRIPTS)
+sys.path.insert(0, SCRIPTS)
+
+from program import ROOT, Failure, build_actlab, note
+
 MIB = 1 << 20
 
 POINTWISE = ("relu", "leaky_relu", "gelu", "silu")
@@ -106,14 +109,6 @@ MODELS = {
 }
 STEP_VARIANTS = ("eager", "channels_last", "sdpa", "compile", "compile sdpa")
 LEARNING_RATE = 0.01
-
-
-class Failure(Exception):
-    """Something that the script cannot go on from; shown without a traceback."""
-
-
-def note(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 # ------------------------------------------------------- a worker, with PyTorch
@@ -236,7 +231,6 @@ def work(job):
     # Standard output is for answers: whatever else prints goes to standard error.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    sys.path.insert(0, SCRIPTS)
     import torch
 
     torch.set_num_threads(job["threads"])
@@ -294,7 +288,6 @@ def start_python(args, threads, *arguments, **pipes):
 
 def train_runs(arguments):
     """What pytorch_yardstick.py does, at full speed."""
-    sys.path.insert(0, SCRIPTS)
     import torch
 
     import pytorch_yardstick as yardstick
@@ -340,19 +333,6 @@ class Worker:
 
 
 # ---------------------------------------------------------------------- ActLab
-
-
-def build_actlab():
-    note("building ActLab")
-    try:
-        subprocess.run(["cargo", "build", "--quiet", "-p", "runner"], cwd=ROOT, check=True)
-        metadata = subprocess.run(
-            ["cargo", "metadata", "--format-version", "1", "--no-deps"],
-            cwd=ROOT, check=True, stdout=subprocess.PIPE,
-        )
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise Failure(f"ActLab cannot be built: {error}") from error
-    return os.path.join(json.loads(metadata.stdout)["target_directory"], "debug", "actlab")
 
 
 def actlab(args, *arguments):

@@ -27,9 +27,17 @@ pub enum Error {
     /// The records could not be put into a table.
     #[error("cannot tabulate the runs: {0}")]
     Table(#[from] polars::error::PolarsError),
-    /// A table could not be written as comma-separated values.
-    #[error("cannot write a table as CSV: {0}")]
+    /// A table could not be read or written as comma-separated values.
+    #[error("comma-separated values: {0}")]
     Csv(#[from] csv::Error),
+    /// A table of scores is not one.
+    #[error("line {line}: {reason}")]
+    Scores {
+        /// Line of the table, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
     /// The report could not be written to disk.
     #[error(transparent)]
     Record(#[from] record::Error),

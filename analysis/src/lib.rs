@@ -22,6 +22,7 @@
 //! # Ok::<(), analysis::Error>(())
 //! ```
 
+mod comparison;
 mod error;
 mod frame;
 mod order;
@@ -30,5 +31,9 @@ mod setup;
 pub mod statistics;
 mod summary;
 
+pub use comparison::{
+    ALPHA, Against, ArmFigures, ArmScores, Comparison, Overall, POWER, Rules, TaskComparison,
+    TaskScores, TestFigures, Verdict, read_scores,
+};
 pub use error::Error;
 pub use report::{Report, ReportOptions, Written};

@@ -6,8 +6,8 @@ mod labels;
 mod legend;
 mod markdown;
 pub(crate) mod number;
-mod table;
-mod text;
+pub(crate) mod table;
+pub(crate) mod text;
 mod verdict;
 
 use crate::Error;

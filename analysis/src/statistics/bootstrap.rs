@@ -1,13 +1,17 @@
-//! The percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
+//! The bootstrap (Efron and Tibshirani 1993, chapters 13 and 14).
 
+use super::describe::mean;
+use super::distribution::normal;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+use statrs::distribution::ContinuousCDF;
 
 /// Nominal coverage of every interval.
 pub const LEVEL: f64 = 0.95;
 
 /// A closed interval of the real line.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Interval {
     /// Lower bound.
     pub low: f64,
@@ -51,6 +55,101 @@ impl Bootstrap {
     /// 83 % at n = 5 and 91 % at n = 10 (simulated).
     #[must_use]
     pub fn mean(&self, values: &[f64]) -> Option<Interval> {
+        let means = self.means(values)?;
+        let tail = (1.0 - LEVEL) / 2.0;
+        Some(Interval { low: quantile(&means, tail), high: quantile(&means, 1.0 - tail) })
+    }
+
+    /// Interval of the mean at [`LEVEL`] with correction for bias and acceleration (BCa, Efron 1987): the
+    /// percentiles are moved by the share of resamples below the mean and by the skewness that leaving out
+    /// one value after the other shows. Otherwise as [`Bootstrap::mean`].
+    #[must_use]
+    pub fn mean_bca(&self, values: &[f64]) -> Option<Interval> {
+        let means = self.means(values)?;
+        let centre = mean(values)?;
+        let n = values.len() as f64;
+        // Ties count half, or a lattice of means would look biased.
+        let below = means.iter().filter(|value| **value < centre).count() as f64;
+        let equal = means.iter().filter(|value| **value == centre).count() as f64;
+        let share = (below + 0.5 * equal) / means.len() as f64;
+        // The mean without a value lies on the other side of it.
+        let distances = values.iter().map(|value| (value - centre) / (n - 1.0));
+        let (cubes, squares) =
+            distances.fold((0.0, 0.0), |(cubes, squares), d| (cubes + d * d * d, squares + d * d));
+        if squares <= 0.0 {
+            return Some(Interval { low: centre, high: centre });
+        }
+        let acceleration = cubes / (6.0 * squares.powf(1.5));
+        let normal = normal();
+        let bias = normal.inverse_cdf(share.clamp(1e-9, 1.0 - 1e-9));
+        let moved = |probability: f64| {
+            let z = bias + normal.inverse_cdf(probability);
+            quantile(&means, normal.cdf(bias + z / (1.0 - acceleration * z)))
+        };
+        let tail = (1.0 - LEVEL) / 2.0;
+        Some(Interval { low: moved(tail), high: moved(1.0 - tail) })
+    }
+
+    /// Percentile interval of `statistic` at [`LEVEL`], where runs are drawn with replacement within each of
+    /// `strata` (a task, or an arm on a task), which keep their sizes (Agarwal et al. 2021).
+    #[must_use]
+    pub fn stratified(
+        &self,
+        strata: &[Vec<f64>],
+        statistic: impl Fn(&[Vec<f64>]) -> f64,
+    ) -> Option<Interval> {
+        if self.resamples == 0 || strata.iter().all(|stratum| stratum.len() < 2) {
+            return None;
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut drawn = strata.to_vec();
+        let mut figures: Vec<f64> = (0..self.resamples)
+            .map(|_| {
+                for (drawn, stratum) in drawn.iter_mut().zip(strata) {
+                    for value in drawn.iter_mut() {
+                        *value = stratum[below(&mut rng, stratum.len())];
+                    }
+                }
+                statistic(&drawn)
+            })
+            .collect();
+        figures.sort_by(f64::total_cmp);
+        let tail = (1.0 - LEVEL) / 2.0;
+        Some(Interval { low: quantile(&figures, tail), high: quantile(&figures, 1.0 - tail) })
+    }
+
+    /// The multi-bootstrap (Sellam et al. 2022): interval of a mean over seeds and test examples, where both
+    /// are drawn with replacement. `figures[seed][example]` is what a run scored on an example, or the
+    /// difference of two runs under that seed.
+    ///
+    /// There is none for fewer than two seeds or examples, or where seeds differ in their examples.
+    #[must_use]
+    pub fn seeds_and_examples(&self, figures: &[Vec<f32>]) -> Option<Interval> {
+        let examples = figures.first()?.len();
+        let whole = figures.iter().all(|seed| seed.len() == examples);
+        if figures.len() < 2 || examples < 2 || !whole || self.resamples == 0 {
+            return None;
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut means: Vec<f64> = (0..self.resamples)
+            .map(|_| {
+                let seeds: Vec<&[f32]> =
+                    figures.iter().map(|_| &*figures[below(&mut rng, figures.len())]).collect();
+                let mut sum = 0.0_f64;
+                for _ in 0..examples {
+                    let example = below(&mut rng, examples);
+                    sum += seeds.iter().map(|seed| f64::from(seed[example])).sum::<f64>();
+                }
+                sum / (seeds.len() * examples) as f64
+            })
+            .collect();
+        means.sort_by(f64::total_cmp);
+        let tail = (1.0 - LEVEL) / 2.0;
+        Some(Interval { low: quantile(&means, tail), high: quantile(&means, 1.0 - tail) })
+    }
+
+    /// Means of resamples in ascending order.
+    fn means(&self, values: &[f64]) -> Option<Vec<f64>> {
         if values.len() < 2 || self.resamples == 0 || !values.iter().all(|value| value.is_finite())
         {
             return None;
@@ -70,8 +169,7 @@ impl Bootstrap {
             })
             .collect();
         means.sort_by(f64::total_cmp);
-        let tail = (1.0 - LEVEL) / 2.0;
-        Some(Interval { low: quantile(&means, tail), high: quantile(&means, 1.0 - tail) })
+        Some(means)
     }
 }
 
@@ -127,6 +225,27 @@ mod tests {
         let other = Bootstrap { seed: 8, ..BOOTSTRAP };
         assert_eq!(BOOTSTRAP.mean(&values), BOOTSTRAP.mean(&values));
         assert_ne!(BOOTSTRAP.mean(&values), other.mean(&values));
+    }
+
+    #[test]
+    fn one_stratum_is_the_plain_bootstrap() {
+        let values = [0.1, 0.2, 0.3, 0.4, 0.7, 0.9];
+        let plain = BOOTSTRAP.mean(&values).unwrap();
+        let stratified =
+            BOOTSTRAP.stratified(&[values.to_vec()], |strata| mean(&strata[0]).unwrap()).unwrap();
+        assert!((plain.low - stratified.low).abs() < 1e-12);
+        assert!((plain.high - stratified.high).abs() < 1e-12);
+    }
+
+    #[test]
+    fn examples_add_to_the_spread_of_seeds() {
+        // Every seed scores the same, so that seeds alone show no spread.
+        let seed: Vec<f32> = (0..100).map(|example| f32::from(example % 4 == 0)).collect();
+        let interval = BOOTSTRAP.seeds_and_examples(&vec![seed; 5]).unwrap();
+        // The standard error of a share of ¼ of 100 examples is 0.0433.
+        assert!((interval.low - (0.25 - 1.96 * 0.0433)).abs() < 0.02, "{interval:?}");
+        assert!((interval.high - (0.25 + 1.96 * 0.0433)).abs() < 0.02, "{interval:?}");
+        assert_eq!(BOOTSTRAP.seeds_and_examples(&[vec![1.0; 9], vec![1.0; 8]]), None);
     }
 
     #[test]

@@ -49,6 +49,23 @@ pub fn median(values: &[f64]) -> Option<f64> {
     Some(lower + (upper - lower) / 2.0)
 }
 
+/// Mean of the middle half: a quarter of the values is left out at either end, rounded down (Agarwal et al.
+/// 2021).
+#[must_use]
+pub fn interquartile_mean(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let cut = sorted.len() / 4;
+    mean(&sorted[cut..sorted.len() - cut])
+}
+
+/// By how much scores below `target` miss it, on average (Agarwal et al. 2021).
+#[must_use]
+pub fn optimality_gap(values: &[f64], target: f64) -> Option<f64> {
+    let gaps: Vec<f64> = values.iter().map(|value| (target - value).max(0.0)).collect();
+    mean(&gaps)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,22 @@
 
 mod bootstrap;
 mod describe;
+mod distribution;
+mod effect;
 mod estimate;
+mod multiple;
+mod pairwise;
+mod ranks;
 
 pub use bootstrap::{Bootstrap, Interval, LEVEL};
-pub use describe::{mean, median, standard_deviation};
+pub use describe::{interquartile_mean, mean, median, optimality_gap, standard_deviation};
+pub use effect::{
+    cliffs_delta, cohen_d, cohen_d_of_summaries, cohen_d_paired, detectable_effect, pairs_needed,
+    power, probability_of_improvement,
+};
 pub use estimate::Estimate;
+pub use multiple::holm;
+pub use pairwise::{
+    Test, mann_whitney, mann_whitney_asymptotic, paired_t, welch, wilcoxon, wilcoxon_asymptotic,
+};
+pub use ranks::Ranks;

@@ -125,7 +125,8 @@ pub struct Site {
     pub outputs: Option<Histogram>,
 }
 
-/// How many numbers lie where: buckets of equal width between the least and the greatest finite one.
+/// How many numbers lie where: buckets of equal width between the least and the greatest finite one, or half
+/// a unit about it where they are the same.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Least number.
@@ -159,12 +160,13 @@ impl Histogram {
         }
         let mut histogram =
             Self { min, max, sum: 0.0, sum_of_squares: 0.0, counts: vec![0; buckets] };
-        let scale = if max > min { buckets as f64 / (max - min) } else { 0.0 };
+        let (first, last) = histogram.range();
+        let scale = buckets as f64 / (last - first);
         for value in finite {
             histogram.sum += value;
             histogram.sum_of_squares += value * value;
             // The greatest number belongs to the last bucket.
-            let bucket = (((value - min) * scale) as usize).min(buckets - 1);
+            let bucket = (((value - first) * scale) as usize).min(buckets - 1);
             histogram.counts[bucket] += 1;
         }
         Some(histogram)
@@ -175,10 +177,16 @@ impl Histogram {
     #[expect(clippy::cast_precision_loss, reason = "a bucket's number is small")]
     pub fn edges(&self) -> Vec<f64> {
         let buckets = self.counts.len();
-        let width = (self.max - self.min) / buckets.max(1) as f64;
-        let mut edges: Vec<f64> = (0..buckets).map(|i| self.min + width * i as f64).collect();
-        edges.push(self.max);
+        let (first, last) = self.range();
+        let width = (last - first) / buckets.max(1) as f64;
+        let mut edges: Vec<f64> = (0..buckets).map(|i| first + width * i as f64).collect();
+        edges.push(last);
         edges
+    }
+
+    /// What the buckets divide: where all numbers are the same, one around it, as in NumPy.
+    fn range(&self) -> (f64, f64) {
+        if self.max > self.min { (self.min, self.max) } else { (self.min - 0.5, self.max + 0.5) }
     }
 }
 
@@ -260,8 +268,10 @@ mod tests {
         assert_eq!(histogram.edges(), [0.0, 1.0, 2.0, 3.0, 4.0]);
         assert_eq!((histogram.sum, histogram.sum_of_squares), (7.0, 21.0));
         assert_eq!(Histogram::of([f64::NAN].into_iter(), 4), None);
-        // A constant: all in one bucket.
-        assert_eq!(Histogram::of([3.0; 5].into_iter(), 2).unwrap().counts, [5, 0]);
+        let constant = Histogram::of([3.0; 5].into_iter(), 4).unwrap();
+        assert_eq!((constant.min, constant.max), (3.0, 3.0));
+        assert_eq!(constant.counts, [0, 0, 5, 0]);
+        assert_eq!(constant.edges(), [2.5, 2.75, 3.0, 3.25, 3.5]);
     }
 
     #[test]

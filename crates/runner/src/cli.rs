@@ -49,6 +49,14 @@ Example:
 Example:
   actlab report results/quick")]
     Report(ReportArgs),
+    /// Compare scores from elsewhere: the same statistics for anybody's results
+    #[command(after_help = "\
+Examples:
+  actlab stats scores.csv --baseline relu
+  actlab stats scores.csv --baseline relu --margin 0.005 --json
+
+The table has the columns activation, task, seed and score (higher is better), one row a run.")]
+    Stats(StatsArgs),
     /// Upload to Weights & Biases what is not there yet: offline directories, or runs of a sweep
     #[command(after_help = "\
 Examples:
@@ -145,6 +153,25 @@ pub(crate) struct ReportArgs {
     /// Folder of a sweep
     #[arg(default_value = "results/quick", value_name = "DIR")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Comma-separated values with the columns activation, task, seed, score
+    #[arg(value_name = "FILE")]
+    pub(crate) scores: PathBuf,
+    /// Activation that the others are compared with
+    #[arg(long, value_name = "NAME")]
+    pub(crate) baseline: String,
+    /// Differences of at most this size do not matter: arms within it are called equivalent
+    #[arg(long, value_name = "SCORE")]
+    pub(crate) margin: Option<f64>,
+    /// Resamples of a bootstrap interval
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub(crate) resamples: usize,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

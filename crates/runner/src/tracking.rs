@@ -6,6 +6,7 @@ use crate::experiment::Experiment;
 use crate::interrupt;
 use crate::sweep_dir::SweepDir;
 use record::{Event, MetricsWriter, RunDir, StoredRun, WandbRun};
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -169,16 +170,19 @@ impl Tracking {
 /// Waits for `tracker`; `later` is the command that sends what is left. Returns whether nothing is.
 fn finish(tracker: Tracker, later: &str) -> bool {
     let began = Instant::now();
-    if tracker.pending() > 0 {
-        // A moment is all that most need.
-        std::thread::sleep(Duration::from_millis(300));
-    }
+    let told = Cell::new(false);
     let pending = tracker.pending();
-    if pending > 0 && !interrupt::interrupted() {
-        note!("handing over what {pending} runs have left to log; Ctrl-C leaves it for later");
-    }
-    // An interrupted sweep leaves time for the last lines; who interrupts the waiting itself has waited enough.
-    let give_up = || interrupt::interrupted() && began.elapsed() >= PATIENCE_INTERRUPTED;
+    let give_up = || {
+        if interrupt::interrupted() {
+            // An interrupted sweep leaves time for the last lines; who interrupts the waiting itself has
+            // waited enough.
+            return began.elapsed() >= PATIENCE_INTERRUPTED;
+        }
+        if began.elapsed() > Duration::from_secs(2) && !told.replace(true) {
+            note!("handing over what {pending} runs have left to log; Ctrl-C leaves it for later");
+        }
+        false
+    };
     let leftovers = tracker.finish(PATIENCE, &give_up);
     for (sink, reason, runs, saved) in by_reason(&leftovers) {
         let one = runs == 1;

@@ -8,6 +8,7 @@ mod eval;
 mod list;
 mod new;
 mod report;
+mod stats;
 mod sweep;
 mod train;
 
@@ -20,6 +21,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Stats(args) => stats::run(&args),
         Command::Sync(args) => crate::tracking::sync(&args.dirs),
         Command::List(args) => {
             list::run(&args);

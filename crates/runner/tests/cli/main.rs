@@ -9,5 +9,7 @@ mod errors;
 mod plugin;
 mod scaffold;
 mod schema;
+mod stats;
 mod support;
 mod sweep;
+mod tracking;

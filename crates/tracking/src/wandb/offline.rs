@@ -143,6 +143,7 @@ impl Offline {
                 vec![files(&[name])]
             }
             Event::End { exit_code, time } => {
+                open.summary.add(&payload::ending(*time, open.started));
                 let path = open.directory.join("files").join("wandb-summary.json");
                 write_atomically(&path, open.summary.to_json().as_bytes())
                     .map_err(io::Error::other)?;
@@ -150,7 +151,7 @@ impl Offline {
                 #[expect(clippy::cast_possible_truncation, reason = "seconds of a run")]
                 let exit = RunExitRecord {
                     exit_code: *exit_code,
-                    runtime: (time - open.started).max(0.0) as i32,
+                    runtime: payload::runtime(*time, open.started) as i32,
                 };
                 vec![
                     Record { summary: Some(Items { update }), ..Record::default() },

@@ -317,11 +317,11 @@ impl Sink for Online {
                 self.files.retain(|other| other.name != file.name);
                 self.files.push(file.clone());
             }
-            Event::End { exit_code, .. } => {
-                if !self.summary.is_empty() {
-                    let bytes = self.summary.to_json().into_bytes();
-                    self.files.push(Document { name: "wandb-summary.json".into(), bytes });
-                }
+            Event::End { exit_code, time } => {
+                self.summary.add(&payload::ending(*time, started));
+                self.summary_is_new = true;
+                let bytes = self.summary.to_json().into_bytes();
+                self.files.push(Document { name: "wandb-summary.json".into(), bytes });
                 self.exit_code = Some(*exit_code);
             }
         }

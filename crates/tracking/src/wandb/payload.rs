@@ -32,10 +32,6 @@ impl Row {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Names, and values in JSON.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
@@ -106,9 +102,22 @@ pub(super) fn history(point: &Point, started: f64) -> Row {
     let mut row = Row::default();
     row.set(STEP, point.step);
     row.set_number(TIMESTAMP, point.time);
-    row.set_number(RUNTIME, (point.time - started).max(0.0));
+    row.set_number(RUNTIME, runtime(point.time, started));
     row.add(&row_of(&point.metrics));
     row
+}
+
+/// What a summary says of a run that ends at `time`: W&B's page takes the duration from there.
+#[expect(clippy::cast_possible_truncation, reason = "seconds of a run")]
+pub(super) fn ending(time: f64, started: f64) -> Row {
+    let mut row = Row::default();
+    row.set("_wandb", json!({ "runtime": runtime(time, started) as i64 }));
+    row
+}
+
+/// Seconds since the run began.
+pub(super) fn runtime(time: f64, started: f64) -> f64 {
+    (time - started).max(0.0)
 }
 
 /// A line of system metrics.
@@ -116,7 +125,7 @@ pub(super) fn system(time: f64, started: f64, figures: &[(String, f64)]) -> Row 
     let mut row = Row::default();
     row.set("_wandb", true);
     row.set_number(TIMESTAMP, time);
-    row.set_number(RUNTIME, (time - started).max(0.0));
+    row.set_number(RUNTIME, runtime(time, started));
     for (name, value) in figures {
         row.set_number(format!("system.{name}"), *value);
     }

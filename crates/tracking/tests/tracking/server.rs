@@ -53,6 +53,7 @@ fn everything_of_a_run_arrives() {
     assert_eq!(summary["energy_joules"], 12.5);
     assert_eq!(summary["train/gradient_norm"], json!(3.0 / 25.0));
     assert_eq!(summary["_step"], 25);
+    assert!(summary["_wandb"]["runtime"].as_u64().unwrap() >= 1);
     let events = theirs.events();
     assert_eq!(events.len(), 5);
     assert_eq!(events[4]["system.cpu.total_percent"], 25.0);

@@ -21,6 +21,8 @@ struct Figures {
     median: f64,
     low: f64,
     high: f64,
+    low_bca: f64,
+    high_bca: f64,
 }
 
 impl Oracle {
@@ -88,6 +90,10 @@ fn intervals_are_those_of_scipy_within_monte_carlo_error() {
             assert_eq!(estimate.n, 10);
             assert_close(&name, interval.low, figures.low, tolerance);
             assert_close(&name, interval.high, figures.high, tolerance);
+            // Its bias is estimated too, and its percentiles lie further out.
+            let bca = bootstrap.mean_bca(&values).unwrap();
+            assert_close(&name, bca.low, figures.low_bca, 2.0 * tolerance);
+            assert_close(&name, bca.high, figures.high_bca, 2.0 * tolerance);
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Reports of made-up sweeps: what they say, and what they must not depend on.
 
-mod common;
-
+use crate::common::{ACTIVATIONS, IMAGES, WORDS, diverge, fail, find, run, sweep};
 use analysis::{Error, Report, ReportOptions};
-use common::{ACTIVATIONS, IMAGES, WORDS, diverge, fail, find, run, sweep};
 use proptest::prelude::*;
 use record::{Budget, StoredRun};
 

@@ -1,0 +1,8 @@
+//! Statistics against the figures of others, and reports of made-up sweeps.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+mod comparison;
+mod report;
+mod statistics;

@@ -1,0 +1,170 @@
+//! Sweeps that are logged.
+
+use crate::support::Place;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tracking_testing::{Fault, KEY, Received, Request, Seeded, Server, calm};
+
+/// The program with a user's key for `server`.
+fn logged(place: &Place, server: &Server, args: &[&str]) -> Command {
+    let mut command = place.command(args);
+    command.env("WANDB_BASE_URL", server.url()).env("WANDB_API_KEY", KEY);
+    command
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+fn runs(place: &Place) -> Vec<PathBuf> {
+    let runs = std::fs::read_dir(place.path("results/tiny/runs")).unwrap();
+    runs.map(|run| run.unwrap().path()).collect()
+}
+
+/// Compares what the server has of every run with the run's own record.
+fn assert_whole(place: &Place, received: &Received) {
+    assert_eq!(received.faults, [""; 0]);
+    let runs = runs(place);
+    assert_eq!(runs.len(), 8);
+    for run in runs {
+        let json = |name: &str| -> serde_json::Value {
+            serde_json::from_slice(&std::fs::read(run.join(name)).unwrap()).unwrap()
+        };
+        let id = json("wandb.json")["id"].as_str().unwrap().to_owned();
+        let theirs = &received.runs[&id];
+        let record = json("record.json");
+        let history = theirs.history();
+        let steps = record["summary"]["steps"].as_u64().unwrap();
+        let arrived: Vec<u64> = history.iter().map(|row| row["_step"].as_u64().unwrap()).collect();
+        assert_eq!(arrived, (1..=steps).collect::<Vec<_>>(), "{}", run.display());
+        let last = history.last().unwrap();
+        let validation = &record["summary"]["last_validation"];
+        assert_eq!(last["validation/accuracy"], validation["accuracy"]);
+        assert_eq!(theirs.summary()["test/accuracy"], record["summary"]["test"]["accuracy"]);
+        assert_eq!(theirs.config()["training"], record["spec"]["training"]);
+        assert_eq!(theirs.variables["groupName"], "tiny");
+        assert_eq!(theirs.exit_code, Some(0));
+    }
+}
+
+#[test]
+fn a_sweep_reaches_the_server_through_faults() {
+    let hang = Duration::from_millis(300);
+    let (place, server) = (Place::new(), Server::start(Seeded::new(7, 0.1, hang)));
+    let output = logged(&place, &server, &["sweep", "tiny.toml"]).output().unwrap();
+    let said = text(output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_whole(&place, &server.received());
+    let url = format!("{}/someone/actlab/runs/", server.url());
+    assert_eq!(said.lines().filter(|line| line.contains(&url)).count(), 9, "{said}");
+    assert!(!said.contains(KEY));
+    let received = server.received();
+    let report = received.runs.values().find(|run| run.variables["jobType"] == "report").unwrap();
+    assert_eq!(text(report.files["report.md"].clone()), place.read("results/tiny/report.md"));
+    assert_eq!(text(output.stdout), place.read("results/tiny/report.md"));
+}
+
+#[test]
+fn without_a_key_and_a_wish_a_line_says_how_and_nothing_is_written() {
+    let place = Place::new();
+    let said = place.run(&["sweep", "tiny.toml", "--set", "seeds=[1]"]);
+    assert_eq!(said.err.matches("--wandb online or offline").count(), 1, "{}", said.err);
+    assert!(!place.path("wandb").exists() && !place.path("results/tiny/tensorboard").exists());
+    let said = place.run(&["sweep", "tiny.toml", "--wandb", "online"]).refused();
+    assert!(said.contains("WANDB_API_KEY") && said.contains(".netrc"), "{said}");
+    let said = place.run(&["sweep", "tiny.toml", "--set", "wandb.mode=on"]).refused();
+    assert!(said.contains("wandb.mode") && said.contains("offline"), "{said}");
+    let said = place.run(&["sync", "results/nothing"]).refused();
+    assert!(said.contains("WANDB_API_KEY"), "{said}");
+}
+
+#[test]
+fn offline_directories_are_uploaded_later() {
+    let (place, server) = (Place::new(), Server::start(calm()));
+    let said = place.run(&["sweep", "tiny.toml", "--wandb", "offline", "--tensorboard"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let directories: Vec<String> = std::fs::read_dir(place.path("wandb"))
+        .unwrap()
+        .map(|entry| format!("wandb/{}", entry.unwrap().file_name().into_string().unwrap()))
+        .collect();
+    assert_eq!(directories.len(), 9);
+    assert_eq!(std::fs::read_dir(place.path("results/tiny/tensorboard")).unwrap().count(), 8);
+
+    let mut args = vec!["sync"];
+    args.extend(directories.iter().map(String::as_str));
+    let output = logged(&place, &server, &args).output().unwrap();
+    let said = text(output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("9 runs uploaded"), "{said}");
+    assert_whole(&place, &server.received());
+
+    let again = text(logged(&place, &server, &args).output().unwrap().stderr);
+    assert!(again.contains("0 runs uploaded; 9 had been uploaded before"), "{again}");
+}
+
+/// Killed while the server takes nothing: the next command sends the rest, and nothing twice.
+#[test]
+fn a_killed_upload_is_completed() {
+    let place = Place::new();
+    let mut streams = 0;
+    let server = Server::start(move |request: &Request| {
+        streams += usize::from(request.is_stream());
+        (streams > 6).then_some(Fault::Status { code: 503, retry_after: None })
+    });
+    let mut child = logged(&place, &server, &["sweep", "tiny.toml"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while !place.path("results/tiny/report.md").exists() {
+        assert!(began.elapsed() < Duration::from_secs(300), "the sweep does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.set_plan(calm());
+    let output = logged(&place, &server, &["sync", "results/tiny"]).output().unwrap();
+    let said = text(output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_whole(&place, &server.received());
+    assert!(server.received().runs.values().all(|run| run.repeated == 0));
+    // A finished sweep has nothing to add.
+    let requests = |server: &Server| server.received().requests.values().sum::<usize>();
+    let before = requests(&server);
+    let output = logged(&place, &server, &["sweep", "tiny.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(requests(&server), before);
+}
+
+#[test]
+fn a_server_that_refuses_costs_no_run() {
+    let place = Place::new();
+    let server = Server::start(|_: &Request| Some(Fault::Status { code: 403, retry_after: None }));
+    let args = ["sweep", "tiny.toml", "--set", "seeds=[1]"];
+    let output = logged(&place, &server, &args).output().unwrap();
+    let said = text(output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(said.matches("403").count(), 1, "{said}");
+    assert_eq!(std::fs::read_dir(place.path("wandb")).unwrap().count(), 5, "{said}");
+}
+
+/// What the machine does is in the record, also where nobody else is told.
+#[test]
+fn a_record_holds_the_run_and_the_machine() {
+    let place = Place::new();
+    place.run(&["train", "tiny.toml", "--activation", "gelu", "--set", "system_metrics=0.1"]).ok();
+    let stream = std::fs::read_to_string(runs(&place)[0].join("metrics.jsonl")).unwrap();
+    let events: Vec<serde_json::Value> =
+        stream.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+    assert_eq!((of("start"), of("train"), of("validation")), (1, 4, 2));
+    assert_eq!(events[0]["sweep"], "tiny");
+    // The beginning, two evaluations, the end.
+    assert_eq!(of("output"), 4);
+    let site = events.iter().find(|event| event["event"] == "site").unwrap();
+    assert_eq!(site["outputs"]["counts"].as_array().unwrap().len(), 32);
+    let times: Vec<f64> = events.iter().map(|event| event["time"].as_f64().unwrap()).collect();
+    assert!(times.is_sorted() && times[0] > 1.7e9, "{times:?}");
+}
