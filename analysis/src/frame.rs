@@ -1,5 +1,6 @@
 //! The records as a table: one row a run.
 
+use crate::curve::Curve;
 use polars::prelude::{Column, DataFrame, NamedFrom, PolarsResult, Series};
 use record::{Outcome, RunRecord, Site, StoredRun, Summary};
 
@@ -53,9 +54,13 @@ pub(crate) fn reason(run: &RunRecord) -> Option<&str> {
 /// Accuracies, `dead`, `zero` and `saturated` are fractions; losses are in nats; times in seconds;
 /// `peak_memory` in bytes; `flops` those of one example's forward pass. The five columns about
 /// activation sites are means over the sites of the last evaluation, each site counting the same.
-/// What a run did not measure is null.
-pub(crate) fn of_runs(runs: &[&StoredRun]) -> PolarsResult<DataFrame> {
+/// The four columns about the validation curve are those of [`Curve`]. What a run did not measure is null.
+pub(crate) fn of_runs(runs: &[&StoredRun], curves: &[Option<Curve>]) -> PolarsResult<DataFrame> {
     let rows = Rows(runs);
+    let curve = |name: &str, get: fn(&Curve) -> Option<f64>| -> Column {
+        let cells: Vec<_> = curves.iter().map(|curve| get(curve.as_ref()?)).collect();
+        Series::new(name.into(), cells).into()
+    };
     DataFrame::new(
         runs.len(),
         vec![
@@ -83,6 +88,10 @@ pub(crate) fn of_runs(runs: &[&StoredRun]) -> PolarsResult<DataFrame> {
             rows.float("last_validation_loss", |run| last(run, |last| last.loss)),
             rows.float("target_accuracy", |run| run.spec.training.target_accuracy),
             rows.integer("steps_to_target", |run| run.summary.as_ref()?.steps_to_target),
+            curve("validation_area", |curve| Some(curve.area)),
+            curve("validation_volatility", |curve| curve.volatility),
+            curve("largest_drop", |curve| Some(curve.largest_drop)),
+            curve("final_minus_best", |curve| Some(curve.final_minus_best)),
             rows.integer("steps", |run| measured(run, |summary| summary.steps)),
             rows.float("initial_loss", |run| measured(run, |summary| summary.initial_loss)),
             rows.integer("parameters", |run| measured(run, |summary| summary.parameters)),

@@ -6,7 +6,9 @@
 //! 1. `frame`: the records become a polars table, one row a run, in the order of the experiment;
 //! 2. `summary`: rows are paired with the baseline by seed and grouped into arms, one per task and
 //!    activation, and each arm is described by [`statistics`];
-//! 3. `report`: the arms become Markdown and CSV.
+//! 3. `comparison`: the arms are set against the baseline, which gives verdicts; so are scores from elsewhere
+//!    ([`read_scores`], [`Comparison`]);
+//! 4. `report`: the arms become Markdown and CSV.
 //!
 //! The result is a function of the set of runs and the options: the order in which runs are given,
 //! hash maps and thread counts do not enter.
@@ -23,6 +25,7 @@
 //! ```
 
 mod comparison;
+mod curve;
 mod error;
 mod frame;
 mod order;

@@ -1,5 +1,6 @@
 //! From rows to arms: an arm is all runs of one activation on one task.
 
+use crate::comparison::Against;
 use crate::frame::Status;
 use crate::statistics::{Bootstrap, Estimate, mean, median};
 use polars::prelude::{
@@ -21,10 +22,17 @@ pub(crate) struct Arm {
     pub(crate) test_accuracy: Option<Estimate>,
     /// Test accuracy minus the baseline's, over the seeds that both completed.
     pub(crate) difference: Option<Estimate>,
+    /// Test accuracy set against the baseline's; absent for the baseline itself, and where either has no
+    /// completed run.
+    pub(crate) against: Option<Against>,
     pub(crate) test_loss: Option<f64>,
     pub(crate) best_validation_accuracy: Option<f64>,
     pub(crate) best_validation_epoch: Option<f64>,
     pub(crate) last_validation_accuracy: Option<f64>,
+    pub(crate) validation_area: Option<f64>,
+    pub(crate) validation_volatility: Option<f64>,
+    pub(crate) largest_drop: Option<f64>,
+    pub(crate) final_minus_best: Option<f64>,
     /// The largest target that a run was given; all runs of an arm share it.
     pub(crate) target_accuracy: Option<f64>,
     /// Completed runs that reached their target. A run that reached it and then diverged did not.
@@ -50,13 +58,17 @@ pub(crate) struct Arm {
 }
 
 /// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
-const MEASURED: [&str; 18] = [
+const MEASURED: [&str; 22] = [
     "test_accuracy",
     "test_loss",
     "best_validation_accuracy",
     "best_validation_epoch",
     "last_validation_accuracy",
     "steps_to_target",
+    "validation_area",
+    "validation_volatility",
+    "largest_drop",
+    "final_minus_best",
     "dead",
     "zero",
     "saturated",
@@ -147,10 +159,15 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         failed: count(arms, "failed", row)?,
         test_accuracy: Estimate::of(&list(arms, "test_accuracy", row)?, bootstrap),
         difference: Estimate::of(&list(arms, "difference", row)?, bootstrap),
+        against: None,
         test_loss: average("test_loss")?,
         best_validation_accuracy: average("best_validation_accuracy")?,
         best_validation_epoch: average("best_validation_epoch")?,
         last_validation_accuracy: average("last_validation_accuracy")?,
+        validation_area: average("validation_area")?,
+        validation_volatility: average("validation_volatility")?,
+        largest_drop: average("largest_drop")?,
+        final_minus_best: average("final_minus_best")?,
         target_accuracy: arms.column("target_accuracy")?.f64()?.get(row),
         reached,
         steps_to_target: if reached == runs { median(&steps_to_target) } else { None },

@@ -20,7 +20,7 @@ impl Comparison {
         }
         if let Some(overall) = &self.overall {
             parts.push("## Over all tasks\n".to_owned());
-            parts.push(over_tasks(overall, columns));
+            parts.push(over_tasks(overall, "IQM", &|score| fixed(score, 4), columns));
         }
         parts.push("## How to read this\n".to_owned());
         parts.push(legend(self, columns));
@@ -51,11 +51,11 @@ fn bracket(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
 }
 
 /// A probability as it is quoted.
-fn probability(p: f64) -> String {
+pub(crate) fn probability(p: f64) -> String {
     if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
-fn equals(p: f64) -> String {
+pub(crate) fn equals(p: f64) -> String {
     if p < 0.0001 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") }
 }
 
@@ -196,7 +196,13 @@ fn tables(task: &TaskComparison) -> Table {
     }
 }
 
-fn over_tasks(overall: &Overall, columns: usize) -> String {
+/// Ranks and interquartile means, `iqm` the header of the latter and `show` their form.
+pub(crate) fn over_tasks(
+    overall: &Overall,
+    iqm: &str,
+    show: &dyn Fn(f64) -> String,
+    columns: usize,
+) -> String {
     let labels = overall.activations.iter().map(|label| escape(label)).collect();
     let cells = |cell: &dyn Fn(usize) -> String| (0..overall.activations.len()).map(cell).collect();
     let table = Table {
@@ -207,10 +213,10 @@ fn over_tasks(overall: &Overall, columns: usize) -> String {
                 "p (Nemenyi)",
                 cells(&|i| overall.nemenyi[i].map_or(String::new(), probability)),
             ),
-            Column::numbers("IQM", cells(&|i| fixed(overall.interquartile_mean[i].0, 4))),
+            Column::numbers(iqm, cells(&|i| show(overall.interquartile_mean[i].0))),
             Column::numbers(
                 "95 % interval",
-                cells(&|i| bracket(overall.interquartile_mean[i].1, |x| fixed(x, 4))),
+                cells(&|i| bracket(overall.interquartile_mean[i].1, show)),
             ),
         ]],
     };

@@ -1,6 +1,6 @@
 //! Scores of arms, set against a baseline: how large the differences are, and which of them are real.
 
-mod markdown;
+pub(crate) mod markdown;
 mod scores;
 
 use crate::statistics::{
@@ -183,6 +183,20 @@ pub enum Verdict {
     TooFew,
 }
 
+impl Verdict {
+    /// The verdict in a word, as in the JSON.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Equivalent => "equivalent",
+            Self::Undecided { .. } => "undecided",
+            Self::TooFew => "too_few",
+        }
+    }
+}
+
 /// All tasks together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Overall {
@@ -221,32 +235,37 @@ impl Comparison {
 }
 
 fn compare(task: &TaskScores, rules: &Rules) -> TaskComparison {
-    let baseline = task.arms.iter().find(|arm| arm.activation == rules.baseline);
-    let mut arms: Vec<ArmFigures> = task
+    let arms = task
         .arms
         .iter()
-        .map(|arm| {
-            let other = baseline.filter(|baseline| baseline.activation != arm.activation);
-            ArmFigures {
-                against: other.map(|baseline| against(arm, baseline, rules)),
-                ..figures(arm, &rules.bootstrap)
-            }
-        })
+        .zip(against_baseline(task, rules))
+        .map(|(arm, against)| ArmFigures { against, ..figures(arm, &rules.bootstrap) })
         .collect();
-    // Arms without a test pay for nothing.
-    let tested: Vec<usize> = (0..arms.len()).filter(|i| p_of(&arms[*i]).is_some()).collect();
-    let raw: Vec<f64> = tested.iter().filter_map(|i| p_of(&arms[*i])).collect();
-    for (i, p) in tested.into_iter().zip(holm(&raw)) {
-        if let Some(against) = &mut arms[i].against {
-            against.p_holm = Some(p);
-            against.verdict = verdict(&task.arms[i], baseline, against, rules.margin);
-        }
-    }
     TaskComparison { task: task.task.clone(), arms }
 }
 
-fn p_of(arm: &ArmFigures) -> Option<f64> {
-    Some(arm.against.as_ref()?.t_test?.p)
+/// Each arm of `task` against the baseline; nothing for the baseline itself, and where there is none.
+pub(crate) fn against_baseline(task: &TaskScores, rules: &Rules) -> Vec<Option<Against>> {
+    let nothing = || task.arms.iter().map(|_| None).collect();
+    let Some(baseline) = task.arms.iter().find(|arm| arm.activation == rules.baseline) else {
+        return nothing();
+    };
+    let mut compared: Vec<Option<Against>> = task
+        .arms
+        .iter()
+        .map(|arm| (arm.activation != baseline.activation).then(|| against(arm, baseline, rules)))
+        .collect();
+    // Arms without a test pay for nothing.
+    let p = |against: &Against| against.t_test.map(|test| test.p);
+    let raw: Vec<f64> = compared.iter().flatten().filter_map(p).collect();
+    let mut corrected = holm(&raw).into_iter();
+    for (arm, against) in task.arms.iter().zip(&mut compared) {
+        if let Some(against) = against.as_mut().filter(|against| against.t_test.is_some()) {
+            against.p_holm = corrected.next();
+            against.verdict = verdict(arm, baseline, against, rules.margin);
+        }
+    }
+    compared
 }
 
 fn figures(arm: &ArmScores, bootstrap: &Bootstrap) -> ArmFigures {
@@ -325,13 +344,11 @@ fn against(arm: &ArmScores, baseline: &ArmScores, rules: &Rules) -> Against {
 
 fn verdict(
     arm: &ArmScores,
-    baseline: Option<&ArmScores>,
+    baseline: &ArmScores,
     against: &Against,
     margin: Option<f64>,
 ) -> Verdict {
-    let (Some(difference), Some(p), Some(baseline)) =
-        (against.difference, against.p_holm, baseline)
-    else {
+    let (Some(difference), Some(p)) = (against.difference, against.p_holm) else {
         return Verdict::TooFew;
     };
     if let Some(margin) = margin
@@ -365,7 +382,8 @@ fn equivalent(arm: &ArmScores, baseline: &ArmScores, paired: bool, margin: f64) 
     one_sided(margin) && one_sided(-margin)
 }
 
-fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
+/// All tasks together; a run without a score may have that of who guesses in them.
+pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
     let first = tasks.first()?;
     let has = |task: &TaskScores, label: &str| task.arms.iter().any(|arm| arm.activation == label);
     let activations: Vec<String> = first

@@ -1,10 +1,12 @@
-//! The two tables of a task: what came out, and what it cost.
+//! The tables of a task: what came out, whether it is real, how it came about, and what it cost.
 
 use super::Task;
 use super::labels::Labels;
 use super::number::{ABSENT, fixed, grouped, percent, points};
 use super::table::{Column, Table};
 use super::text::{escape, width, wrap};
+use crate::comparison::Against;
+use crate::comparison::markdown::probability;
 use crate::statistics::Interval;
 use crate::summary::Arm;
 
@@ -23,6 +25,16 @@ pub(super) mod header {
     pub(in super::super) const PAIRS: &str = "pairs";
     pub(in super::super) const VALIDATION: &str = "validation (epoch)";
     pub(in super::super) const TARGET: &str = "to target";
+    pub(in super::super) const P: &str = "p (Holm)";
+    pub(in super::super) const RANKS: &str = "p (ranks)";
+    pub(in super::super) const EFFECT: &str = "d (pairs)";
+    pub(in super::super) const CLIFF: &str = "Cliff's δ";
+    pub(in super::super) const IMPROVES: &str = "P(improves)";
+    pub(in super::super) const FOUND: &str = "smallest found";
+    pub(in super::super) const AREA: &str = "area %";
+    pub(in super::super) const VOLATILITY: &str = "volatility";
+    pub(in super::super) const DROP: &str = "largest drop";
+    pub(in super::super) const FINAL: &str = "final − best";
     pub(in super::super) const PARAMETERS: &str = "parameters";
     pub(in super::super) const FLOPS: &str = "FLOPs";
     pub(in super::super) const DEAD: &str = "dead %";
@@ -85,6 +97,54 @@ pub(super) fn results(task: &Task, labels: &Labels) -> Table {
         }));
     }
     Table { key: key(task, labels), blocks: vec![sizes, accuracy, comparison, progress] }
+}
+
+/// Whether the differences are real, and how large they are.
+pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
+    if !task.has_tests() {
+        return None;
+    }
+    let figure = |header, cell: fn(&Against) -> Option<String>| {
+        numbers(task, header, |arm| match &arm.against {
+            Some(against) => cell(against).unwrap_or(ABSENT.into()),
+            None if arm.activation == task.baseline => String::new(),
+            None => ABSENT.into(),
+        })
+    };
+    let tests = vec![
+        figure(header::P, |against| Some(probability(against.p_holm?))),
+        figure(header::RANKS, |against| Some(probability(against.rank_test?.p))),
+        figure(header::FOUND, |against| Some(percent(against.detectable?))),
+    ];
+    let effects = vec![
+        figure(header::EFFECT, |against| Some(fixed(against.cohen_d_paired?, 2))),
+        figure(header::CLIFF, |against| Some(fixed(against.cliffs_delta?, 2))),
+    ];
+    let improvement = vec![figure(header::IMPROVES, |against| {
+        let interval = against.probability_interval;
+        let interval =
+            interval.map(|interval| format!(" [{:.2}, {:.2}]", interval.low, interval.high));
+        let probability = against.probability_of_improvement?;
+        Some(format!("{probability:.2}{}", interval.unwrap_or_default()))
+    })];
+    Some(Table { key: key(task, labels), blocks: vec![tests, effects, improvement] })
+}
+
+/// How the runs came to their results.
+pub(super) fn convergence(task: &Task, labels: &Labels) -> Option<Table> {
+    if !task.has_curves() {
+        return None;
+    }
+    let share = |header, get: fn(&Arm) -> Option<f64>| {
+        numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), percent))
+    };
+    let block = vec![
+        share(header::AREA, |arm| arm.validation_area),
+        share(header::VOLATILITY, |arm| arm.validation_volatility),
+        share(header::DROP, |arm| arm.largest_drop),
+        share(header::FINAL, |arm| arm.final_minus_best),
+    ];
+    Some(Table { key: key(task, labels), blocks: vec![block] })
 }
 
 /// Size, health of the units and, last, what depends on the machine.

@@ -2,6 +2,7 @@
 
 use super::Task;
 use crate::Error;
+use crate::comparison::Against;
 use crate::statistics::Estimate;
 use crate::summary::Arm;
 use polars::prelude::{AnyValue, DataFrame};
@@ -41,6 +42,7 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(&'static str, String)> {
     let low = |estimate: Option<Estimate>| estimate?.interval.map(|interval| interval.low);
     let high = |estimate: Option<Estimate>| estimate?.interval.map(|interval| interval.high);
     let (accuracy, difference) = (arm.test_accuracy, arm.difference);
+    let test = |get: fn(&Against) -> Option<f64>| arm.against.as_ref().and_then(get);
     vec![
         ("task", task.name.clone()),
         ("activation", arm.activation.clone()),
@@ -58,10 +60,26 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(&'static str, String)> {
         ("difference_low", optional(low(difference))),
         ("difference_high", optional(high(difference))),
         ("pairs", difference.map_or(0, |difference| difference.n).to_string()),
+        ("p", optional(test(|against| Some(against.t_test?.p)))),
+        ("p_holm", optional(test(|against| against.p_holm))),
+        ("p_ranks", optional(test(|against| Some(against.rank_test?.p)))),
+        ("cohen_d_paired", optional(test(|against| against.cohen_d_paired))),
+        ("cohen_d", optional(test(|against| against.cohen_d))),
+        ("cliffs_delta", optional(test(|against| against.cliffs_delta))),
+        (
+            "probability_of_improvement",
+            optional(test(|against| against.probability_of_improvement)),
+        ),
+        ("smallest_found", optional(test(|against| against.detectable))),
+        ("verdict", arm.against.as_ref().map_or("", |against| against.verdict.name()).to_owned()),
         ("test_loss", optional(arm.test_loss)),
         ("best_validation_accuracy", optional(arm.best_validation_accuracy)),
         ("best_validation_epoch", optional(arm.best_validation_epoch)),
         ("last_validation_accuracy", optional(arm.last_validation_accuracy)),
+        ("validation_area", optional(arm.validation_area)),
+        ("validation_volatility", optional(arm.validation_volatility)),
+        ("largest_drop", optional(arm.largest_drop)),
+        ("final_minus_best", optional(arm.final_minus_best)),
         ("target_accuracy", optional(arm.target_accuracy)),
         ("reached_target", arm.reached.to_string()),
         ("steps_to_target_median", optional(arm.steps_to_target)),

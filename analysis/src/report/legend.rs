@@ -3,6 +3,7 @@
 use super::Report;
 use super::columns::header;
 use super::number::grouped;
+use crate::curve::LAST;
 
 /// An explanation of every column that some table of `report` has.
 pub(super) fn entries(report: &Report) -> Vec<String> {
@@ -46,6 +47,39 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
              where not every run reached it, how many of all did and completed.",
             header::TARGET
         ));
+    }
+    if report.tasks.iter().any(super::Task::has_tests) {
+        entries.push(format!(
+            "{}: of the paired t test of these differences (Welch's of all runs where seeds do not pair up), \
+             after Holm's correction over the arms of the task. {}: of Wilcoxon's signed-rank test (or the \
+             Mann–Whitney U test), exact, uncorrected. {}: Cohen's d, the mean difference by its standard \
+             deviation. {} and {}: how often a run beats one of the baseline. {}: true difference in points \
+             that so many pairs of this spread would find with a probability of 0.8, uncorrected.",
+            header::P,
+            header::RANKS,
+            header::EFFECT,
+            header::CLIFF,
+            header::IMPROVES,
+            header::FOUND
+        ));
+    }
+    if report.tasks.iter().any(super::Task::has_curves) {
+        entries.push(format!(
+            "{}: mean validation accuracy over the steps from the first evaluation to the last. {}: \
+             standard deviation of the last {LAST} evaluations, in points. {}: largest loss against the best \
+             evaluation before, in points. {}: last evaluation against the best, in points.",
+            header::AREA,
+            header::VOLATILITY,
+            header::DROP,
+            header::FINAL
+        ));
+    }
+    if report.overall.is_some() {
+        entries.push(
+            "Over all tasks: a run that diverged has the accuracy of who guesses. IQM: mean of the middle half \
+             of all runs."
+                .to_owned(),
+        );
     }
     entries.extend([
         format!(

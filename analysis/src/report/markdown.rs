@@ -1,9 +1,10 @@
 //! The page: headings, verdicts, tables, what went wrong, and how to read it.
 
 use super::labels::Labels;
-use super::number::grouped;
+use super::number::{grouped, percent};
 use super::text::{escape, shorten, wrap};
 use super::{Report, Task, columns, legend, verdict};
+use crate::comparison::markdown::over_tasks;
 use crate::setup::Condition;
 
 /// The whole report.
@@ -18,12 +19,18 @@ pub(super) fn render(report: &Report) -> String {
     for task in &report.tasks {
         let name = format!("**{}** (baseline {})", escape(&task.name), escape(&task.baseline));
         parts.push(wrap(&name, "", report.width));
-        parts.push(bullets(&verdict::sentences(task), report.width));
+        parts.push(bullets(&verdict::sentences(task, report.margin), report.width));
     }
     for task in &report.tasks {
         parts.extend(section(task, &labels, report.width));
     }
+    if let Some(overall) = &report.overall {
+        parts.push(heading("##", "Over all tasks", report.width));
+        parts.push(over_tasks(overall, "IQM %", &percent, report.width));
+    }
     parts.extend(unfinished(report));
+    parts.extend(without_curve(report));
+    parts.extend(skipped(report));
     parts.push(heading("##", "How to read this", report.width));
     parts.push(bullets(&legend::entries(report), report.width));
     parts.push(labels.notes(report.width));
@@ -75,6 +82,9 @@ fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
         bullets(&facts, columns),
         "### Results\n".into(),
         columns::results(task, labels).render(columns),
+        columns::tests(task, labels).map_or(String::new(), |table| table.render(columns)),
+        if task.has_curves() { "### Convergence\n".into() } else { String::new() },
+        columns::convergence(task, labels).map_or(String::new(), |table| table.render(columns)),
         "### Cost and diagnostics\n".into(),
         columns::cost(task, labels).render(columns),
         columns::count_note(task, columns).unwrap_or_default(),
@@ -99,6 +109,24 @@ fn condition(condition: &Condition) -> String {
 /// Escapes word by word, so that no-break spaces survive.
 fn escape_words(text: &str) -> String {
     text.split('\u{a0}').map(escape).collect::<Vec<_>>().join("\u{a0}")
+}
+
+fn skipped(report: &Report) -> Vec<String> {
+    if report.skipped.is_empty() {
+        return Vec::new();
+    }
+    let items: Vec<String> = report.skipped.iter().map(|line| escape(line)).collect();
+    vec![heading("##", "Records that are left out", report.width), bullets(&items, report.width)]
+}
+
+fn without_curve(report: &Report) -> Option<String> {
+    let (runs, reason) = report.without_curve.as_ref()?;
+    let note = format!(
+        "The learning curves of {} could not be read and are left out. The first: {}.",
+        plural(*runs, "run"),
+        escape(reason)
+    );
+    Some(wrap(&note, "", report.width))
 }
 
 fn unfinished(report: &Report) -> Vec<String> {

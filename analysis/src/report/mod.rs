@@ -11,6 +11,8 @@ pub(crate) mod text;
 mod verdict;
 
 use crate::Error;
+use crate::comparison::{ArmScores, Overall, Rules, TaskScores, against_baseline, overall};
+use crate::curve::Curve;
 use crate::frame::{self, Status};
 use crate::order::position;
 use crate::setup::{Condition, conditions};
@@ -21,7 +23,7 @@ use record::{Outcome, StoredRun, write_atomically};
 use std::path::{Path, PathBuf};
 
 /// How a report is made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ReportOptions {
     /// First heading.
     pub title: String,
@@ -38,6 +40,10 @@ pub struct ReportOptions {
     pub bootstrap_seed: u64,
     /// Longest line of the Markdown, in characters; less than 60 is taken as 60.
     pub width: usize,
+    /// Differences of test accuracy of at most this size do not matter, as a fraction.
+    pub margin: Option<f64>,
+    /// Records that are left out, and why: a line each.
+    pub skipped: Vec<String>,
 }
 
 impl Default for ReportOptions {
@@ -50,6 +56,8 @@ impl Default for ReportOptions {
             bootstrap_resamples: 10_000,
             bootstrap_seed: 0,
             width: 120,
+            margin: None,
+            skipped: Vec::new(),
         }
     }
 }
@@ -62,7 +70,13 @@ pub struct Report {
     bootstrap: Bootstrap,
     runs: DataFrame,
     tasks: Vec<Task>,
+    margin: Option<f64>,
+    /// Over all tasks, where there is enough for it.
+    overall: Option<Overall>,
+    /// Runs whose metrics stream cannot be read, and why the first cannot.
+    without_curve: Option<(usize, String)>,
     unfinished: Vec<Unfinished>,
+    skipped: Vec<String>,
 }
 
 /// What the runs of one task showed.
@@ -84,6 +98,14 @@ impl Task {
 
     fn has_target(&self) -> bool {
         self.arms.iter().any(|arm| arm.target_accuracy.is_some())
+    }
+
+    fn has_tests(&self) -> bool {
+        self.arms.iter().any(|arm| arm.against.as_ref().is_some_and(|test| test.t_test.is_some()))
+    }
+
+    fn has_curves(&self) -> bool {
+        self.arms.iter().any(|arm| arm.validation_area.is_some())
     }
 
     fn has_energy(&self) -> bool {
@@ -133,8 +155,19 @@ impl Report {
         let bootstrap =
             Bootstrap { resamples: options.bootstrap_resamples, seed: options.bootstrap_seed };
 
-        let frame = frame::of_runs(&runs)?;
-        let arms = arms(&frame, &baseline, &bootstrap)?;
+        let (curves, without_curve) = curves(&runs);
+        let frame = frame::of_runs(&runs, &curves)?;
+        let mut arms = arms(&frame, &baseline, &bootstrap)?;
+        let rules = Rules { baseline: baseline.clone(), margin: options.margin, bootstrap };
+        for task in scores(&runs, Diverged::LeftOut) {
+            for (of, against) in task.arms.iter().zip(against_baseline(&task, &rules)) {
+                let of = |arm: &&mut Arm| arm.task == task.task && arm.activation == of.activation;
+                if let Some(arm) = arms.iter_mut().find(of) {
+                    arm.against = against;
+                }
+            }
+        }
+        let overall = overall(&scores(&runs, Diverged::AtChance), &rules);
         let tasks = runs
             .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
             .map(|runs| {
@@ -157,13 +190,18 @@ impl Report {
             bootstrap,
             runs: frame,
             tasks,
+            margin: options.margin,
+            overall,
+            without_curve,
             unfinished: runs.iter().filter_map(|run| unfinished(run)).collect(),
+            skipped: options.skipped.clone(),
         })
     }
 
     /// The report for people, in lines of at most [`ReportOptions::width`].
     ///
-    /// Only the last columns of the second table of a task, from `examples/s` on, differ between two executions of the same experiment on the same kind of device.
+    /// Only the last columns of the last table of a task, from `examples/s` on, differ between two executions
+    /// of the same experiment on the same kind of device.
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::render(self)
@@ -190,6 +228,57 @@ impl Report {
         write_atomically(&written.markdown, self.markdown().as_bytes())?;
         Ok(written)
     }
+}
+
+/// The validation curves of `runs`, and how many have none.
+fn curves(runs: &[&StoredRun]) -> (Vec<Option<Curve>>, Option<(usize, String)>) {
+    let mut missing: Option<(usize, String)> = None;
+    let curves = runs
+        .iter()
+        .map(|run| match run.dir.validations() {
+            Ok(evaluations) => Curve::of(&evaluations),
+            Err(error) => {
+                missing.get_or_insert_with(|| (0, error.to_string())).0 += 1;
+                None
+            }
+        })
+        .collect();
+    (curves, missing)
+}
+
+/// How a run that diverged counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Diverged {
+    /// Not at all.
+    LeftOut,
+    /// As one that guesses.
+    AtChance,
+}
+
+/// Test accuracies of `runs`, which are in the order of the report.
+fn scores(runs: &[&StoredRun], diverged: Diverged) -> Vec<TaskScores> {
+    let score = |run: &StoredRun| match Status::of(&run.record) {
+        Status::Completed => Some(run.record.summary.as_ref()?.test?.accuracy),
+        Status::Diverged if diverged == Diverged::AtChance => {
+            Some(1.0 / run.record.summary.as_ref()?.classes? as f64)
+        }
+        Status::Diverged | Status::Failed => None,
+    };
+    let arm = |runs: &[&StoredRun]| ArmScores {
+        activation: runs[0].record.spec.activation.label.clone(),
+        runs: runs
+            .iter()
+            .filter_map(|run| Some((run.record.spec.seed.to_string(), score(run)?)))
+            .collect(),
+    };
+    let task = |runs: &[&StoredRun]| TaskScores {
+        task: runs[0].record.spec.task.clone(),
+        arms: runs
+            .chunk_by(|a, b| a.record.spec.activation.label == b.record.spec.activation.label)
+            .map(arm)
+            .collect(),
+    };
+    runs.chunk_by(|a, b| a.record.spec.task == b.record.spec.task).map(task).collect()
 }
 
 /// The runs in the order of the report.

@@ -1,38 +1,18 @@
 //! What the figures of a task allow one to say, in sentences.
 
 use super::Task;
-use super::number::{hundredths, percent, points};
+use super::number::{grouped, hundredths, percent, points};
 use super::text::escape;
-use crate::statistics::Estimate;
+use crate::comparison::markdown::equals;
+use crate::comparison::{Against, Verdict};
 use crate::summary::Arm;
 
 /// Below so many runs, a percentile bootstrap interval misses the truth several times as often as it
 /// says: see [`crate::statistics::Bootstrap::mean`].
 const ENOUGH_RUNS: usize = 5;
 
-/// Where the interval of a difference lies, judged on the digits that the report shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Above,
-    Below,
-    Includes,
-    /// No interval.
-    Unknown,
-}
-
-impl Side {
-    fn of(difference: Option<&Estimate>) -> Self {
-        match difference.and_then(|difference| difference.interval) {
-            None => Self::Unknown,
-            Some(interval) if hundredths(interval.low) > 0 => Self::Above,
-            Some(interval) if hundredths(interval.high) < 0 => Self::Below,
-            Some(_) => Self::Includes,
-        }
-    }
-}
-
 /// The verdict on a task, a paragraph each.
-pub(super) fn sentences(task: &Task) -> Vec<String> {
+pub(super) fn sentences(task: &Task, margin: Option<f64>) -> Vec<String> {
     let mut sentences = Vec::new();
     let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test_accuracy.is_some()).collect();
     if judged.is_empty() {
@@ -40,7 +20,7 @@ pub(super) fn sentences(task: &Task) -> Vec<String> {
     } else {
         sentences.push(leaders(task, &judged));
         sentences.extend(baseline_missing(task));
-        sentences.extend(sides(task));
+        sentences.extend(verdicts(task, margin));
     }
     sentences.extend(ended(task, "diverged", |arm| arm.diverged));
     sentences.extend(ended(task, "failed", |arm| arm.failed));
@@ -69,25 +49,8 @@ fn leaders(task: &Task, judged: &[&Arm]) -> String {
         return format!("{names} share the highest mean test accuracy, {value}.");
     };
     let name = escape(&leader.activation);
-    if leader.activation != task.baseline {
-        let mut sentence =
-            format!("{name} has the highest mean test accuracy, {value} ({}).", size(leader));
-        if task.baseline().is_some_and(|baseline| baseline.completed > 0) {
-            sentence += &format!(" {}", difference("Its", leader, &task.baseline));
-        }
-        return sentence;
-    }
-    let mut sentence = format!(
-        "{name}, the baseline, has the highest mean test accuracy, {value} ({}).",
-        size(leader)
-    );
-    let others = judged.iter().filter(|arm| arm.activation != leader.activation);
-    // The first of equals, in the order of the experiment.
-    if let Some(next) = others.rev().max_by_key(|arm| score(arm)) {
-        let next_name = escape(&next.activation);
-        sentence += &format!(" Next is {next_name}: {}", difference("its", next, &task.baseline));
-    }
-    sentence
+    let whose = if leader.activation == task.baseline { ", the baseline," } else { "" };
+    format!("{name}{whose} has the highest mean test accuracy, {value} ({}).", size(leader))
 }
 
 /// How many runs a mean is over, and how many it leaves out.
@@ -99,40 +62,6 @@ fn size(arm: &Arm) -> String {
         }
     }
     size
-}
-
-fn difference(its: &str, arm: &Arm, baseline: &str) -> String {
-    let baseline = escape(baseline);
-    let Some(difference) = arm.difference else {
-        return format!("{its} runs share no seed with those of {baseline}: no paired difference.");
-    };
-    let mean = format!("{}\u{a0}points", points(difference.mean));
-    let Some(interval) = difference.interval else {
-        return if difference.n == 1 {
-            format!(
-                "{its} paired difference to {baseline} is {mean} on one seed, \
-                 which says nothing about other seeds."
-            )
-        } else {
-            format!("{its} paired difference to {baseline} is {mean} over {} seeds.", difference.n)
-        };
-    };
-    let verdict = match Side::of(Some(&difference)) {
-        Side::Above | Side::Below if difference.n < ENOUGH_RUNS => {
-            "the interval excludes 0, but so few pairs cannot settle it"
-        }
-        Side::Above => "the interval lies above 0",
-        Side::Below => "the interval lies below 0",
-        Side::Includes | Side::Unknown => {
-            "the interval includes 0, so these runs do not tell them apart"
-        }
-    };
-    format!(
-        "{its} paired difference to {baseline} is {mean} [{},\u{a0}{}] over {} seeds: {verdict}.",
-        points(interval.low),
-        points(interval.high),
-        difference.n
-    )
 }
 
 fn baseline_missing(task: &Task) -> Option<String> {
@@ -148,52 +77,94 @@ fn baseline_missing(task: &Task) -> Option<String> {
     }
 }
 
-/// Where every arm stands to the baseline, if there is more than one to place.
-fn sides(task: &Task) -> Option<String> {
-    if task.baseline().is_none_or(|baseline| baseline.completed == 0) {
-        return None;
-    }
-    let others: Vec<&Arm> = task
-        .arms
-        .iter()
-        .filter(|arm| arm.activation != task.baseline && arm.completed > 0)
-        .collect();
-    if others.len() < 2 {
-        return None;
-    }
-    let on = |side| -> Vec<&Arm> {
-        let on = |arm: &&Arm| Side::of(arm.difference.as_ref()) == side;
-        others.iter().copied().filter(on).collect()
+/// Where every arm stands to the baseline: a sentence for each kind of verdict.
+fn verdicts(task: &Task, margin: Option<f64>) -> Vec<String> {
+    let baseline = escape(&task.baseline);
+    let compared: Vec<(&Arm, &Against)> =
+        task.arms.iter().filter_map(|arm| Some((arm, arm.against.as_ref()?))).collect();
+    let tested = compared.iter().filter(|(_, against)| against.t_test.is_some()).count();
+    let of = |name: &str, words: &dyn Fn(&Arm, &Against) -> String| -> Option<String> {
+        let parts: Vec<String> = compared
+            .iter()
+            .filter(|(_, against)| against.verdict.name() == name)
+            .map(|(arm, against)| words(arm, against))
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     };
-    let groups = [
-        ("lies above 0 for", Side::Above),
-        ("lies below 0 for", Side::Below),
-        ("includes 0 for", Side::Includes),
-        ("does not exist for", Side::Unknown),
-    ];
-    let unknown = on(Side::Unknown).len();
-    if unknown == others.len() {
-        return None;
+    let correction = if tested > 1 {
+        format!(", after Holm's correction over {tested} arms")
+    } else {
+        String::new()
+    };
+    let with_figures = |arm: &Arm, against: &Against| {
+        format!("{} ({})", escape(&arm.activation), figures(against))
+    };
+    let mut sentences = Vec::new();
+    for (name, words) in [("better", "Better"), ("worse", "Worse")] {
+        if let Some(arms) = of(name, &with_figures) {
+            sentences
+                .push(format!("**{words} than {baseline}** at level 0.05{correction}: {arms}."));
+        }
     }
-    let parts: Vec<String> = groups
-        .iter()
-        .map(|&(words, side)| (words, on(side)))
-        .filter(|(_, arms)| !arms.is_empty())
-        .map(|(words, arms)| format!("{words} {}", list(&arms)))
-        .collect();
-    let mut sentence = format!(
-        "Against {}, the 95\u{a0}% interval of the paired difference {}.",
-        escape(&task.baseline),
-        parts.join("; ")
-    );
-    let compared = others.len() - unknown;
-    if compared > 1 && !(on(Side::Above).is_empty() && on(Side::Below).is_empty()) {
-        sentence += &format!(
-            " These are {compared} comparisons without a correction: \
-             one that excludes 0 by chance is not rare."
-        );
+    if let Some(arms) = of("equivalent", &with_figures) {
+        let margin = margin.map(|margin| format!(" within {}\u{a0}points", percent(margin)));
+        sentences
+            .push(format!("**Equivalent to {baseline}**{}: {arms}.", margin.unwrap_or_default()));
     }
-    Some(sentence)
+    let needed = |against: &Against| match against.verdict {
+        Verdict::Undecided { pairs_needed } => pairs_needed,
+        _ => None,
+    };
+    let undecided = |arm: &Arm, against: &Against| {
+        let needed = needed(against)
+            .map(|pairs| format!("; {}\u{a0}pairs", grouped(pairs as u64)))
+            .unwrap_or_default();
+        format!("{} ({}{needed})", escape(&arm.activation), figures(against))
+    };
+    if let Some(arms) = of("undecided", &undecided) {
+        let explained = if compared.iter().any(|(_, against)| needed(against).is_some()) {
+            " Last in brackets: how many pairs would find a difference as large four times in five."
+        } else {
+            ""
+        };
+        sentences.push(format!(
+            "These runs do not tell from {baseline}{correction}: {arms}.{explained}"
+        ));
+    }
+    let too_few = |arm: &Arm, against: &Against| match against.difference {
+        Some(difference) => {
+            format!("{} ({}\u{a0}points)", escape(&arm.activation), points(difference))
+        }
+        None => escape(&arm.activation),
+    };
+    if let Some(arms) = of("too_few", &too_few) {
+        sentences.push(format!("Too few runs to compare with {baseline}: {arms}."));
+    }
+    let loose: Vec<&Arm> =
+        compared.iter().filter(|(_, against)| against.unpaired > 0).map(|(arm, _)| *arm).collect();
+    if !loose.is_empty() {
+        sentences.push(format!(
+            "Completed seeds of {} and {baseline} do not all pair up: pairs are compared where there are \
+             two or more, else all runs, unpaired.",
+            list(&loose)
+        ));
+    }
+    sentences
+}
+
+/// A difference, its interval and its p.
+fn figures(against: &Against) -> String {
+    let mut text = against
+        .difference
+        .map(|difference| format!("{}\u{a0}points", points(difference)))
+        .unwrap_or_default();
+    if let Some(interval) = against.interval {
+        text += &format!(" [{},\u{a0}{}]", points(interval.low), points(interval.high));
+    }
+    if let Some(p) = against.p_holm {
+        text += &format!(", {}", equals(p).replace(' ', "\u{a0}"));
+    }
+    text
 }
 
 fn ended(task: &Task, how: &str, count: impl Fn(&Arm) -> usize) -> Option<String> {

@@ -68,6 +68,7 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
                 parameters,
                 flops,
                 steps,
+                classes: Some(if images { 10 } else { 2 }),
                 initial_loss: 2.302,
                 best_validation: Some(at(best_step, 1, 0.002)),
                 last_validation: Some(at(steps, 2, 0.001)),

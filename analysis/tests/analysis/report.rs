@@ -221,11 +221,72 @@ fn a_baseline_can_lead() {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("gelu, the baseline, has the highest mean test accuracy"), "{text}");
     assert!(
-        text.contains("Next is swiglu: its paired difference to gelu is −0.25 points"),
+        text.contains(
+            "**Worse than gelu** at level 0.05, after Holm's correction over 4 arms: relu (−0.76"
+        ),
         "{text}"
     );
-    assert!(text.contains("so these runs do not tell them apart."), "{text}");
-    assert!(text.contains("lies below 0 for relu"), "{text}");
+    assert!(text.contains("These runs do not tell from gelu"), "{text}");
+    assert!(text.contains("swiglu (−0.25 points [−0.71, +0.24], p = 0.3556; 85 pairs)"), "{text}");
+}
+
+/// Every difference here is below a point.
+#[test]
+fn a_margin_makes_arms_equivalent() {
+    let options = ReportOptions { margin: Some(0.02), ..options() };
+    let text = report(&sweep(1..=10), &options);
+    assert_eq!(
+        text.matches("**Equivalent to relu** within 2.00 points: leaky").count(),
+        2,
+        "{text}"
+    );
+    assert!(!text.contains("**Better"), "{text}");
+}
+
+/// Curves are read from the runs' own folders.
+#[test]
+fn convergence_is_that_of_the_validation_curve() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = sweep(1..=2);
+    for run in &mut runs {
+        run.dir = record::RunDir::of(folder.path(), &run.record.spec);
+        let mut stream = run.dir.begin(&run.record.spec).unwrap();
+        for (step, accuracy) in [(10, 0.5), (20, 0.75), (30, 0.625)] {
+            let evaluation = record::Evaluation { step, epoch: 1.0, loss: 1.0, accuracy };
+            stream.write(&record::Event::Validation(evaluation)).unwrap();
+        }
+    }
+    let text = report(&runs, &options());
+    assert_eq!(text.matches("### Convergence").count(), 2, "{text}");
+    let row = text.lines().find(|line| line.contains("relu") && line.contains("65.63")).unwrap();
+    // Area, volatility, largest drop, final − best.
+    let cells: Vec<&str> = row.split('|').map(str::trim).skip(2).take(4).collect();
+    assert_eq!(cells, ["65.63", "12.50", "12.50", "−12.50"]);
+    assert!(!text.contains("could not be read"), "{text}");
+}
+
+/// Ranks count a run that diverged as one that guesses; means leave it out.
+#[test]
+fn a_run_that_diverged_ranks_last() {
+    let mut runs = sweep(1..=10);
+    let before = report(&runs, &options());
+    for seed in 1..=10 {
+        diverge(find(&mut runs, IMAGES, "gelu", seed), 100);
+    }
+    let after = report(&runs, &options());
+    let rank = |text: &str| -> f64 {
+        let table = text.split("## Over all tasks").nth(1).unwrap();
+        let row = table.lines().find(|line| line.starts_with("| gelu")).unwrap();
+        row.split('|').nth(2).unwrap().trim().parse().unwrap()
+    };
+    assert!(rank(&before) < 2.0 && rank(&after) > 3.0, "{after}");
+}
+
+#[test]
+fn records_that_are_left_out_are_named() {
+    let skipped = vec!["runs/x/record.json has record schema 0".to_owned()];
+    let text = report(&sweep(1..=2), &ReportOptions { skipped, ..options() });
+    assert!(text.contains("## Records that are left out\n\n- runs/x/record.json has"), "{text}");
 }
 
 #[test]

@@ -235,6 +235,7 @@ impl<'a, N: Network> Run<'a, N> {
             parameters: size.parameters,
             flops: size.flops,
             steps: 0,
+            classes: Some(data.classes.len() as u64),
             initial_loss: f64::NAN,
             best_validation: None,
             last_validation: None,

@@ -53,6 +53,9 @@ pub struct Summary {
     pub flops: u64,
     /// Optimizer steps made.
     pub steps: u64,
+    /// Classes of the task: who guesses is right one time in so many. Absent in early records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<u64>,
     /// Loss at the first step, before any update.
     #[serde(with = "crate::float")]
     pub initial_loss: f64,

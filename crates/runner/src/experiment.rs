@@ -47,6 +47,10 @@ pub(crate) struct Experiment {
     #[serde(default)]
     #[schemars(with = "Option<ActivationSchema>")]
     pub(crate) baseline: Option<ActivationRequest>,
+    /// Differences of test accuracy of at most so many percentage points do not matter: arms that are surely
+    /// within it are called equivalent.
+    #[serde(default)]
+    pub(crate) margin: Option<f64>,
     /// Every arm is trained once with each.
     pub(crate) seeds: Vec<u64>,
     /// What the arms are trained on, by name.
@@ -237,6 +241,9 @@ impl Experiment {
         if let Some(name) = self.tasks.keys().find(dotted) {
             let message = "a task's name must have letters, digits, `-` and `_` only";
             return refuse(&format!("tasks.{name}"), message);
+        }
+        if self.margin.is_some_and(|margin| !(margin > 0.0 && margin < 100.0)) {
+            return refuse("margin", "must be above 0 and below 100: percentage points");
         }
         for (key, value) in [("jobs", self.jobs), ("threads", self.threads)] {
             if value == Some(0) {

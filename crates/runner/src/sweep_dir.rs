@@ -1,15 +1,16 @@
 //! The folder of a sweep: its runs, what belongs to it, and who works in it.
 
 use crate::Error;
+use crate::experiment::Experiment;
 use crate::plan::Plan;
 use analysis::{Report, ReportOptions, Written};
-use record::{RunId, StoredRun, find_runs, write_atomically};
+use record::{RunDir, RunId, StoredRun, find_runs, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// `sweep.json`: which of the runs in the folder belong together, and how to show them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) name: String,
     pub(crate) description: String,
@@ -17,6 +18,9 @@ pub(crate) struct Manifest {
     pub(crate) activations: Vec<String>,
     pub(crate) tasks: Vec<String>,
     pub(crate) runs: Vec<RunId>,
+    /// Differences of test accuracy of at most this size do not matter, in percentage points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) margin: Option<f64>,
 }
 
 /// A sweep's folder.
@@ -40,6 +44,8 @@ pub(crate) struct Reported {
     pub(crate) strangers: usize,
     /// Runs of this sweep that are not finished.
     pub(crate) missing: usize,
+    /// Records of this sweep that are left out, and why.
+    pub(crate) skipped: Vec<String>,
 }
 
 impl SweepDir {
@@ -76,12 +82,7 @@ impl SweepDir {
     }
 
     /// Says which runs belong to the sweep.
-    pub(crate) fn write_manifest(
-        &self,
-        plan: &Plan,
-        name: &str,
-        description: &str,
-    ) -> Result<(), Error> {
+    pub(crate) fn write_manifest(&self, plan: &Plan, experiment: &Experiment) -> Result<(), Error> {
         let mut tasks: Vec<String> = Vec::new();
         for run in &plan.runs {
             if !tasks.contains(&run.spec.task) {
@@ -89,8 +90,9 @@ impl SweepDir {
             }
         }
         let manifest = Manifest {
-            name: name.to_owned(),
-            description: description.to_owned(),
+            name: experiment.name.clone(),
+            description: experiment.description.clone(),
+            margin: experiment.margin,
             baseline: plan.baseline.clone(),
             activations: plan.labels.clone(),
             tasks,
@@ -118,12 +120,9 @@ impl SweepDir {
         let manifest = self.manifest()?;
         // Only what belongs here is read: a stranger that is damaged does no harm.
         let all = find_runs(&self.runs())?;
-        let found = all.len();
-        let runs = all
-            .into_iter()
-            .filter(|dir| manifest.runs.iter().any(|id| dir.has_id(id)))
-            .map(StoredRun::read)
-            .collect::<Result<Vec<_>, _>>()?;
+        let (ours, strangers): (Vec<RunDir>, Vec<RunDir>) =
+            all.into_iter().partition(|dir| manifest.runs.iter().any(|id| dir.has_id(id)));
+        let (runs, skipped) = read(ours);
         if runs.is_empty() {
             return Ok(None);
         }
@@ -137,11 +136,35 @@ impl SweepDir {
             order: manifest.activations,
             task_order: manifest.tasks,
             width,
+            margin: manifest.margin.map(|points| points / 100.0),
+            skipped: skipped.clone(),
             ..ReportOptions::default()
         };
         let report = Report::from_runs(&runs, &options)?;
         let written = report.write(&self.path);
-        let (strangers, missing) = (found - runs.len(), manifest.runs.len() - runs.len());
-        Ok(Some(Reported { report, written, strangers, missing }))
+        let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
+        Ok(Some(Reported { report, written, strangers: strangers.len(), missing, skipped }))
     }
+}
+
+/// The records in `dirs`, and what is wrong with those that are none.
+fn read(dirs: Vec<RunDir>) -> (Vec<StoredRun>, Vec<String>) {
+    let (mut runs, mut skipped) = (Vec::<StoredRun>::new(), Vec::new());
+    for dir in dirs {
+        let name = dir.path().display().to_string();
+        match StoredRun::read(dir) {
+            Err(error) => skipped.push(error.to_string()),
+            Ok(run) if run.record.spec.id() != run.record.id => {
+                skipped.push(format!("{name}: its spec is not the one that its id stands for"));
+            }
+            Ok(run) => match runs.iter().find(|known| known.record.id == run.record.id) {
+                Some(known) => {
+                    let first = known.dir.path().display();
+                    skipped.push(format!("{name}: the same run as {first}"));
+                }
+                None => runs.push(run),
+            },
+        }
+    }
+    (runs, skipped)
 }

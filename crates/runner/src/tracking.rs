@@ -120,6 +120,9 @@ impl Tracking {
             }
             Mode::Disabled => "W&B: not logging; --wandb online or offline turns it on".to_owned(),
         });
+        if *mode == Mode::Online && self.wandb.key_in_the_open() {
+            console::warning("WANDB_BASE_URL is http: the key can be read on its way; use https");
+        }
         if self.tensorboard {
             let folder = tensorboard::folder_of(sweep.path());
             (self.notice)(&format!("TensorBoard: tensorboard --logdir {}", folder.display()));

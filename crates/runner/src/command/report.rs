@@ -22,6 +22,9 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
     if reported.missing > 0 {
         console::warning(&format!("{} runs of this sweep are not finished", reported.missing));
     }
+    for line in &reported.skipped {
+        console::warning(&format!("left out: {line}"));
+    }
     if reported.strangers > 0 {
         console::warning(&format!(
             "{} finished runs in {} belong to an earlier form of the experiment and are left out",

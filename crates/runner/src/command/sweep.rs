@@ -22,7 +22,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     let wandb = tracking::settings(&experiment)?;
     plan.device.open()?;
     let _lock = sweep.lock()?;
-    sweep.write_manifest(&plan, &experiment.name, &experiment.description)?;
+    sweep.write_manifest(&plan, &experiment)?;
 
     let dirs: Vec<RunDir> =
         plan.runs.iter().map(|run| RunDir::of(&sweep.runs(), &run.spec)).collect();

@@ -117,6 +117,34 @@ fn a_changed_experiment_runs_what_changed() {
     assert_eq!(said.code, Some(0));
 }
 
+/// Records that cannot be used are named, and the others are reported on.
+#[test]
+fn damaged_records_are_left_out_and_named() {
+    let place = Place::new();
+    place.run(&["sweep", "tiny.toml", "--set", "seeds=[1, 2]"]).ok();
+    let runs = place.path("results/tiny/runs");
+    let mut folders: Vec<_> =
+        std::fs::read_dir(&runs).unwrap().map(|run| run.unwrap().path()).collect();
+    folders.sort();
+    let record = |i: usize| folders[i].join("record.json");
+    // Torn, of another time, and with a spec that is not its own.
+    let text = std::fs::read_to_string(record(0)).unwrap();
+    std::fs::write(record(0), &text[..text.len() / 2]).unwrap();
+    let text = std::fs::read_to_string(record(1)).unwrap();
+    std::fs::write(record(1), text.replacen("\"schema\": 1", "\"schema\": 0", 1)).unwrap();
+    let text = std::fs::read_to_string(record(2)).unwrap();
+    std::fs::write(record(2), text.replacen("\"seed\": ", "\"seed\": 9", 1)).unwrap();
+
+    let said = place.run(&["report", "results/tiny"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("5 runs of 2 activations"), "{}", said.out);
+    assert!(said.out.contains("## Records that are left out"), "{}", said.out);
+    for words in ["not a valid run record", "record schema 0", "its spec is not the one"] {
+        assert_eq!(said.err.matches(words).count(), 1, "{words}: {}", said.err);
+    }
+    assert_eq!(said.err.matches("left out:").count(), 3, "{}", said.err);
+}
+
 #[test]
 fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let place = Place::new();

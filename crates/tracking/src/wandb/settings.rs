@@ -189,6 +189,17 @@ impl Settings {
         })
     }
 
+    /// Whether the key would travel in the open: over HTTP without TLS, to another machine.
+    #[must_use]
+    pub fn key_in_the_open(&self) -> bool {
+        let Ok(url) = reqwest::Url::parse(&self.base_url) else { return false };
+        let host = url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let here = host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        url.scheme() == "http" && !here
+    }
+
     /// Where a browser finds a run.
     pub(super) fn run_url(&self, entity: &str, project: &str, id: &str) -> String {
         // The public server's pages are on another host than its interface.
@@ -283,6 +294,21 @@ mod tests {
         let error = resolve(&wish, &[("NETRC", netrc)]).unwrap_err().to_string();
         assert!(error.contains("api.wandb.ai") && error.contains(netrc), "{error}");
         assert!(!format!("{settings:?}").contains("secret"), "{settings:?}");
+    }
+
+    #[test]
+    fn an_open_line_is_noticed() {
+        for (url, open) in [
+            ("http://wandb.example.org", true),
+            ("http://192.168.0.7:8080", true),
+            ("https://wandb.example.org", false),
+            ("http://localhost:8080", false),
+            ("http://127.0.0.1:8080", false),
+            ("http://[::1]:8080", false),
+        ] {
+            let settings = resolve(&Wish::default(), &[("WANDB_BASE_URL", url)]).unwrap();
+            assert_eq!(settings.key_in_the_open(), open, "{url}");
+        }
     }
 
     #[test]
