@@ -99,7 +99,7 @@ evaluate_every = 1
 """
 SWEEP = "tiny"
 RUNS = 6
-REPORT_FILES = ("report.md", "summary.csv", "runs.csv", "sweep.json")
+REPORT_FILES = ("report.md", "report.html", "summary.csv", "runs.csv", "sweep.json")
 
 # Names that events have in the record -> names that the metrics have elsewhere.
 METRICS = {

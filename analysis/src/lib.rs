@@ -31,6 +31,7 @@ mod frame;
 mod order;
 mod report;
 mod setup;
+mod side_by_side;
 pub mod statistics;
 mod summary;
 
@@ -40,3 +41,4 @@ pub use comparison::{
 };
 pub use error::Error;
 pub use report::{Report, ReportOptions, Written};
+pub use side_by_side::{Side, side_by_side};

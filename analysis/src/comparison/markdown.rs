@@ -203,9 +203,16 @@ pub(crate) fn over_tasks(
     show: &dyn Fn(f64) -> String,
     columns: usize,
 ) -> String {
+    let lines: String =
+        overall_lines(overall).iter().map(|line| wrap(line, "- ", columns)).collect();
+    format!("{lines}\n{}", overall_table(overall, iqm, show).render(columns))
+}
+
+/// The table of [`over_tasks`].
+pub(crate) fn overall_table(overall: &Overall, iqm: &str, show: &dyn Fn(f64) -> String) -> Table {
     let labels = overall.activations.iter().map(|label| escape(label)).collect();
     let cells = |cell: &dyn Fn(usize) -> String| (0..overall.activations.len()).map(cell).collect();
-    let table = Table {
+    Table {
         key: Column::words("activation", labels),
         blocks: vec![vec![
             Column::numbers("mean rank", cells(&|i| fixed(overall.ranks[i], 2))),
@@ -219,7 +226,11 @@ pub(crate) fn over_tasks(
                 cells(&|i| bracket(overall.interquartile_mean[i].1, show)),
             ),
         ]],
-    };
+    }
+}
+
+/// What the ranks say, a paragraph each.
+pub(crate) fn overall_lines(overall: &Overall) -> Vec<String> {
     let (friedman, iman) = (&overall.friedman, &overall.iman_davenport);
     let mut lines = vec![format!(
         "Ranks over {} blocks (a task under a seed) of {}: Friedman χ² = {}, {}; Iman–Davenport F = {}, {}. \
@@ -242,8 +253,7 @@ pub(crate) fn over_tasks(
                 .to_owned(),
         );
     }
-    let lines: String = lines.iter().map(|line| wrap(line, "- ", columns)).collect();
-    format!("{lines}\n{}", table.render(columns))
+    lines
 }
 
 fn legend(comparison: &Comparison, columns: usize) -> String {

@@ -47,7 +47,7 @@ fn bullets(items: &[String], columns: usize) -> String {
     items.iter().map(|item| wrap(item, "- ", columns)).collect()
 }
 
-fn overview(report: &Report) -> String {
+pub(super) fn overview(report: &Report) -> String {
     let total = |count: fn(&crate::summary::Arm) -> usize| -> usize {
         report.tasks.iter().flat_map(|task| &task.arms).map(count).sum()
     };
@@ -91,7 +91,7 @@ fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
     ]
 }
 
-fn condition(condition: &Condition) -> String {
+pub(super) fn condition(condition: &Condition) -> String {
     let values: Vec<String> = condition
         .values
         .iter()

@@ -2,7 +2,10 @@
 
 mod columns;
 mod csv;
+mod figures;
+mod html;
 mod labels;
+mod latex;
 mod legend;
 mod markdown;
 pub(crate) mod number;
@@ -19,7 +22,7 @@ use crate::setup::{Condition, conditions};
 use crate::statistics::Bootstrap;
 use crate::summary::{Arm, arms};
 use polars::prelude::DataFrame;
-use record::{Outcome, StoredRun, write_atomically};
+use record::{Evaluation, Outcome, StoredRun, write_atomically};
 use std::path::{Path, PathBuf};
 
 /// How a report is made.
@@ -77,6 +80,7 @@ pub struct Report {
     without_curve: Option<(usize, String)>,
     unfinished: Vec<Unfinished>,
     skipped: Vec<String>,
+    page: html::Page,
 }
 
 /// What the runs of one task showed.
@@ -134,6 +138,10 @@ pub struct Written {
     pub summary: PathBuf,
     /// `runs.csv`: one row a run.
     pub runs: PathBuf,
+    /// `summary.tex`: the results as tables for a paper.
+    pub latex: PathBuf,
+    /// `report.html`: the report with plots, as one page.
+    pub html: PathBuf,
 }
 
 impl Report {
@@ -155,7 +163,9 @@ impl Report {
         let bootstrap =
             Bootstrap { resamples: options.bootstrap_resamples, seed: options.bootstrap_seed };
 
-        let (curves, without_curve) = curves(&runs);
+        let (evaluations, without_curve) = evaluations(&runs);
+        let curves: Vec<Option<Curve>> =
+            evaluations.iter().map(|evaluations| Curve::of(evaluations)).collect();
         let frame = frame::of_runs(&runs, &curves)?;
         let mut arms = arms(&frame, &baseline, &bootstrap)?;
         let rules = Rules { baseline: baseline.clone(), margin: options.margin, bootstrap };
@@ -195,6 +205,7 @@ impl Report {
             without_curve,
             unfinished: runs.iter().filter_map(|run| unfinished(run)).collect(),
             skipped: options.skipped.clone(),
+            page: html::Page::new(&runs, figures::of_runs(&runs, &evaluations, bootstrap)),
         })
     }
 
@@ -207,7 +218,14 @@ impl Report {
         markdown::render(self)
     }
 
-    /// Writes `report.md`, `summary.csv` and `runs.csv` into `dir`, each of them whole or not at all.
+    /// The report as one HTML page: sortable tables, plots with values, no network.
+    #[must_use]
+    pub fn html(&self) -> String {
+        html::render(self)
+    }
+
+    /// Writes `report.md`, `report.html`, `summary.csv`, `summary.tex` and `runs.csv` into `dir`, each of them whole or not at
+    /// all.
     ///
     /// # Errors
     /// If the folder cannot be made or written.
@@ -221,7 +239,11 @@ impl Report {
             markdown: dir.join("report.md"),
             summary: dir.join("summary.csv"),
             runs: dir.join("runs.csv"),
+            latex: dir.join("summary.tex"),
+            html: dir.join("report.html"),
         };
+        write_atomically(&written.html, self.html().as_bytes())?;
+        write_atomically(&written.latex, latex::render(self).as_bytes())?;
         write_atomically(&written.runs, &csv::runs(&self.runs)?)?;
         write_atomically(&written.summary, &csv::summary(&self.tasks)?)?;
         // Last, because it is what a reader looks for.
@@ -230,20 +252,19 @@ impl Report {
     }
 }
 
-/// The validation curves of `runs`, and how many have none.
-fn curves(runs: &[&StoredRun]) -> (Vec<Option<Curve>>, Option<(usize, String)>) {
+/// The evaluations of `runs` on validation data, and how many have none that can be read.
+fn evaluations(runs: &[&StoredRun]) -> (Vec<Vec<Evaluation>>, Option<(usize, String)>) {
     let mut missing: Option<(usize, String)> = None;
-    let curves = runs
+    let evaluations = runs
         .iter()
-        .map(|run| match run.dir.validations() {
-            Ok(evaluations) => Curve::of(&evaluations),
-            Err(error) => {
+        .map(|run| {
+            run.dir.validations().unwrap_or_else(|error| {
                 missing.get_or_insert_with(|| (0, error.to_string())).0 += 1;
-                None
-            }
+                Vec::new()
+            })
         })
         .collect();
-    (curves, missing)
+    (evaluations, missing)
 }
 
 /// How a run that diverged counts.

@@ -1,5 +1,6 @@
 //! Markdown tables that are read raw as well.
 
+use super::html::inline;
 use super::text::width;
 
 /// On which side a column's cells line up.
@@ -90,6 +91,25 @@ impl Table {
             }
         }
         tables.iter().map(|table| lines(table)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Table {
+    /// The table as HTML, all blocks side by side, with headers that are buttons.
+    pub(crate) fn html(&self) -> String {
+        let columns: Vec<&Column> =
+            [&self.key].into_iter().chain(self.blocks.iter().flatten()).collect();
+        let rows = columns.first().map_or(0, |column| column.cells.len());
+        let cells = |row: usize, cell: &dyn Fn(String) -> String| -> String {
+            columns.iter().map(|column| cell(inline(&column.cells[row]))).collect()
+        };
+        let header =
+            |cell| format!("<th scope=\"col\"><button type=\"button\">{cell}</button></th>");
+        let mut html = format!("<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n", cells(0, &header));
+        for row in 1..rows {
+            html += &format!("<tr>{}</tr>\n", cells(row, &|cell| format!("<td>{cell}</td>")));
+        }
+        html + "</tbody>\n</table>"
     }
 }
 

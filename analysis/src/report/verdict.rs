@@ -128,7 +128,7 @@ fn verdicts(task: &Task, margin: Option<f64>) -> Vec<String> {
             ""
         };
         sentences.push(format!(
-            "These runs do not tell from {baseline}{correction}: {arms}.{explained}"
+            "Not told apart from {baseline} by these runs{correction}: {arms}.{explained}"
         ));
     }
     let too_few = |arm: &Arm, against: &Against| match against.difference {

@@ -226,7 +226,7 @@ fn a_baseline_can_lead() {
         ),
         "{text}"
     );
-    assert!(text.contains("These runs do not tell from gelu"), "{text}");
+    assert!(text.contains("Not told apart from gelu by these runs"), "{text}");
     assert!(text.contains("swiglu (−0.25 points [−0.71, +0.24], p = 0.3556; 85 pairs)"), "{text}");
 }
 
@@ -280,6 +280,70 @@ fn a_run_that_diverged_ranks_last() {
         row.split('|').nth(2).unwrap().trim().parse().unwrap()
     };
     assert!(rank(&before) < 2.0 && rank(&after) > 3.0, "{after}");
+}
+
+/// One file: nothing is fetched, and what users and plugins name is text.
+#[test]
+fn the_page_stands_alone() {
+    let mut runs = sweep(1..=3);
+    let title = "<script>alert(1)</script> & \"more\"".to_owned();
+    for run in runs.iter_mut().filter(|run| run.record.spec.activation.label == "silu") {
+        run.record.spec.activation.label = "</script><img src=x>".into();
+    }
+    let options = ReportOptions { title, ..options() };
+    let page = Report::from_runs(&runs, &options).unwrap().html();
+    for fetched in ["<link", "<script src", "@import", "url(", "<img", "fetch("] {
+        assert!(!page.contains(fetched), "{fetched}");
+    }
+    assert!(page.contains("<h1>&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;more&quot;</h1>"));
+    // The style's and script's own ends, and that of the figures.
+    assert_eq!(page.matches("</script>").count(), 2);
+    // Verdicts come before anything else.
+    let place = |words: &str| page.find(words).unwrap_or_else(|| panic!("{words}"));
+    assert!(place("has the highest mean test accuracy") < place("<table>"));
+    // Every run, every plot, every figure.
+    assert_eq!(page.matches("<div data-plot=").count(), 2 * 6);
+    assert_eq!(page.matches("<tr><td>fashion_resnet8</td>").count(), 15);
+    let figures = page.split("id=\"figures\">").nth(1).unwrap();
+    let figures = figures.split("</script>").next().unwrap();
+    let figures: serde_json::Value = serde_json::from_str(figures).unwrap();
+    let relu = &figures[0]["arms"][0];
+    assert_eq!(relu["label"], "relu");
+    assert_eq!(relu["scores"].as_array().unwrap().len(), 3);
+    assert_eq!(relu["sites"].as_array().unwrap().len(), 3);
+    assert_ne!(relu["light"], figures[0]["arms"][2]["light"]);
+    assert_eq!(relu["light"], figures[1]["arms"][0]["light"]);
+}
+
+#[test]
+fn papers_get_a_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = Report::from_runs(&sweep(1..=10), &options()).unwrap();
+    let written = report.write(folder.path()).unwrap();
+    insta::assert_snapshot!(std::fs::read_to_string(written.latex).unwrap());
+}
+
+#[test]
+fn two_sweeps_side_by_side() {
+    let before = sweep(1..=10);
+    let mut after: Vec<StoredRun> = sweep(1..=10);
+    after.retain(|run| run.record.spec.activation.label != "silu");
+    for run in &mut after {
+        let images = run.record.spec.task == IMAGES;
+        if images {
+            run.record.spec.training.learning_rate = 0.2;
+            let test = run.record.summary.as_mut().unwrap().test.as_mut().unwrap();
+            test.accuracy += 0.01 + 0.0001 * run.record.spec.seed as f64;
+        }
+        run.record.environment.cpu = "another processor".into();
+    }
+    let bootstrap = analysis::statistics::Bootstrap { resamples: 1_000, seed: 0 };
+    let a = analysis::Side { name: "before", runs: &before };
+    let b = analysis::Side { name: "after", runs: &after };
+    insta::assert_snapshot!(analysis::side_by_side(a, b, bootstrap, 120).unwrap());
+    let same = analysis::side_by_side(a, a, bootstrap, 120).unwrap();
+    assert!(same.contains("configuration\n\n- Nothing."), "{same}");
+    assert!(same.contains("10 of them have the very same mean"), "{same}");
 }
 
 #[test]
@@ -349,7 +413,8 @@ fn files_are_written_and_the_tables_in_them_are_complete() {
     let report = Report::from_runs(&runs, &options()).unwrap();
     let written = report.write(&target).unwrap();
     assert_eq!(std::fs::read_to_string(&written.markdown).unwrap(), report.markdown());
-    assert_eq!(std::fs::read_dir(&target).unwrap().count(), 3);
+    assert_eq!(std::fs::read_to_string(&written.html).unwrap(), report.html());
+    assert_eq!(std::fs::read_dir(&target).unwrap().count(), 5);
 
     let mut table = csv::Reader::from_path(&written.runs).unwrap();
     let header = table.headers().unwrap().clone();

@@ -49,6 +49,11 @@ Example:
 Example:
   actlab report results/quick")]
     Report(ReportArgs),
+    /// Set two sweeps side by side: what changed in the configuration, and what in the results
+    #[command(after_help = "\
+Example:
+  actlab compare results/before results/after")]
+    Compare(CompareArgs),
     /// Compare scores from elsewhere: the same statistics for anybody's results
     #[command(after_help = "\
 Examples:
@@ -153,6 +158,16 @@ pub(crate) struct ReportArgs {
     /// Folder of a sweep
     #[arg(default_value = "results/quick", value_name = "DIR")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Folder of a sweep
+    #[arg(value_name = "A")]
+    pub(crate) a: PathBuf,
+    /// Folder of the sweep that it is compared with
+    #[arg(value_name = "B")]
+    pub(crate) b: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -118,11 +118,7 @@ impl SweepDir {
     /// Writes the report of the runs that are finished; nothing where there is none.
     pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
         let manifest = self.manifest()?;
-        // Only what belongs here is read: a stranger that is damaged does no harm.
-        let all = find_runs(&self.runs())?;
-        let (ours, strangers): (Vec<RunDir>, Vec<RunDir>) =
-            all.into_iter().partition(|dir| manifest.runs.iter().any(|id| dir.has_id(id)));
-        let (runs, skipped) = read(ours);
+        let (runs, skipped, strangers) = self.read(&manifest)?;
         if runs.is_empty() {
             return Ok(None);
         }
@@ -143,7 +139,23 @@ impl SweepDir {
         let report = Report::from_runs(&runs, &options)?;
         let written = report.write(&self.path);
         let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
-        Ok(Some(Reported { report, written, strangers: strangers.len(), missing, skipped }))
+        Ok(Some(Reported { report, written, strangers, missing, skipped }))
+    }
+
+    /// The finished runs of this sweep, and what is wrong with records that are left out.
+    pub(crate) fn runs_of_sweep(&self) -> Result<(Vec<StoredRun>, Vec<String>), Error> {
+        let (runs, skipped, _) = self.read(&self.manifest()?)?;
+        Ok((runs, skipped))
+    }
+
+    /// Runs, records that are left out and why, and how many finished runs do not belong here.
+    fn read(&self, manifest: &Manifest) -> Result<(Vec<StoredRun>, Vec<String>, usize), Error> {
+        // Only what belongs here is read: a stranger that is damaged does no harm.
+        let all = find_runs(&self.runs())?;
+        let (ours, strangers): (Vec<RunDir>, Vec<RunDir>) =
+            all.into_iter().partition(|dir| manifest.runs.iter().any(|id| dir.has_id(id)));
+        let (runs, skipped) = read(ours);
+        Ok((runs, skipped, strangers.len()))
     }
 }
 

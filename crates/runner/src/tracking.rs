@@ -157,7 +157,7 @@ impl Tracking {
 
     /// Sends the report of the sweep.
     pub(crate) fn report(&self, sweep: &SweepDir) {
-        let files = ["report.md", "summary.csv", "runs.csv", "sweep.json"];
+        let files = ["report.md", "report.html", "summary.csv", "runs.csv", "sweep.json"];
         let (name, folder) = (&self.sweep, sweep.path());
         self.tracker.send(|| ReportSource::new(name, folder.to_owned(), &files));
     }

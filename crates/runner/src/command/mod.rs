@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compare;
 mod data;
 mod env;
 mod eval;
@@ -21,6 +22,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Sync(args) => crate::tracking::sync(&args.dirs),
         Command::List(args) => {

@@ -34,9 +34,11 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
     }
     let written = reported.written?;
     note!(
-        "written: {}, {}, {}",
+        "written: {}, {}, {}, {}, {}",
         written.markdown.display(),
+        written.html.display(),
         written.summary.display(),
+        written.latex.display(),
         written.runs.display()
     );
     Ok(())

@@ -146,6 +146,21 @@ fn damaged_records_are_left_out_and_named() {
 }
 
 #[test]
+fn two_sweeps_are_compared() {
+    let place = Place::new();
+    place.run(&["sweep", "tiny.toml"]).ok();
+    let change = ["--set", "name=other", "--set", "tasks.images.training.learning_rate=0.05"];
+    place.run(&[&["sweep", "tiny.toml"][..], &change].concat()).ok();
+    let out = place.run(&["compare", "results/tiny", "results/other"]).ok();
+    assert!(out.contains("- images.training.learning_rate: 0.1 → 0.05"), "{out}");
+    // The other task is the same to the last bit.
+    assert!(out.contains("2 of them have the very same mean"), "{out}");
+    let said = place.run(&["compare", "results/tiny", "results/none"]).refused();
+    assert!(said.contains("results/none is not the folder of a sweep"), "{said}");
+    assert!(place.read("results/tiny/report.html").starts_with("<!doctype html>"));
+}
+
+#[test]
 fn a_dry_run_shows_the_plan_and_writes_nothing() {
     let place = Place::new();
     let out = place.run(&["sweep", "tiny.toml", "--dry-run"]).ok();

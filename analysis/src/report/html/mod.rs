@@ -1,0 +1,259 @@
+//! The report as one HTML page that needs no network: its style, script and figures are in it.
+
+use super::figures::TaskFigures;
+use super::labels::Labels;
+use super::number::percent;
+use super::{Report, Task, columns, legend, verdict};
+use crate::comparison::markdown::{overall_lines, overall_table};
+use crate::frame::Status;
+use record::StoredRun;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// No label is too long for a page.
+const WIDE: usize = 100_000;
+
+/// What the page adds to a report.
+#[derive(Debug, Clone)]
+pub(super) struct Page {
+    figures: Vec<TaskFigures>,
+    runs: Vec<Row>,
+    /// A spec and an environment of each task, in JSON.
+    settings: Vec<(String, String)>,
+}
+
+/// A run in the list of all.
+#[derive(Debug, Clone)]
+struct Row {
+    task: String,
+    activation: String,
+    seed: u64,
+    status: &'static str,
+    accuracy: Option<f64>,
+    folder: String,
+    url: Option<String>,
+}
+
+impl Page {
+    pub(super) fn new(runs: &[&StoredRun], figures: Vec<TaskFigures>) -> Self {
+        let url = |run: &StoredRun| run.dir.wandb().ok().flatten().and_then(|note| note.url);
+        let row = |run: &&StoredRun| Row {
+            task: run.record.spec.task.clone(),
+            activation: run.record.spec.activation.label.clone(),
+            seed: run.record.spec.seed,
+            status: Status::of(&run.record).name(),
+            accuracy: run
+                .record
+                .summary
+                .as_ref()
+                .and_then(|summary| summary.test)
+                .map(|test| test.accuracy),
+            folder: run
+                .dir
+                .path()
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            url: url(run).filter(|url| url.starts_with("https://") || url.starts_with("http://")),
+        };
+        let settings = runs
+            .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
+            .map(|runs| {
+                let record = &runs[0].record;
+                let both = (&record.spec, &record.environment);
+                // What a record holds is representable in JSON.
+                (record.spec.task.clone(), serde_json::to_string_pretty(&both).unwrap_or_default())
+            })
+            .collect();
+        Self { figures, runs: runs.iter().map(row).collect(), settings }
+    }
+}
+
+/// The whole page.
+pub(super) fn render(report: &Report) -> String {
+    let page = &report.page;
+    let labels = Labels::new(std::iter::empty(), WIDE);
+    let title = escape(&report.title);
+    let mut body = format!(
+        "<h1>{title}</h1>\n<p class=\"quiet\">{}</p>\n<h2>Summary</h2>\n<div class=\"verdicts\">\n",
+        inline(&super::markdown::overview(report))
+    );
+    for task in &report.tasks {
+        body += &format!(
+            "<h3>{} <span class=\"quiet\">(baseline {})</span></h3>\n{}",
+            escape(&task.name),
+            escape(&task.baseline),
+            list(&verdict::sentences(task, report.margin))
+        );
+    }
+    body += "</div>\n";
+    body += &toggles(&page.figures);
+    for (i, task) in report.tasks.iter().enumerate() {
+        body += &section(task, &labels, i);
+    }
+    if let Some(overall) = &report.overall {
+        body += "<h2>Over all tasks</h2>\n";
+        body += &list(&overall_lines(overall));
+        body += &scroll(&overall_table(overall, "IQM %", &percent).html());
+    }
+    body += &runs(page);
+    body += "<h2>How to read this</h2>\n";
+    body += &list(&legend::entries(report));
+    body += "<h2>Configuration and machine</h2>\n";
+    for (task, json) in &page.settings {
+        body += &format!(
+            "<details><summary>{}: spec and environment of its first run</summary>\n<pre>{}</pre></details>\n",
+            escape(task),
+            escape(json)
+        );
+    }
+    // Nothing that a name holds may end the script.
+    let figures = serde_json::to_string(&page.figures).unwrap_or_default().replace('<', "\\u003c");
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n\
+         <div id=\"tip\" role=\"status\"></div>\n\
+         <script type=\"application/json\" id=\"figures\">{figures}</script>\n\
+         <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+}
+
+fn section(task: &Task, labels: &Labels, i: usize) -> String {
+    let facts: Vec<String> = task.conditions.iter().map(super::markdown::condition).collect();
+    let tables = [
+        ("Results", Some(columns::results(task, labels))),
+        ("Tests", columns::tests(task, labels)),
+        ("Convergence", columns::convergence(task, labels)),
+        ("Cost and diagnostics", Some(columns::cost(task, labels))),
+    ];
+    let mut text = format!("<section>\n<h2>{}</h2>\n", escape(&task.name));
+    text += &format!("<details><summary>Conditions</summary>\n{}</details>\n", list(&facts));
+    let mut tables = tables.into_iter().filter_map(|(name, table)| Some((name, table?)));
+    if let Some((name, table)) = tables.next() {
+        text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
+    }
+    text += "<div class=\"plots\">\n";
+    for (kind, caption) in [
+        ("curve", "Validation accuracy over time, mean and 95 % interval over seeds"),
+        ("score", "Test accuracy of every run, and the mean"),
+        ("dead", "Dead units by depth, at the last evaluation"),
+        ("zero", "Outputs that are zero by depth, at the last evaluation"),
+        ("mean", "Mean of the outputs by depth (mean shift), at the last evaluation"),
+        ("variance", "Variance of the outputs by depth, at the last evaluation"),
+    ] {
+        text += &format!(
+            "<figure><figcaption>{caption}</figcaption><div data-plot=\"{kind}-{i}\"></div></figure>\n"
+        );
+    }
+    text += "</div>\n";
+    for (name, table) in tables {
+        text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
+    }
+    text + "</section>\n"
+}
+
+fn toggles(figures: &[TaskFigures]) -> String {
+    let mut seen = Vec::new();
+    let mut text = String::from(
+        "<div class=\"toggles\" role=\"group\" aria-label=\"Activations shown in the plots\">\n",
+    );
+    for arm in figures.iter().flat_map(|task| &task.arms) {
+        if !seen.contains(&&arm.label) {
+            seen.push(&arm.label);
+            let label = escape(&arm.label);
+            text += &format!(
+                "<button class=\"toggle\" type=\"button\" data-arm=\"{label}\" data-light=\"{}\" data-dark=\"{}\" \
+                 aria-pressed=\"true\"><i></i>{label}</button>\n",
+                arm.light, arm.dark
+            );
+        }
+    }
+    text + "</div>\n"
+}
+
+fn runs(page: &Page) -> String {
+    let head = ["task", "activation", "seed", "outcome", "test %", "record", "W&amp;B"];
+    let head: String = head
+        .iter()
+        .map(|name| format!("<th scope=\"col\"><button type=\"button\">{name}</button></th>"))
+        .collect();
+    let row = |run: &Row| {
+        let link = run
+            .url
+            .as_ref()
+            .map(|url| format!("<a href=\"{}\" rel=\"noopener\">open</a>", escape(url)));
+        format!(
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            escape(&run.task),
+            escape(&run.activation),
+            run.seed,
+            run.status,
+            run.accuracy.map(percent).unwrap_or_default(),
+            escape(&run.folder),
+            link.unwrap_or_default()
+        )
+    };
+    let rows: String = page.runs.iter().map(row).collect();
+    format!(
+        "<h2>Runs</h2>\n<details><summary>All {} runs</summary>\n<div class=\"scroll\"><table>\
+         <thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div></details>\n",
+        page.runs.len()
+    )
+}
+
+fn scroll(table: &str) -> String {
+    format!("<div class=\"scroll\">{table}</div>\n")
+}
+
+fn list(items: &[String]) -> String {
+    let items: String = items.iter().map(|item| format!("<li>{}</li>\n", inline(item))).collect();
+    format!("<ul>\n{items}</ul>\n")
+}
+
+/// Running text of the Markdown report, of which it knows escapes and bold words.
+pub(crate) fn inline(markdown: &str) -> String {
+    let mut html = String::new();
+    let mut bold = false;
+    let mut rest = markdown.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\\' => html.extend(rest.next().map(|c| escape(c.encode_utf8(&mut [0; 4])))),
+            '*' if rest.peek() == Some(&'*') => {
+                rest.next();
+                html += if bold { "</strong>" } else { "<strong>" };
+                bold = !bold;
+            }
+            c => html += &escape(c.encode_utf8(&mut [0; 4])),
+        }
+    }
+    html
+}
+
+/// Text that holds no markup.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped += "&amp;",
+            '<' => escaped += "&lt;",
+            '>' => escaped += "&gt;",
+            '"' => escaped += "&quot;",
+            '\'' => escaped += "&#39;",
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_no_markup() {
+        assert_eq!(escape("<b a='\"&"), "&lt;b a=&#39;&quot;&amp;");
+        assert_eq!(inline("**a\\*b** < c"), "<strong>a*b</strong> &lt; c");
+    }
+}

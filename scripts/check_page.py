@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Use a report page as a reader does, in headless Chromium, and check what happens.
+
+It trains a sweep of a few seconds, or takes the page that --page names, opens it from
+disk with the network off, and checks that the script runs without an error, that every
+plot is drawn, that a toggle takes an activation out of every plot and brings it back,
+that a click on a header sorts a table both ways, and that points tell their value to
+the pointer and the keyboard. --screenshot keeps pictures of it, light and dark.
+
+    python scripts/check_page.py
+    python scripts/check_page.py --page results/quick/report.html --screenshot page
+
+Without Chromium (Debian's package `chromium`) it says so and checks nothing.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+from program import Failure, build_actlab, note
+
+EXPERIMENT = """
+name = "page"
+activations = ["relu", "gelu", "silu"]
+seeds = [1, 2, 3]
+system_metrics = 0
+
+[tasks.images]
+model = { name = "resnet", depth = 8, width = 4 }
+data = { name = "fashion-mnist-mini", train_limit = 256 }
+
+[tasks.images.training]
+batch_size = 64
+budget = { epochs = 2 }
+optimizer = { name = "sgd" }
+learning_rate = 0.1
+evaluate_every = 2
+"""
+
+# Runs in the page, and leaves what it saw where the document shows it.
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const seen = { errors: window.seenErrors };
+  const plots = () => [...document.querySelectorAll("[data-plot]")].map((plot) => plot.querySelectorAll("circle").length);
+  seen.plots = plots();
+  const toggle = document.querySelector(".toggle");
+  toggle.click();
+  seen.toggled = plots();
+  seen.pressed = toggle.getAttribute("aria-pressed");
+  toggle.click();
+  seen.restored = plots();
+  const button = document.querySelectorAll("table th button")[2];
+  const column = () => [...document.querySelector("table").tBodies[0].rows].map((row) => row.cells[2].textContent);
+  button.click();
+  seen.up = column();
+  button.click();
+  seen.down = column();
+  const tip = document.getElementById("tip");
+  const point = document.querySelector("circle");
+  point.dispatchEvent(new Event("focus"));
+  seen.tip = [tip.style.display, tip.textContent, point.getAttribute("aria-label")];
+  point.dispatchEvent(new Event("blur"));
+  seen.hidden = tip.style.display;
+  seen.headings = [...document.querySelectorAll("h1, h2, h3")].map((heading) => Number(heading.tagName[1]));
+  const result = document.createElement("pre");
+  result.id = "seen";
+  result.textContent = JSON.stringify(seen);
+  document.body.append(result);
+});
+</script>
+"""
+CATCH = "<script>window.seenErrors = []; addEventListener('error', (e) => seenErrors.push(e.message));</script>"
+
+
+def chromium(browser, folder, *arguments):
+    command = [
+        browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+        f"--user-data-dir={folder}/browser", "--host-resolver-rules=MAP * ~NOTFOUND", *arguments,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise Failure(f"Chromium failed with status {done.returncode}: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def train(args, folder):
+    program = os.path.abspath(args.actlab) if args.actlab else build_actlab()
+    with open(os.path.join(folder, "page.toml"), "w", encoding="utf-8") as file:
+        file.write(EXPERIMENT)
+    done = subprocess.run(
+        [program, "sweep", "page.toml", "--wandb", "disabled"], cwd=folder, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise Failure(f"the sweep failed: {done.stderr.strip()}")
+    return os.path.join(folder, "results", "page", "report.html")
+
+
+def expect(what, truth, seen):
+    if not truth:
+        raise Failure(f"{what}: {json.dumps(seen)}")
+
+
+def number(text):
+    return float(text.split(" ")[0].replace("−", "-"))
+
+
+def check(browser, page, folder):
+    with open(page, encoding="utf-8") as file:
+        text = file.read()
+    probed = os.path.join(folder, "probed.html")
+    with open(probed, "w", encoding="utf-8") as file:
+        file.write(text.replace("<head>", f"<head>{CATCH}", 1).replace("</body>", f"{PROBE}</body>", 1))
+    dom = chromium(browser, folder, "--virtual-time-budget=5000", "--dump-dom", f"file://{probed}")
+    found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.S)
+    if not found:
+        raise Failure("the page's script did not come to its end")
+    seen = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+    expect("errors of the script", not seen["errors"], seen["errors"])
+    expect("a plot is empty", seen["plots"] and all(seen["plots"]), seen["plots"])
+    fewer = all(after < before for after, before in zip(seen["toggled"], seen["plots"]))
+    expect("a toggle does not take its activation out", fewer and seen["pressed"] == "false", seen)
+    expect("a toggle does not bring it back", seen["restored"] == seen["plots"], seen["restored"])
+    up = [number(cell) for cell in seen["up"]]
+    expect("a header does not sort", up == sorted(up), seen["up"])
+    expect("a header does not sort the other way", seen["down"] != seen["up"], seen["down"])
+    shown, tip, label = seen["tip"]
+    expect("a point does not tell its value", shown == "block" and tip and tip == label, seen["tip"])
+    expect("a value stays where nobody points", seen["hidden"] == "none", seen["hidden"])
+    levels = seen["headings"]
+    steps = all(b - a <= 1 for a, b in zip(levels, levels[1:]))
+    expect("headings skip a level", levels[0] == 1 and steps, levels)
+    print(f"{len(seen['plots'])} plots with {sum(seen['plots'])} points; toggles, sorting, values and headings as they should be")
+
+
+def screenshots(browser, page, folder, name):
+    for mode, flags in {"light": (), "dark": ("--blink-settings=preferredColorScheme=0",)}.items():
+        target = os.path.abspath(f"{name}-{mode}.png")
+        chromium(browser, folder, *flags, "--window-size=1200,2600", f"--screenshot={target}", f"file://{page}")
+        print(target)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--page", metavar="FILE", help="a report.html (default: that of a sweep of a few seconds)")
+    parser.add_argument("--actlab", metavar="PATH", help="the program (default: built by cargo)")
+    parser.add_argument("--screenshot", metavar="NAME", help="write NAME-light.png and NAME-dark.png")
+    args = parser.parse_args()
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        note("check_page.py: there is no Chromium here; nothing is checked")
+        return
+    with tempfile.TemporaryDirectory(prefix="actlab-page-") as folder:
+        page = os.path.abspath(args.page) if args.page else train(args, folder)
+        check(browser, page, folder)
+        if args.screenshot:
+            screenshots(browser, page, folder, args.screenshot)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failure as error:
+        sys.exit(f"check_page.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
