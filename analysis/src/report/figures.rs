@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// Resamples of the band around a learning curve: it is looked at, not read off.
 const BAND_RESAMPLES: usize = 400;
 
+/// Points of a curve at most: more cannot be pointed at.
+const MOST_POINTS: usize = 120;
+
 /// Colours that are told apart by everybody (Okabe and Ito 2008), each for light and for dark pages.
 const COLOURS: [(&str, &str); 8] = [
     ("#000000", "#e6e6e6"),
@@ -135,9 +138,14 @@ fn curve(arm: &[(&StoredRun, &[Evaluation])], bootstrap: &Bootstrap) -> Vec<Curv
             by_step.entry(evaluation.step).or_default().push(evaluation.accuracy);
         }
     }
+    let stride = by_step.len().div_ceil(MOST_POINTS).max(1);
+    let last = by_step.len().saturating_sub(1);
     by_step
         .into_iter()
-        .filter_map(|(step, accuracies)| {
+        .enumerate()
+        // The end counts, wherever the stride falls.
+        .filter(|(place, _)| (last - place).is_multiple_of(stride))
+        .filter_map(|(_, (step, accuracies))| {
             let interval = bootstrap.mean(&accuracies);
             Some(CurvePoint {
                 step,
@@ -185,4 +193,19 @@ fn sites(arm: &[(&StoredRun, &[Evaluation])]) -> Vec<SitePoint> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_activations_keep_their_colours() {
+        let others = ["elu".to_owned(), "mish".to_owned()];
+        assert_eq!(colour(&others, "gelu"), colour(&[], "gelu"));
+        let all = ["relu", "leaky_relu", "gelu", "silu", "swiglu", "elu", "mish"];
+        let colours: std::collections::BTreeSet<_> =
+            all.iter().map(|label| colour(&others, label)).collect();
+        assert_eq!(colours.len(), all.len());
+    }
 }

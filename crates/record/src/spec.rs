@@ -66,6 +66,14 @@ fn sorted(value: serde_json::Value) -> serde_json::Value {
 #[serde(transparent)]
 pub struct RunId(String);
 
+impl RunId {
+    /// Its digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -78,11 +78,11 @@ impl RunDir {
         &self.path
     }
 
-    /// Whether the folder's name ends in `id`.
+    /// The run's id, as the folder's name has it.
     #[must_use]
-    pub fn has_id(&self, id: &RunId) -> bool {
-        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-        name.ends_with(&format!("-{id}"))
+    pub fn id(&self) -> Option<&str> {
+        let (_, id) = self.path.file_name()?.to_str()?.rsplit_once('-')?;
+        Some(id)
     }
 
     /// How far the run has come.

@@ -46,8 +46,9 @@ Example:
     Train(TrainArgs),
     /// Write and print the table of a sweep again.
     #[command(after_help = "\
-Example:
-  actlab report results/quick")]
+Examples:
+  actlab report results/quick
+  actlab report results/quick --watch            from another terminal, while the sweep runs")]
     Report(ReportArgs),
     /// Set two sweeps side by side: what changed in the configuration, and what in the results
     #[command(after_help = "\
@@ -158,6 +159,9 @@ pub(crate) struct ReportArgs {
     /// Folder of a sweep
     #[arg(default_value = "results/quick", value_name = "DIR")]
     pub(crate) dir: PathBuf,
+    /// Write it again whenever a run ends, until all have
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 #[derive(Debug, Args)]

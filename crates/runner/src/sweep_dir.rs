@@ -6,6 +6,7 @@ use crate::plan::Plan;
 use analysis::{Report, ReportOptions, Written};
 use record::{RunDir, RunId, StoredRun, find_runs, write_atomically};
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -142,6 +143,13 @@ impl SweepDir {
         Ok(Some(Reported { report, written, strangers, missing, skipped }))
     }
 
+    /// How many runs of this sweep are finished, of how many.
+    pub(crate) fn progress(&self) -> Result<(usize, usize), Error> {
+        let manifest = self.manifest()?;
+        let (ours, _) = self.find(&manifest)?;
+        Ok((ours.len(), manifest.runs.len()))
+    }
+
     /// The finished runs of this sweep, and what is wrong with records that are left out.
     pub(crate) fn runs_of_sweep(&self) -> Result<(Vec<StoredRun>, Vec<String>), Error> {
         let (runs, skipped, _) = self.read(&self.manifest()?)?;
@@ -151,17 +159,23 @@ impl SweepDir {
     /// Runs, records that are left out and why, and how many finished runs do not belong here.
     fn read(&self, manifest: &Manifest) -> Result<(Vec<StoredRun>, Vec<String>, usize), Error> {
         // Only what belongs here is read: a stranger that is damaged does no harm.
-        let all = find_runs(&self.runs())?;
-        let (ours, strangers): (Vec<RunDir>, Vec<RunDir>) =
-            all.into_iter().partition(|dir| manifest.runs.iter().any(|id| dir.has_id(id)));
+        let (ours, strangers) = self.find(manifest)?;
         let (runs, skipped) = read(ours);
         Ok((runs, skipped, strangers.len()))
+    }
+
+    /// Finished runs that belong to the sweep, and those that do not.
+    fn find(&self, manifest: &Manifest) -> Result<(Vec<RunDir>, Vec<RunDir>), Error> {
+        let ids: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
+        let ours = |dir: &RunDir| dir.id().is_some_and(|id| ids.contains(id));
+        Ok(find_runs(&self.runs())?.into_iter().partition(ours))
     }
 }
 
 /// The records in `dirs`, and what is wrong with those that are none.
 fn read(dirs: Vec<RunDir>) -> (Vec<StoredRun>, Vec<String>) {
-    let (mut runs, mut skipped) = (Vec::<StoredRun>::new(), Vec::new());
+    let (mut runs, mut skipped) = (Vec::new(), Vec::new());
+    let mut known: HashMap<RunId, String> = HashMap::new();
     for dir in dirs {
         let name = dir.path().display().to_string();
         match StoredRun::read(dir) {
@@ -169,12 +183,12 @@ fn read(dirs: Vec<RunDir>) -> (Vec<StoredRun>, Vec<String>) {
             Ok(run) if run.record.spec.id() != run.record.id => {
                 skipped.push(format!("{name}: its spec is not the one that its id stands for"));
             }
-            Ok(run) => match runs.iter().find(|known| known.record.id == run.record.id) {
-                Some(known) => {
-                    let first = known.dir.path().display();
-                    skipped.push(format!("{name}: the same run as {first}"));
+            Ok(run) => match known.get(&run.record.id) {
+                Some(first) => skipped.push(format!("{name}: the same run as {first}")),
+                None => {
+                    known.insert(run.record.id.clone(), name);
+                    runs.push(run);
                 }
-                None => runs.push(run),
             },
         }
     }

@@ -1,13 +1,46 @@
 use crate::Error;
 use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
+use crate::interrupt;
 use crate::sweep_dir::SweepDir;
+use std::time::Duration;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.
 const WIDTH: usize = 120;
 
+/// How often a watched sweep is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
-    write_and_print(&SweepDir::new(args.dir.clone()))
+    let sweep = SweepDir::new(args.dir.clone());
+    if args.watch {
+        watch(&sweep)?;
+    }
+    write_and_print(&sweep)
+}
+
+/// Writes the report again whenever a run ends, until all have ended.
+fn watch(sweep: &SweepDir) -> Result<(), Error> {
+    interrupt::install();
+    let mut shown = None;
+    loop {
+        let (finished, runs) = sweep.progress()?;
+        if shown != Some(finished) {
+            shown = Some(finished);
+            let written = match sweep.report(WIDTH)? {
+                Some(reported) => reported.written?.html.display().to_string(),
+                None => "no report yet".to_owned(),
+            };
+            note!("{finished} of {runs} runs are finished: {written}");
+        }
+        if finished >= runs {
+            return Ok(());
+        }
+        std::thread::sleep(LOOK);
+        if interrupt::interrupted() {
+            return Err(Error::Interrupted("the report is that of the runs so far".into()));
+        }
+    }
 }
 
 /// Writes the report beside the records, and prints it.

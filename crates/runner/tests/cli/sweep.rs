@@ -146,6 +146,18 @@ fn damaged_records_are_left_out_and_named() {
 }
 
 #[test]
+fn a_watched_report_is_written_while_the_sweep_goes_on() {
+    let place = Place::new();
+    let mut child = start(&place, 1);
+    let said = place.run(&["report", "results/tiny", "--watch"]);
+    child.wait().unwrap();
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("8 of 8 runs are finished"), "{}", said.err);
+    assert!(said.err.matches("runs are finished").count() > 1, "{}", said.err);
+    assert!(said.out.contains("8 runs of 2 activations"), "{}", said.out);
+}
+
+#[test]
 fn two_sweeps_are_compared() {
     let place = Place::new();
     place.run(&["sweep", "tiny.toml"]).ok();
