@@ -27,6 +27,7 @@
 mod comparison;
 mod curve;
 mod error;
+mod export;
 mod frame;
 mod order;
 mod report;
@@ -40,5 +41,6 @@ pub use comparison::{
     TaskScores, TestFigures, Verdict, read_scores,
 };
 pub use error::Error;
+pub use export::Exported;
 pub use report::{Report, ReportOptions, Written};
 pub use side_by_side::{Side, side_by_side};

@@ -16,6 +16,7 @@ mod verdict;
 use crate::Error;
 use crate::comparison::{ArmScores, Overall, Rules, TaskScores, against_baseline, overall};
 use crate::curve::Curve;
+use crate::export::{self, Exported};
 use crate::frame::{self, Status};
 use crate::order::position;
 use crate::setup::{Condition, conditions};
@@ -216,6 +217,15 @@ impl Report {
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::render(self)
+    }
+
+    /// Writes `records.parquet`, one row a run, and `metrics.parquet`, one row a number of the metrics streams of
+    /// `runs`, into `dir`.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn export(&self, runs: &[StoredRun], dir: &Path) -> Result<Exported, Error> {
+        export::write(&self.runs, runs, dir)
     }
 
     /// The report as one HTML page: sortable tables, plots with values, no network.

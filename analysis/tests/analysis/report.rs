@@ -2,6 +2,7 @@
 
 use crate::common::{ACTIVATIONS, IMAGES, WORDS, diverge, fail, find, run, sweep};
 use analysis::{Error, Report, ReportOptions};
+use polars::prelude::{ParquetReader, SerReader};
 use proptest::prelude::*;
 use record::{Budget, StoredRun};
 
@@ -313,6 +314,36 @@ fn the_page_stands_alone() {
     assert_eq!(relu["sites"].as_array().unwrap().len(), 3);
     assert_ne!(relu["light"], figures[0]["arms"][2]["light"]);
     assert_eq!(relu["light"], figures[1]["arms"][0]["light"]);
+}
+
+/// One row a run, one row a number; what cannot be read is named.
+#[test]
+fn other_tools_get_parquet() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut runs = sweep(1..=2);
+    for (i, run) in runs.iter_mut().enumerate() {
+        run.dir = record::RunDir::of(folder.path(), &run.record.spec);
+        let mut stream = run.dir.begin(&run.record.spec).unwrap();
+        for step in 1..=3 {
+            let evaluation = record::Evaluation { step, epoch: 1.0, loss: f64::NAN, accuracy: 0.5 };
+            stream.write(&record::Event::Validation(evaluation)).unwrap();
+        }
+        if i == 0 {
+            std::fs::write(run.dir.path().join("metrics.jsonl"), "no event\n").unwrap();
+        }
+    }
+    let report = Report::from_runs(&runs, &options()).unwrap();
+    let exported = report.export(&runs, folder.path()).unwrap();
+    assert_eq!(exported.unread.len(), 1);
+    let read = |path: &std::path::Path| {
+        ParquetReader::new(std::fs::File::open(path).unwrap()).finish().unwrap()
+    };
+    assert_eq!(read(&exported.records).height(), 20);
+    let metrics = read(&exported.metrics);
+    assert_eq!(metrics.height(), 19 * 3 * 3);
+    let names = metrics.column("metric").unwrap().str().unwrap();
+    assert_eq!(names.get(1), Some("validation/loss"));
+    assert!(metrics.column("value").unwrap().f64().unwrap().get(1).unwrap().is_nan());
 }
 
 #[test]

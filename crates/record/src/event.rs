@@ -33,6 +33,58 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The step and the numbers of a measurement of training, by the names that W&B, TensorBoard and exports
+    /// have for them, as in `validation/accuracy`; nothing of other events.
+    #[must_use]
+    pub fn metrics(&self) -> Option<(u64, Vec<(String, f64)>)> {
+        let named = |numbers: &[(&str, f64)]| {
+            numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        };
+        match self {
+            Self::Train(step) => Some((
+                step.step,
+                named(&[
+                    ("epoch", step.epoch),
+                    ("train/loss", step.loss),
+                    ("train/accuracy", step.accuracy),
+                    ("train/learning_rate", step.learning_rate),
+                    ("train/gradient_norm", step.gradient_norm),
+                    ("train/step_seconds", step.seconds),
+                ]),
+            )),
+            Self::Validation(evaluation) => Some((
+                evaluation.step,
+                named(&[
+                    ("epoch", evaluation.epoch),
+                    ("validation/loss", evaluation.loss),
+                    ("validation/accuracy", evaluation.accuracy),
+                ]),
+            )),
+            Self::Site(site) => {
+                let numbers = [
+                    ("dead", site.dead),
+                    ("zero", site.zero),
+                    ("mean", site.mean),
+                    ("variance", site.variance),
+                    ("saturated", site.saturated),
+                ];
+                let name = |(what, value)| (site.metric(what), value);
+                Some((site.step, numbers.into_iter().map(name).collect()))
+            }
+            Self::Start(_) | Self::System(_) | Self::Output { .. } => None,
+        }
+    }
+}
+
+impl Site {
+    /// Name of a metric of the site, as in `sites/stem/dead`.
+    #[must_use]
+    pub fn metric(&self, what: &str) -> String {
+        format!("sites/{}/{what}", self.site)
+    }
+}
+
 /// What is known of a run when it begins, beside its spec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Start {

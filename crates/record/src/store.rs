@@ -1,8 +1,7 @@
 //! Files of a run: one folder, written by one process, readable at any instant.
 
 use crate::{
-    Error, Evaluation, Event, Prediction, RunId, RunRecord, RunSpec, SCHEMA_VERSION, Stamped,
-    WandbRun,
+    Error, Evaluation, Event, Prediction, RunRecord, RunSpec, SCHEMA_VERSION, Stamped, WandbRun,
 };
 use serde::Serialize;
 use std::fs::{self, File};

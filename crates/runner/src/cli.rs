@@ -162,6 +162,9 @@ pub(crate) struct ReportArgs {
     /// Write it again whenever a run ends, until all have
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Also write records.parquet and metrics.parquet, for pandas, polars, R, DuckDB
+    #[arg(long)]
+    pub(crate) parquet: bool,
 }
 
 #[derive(Debug, Args)]

@@ -38,6 +38,7 @@ pub(crate) struct Lock {
 
 /// What a report was made from.
 pub(crate) struct Reported {
+    pub(crate) runs: Vec<StoredRun>,
     pub(crate) report: Report,
     /// Where it was written, or why it could not be.
     pub(crate) written: Result<Written, analysis::Error>,
@@ -140,7 +141,7 @@ impl SweepDir {
         let report = Report::from_runs(&runs, &options)?;
         let written = report.write(&self.path);
         let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
-        Ok(Some(Reported { report, written, strangers, missing, skipped }))
+        Ok(Some(Reported { runs, report, written, strangers, missing, skipped }))
     }
 
     /// How many runs of this sweep are finished, of how many.

@@ -2,8 +2,8 @@
 
 use crate::event::{Document, Event, Metric, Point, Run};
 use record::{
-    Error, Evaluation, MetricsReader, Outcome, RunDir, RunRecord, RunSpec, RunState, Site, Stamped,
-    Start, SystemSample, TrainStep,
+    Error, MetricsReader, Outcome, RunDir, RunRecord, RunSpec, RunState, Site, Stamped, Start,
+    SystemSample,
 };
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
@@ -122,6 +122,10 @@ impl RecordSource {
         // A record of an earlier version has no times: a run of no length.
         let time = line.time.unwrap_or(self.time);
         self.time = time;
+        if let Some((step, numbers)) = line.event.metrics() {
+            let metrics = numbers.into_iter().map(|(name, value)| (name, Metric::Number(value)));
+            self.add(step, time, metrics);
+        }
         match line.event {
             record::Event::Start(start) => {
                 if let Some(spec) = &self.spec {
@@ -129,11 +133,8 @@ impl RecordSource {
                     self.ready.push_back(Event::Start(Box::new(run)));
                 }
             }
-            record::Event::Train(step) => self.add(step.step, time, train_metrics(&step)),
-            record::Event::Validation(evaluation) => {
-                self.add(evaluation.step, time, validation_metrics(&evaluation));
-            }
-            record::Event::Site(site) => self.add(site.step, time, site_metrics(site)),
+            record::Event::Train(_) | record::Event::Validation(_) => {}
+            record::Event::Site(site) => self.add(site.step, time, histograms(&site)),
             record::Event::System(sample) => {
                 let figures = system_figures(&sample);
                 self.ready.push_back(Event::System { time, figures });
@@ -286,41 +287,13 @@ fn number(name: &str, value: f64) -> (String, Metric) {
     (name.to_owned(), Metric::Number(value))
 }
 
-fn train_metrics(step: &TrainStep) -> [(String, Metric); 6] {
-    [
-        number("epoch", step.epoch),
-        number("train/loss", step.loss),
-        number("train/accuracy", step.accuracy),
-        number("train/learning_rate", step.learning_rate),
-        number("train/gradient_norm", step.gradient_norm),
-        number("train/step_seconds", step.seconds),
-    ]
-}
-
-fn validation_metrics(evaluation: &Evaluation) -> [(String, Metric); 3] {
-    [
-        number("epoch", evaluation.epoch),
-        number("validation/loss", evaluation.loss),
-        number("validation/accuracy", evaluation.accuracy),
-    ]
-}
-
-fn site_metrics(site: Site) -> Vec<(String, Metric)> {
-    let name = |what: &str| format!("sites/{}/{what}", site.site);
-    let numbers = [
-        ("dead", site.dead),
-        ("zero", site.zero),
-        ("mean", site.mean),
-        ("variance", site.variance),
-        ("saturated", site.saturated),
-    ];
-    let histograms = [("inputs", site.inputs), ("outputs", site.outputs)];
-    let mut metrics: Vec<_> =
-        numbers.into_iter().map(|(what, value)| (name(what), Metric::Number(value))).collect();
-    for (what, histogram) in histograms {
-        metrics.extend(histogram.map(|histogram| (name(what), Metric::Histogram(histogram))));
-    }
-    metrics
+fn histograms(site: &Site) -> Vec<(String, Metric)> {
+    let both = [("inputs", &site.inputs), ("outputs", &site.outputs)];
+    both.into_iter()
+        .filter_map(|(what, histogram)| {
+            Some((site.metric(what), Metric::Histogram(histogram.clone()?)))
+        })
+        .collect()
 }
 
 /// The figures of a sample under the names that W&B's charts know.

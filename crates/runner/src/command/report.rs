@@ -16,7 +16,20 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
     if args.watch {
         watch(&sweep)?;
     }
-    write_and_print(&sweep)
+    write_and_print(&sweep)?;
+    if args.parquet { export(&sweep) } else { Ok(()) }
+}
+
+/// Writes the records as tables for other tools.
+fn export(sweep: &SweepDir) -> Result<(), Error> {
+    if let Some(reported) = sweep.report(WIDTH)? {
+        let exported = reported.report.export(&reported.runs, sweep.path())?;
+        for line in &exported.unread {
+            console::warning(&format!("left out from there on: {line}"));
+        }
+        note!("written: {}, {}", exported.records.display(), exported.metrics.display());
+    }
+    Ok(())
 }
 
 /// Writes the report again whenever a run ends, until all have ended.
