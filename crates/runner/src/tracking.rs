@@ -46,9 +46,7 @@ impl Tracked {
     pub(crate) fn joules(&self) -> Option<f64> {
         self.watch.as_ref()?.joules()
     }
-}
 
-impl Tracked {
     /// Nothing more is written.
     pub(crate) fn end(self, exit_code: i32) {
         // No sample may follow.

@@ -19,9 +19,16 @@ pub struct Tracker {
     threads: Vec<(Arc<Shared>, JoinHandle<()>)>,
 }
 
-/// Tells the tracker that a run has ended.
-#[derive(Debug, Clone)]
+/// Tells the tracker that a run has ended; where it is dropped before, the run has failed.
+#[derive(Debug)]
 pub struct Following(Ending);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        // Or the tracker would wait for ever for a run whose thread has panicked.
+        self.0.end(1);
+    }
+}
 
 impl Following {
     /// Nothing more is written to the run's record. 0 is the exit code of a run that went as it should, 130
@@ -77,6 +84,14 @@ impl Shared {
         // Counts and lists: whole after every statement.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Gives the thread another run to follow.
+    fn hand(&self, source: Box<dyn Source>) {
+        let mut state = self.state();
+        state.open += 1;
+        state.arrivals.push(Arrival(source));
+        self.news.notify_all();
+    }
 }
 
 impl Tracker {
@@ -102,7 +117,7 @@ impl Tracker {
     pub fn follow(&self, dir: &RunDir) -> Following {
         let ending = Ending::open();
         for (shared, _) in &self.threads {
-            self.hand(shared, Box::new(RecordSource::live(dir.clone(), ending.clone())));
+            shared.hand(Box::new(RecordSource::live(dir.clone(), ending.clone())));
         }
         Following(ending)
     }
@@ -110,16 +125,8 @@ impl Tracker {
     /// Hands over events from elsewhere; `source` makes them anew for each sink.
     pub fn send<S: Source + 'static>(&self, mut source: impl FnMut() -> S) {
         for (shared, _) in &self.threads {
-            self.hand(shared, Box::new(source()));
+            shared.hand(Box::new(source()));
         }
-    }
-
-    #[expect(clippy::unused_self, reason = "an arrival is of a tracker")]
-    fn hand(&self, shared: &Shared, source: Box<dyn Source>) {
-        let mut state = shared.state();
-        state.open += 1;
-        state.arrivals.push(Arrival(source));
-        shared.news.notify_all();
     }
 
     /// Runs that are not handed over whole yet, over all sinks.
@@ -177,8 +184,6 @@ struct Worker {
     retry_at: Option<Instant>,
     /// What went wrong last.
     reason: String,
-    /// The sink failed for good, and its fallback serves.
-    fallen_back: bool,
 }
 
 /// A run on its way to a sink.
@@ -225,7 +230,6 @@ impl Worker {
             faults: 0,
             retry_at: None,
             reason: String::new(),
-            fallen_back: false,
         }
     }
 
@@ -356,7 +360,6 @@ impl Worker {
         let sources = tracks.into_iter().map(|track| track.source);
         if let Some(open) = instead {
             self.target.open = open;
-            self.fallen_back = true;
             self.reason = reason.to_owned();
             for mut source in sources {
                 source.rewind();

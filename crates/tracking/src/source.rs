@@ -37,9 +37,10 @@ impl Ending {
         Self(Arc::new(AtomicI64::new(Self::OPEN)))
     }
 
-    /// Nothing more is written.
+    /// Nothing more is written. The first word counts.
     pub(crate) fn end(&self, exit_code: i32) {
-        self.0.store(exit_code.into(), Ordering::Release);
+        let code = i64::from(exit_code);
+        let _ = self.0.compare_exchange(Self::OPEN, code, Ordering::AcqRel, Ordering::Acquire);
     }
 
     fn exit_code(&self) -> Option<i32> {

@@ -125,6 +125,22 @@ fn a_run_that_failed_says_so_and_one_that_diverged_is_a_result() {
     }
 }
 
+/// As where its thread panics.
+#[test]
+fn a_run_that_nobody_ends_is_not_waited_for() {
+    let (place, server) = (Place::new(), Server::start(calm()));
+    let tracker = tracker(&place, &server, pace());
+    let mut run = place.begin(1);
+    let following = tracker.follow(&run.dir);
+    (1..=3).for_each(|step| run.step(step));
+    drop(following);
+    assert_eq!(tracker.finish(PATIENCE, &|| false), []);
+    let received = server.received();
+    let theirs = received.runs.values().next().unwrap();
+    run.assert_history(&theirs.history());
+    assert_eq!(theirs.exit_code, Some(1));
+}
+
 /// The same spec gives the same lines, so those that the server has are not sent again.
 #[test]
 fn a_run_that_begins_anew_goes_on_where_the_server_is() {
