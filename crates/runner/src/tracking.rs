@@ -7,7 +7,7 @@ use crate::interrupt;
 use crate::sweep_dir::SweepDir;
 use record::{Event, MetricsWriter, RunDir, StoredRun, WandbRun};
 use std::cell::Cell;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracking::system::{Sampler, Watch};
@@ -20,6 +20,10 @@ use tracking::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The same after Ctrl-C.
 const PATIENCE_INTERRUPTED: Duration = Duration::from_secs(3);
+
+/// Files of a sweep that its report consists of.
+const REPORT_FILES: [&str; 5] =
+    ["report.md", "report.html", "summary.csv", "runs.csv", "sweep.json"];
 
 /// The metrics stream of a run, to which the run itself and the sampler write.
 pub(crate) type Stream = Arc<Mutex<MetricsWriter>>;
@@ -155,9 +159,8 @@ impl Tracking {
 
     /// Sends the report of the sweep.
     pub(crate) fn report(&self, sweep: &SweepDir) {
-        let files = ["report.md", "report.html", "summary.csv", "runs.csv", "sweep.json"];
         let (name, folder) = (&self.sweep, sweep.path());
-        self.tracker.send(|| ReportSource::new(name, folder.to_owned(), &files));
+        self.tracker.send(|| ReportSource::new(name, folder.to_owned(), &REPORT_FILES));
     }
 
     /// Waits until everybody has heard everything, and says what was left.
@@ -225,7 +228,7 @@ fn gpu(device: &str, visible: Option<String>) -> Option<u32> {
 }
 
 /// Uploads what `dirs` hold and the server has not.
-pub(crate) fn sync(dirs: &[std::path::PathBuf]) -> Result<(), Error> {
+pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
     let settings = resolve(&Wish { flag: Some(Mode::Online), ..Wish::default() })?;
     interrupt::install();
     let notice: Notice = Arc::new(|line| note!("{line}"));
@@ -238,12 +241,16 @@ pub(crate) fn sync(dirs: &[std::path::PathBuf]) -> Result<(), Error> {
     }
     let threads = |error| Error::Usage(format!("cannot start a thread: {error}"));
     let tracker = Tracker::start(vec![target], &notice).map_err(threads)?;
-    let count = found.logs.len() + found.runs.len();
+    let count = found.logs.len() + found.runs.len() + found.reports.len();
     for log in &found.logs {
         tracker.send(|| log.clone());
     }
     for run in &found.runs {
         tracker.send(|| RecordSource::finished(run.clone()));
+    }
+    for sweep in &found.reports {
+        let name = sweep.file_name().unwrap_or_default().to_string_lossy();
+        tracker.send(|| ReportSource::new(&name, sweep.clone(), &REPORT_FILES));
     }
     if !finish(tracker, "the same command") {
         return Err(Error::NotSynced);
@@ -268,6 +275,8 @@ pub(crate) fn sync(dirs: &[std::path::PathBuf]) -> Result<(), Error> {
 struct Found {
     logs: Vec<wandb::LogSource>,
     runs: Vec<RunDir>,
+    /// Folders of sweeps whose report is to be uploaded.
+    reports: Vec<PathBuf>,
     /// Runs that were uploaded before.
     before: usize,
 }
@@ -277,6 +286,13 @@ impl Found {
         if dir.join("sweep.json").exists() {
             for run in record::find_runs(&dir.join("runs"))? {
                 self.add_run(run)?;
+            }
+            // A sweep's folder has the name of the sweep.
+            if is_uploaded(&RunDir::at(dir.to_owned()))? {
+                self.before += 1;
+            } else if dir.join("report.md").exists() {
+                // Its name is asked for, which `.` has not.
+                self.reports.push(dir.canonicalize().unwrap_or_else(|_| dir.to_owned()));
             }
         } else if dir.join("record.json").exists() {
             self.add_run(RunDir::at(dir.to_owned()))?;
@@ -300,14 +316,19 @@ impl Found {
     fn add_run(&mut self, dir: RunDir) -> Result<(), Error> {
         // That it can be read is seen now.
         StoredRun::read(dir.clone())?;
-        let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
-        if dir.wandb()?.is_some_and(complete) {
+        if is_uploaded(&dir)? {
             self.before += 1;
         } else {
             self.runs.push(dir);
         }
         Ok(())
     }
+}
+
+/// Whether a server has everything of the run in `dir`.
+fn is_uploaded(dir: &RunDir) -> Result<bool, Error> {
+    let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
+    Ok(dir.wandb()?.is_some_and(complete))
 }
 
 #[cfg(test)]

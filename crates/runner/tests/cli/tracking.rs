@@ -130,6 +130,10 @@ fn a_killed_upload_is_completed() {
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert_whole(&place, &server.received());
     assert!(server.received().runs.values().all(|run| run.repeated == 0));
+    let report = |run: &&tracking_testing::Run| run.variables["jobType"] == "report";
+    let reports: Vec<_> = server.received().runs.values().filter(report).cloned().collect();
+    assert_eq!(reports.len(), 1);
+    assert!(reports[0].files.contains_key("report.md") && reports[0].exit_code == Some(0));
     // A finished sweep has nothing to add.
     let requests = |server: &Server| server.received().requests.values().sum::<usize>();
     let before = requests(&server);
