@@ -88,6 +88,11 @@ pub(crate) fn of_runs(runs: &[&StoredRun], curves: &[Option<Curve>]) -> PolarsRe
             rows.float("last_validation_loss", |run| last(run, |last| last.loss)),
             rows.float("target_accuracy", |run| run.spec.training.target_accuracy),
             rows.integer("steps_to_target", |run| run.summary.as_ref()?.steps_to_target),
+            rows.float("seconds_to_target", |run| {
+                let summary = run.summary.as_ref()?;
+                let step_seconds = run.timing.train_seconds / summary.steps as f64;
+                Some(summary.steps_to_target? as f64 * step_seconds)
+            }),
             curve("validation_area", |curve| Some(curve.area)),
             curve("validation_volatility", |curve| curve.volatility),
             curve("largest_drop", |curve| Some(curve.largest_drop)),

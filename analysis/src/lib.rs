@@ -8,7 +8,8 @@
 //!    activation, and each arm is described by [`statistics`];
 //! 3. `comparison`: the arms are set against the baseline, which gives verdicts; so are scores from elsewhere
 //!    ([`read_scores`], [`Comparison`]);
-//! 4. `report`: the arms become Markdown and CSV.
+//! 4. `report`: the arms become Markdown, CSV, LaTeX and a page, and `plot`s, which are data first and drawn
+//!    after.
 //!
 //! The result is a function of the set of runs and the options: the order in which runs are given,
 //! hash maps and thread counts do not enter.
@@ -30,6 +31,7 @@ mod error;
 mod export;
 mod frame;
 mod order;
+mod plot;
 mod report;
 mod setup;
 mod side_by_side;
@@ -42,5 +44,5 @@ pub use comparison::{
 };
 pub use error::Error;
 pub use export::Exported;
-pub use report::{Report, ReportOptions, Written};
+pub use report::{Report, ReportOptions, Shape, Written};
 pub use side_by_side::{Side, side_by_side};

@@ -1,8 +1,8 @@
 //! From rows to arms: an arm is all runs of one activation on one task.
 
-use crate::comparison::Against;
+use crate::comparison::{Against, ArmFigures};
 use crate::frame::Status;
-use crate::statistics::{Bootstrap, Estimate, mean, median};
+use crate::statistics::{Bootstrap, Estimate, Interval, mean, median};
 use polars::prelude::{
     Column, DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, NULL, PolarsResult,
     SortMultipleOptions, col, len, lit, when,
@@ -25,6 +25,10 @@ pub(crate) struct Arm {
     /// Test accuracy set against the baseline's; absent for the baseline itself, and where either has no
     /// completed run.
     pub(crate) against: Option<Against>,
+    /// 95 % interval of the difference over seeds and test examples, both drawn anew.
+    pub(crate) examples_interval: Option<Interval>,
+    /// How the test accuracies of completed runs are spread.
+    pub(crate) spread: Option<ArmFigures>,
     pub(crate) test_loss: Option<f64>,
     pub(crate) best_validation_accuracy: Option<f64>,
     pub(crate) best_validation_epoch: Option<f64>,
@@ -39,6 +43,14 @@ pub(crate) struct Arm {
     pub(crate) reached: usize,
     /// Median step at which the target was reached; absent unless every run reached it.
     pub(crate) steps_to_target: Option<f64>,
+    /// The same in seconds of training.
+    pub(crate) seconds_to_target: Option<f64>,
+    /// Median step at which the validation accuracy reached what the baseline's runs reach; infinite where
+    /// most of the runs never do, absent where there is no such target.
+    pub(crate) steps_to_baseline: Option<f64>,
+    /// The most accurate arm of the task that trains in no more time and is more accurate, or is as accurate
+    /// in less time.
+    pub(crate) beaten_by: Option<String>,
     /// Least and greatest number of parameters; they differ only where the model does.
     pub(crate) parameters: Option<(u64, u64)>,
     /// Least and greatest number of operations of one example's forward pass.
@@ -57,14 +69,43 @@ pub(crate) struct Arm {
     pub(crate) examples_per_second: Option<f64>,
 }
 
+impl Arm {
+    /// Mean time and accuracy, where both are known.
+    fn cost(&self) -> Option<(f64, f64)> {
+        Some((self.train_seconds?, self.test_accuracy?.mean))
+    }
+
+    /// Whether no arm of the task is both better and cheaper.
+    pub(crate) fn on_front(&self) -> bool {
+        self.cost().is_some() && self.beaten_by.is_none()
+    }
+}
+
+/// Finds out which of `arms`, all of one task, are beaten in accuracy and training time at once.
+pub(crate) fn find_front(arms: &mut [Arm]) {
+    let costs: Vec<Option<(f64, f64)>> = arms.iter().map(Arm::cost).collect();
+    for i in 0..arms.len() {
+        let Some((seconds, accuracy)) = costs[i] else { continue };
+        let beats = |other: &&(usize, (f64, f64))| {
+            let (_, (s, a)) = other;
+            (*s <= seconds && *a > accuracy) || (*s < seconds && *a >= accuracy)
+        };
+        let others: Vec<(usize, (f64, f64))> =
+            costs.iter().enumerate().filter_map(|(j, cost)| Some((j, (*cost)?))).collect();
+        let best = others.iter().filter(beats).max_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        arms[i].beaten_by = best.map(|(j, _)| arms[*j].activation.clone());
+    }
+}
+
 /// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
-const MEASURED: [&str; 22] = [
+const MEASURED: [&str; 23] = [
     "test_accuracy",
     "test_loss",
     "best_validation_accuracy",
     "best_validation_epoch",
     "last_validation_accuracy",
     "steps_to_target",
+    "seconds_to_target",
     "validation_area",
     "validation_volatility",
     "largest_drop",
@@ -160,6 +201,8 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         test_accuracy: Estimate::of(&list(arms, "test_accuracy", row)?, bootstrap),
         difference: Estimate::of(&list(arms, "difference", row)?, bootstrap),
         against: None,
+        examples_interval: None,
+        spread: None,
         test_loss: average("test_loss")?,
         best_validation_accuracy: average("best_validation_accuracy")?,
         best_validation_epoch: average("best_validation_epoch")?,
@@ -171,6 +214,13 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         target_accuracy: arms.column("target_accuracy")?.f64()?.get(row),
         reached,
         steps_to_target: if reached == runs { median(&steps_to_target) } else { None },
+        seconds_to_target: if reached == runs {
+            median(&list(arms, "seconds_to_target", row)?)
+        } else {
+            None
+        },
+        steps_to_baseline: None,
+        beaten_by: None,
         parameters: range("parameters_min", "parameters_max")?,
         flops: range("flops_min", "flops_max")?,
         dead: average("dead")?,

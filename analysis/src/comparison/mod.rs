@@ -239,7 +239,7 @@ fn compare(task: &TaskScores, rules: &Rules) -> TaskComparison {
         .arms
         .iter()
         .zip(against_baseline(task, rules))
-        .map(|(arm, against)| ArmFigures { against, ..figures(arm, &rules.bootstrap) })
+        .map(|(arm, against)| ArmFigures { against, ..describe(arm, &rules.bootstrap) })
         .collect();
     TaskComparison { task: task.task.clone(), arms }
 }
@@ -268,7 +268,8 @@ pub(crate) fn against_baseline(task: &TaskScores, rules: &Rules) -> Vec<Option<A
     compared
 }
 
-fn figures(arm: &ArmScores, bootstrap: &Bootstrap) -> ArmFigures {
+/// The scores of one arm by themselves.
+pub(crate) fn describe(arm: &ArmScores, bootstrap: &Bootstrap) -> ArmFigures {
     let values = arm.values();
     let by = |a: &&(String, f64), b: &&(String, f64)| a.1.total_cmp(&b.1);
     ArmFigures {

@@ -5,8 +5,8 @@ use super::labels::Labels;
 use super::number::{ABSENT, fixed, grouped, percent, points};
 use super::table::{Column, Table};
 use super::text::{escape, width, wrap};
-use crate::comparison::Against;
 use crate::comparison::markdown::probability;
+use crate::comparison::{Against, ArmFigures};
 use crate::statistics::Interval;
 use crate::summary::Arm;
 
@@ -31,6 +31,12 @@ pub(super) mod header {
     pub(in super::super) const CLIFF: &str = "Cliff's δ";
     pub(in super::super) const IMPROVES: &str = "P(improves)";
     pub(in super::super) const FOUND: &str = "smallest found";
+    pub(in super::super) const EXAMPLES: &str = "95 %, seeds and examples";
+    pub(in super::super) const MEDIAN: &str = "median %";
+    pub(in super::super) const IQM: &str = "IQM %";
+    pub(in super::super) const BCA: &str = "95 % (BCa)";
+    pub(in super::super) const BEST: &str = "best % (seed)";
+    pub(in super::super) const WORST: &str = "worst % (seed)";
     pub(in super::super) const AREA: &str = "area %";
     pub(in super::super) const VOLATILITY: &str = "volatility";
     pub(in super::super) const DROP: &str = "largest drop";
@@ -45,6 +51,8 @@ pub(super) mod header {
     pub(in super::super) const SPEED: &str = "examples/s";
     pub(in super::super) const TIME: &str = "train, s";
     pub(in super::super) const ENERGY: &str = "energy, J";
+    pub(in super::super) const TARGET_TIME: &str = "to target, s";
+    pub(in super::super) const BEATEN: &str = "beaten by";
 }
 
 /// Accuracy, its uncertainty, and how fast it was reached.
@@ -99,6 +107,35 @@ pub(super) fn results(task: &Task, labels: &Labels) -> Table {
     Table { key: key(task, labels), blocks: vec![sizes, accuracy, comparison, progress] }
 }
 
+/// How the accuracies of runs are spread.
+pub(super) fn spread(task: &Task, labels: &Labels) -> Option<Table> {
+    if !task.has_spread() {
+        return None;
+    }
+    let figure = |header, cell: fn(&ArmFigures) -> Option<String>| {
+        numbers(task, header, |arm| arm.spread.as_ref().and_then(cell).unwrap_or(ABSENT.into()))
+    };
+    let run = |run: &(String, f64)| format!("{} ({})", percent(run.1), run.0);
+    let middle = vec![
+        figure(header::MEDIAN, |spread| spread.median.map(percent)),
+        figure(header::IQM, |spread| spread.interquartile_mean.map(percent)),
+        figure(header::BCA, |spread| {
+            spread.interval_bca.map(|interval| bracket(interval, percent))
+        }),
+    ];
+    let ends = vec![
+        numbers(task, header::WORST, |arm| {
+            let worst = arm.spread.as_ref().and_then(|spread| spread.worst.as_ref());
+            worst.map_or(ABSENT.into(), run)
+        }),
+        numbers(task, header::BEST, |arm| {
+            let best = arm.spread.as_ref().and_then(|spread| spread.best.as_ref());
+            best.map_or(ABSENT.into(), run)
+        }),
+    ];
+    Some(Table { key: key(task, labels), blocks: vec![middle, ends] })
+}
+
 /// Whether the differences are real, and how large they are.
 pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
     if !task.has_tests() {
@@ -127,7 +164,15 @@ pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
         let probability = against.probability_of_improvement?;
         Some(format!("{probability:.2}{}", interval.unwrap_or_default()))
     })];
-    Some(Table { key: key(task, labels), blocks: vec![tests, effects, improvement] })
+    let mut blocks = vec![tests, effects, improvement];
+    if task.has_examples() {
+        blocks.push(vec![numbers(task, header::EXAMPLES, |arm| match arm.examples_interval {
+            Some(interval) => bracket(interval, points),
+            None if arm.activation == task.baseline => String::new(),
+            None => ABSENT.into(),
+        })]);
+    }
+    Some(Table { key: key(task, labels), blocks })
 }
 
 /// How the runs came to their results.
@@ -176,7 +221,22 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     if task.has_energy() {
         machine.push(value(header::ENERGY, |arm| arm.energy_joules, 0).reserve(9));
     }
-    Table { key: key(task, labels), blocks: vec![size, units, outputs, machine] }
+    if task.has_target() {
+        machine.push(value(header::TARGET_TIME, |arm| arm.seconds_to_target, 1).reserve(12));
+    }
+    let mut front = Vec::new();
+    if task.arms.len() > 1 {
+        let longest = task.arms.iter().map(|arm| width(&labels.cell(&arm.activation))).max();
+        front.push(
+            numbers(task, header::BEATEN, |arm| match &arm.beaten_by {
+                Some(label) => labels.cell(label),
+                None if arm.on_front() => "none".into(),
+                None => ABSENT.into(),
+            })
+            .reserve(longest.unwrap_or(0)),
+        );
+    }
+    Table { key: key(task, labels), blocks: vec![size, units, outputs, machine, front] }
 }
 
 /// What the marks in [`cost`] mean, if there are any.

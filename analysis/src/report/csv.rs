@@ -2,7 +2,7 @@
 
 use super::Task;
 use crate::Error;
-use crate::comparison::Against;
+use crate::comparison::{Against, ArmFigures};
 use crate::statistics::Estimate;
 use crate::summary::Arm;
 use polars::prelude::{AnyValue, DataFrame};
@@ -42,6 +42,7 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(&'static str, String)> {
     let low = |estimate: Option<Estimate>| estimate?.interval.map(|interval| interval.low);
     let high = |estimate: Option<Estimate>| estimate?.interval.map(|interval| interval.high);
     let (accuracy, difference) = (arm.test_accuracy, arm.difference);
+    let spread = |get: fn(&ArmFigures) -> Option<f64>| arm.spread.as_ref().and_then(get);
     let test = |get: fn(&Against) -> Option<f64>| arm.against.as_ref().and_then(get);
     vec![
         ("task", task.name.clone()),
@@ -55,10 +56,18 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(&'static str, String)> {
         ("test_accuracy_sd", optional(accuracy.and_then(|accuracy| accuracy.standard_deviation))),
         ("test_accuracy_low", optional(low(accuracy))),
         ("test_accuracy_high", optional(high(accuracy))),
+        ("test_accuracy_median", optional(spread(|spread| spread.median))),
+        ("test_accuracy_iqm", optional(spread(|spread| spread.interquartile_mean))),
+        ("test_accuracy_bca_low", optional(spread(|spread| Some(spread.interval_bca?.low)))),
+        ("test_accuracy_bca_high", optional(spread(|spread| Some(spread.interval_bca?.high)))),
+        ("test_accuracy_worst", optional(spread(|spread| Some(spread.worst.as_ref()?.1)))),
+        ("test_accuracy_best", optional(spread(|spread| Some(spread.best.as_ref()?.1)))),
         ("difference_mean", optional(difference.map(|difference| difference.mean))),
         ("difference_sd", optional(difference.and_then(|d| d.standard_deviation))),
         ("difference_low", optional(low(difference))),
         ("difference_high", optional(high(difference))),
+        ("difference_examples_low", optional(arm.examples_interval.map(|interval| interval.low))),
+        ("difference_examples_high", optional(arm.examples_interval.map(|interval| interval.high))),
         ("pairs", difference.map_or(0, |difference| difference.n).to_string()),
         ("p", optional(test(|against| Some(against.t_test?.p)))),
         ("p_holm", optional(test(|against| against.p_holm))),
@@ -83,6 +92,8 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(&'static str, String)> {
         ("target_accuracy", optional(arm.target_accuracy)),
         ("reached_target", arm.reached.to_string()),
         ("steps_to_target_median", optional(arm.steps_to_target)),
+        ("seconds_to_target_median", optional(arm.seconds_to_target)),
+        ("steps_to_baseline_median", optional(arm.steps_to_baseline)),
         ("parameters_min", optional(arm.parameters.map(|range| range.0))),
         ("parameters_max", optional(arm.parameters.map(|range| range.1))),
         ("flops_min", optional(arm.flops.map(|range| range.0))),
@@ -98,6 +109,7 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(&'static str, String)> {
         ("total_seconds", optional(arm.total_seconds)),
         ("train_seconds", optional(arm.train_seconds)),
         ("examples_per_second", optional(arm.examples_per_second)),
+        ("beaten_by", optional(arm.beaten_by.as_ref())),
     ]
 }
 

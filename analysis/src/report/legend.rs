@@ -48,6 +48,16 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::TARGET
         ));
     }
+    if report.tasks.iter().any(super::Task::has_spread) {
+        entries.push(format!(
+            "{}: mean of the middle half of the runs. {}: as the other interval, corrected for bias and \
+             acceleration. {}, {}: single runs and their seeds.",
+            header::IQM,
+            header::BCA,
+            header::WORST,
+            header::BEST
+        ));
+    }
     if report.tasks.iter().any(super::Task::has_tests) {
         entries.push(format!(
             "{}: of the paired t test of these differences (Welch's of all runs where seeds do not pair up), \
@@ -61,6 +71,13 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::CLIFF,
             header::IMPROVES,
             header::FOUND
+        ));
+    }
+    if report.tasks.iter().any(super::Task::has_examples) {
+        entries.push(format!(
+            "{}: of the difference in points, by the multi-bootstrap, which draws seeds and test examples: how \
+             far the difference may lie off for other runs on other test data.",
+            header::EXAMPLES
         ));
     }
     if report.tasks.iter().any(super::Task::has_curves) {
@@ -106,6 +123,16 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::TIME
         ),
     ]);
+    if report.tasks.iter().any(super::Task::has_target) {
+        entries.push(format!("{}: median training time to the target.", header::TARGET_TIME));
+    }
+    if report.tasks.iter().any(|task| task.arms.len() > 1) {
+        entries.push(format!(
+            "{}: the most accurate activation that is better in no more training time, or as good in less; \
+             none: it is on the Pareto front.",
+            header::BEATEN
+        ));
+    }
     if report.tasks.iter().any(super::Task::has_energy) {
         entries.push(format!(
             "{}: what processors and GPU took during a run, where the system tells; runs side by side \

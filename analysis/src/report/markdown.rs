@@ -2,9 +2,10 @@
 
 use super::labels::Labels;
 use super::number::{grouped, percent};
-use super::text::{escape, shorten, wrap};
-use super::{Report, Task, columns, legend, verdict};
+use super::text::{escape, shorten, width, wrap};
+use super::{PLOTS, Report, Task, columns, legend, verdict};
 use crate::comparison::markdown::over_tasks;
+use crate::plot::Plot;
 use crate::setup::Condition;
 
 /// The whole report.
@@ -21,12 +22,23 @@ pub(super) fn render(report: &Report) -> String {
         parts.push(wrap(&name, "", report.width));
         parts.push(bullets(&verdict::sentences(task, report.margin), report.width));
     }
-    for task in &report.tasks {
+    for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {
         parts.extend(section(task, &labels, report.width));
+        parts.push(pictures(plots, report.width));
     }
     if let Some(overall) = &report.overall {
         parts.push(heading("##", "Over all tasks", report.width));
         parts.push(over_tasks(overall, "IQM %", &percent, report.width));
+    }
+    parts.push(pictures(&report.figures.overall, report.width));
+    if let Some(to_baseline) = &report.to_baseline {
+        parts.push(heading("##", "Time to the baseline's accuracy", report.width));
+        parts.push(wrap(&to_baseline.note(), "", report.width));
+        parts.push(to_baseline.table(&labels).render(report.width));
+    }
+    if !report.figures.shapes.is_empty() {
+        parts.push(heading("##", "The activations", report.width));
+        parts.push(pictures(&report.figures.shapes, report.width));
     }
     parts.extend(unfinished(report));
     parts.extend(without_curve(report));
@@ -41,6 +53,21 @@ pub(super) fn render(report: &Report) -> String {
 fn heading(level: &str, text: &str, columns: usize) -> String {
     // A heading cannot be wrapped.
     format!("{level} {}\n", shorten(&escape(text), columns - level.len() - 1))
+}
+
+/// Plots by relative path.
+fn pictures(plots: &[Plot], columns: usize) -> String {
+    let picture = |plot: &Plot| {
+        let (title, path) = (escape(&plot.title), format!("{PLOTS}/{}.svg)", plot.name));
+        let line = format!("![{title}]({path}");
+        // A path may stand on a line of its own.
+        if width(&line) <= columns {
+            format!("{line}\n")
+        } else {
+            wrap(&format!("![{title}]( {path}"), "", columns)
+        }
+    };
+    plots.iter().map(picture).collect::<Vec<_>>().join("\n")
 }
 
 fn bullets(items: &[String], columns: usize) -> String {
@@ -82,6 +109,7 @@ fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
         bullets(&facts, columns),
         "### Results\n".into(),
         columns::results(task, labels).render(columns),
+        columns::spread(task, labels).map_or(String::new(), |table| table.render(columns)),
         columns::tests(task, labels).map_or(String::new(), |table| table.render(columns)),
         if task.has_curves() { "### Convergence\n".into() } else { String::new() },
         columns::convergence(task, labels).map_or(String::new(), |table| table.render(columns)),

@@ -2,6 +2,7 @@
 
 mod columns;
 mod csv;
+mod examples;
 mod figures;
 mod html;
 mod labels;
@@ -10,21 +11,29 @@ mod legend;
 mod markdown;
 pub(crate) mod number;
 pub(crate) mod table;
+mod target;
 pub(crate) mod text;
 mod verdict;
 
+pub use figures::Shape;
+
 use crate::Error;
-use crate::comparison::{ArmScores, Overall, Rules, TaskScores, against_baseline, overall};
+use crate::comparison::{
+    ArmScores, Overall, Rules, TaskScores, against_baseline, describe, overall,
+};
 use crate::curve::Curve;
 use crate::export::{self, Exported};
 use crate::frame::{self, Status};
 use crate::order::position;
+use crate::plot::Plot;
 use crate::setup::{Condition, conditions};
 use crate::statistics::Bootstrap;
-use crate::summary::{Arm, arms};
+use crate::summary::{Arm, arms, find_front};
+use figures::{Figures, Sources};
 use polars::prelude::DataFrame;
-use record::{Evaluation, Outcome, StoredRun, write_atomically};
+use record::{Outcome, StoredRun, Timeline, write_atomically};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How a report is made.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,6 +57,8 @@ pub struct ReportOptions {
     pub margin: Option<f64>,
     /// Records that are left out, and why: a line each.
     pub skipped: Vec<String>,
+    /// What the activations look like, in the order in which they are shown.
+    pub shapes: Vec<Shape>,
 }
 
 impl Default for ReportOptions {
@@ -62,9 +73,25 @@ impl Default for ReportOptions {
             width: 120,
             margin: None,
             skipped: Vec::new(),
+            shapes: Vec::new(),
         }
     }
 }
+
+/// A run and what was measured on its way.
+pub(crate) struct Measured<'a> {
+    pub(crate) run: &'a StoredRun,
+    pub(crate) timeline: Timeline,
+}
+
+/// Evaluations of a run at which sites and gradients are looked at, at most.
+const MOST_LOOKS: usize = 40;
+
+/// Completed runs from which on their spread is shown.
+const ENOUGH_FOR_SPREAD: usize = 3;
+
+/// Folder of the pictures, beside the report.
+const PLOTS: &str = "plots";
 
 /// What a sweep showed. A function of the set of runs and the options: equal sets give equal bytes.
 #[derive(Debug, Clone)]
@@ -77,6 +104,9 @@ pub struct Report {
     margin: Option<f64>,
     /// Over all tasks, where there is enough for it.
     overall: Option<Overall>,
+    /// How soon every arm was where the baseline ends.
+    to_baseline: Option<target::ToBaseline>,
+    figures: Figures,
     /// Runs whose metrics stream cannot be read, and why the first cannot.
     without_curve: Option<(usize, String)>,
     unfinished: Vec<Unfinished>,
@@ -113,6 +143,14 @@ impl Task {
         self.arms.iter().any(|arm| arm.validation_area.is_some())
     }
 
+    fn has_spread(&self) -> bool {
+        self.arms.iter().any(|arm| arm.completed >= ENOUGH_FOR_SPREAD)
+    }
+
+    fn has_examples(&self) -> bool {
+        self.arms.iter().any(|arm| arm.examples_interval.is_some())
+    }
+
     fn has_energy(&self) -> bool {
         self.arms.iter().any(|arm| arm.energy_joules.is_some())
     }
@@ -143,6 +181,10 @@ pub struct Written {
     pub latex: PathBuf,
     /// `report.html`: the report with plots, as one page.
     pub html: PathBuf,
+    /// `plots`: every plot as SVG and PNG.
+    pub plots: PathBuf,
+    /// Plots that could not be drawn, and why.
+    pub undrawn: Vec<String>,
 }
 
 impl Report {
@@ -164,22 +206,39 @@ impl Report {
         let bootstrap =
             Bootstrap { resamples: options.bootstrap_resamples, seed: options.bootstrap_seed };
 
-        let (evaluations, without_curve) = evaluations(&runs);
+        let (runs, without_curve) = measured(&runs);
         let curves: Vec<Option<Curve>> =
-            evaluations.iter().map(|evaluations| Curve::of(evaluations)).collect();
-        let frame = frame::of_runs(&runs, &curves)?;
+            runs.iter().map(|one| Curve::of(&one.timeline.validations)).collect();
+        let stored: Vec<&StoredRun> = runs.iter().map(|one| one.run).collect();
+        let frame = frame::of_runs(&stored, &curves)?;
         let mut arms = arms(&frame, &baseline, &bootstrap)?;
         let rules = Rules { baseline: baseline.clone(), margin: options.margin, bootstrap };
-        for task in scores(&runs, Diverged::LeftOut) {
+        for task in scores(&stored, Diverged::LeftOut) {
             for (of, against) in task.arms.iter().zip(against_baseline(&task, &rules)) {
-                let of = |arm: &&mut Arm| arm.task == task.task && arm.activation == of.activation;
-                if let Some(arm) = arms.iter_mut().find(of) {
+                let same =
+                    |arm: &&mut Arm| arm.task == task.task && arm.activation == of.activation;
+                if let Some(arm) = arms.iter_mut().find(same) {
                     arm.against = against;
+                    arm.spread = Some(describe(of, &bootstrap));
                 }
             }
         }
-        let overall = overall(&scores(&runs, Diverged::AtChance), &rules);
-        let tasks = runs
+        examples::add_intervals(&mut arms, &stored, &baseline, bootstrap);
+        let to_baseline = target::find(&mut arms, &runs, &baseline);
+        for task in arms.chunk_by_mut(|a, b| a.task == b.task) {
+            find_front(task);
+        }
+        let with_chance = scores(&stored, Diverged::AtChance);
+        let overall = overall(&with_chance, &rules);
+        let figures = Figures::new(&Sources {
+            runs: &runs,
+            arms: &arms,
+            scores: &with_chance,
+            overall: overall.as_ref(),
+            shapes: &options.shapes,
+            bootstrap,
+        });
+        let tasks = stored
             .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
             .map(|runs| {
                 let name = runs[0].record.spec.task.clone();
@@ -199,21 +258,23 @@ impl Report {
             title: options.title.clone(),
             width: options.width.max(60),
             bootstrap,
-            runs: frame,
             tasks,
             margin: options.margin,
             overall,
+            to_baseline,
             without_curve,
-            unfinished: runs.iter().filter_map(|run| unfinished(run)).collect(),
+            unfinished: stored.iter().filter_map(|run| unfinished(run)).collect(),
             skipped: options.skipped.clone(),
-            page: html::Page::new(&runs, figures::of_runs(&runs, &evaluations, bootstrap)),
+            page: html::Page::new(&stored),
+            runs: frame,
+            figures,
         })
     }
 
     /// The report for people, in lines of at most [`ReportOptions::width`].
     ///
-    /// Only the last columns of the last table of a task, from `examples/s` on, differ between two executions
-    /// of the same experiment on the same kind of device.
+    /// Only the last columns of the last tables of a task, from `examples/s` on, differ between two executions
+    /// of the same experiment on the same kind of device, and the plot of accuracy against time.
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::render(self)
@@ -234,23 +295,27 @@ impl Report {
         html::render(self)
     }
 
-    /// Writes `report.md`, `report.html`, `summary.csv`, `summary.tex` and `runs.csv` into `dir`, each of them whole or not at
-    /// all.
+    /// Writes `report.md`, `report.html`, `summary.csv`, `summary.tex` and `runs.csv` into `dir`, and the plots into
+    /// `dir/plots`, each file whole or not at all.
     ///
     /// # Errors
     /// If the folder cannot be made or written.
     pub fn write(&self, dir: &Path) -> Result<Written, Error> {
-        std::fs::create_dir_all(dir).map_err(|source| record::Error::Io {
+        let plots = dir.join(PLOTS);
+        std::fs::create_dir_all(&plots).map_err(|source| record::Error::Io {
             action: "create",
-            path: dir.to_owned(),
+            path: plots.clone(),
             source,
         })?;
+        let undrawn = self.write_plots(&plots)?;
         let written = Written {
             markdown: dir.join("report.md"),
             summary: dir.join("summary.csv"),
             runs: dir.join("runs.csv"),
             latex: dir.join("summary.tex"),
             html: dir.join("report.html"),
+            plots,
+            undrawn,
         };
         write_atomically(&written.html, self.html().as_bytes())?;
         write_atomically(&written.latex, latex::render(self).as_bytes())?;
@@ -260,21 +325,56 @@ impl Report {
         write_atomically(&written.markdown, self.markdown().as_bytes())?;
         Ok(written)
     }
+
+    /// Draws every plot into `dir`; what could not be drawn, and why.
+    fn write_plots(&self, dir: &Path) -> Result<Vec<String>, Error> {
+        let plots: Vec<&Plot> = self.figures.iter().collect();
+        let next = AtomicUsize::new(0);
+        let draw = || -> Result<Vec<String>, Error> {
+            let mut undrawn = Vec::new();
+            while let Some(plot) = plots.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let pictures = [("svg", plot.svg().map(String::into_bytes)), ("png", plot.png())];
+                for (kind, picture) in pictures {
+                    let name = format!("{}.{kind}", plot.name);
+                    match picture {
+                        Ok(bytes) => write_atomically(&dir.join(name), &bytes)?,
+                        Err(reason) => undrawn.push(format!("{name}: {reason}")),
+                    }
+                }
+            }
+            Ok(undrawn)
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(plots.len());
+        let mut undrawn = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(draw)).collect();
+            let mut undrawn = Vec::new();
+            for worker in workers {
+                // A thread that panicked drew nothing more.
+                undrawn.extend(worker.join().unwrap_or_else(|_| {
+                    Ok(vec!["a thread that draws plots broke off".to_owned()])
+                })?);
+            }
+            Ok::<_, Error>(undrawn)
+        })?;
+        undrawn.sort();
+        Ok(undrawn)
+    }
 }
 
-/// The evaluations of `runs` on validation data, and how many have none that can be read.
-fn evaluations(runs: &[&StoredRun]) -> (Vec<Vec<Evaluation>>, Option<(usize, String)>) {
+/// What was measured on the way of `runs`, and how many have no stream that can be read.
+fn measured<'a>(runs: &[&'a StoredRun]) -> (Vec<Measured<'a>>, Option<(usize, String)>) {
     let mut missing: Option<(usize, String)> = None;
-    let evaluations = runs
+    let runs = runs
         .iter()
         .map(|run| {
-            run.dir.validations().unwrap_or_else(|error| {
+            let timeline = run.dir.timeline(MOST_LOOKS).unwrap_or_else(|error| {
                 missing.get_or_insert_with(|| (0, error.to_string())).0 += 1;
-                Vec::new()
-            })
+                Timeline::default()
+            });
+            Measured { run, timeline }
         })
         .collect();
-    (evaluations, missing)
+    (runs, missing)
 }
 
 /// How a run that diverged counts.

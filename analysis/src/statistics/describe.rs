@@ -66,6 +66,14 @@ pub fn optimality_gap(values: &[f64], target: f64) -> Option<f64> {
     mean(&gaps)
 }
 
+/// Quantile of sorted values with linear interpolation between order statistics (definition 7 of
+/// Hyndman and Fan 1996, the default of NumPy and R).
+pub(crate) fn quantile(sorted: &[f64], probability: f64) -> f64 {
+    let rank = probability * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[rank.floor() as usize], sorted[rank.ceil() as usize]);
+    below + (above - below) * rank.fract()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +114,16 @@ mod tests {
         assert_eq!(mean(&[1.0, f64::INFINITY]), Some(f64::INFINITY));
         assert!(mean(&[1.0, f64::NAN]).unwrap().is_nan());
         assert!(standard_deviation(&[1.0, f64::INFINITY]).unwrap().is_nan());
+    }
+
+    #[test]
+    fn quantiles_interpolate_between_order_statistics() {
+        let values = [1.0, 2.0, 4.0, 8.0];
+        assert_eq!(quantile(&values, 0.0), 1.0);
+        assert_eq!(quantile(&values, 1.0), 8.0);
+        assert_eq!(quantile(&values, 0.5), 3.0);
+        // numpy.quantile([1, 2, 4, 8], 0.9)
+        assert!((quantile(&values, 0.9) - 6.8).abs() < 1e-12);
+        assert_eq!(quantile(&[5.0], 0.3), 5.0);
     }
 }

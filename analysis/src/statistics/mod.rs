@@ -10,9 +10,11 @@ mod effect;
 mod estimate;
 mod multiple;
 mod pairwise;
+mod profile;
 mod ranks;
 
 pub use bootstrap::{Bootstrap, Interval, LEVEL};
+pub(crate) use describe::quantile;
 pub use describe::{interquartile_mean, mean, median, optimality_gap, standard_deviation};
 pub use effect::{
     cliffs_delta, cohen_d, cohen_d_of_summaries, cohen_d_paired, detectable_effect, pairs_needed,
@@ -23,4 +25,5 @@ pub use multiple::holm;
 pub use pairwise::{
     Test, mann_whitney, mann_whitney_asymptotic, paired_t, welch, wilcoxon, wilcoxon_asymptotic,
 };
+pub use profile::{performance_profile, time_to_target_score};
 pub use ranks::Ranks;

@@ -4,7 +4,7 @@ use actlab_kernels::{AdamW, Sgd, sum_of_squares};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use record::OptimizerSpec;
+use record::{LayerGradient, OptimizerSpec};
 use std::collections::HashMap;
 
 /// An update rule, and what it remembers of each parameter.
@@ -97,24 +97,55 @@ impl ModuleMapper for Step<'_> {
     }
 }
 
-/// Euclidean norm of the whole gradient.
-pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f64 {
+/// Euclidean norms of a gradient.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct GradientNorm {
+    /// Over all parameters.
+    pub(crate) whole: f64,
+    /// Over the parameters of each layer, in the order of the forward pass.
+    pub(crate) layers: Vec<LayerGradient>,
+}
+
+/// The norms of `gradients`. A layer is a field of the model, or an element of one that is a list.
+pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> GradientNorm {
     struct Visitor<'a> {
         gradients: &'a GradientsParams,
-        squares: f64,
+        path: Vec<String>,
+        whole: f64,
+        /// Name and sum of squares.
+        layers: Vec<(String, f64)>,
     }
 
     impl ModuleVisitor for Visitor<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(gradient) = self.gradients.get::<D>(param.id) {
-                self.squares += sum_of_squares(gradient);
+            let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+            let squares = sum_of_squares(gradient);
+            self.whole += squares;
+            let element = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
+            let depth = if self.path.get(1).is_some_and(element) { 2 } else { 1 };
+            let layer = self.path[..depth.min(self.path.len())].join(".");
+            match self.layers.last_mut() {
+                Some((last, sum)) if *last == layer => *sum += squares,
+                _ => self.layers.push((layer, squares)),
             }
         }
     }
 
-    let mut visitor = Visitor { gradients, squares: 0.0 };
+    let mut visitor = Visitor { gradients, path: Vec::new(), whole: 0.0, layers: Vec::new() };
     module.visit(&mut visitor);
-    visitor.squares.sqrt()
+    let layer = |(layer, squares): (String, f64)| LayerGradient { layer, norm: squares.sqrt() };
+    GradientNorm {
+        whole: visitor.whole.sqrt(),
+        layers: visitor.layers.into_iter().map(layer).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -179,7 +210,11 @@ mod tests {
     fn the_norm_is_of_the_whole_gradient() {
         let layer = layer();
         let gradients = gradients(&layer, 2.0);
-        assert!((gradient_norm(&layer, &gradients) - 12_f64.sqrt()).abs() < 1e-6);
+        let norm = gradient_norm(&layer, &gradients);
+        assert!((norm.whole - 12_f64.sqrt()).abs() < 1e-6);
+        let layers: Vec<_> = norm.layers.iter().map(|layer| layer.layer.as_str()).collect();
+        assert_eq!(layers, ["weight", "bias"]);
+        assert!((norm.layers[1].norm - 2.0).abs() < 1e-6);
     }
 
     #[test]

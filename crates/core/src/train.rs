@@ -11,8 +11,8 @@ use burn::Tensor;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, activation::log_softmax};
 use record::{
-    Augmentation, Evaluation, Event, OptimizerSpec, Outcome, Prediction, RunSpec, Site, Summary,
-    TrainStep,
+    Augmentation, Evaluation, Event, Gradients, LayerGradient, OptimizerSpec, Outcome, Prediction,
+    RunSpec, Site, Summary, TrainStep,
 };
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ pub fn train(trainer: Trainer<'_>, monitor: &mut dyn Monitor) -> Result<Finished
 pub fn measure_step(trainer: Trainer<'_>) -> Result<f64, Error> {
     fn seconds<N: Network>(trainer: Trainer<'_>, network: N) -> f64 {
         let mut run = Run::new(trainer, network);
-        (1..=2).map(|step| run.step(step, 2, 0.0).seconds).fold(0.0, |_, last| last)
+        (1..=2).map(|step| run.step(step, 2, 0.0).0.seconds).fold(0.0, |_, last| last)
     }
 
     let Trainer { spec, activation, data, device } = trainer;
@@ -254,7 +254,7 @@ impl<'a, N: Network> Run<'a, N> {
                 return Err(Stopped::Interrupted);
             }
             let epoch = step as f64 / per_epoch as f64;
-            let train_step = self.step(step, total, epoch);
+            let (train_step, layers) = self.step(step, total, epoch);
             monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
             summary.steps = step;
             if step == 1 {
@@ -289,6 +289,8 @@ impl<'a, N: Network> Run<'a, N> {
             let network = self.network.valid();
             let evaluation = self.evaluate(&network, step, epoch, &data.validation, monitor)?;
             monitor.event(&Event::Validation(evaluation)).map_err(Stopped::Monitor)?;
+            let gradients = Gradients { step, layers };
+            monitor.event(&Event::Gradients(gradients)).map_err(Stopped::Monitor)?;
             summary.last_validation = Some(evaluation);
             evaluations += 1;
             let statistics = training.site_statistics;
@@ -350,8 +352,9 @@ impl<'a, N: Network> Run<'a, N> {
         self.batches.batch(examples, &self.trainer.device.clone().autodiff())
     }
 
+    /// What a step measured, and its gradient by layer.
     #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-    fn step(&mut self, step: u64, total: u64, epoch: f64) -> TrainStep {
+    fn step(&mut self, step: u64, total: u64, epoch: f64) -> (TrainStep, Vec<LayerGradient>) {
         let started = Instant::now();
         let training = &self.trainer.spec.training;
         let batch = self.next_batch();
@@ -366,7 +369,7 @@ impl<'a, N: Network> Run<'a, N> {
         let gradients = GradientsParams::from_grads(gradients, &self.network);
         let norm = gradient_norm(&self.network, &gradients);
         let scale = match training.clip_norm {
-            Some(largest) if norm > largest => largest / norm,
+            Some(largest) if norm.whole > largest => largest / norm.whole,
             _ => 1.0,
         };
         let rate = learning_rate(training, step, total);
@@ -375,15 +378,16 @@ impl<'a, N: Network> Run<'a, N> {
         let seconds = started.elapsed().as_secs_f64();
         self.train_seconds += seconds;
         self.train_examples += batch.classes.len() as u64;
-        TrainStep {
+        let step = TrainStep {
             step,
             epoch,
             loss,
             accuracy: correct as f64 / batch.classes.len() as f64,
             learning_rate: rate,
-            gradient_norm: norm,
+            gradient_norm: norm.whole,
             seconds,
-        }
+        };
+        (step, norm.layers)
     }
 
     fn evaluate(

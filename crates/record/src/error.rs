@@ -23,6 +23,14 @@ pub enum Error {
         /// Where it stops making sense.
         source: serde_json::Error,
     },
+    /// A table of predictions is not what this program writes.
+    #[error("{} is not a valid table of predictions: line {line}", path.display())]
+    Predictions {
+        /// The file.
+        path: PathBuf,
+        /// The first line that makes no sense, from 1.
+        line: usize,
+    },
     /// The file was written by another version of ActLab.
     #[error(
         "{} has record schema {found}, this program reads {}: run the sweep again, or read it with the ActLab that wrote it",

@@ -24,6 +24,8 @@ pub enum Event {
     Validation(Evaluation),
     /// Statistics of one activation site, taken at an evaluation.
     Site(Site),
+    /// How large the gradient is in each layer, at an evaluation.
+    Gradients(Gradients),
     /// How busy the machine is.
     System(SystemSample),
     /// A line that the program printed about the run.
@@ -72,9 +74,17 @@ impl Event {
                 let name = |(what, value)| (site.metric(what), value);
                 Some((site.step, numbers.into_iter().map(name).collect()))
             }
+            Self::Gradients(gradients) => {
+                let name = |layer: &LayerGradient| (gradient_metric(&layer.layer), layer.norm);
+                Some((gradients.step, gradients.layers.iter().map(name).collect()))
+            }
             Self::Start(_) | Self::System(_) | Self::Output { .. } => None,
         }
     }
+}
+
+fn gradient_metric(layer: &str) -> String {
+    format!("gradients/{layer}/norm")
 }
 
 impl Site {
@@ -175,6 +185,25 @@ pub struct Site {
     /// Outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Histogram>,
+}
+
+/// How large the gradient of the last training step was in each layer, before clipping.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gradients {
+    /// The training step, as in [`TrainStep`].
+    pub step: u64,
+    /// In the order of the forward pass.
+    pub layers: Vec<LayerGradient>,
+}
+
+/// The gradient of one layer's parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerGradient {
+    /// Name of the layer, as in `blocks.0`.
+    pub layer: String,
+    /// Euclidean norm over all its parameters.
+    #[serde(with = "float")]
+    pub norm: f64,
 }
 
 /// How many numbers lie where: buckets of equal width between the least and the greatest finite one, or half

@@ -24,7 +24,8 @@ mod store;
 pub use environment::{Environment, Git};
 pub use error::Error;
 pub use event::{
-    Evaluation, Event, GpuSample, Histogram, Site, Stamped, Start, SystemSample, TrainStep,
+    Evaluation, Event, GpuSample, Gradients, Histogram, LayerGradient, Site, Stamped, Start,
+    SystemSample, TrainStep,
 };
 pub use prediction::Prediction;
 pub use run::{Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload};
@@ -33,6 +34,6 @@ pub use spec::{
     RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec,
 };
 pub use store::{
-    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, find_runs, now, read_runs,
+    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, Timeline, find_runs, now, read_runs,
     write_atomically,
 };

@@ -1,9 +1,11 @@
 //! Files of a run: one folder, written by one process, readable at any instant.
 
 use crate::{
-    Error, Evaluation, Event, Prediction, RunRecord, RunSpec, SCHEMA_VERSION, Stamped, WandbRun,
+    Error, Evaluation, Event, Gradients, Prediction, RunRecord, RunSpec, SCHEMA_VERSION, Site,
+    Stamped, WandbRun,
 };
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -179,25 +181,64 @@ impl RunDir {
         write_atomically(&path, &json)
     }
 
-    /// Reads the evaluations on validation data alone, which is much faster than the whole stream. A torn
-    /// last line is left out.
+    /// Reads what was measured at evaluations, which is much faster than the whole stream: every evaluation on
+    /// validation data, and the sites and gradients of at most `most` of them, evenly spread, the last one
+    /// included. A torn last line is left out.
     ///
     /// # Errors
-    /// If the stream cannot be read, or a line of an evaluation is damaged.
-    pub fn validations(&self) -> Result<Vec<Evaluation>, Error> {
+    /// If the stream cannot be read, or one of these lines is damaged.
+    pub fn timeline(&self, most: usize) -> Result<Timeline, Error> {
         let path = self.path.join(METRICS);
         let text = fs::read(&path).map_err(Error::io("read", &path))?;
         let text = String::from_utf8_lossy(&text);
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        let mut evaluations = Vec::new();
-        for line in whole.lines().filter(|line| line.contains("\"event\":\"validation\"")) {
-            let line: Stamped =
-                serde_json::from_str(line).map_err(Error::format("metrics stream", &path))?;
-            if let Event::Validation(evaluation) = line.event {
-                evaluations.push(evaluation);
+        let mut timeline = Timeline::default();
+        // The steps at which sites or gradients were measured, before any of their long lines is parsed.
+        let mut measured: Vec<(u64, &str)> = Vec::new();
+        for line in whole.lines() {
+            if line.contains("\"event\":\"validation\"") {
+                timeline.add(line, &path)?;
+            } else if line.contains("\"event\":\"site\"")
+                || line.contains("\"event\":\"gradients\"")
+            {
+                measured.extend(step_of(line).map(|step| (step, line)));
             }
         }
-        Ok(evaluations)
+        let mut steps: Vec<u64> = measured.iter().map(|(step, _)| *step).collect();
+        steps.dedup();
+        let stride = steps.len().div_ceil(most.max(1)).max(1);
+        let chosen: BTreeSet<u64> = steps.into_iter().rev().step_by(stride).collect();
+        for (_, line) in measured.iter().filter(|(step, _)| chosen.contains(step)) {
+            timeline.add(line, &path)?;
+        }
+        Ok(timeline)
+    }
+
+    /// Reads which test examples were classified correctly, in their order.
+    ///
+    /// # Errors
+    /// If there are no predictions, or they are damaged.
+    pub fn correct(&self) -> Result<Vec<bool>, Error> {
+        let path = self.path.join(PREDICTIONS);
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        let damaged = |line: usize| Error::Predictions { path: path.clone(), line: line + 1 };
+        let mut lines = text.lines().enumerate();
+        if lines.next().map(|(_, line)| line) != Some(Prediction::HEADER) {
+            return Err(damaged(0));
+        }
+        lines
+            .map(|(number, line)| {
+                let mut cells = line.split(',');
+                let index = cells.next().and_then(|cell| cell.parse::<usize>().ok());
+                let (label, predicted) = (cells.next(), cells.next());
+                match index {
+                    Some(index) if index + 1 == number && predicted.is_some() => {
+                        Ok(label == predicted)
+                    }
+                    _ => Err(damaged(number)),
+                }
+            })
+            .collect()
     }
 
     /// Opens the metrics stream, of a finished run or a running one.
@@ -212,6 +253,38 @@ impl RunDir {
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     serde_json::from_slice(&bytes).map_err(Error::format(what, path))
+}
+
+/// The step of an event, read from its line without the rest of it.
+fn step_of(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("\"step\":")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit())?;
+    rest[..end].parse().ok()
+}
+
+/// What was measured at the evaluations of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Timeline {
+    /// Every evaluation on validation data.
+    pub validations: Vec<Evaluation>,
+    /// Activation sites, without their histograms, at some of them.
+    pub sites: Vec<Site>,
+    /// Gradients by layer at some of them.
+    pub gradients: Vec<Gradients>,
+}
+
+impl Timeline {
+    fn add(&mut self, line: &str, path: &Path) -> Result<(), Error> {
+        let line: Stamped =
+            serde_json::from_str(line).map_err(Error::format("metrics stream", path))?;
+        match line.event {
+            Event::Validation(evaluation) => self.validations.push(evaluation),
+            Event::Site(site) => self.sites.push(Site { inputs: None, outputs: None, ..site }),
+            Event::Gradients(gradients) => self.gradients.push(gradients),
+            Event::Start(_) | Event::Train(_) | Event::System(_) | Event::Output { .. } => {}
+        }
+        Ok(())
+    }
 }
 
 /// Seconds since 1970 (UTC).
@@ -341,7 +414,7 @@ pub fn read_runs(runs: &Path) -> Result<Vec<StoredRun>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TrainStep;
+    use crate::{LayerGradient, TrainStep};
 
     fn step(step: u64, loss: f64) -> Event {
         Event::Train(TrainStep {
@@ -385,6 +458,41 @@ mod tests {
         assert_eq!(stamped.time, None);
         let Event::Validation(evaluation) = stamped.event else { panic!("{line}") };
         assert!(evaluation.loss.is_nan());
+    }
+
+    #[test]
+    fn a_timeline_has_every_evaluation_and_some_of_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::at(folder.path().to_owned());
+        let mut writer = MetricsWriter::create(folder.path().join(METRICS)).unwrap();
+        for number in 1..=10 {
+            writer.write(&step(number, 1.0)).unwrap();
+            let evaluation = Evaluation { step: number, epoch: 0.5, loss: 1.0, accuracy: 0.5 };
+            writer.write(&Event::Validation(evaluation)).unwrap();
+            let layer = LayerGradient { layer: "stem".into(), norm: 0.5 };
+            let gradients = Gradients { step: number, layers: vec![layer] };
+            writer.write(&Event::Gradients(gradients)).unwrap();
+        }
+        let steps = |most| {
+            let timeline = dir.timeline(most).unwrap();
+            assert_eq!(timeline.validations.len(), 10);
+            timeline.gradients.iter().map(|gradients| gradients.step).collect::<Vec<_>>()
+        };
+        assert_eq!(steps(10), (1..=10).collect::<Vec<_>>());
+        assert_eq!(steps(4), [1, 4, 7, 10]);
+        assert_eq!(steps(1), [10]);
+    }
+
+    #[test]
+    fn damaged_predictions_are_told_by_their_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::at(folder.path().to_owned());
+        let prediction =
+            |index, predicted| Prediction { index, label: 1, predicted, probability: 0.5 };
+        dir.write_predictions(&[prediction(0, 1), prediction(1, 0)]).unwrap();
+        assert_eq!(dir.correct().unwrap(), [true, false]);
+        dir.write_predictions(&[prediction(0, 1), prediction(2, 0)]).unwrap();
+        assert!(dir.correct().unwrap_err().to_string().contains("line 3"));
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use crate::Error;
 use crate::experiment::Experiment;
+use crate::guard::guarded;
 use crate::plan::Plan;
-use analysis::{Report, ReportOptions, Written};
-use record::{RunDir, RunId, StoredRun, find_runs, write_atomically};
+use activation::ActivationRequest;
+use analysis::{Report, ReportOptions, Shape, Written};
+use record::{ActivationSpec, RunDir, RunId, StoredRun, find_runs, write_atomically};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
@@ -136,6 +138,7 @@ impl SweepDir {
             width,
             margin: manifest.margin.map(|points| points / 100.0),
             skipped: skipped.clone(),
+            shapes: shapes(&runs),
             ..ReportOptions::default()
         };
         let report = Report::from_runs(&runs, &options)?;
@@ -171,6 +174,29 @@ impl SweepDir {
         let ours = |dir: &RunDir| dir.id().is_some_and(|id| ids.contains(id));
         Ok(find_runs(&self.runs())?.into_iter().partition(ours))
     }
+}
+
+/// What the activations of `runs` look like, as far as this program still has them as they were.
+fn shapes(runs: &[StoredRun]) -> Vec<Shape> {
+    let mut specs: Vec<&ActivationSpec> = Vec::new();
+    for run in runs {
+        if !specs.contains(&&run.record.spec.activation) {
+            specs.push(&run.record.spec.activation);
+        }
+    }
+    let shape = |spec: &ActivationSpec| {
+        let name = spec.name.clone();
+        let parameters = spec.parameters.clone();
+        // A formula that panics has no shape.
+        guarded(|| {
+            let activation = activation::build(&ActivationRequest { name, parameters }).ok()?;
+            let f = activation.nonlinearity();
+            (activation.fingerprint() == spec.fingerprint)
+                .then(|| Shape::of(spec.label.clone(), |x| f.eval(x)))
+        })
+        .ok()?
+    };
+    specs.into_iter().filter_map(shape).collect()
 }
 
 /// The records in `dirs`, and what is wrong with those that are none.

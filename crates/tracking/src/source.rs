@@ -134,7 +134,9 @@ impl RecordSource {
                     self.ready.push_back(Event::Start(Box::new(run)));
                 }
             }
-            record::Event::Train(_) | record::Event::Validation(_) => {}
+            record::Event::Train(_)
+            | record::Event::Validation(_)
+            | record::Event::Gradients(_) => {}
             record::Event::Site(site) => self.add(site.step, time, histograms(&site)),
             record::Event::System(sample) => {
                 let figures = system_figures(&sample);

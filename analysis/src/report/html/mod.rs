@@ -1,11 +1,12 @@
 //! The report as one HTML page that needs no network: its style, script and figures are in it.
 
-use super::figures::TaskFigures;
+use super::figures::Figures;
 use super::labels::Labels;
 use super::number::percent;
 use super::{Report, Task, columns, legend, verdict};
 use crate::comparison::markdown::{overall_lines, overall_table};
 use crate::frame::Status;
+use crate::plot::Plot;
 use record::StoredRun;
 
 const STYLE: &str = include_str!("page.css");
@@ -17,7 +18,6 @@ const WIDE: usize = 100_000;
 /// What the page adds to a report.
 #[derive(Debug, Clone)]
 pub(super) struct Page {
-    figures: Vec<TaskFigures>,
     runs: Vec<Row>,
     /// A spec and an environment of each task, in JSON.
     settings: Vec<(String, String)>,
@@ -36,7 +36,7 @@ struct Row {
 }
 
 impl Page {
-    pub(super) fn new(runs: &[&StoredRun], figures: Vec<TaskFigures>) -> Self {
+    pub(super) fn new(runs: &[&StoredRun]) -> Self {
         let url = |run: &StoredRun| run.dir.wandb().ok().flatten().and_then(|note| note.url);
         let row = |run: &&StoredRun| Row {
             task: run.record.spec.task.clone(),
@@ -66,7 +66,7 @@ impl Page {
                 (record.spec.task.clone(), serde_json::to_string_pretty(&both).unwrap_or_default())
             })
             .collect();
-        Self { figures, runs: runs.iter().map(row).collect(), settings }
+        Self { runs: runs.iter().map(row).collect(), settings }
     }
 }
 
@@ -88,14 +88,24 @@ pub(super) fn render(report: &Report) -> String {
         );
     }
     body += "</div>\n";
-    body += &toggles(&page.figures);
-    for (i, task) in report.tasks.iter().enumerate() {
-        body += &section(task, &labels, i);
+    body += &toggles(&report.figures);
+    for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {
+        body += &section(task, plots, &labels);
     }
     if let Some(overall) = &report.overall {
         body += "<h2>Over all tasks</h2>\n";
         body += &list(&overall_lines(overall));
         body += &scroll(&overall_table(overall, "IQM %", &percent).html());
+    }
+    body += &figures(&report.figures.overall);
+    if let Some(to_baseline) = &report.to_baseline {
+        body += "<h2>Time to the baseline's accuracy</h2>\n";
+        body += &format!("<p>{}</p>\n", inline(&to_baseline.note()));
+        body += &scroll(&to_baseline.table(&labels).html());
+    }
+    if !report.figures.shapes.is_empty() {
+        body += "<h2>The activations</h2>\n";
+        body += &figures(&report.figures.shapes);
     }
     body += &runs(page);
     body += "<h2>How to read this</h2>\n";
@@ -109,7 +119,8 @@ pub(super) fn render(report: &Report) -> String {
         );
     }
     // Nothing that a name holds may end the script.
-    let figures = serde_json::to_string(&page.figures).unwrap_or_default().replace('<', "\\u003c");
+    let plots: Vec<&Plot> = report.figures.iter().collect();
+    let figures = serde_json::to_string(&plots).unwrap_or_default().replace('<', "\\u003c");
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -120,10 +131,11 @@ pub(super) fn render(report: &Report) -> String {
     )
 }
 
-fn section(task: &Task, labels: &Labels, i: usize) -> String {
+fn section(task: &Task, plots: &[Plot], labels: &Labels) -> String {
     let facts: Vec<String> = task.conditions.iter().map(super::markdown::condition).collect();
     let tables = [
         ("Results", Some(columns::results(task, labels))),
+        ("Spread over runs", columns::spread(task, labels)),
         ("Tests", columns::tests(task, labels)),
         ("Convergence", columns::convergence(task, labels)),
         ("Cost and diagnostics", Some(columns::cost(task, labels))),
@@ -134,41 +146,37 @@ fn section(task: &Task, labels: &Labels, i: usize) -> String {
     if let Some((name, table)) = tables.next() {
         text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
     }
-    text += "<div class=\"plots\">\n";
-    for (kind, caption) in [
-        ("curve", "Validation accuracy over time, mean and 95 % interval over seeds"),
-        ("score", "Test accuracy of every run, and the mean"),
-        ("dead", "Dead units by depth, at the last evaluation"),
-        ("zero", "Outputs that are zero by depth, at the last evaluation"),
-        ("mean", "Mean of the outputs by depth (mean shift), at the last evaluation"),
-        ("variance", "Variance of the outputs by depth, at the last evaluation"),
-    ] {
-        text += &format!(
-            "<figure><figcaption>{caption}</figcaption><div data-plot=\"{kind}-{i}\"></div></figure>\n"
-        );
-    }
-    text += "</div>\n";
+    text += &figures(plots);
     for (name, table) in tables {
         text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
     }
     text + "</section>\n"
 }
 
-fn toggles(figures: &[TaskFigures]) -> String {
-    let mut seen = Vec::new();
+/// Where plots are drawn.
+fn figures(plots: &[Plot]) -> String {
+    let figure = |plot: &Plot| {
+        format!(
+            "<figure><figcaption>{}</figcaption><div data-plot=\"{}\"></div></figure>\n",
+            escape(&plot.title),
+            escape(&plot.name)
+        )
+    };
+    let figures: String = plots.iter().map(figure).collect();
+    format!("<div class=\"plots\">\n{figures}</div>\n")
+}
+
+fn toggles(figures: &Figures) -> String {
     let mut text = String::from(
         "<div class=\"toggles\" role=\"group\" aria-label=\"Activations shown in the plots\">\n",
     );
-    for arm in figures.iter().flat_map(|task| &task.arms) {
-        if !seen.contains(&&arm.label) {
-            seen.push(&arm.label);
-            let label = escape(&arm.label);
-            text += &format!(
-                "<button class=\"toggle\" type=\"button\" data-arm=\"{label}\" data-light=\"{}\" data-dark=\"{}\" \
-                 aria-pressed=\"true\"><i></i>{label}</button>\n",
-                arm.light, arm.dark
-            );
-        }
+    for (label, colour) in &figures.arms {
+        let label = escape(label);
+        text += &format!(
+            "<button class=\"toggle\" type=\"button\" data-arm=\"{label}\" data-light=\"{}\" data-dark=\"{}\" \
+             aria-pressed=\"true\"><i></i>{label}</button>\n",
+            colour.light, colour.dark
+        );
     }
     text + "</div>\n"
 }

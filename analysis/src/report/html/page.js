@@ -12,16 +12,31 @@
     parent.append(element);
     return element;
   };
-  const colour = (arm) => (dark.matches ? arm.dark : arm.light);
-  const percent = (x) => (100 * x).toFixed(2) + " %";
+  const shade = (colour) => (dark.matches ? colour.dark : colour.light);
 
-  // Round numbers that cover a range.
-  const ticks = (low, high) => {
-    const step = 10 ** Math.floor(Math.log10((high - low) / 4 || 1));
-    const wide = [1, 2, 5, 10].map((k) => k * step).find((s) => (high - low) / s <= 6) || step;
+  const group = (x) => Math.abs(x).toFixed(0).replace(/\B(?=(\d{3})+$)/g, "\u00a0");
+  // Where the numbers of an axis stand, and what they say: its own, or round ones.
+  const ticks = (axis, [low, high]) => {
+    if (axis.ticks) return axis.ticks.filter(([at]) => low <= at && at <= high);
+    const scale = axis.format === "percent" ? 100 : 1, unit = scale === 100 ? "\u00a0%" : "";
+    const [from, to] = [low * scale, high * scale];
+    const rough = 10 ** Math.floor(Math.log10((to - from) / 4));
+    const step = [1, 2, 5, 10].map((k) => k * rough).find((s) => (to - from) / s <= 6) || rough;
+    const decimals = Math.max(0, -Math.floor(Math.log10(step)));
     const values = [];
-    for (let i = Math.ceil(low / wide - 1e-9); i * wide <= high + 1e-9 * wide; i++) values.push(i * wide + 0);
+    for (let i = Math.ceil(from / step - 1e-9); i * step <= to + 1e-9 * step; i++) {
+      const value = i * step, text = decimals ? Math.abs(value).toFixed(decimals) : group(value);
+      values.push([value / scale, (value < 0 ? "−" : "") + text + unit]);
+    }
     return values;
+  };
+  const span = (axis, values) => {
+    if (axis.range) return axis.range;
+    if (!values.length) return [0, 1];
+    const low = Math.min(...values), high = Math.max(...values);
+    const room = (high - low) * 0.06 || Math.abs(high) * 0.05 || 0.05;
+    // Shares and times do not go below 0.
+    return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
   };
 
   const show = (event, text) => {
@@ -33,107 +48,90 @@
     tip.style.top = Math.max(y - tip.offsetHeight - 10, 4) + "px";
   };
   const hide = () => { tip.style.display = "none"; };
-  // A mark that tells its value to the pointer, the keyboard and a screen reader.
-  const tell = (mark, text) => {
-    mark.setAttribute("tabindex", "0");
+  // A mark that tells its value to the pointer and a screen reader.
+  const point = (mark, text) => {
     mark.setAttribute("role", "img");
     mark.setAttribute("aria-label", text);
     for (const name of ["pointerenter", "focus"]) mark.addEventListener(name, (event) => show(event, text));
     for (const name of ["pointerleave", "blur"]) mark.addEventListener(name, hide);
   };
+  // One that the keyboard reaches, too.
+  const tell = (mark, text) => {
+    mark.setAttribute("tabindex", "0");
+    point(mark, text);
+  };
 
-  const W = 480, H = 300, LEFT = 70, RIGHT = 12, TOP = 10, BOTTOM = 42;
-  // Axes; the functions that place a value.
-  const frame = (svg, [x0, x1], [y0, y1], xLabel, yLabel, format, xTicks) => {
-    const x = (v) => LEFT + (W - LEFT - RIGHT) * (x1 > x0 ? (v - x0) / (x1 - x0) : 0.5);
-    const y = (v) => H - BOTTOM - (H - TOP - BOTTOM) * (y1 > y0 ? (v - y0) / (y1 - y0) : 0.5);
-    for (const v of ticks(y0, y1)) {
-      make("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: y(v), y2: y(v) }, svg);
-      make("text", { x: LEFT - 6, y: y(v) + 4, "text-anchor": "end" }, svg).textContent = format(v);
+  const corners = (mark) => ({
+    line: () => mark.points,
+    band: () => mark.points.flatMap(([x, low, high]) => [[x, low], [x, high]]),
+    dot: () => [mark.at],
+    box: () => [mark.from, mark.to],
+  })[mark.mark]().filter((point) => point.every((value) => value != null));
+
+  const W = 480, RIGHT = 12, TOP = 10, BOTTOM = 42, LETTER = 6.6, LONGEST = 20;
+  const MARKS = {
+    line: (mark, colour, at, svg) => {
+      make("polyline", { points: corners(mark).map((p) => at(p).join()).join(" "), fill: "none", stroke: colour, "stroke-width": mark.width }, svg);
+    },
+    band: (mark, colour, at, svg) => {
+      const edge = [...mark.points.map(([x, , high]) => [x, high]), ...mark.points.map(([x, low]) => [x, low]).reverse()];
+      make("polygon", { points: edge.map((p) => at(p).join()).join(" "), fill: colour, opacity: 0.15 }, svg);
+    },
+    dot: (mark, colour, at, svg, label) => {
+      if (mark.at.some((value) => value == null)) return;
+      const [cx, cy] = at(mark.at);
+      const dot = make("circle", { cx, cy, r: 3.5, fill: colour }, svg);
+      tell(dot, `${label}\n${mark.text}`);
+      if (mark.url) {
+        dot.style.cursor = "pointer";
+        dot.addEventListener("click", () => open(mark.url, "_blank", "noopener"));
+      }
+    },
+    box: (mark, colour, at, svg, label) => {
+      if ([...mark.from, ...mark.to].some((value) => value == null)) return;
+      const [a, b] = [at(mark.from), at(mark.to)];
+      const box = make("rect", { x: Math.min(a[0], b[0]), y: Math.min(a[1], b[1]), width: Math.abs(a[0] - b[0]), height: Math.abs(a[1] - b[1]), fill: colour, "fill-opacity": mark.opacity }, svg);
+      point(box, `${label}\n${mark.text}`);
+    },
+  };
+
+  const plot = (one) => {
+    const parent = document.querySelector(`[data-plot="${one.name}"]`);
+    parent.replaceChildren();
+    const series = one.series.filter((s) => s.label == null || !hidden.has(s.label));
+    const marks = series.flatMap((s) => s.marks);
+    const all = marks.flatMap(corners);
+    const spans = [one.x, one.y].map((axis, i) => span(axis, all.map((p) => p[i])));
+    const rows = ticks(one.y, spans[1]).map(([v, text]) => [v, text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text]);
+    const named = one.y.format === "nothing";
+    const H = named ? Math.max(150, BOTTOM + TOP + 34 * one.y.ticks.length) : 300;
+    const left = 14 + (one.y.label ? 16 : 0) + LETTER * Math.max(0, ...rows.map(([, text]) => text.length));
+    const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "group", "aria-label": one.title }, parent);
+    const part = (v, [low, high]) => (high > low ? Math.min(1, Math.max(0, (v - low) / (high - low))) : 0.5);
+    const x = (v) => left + (W - left - RIGHT) * part(v, spans[0]);
+    const y = (v) => H - BOTTOM - (H - TOP - BOTTOM) * part(v, spans[1]);
+    for (const [v, text] of rows) {
+      make("line", { class: "grid", x1: left, x2: W - RIGHT, y1: y(v), y2: y(v) }, svg);
+      make("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, svg).textContent = text;
     }
-    for (const [v, text] of xTicks || ticks(x0, x1).map((v) => [v, v.toLocaleString("en")])) {
+    let end = -Infinity;
+    for (const [v, text] of ticks(one.x, spans[0])) {
+      const half = (LETTER * text.length) / 2;
+      if (x(v) - half <= end) continue;
+      end = x(v) + half + 8;
       make("text", { x: x(v), y: H - BOTTOM + 16, "text-anchor": "middle" }, svg).textContent = text;
     }
-    make("line", { class: "axis", x1: LEFT, x2: W - RIGHT, y1: H - BOTTOM, y2: H - BOTTOM }, svg);
-    make("text", { x: (LEFT + W - RIGHT) / 2, y: H - 6, "text-anchor": "middle" }, svg).textContent = xLabel;
-    make("text", { x: 12, y: (TOP + H - BOTTOM) / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${(TOP + H - BOTTOM) / 2})` }, svg).textContent = yLabel;
-    return { x, y };
-  };
-  const spread = (values) => {
-    const low = Math.min(...values), high = Math.max(...values);
-    const room = (high - low) * 0.06 || Math.abs(high) * 0.05 || 0.05;
-    // Shares and variances do not go below 0.
-    return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
-  };
-  const begin = (parent, label) => {
-    parent.replaceChildren();
-    return make("svg", { viewBox: `0 0 ${W} ${H}`, role: "group", "aria-label": label }, parent);
-  };
-
-  // Lines with bands and points: {label, colour, points: [{x, y, low, high, text}]}.
-  const lines = (parent, label, series, xLabel, yLabel, format) => {
-    const svg = begin(parent, label), all = series.flatMap((one) => one.points);
-    if (!all.length) return;
-    const xs = all.map((p) => p.x), ys = all.flatMap((p) => [p.y, p.low ?? p.y, p.high ?? p.y]);
-    const { x, y } = frame(svg, [Math.min(...xs), Math.max(...xs)], spread(ys), xLabel, yLabel, format);
-    for (const one of series) {
-      const banded = one.points.filter((p) => p.low != null);
-      if (banded.length > 1) {
-        const edge = [...banded.map((p) => [p.x, p.high]), ...banded.reverse().map((p) => [p.x, p.low])];
-        make("polygon", { points: edge.map(([a, b]) => `${x(a)},${y(b)}`).join(" "), fill: one.colour, opacity: 0.15 }, svg);
-      }
-      make("polyline", { points: one.points.map((p) => `${x(p.x)},${y(p.y)}`).join(" "), fill: "none", stroke: one.colour, "stroke-width": 2 }, svg);
-      for (const p of one.points) {
-        tell(make("circle", { cx: x(p.x), cy: y(p.y), r: 3.5, fill: one.colour }, svg), `${one.label}\n${p.text}`);
-      }
+    make("line", { class: "axis", x1: left, x2: W - RIGHT, y1: H - BOTTOM, y2: H - BOTTOM }, svg);
+    make("text", { x: (left + W - RIGHT) / 2, y: H - 6, "text-anchor": "middle" }, svg).textContent = one.x.label;
+    const middle = (TOP + H - BOTTOM) / 2;
+    make("text", { x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, svg).textContent = one.y.label;
+    for (const s of series) {
+      for (const mark of s.marks) MARKS[mark.mark](mark, shade(s.colour), ([a, b]) => [x(a), y(b)], svg, s.label ?? "");
     }
-  };
-
-  // A column of points for each arm, and its mean.
-  const strip = (parent, label, arms) => {
-    const svg = begin(parent, label), values = arms.flatMap((arm) => arm.scores.map((run) => run.score));
-    if (!values.length) return;
-    const names = arms.map((arm, i) => [i, arms.length > 6 ? String(i + 1) : arm.label.slice(0, 14)]);
-    const { x, y } = frame(svg, [-0.5, arms.length - 0.5], spread(values), "", "test accuracy", (v) => (100 * v).toFixed(1) + " %", names);
-    arms.forEach((arm, i) => {
-      if (!arm.scores.length) return;
-      const mean = arm.scores.reduce((sum, run) => sum + run.score, 0) / arm.scores.length;
-      make("line", { x1: x(i - 0.3), x2: x(i + 0.3), y1: y(mean), y2: y(mean), stroke: colour(arm), "stroke-width": 3 }, svg);
-      arm.scores.forEach((run, k) => {
-        const aside = arm.scores.length > 1 ? 0.3 * ((k / (arm.scores.length - 1)) - 0.5) : 0;
-        const mark = make("circle", { cx: x(i + aside), cy: y(run.score), r: 4, fill: colour(arm), "fill-opacity": 0.6, stroke: colour(arm) }, svg);
-        tell(mark, `${arm.label}, seed ${run.seed}\n${percent(run.score)}`);
-        if (run.url) {
-          mark.style.cursor = "pointer";
-          mark.addEventListener("click", () => open(run.url, "_blank", "noopener"));
-        }
-      });
-    });
-  };
-
-  const DEPTH = {
-    dead: ["dead units", (v) => (100 * v).toFixed(1) + " %"],
-    zero: ["zero outputs", (v) => (100 * v).toFixed(0) + " %"],
-    mean: ["mean of outputs", (v) => v.toFixed(2)],
-    variance: ["variance of outputs", (v) => v.toFixed(2)],
   };
 
   const draw = () => {
-    data.forEach((task, i) => {
-      const arms = task.arms.filter((arm) => !hidden.has(arm.label));
-      const place = (kind) => document.querySelector(`[data-plot="${kind}-${i}"]`);
-      lines(place("curve"), "Validation accuracy over time", arms.map((arm) => ({
-        label: arm.label, colour: colour(arm),
-        points: arm.curve.map((p) => ({ x: p.step, y: p.mean, low: p.low, high: p.high, text: `step ${p.step}: ${percent(p.mean)}` })),
-      })), "optimizer step", "validation accuracy", (v) => (100 * v).toFixed(0) + " %");
-      strip(place("score"), "Test accuracy of every run", arms);
-      for (const [kind, [name, format]] of Object.entries(DEPTH)) {
-        lines(place(kind), name, arms.map((arm) => ({
-          label: arm.label, colour: colour(arm),
-          points: arm.sites.filter((s) => s[kind] != null).map((s) => ({ x: s.depth, y: s[kind], text: `${s.site}: ${format(s[kind])}` })),
-        })), "depth of the activation site", name, format);
-      }
-    });
+    data.forEach(plot);
     for (const button of document.querySelectorAll(".toggle")) {
       button.setAttribute("aria-pressed", String(!hidden.has(button.dataset.arm)));
       button.querySelector("i").style.background = dark.matches ? button.dataset.dark : button.dataset.light;

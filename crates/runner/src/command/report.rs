@@ -79,10 +79,14 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
         ));
     }
     let written = reported.written?;
+    for line in &written.undrawn {
+        console::warning(&format!("not drawn: {line}"));
+    }
     note!(
-        "written: {}, {}, {}, {}, {}",
+        "written: {}, {}, {}, {}, {}, {}",
         written.markdown.display(),
         written.html.display(),
+        written.plots.display(),
         written.summary.display(),
         written.latex.display(),
         written.runs.display()

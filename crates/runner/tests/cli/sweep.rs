@@ -4,7 +4,7 @@ use crate::support::{Place, TINY};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The report without the columns of speed, time and energy, which end the last table of a task.
+/// The report without the columns of speed, time, energy and who is beaten in them, which end the last table of a task.
 fn without_time(report: &str) -> String {
     let mut keep = None;
     let mut lines = Vec::new();
@@ -12,8 +12,9 @@ fn without_time(report: &str) -> String {
         let cells: Vec<_> = line.split('|').collect();
         if !line.starts_with('|') {
             keep = None;
-        } else if let Some(column) = cells.iter().position(|cell| cell.contains("examples/s")) {
-            keep = Some(column);
+        } else {
+            let timed = |cell: &&str| ["examples/s", "beaten by"].contains(&cell.trim());
+            keep = keep.or(cells.iter().position(|cell| timed(&cell)));
         }
         lines.push(cells[..keep.unwrap_or(cells.len())].join("|"));
     }

@@ -1,0 +1,164 @@
+//! An axis: what it measures, and where its numbers stand.
+
+use crate::report::number::{fixed, grouped};
+use serde::Serialize;
+
+/// What one direction of a plot measures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Axis {
+    /// Quantity and unit.
+    pub(crate) label: String,
+    pub(crate) format: Format,
+    /// Where there is something to read, and what, in place of round numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ticks: Option<Vec<(f64, String)>>,
+    /// What the axis shows at least, in place of what the data leave.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) range: Option<[f64; 2]>,
+}
+
+/// How numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Format {
+    /// As it is.
+    Number,
+    /// A share as a percentage.
+    Percent,
+    /// Not at all.
+    Nothing,
+}
+
+impl Axis {
+    pub(crate) fn number(label: &str) -> Self {
+        Self { label: label.to_owned(), format: Format::Number, ticks: None, range: None }
+    }
+
+    pub(crate) fn percent(label: &str) -> Self {
+        Self { format: Format::Percent, ..Self::number(label) }
+    }
+
+    /// Rows or columns that have names, at 0, 1, 2 and so on.
+    pub(crate) fn names(label: &str, names: impl Iterator<Item = String>) -> Self {
+        let ticks: Vec<(f64, String)> =
+            names.enumerate().map(|(place, name)| (place as f64, name)).collect();
+        let range = [-0.5, ticks.len() as f64 - 0.5];
+        Self {
+            format: Format::Nothing,
+            ticks: Some(ticks),
+            range: Some(range),
+            ..Self::number(label)
+        }
+    }
+
+    /// Powers of ten, of data that are logarithms to base 10.
+    pub(crate) fn logarithmic(label: &str, [low, high]: [f64; 2]) -> Self {
+        let few = high - low > 1.5;
+        let digits: &[f64] = if few { &[1.0] } else { &[1.0, 2.0, 5.0] };
+        let ticks = (low.floor() as i32..=high.ceil() as i32)
+            .flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)))
+            .map(|value| (value.log10(), short(value)))
+            .collect();
+        Self { ticks: Some(ticks), ..Self::number(label) }
+    }
+
+    pub(crate) fn between(self, low: f64, high: f64) -> Self {
+        Self { range: Some([low, high]), ..self }
+    }
+
+    /// From where to where the axis goes to show `values`.
+    pub(super) fn span(&self, values: impl Iterator<Item = f64> + Clone) -> [f64; 2] {
+        if let Some(range) = self.range {
+            return range;
+        }
+        let low = values.clone().fold(f64::INFINITY, f64::min);
+        let high = values.fold(f64::NEG_INFINITY, f64::max);
+        if low > high {
+            return [0.0, 1.0];
+        }
+        let room = match (high - low) * 0.06 {
+            room if room > 0.0 => room,
+            _ if high != 0.0 => high.abs() * 0.05,
+            _ => 0.05,
+        };
+        // Shares and times do not go below 0.
+        let below = if low >= 0.0 { (low - room).max(0.0) } else { low - room };
+        [below, high + room]
+    }
+
+    /// Where the numbers stand within a span, and what they say.
+    pub(super) fn ticks(&self, [low, high]: [f64; 2]) -> Vec<(f64, String)> {
+        if let Some(ticks) = &self.ticks {
+            let shown = |(at, _): &&(f64, String)| low <= *at && *at <= high;
+            return ticks.iter().filter(shown).cloned().collect();
+        }
+        let scale = if self.format == Format::Percent { 100.0 } else { 1.0 };
+        let (low, high) = (low * scale, high * scale);
+        let rough = 10f64.powf(((high - low) / 4.0).log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0]
+            .map(|factor| factor * rough)
+            .into_iter()
+            .find(|step| (high - low) / step <= 6.0)
+            .unwrap_or(rough);
+        let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+        let first = (low / step - 1e-9).ceil() as i64;
+        let last = (high / step + 1e-9).floor() as i64;
+        (first..=last)
+            .map(|i| {
+                let value = i as f64 * step;
+                let text = if decimals == 0 && value >= 0.0 {
+                    grouped(value.round() as u64)
+                } else {
+                    fixed(value, decimals)
+                };
+                let unit = if self.format == Format::Percent { "\u{a0}%" } else { "" };
+                (value / scale, format!("{text}{unit}"))
+            })
+            .collect()
+    }
+}
+
+/// A power of ten, or a few times one, in digits as long as they are few.
+fn short(value: f64) -> String {
+    if !(1e-3..1e5).contains(&value) {
+        return format!("{value:.0e}");
+    }
+    let decimals = (-value.log10().floor()).max(0.0) as usize;
+    fixed(value, decimals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(axis: &Axis, span: [f64; 2]) -> Vec<String> {
+        axis.ticks(span).into_iter().map(|(_, text)| text.replace('\u{a0}', " ")).collect()
+    }
+
+    #[test]
+    fn numbers_are_round_and_few() {
+        assert_eq!(said(&Axis::number(""), [0.0, 1_407.0]), ["0", "500", "1 000"]);
+        assert_eq!(said(&Axis::number(""), [-1.0, 1.0]), ["−1.0", "−0.5", "0.0", "0.5", "1.0"]);
+        assert_eq!(
+            said(&Axis::percent(""), [0.801, 0.829]),
+            ["80.5 %", "81.0 %", "81.5 %", "82.0 %", "82.5 %"]
+        );
+    }
+
+    #[test]
+    fn logarithms_are_said_as_what_they_stand_for() {
+        assert_eq!(
+            said(&Axis::logarithmic("", [-2.0, 1.0]), [-2.0, 1.0]),
+            ["0.01", "0.1", "1", "10"]
+        );
+        assert_eq!(said(&Axis::logarithmic("", [0.0, 0.7]), [0.0, 0.7]), ["1", "2", "5"]);
+    }
+
+    #[test]
+    fn a_span_leaves_room_and_no_share_is_negative() {
+        let axis = Axis::percent("");
+        assert_eq!(axis.span([0.0, 0.5].into_iter()), [0.0, 0.53]);
+        assert_eq!(axis.span([0.0].into_iter()), [0.0, 0.05]);
+        assert_eq!(axis.span(std::iter::empty()), [0.0, 1.0]);
+    }
+}

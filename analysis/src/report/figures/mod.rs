@@ -1,0 +1,126 @@
+//! The plots of a report: numbers and words, before anybody draws them.
+
+mod overall;
+mod shape;
+mod task;
+
+pub use shape::Shape;
+
+use super::Measured;
+use crate::comparison::{Overall, TaskScores};
+use crate::plot::{Colour, Palette, Plot};
+use crate::statistics::Bootstrap;
+use crate::summary::Arm;
+use std::collections::BTreeSet;
+
+/// Resamples of a band: it is looked at, not read off.
+const BAND_RESAMPLES: usize = 400;
+
+/// Points of a line at most: more cannot be pointed at.
+const MOST_POINTS: usize = 120;
+
+/// Characters of a task's name in names of files: with what it shows, a path stays on a line.
+const LONGEST_NAME: usize = 30;
+
+/// Every plot of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Figures {
+    /// Those of each task, in the order of the report.
+    pub(super) tasks: Vec<Vec<Plot>>,
+    /// Those over all tasks.
+    pub(super) overall: Vec<Plot>,
+    /// The activations themselves.
+    pub(super) shapes: Vec<Plot>,
+    /// Labels in the order of the report, and their colours.
+    pub(super) arms: Vec<(String, Colour)>,
+}
+
+/// What plots are made from.
+pub(super) struct Sources<'a> {
+    /// In the order of the report.
+    pub(super) runs: &'a [Measured<'a>],
+    pub(super) arms: &'a [Arm],
+    /// Test accuracies, with chance for what diverged.
+    pub(super) scores: &'a [TaskScores],
+    pub(super) overall: Option<&'a Overall>,
+    pub(super) shapes: &'a [Shape],
+    pub(super) bootstrap: Bootstrap,
+}
+
+impl Figures {
+    pub(super) fn new(sources: &Sources<'_>) -> Self {
+        let resamples = sources.bootstrap.resamples.min(BAND_RESAMPLES);
+        let bands = Bootstrap { resamples, ..sources.bootstrap };
+        let label = |one: &Measured<'_>| one.run.record.spec.activation.label.clone();
+        let labels: Vec<String> = sources.runs.iter().map(label).collect();
+        let shapes = sources.shapes.iter().map(|shape| shape.label.as_str());
+        let palette = Palette::new(labels.iter().map(String::as_str).chain(shapes));
+        let mut names = Names::default();
+        let tasks = sources
+            .runs
+            .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
+            .map(|runs| {
+                let name = &runs[0].run.record.spec.task;
+                let arms: Vec<&Arm> = sources.arms.iter().filter(|arm| arm.task == *name).collect();
+                task::plots(&names.of(name), runs, &arms, &palette, &bands)
+            })
+            .collect();
+        let mut seen = BTreeSet::new();
+        let arms = labels.into_iter().filter(|label| seen.insert(label.clone()));
+        Self {
+            tasks,
+            overall: overall::plots(sources, &palette, &bands),
+            shapes: shape::plots(sources.shapes, &palette),
+            arms: arms.map(|label| (label.clone(), palette.of(&label))).collect(),
+        }
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Plot> {
+        self.tasks.iter().flatten().chain(&self.overall).chain(&self.shapes)
+    }
+}
+
+/// Names of files, which no name of a task can spoil.
+#[derive(Debug, Default)]
+struct Names {
+    taken: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(&mut self, task: &str) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+        let mut name: String = task.chars().map(plain).take(LONGEST_NAME).collect();
+        while !self.taken.insert(name.clone()) {
+            name.push('_');
+        }
+        name
+    }
+}
+
+/// Every so many of `all`, so that they are at most `most`; the last counts, wherever the stride falls.
+fn thinned<T>(all: Vec<T>, most: usize) -> Vec<T> {
+    let stride = all.len().div_ceil(most).max(1);
+    let last = all.len().saturating_sub(1);
+    let kept = |(place, _): &(usize, T)| (last - place).is_multiple_of(stride);
+    all.into_iter().enumerate().filter(kept).map(|(_, one)| one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_files_are_plain_and_apart() {
+        let mut names = Names::default();
+        assert_eq!(names.of("reviews/bert mini"), "reviews_bert_mini");
+        assert_eq!(names.of("reviews_bert_mini"), "reviews_bert_mini_");
+    }
+
+    #[test]
+    fn the_last_is_never_thinned_out() {
+        assert_eq!(thinned((1..=10).collect(), 4), [1, 4, 7, 10]);
+        assert_eq!(thinned(vec![1, 2], 4), [1, 2]);
+        assert!(thinned(Vec::<u8>::new(), 4).is_empty());
+    }
+}

@@ -1,0 +1,156 @@
+//! Plots over all tasks: ranks, and how often a score is reached.
+
+use super::Sources;
+use crate::comparison::Overall;
+use crate::plot::{Axis, Mark, Palette, Plot, Series};
+use crate::report::number::{fixed, percent};
+use crate::statistics::{Bootstrap, performance_profile};
+
+/// Thresholds of a profile.
+const THRESHOLDS: usize = 61;
+
+pub(super) fn plots(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Vec<Plot> {
+    let mut plots: Vec<Plot> =
+        sources.overall.map(|overall| ranks(overall, palette)).into_iter().collect();
+    plots.push(profile(sources, palette, bands));
+    plots.retain(|plot| !plot.is_empty());
+    plots
+}
+
+/// The critical-difference diagram (Demšar 2006), a row for each arm, the best on top.
+fn ranks(overall: &Overall, palette: &Palette) -> Plot {
+    let mut arms: Vec<(&String, f64)> =
+        overall.activations.iter().zip(overall.ranks.iter().copied()).collect();
+    arms.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let count = arms.len();
+    let row = |place: usize| (count - 1 - place) as f64;
+    let half = overall.critical_difference / 2.0;
+    let mut series: Vec<Series> = arms
+        .iter()
+        .enumerate()
+        .map(|(place, (label, rank))| {
+            let y = row(place);
+            let reach = vec![[rank - half, y], [rank + half, y]];
+            let text = format!("mean rank {}", fixed(*rank, 2));
+            Series {
+                marks: vec![
+                    Mark::Line { points: reach, width: 2.0 },
+                    Mark::Dot { at: [*rank, y], text, url: None },
+                ],
+                ..Series::of(label, palette)
+            }
+        })
+        .collect();
+    // Behind the intervals of every arm.
+    let mut x = arms.last().map_or(0.0, |(_, rank)| rank + half) + 0.25;
+    let mut bars = Series::neutral();
+    for (first, last) in alike(&arms, overall.critical_difference) {
+        let points = vec![[x, row(first) + 0.2], [x, row(last) - 0.2]];
+        bars.marks.push(Mark::Line { points, width: 4.0 });
+        x += 0.2;
+    }
+    series.push(bars);
+    let low = arms.first().map_or(0.0, |(_, rank)| rank - half) - 0.1;
+    Plot {
+        name: "ranks".into(),
+        title: format!(
+            "Mean ranks ± half the critical difference ({}); a bar joins what does not differ",
+            fixed(overall.critical_difference, 2)
+        ),
+        x: Axis::number("mean rank (1 is best)").between(low, x),
+        y: Axis::names("", arms.iter().rev().map(|(label, _)| (*label).clone())),
+        series,
+    }
+}
+
+/// First and last place of every largest group of neighbours that differ by at most `critical`.
+fn alike(arms: &[(&String, f64)], critical: f64) -> Vec<(usize, usize)> {
+    let mut groups: Vec<(usize, usize)> = Vec::new();
+    for first in 0..arms.len() {
+        let reach = arms.partition_point(|(_, rank)| rank - arms[first].1 <= critical);
+        let last = reach - 1;
+        if last > first && groups.last().is_none_or(|group| last > group.1) {
+            groups.push((first, last));
+        }
+    }
+    groups
+}
+
+/// The share of runs above each accuracy, runs drawn within tasks.
+fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Plot {
+    let all = sources.scores.iter().flat_map(|task| &task.arms).flat_map(|arm| &arm.runs);
+    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, score)| {
+        (low.min(*score), high.max(*score))
+    });
+    let room = ((high - low) * 0.02).max(1e-4);
+    let at = |i: usize| low - room + (high - low + 2.0 * room) * i as f64 / (THRESHOLDS - 1) as f64;
+    let thresholds: Vec<f64> = (0..THRESHOLDS).map(at).collect();
+    let mut labels: Vec<&str> = Vec::new();
+    for arm in sources.scores.iter().flat_map(|task| &task.arms) {
+        if !arm.runs.is_empty() && !labels.contains(&arm.activation.as_str()) {
+            labels.push(&arm.activation);
+        }
+    }
+    let series = labels
+        .into_iter()
+        .map(|label| {
+            let tasks: Vec<Vec<f64>> = sources
+                .scores
+                .iter()
+                .flat_map(|task| &task.arms)
+                .filter(|arm| arm.activation == label)
+                .map(|arm| arm.runs.iter().map(|(_, score)| *score).collect())
+                .collect();
+            let shares = performance_profile(&tasks, &thresholds);
+            let intervals =
+                bands.stratified_each(&tasks, |drawn| performance_profile(drawn, &thresholds));
+            let mut one = Series::of(label, palette);
+            one.marks.extend(intervals.map(|intervals| {
+                Mark::Band {
+                    points: thresholds
+                        .iter()
+                        .zip(intervals)
+                        .map(|(threshold, interval)| [*threshold, interval.low, interval.high])
+                        .collect(),
+                }
+            }));
+            let points: Vec<[f64; 2]> = thresholds
+                .iter()
+                .zip(&shares)
+                .map(|(threshold, share)| [*threshold, *share])
+                .collect();
+            let told = points.iter().step_by(5).map(|at| Mark::Dot {
+                at: *at,
+                text: format!("{} % of runs above {} %", percent(at[1]), percent(at[0])),
+                url: None,
+            });
+            let told: Vec<Mark> = told.collect();
+            one.marks.push(Mark::Line { points, width: 2.0 });
+            one.marks.extend(told);
+            one
+        })
+        .collect();
+    Plot {
+        name: "profile".into(),
+        title: "Performance profile: share of runs above an accuracy, all tasks counting the same"
+            .into(),
+        x: Axis::percent("test accuracy"),
+        y: Axis::percent("runs above it").between(0.0, 1.0),
+        series,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_as_large_as_they_can_be() {
+        let names: Vec<String> = (0..5).map(|i| i.to_string()).collect();
+        let ranks = [1.0, 1.8, 2.6, 4.0, 5.5];
+        let arms: Vec<(&String, f64)> = names.iter().zip(ranks).collect();
+        assert_eq!(alike(&arms, 1.6), [(0, 2), (2, 3), (3, 4)]);
+        assert_eq!(alike(&arms, 0.1), []);
+        assert_eq!(alike(&arms, 9.0), [(0, 4)]);
+    }
+}

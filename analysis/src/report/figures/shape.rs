@@ -1,0 +1,64 @@
+//! What the activations look like.
+
+use crate::plot::{Axis, Mark, Palette, Plot, Series};
+use crate::report::number::fixed;
+
+/// An activation as a function of one number: of a gated one the gate, its value held at 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shape {
+    /// Label of the activation.
+    pub label: String,
+    /// Input, output and derivative, in ascending order of the input.
+    pub points: Vec<[f64; 3]>,
+}
+
+/// Inputs between which a shape is worth seeing.
+const INPUTS: [i32; 2] = [-4, 4];
+/// Samples from one whole number to the next.
+const DENSITY: i32 = 40;
+
+impl Shape {
+    /// Samples f(x) and f′(x).
+    pub fn of(label: String, f: impl Fn(f64) -> (f64, f64)) -> Self {
+        let sample = |i| {
+            let x = f64::from(i) / f64::from(DENSITY);
+            let (y, slope) = f(x);
+            [x, y, slope]
+        };
+        Self { label, points: (INPUTS[0] * DENSITY..=INPUTS[1] * DENSITY).map(sample).collect() }
+    }
+}
+
+/// f(x) and f′(x) of every activation.
+pub(super) fn plots(shapes: &[Shape], palette: &Palette) -> Vec<Plot> {
+    let plot = |name: &str, title: &str, y: &str, place: usize| Plot {
+        name: format!("activations-{name}"),
+        title: title.to_owned(),
+        x: Axis::number("input x").between(INPUTS[0].into(), INPUTS[1].into()),
+        y: Axis::number(y),
+        series: shapes.iter().map(|shape| series(shape, place, palette)).collect(),
+    };
+    let mut plots = vec![
+        plot("shape", "The activations (of gated ones the gate, its value held at 1)", "f(x)", 1),
+        plot("slope", "Their derivatives", "f′(x)", 2),
+    ];
+    plots.retain(|plot| !plot.is_empty());
+    plots
+}
+
+fn series(shape: &Shape, place: usize, palette: &Palette) -> Series {
+    let mut series = Series::of(&shape.label, palette);
+    let points: Vec<[f64; 2]> = shape.points.iter().map(|point| [point[0], point[place]]).collect();
+    if points.len() > 1 {
+        // Whole numbers tell their value.
+        let told = points.iter().filter(|[x, _]| x.fract() == 0.0).map(|at| Mark::Dot {
+            at: *at,
+            text: format!("x = {}: {}", fixed(at[0], 0), fixed(at[1], 4)),
+            url: None,
+        });
+        let told: Vec<Mark> = told.collect();
+        series.marks.push(Mark::Line { points, width: 2.0 });
+        series.marks.extend(told);
+    }
+    series
+}

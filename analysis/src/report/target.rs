@@ -1,0 +1,140 @@
+//! How soon an activation is where the baseline ends (Dahl et al. 2023, AlgoPerf).
+
+use super::Measured;
+use super::labels::Labels;
+use super::number::{ABSENT, fixed, percent};
+use super::table::{Column, Table};
+use super::text::escape;
+use crate::frame::Status;
+use crate::statistics::{median, time_to_target_score};
+use crate::summary::Arm;
+
+/// Steps to the baseline's accuracy over all tasks that have it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ToBaseline {
+    pub(super) baseline: String,
+    /// Tasks, and the validation accuracy to reach on them.
+    tasks: Vec<(String, f64)>,
+    arms: Vec<ArmTimes>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ArmTimes {
+    activation: String,
+    /// Steps on each task.
+    steps: Vec<f64>,
+    /// 1 for the fastest on every task.
+    score: f64,
+}
+
+/// Finds the steps of every arm, and keeps them there; the score of the arms that have runs on every task.
+pub(super) fn find(arms: &mut [Arm], runs: &[Measured<'_>], baseline: &str) -> Option<ToBaseline> {
+    let mut tasks = Vec::new();
+    for arms in arms.chunk_by_mut(|a, b| a.task == b.task) {
+        let name = arms[0].task.clone();
+        let of = |label: &str| {
+            let spec = |one: &&Measured<'_>| {
+                one.run.record.spec.task == name && one.run.record.spec.activation.label == label
+            };
+            runs.iter().filter(spec).collect::<Vec<_>>()
+        };
+        let Some(target) = target(&of(baseline)) else { continue };
+        for arm in arms.iter_mut() {
+            arm.steps_to_baseline = steps(&of(&arm.activation), target);
+        }
+        tasks.push((name, target));
+    }
+    let mut labels: Vec<&str> = Vec::new();
+    for arm in arms.iter() {
+        if !labels.contains(&arm.activation.as_str()) {
+            labels.push(&arm.activation);
+        }
+    }
+    let times = |label: &str| -> Option<Vec<f64>> {
+        let on = |(task, _): &(String, f64)| {
+            let same = |arm: &&Arm| arm.task == *task && arm.activation == label;
+            arms.iter().find(same)?.steps_to_baseline
+        };
+        tasks.iter().map(on).collect()
+    };
+    let found: Vec<(&str, Vec<f64>)> =
+        labels.into_iter().filter_map(|label| Some((label, times(label)?))).collect();
+    if tasks.is_empty() || found.len() < 2 {
+        return None;
+    }
+    let by_task: Vec<Vec<Option<f64>>> = (0..tasks.len())
+        .map(|task| found.iter().map(|(_, steps)| Some(steps[task])).collect())
+        .collect();
+    let scores = time_to_target_score(&by_task);
+    let arms = found
+        .into_iter()
+        .zip(scores)
+        .map(|((label, steps), score)| ArmTimes { activation: label.to_owned(), steps, score })
+        .collect();
+    Some(ToBaseline { baseline: baseline.to_owned(), tasks, arms })
+}
+
+/// The median over the baseline's completed runs of their best validation accuracy.
+fn target(baseline: &[&Measured<'_>]) -> Option<f64> {
+    let completed = baseline.iter().filter(|one| Status::of(&one.run.record) == Status::Completed);
+    let best = |one: &&Measured<'_>| {
+        let accuracies = one.timeline.validations.iter().map(|evaluation| evaluation.accuracy);
+        accuracies.filter(|accuracy| accuracy.is_finite()).reduce(f64::max)
+    };
+    median(&completed.filter_map(best).collect::<Vec<_>>())
+}
+
+/// The median over runs of the first evaluated step that reaches `target`. A run that diverged never does, and
+/// one that failed says nothing.
+fn steps(runs: &[&Measured<'_>], target: f64) -> Option<f64> {
+    let mut steps: Vec<f64> = runs
+        .iter()
+        .filter_map(|one| match Status::of(&one.run.record) {
+            Status::Failed => None,
+            Status::Diverged => Some(f64::INFINITY),
+            // Without a curve there is nothing to say.
+            Status::Completed if one.timeline.validations.is_empty() => None,
+            Status::Completed => {
+                let reached = |accuracy: f64| accuracy >= target;
+                let first = one.timeline.validations.iter().find(|one| reached(one.accuracy));
+                Some(first.map_or(f64::INFINITY, |evaluation| evaluation.step as f64))
+            }
+        })
+        .collect();
+    steps.sort_by(f64::total_cmp);
+    let middle = steps.len() / 2;
+    match steps.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(steps[middle]),
+        _ => Some(f64::midpoint(steps[middle - 1], steps[middle])),
+    }
+}
+
+impl ToBaseline {
+    /// The steps on each task, and the score.
+    pub(super) fn table(&self, labels: &Labels) -> Table {
+        let key = self.arms.iter().map(|arm| labels.cell(&arm.activation)).collect();
+        let steps = |(task, (name, target)): (usize, &(String, f64))| {
+            let cell = |arm: &ArmTimes| match arm.steps[task] {
+                steps if steps.is_finite() => fixed(steps, usize::from(steps.fract() != 0.0)),
+                _ => ABSENT.to_owned(),
+            };
+            let header = format!("{}, {} %", escape(name), percent(*target));
+            vec![Column::numbers(&header, self.arms.iter().map(cell).collect())]
+        };
+        let score = self.arms.iter().map(|arm| fixed(arm.score, 3)).collect();
+        let blocks = self.tasks.iter().enumerate().map(steps);
+        Table {
+            key: Column::words("activation", key),
+            blocks: blocks.chain([vec![Column::numbers("score", score)]]).collect(),
+        }
+    }
+
+    /// What the table shows.
+    pub(super) fn note(&self) -> String {
+        format!(
+            "Steps to the validation accuracy that the runs of {} reach (the median of their best), as the median              over runs; {ABSENT}: most runs never do. Score: the share of tasks on which an activation takes at most              τ times the steps of the fastest, averaged over τ from 1 to 4; 1 is the fastest everywhere.",
+            escape(&self.baseline)
+        )
+    }
+}
