@@ -50,7 +50,7 @@ PROBE = """
 <script>
 addEventListener("load", () => {
   const seen = { errors: window.seenErrors };
-  const plots = () => [...document.querySelectorAll("[data-plot]")].map((plot) => plot.querySelectorAll("circle").length);
+  const plots = () => [...document.querySelectorAll("[data-plot]")].map((plot) => plot.querySelectorAll("circle, svg > rect").length);
   seen.plots = plots();
   const toggle = document.querySelector(".toggle");
   toggle.click();

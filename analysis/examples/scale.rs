@@ -1,5 +1,5 @@
-//! How long a report of a large sweep takes, and how much memory: 2,000 runs of 500 evaluations each, or as
-//! many as the arguments say.
+//! How long a report of a large sweep takes, and how much memory: 2,000 runs of 500 evaluations of seven sites
+//! each, with 2,000 test examples, or as many as the arguments say.
 //!
 //! ```text
 //! cargo run -p analysis --example scale
@@ -9,15 +9,18 @@
 use analysis::{Report, ReportOptions};
 use indexmap::IndexMap;
 use record::{
-    ActivationSpec, Augmentation, Budget, DataSpec, Environment, Evaluation, Event, ModelSpec,
-    OptimizerSpec, Outcome, RunDir, RunRecord, RunSpec, SCHEMA_VERSION, ScheduleSpec, Site,
-    SiteStatistics, Summary, Timing, TrainStep, TrainingSpec,
+    ActivationSpec, Augmentation, Budget, DataSpec, Environment, Evaluation, Event, Gradients,
+    LayerGradient, ModelSpec, OptimizerSpec, Outcome, Prediction, RunDir, RunRecord, RunSpec,
+    SCHEMA_VERSION, ScheduleSpec, Site, SiteStatistics, Summary, Timing, TrainStep, TrainingSpec,
 };
 use std::path::Path;
 use std::time::Instant;
 
 const ACTIVATIONS: [&str; 5] = ["relu", "leaky_relu", "gelu", "silu", "swiglu"];
 const TASKS: u64 = 4;
+/// Activation sites of a run, and test examples.
+const SITES: usize = 7;
+const EXAMPLES: usize = 2_000;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -66,6 +69,19 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
     let dir = RunDir::of(runs, &spec);
     let mut stream = dir.begin(&spec)?;
     let mut last = None;
+    let site = |step, depth: usize| Site {
+        step,
+        site: format!("blocks.{depth}.inner"),
+        depth,
+        units: 16,
+        dead: 0.01,
+        zero: 0.5,
+        mean: 0.3,
+        variance: 0.5,
+        saturated: 0.5,
+        inputs: None,
+        outputs: None,
+    };
     for step in 1..=points {
         let epoch = step as f64 / 50.0;
         stream.write(&Event::Train(TrainStep {
@@ -81,20 +97,23 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
         let evaluation = Evaluation { step, epoch, loss: 1.0 - accuracy, accuracy };
         stream.write(&Event::Validation(evaluation))?;
         last = Some(evaluation);
+        for depth in 0..SITES {
+            stream.write(&Event::Site(site(step, depth)))?;
+        }
+        let layer = |depth| LayerGradient {
+            layer: format!("blocks.{depth}"),
+            norm: 0.1 + 0.01 * step as f64,
+        };
+        let layers = (0..SITES).map(layer).collect();
+        stream.write(&Event::Gradients(Gradients { step, layers }))?;
     }
-    let site = |depth: usize| Site {
-        step: points,
-        site: format!("blocks.{depth}.inner"),
-        depth,
-        units: 16,
-        dead: 0.01,
-        zero: 0.5,
-        mean: 0.3,
-        variance: 0.5,
-        saturated: 0.5,
-        inputs: None,
-        outputs: None,
+    let said = |index: usize| Prediction {
+        index,
+        label: 1,
+        predicted: usize::from(noise(index as u64) < 0.4),
+        probability: 0.9,
     };
+    dir.write_predictions(&(0..EXAMPLES).map(said).collect::<Vec<_>>())?;
     dir.finish(&RunRecord {
         schema: SCHEMA_VERSION,
         id: spec.id(),
@@ -110,7 +129,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
             last_validation: last,
             test: last,
             steps_to_target: Some(10),
-            sites: (0..7).map(site).collect(),
+            sites: (0..SITES).map(|depth| site(points, depth)).collect(),
         }),
         timing: Timing {
             started_unix: 1.7e9,

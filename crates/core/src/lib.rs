@@ -1,6 +1,7 @@
 //! Model zoo, data sets and the training loop. Knows no activation by name.
 
 pub mod bench;
+mod checkpoint;
 pub mod data;
 pub mod device;
 pub mod error;
@@ -11,6 +12,7 @@ mod site;
 pub mod stream;
 mod train;
 
+pub use checkpoint::{Checkpoint, Unusable};
 pub use device::DeviceSpec;
 pub use error::Error;
 pub use model::{ModelSize, model_size};

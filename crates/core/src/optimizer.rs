@@ -1,11 +1,13 @@
 //! Update rules, with weight decay on weights alone, and clipping of the whole gradient.
 
+use crate::checkpoint::{Tensors, parameter_names};
 use actlab_kernels::{AdamW, Sgd, sum_of_squares};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
+use burn::tensor::Device;
 use record::{LayerGradient, OptimizerSpec};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// An update rule, and what it remembers of each parameter.
 #[derive(Debug)]
@@ -28,6 +30,46 @@ struct Memory {
 impl Optimizer {
     pub(crate) fn new(rule: OptimizerSpec, weight_decay: f64) -> Self {
         Self { rule, weight_decay, memory: HashMap::new() }
+    }
+
+    /// Adds what is remembered of the parameters of `module` to `tensors`; how often each was updated.
+    pub(crate) fn save<M: Module>(
+        &self,
+        module: &M,
+        tensors: &mut Tensors,
+    ) -> BTreeMap<String, u64> {
+        let mut updates = BTreeMap::new();
+        for (name, id) in parameter_names(module) {
+            let Some(memory) = self.memory.get(&id) else { continue };
+            updates.insert(name.clone(), memory.steps);
+            let parts = memory.velocity.iter().chain(memory.moments.iter().flatten());
+            for (place, part) in parts.enumerate() {
+                tensors.add(slot(&name, place), part.clone());
+            }
+        }
+        updates
+    }
+
+    /// Remembers what [`Optimizer::save`] saved; [`None`] if a part of it is missing.
+    pub(crate) fn load<M: Module>(
+        &mut self,
+        module: &M,
+        tensors: &mut Tensors,
+        updates: &BTreeMap<String, u64>,
+        device: &Device,
+    ) -> Option<()> {
+        for (name, id) in parameter_names(module) {
+            let Some(&steps) = updates.get(&name) else { continue };
+            let mut memory = Memory { steps, ..Memory::default() };
+            let mut take = |place| tensors.take::<1>(&slot(&name, place), device);
+            match self.rule {
+                // Without momentum there is none.
+                OptimizerSpec::Sgd { .. } => memory.velocity = take(0),
+                OptimizerSpec::Adamw { .. } => memory.moments = Some([take(0)?, take(1)?]),
+            }
+            self.memory.insert(id, memory);
+        }
+        Some(())
     }
 
     /// `module` after one update by its gradients times `gradient_scale`.
@@ -72,6 +114,11 @@ impl Optimizer {
             }
         }
     }
+}
+
+/// Name of what is remembered of a parameter: its velocity, or its first and second moment.
+fn slot(parameter: &str, place: usize) -> String {
+    format!("optimizer/{place}/{parameter}")
 }
 
 struct Step<'a> {
@@ -152,7 +199,6 @@ pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) 
 mod tests {
     use super::*;
     use burn::nn::{Linear, LinearConfig};
-    use burn::tensor::Device;
 
     /// A layer with weights [[1, 2]]ᵀ and bias [3], and gradients of 0·(sum of outputs) or 1·.
     fn layer() -> Linear {

@@ -25,6 +25,17 @@ impl Stream {
         Self(ChaCha8Rng::from_seed(hash.finalize().into()))
     }
 
+    /// How far it is, as text.
+    pub(crate) fn position(&self) -> String {
+        self.0.get_word_pos().to_string()
+    }
+
+    /// Goes to a position that [`Stream::position`] told; [`None`] where that is none.
+    pub(crate) fn seek(&mut self, position: &str) -> Option<()> {
+        self.0.set_word_pos(position.parse().ok()?);
+        Some(())
+    }
+
     /// A permutation of 0..n.
     #[must_use]
     pub fn permutation(&mut self, n: usize) -> Vec<usize> {
@@ -101,6 +112,16 @@ mod tests {
         let mean = mask.iter().map(|x| f64::from(*x)).sum::<f64>() / 1e5;
         assert!((mean - 1.0).abs() < 0.01, "{mean}");
         assert!(mask.iter().all(|x| *x == 0.0 || (*x - 4.0 / 3.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn a_stream_goes_on_where_another_was() {
+        let mut stream = Stream::new(1, "order");
+        let _ = (stream.permutation(7), stream.coin(), stream.normal(3, 1.0));
+        let mut other = Stream::new(1, "order");
+        other.seek(&stream.position()).unwrap();
+        assert_eq!(other.permutation(50), stream.permutation(50));
+        assert_eq!(other.seek("x"), None);
     }
 
     /// Results on users' disks depend on these numbers: a new version of a library must not change them.

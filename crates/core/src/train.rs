@@ -1,6 +1,7 @@
 //! The training loop.
 
 use crate::Error;
+use crate::checkpoint::{Checkpoint, Progress, Tensors, Unusable};
 use crate::data::{Batch, Batches, Dataset, Examples, Inputs, Part};
 use crate::model::{ModelConfig, Network, Pass, Probe, initialize};
 use crate::optimizer::{Optimizer, gradient_norm};
@@ -14,7 +15,6 @@ use record::{
     Augmentation, Evaluation, Event, Gradients, LayerGradient, OptimizerSpec, Outcome, Prediction,
     RunSpec, Site, Summary, TrainStep,
 };
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ pub const NUMERICS: u32 = 2;
 const DIVERGED_RATIO: f64 = 1.1;
 
 /// Steps over which the training loss is averaged to tell divergence from a bad batch.
-const DIVERGENCE_WINDOW: usize = 20;
+pub(crate) const DIVERGENCE_WINDOW: usize = 20;
 
 /// Examples of a batch in evaluations.
 const EVALUATION_BATCH: usize = 250;
@@ -41,6 +41,22 @@ pub trait Monitor {
 
     /// Whether the user wants to stop.
     fn interrupted(&self) -> bool;
+
+    /// A checkpoint from which to go on; whoever gives one has kept the events until then, and no others.
+    fn resume(&mut self) -> Option<Checkpoint> {
+        None
+    }
+
+    /// Whether it is time to keep a checkpoint.
+    fn checkpoint_due(&self) -> bool {
+        false
+    }
+
+    /// Keeps a checkpoint, as a file's content. What cannot be kept costs time if the run is stopped, and no
+    /// more.
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) {
+        let _ = (step, bytes);
+    }
 }
 
 /// Why training stopped without a result.
@@ -55,6 +71,9 @@ pub enum Stopped {
     /// Model, data and recipe do not go together.
     #[error(transparent)]
     Setup(#[from] Error),
+    /// The checkpoint to go on from is not of this run.
+    #[error(transparent)]
+    Checkpoint(#[from] Unusable),
 }
 
 /// What training gives.
@@ -66,6 +85,8 @@ pub struct Finished {
     pub summary: Summary,
     /// One a test example; empty for a diverged run.
     pub predictions: Vec<Prediction>,
+    /// Wall time in seconds, also before it was stopped and went on.
+    pub seconds: f64,
     /// Wall time of the training steps alone, in seconds.
     pub train_seconds: f64,
     /// Examples seen in training.
@@ -199,7 +220,11 @@ struct Run<'a, N> {
     train_examples: u64,
 }
 
-/// The best checkpoint so far.
+/// Prefixes of the names of tensors in a checkpoint.
+const MODEL: &str = "model/";
+const BEST: &str = "best/";
+
+/// The best weights so far.
 struct Best<N> {
     evaluation: Evaluation,
     network: N,
@@ -223,36 +248,85 @@ impl<'a, N: Network> Run<'a, N> {
         }
     }
 
+    /// Goes to where `checkpoint` was taken; the best weights until then.
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(Progress, Option<Best<N>>), Unusable> {
+        let Checkpoint { progress, mut tensors } = checkpoint;
+        let device = self.trainer.device;
+        let best = match progress.best {
+            Some(evaluation) => {
+                let network = tensors.load_module(BEST, self.network.valid())?;
+                Some(Best { evaluation, network })
+            }
+            None => None,
+        };
+        self.network = tensors.load_module(MODEL, self.network.clone())?;
+        let missing = |what: &str| Unusable::new(format!("{what} is missing"));
+        self.optimizer
+            .load(&self.network, &mut tensors, &progress.updates, device)
+            .ok_or_else(|| missing("a part of the optimizer's memory"))?;
+        let streams = [&mut self.order_stream, &mut self.augmentation, &mut self.dropout];
+        for (stream, position) in streams.into_iter().zip(&progress.streams) {
+            stream.seek(position).ok_or_else(|| missing("the position of a random stream"))?;
+        }
+        self.order.clone_from(&progress.order);
+        self.train_seconds = progress.train_seconds;
+        self.train_examples = progress.train_examples;
+        Ok((progress, best))
+    }
+
+    /// Training as it stands, to go on from.
+    fn keep(&self, progress: Progress, best: Option<&Best<N>>) -> Result<Checkpoint, Unusable> {
+        let mut tensors = Tensors::default();
+        // Running statistics belong to the network without autodiff.
+        tensors.add_module(MODEL, &self.network.valid());
+        if let Some(best) = best {
+            tensors.add_module(BEST, &best.network);
+        }
+        let updates = self.optimizer.save(&self.network, &mut tensors);
+        let streams = [&self.order_stream, &self.augmentation, &self.dropout];
+        Ok(Checkpoint {
+            progress: Progress {
+                best: best.map(|best| best.evaluation),
+                order: self.order.clone(),
+                streams: streams.map(Stream::position),
+                updates,
+                train_seconds: self.train_seconds,
+                train_examples: self.train_examples,
+                ..progress
+            },
+            tensors,
+        })
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn run(mut self, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
         let Trainer { spec, activation, data, .. } = self.trainer;
+        let started = Instant::now();
         let training = &spec.training;
         let per_epoch = data.train.len().div_ceil(training.batch_size) as u64;
         let total = training.budget.steps(per_epoch);
         let evaluate_every = training.evaluate_every.unwrap_or(per_epoch);
-        let size = ModelConfig::new(&spec.model, data)?.size(&**activation);
-        let mut summary = Summary {
-            parameters: size.parameters,
-            flops: size.flops,
-            steps: 0,
-            classes: Some(data.classes.len() as u64),
-            initial_loss: f64::NAN,
-            best_validation: None,
-            last_validation: None,
-            test: None,
-            steps_to_target: None,
-            sites: Vec::new(),
+        let (mut progress, mut best) = match monitor.resume() {
+            Some(checkpoint) => self.restore(checkpoint)?,
+            None => {
+                let size = ModelConfig::new(&spec.model, data)?.size(&**activation);
+                (Progress::new(size, data.classes.len()), None)
+            }
         };
-        let mut best: Option<Best<N>> = None;
-        let mut evaluations = 0;
-        // Training losses of the last steps.
-        let mut recent: VecDeque<f64> = VecDeque::with_capacity(DIVERGENCE_WINDOW);
+        let seconds_before = progress.seconds;
         let mut diverged = None;
 
-        for step in 1..=total {
-            if monitor.interrupted() {
+        for step in progress.summary.steps + 1..=total {
+            let interrupted = monitor.interrupted();
+            if step > 1 && (interrupted || monitor.checkpoint_due()) {
+                progress.seconds = seconds_before + started.elapsed().as_secs_f64();
+                let checkpoint = self.keep(progress.clone(), best.as_ref())?;
+                monitor.checkpoint(step - 1, checkpoint.to_bytes()?);
+            }
+            if interrupted {
                 return Err(Stopped::Interrupted);
             }
+            let Progress { summary, recent_losses: recent, evaluations, .. } = &mut progress;
             let epoch = step as f64 / per_epoch as f64;
             let (train_step, layers) = self.step(step, total, epoch);
             monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
@@ -292,9 +366,9 @@ impl<'a, N: Network> Run<'a, N> {
             let gradients = Gradients { step, layers };
             monitor.event(&Event::Gradients(gradients)).map_err(Stopped::Monitor)?;
             summary.last_validation = Some(evaluation);
-            evaluations += 1;
+            *evaluations += 1;
             let statistics = training.site_statistics;
-            if statistics.examples > 0 && (evaluations % statistics.every == 0 || step == total) {
+            if statistics.examples > 0 && (*evaluations % statistics.every == 0 || step == total) {
                 summary.sites = self.measure_sites(&network, step, statistics.examples);
                 for site in &mut summary.sites {
                     monitor.event(&Event::Site(site.clone())).map_err(Stopped::Monitor)?;
@@ -315,6 +389,7 @@ impl<'a, N: Network> Run<'a, N> {
             }
         }
 
+        let mut summary = progress.summary;
         let mut predictions = Vec::new();
         let outcome = if let Some((step, reason)) = diverged {
             // Never reported by its best moment before the crash.
@@ -334,6 +409,7 @@ impl<'a, N: Network> Run<'a, N> {
             outcome,
             summary,
             predictions,
+            seconds: seconds_before + started.elapsed().as_secs_f64(),
             train_seconds: self.train_seconds,
             train_examples: self.train_examples,
         })

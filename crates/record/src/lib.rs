@@ -34,6 +34,6 @@ pub use spec::{
     RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec,
 };
 pub use store::{
-    MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, Timeline, find_runs, now, read_runs,
-    write_atomically,
+    CheckpointFile, MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, Timeline, find_runs,
+    now, read_runs, write_atomically,
 };

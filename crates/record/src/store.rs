@@ -16,6 +16,11 @@ const METRICS: &str = "metrics.jsonl";
 const PREDICTIONS: &str = "predictions.csv";
 const RECORD: &str = "record.json";
 const WANDB: &str = "wandb.json";
+const CHECKPOINT: &str = "checkpoint-";
+const CHECKPOINT_ENDING: &str = ".safetensors";
+
+/// Checkpoints of a run that are kept: the last one, and one more should it be damaged.
+const CHECKPOINTS_KEPT: usize = 2;
 
 /// Writes a file so that a reader sees the old content or the new one, never a part: to a temporary
 /// name beside it, synced, then renamed.
@@ -104,10 +109,78 @@ impl RunDir {
     /// If the folder cannot be written.
     pub fn begin(&self, spec: &RunSpec) -> Result<MetricsWriter, Error> {
         fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
+        // Those of another stream must not be taken for ones of this.
+        self.remove_checkpoints()?;
         let path = self.path.join(SPEC);
         let json = serde_json::to_vec_pretty(spec).map_err(Error::format("run spec", &path))?;
         write_atomically(&path, &json)?;
         MetricsWriter::create(self.path.join(METRICS))
+    }
+
+    /// Checkpoints of the run that its metrics stream reaches, the newest first.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn checkpoints(&self) -> Result<Vec<CheckpointFile>, Error> {
+        let length = fs::metadata(self.path.join(METRICS)).map_or(0, |metadata| metadata.len());
+        let mut found = self.find_checkpoints()?;
+        found.retain(|checkpoint| checkpoint.metrics_bytes <= length);
+        Ok(found)
+    }
+
+    fn find_checkpoints(&self) -> Result<Vec<CheckpointFile>, Error> {
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("read", &self.path)(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(Error::io("read", &self.path))?.path();
+            found.extend(CheckpointFile::named(path));
+        }
+        found.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.step));
+        Ok(found)
+    }
+
+    fn remove_checkpoints(&self) -> Result<(), Error> {
+        for checkpoint in self.find_checkpoints()? {
+            checkpoint.remove()?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the run as it was at `checkpoint`: what its metrics stream has after that is cut off.
+    ///
+    /// # Errors
+    /// If the stream cannot be written.
+    pub fn resume(&self, checkpoint: &CheckpointFile) -> Result<MetricsWriter, Error> {
+        let path = self.path.join(METRICS);
+        let file = File::options().append(true).open(&path).map_err(Error::io("write", &path))?;
+        file.set_len(checkpoint.metrics_bytes).map_err(Error::io("write", &path))?;
+        Ok(MetricsWriter { path, file })
+    }
+
+    /// Keeps a checkpoint of the run after `step`, with its metrics stream `metrics` as it is now, and the one
+    /// before it; older ones go.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_checkpoint(
+        &self,
+        metrics: &MetricsWriter,
+        step: u64,
+        bytes: &[u8],
+    ) -> Result<(), Error> {
+        // The stream must not be shorter than the checkpoint says, whatever happens to the machine.
+        metrics.file.sync_data().map_err(Error::io("write", &metrics.path))?;
+        let length = metrics.file.metadata().map_err(Error::io("read", &metrics.path))?.len();
+        let name = format!("{CHECKPOINT}{step}-{length}{CHECKPOINT_ENDING}");
+        write_atomically(&self.path.join(name), bytes)?;
+        for old in self.find_checkpoints()?.into_iter().skip(CHECKPOINTS_KEPT) {
+            old.remove()?;
+        }
+        Ok(())
     }
 
     /// Writes the test predictions.
@@ -134,7 +207,8 @@ impl RunDir {
         let mut json =
             serde_json::to_vec_pretty(record).map_err(Error::format("run record", &path))?;
         json.push(b'\n');
-        write_atomically(&path, &json)
+        write_atomically(&path, &json)?;
+        self.remove_checkpoints()
     }
 
     /// Reads the final record.
@@ -247,6 +321,43 @@ impl RunDir {
     /// If it cannot be opened.
     pub fn metrics(&self) -> Result<MetricsReader, Error> {
         MetricsReader::open(self.path.join(METRICS))
+    }
+}
+
+/// A checkpoint of a run that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointFile {
+    /// The last step that is in it.
+    pub step: u64,
+    /// Length of the metrics stream when it was taken.
+    pub metrics_bytes: u64,
+    path: PathBuf,
+}
+
+impl CheckpointFile {
+    fn named(path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_str()?;
+        let (step, length) =
+            name.strip_prefix(CHECKPOINT)?.strip_suffix(CHECKPOINT_ENDING)?.split_once('-')?;
+        Some(Self { step: step.parse().ok()?, metrics_bytes: length.parse().ok()?, path })
+    }
+
+    /// Its content.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self) -> Result<Vec<u8>, Error> {
+        fs::read(&self.path).map_err(Error::io("read", &self.path))
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn remove(&self) -> Result<(), Error> {
+        fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))
     }
 }
 
@@ -481,6 +592,31 @@ mod tests {
         assert_eq!(steps(10), (1..=10).collect::<Vec<_>>());
         assert_eq!(steps(4), [1, 4, 7, 10]);
         assert_eq!(steps(1), [10]);
+    }
+
+    #[test]
+    fn a_run_goes_on_where_a_checkpoint_was_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::at(folder.path().to_owned());
+        let mut writer = MetricsWriter::create(folder.path().join(METRICS)).unwrap();
+        for number in 1..=3 {
+            writer.write(&step(number, 1.0)).unwrap();
+            dir.write_checkpoint(&writer, number, &[number as u8]).unwrap();
+        }
+        writer.write(&step(4, 1.0)).unwrap();
+        // The last two, the newest first.
+        let found = dir.checkpoints().unwrap();
+        assert_eq!(found.iter().map(|one| one.step).collect::<Vec<_>>(), [3, 2]);
+        assert_eq!(found[1].read().unwrap(), [2]);
+        let mut writer = dir.resume(&found[1]).unwrap();
+        writer.write(&step(9, 1.0)).unwrap();
+        let events: Vec<_> = dir.metrics().unwrap().map(|event| event.unwrap().event).collect();
+        assert_eq!(events, [step(1, 1.0), step(2, 1.0), step(9, 1.0)]);
+        // A stream that lost its end has no use for a checkpoint beyond it.
+        File::options().write(true).open(folder.path().join(METRICS)).unwrap().set_len(50).unwrap();
+        assert_eq!(dir.checkpoints().unwrap(), []);
+        dir.remove_checkpoints().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -227,6 +227,16 @@ fn line_above(bars: &MultiProgress, text: &str) {
 }
 
 impl RunProgress<'_> {
+    /// The run goes on after `step`, whose steps an earlier process made.
+    pub(crate) fn resume(&mut self, step: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+        let made = self.weight * step as f64;
+        self.left -= made;
+        if let Some(task) = self.sweep.state().tasks.get_mut(&self.task) {
+            task.left -= made;
+        }
+    }
+
     pub(crate) fn step(&mut self, step: &TrainStep) {
         self.left -= self.weight;
         let mut state = self.sweep.state();

@@ -5,16 +5,19 @@ use crate::environment::{cores, environment, peak_memory_bytes};
 use crate::guard::{guard_thread, guarded};
 use crate::plan::PlannedRun;
 use crate::tracking::{Stream, Tracked, Tracking};
-use crate::{Error, interrupt};
+use crate::{Error, console, interrupt};
 use actlab_core::device::panic_message;
-use actlab_core::{DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
+use actlab_core::{Checkpoint, DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use record::{Environment, Event, Outcome, RunDir, RunRecord, SCHEMA_VERSION, Start, Timing};
+use record::{
+    Environment, Event, MetricsWriter, Outcome, RunDir, RunRecord, RunState, SCHEMA_VERSION, Start,
+    Timing,
+};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How many runs go on side by side, and with how many threads each.
 ///
@@ -56,6 +59,7 @@ pub(crate) fn execute(
     workers: Workers,
     progress: &SweepProgress,
     tracking: &Tracking,
+    checkpoint_every: Option<Duration>,
 ) -> Result<(), Error> {
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
@@ -65,7 +69,7 @@ pub(crate) fn execute(
         while !stop.load(Ordering::Relaxed) {
             let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
             executor
-                .run(run, dir, progress.begin(run), &stop, tracking)
+                .run(run, dir, progress.begin(run), &stop, tracking, checkpoint_every)
                 .inspect_err(|_| stop.store(true, Ordering::Relaxed))?;
         }
         Ok(())
@@ -127,20 +131,36 @@ impl Executor {
         progress: RunProgress<'_>,
         stop: &AtomicBool,
         tracking: &Tracking,
+        checkpoint_every: Option<Duration>,
     ) -> Result<RunRecord, Error> {
         let dir = RunDir::of(runs, &run.spec);
-        let stream: Stream = Arc::new(Mutex::new(dir.begin(&run.spec)?));
-        let mut monitor = RunMonitor { stream, progress, stop, failure: None };
-        let environment = environment(self.device_spec, self.pool.current_num_threads());
-        let start = Start {
-            sweep: tracking.sweep.clone(),
-            parameters: run.size.parameters,
-            flops: run.size.flops,
-            steps: run.steps,
-            environment: environment.clone(),
+        let (metrics, resumed) = open(&dir, run)?;
+        let stream: Stream = Arc::new(Mutex::new(metrics));
+        let mut monitor = RunMonitor {
+            stream,
+            progress,
+            stop,
+            failure: None,
+            dir: dir.clone(),
+            checkpoint_every,
+            last_checkpoint: Instant::now(),
+            resumed: resumed.as_ref().map(|resumed| resumed.checkpoint.clone()),
         };
-        monitor.write(&Event::Start(Box::new(start)))?;
-        let tracked = tracking.follow(&dir, &monitor.stream, &environment.device);
+        let environment = environment(self.device_spec, self.pool.current_num_threads());
+        if let Some(resumed) = &resumed {
+            monitor.progress.resume(resumed.checkpoint.step());
+        } else {
+            let start = Start {
+                sweep: tracking.sweep.clone(),
+                parameters: run.size.parameters,
+                flops: run.size.flops,
+                steps: run.steps,
+                environment: environment.clone(),
+            };
+            monitor.write(&Event::Start(Box::new(start)))?;
+        }
+        let mut tracked = tracking.follow(&dir, &monitor.stream, &environment.device);
+        tracked.joules_before = resumed.and_then(|resumed| resumed.joules);
         let result = self.finish(run, &dir, &mut monitor, environment, &tracked);
         tracked.end(match &result {
             Ok(record) => tracking::exit_code(&record.outcome),
@@ -171,13 +191,19 @@ impl Executor {
             environment.threads,
             if environment.threads == 1 { "thread" } else { "threads" },
         ))?;
+        if let Some(checkpoint) = &monitor.resumed {
+            let line = format!("goes on after step {}", checkpoint.step());
+            monitor.say(&line)?;
+        }
         let result = self.guarded(run, monitor);
         let failure = monitor.failure.take();
+        let mut total_seconds = started.elapsed().as_secs_f64();
         let (outcome, summary, predictions, train_seconds, examples) = match result {
             Ok(Ok(finished)) => {
-                let Finished { outcome, summary, predictions, train_seconds, train_examples } =
-                    finished;
-                (outcome, Some(summary), predictions, train_seconds, train_examples)
+                total_seconds = finished.seconds;
+                let Finished { outcome, summary, predictions, .. } = finished;
+                let (seconds, examples) = (finished.train_seconds, finished.train_examples);
+                (outcome, Some(summary), predictions, seconds, examples)
             }
             Ok(Err(Stopped::Interrupted)) => {
                 return Err(Error::Interrupted("the same command goes on from there".into()));
@@ -186,6 +212,12 @@ impl Executor {
                 return Err(failure.map_or_else(|| Error::Usage(error.to_string()), Error::Record));
             }
             Ok(Err(Stopped::Setup(error))) => return Err(error.into()),
+            Ok(Err(Stopped::Checkpoint(error))) => {
+                return Err(Error::Usage(format!(
+                    "{}: {error}: delete its checkpoints to begin anew",
+                    dir.path().display()
+                )));
+            }
             Err(reason) => (Outcome::Failed { reason }, None, Vec::new(), 0.0, 0),
         };
         if !predictions.is_empty() {
@@ -202,7 +234,7 @@ impl Executor {
             summary,
             timing: Timing {
                 started_unix,
-                total_seconds: started.elapsed().as_secs_f64(),
+                total_seconds,
                 train_seconds,
                 examples_per_second,
                 peak_memory_bytes: peak_memory_bytes(),
@@ -244,6 +276,43 @@ impl Executor {
     }
 }
 
+/// What a run goes on from.
+struct Resumed {
+    checkpoint: Arc<Checkpoint>,
+    /// Energy that it had taken.
+    joules: Option<f64>,
+}
+
+/// The metrics stream of a run that begins, or goes on from its newest checkpoint that can be read.
+fn open(dir: &RunDir, run: &PlannedRun) -> Result<(MetricsWriter, Option<Resumed>), Error> {
+    // Only what this very run left is gone on with.
+    if dir.spec().is_ok_and(|spec| spec == run.spec) && dir.state() == RunState::Unfinished {
+        for file in dir.checkpoints()? {
+            let checkpoint = file.read().map_err(|error| error.to_string()).and_then(|bytes| {
+                Checkpoint::from_bytes(&bytes).map_err(|error| error.to_string())
+            });
+            match checkpoint {
+                Ok(checkpoint) => {
+                    let metrics = dir.resume(&file)?;
+                    let joules = dir.metrics()?.filter_map(|event| match event.ok()?.event {
+                        Event::System(sample) => sample.joules(),
+                        _ => None,
+                    });
+                    let joules = joules.reduce(|a, b| a + b);
+                    return Ok((
+                        metrics,
+                        Some(Resumed { checkpoint: Arc::new(checkpoint), joules }),
+                    ));
+                }
+                Err(reason) => {
+                    console::warning(&format!("{}: {reason}", file.path().display()));
+                }
+            }
+        }
+    }
+    Ok((dir.begin(&run.spec)?, None))
+}
+
 /// Writes what a run measures, and shows it.
 struct RunMonitor<'a> {
     stream: Stream,
@@ -251,6 +320,11 @@ struct RunMonitor<'a> {
     /// Another run met something that ends the sweep.
     stop: &'a AtomicBool,
     failure: Option<record::Error>,
+    dir: RunDir,
+    /// Time between checkpoints; nothing keeps none.
+    checkpoint_every: Option<Duration>,
+    last_checkpoint: Instant,
+    resumed: Option<Arc<Checkpoint>>,
 }
 
 impl RunMonitor<'_> {
@@ -291,5 +365,27 @@ impl Monitor for RunMonitor<'_> {
 
     fn interrupted(&self) -> bool {
         interrupt::interrupted() || self.stop.load(Ordering::Relaxed)
+    }
+
+    fn resume(&mut self) -> Option<Checkpoint> {
+        self.resumed.take().map(Arc::unwrap_or_clone)
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        self.checkpoint_every.is_some_and(|every| self.last_checkpoint.elapsed() >= every)
+    }
+
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) {
+        if self.checkpoint_every.is_none() {
+            return;
+        }
+        let written = {
+            let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+            self.dir.write_checkpoint(&stream, step, &bytes)
+        };
+        if let Err(error) = written {
+            console::warning(&format!("no checkpoint: {error}"));
+        }
+        self.last_checkpoint = Instant::now();
     }
 }

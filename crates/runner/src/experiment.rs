@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tracking::wandb::Mode;
 
 /// The experiment that `sweep` runs without a file.
@@ -29,6 +30,7 @@ device = "cpu"
 output = "results"
 data_dir = "data"
 system_metrics = 10
+checkpoint_every = 60
 "#;
 
 /// An experiment: activations × tasks × seeds.
@@ -81,6 +83,8 @@ pub(crate) struct Experiment {
     pub(crate) tensorboard: bool,
     /// Seconds between samples of processor, memory, GPUs and energy; 0 takes none.
     pub(crate) system_metrics: f64,
+    /// Seconds between checkpoints of a run, from which it goes on where it was stopped; 0 keeps none.
+    pub(crate) checkpoint_every: f64,
     /// What a flag says of Weights & Biases, which goes before its own variables.
     #[serde(skip)]
     pub(crate) wandb_flag: Option<Mode>,
@@ -149,6 +153,11 @@ enum ActivationSchema {
 }
 
 impl Experiment {
+    /// Time between checkpoints of a run, if it keeps any.
+    pub(crate) fn checkpoints(&self) -> Option<Duration> {
+        (self.checkpoint_every > 0.0).then(|| Duration::from_secs_f64(self.checkpoint_every))
+    }
+
     /// Reads the experiment: defaults, then the file, then the environment, then the flags.
     pub(crate) fn load(args: &ExperimentArgs) -> Result<Self, Error> {
         let file = args.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
@@ -252,6 +261,9 @@ impl Experiment {
         }
         if !(self.system_metrics == 0.0 || (0.1..=3600.0).contains(&self.system_metrics)) {
             return refuse("system_metrics", "must be 0, or from 0.1 to 3600 seconds");
+        }
+        if !(0.0..=1e6).contains(&self.checkpoint_every) {
+            return refuse("checkpoint_every", "must be 0, or a number of seconds up to 1000000");
         }
         for (i, change) in self.overrides.iter().enumerate() {
             if let Some(task) = &change.task
@@ -455,7 +467,8 @@ pub(crate) fn schema() -> String {
     let mut schema = schemars::schema_for!(Experiment);
     // Every key with a default may be left out.
     if let Some(required) = schema.get_mut("required").and_then(serde_json::Value::as_array_mut) {
-        required.retain(|key| !["device", "output", "data_dir"].iter().any(|given| key == given));
+        let given: toml::Table = toml::from_str(DEFAULTS).unwrap_or_default();
+        required.retain(|key| !key.as_str().is_some_and(|key| given.contains_key(key)));
     }
     let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
     text.push('\n');

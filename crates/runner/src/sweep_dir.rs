@@ -126,6 +126,9 @@ impl SweepDir {
         if runs.is_empty() {
             return Ok(None);
         }
+        let mut shapes = shapes(&runs);
+        let place = |shape: &Shape| manifest.activations.iter().position(|one| *one == shape.label);
+        shapes.sort_by_key(place);
         let options = ReportOptions {
             title: if manifest.description.is_empty() {
                 manifest.name
@@ -138,7 +141,7 @@ impl SweepDir {
             width,
             margin: manifest.margin.map(|points| points / 100.0),
             skipped: skipped.clone(),
-            shapes: shapes(&runs),
+            shapes,
             ..ReportOptions::default()
         };
         let report = Report::from_runs(&runs, &options)?;

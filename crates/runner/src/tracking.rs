@@ -43,12 +43,15 @@ pub(crate) struct Tracking {
 pub(crate) struct Tracked {
     following: Following,
     watch: Option<Watch>,
+    /// Joules that the run had taken before it was stopped and went on.
+    pub(crate) joules_before: Option<f64>,
 }
 
 impl Tracked {
     /// Joules that the run took so far, where the system tells.
     pub(crate) fn joules(&self) -> Option<f64> {
-        self.watch.as_ref()?.joules()
+        let now = self.watch.as_ref().and_then(Watch::joules);
+        [self.joules_before, now].into_iter().flatten().reduce(|a, b| a + b)
     }
 
     /// Nothing more is written.
@@ -141,7 +144,7 @@ impl Tracking {
                 let _ = stream.write(&Event::System(sample));
             })
         });
-        Tracked { following: self.tracker.follow(dir), watch }
+        Tracked { following: self.tracker.follow(dir), watch, joules_before: None }
     }
 
     /// Sends what an earlier process left: of finished runs that a server knows, but not to their end.

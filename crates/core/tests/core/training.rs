@@ -2,7 +2,7 @@
 
 use activation_testing::activation;
 use actlab_core::data::{Catalogue, Dataset};
-use actlab_core::{Finished, Monitor, Stopped, Trainer, train};
+use actlab_core::{Checkpoint, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{
     ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Event, ModelSpec, OptimizerSpec,
@@ -16,6 +16,11 @@ use std::path::PathBuf;
 struct Memory {
     events: Vec<Event>,
     stop_after: Option<usize>,
+    /// Whether every checkpoint is kept.
+    keeps: bool,
+    /// Checkpoints, and how many events came before.
+    kept: Vec<(usize, Vec<u8>)>,
+    from: Option<Vec<u8>>,
 }
 
 impl Monitor for Memory {
@@ -30,6 +35,19 @@ impl Monitor for Memory {
 
     fn interrupted(&self) -> bool {
         self.stop_after.is_some_and(|steps| self.events.len() >= steps)
+    }
+
+    fn resume(&mut self) -> Option<Checkpoint> {
+        self.from.take().map(|bytes| Checkpoint::from_bytes(&bytes).unwrap())
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        self.keeps
+    }
+
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) {
+        assert_eq!(Checkpoint::from_bytes(&bytes).unwrap().step(), step);
+        self.kept.push((self.events.len(), bytes));
     }
 }
 
@@ -90,14 +108,18 @@ fn data(spec: &RunSpec) -> Dataset {
 }
 
 fn run(spec: &RunSpec, threads: usize) -> (Finished, Vec<Event>) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut memory = Memory::default();
+    let finished = run_with(spec, threads, &mut memory);
+    (finished, memory.events)
+}
+
+fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> Finished {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let activation = activation(&spec.activation.label);
     let data = data(spec);
     let device = Device::flex();
     let trainer = Trainer { spec, activation: &activation, data: &data, device: &device };
-    let finished = pool.install(|| train(trainer, &mut memory)).unwrap();
-    (finished, memory.events)
+    pool.install(|| train(trainer, memory)).unwrap()
 }
 
 #[test]
@@ -116,6 +138,45 @@ fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
         assert_eq!(test.step, first.summary.best_validation.unwrap().step);
         assert_eq!(first.summary.steps_to_target, Some(3));
     }
+}
+
+#[test]
+fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
+    // Beyond an epoch of seven batches, and with the memory of both optimizers.
+    let mut resnet = resnet("swiglu");
+    resnet.training.budget = Budget::Steps(9);
+    let mut bert = bert("gelu");
+    bert.training.optimizer = OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    for spec in [resnet, bert] {
+        let mut whole = Memory { keeps: true, ..Memory::default() };
+        let undisturbed = run_with(&spec, 1, &mut whole);
+        let Budget::Steps(steps) = spec.training.budget else { panic!("steps") };
+        assert_eq!(whole.kept.len() as u64, steps - 1);
+        for (events, bytes) in &whole.kept {
+            let mut memory = Memory { from: Some(bytes.clone()), ..Memory::default() };
+            let finished = run_with(&spec, 2, &mut memory);
+            assert_eq!(memory.events, whole.events[*events..]);
+            assert_eq!(finished.summary, undisturbed.summary);
+            assert_eq!(finished.predictions, undisturbed.predictions);
+            assert_eq!(finished.train_examples, undisturbed.train_examples);
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_or_a_damaged_one_is_refused() {
+    let mut memory = Memory { keeps: true, ..Memory::default() };
+    run_with(&resnet("relu"), 1, &mut memory);
+    let (_, bytes) = &memory.kept[0];
+    for end in [0, 7, 100, bytes.len() - 1] {
+        assert!(Checkpoint::from_bytes(&bytes[..end]).is_err(), "{end}");
+    }
+    let spec = resnet("swiglu");
+    let (activation, data, device) = (activation("swiglu"), data(&spec), Device::flex());
+    let trainer = Trainer { spec: &spec, activation: &activation, data: &data, device: &device };
+    let mut other = Memory { from: Some(bytes.clone()), ..Memory::default() };
+    let stopped = train(trainer, &mut other).unwrap_err();
+    assert!(matches!(stopped, Stopped::Checkpoint(_)), "{stopped}");
 }
 
 #[test]
@@ -201,7 +262,7 @@ fn a_run_that_stays_beyond_its_first_loss_has_diverged() {
 #[test]
 fn an_interrupt_stops_between_steps() {
     let spec = resnet("relu");
-    let mut memory = Memory { events: Vec::new(), stop_after: Some(2) };
+    let mut memory = Memory { stop_after: Some(2), ..Memory::default() };
     let (activation, data, device) = (activation("relu"), data(&spec), Device::flex());
     let trainer = Trainer { spec: &spec, activation: &activation, data: &data, device: &device };
     let stopped = train(trainer, &mut memory).unwrap_err();

@@ -72,7 +72,8 @@ fn execute(
             sweep.path().display()
         ));
         tracking.introduce(sweep);
-        execute::execute(&open, &runs, plan.device, workers, progress, tracking)?;
+        let every = experiment.checkpoints();
+        execute::execute(&open, &runs, plan.device, workers, progress, tracking, every)?;
     }
     let mut failed = 0;
     for run in &plan.runs {

@@ -54,7 +54,15 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         let workers = Workers::new(plan.device, 1, None, experiment.threads);
         let tracking = Tracking::start(&experiment, wandb, &sweep, progress.notice())?;
         tracking.introduce(&sweep);
-        let trained = execute(&[run], &sweep.runs(), plan.device, workers, &progress, &tracking);
+        let trained = execute(
+            &[run],
+            &sweep.runs(),
+            plan.device,
+            workers,
+            &progress,
+            &tracking,
+            experiment.checkpoints(),
+        );
         tracking.finish(&sweep);
         trained?;
         dir.record()?

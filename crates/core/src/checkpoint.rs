@@ -1,0 +1,267 @@
+//! The state of training between two steps, in the [safetensors](https://github.com/huggingface/safetensors)
+//! format: weights, running statistics and the optimizer's memory as tensors, everything else as metadata.
+
+use crate::model::ModelSize;
+use burn::Tensor;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, TensorData};
+use record::{Evaluation, Summary};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// Key of the metadata that holds what is no tensor.
+const PROGRESS: &str = "progress";
+
+/// Version of what a checkpoint holds.
+const VERSION: u32 = 1;
+
+/// Why a checkpoint is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("not a checkpoint of this run: {0}")]
+pub struct Unusable(String);
+
+/// What training knows beside its tensors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) version: u32,
+    pub(crate) summary: Summary,
+    /// Evaluation of the best weights so far.
+    pub(crate) best: Option<Evaluation>,
+    pub(crate) evaluations: u64,
+    pub(crate) recent_losses: VecDeque<f64>,
+    /// Training examples that are left of the epoch, the next one last.
+    pub(crate) order: Vec<usize>,
+    /// How far the streams of order, augmentation and dropout are; text, since JSON ends at 64 bits.
+    pub(crate) streams: [String; 3],
+    /// Updates of each parameter.
+    pub(crate) updates: BTreeMap<String, u64>,
+    /// Wall time so far, in seconds.
+    pub(crate) seconds: f64,
+    pub(crate) train_seconds: f64,
+    pub(crate) train_examples: u64,
+}
+
+/// Training as it stood after a step.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    pub(crate) progress: Progress,
+    pub(crate) tensors: Tensors,
+}
+
+/// Tensors by name: their shapes, and their numbers in single precision, little-endian.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tensors(BTreeMap<String, (Vec<usize>, Vec<u8>)>);
+
+impl Checkpoint {
+    /// The last step that is in it.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.progress.summary.steps
+    }
+
+    /// The checkpoint as a file.
+    ///
+    /// # Errors
+    /// If it is too large for the format.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, Unusable> {
+        let unusable = |error: &dyn std::fmt::Display| Unusable(error.to_string());
+        let json = serde_json::to_string(&self.progress).map_err(|error| unusable(&error))?;
+        let mut views = Vec::with_capacity(self.tensors.0.len());
+        for (name, (shape, bytes)) in &self.tensors.0 {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            views.push((name, view.map_err(|error| unusable(&error))?));
+        }
+        let metadata = HashMap::from([(PROGRESS.to_owned(), json)]);
+        safetensors::serialize(views, Some(metadata)).map_err(|error| unusable(&error))
+    }
+
+    /// Reads a checkpoint's file.
+    ///
+    /// # Errors
+    /// If it is damaged, or of another version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unusable> {
+        let unusable = |error: &dyn std::fmt::Display| Unusable(error.to_string());
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| unusable(&error))?;
+        let json = metadata.metadata().as_ref().and_then(|metadata| metadata.get(PROGRESS));
+        let json = json.ok_or_else(|| unusable(&"it says nothing of the run's progress"))?;
+        let progress: Progress = serde_json::from_str(json).map_err(|error| unusable(&error))?;
+        if progress.version != VERSION {
+            return Err(unusable(&format!("it has version {}", progress.version)));
+        }
+        let file = SafeTensors::deserialize(bytes).map_err(|error| unusable(&error))?;
+        let mut tensors = Tensors::default();
+        for (name, view) in file.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(unusable(&format!("`{name}` is not in single precision")));
+            }
+            tensors.0.insert(name, (view.shape().to_vec(), view.data().to_vec()));
+        }
+        Ok(Self { progress, tensors })
+    }
+}
+
+impl Unusable {
+    pub(crate) fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
+impl Progress {
+    /// That of a run that has not begun.
+    pub(crate) fn new(size: ModelSize, classes: usize) -> Self {
+        Self {
+            version: VERSION,
+            summary: Summary {
+                parameters: size.parameters,
+                flops: size.flops,
+                steps: 0,
+                classes: Some(classes as u64),
+                initial_loss: f64::NAN,
+                best_validation: None,
+                last_validation: None,
+                test: None,
+                steps_to_target: None,
+                sites: Vec::new(),
+            },
+            best: None,
+            evaluations: 0,
+            recent_losses: VecDeque::new(),
+            order: Vec::new(),
+            streams: Default::default(),
+            updates: BTreeMap::new(),
+            seconds: 0.0,
+            train_seconds: 0.0,
+            train_examples: 0,
+        }
+    }
+}
+
+impl Tensors {
+    /// Adds a tensor.
+    pub(crate) fn add<const D: usize>(&mut self, name: String, tensor: Tensor<D>) {
+        let shape = tensor.dims().to_vec();
+        let data = tensor.into_data().convert::<f32>();
+        let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        self.0.insert(name, (shape, bytes));
+    }
+
+    /// Adds every parameter and running statistic of `module`, whose names then begin with `prefix`.
+    pub(crate) fn add_module<M: Module>(&mut self, prefix: &str, module: &M) {
+        for_each_tensor(module, &mut Add { tensors: self, prefix });
+    }
+
+    /// Takes a tensor out, if it is there.
+    pub(crate) fn take<const D: usize>(
+        &mut self,
+        name: &str,
+        device: &Device,
+    ) -> Option<Tensor<D>> {
+        let (shape, bytes) = self.0.remove(name).filter(|(shape, _)| shape.len() == D)?;
+        let (values, _) = bytes.as_chunks::<4>();
+        let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        Some(Tensor::from_data(TensorData::new(values, shape), device))
+    }
+
+    /// `module` with the tensors that [`Tensors::add_module`] added.
+    ///
+    /// # Errors
+    /// If one of them is missing, or has another shape.
+    pub(crate) fn load_module<M: Module>(
+        &mut self,
+        prefix: &str,
+        module: M,
+    ) -> Result<M, Unusable> {
+        let mut load = Load { tensors: self, prefix, path: Vec::new(), wrong: None };
+        let module = module.map(&mut load);
+        match load.wrong {
+            None => Ok(module),
+            Some(name) => Err(Unusable(format!("`{name}` is missing, or has another shape"))),
+        }
+    }
+}
+
+/// Is shown every float tensor of a module with its name.
+trait Each {
+    fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>);
+}
+
+fn for_each_tensor<M: Module>(module: &M, each: &mut impl Each) {
+    struct Visitor<'a, E> {
+        path: Vec<String>,
+        each: &'a mut E,
+    }
+
+    impl<E: Each> ModuleVisitor for Visitor<'_, E> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.each.tensor(&self.path.join("."), param.id, param.val());
+        }
+    }
+
+    module.visit(&mut Visitor { path: Vec::new(), each });
+}
+
+struct Add<'a> {
+    tensors: &'a mut Tensors,
+    prefix: &'a str,
+}
+
+impl Each for Add<'_> {
+    fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
+        self.tensors.add(format!("{}{name}", self.prefix), tensor);
+    }
+}
+
+/// Name and id of every parameter of `module`.
+pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
+    struct Names(Vec<(String, ParamId)>);
+
+    impl Each for Names {
+        fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
+            self.0.push((name.to_owned(), id));
+        }
+    }
+
+    let mut names = Names(Vec::new());
+    for_each_tensor(module, &mut names);
+    names.0
+}
+
+struct Load<'a> {
+    tensors: &'a mut Tensors,
+    prefix: &'a str,
+    path: Vec<String>,
+    /// The first tensor that could not be set.
+    wrong: Option<String>,
+}
+
+impl ModuleMapper for Load<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let name = format!("{}{}", self.prefix, self.path.join("."));
+        let (shape, device) = (param.val().dims(), param.val().device());
+        match self.tensors.take::<D>(&name, &device).filter(|new| new.dims() == shape) {
+            Some(new) => param.map(|old| new.set_require_grad(old.is_require_grad())),
+            None => {
+                self.wrong.get_or_insert(name);
+                param
+            }
+        }
+    }
+}
