@@ -344,7 +344,7 @@ impl Report {
             }
             Ok(undrawn)
         };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(plots.len());
+        let threads = threads().min(plots.len());
         let mut undrawn = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(draw)).collect();
             let mut undrawn = Vec::new();
@@ -363,11 +363,25 @@ impl Report {
 
 /// What was measured on the way of `runs`, and how many have no stream that can be read.
 fn measured<'a>(runs: &[&'a StoredRun]) -> (Vec<Measured<'a>>, Option<(usize, String)>) {
+    let read = |runs: &[&'a StoredRun]| -> Vec<_> {
+        runs.iter().map(|run| (*run, run.dir.timeline(MOST_LOOKS))).collect()
+    };
+    // Long streams: every processor reads some.
+    let share = runs.len().div_ceil(threads()).max(1);
+    let read: Vec<_> = std::thread::scope(|scope| {
+        let readers: Vec<_> =
+            runs.chunks(share).map(|runs| scope.spawn(move || read(runs))).collect();
+        // A panic goes on here.
+        let join = |reader: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
+            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        readers.into_iter().flat_map(join).collect()
+    });
     let mut missing: Option<(usize, String)> = None;
-    let runs = runs
-        .iter()
-        .map(|run| {
-            let timeline = run.dir.timeline(MOST_LOOKS).unwrap_or_else(|error| {
+    let runs = read
+        .into_iter()
+        .map(|(run, timeline)| {
+            let timeline = timeline.unwrap_or_else(|error| {
                 missing.get_or_insert_with(|| (0, error.to_string())).0 += 1;
                 Timeline::default()
             });
@@ -375,6 +389,11 @@ fn measured<'a>(runs: &[&'a StoredRun]) -> (Vec<Measured<'a>>, Option<(usize, St
         })
         .collect();
     (runs, missing)
+}
+
+/// Threads that have a processor each.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How a run that diverged counts.

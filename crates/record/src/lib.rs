@@ -7,6 +7,7 @@
 //! | `spec.json` | first | the resolved [`RunSpec`] |
 //! | `metrics.jsonl` | append-only while running | one [`Stamped`] event a line |
 //! | `predictions.csv` | atomically, before the record | one test example a line |
+//! | `checkpoint-STEP-BYTES.safetensors` | atomically, while running | training after `STEP`, when `metrics.jsonl` had `BYTES` |
 //! | `wandb.json` | atomically, where Weights & Biases is used | the [`WandbRun`] |
 //! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended |
 //!
