@@ -345,11 +345,14 @@ def history_of(events, started):
     rows = {}
     for event in events:
         names = METRICS.get(event["event"], {})
-        if not names:
+        layers = event.get("layers", [])
+        if not names and not layers:
             continue
         step, time = event["step"], event["time"]
         row = rows.setdefault(step, {"_step": step, "_timestamp": time, "_runtime": time - started})
-        for name, key in names.items():
+        for layer in layers:
+            row.setdefault(f"gradients/{layer['layer']}/norm", layer["norm"])
+        for name, key in (names or {}).items():
             if name in event:
                 row.setdefault(key.format(site=event.get("site")), event[name])
     return list(rows.values())
