@@ -352,7 +352,7 @@ def history_of(events, started):
         row = rows.setdefault(step, {"_step": step, "_timestamp": time, "_runtime": time - started})
         for layer in layers:
             row.setdefault(f"gradients/{layer['layer']}/norm", layer["norm"])
-        for name, key in (names or {}).items():
+        for name, key in names.items():
             if name in event:
                 row.setdefault(key.format(site=event.get("site")), event[name])
     return list(rows.values())
