@@ -2,8 +2,9 @@
 //! format: weights, running statistics and the optimizer's memory as tensors, everything else as metadata.
 
 use crate::model::ModelSize;
+use crate::parameters::{Each, for_each_tensor};
 use burn::Tensor;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, TensorData};
 use record::{Evaluation, Summary};
 use safetensors::SafeTensors;
@@ -182,34 +183,6 @@ impl Tensors {
     }
 }
 
-/// Is shown every float tensor of a module with its name.
-trait Each {
-    fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>);
-}
-
-fn for_each_tensor<M: Module>(module: &M, each: &mut impl Each) {
-    struct Visitor<'a, E> {
-        path: Vec<String>,
-        each: &'a mut E,
-    }
-
-    impl<E: Each> ModuleVisitor for Visitor<'_, E> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.each.tensor(&self.path.join("."), param.id, param.val());
-        }
-    }
-
-    module.visit(&mut Visitor { path: Vec::new(), each });
-}
-
 struct Add<'a> {
     tensors: &'a mut Tensors,
     prefix: &'a str,
@@ -219,21 +192,6 @@ impl Each for Add<'_> {
     fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
         self.tensors.add(format!("{}{name}", self.prefix), tensor);
     }
-}
-
-/// Name and id of every parameter of `module`.
-pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
-    struct Names(Vec<(String, ParamId)>);
-
-    impl Each for Names {
-        fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
-            self.0.push((name.to_owned(), id));
-        }
-    }
-
-    let mut names = Names(Vec::new());
-    for_each_tensor(module, &mut names);
-    names.0
 }
 
 struct Load<'a> {

@@ -7,6 +7,7 @@ pub mod device;
 pub mod error;
 pub mod model;
 mod optimizer;
+mod parameters;
 mod schedule;
 mod site;
 pub mod stream;

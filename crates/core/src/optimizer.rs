@@ -1,9 +1,10 @@
 //! Update rules, with weight decay on weights alone, and clipping of the whole gradient.
 
-use crate::checkpoint::{Tensors, parameter_names};
+use crate::checkpoint::Tensors;
+use crate::parameters::{Each, for_each_tensor, parameter_names};
 use actlab_kernels::{AdamW, Sgd, sum_of_squares};
 use burn::Tensor;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
 use record::{LayerGradient, OptimizerSpec};
@@ -155,30 +156,22 @@ pub(crate) struct GradientNorm {
 
 /// The norms of `gradients`. A layer is a field of the model, or an element of one that is a list.
 pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> GradientNorm {
-    struct Visitor<'a> {
+    struct Norms<'a> {
         gradients: &'a GradientsParams,
-        path: Vec<String>,
         whole: f64,
         /// Name and sum of squares.
         layers: Vec<(String, f64)>,
     }
 
-    impl ModuleVisitor for Visitor<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+    impl Each for Norms<'_> {
+        fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
+            let Some(gradient) = self.gradients.get::<D>(id) else { return };
             let squares = sum_of_squares(gradient);
             self.whole += squares;
-            let element = |name: &String| name.bytes().all(|byte| byte.is_ascii_digit());
-            let depth = if self.path.get(1).is_some_and(element) { 2 } else { 1 };
-            let layer = self.path[..depth.min(self.path.len())].join(".");
+            let path: Vec<&str> = name.split('.').collect();
+            let element = |name: &&str| name.bytes().all(|byte| byte.is_ascii_digit());
+            let depth = if path.get(1).is_some_and(element) { 2 } else { 1 };
+            let layer = path[..depth].join(".");
             match self.layers.last_mut() {
                 Some((last, sum)) if *last == layer => *sum += squares,
                 _ => self.layers.push((layer, squares)),
@@ -186,12 +179,12 @@ pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) 
         }
     }
 
-    let mut visitor = Visitor { gradients, path: Vec::new(), whole: 0.0, layers: Vec::new() };
-    module.visit(&mut visitor);
+    let mut norms = Norms { gradients, whole: 0.0, layers: Vec::new() };
+    for_each_tensor(module, &mut norms);
     let layer = |(layer, squares): (String, f64)| LayerGradient { layer, norm: squares.sqrt() };
     GradientNorm {
-        whole: visitor.whole.sqrt(),
-        layers: visitor.layers.into_iter().map(layer).collect(),
+        whole: norms.whole.sqrt(),
+        layers: norms.layers.into_iter().map(layer).collect(),
     }
 }
 

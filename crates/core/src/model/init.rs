@@ -1,7 +1,8 @@
 use super::Network;
+use crate::parameters::{Each, for_each_tensor};
 use crate::stream::Stream;
 use burn::Tensor;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 
 /// How a weight begins.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,28 +58,16 @@ pub fn initialize<N: Network>(network: N, seed: u64) -> N {
 /// Name, shape and whether it is trained, of every float tensor in a model.
 #[must_use]
 pub fn named_parameters<M: Module>(module: &M) -> Vec<(String, Vec<usize>, bool)> {
-    struct Visitor {
-        path: Vec<String>,
-        found: Vec<(String, Vec<usize>, bool)>,
-    }
+    struct Found(Vec<(String, Vec<usize>, bool)>);
 
-    impl ModuleVisitor for Visitor {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let name = self.path.join(".");
+    impl Each for Found {
+        fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
             let trained = !name.contains("running_");
-            self.found.push((name, param.val().dims().to_vec(), trained));
+            self.0.push((name.to_owned(), tensor.dims().to_vec(), trained));
         }
     }
 
-    let mut visitor = Visitor { path: Vec::new(), found: Vec::new() };
-    module.visit(&mut visitor);
-    visitor.found
+    let mut found = Found(Vec::new());
+    for_each_tensor(module, &mut found);
+    found.0
 }

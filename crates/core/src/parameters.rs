@@ -1,0 +1,49 @@
+//! The float tensors of a module by name.
+
+use burn::Tensor;
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+
+/// Is shown every float tensor of a module with its name.
+pub(crate) trait Each {
+    /// A tensor named like `blocks.0.conv1.weight`.
+    fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>);
+}
+
+/// Shows `each` every float tensor of `module`, in the order of its fields.
+pub(crate) fn for_each_tensor<M: Module>(module: &M, each: &mut impl Each) {
+    struct Visitor<'a, E> {
+        path: Vec<String>,
+        each: &'a mut E,
+    }
+
+    impl<E: Each> ModuleVisitor for Visitor<'_, E> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.each.tensor(&self.path.join("."), param.id, param.val());
+        }
+    }
+
+    module.visit(&mut Visitor { path: Vec::new(), each });
+}
+
+/// Name and id of every parameter of `module`.
+pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
+    struct Names(Vec<(String, ParamId)>);
+
+    impl Each for Names {
+        fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
+            self.0.push((name.to_owned(), id));
+        }
+    }
+
+    let mut names = Names(Vec::new());
+    for_each_tensor(module, &mut names);
+    names.0
+}
