@@ -186,11 +186,13 @@ fn spec(i: u64) -> RunSpec {
             label_smoothing: 0.0,
             clip_norm: None,
             evaluate_every: Some(1),
+            patience: None,
             target_accuracy: Some(0.8),
             site_statistics: SiteStatistics::default(),
         },
         seed: i / arms / TASKS,
         device: "cpu".into(),
         numerics: 2,
+        trial: None,
     }
 }

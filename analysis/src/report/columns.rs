@@ -12,6 +12,8 @@ use crate::summary::Arm;
 
 /// Arms whose counts differ from the reference's by more than this share are marked.
 const COUNT_TOLERANCE: f64 = 0.01;
+/// Bytes.
+const MIB: f64 = 1_048_576.0;
 const COUNT_MARK: &str = "†";
 
 /// Names of the columns, as the legend explains them.
@@ -50,6 +52,7 @@ pub(super) mod header {
     pub(in super::super) const VARIANCE: &str = "variance";
     pub(in super::super) const SPEED: &str = "examples/s";
     pub(in super::super) const TIME: &str = "train, s";
+    pub(in super::super) const MEMORY: &str = "peak MiB";
     pub(in super::super) const ENERGY: &str = "energy, J";
     pub(in super::super) const TARGET_TIME: &str = "to target, s";
     pub(in super::super) const BEATEN: &str = "beaten by";
@@ -214,10 +217,12 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
         value(header::MEAN, |arm| arm.mean_shift, 3),
         value(header::VARIANCE, |arm| arm.variance, 3),
     ];
-    let mut machine = vec![
+    let speed = vec![
         value(header::SPEED, |arm| arm.examples_per_second, 1).reserve(10),
         value(header::TIME, |arm| arm.train_seconds, 1).reserve(8),
     ];
+    let mut machine =
+        vec![value(header::MEMORY, |arm| arm.peak_memory.map(|bytes| bytes / MIB), 0).reserve(8)];
     if task.has_energy() {
         machine.push(value(header::ENERGY, |arm| arm.energy_joules, 0).reserve(9));
     }
@@ -236,7 +241,7 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
             .reserve(longest.unwrap_or(0)),
         );
     }
-    Table { key: key(task, labels), blocks: vec![size, units, outputs, machine, front] }
+    Table { key: key(task, labels), blocks: vec![size, units, outputs, speed, machine, front] }
 }
 
 /// What the marks in [`cost`] mean, if there are any.

@@ -122,6 +122,7 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::SPEED,
             header::TIME
         ),
+        format!("{}: largest resident size of a run's process, mean over runs.", header::MEMORY),
     ]);
     if report.tasks.iter().any(super::Task::has_target) {
         entries.push(format!("{}: median training time to the target.", header::TARGET_TIME));
@@ -135,8 +136,8 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     if report.tasks.iter().any(super::Task::has_energy) {
         entries.push(format!(
-            "{}: what processors and GPU took during a run, where the system tells; runs side by side \
-             share it evenly.",
+            "{}: what processors and GPU took during a run, where the system tells: of the processors in \
+             proportion to the processor time that it used, of a GPU an even share among its runs.",
             header::ENERGY
         ));
     }

@@ -130,12 +130,14 @@ fn spec(task: &str, activation: &str, seed: u64) -> RunSpec {
             label_smoothing: 0.0,
             clip_norm: if images { None } else { Some(1.0) },
             evaluate_every: if images { None } else { Some(250) },
+            patience: None,
             target_accuracy: if images { Some(0.8) } else { None },
             site_statistics: SiteStatistics::default(),
         },
         seed,
         device: "cpu".into(),
         numerics: 1,
+        trial: None,
     }
 }
 

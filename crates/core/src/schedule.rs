@@ -40,6 +40,7 @@ mod tests {
             label_smoothing: 0.0,
             clip_norm: None,
             evaluate_every: None,
+            patience: None,
             target_accuracy: None,
             site_statistics: SiteStatistics::default(),
         }

@@ -106,7 +106,7 @@ pub struct Trainer<'a> {
     pub device: &'a Device,
 }
 
-/// Trains, validates, and judges the best checkpoint on the test split once.
+/// Trains, validates, and judges the best checkpoint on the test split once. A trial of tuning is not judged.
 ///
 /// The numbers depend on the spec alone: on no clock, no thread count and no earlier run.
 ///
@@ -172,6 +172,7 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
         ),
         ("clip_norm", training.clip_norm.is_none_or(positive), "must be a number above 0"),
         ("evaluate_every", training.evaluate_every != Some(0), "must be 1 or more"),
+        ("patience", training.patience != Some(0), "must be 1 or more"),
         (
             "target_accuracy",
             training.target_accuracy.is_none_or(|target| target > 0.0 && target <= 1.0),
@@ -306,6 +307,7 @@ impl<'a, N: Network> Run<'a, N> {
         let per_epoch = data.train.len().div_ceil(training.batch_size) as u64;
         let total = training.budget.steps(per_epoch);
         let evaluate_every = training.evaluate_every.unwrap_or(per_epoch);
+        let last = spec.trial.map_or(total, |trial| trial.steps.min(total));
         let (mut progress, mut best) = match monitor.resume() {
             Some(checkpoint) => self.restore(checkpoint)?,
             None => {
@@ -316,7 +318,7 @@ impl<'a, N: Network> Run<'a, N> {
         let seconds_before = progress.seconds;
         let mut diverged = None;
 
-        for step in progress.summary.steps + 1..=total {
+        for step in progress.summary.steps + 1..=last {
             let interrupted = monitor.interrupted();
             if step > 1 && (interrupted || monitor.checkpoint_due()) {
                 progress.seconds = seconds_before + started.elapsed().as_secs_f64();
@@ -367,8 +369,14 @@ impl<'a, N: Network> Run<'a, N> {
             monitor.event(&Event::Gradients(gradients)).map_err(Stopped::Monitor)?;
             summary.last_validation = Some(evaluation);
             *evaluations += 1;
+            let improved = best.as_ref().is_none_or(|best| better(&evaluation, &best.evaluation));
+            let best_step =
+                best.as_ref().filter(|_| !improved).map_or(step, |best| best.evaluation.step);
+            let in_vain = (step - best_step).div_ceil(evaluate_every);
+            let gives_up = training.patience.is_some_and(|patience| in_vain >= patience);
             let statistics = training.site_statistics;
-            if statistics.examples > 0 && (*evaluations % statistics.every == 0 || step == total) {
+            let ends = step == total || gives_up;
+            if statistics.examples > 0 && (*evaluations % statistics.every == 0 || ends) {
                 summary.sites = self.measure_sites(&network, step, statistics.examples);
                 for site in &mut summary.sites {
                     monitor.event(&Event::Site(site.clone())).map_err(Stopped::Monitor)?;
@@ -383,12 +391,21 @@ impl<'a, N: Network> Run<'a, N> {
             if training.target_accuracy.is_some_and(|target| evaluation.accuracy >= target) {
                 summary.steps_to_target.get_or_insert(step);
             }
-            if best.as_ref().is_none_or(|best| better(&evaluation, &best.evaluation)) {
+            if improved {
                 summary.best_validation = Some(evaluation);
                 best = Some(Best { evaluation, network });
             }
+            if gives_up {
+                break;
+            }
         }
 
+        if progress.summary.steps == last && last < total && diverged.is_none() {
+            // A longer trial of the same goes on from here.
+            progress.seconds = seconds_before + started.elapsed().as_secs_f64();
+            let checkpoint = self.keep(progress.clone(), best.as_ref())?;
+            monitor.checkpoint(last, checkpoint.to_bytes()?);
+        }
         let mut summary = progress.summary;
         let mut predictions = Vec::new();
         let outcome = if let Some((step, reason)) = diverged {
@@ -397,7 +414,7 @@ impl<'a, N: Network> Run<'a, N> {
             summary.steps_to_target = None;
             Outcome::Diverged { step, reason }
         } else {
-            if let Some(best) = best {
+            if let Some(best) = best.filter(|_| spec.trial.is_none()) {
                 let Evaluation { step, epoch, .. } = best.evaluation;
                 let (test, said) = self.judge(&best.network, step, epoch, monitor)?;
                 summary.test = Some(test);

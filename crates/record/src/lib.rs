@@ -8,6 +8,7 @@
 //! | `metrics.jsonl` | append-only while running | one [`Stamped`] event a line |
 //! | `predictions.csv` | atomically, before the record | one test example a line |
 //! | `checkpoint-STEP-BYTES.safetensors` | atomically, while running | training after `STEP`, when `metrics.jsonl` had `BYTES` |
+//! | `attempt.json` | atomically, when a process begins to work on the run | the [`Attempt`]; gone when the run has ended |
 //! | `wandb.json` | atomically, where Weights & Biases is used | the [`WandbRun`] |
 //! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended |
 //!
@@ -29,12 +30,14 @@ pub use event::{
     SystemSample, TrainStep,
 };
 pub use prediction::Prediction;
-pub use run::{Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload};
+pub use run::{
+    Attempt, Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload,
+};
 pub use spec::{
     ActivationSpec, Augmentation, BertSize, Budget, DataSpec, ModelSpec, OptimizerSpec, RunId,
-    RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec,
+    RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec, Trial,
 };
 pub use store::{
-    CheckpointFile, MetricsReader, MetricsWriter, RunDir, RunState, StoredRun, Timeline, find_runs,
-    now, read_runs, write_atomically,
+    CheckpointFile, MetricsReader, MetricsWriter, RunDir, RunLock, RunState, StoredRun, Timeline,
+    find_runs, now, read_runs, write_atomically,
 };

@@ -86,12 +86,29 @@ pub struct Timing {
     /// Training examples a second, over the training steps alone.
     #[serde(with = "crate::float")]
     pub examples_per_second: f64,
-    /// Largest resident size of the process so far, in bytes, where the system tells.
+    /// Largest resident size of the run's process, in bytes, where the system tells.
     pub peak_memory_bytes: Option<u64>,
-    /// Energy of processors and GPUs in joules, where the system tells: this run's even share of what the
-    /// machine took while it went on.
+    /// Energy of processors and GPUs in joules, where the system tells: of the processors in
+    /// proportion to the processor time that the run used of all that was used, of a GPU an even share among its runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_joules: Option<f64>,
+}
+
+/// Who works on a run that has not ended: `attempt.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Tells this attempt from all others.
+    pub token: String,
+    /// The machine.
+    pub host: String,
+    /// The process on it.
+    pub process: u32,
+    /// When it began, in seconds since 1970 (UTC).
+    pub started_unix: f64,
+    /// The step after which it goes on; 0 where it began anew.
+    pub after_step: u64,
+    /// All steps of the run.
+    pub steps: u64,
 }
 
 /// Where the run is on Weights & Biases: `wandb.json`.

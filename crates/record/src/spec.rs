@@ -27,6 +27,16 @@ pub struct RunSpec {
     pub device: String,
     /// Version of the training code: it grows when the same spec would give other numbers.
     pub numerics: u32,
+    /// What makes it a trial of tuning; absent for a run whose result is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+}
+
+/// A trial of tuning is judged on validation data alone: it never sees the test split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// It ends after so many steps, with the schedule of the whole budget.
+    pub steps: u64,
 }
 
 impl RunSpec {
@@ -249,6 +259,10 @@ pub struct TrainingSpec {
     /// Steps between evaluations on validation data; an epoch where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<u64>,
+    /// Evaluations without a better validation accuracy (or the same with a lower loss) after which the run ends
+    /// early; its whole budget where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
     /// Validation accuracy whose first reaching is reported in steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_accuracy: Option<f64>,
@@ -401,12 +415,14 @@ mod tests {
                 label_smoothing: 0.0,
                 clip_norm: None,
                 evaluate_every: None,
+                patience: None,
                 target_accuracy: None,
                 site_statistics: SiteStatistics::default(),
             },
             seed: 3,
             device: "cpu".into(),
             numerics: 1,
+            trial: None,
         }
     }
 

@@ -1,12 +1,12 @@
 //! Files of a run: one folder, written by one process, readable at any instant.
 
 use crate::{
-    Error, Evaluation, Event, Gradients, Prediction, RunRecord, RunSpec, SCHEMA_VERSION, Site,
-    Stamped, WandbRun,
+    Attempt, Error, Evaluation, Event, Gradients, Prediction, RunRecord, RunSpec, SCHEMA_VERSION,
+    Site, Stamped, WandbRun,
 };
 use serde::Serialize;
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,6 +16,8 @@ const METRICS: &str = "metrics.jsonl";
 const PREDICTIONS: &str = "predictions.csv";
 const RECORD: &str = "record.json";
 const WANDB: &str = "wandb.json";
+const ATTEMPT: &str = "attempt.json";
+const LOCK: &str = ".lock";
 const CHECKPOINT: &str = "checkpoint-";
 const CHECKPOINT_ENDING: &str = ".safetensors";
 
@@ -65,6 +67,12 @@ pub struct RunDir {
     path: PathBuf,
 }
 
+/// Held while a run is written; the system frees it when the process ends, however it ends.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
 impl RunDir {
     /// The folder that `spec` has below `runs`: a readable label and the hash.
     #[must_use]
@@ -103,18 +111,35 @@ impl RunDir {
         }
     }
 
+    /// Creates the folder, and keeps other processes from writing the run; nothing where one does.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn lock(&self) -> Result<Option<RunLock>, Error> {
+        fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
+        let path = self.path.join(LOCK);
+        let file = File::create(&path).map_err(Error::io("write", &path))?;
+        match file.try_lock() {
+            // Whoever ended the run took the file away: another may have made one of the same name.
+            Ok(()) if path.exists() => Ok(Some(RunLock { _file: file })),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", &path)(source)),
+        }
+    }
+
     /// Starts the run anew: writes its spec and opens an empty metrics stream.
     ///
     /// # Errors
     /// If the folder cannot be written.
     pub fn begin(&self, spec: &RunSpec) -> Result<MetricsWriter, Error> {
         fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
-        // Those of another stream must not be taken for ones of this.
+        // Those of another stream must not be taken for ones of this, nor an earlier end for this one's.
         self.remove_checkpoints()?;
+        self.remove(RECORD)?;
         let path = self.path.join(SPEC);
         let json = serde_json::to_vec_pretty(spec).map_err(Error::format("run spec", &path))?;
         write_atomically(&path, &json)?;
-        MetricsWriter::create(self.path.join(METRICS))
+        MetricsWriter::create(self.path.join(METRICS), &[])
     }
 
     /// Checkpoints of the run that its metrics stream reaches, the newest first.
@@ -143,22 +168,53 @@ impl RunDir {
         Ok(found)
     }
 
-    fn remove_checkpoints(&self) -> Result<(), Error> {
+    /// Removes every checkpoint.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn remove_checkpoints(&self) -> Result<(), Error> {
         for checkpoint in self.find_checkpoints()? {
             checkpoint.remove()?;
         }
         Ok(())
     }
 
-    /// Goes on with the run as it was at `checkpoint`: what its metrics stream has after that is cut off.
+    /// Goes on with the run in `from`, this one or one that begins in the same way, as it was at `checkpoint`:
+    /// what its metrics stream has after that is cut off.
     ///
     /// # Errors
     /// If the stream cannot be written.
-    pub fn resume(&self, checkpoint: &CheckpointFile) -> Result<MetricsWriter, Error> {
-        let path = self.path.join(METRICS);
-        let file = File::options().append(true).open(&path).map_err(Error::io("write", &path))?;
-        file.set_len(checkpoint.metrics_bytes).map_err(Error::io("write", &path))?;
-        Ok(MetricsWriter { path, file })
+    pub fn resume(&self, from: &Self, checkpoint: &CheckpointFile) -> Result<MetricsWriter, Error> {
+        let path = from.path.join(METRICS);
+        let mut bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        bytes.truncate(usize::try_from(checkpoint.metrics_bytes).unwrap_or(usize::MAX));
+        MetricsWriter::create(self.path.join(METRICS), &bytes)
+    }
+
+    /// Says who works on the run from now on.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_attempt(&self, attempt: &Attempt) -> Result<(), Error> {
+        let path = self.path.join(ATTEMPT);
+        let json = serde_json::to_vec_pretty(attempt)
+            .map_err(Error::format("note of an attempt", &path))?;
+        write_atomically(&path, &json)
+    }
+
+    /// Who worked on the run last; nothing where nobody has begun, or the run has ended.
+    ///
+    /// # Errors
+    /// If that cannot be read, or is damaged.
+    pub fn attempt(&self) -> Result<Option<Attempt>, Error> {
+        let path = self.path.join(ATTEMPT);
+        match read_json(&path, "note of an attempt") {
+            Ok(attempt) => Ok(Some(attempt)),
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Keeps a checkpoint of the run after `step`, with its metrics stream `metrics` as it is now, and the one
@@ -197,7 +253,8 @@ impl RunDir {
         write_atomically(&self.path.join(PREDICTIONS), csv.as_bytes())
     }
 
-    /// Ends the run: after this it is [`RunState::Finished`].
+    /// Ends the run: after this it is [`RunState::Finished`]. Its checkpoints go, but for that at the end of a trial,
+    /// from which a longer one goes on.
     ///
     /// # Errors
     /// If the folder cannot be written.
@@ -208,7 +265,24 @@ impl RunDir {
             serde_json::to_vec_pretty(record).map_err(Error::format("run record", &path))?;
         json.push(b'\n');
         write_atomically(&path, &json)?;
-        self.remove_checkpoints()
+        let end = record.spec.trial.map(|trial| trial.steps);
+        for checkpoint in self.find_checkpoints()? {
+            if Some(checkpoint.step) != end {
+                checkpoint.remove()?;
+            }
+        }
+        self.remove(ATTEMPT)?;
+        self.remove(LOCK)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads the final record.
@@ -412,8 +486,10 @@ pub struct MetricsWriter {
 }
 
 impl MetricsWriter {
-    fn create(path: PathBuf) -> Result<Self, Error> {
-        let file = File::create(&path).map_err(Error::io("write", &path))?;
+    /// A stream that begins with `bytes`. Whoever reads an older one goes on seeing that, and no end of it.
+    fn create(path: PathBuf, bytes: &[u8]) -> Result<Self, Error> {
+        write_atomically(&path, bytes)?;
+        let file = File::options().append(true).open(&path).map_err(Error::io("write", &path))?;
         Ok(Self { file, path })
     }
 
@@ -543,7 +619,7 @@ mod tests {
     fn a_torn_last_line_ends_the_stream_and_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(METRICS);
-        let mut writer = MetricsWriter::create(path.clone()).unwrap();
+        let mut writer = MetricsWriter::create(path.clone(), &[]).unwrap();
         writer.write(&step(1, 2.0)).unwrap();
         writer.write(&step(2, 1.0)).unwrap();
         let whole = fs::read(&path).unwrap();
@@ -575,7 +651,7 @@ mod tests {
     fn a_timeline_has_every_evaluation_and_some_of_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let dir = RunDir::at(folder.path().to_owned());
-        let mut writer = MetricsWriter::create(folder.path().join(METRICS)).unwrap();
+        let mut writer = MetricsWriter::create(folder.path().join(METRICS), &[]).unwrap();
         for number in 1..=10 {
             writer.write(&step(number, 1.0)).unwrap();
             let evaluation = Evaluation { step: number, epoch: 0.5, loss: 1.0, accuracy: 0.5 };
@@ -598,7 +674,7 @@ mod tests {
     fn a_run_goes_on_where_a_checkpoint_was_taken() {
         let folder = tempfile::tempdir().unwrap();
         let dir = RunDir::at(folder.path().to_owned());
-        let mut writer = MetricsWriter::create(folder.path().join(METRICS)).unwrap();
+        let mut writer = MetricsWriter::create(folder.path().join(METRICS), &[]).unwrap();
         for number in 1..=3 {
             writer.write(&step(number, 1.0)).unwrap();
             dir.write_checkpoint(&writer, number, &[number as u8]).unwrap();
@@ -608,7 +684,7 @@ mod tests {
         let found = dir.checkpoints().unwrap();
         assert_eq!(found.iter().map(|one| one.step).collect::<Vec<_>>(), [3, 2]);
         assert_eq!(found[1].read().unwrap(), [2]);
-        let mut writer = dir.resume(&found[1]).unwrap();
+        let mut writer = dir.resume(&dir, &found[1]).unwrap();
         writer.write(&step(9, 1.0)).unwrap();
         let events: Vec<_> = dir.metrics().unwrap().map(|event| event.unwrap().event).collect();
         assert_eq!(events, [step(1, 1.0), step(2, 1.0), step(9, 1.0)]);
@@ -617,6 +693,36 @@ mod tests {
         assert_eq!(dir.checkpoints().unwrap(), []);
         dir.remove_checkpoints().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn whoever_reads_a_stream_is_not_disturbed_by_its_new_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::at(folder.path().to_owned());
+        let mut writer = MetricsWriter::create(folder.path().join(METRICS), &[]).unwrap();
+        writer.write(&step(1, 1.0)).unwrap();
+        dir.write_checkpoint(&writer, 1, &[]).unwrap();
+        writer.write(&step(2, 1.0)).unwrap();
+        let mut reader = dir.metrics().unwrap();
+        assert!(reader.next().is_some());
+        let mut writer = dir.resume(&dir, &dir.checkpoints().unwrap()[0]).unwrap();
+        writer.write(&step(9, 1.0)).unwrap();
+        assert_eq!(
+            reader.by_ref().map(|event| event.unwrap().event).collect::<Vec<_>>(),
+            [step(2, 1.0)]
+        );
+        assert!(!reader.torn());
+    }
+
+    #[test]
+    fn one_process_writes_a_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::at(folder.path().join("run"));
+        let lock = dir.lock().unwrap();
+        assert!(lock.is_some());
+        assert!(dir.lock().unwrap().is_none());
+        drop(lock);
+        assert!(dir.lock().unwrap().is_some());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Commands and their flags.
 
+use crate::experiment::Jobs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tracking::wandb::Mode;
@@ -99,6 +100,9 @@ Examples:
     Env(EnvArgs),
     /// Print the JSON schema of experiment files.
     Schema,
+    /// Train the run that standard input describes, until that ends.
+    #[command(hide = true)]
+    Worker,
 }
 
 /// An experiment, and what is changed in it.
@@ -113,12 +117,16 @@ pub(crate) struct ExperimentArgs {
     /// Where to train: cpu, cuda, cuda:N, wgpu
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// Runs that go on side by side [default: one a processor, one on a GPU]
-    #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<usize>,
+    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one on a
+    /// GPU) as far as memory allows [default: auto]
+    #[arg(long, value_name = "N|auto")]
+    pub(crate) jobs: Option<Jobs>,
     /// Threads of each run [default: an even share of the processors]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// How often a run whose process died is begun again, from its last checkpoint [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
     /// Folder for results; each experiment has one of its name in it [default: results]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,

@@ -124,21 +124,12 @@ pub(crate) struct RunProgress<'a> {
     task: String,
     /// Cost of a step.
     weight: f64,
+    /// Cost of all steps.
+    cost: f64,
     /// Cost of the steps that are not done.
     left: f64,
     batch: usize,
     validation: Option<Evaluation>,
-}
-
-/// Relative cost of a training step of a run: its operations.
-#[expect(clippy::cast_precision_loss, reason = "for a bar")]
-fn step_cost(run: &PlannedRun) -> f64 {
-    run.size.flops as f64 * run.spec.training.batch_size as f64
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for a bar")]
-fn cost(run: &PlannedRun) -> f64 {
-    step_cost(run) * run.steps as f64
 }
 
 fn style(template: &str, coloured: &str) -> ProgressStyle {
@@ -153,7 +144,7 @@ impl SweepProgress {
         let mut tasks: HashMap<String, TaskState> = HashMap::new();
         for (run, done) in runs.iter().zip(done) {
             let task = tasks.entry(run.spec.task.clone()).or_default();
-            task.left += if *done { 0.0 } else { cost(run) };
+            task.left += if *done { 0.0 } else { run.cost() };
         }
         let finished = done.iter().filter(|done| **done).count();
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
@@ -163,13 +154,13 @@ impl SweepProgress {
             "{bar:30.cyan/blue} {percent:>3}% {msg}",
         ));
         let state = State { finished, runs: runs.len(), tasks };
-        let total = runs.iter().map(cost).sum();
+        let total = runs.iter().map(PlannedRun::cost).sum();
         Self { bars, overall, started: Instant::now(), total, state: Mutex::new(state) }
     }
 
     /// A run begins.
     pub(crate) fn begin(&self, run: &PlannedRun) -> RunProgress<'_> {
-        let bar = self.bars.insert_before(&self.overall, ProgressBar::new(run.steps));
+        let bar = self.bars.insert_before(&self.overall, ProgressBar::new(run.last_step()));
         bar.set_style(style(
             "{bar:30} {pos:>4}/{len} {msg}",
             "{bar:30.green/blue} {pos:>4}/{len} {msg}",
@@ -181,8 +172,9 @@ impl SweepProgress {
             bar,
             label,
             task: run.spec.task.clone(),
-            weight: step_cost(run),
-            left: cost(run),
+            weight: run.step_cost(),
+            cost: run.cost(),
+            left: run.cost(),
             batch: run.spec.training.batch_size,
             validation: None,
         }
@@ -227,14 +219,14 @@ fn line_above(bars: &MultiProgress, text: &str) {
 }
 
 impl RunProgress<'_> {
-    /// The run goes on after `step`, whose steps an earlier process made.
+    /// The run goes on after `step`, up to which another process has come.
     pub(crate) fn resume(&mut self, step: u64) {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-        let made = self.weight * step as f64;
-        self.left -= made;
+        let left = self.cost - self.weight * step as f64;
         if let Some(task) = self.sweep.state().tasks.get_mut(&self.task) {
-            task.left -= made;
+            task.left += left - self.left;
         }
+        self.left = left;
     }
 
     pub(crate) fn step(&mut self, step: &TrainStep) {

@@ -31,6 +31,30 @@ pub(crate) fn peak_memory_bytes() -> Option<u64> {
     proc_kib("/proc/self/status", "VmHWM:")
 }
 
+/// Resident size of the process `id`, in bytes, where the system tells.
+pub(crate) fn memory_of(id: u32) -> Option<u64> {
+    proc_kib(&format!("/proc/{id}/status"), "VmRSS:")
+}
+
+/// Bytes that programs can still have without the machine, or the container that this is, getting short of
+/// memory; where the system tells.
+pub(crate) fn memory_available() -> Option<u64> {
+    let machine = proc_kib("/proc/meminfo", "MemAvailable:");
+    let group = |name: &str| {
+        let text = fs::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    let container = group("max").zip(group("current")).map(|(max, used)| max.saturating_sub(used));
+    machine.into_iter().chain(container).min()
+}
+
+/// Name of this machine.
+pub(crate) fn host() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = name.or_else(|| std::env::var("HOSTNAME").ok());
+    name.map_or_else(|| "this machine".to_owned(), |name| name.trim().to_owned())
+}
+
 /// Processors that this process may use.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

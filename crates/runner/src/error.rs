@@ -42,6 +42,17 @@ pub enum Error {
         /// Runs of the sweep.
         runs: usize,
     },
+    /// A worker could not do its work, and another would fare no better.
+    #[error("{label}: {reason}")]
+    Worker {
+        /// The run.
+        label: String,
+        /// What the worker said.
+        reason: String,
+    },
+    /// A checkpoint does not fit the run.
+    #[error("{0}")]
+    Checkpoint(String),
     /// Some checks failed.
     #[error("{0} of the checks failed")]
     ChecksFailed(usize),
@@ -63,6 +74,8 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::RunsFailed { .. }
+            | Self::Worker { .. }
+            | Self::Checkpoint(_)
             | Self::ChecksFailed(_)
             | Self::Record(_)
             | Self::Analysis(_)

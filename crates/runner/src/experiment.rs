@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 use tracking::wandb::Mode;
 
@@ -31,7 +32,12 @@ output = "results"
 data_dir = "data"
 system_metrics = 10
 checkpoint_every = 60
+jobs = "auto"
+retries = 1
 "#;
+
+/// [`Jobs::Auto`], as users write it.
+const AUTO: &str = "auto";
 
 /// An experiment: activations × tasks × seeds.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -62,9 +68,10 @@ pub(crate) struct Experiment {
     pub(crate) overrides: Vec<Override>,
     /// Where to train: `cpu`, `cuda`, `cuda:N`, `wgpu`.
     pub(crate) device: String,
-    /// Runs that go on side by side; as many as processors allow where absent. They change no number.
-    #[serde(default)]
-    pub(crate) jobs: Option<usize>,
+    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one on
+    /// a GPU) as far as memory allows. They change no number.
+    #[schemars(with = "JobsSchema")]
+    pub(crate) jobs: Jobs,
     /// Threads of each run; an even share of the processors where absent. They change no number.
     #[serde(default)]
     pub(crate) threads: Option<usize>,
@@ -85,12 +92,79 @@ pub(crate) struct Experiment {
     pub(crate) system_metrics: f64,
     /// Seconds between checkpoints of a run, from which it goes on where it was stopped; 0 keeps none.
     pub(crate) checkpoint_every: f64,
+    /// How often a run whose process died (killed, out of memory, aborted) is begun again, from its last checkpoint.
+    pub(crate) retries: u32,
+    /// Seconds of wall time after which a run is killed and counts as failed.
+    #[serde(default)]
+    pub(crate) time_limit: Option<f64>,
+    /// MiB of memory beyond which a run is killed and counts as failed.
+    #[serde(default)]
+    pub(crate) memory_limit: Option<u64>,
     /// What a flag says of Weights & Biases, which goes before its own variables.
     #[serde(skip)]
     pub(crate) wandb_flag: Option<Mode>,
     /// Where every value is from.
     #[serde(skip)]
     origins: Origins,
+}
+
+/// How many runs go on side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "toml::Value")]
+pub(crate) enum Jobs {
+    /// As many as processors and memory allow.
+    Auto,
+    /// So many.
+    Number(usize),
+}
+
+impl Jobs {
+    /// What the user has said, if anything.
+    pub(crate) fn number(self) -> Option<usize> {
+        match self {
+            Self::Auto => None,
+            Self::Number(number) => Some(number),
+        }
+    }
+}
+
+impl TryFrom<toml::Value> for Jobs {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        match value {
+            toml::Value::String(word) if word == AUTO => Ok(Self::Auto),
+            toml::Value::Integer(number) if number >= 1 => {
+                usize::try_from(number).map(Self::Number).map_err(|_| "is too large")
+            }
+            _ => Err("must be `auto`, or a number of 1 or more"),
+        }
+    }
+}
+
+impl FromStr for Jobs {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = text.parse().map(toml::Value::Integer);
+        Self::try_from(number.unwrap_or_else(|_| toml::Value::String(text.to_owned())))
+    }
+}
+
+/// [`Jobs`], for the schema.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum JobsSchema {
+    Number(usize),
+    Word(JobsWord),
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum JobsWord {
+    Auto,
 }
 
 /// Whether and where runs are logged to Weights & Biases. Its own variables, as WANDB_MODE and
@@ -175,9 +249,14 @@ impl Experiment {
             let value = from_toml(toml::Value::Boolean(true), "--tensorboard");
             flags.push(Setting { key: "tensorboard".to_owned(), value });
         }
+        let jobs = args.jobs.map(|jobs| match jobs {
+            Jobs::Auto => toml::Value::String(AUTO.to_owned()),
+            Jobs::Number(number) => count(number),
+        });
         let words = [
             ("device", args.device.clone().map(toml::Value::String)),
-            ("jobs", args.jobs.map(count)),
+            ("jobs", jobs),
+            ("retries", args.retries.map(|retries| toml::Value::Integer(retries.into()))),
             ("threads", args.threads.map(count)),
             ("output", args.output.as_ref().map(|path| path.display().to_string().into())),
         ];
@@ -254,13 +333,17 @@ impl Experiment {
         if self.margin.is_some_and(|margin| !(margin > 0.0 && margin < 100.0)) {
             return refuse("margin", "must be above 0 and below 100: percentage points");
         }
-        for (key, value) in [("jobs", self.jobs), ("threads", self.threads)] {
-            if value == Some(0) {
-                return refuse(key, "must be 1 or more");
-            }
+        if self.threads == Some(0) {
+            return refuse("threads", "must be 1 or more");
         }
         if !(self.system_metrics == 0.0 || (0.1..=3600.0).contains(&self.system_metrics)) {
             return refuse("system_metrics", "must be 0, or from 0.1 to 3600 seconds");
+        }
+        if self.time_limit.is_some_and(|limit| !(limit > 0.0 && limit < 1e9)) {
+            return refuse("time_limit", "must be a number of seconds above 0");
+        }
+        if self.memory_limit.is_some_and(|limit| !(1..1 << 40).contains(&limit)) {
+            return refuse("memory_limit", "must be 1 or more: MiB");
         }
         if !(0.0..=1e6).contains(&self.checkpoint_every) {
             return refuse("checkpoint_every", "must be 0, or a number of seconds up to 1000000");

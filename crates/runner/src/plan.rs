@@ -31,8 +31,66 @@ pub(crate) struct PlannedRun {
     pub(crate) activation: Arc<dyn Activation>,
     pub(crate) data: Arc<Dataset>,
     pub(crate) size: ModelSize,
-    /// Optimizer steps.
+    /// Optimizer steps of the whole budget.
     pub(crate) steps: u64,
+    /// Folder name of a shorter trial of the same, from whose end it goes on.
+    pub(crate) goes_on_from: Option<String>,
+}
+
+impl PlannedRun {
+    /// The run of `spec`, whose activation and data these are.
+    ///
+    /// # Errors
+    /// If model, data and recipe do not go together.
+    pub(crate) fn new(
+        spec: RunSpec,
+        activation: Arc<dyn Activation>,
+        data: Arc<Dataset>,
+    ) -> Result<Self, actlab_core::Error> {
+        let size = model_size(&spec.model, &data, &activation)?;
+        let per_epoch = data.train.len().div_ceil(spec.training.batch_size.max(1)) as u64;
+        let steps = spec.training.budget.steps(per_epoch);
+        Ok(Self { spec, activation, data, size, steps, goes_on_from: None })
+    }
+
+    /// The step at which it ends.
+    pub(crate) fn last_step(&self) -> u64 {
+        self.spec.trial.map_or(self.steps, |trial| trial.steps.min(self.steps))
+    }
+
+    /// Relative cost of a training step: its operations.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(crate) fn step_cost(&self) -> f64 {
+        self.size.flops as f64 * self.spec.training.batch_size as f64
+    }
+
+    /// Relative cost of all its steps.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(crate) fn cost(&self) -> f64 {
+        self.step_cost() * self.last_step() as f64
+    }
+}
+
+/// The activation of a spec, if this program has it as it was.
+///
+/// # Errors
+/// If it is unknown, or its formula is another one.
+pub(crate) fn build(spec: &ActivationSpec) -> Result<Arc<dyn Activation>, Error> {
+    let request =
+        ActivationRequest { name: spec.name.clone(), parameters: spec.parameters.clone() };
+    let activation = activation::build(&request)?;
+    if fingerprint(&activation) != spec.fingerprint {
+        return Err(Error::Usage(format!(
+            "this program's formula of {} is not the one that the run is about",
+            spec.label
+        )));
+    }
+    Ok(activation)
+}
+
+/// A formula that panics is to cost its runs, and those tell how.
+fn fingerprint(activation: &Arc<dyn Activation>) -> String {
+    guarded(|| activation.fingerprint()).unwrap_or_else(|_| "panics".to_owned())
 }
 
 impl Plan {
@@ -58,11 +116,7 @@ impl Plan {
             }
             arms.push(arm);
         }
-        // A formula that panics is to cost its runs, and those tell how.
-        let fingerprints: Vec<String> = arms
-            .iter()
-            .map(|arm| guarded(|| arm.fingerprint()).unwrap_or_else(|_| "panics".to_owned()))
-            .collect();
+        let fingerprints: Vec<String> = arms.iter().map(fingerprint).collect();
         let labels: Vec<String> = arms.iter().map(|arm| arm.label()).collect();
         let baseline = match &experiment.baseline {
             None => labels[0].clone(),
@@ -108,11 +162,6 @@ impl Plan {
                             Arc::clone(loaded.entry(key).or_insert(Arc::new(data)))
                         }
                     };
-                    let size = model_size(&task.model, &data, arm)
-                        .map_err(|error| inside(format!("tasks.{name}.model"), &error))?;
-                    let batch = task.training.batch_size;
-                    let per_epoch = data.train.len().div_ceil(batch.max(1)) as u64;
-                    let steps = task.training.budget.steps(per_epoch);
                     let spec = RunSpec {
                         activation: ActivationSpec {
                             name: arm.registration().name.to_owned(),
@@ -128,11 +177,13 @@ impl Plan {
                         seed: *seed,
                         device: device.kind().to_owned(),
                         numerics: actlab_core::NUMERICS,
+                        trial: None,
                     };
                     actlab_core::check(&spec, &data)
                         .map_err(|error| inside(format!("tasks.{name}.training"), &error))?;
-                    let activation = Arc::clone(arm);
-                    runs.push(PlannedRun { spec, activation, data, size, steps });
+                    let run = PlannedRun::new(spec, Arc::clone(arm), data)
+                        .map_err(|error| inside(format!("tasks.{name}.model"), &error))?;
+                    runs.push(run);
                 }
             }
         }
@@ -226,6 +277,7 @@ mod tests {
                 set: Vec::new(),
                 device: None,
                 jobs: None,
+                retries: None,
                 threads: None,
                 output: None,
                 wandb: None,

@@ -1,6 +1,7 @@
 //! The folder of a sweep: its runs, what belongs to it, and who works in it.
 
 use crate::Error;
+use crate::environment::host;
 use crate::experiment::Experiment;
 use crate::guard::guarded;
 use crate::plan::Plan;
@@ -10,6 +11,7 @@ use record::{ActivationSpec, RunDir, RunId, StoredRun, find_runs, write_atomical
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// `sweep.json`: which of the runs in the folder belong together, and how to show them.
@@ -45,11 +47,20 @@ pub(crate) struct Reported {
     /// Where it was written, or why it could not be.
     pub(crate) written: Result<Written, analysis::Error>,
     /// Finished runs in the folder that are not of this sweep.
-    pub(crate) strangers: usize,
+    pub(crate) strangers: Vec<RunDir>,
     /// Runs of this sweep that are not finished.
     pub(crate) missing: usize,
     /// Records of this sweep that are left out, and why.
     pub(crate) skipped: Vec<String>,
+}
+
+/// What the folder of a sweep holds.
+struct Records {
+    runs: Vec<StoredRun>,
+    /// Records that are left out, and why.
+    skipped: Vec<String>,
+    /// Finished runs that do not belong here.
+    strangers: Vec<RunDir>,
 }
 
 impl SweepDir {
@@ -74,13 +85,27 @@ impl SweepDir {
         };
         fs::create_dir_all(self.runs()).map_err(io("create", &self.runs()))?;
         let path = self.path.join(".lock");
-        let file = File::create(&path).map_err(io("write", &path))?;
+        // Not emptied before it is ours: it says who holds it.
+        let mut options = File::options();
+        let mut file = options.create(true).append(true).open(&path).map_err(io("write", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::Usage(format!(
-                "another actlab is at work in {}: wait for it, or choose another folder with --output",
-                self.path.display()
-            ))),
+            Ok(()) => {
+                let _ = file.set_len(0);
+                // For whoever comes second. What cannot be written is not missed.
+                let _ = writeln!(file, "process {} on {}", std::process::id(), host());
+                Ok(Lock { _file: file })
+            }
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = match holder.trim() {
+                    "" => String::new(),
+                    holder => format!(" ({holder})"),
+                };
+                Err(Error::Usage(format!(
+                    "another actlab{holder} is at work in {}: wait for it, or choose another folder with --output",
+                    self.path.display()
+                )))
+            }
             Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
         }
     }
@@ -122,7 +147,7 @@ impl SweepDir {
     /// Writes the report of the runs that are finished; nothing where there is none.
     pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
         let manifest = self.manifest()?;
-        let (runs, skipped, strangers) = self.read(&manifest)?;
+        let Records { runs, skipped, strangers } = self.read(&manifest)?;
         if runs.is_empty() {
             return Ok(None);
         }
@@ -159,16 +184,15 @@ impl SweepDir {
 
     /// The finished runs of this sweep, and what is wrong with records that are left out.
     pub(crate) fn runs_of_sweep(&self) -> Result<(Vec<StoredRun>, Vec<String>), Error> {
-        let (runs, skipped, _) = self.read(&self.manifest()?)?;
+        let Records { runs, skipped, .. } = self.read(&self.manifest()?)?;
         Ok((runs, skipped))
     }
 
-    /// Runs, records that are left out and why, and how many finished runs do not belong here.
-    fn read(&self, manifest: &Manifest) -> Result<(Vec<StoredRun>, Vec<String>, usize), Error> {
+    fn read(&self, manifest: &Manifest) -> Result<Records, Error> {
         // Only what belongs here is read: a stranger that is damaged does no harm.
         let (ours, strangers) = self.find(manifest)?;
         let (runs, skipped) = read(ours);
-        Ok((runs, skipped, strangers.len()))
+        Ok(Records { runs, skipped, strangers })
     }
 
     /// Finished runs that belong to the sweep, and those that do not.

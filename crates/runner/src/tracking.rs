@@ -5,12 +5,11 @@ use crate::console::{self, note};
 use crate::experiment::Experiment;
 use crate::interrupt;
 use crate::sweep_dir::SweepDir;
-use record::{Event, MetricsWriter, RunDir, StoredRun, WandbRun};
+use record::{RunDir, StoredRun, WandbRun};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracking::system::{Sampler, Watch};
 use tracking::wandb::{Environment, Mode, Settings, Wish};
 use tracking::{
     Following, Leftover, Notice, Pace, RecordSource, ReportSource, Tracker, tensorboard, wandb,
@@ -25,41 +24,14 @@ const PATIENCE_INTERRUPTED: Duration = Duration::from_secs(3);
 const REPORT_FILES: [&str; 5] =
     ["report.md", "report.html", "summary.csv", "runs.csv", "sweep.json"];
 
-/// The metrics stream of a run, to which the run itself and the sampler write.
-pub(crate) type Stream = Arc<Mutex<MetricsWriter>>;
-
-/// Sinks and system metrics of a sweep.
+/// Sinks of a sweep.
 pub(crate) struct Tracking {
     tracker: Tracker,
-    sampler: Option<Sampler>,
     wandb: Settings,
     tensorboard: bool,
     notice: Notice,
     /// Name of the sweep.
-    pub(crate) sweep: String,
-}
-
-/// One run that is followed.
-pub(crate) struct Tracked {
-    following: Following,
-    watch: Option<Watch>,
-    /// Joules that the run had taken before it was stopped and went on.
-    pub(crate) joules_before: Option<f64>,
-}
-
-impl Tracked {
-    /// Joules that the run took so far, where the system tells.
-    pub(crate) fn joules(&self) -> Option<f64> {
-        let now = self.watch.as_ref().and_then(Watch::joules);
-        [self.joules_before, now].into_iter().flatten().reduce(|a, b| a + b)
-    }
-
-    /// Nothing more is written.
-    pub(crate) fn end(self, exit_code: i32) {
-        // No sample may follow.
-        drop(self.watch);
-        self.following.end(exit_code);
-    }
+    sweep: String,
 }
 
 /// What flags, environment and experiment say of W&B.
@@ -99,13 +71,8 @@ impl Tracking {
             targets.push(tensorboard::target(tensorboard::folder_of(sweep.path())));
         }
         let threads = |error| Error::Usage(format!("cannot start a thread: {error}"));
-        let sampler = match experiment.system_metrics {
-            0.0 => None,
-            seconds => Some(Sampler::start(Duration::from_secs_f64(seconds)).map_err(threads)?),
-        };
         Ok(Self {
             tracker: Tracker::start(targets, &notice).map_err(threads)?,
-            sampler,
             wandb,
             tensorboard: experiment.tensorboard,
             notice,
@@ -134,17 +101,9 @@ impl Tracking {
         }
     }
 
-    /// Follows the run in `dir`, of which `stream` is the beginning; `device` is where it trains.
-    pub(crate) fn follow(&self, dir: &RunDir, stream: &Stream, device: &str) -> Tracked {
-        let watch = self.sampler.as_ref().map(|sampler| {
-            let stream = Arc::clone(stream);
-            sampler.watch(gpu(device, std::env::var("CUDA_VISIBLE_DEVICES").ok()), move |sample| {
-                // Where the disk refuses, the run itself meets it too, and says so.
-                let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
-                let _ = stream.write(&Event::System(sample));
-            })
-        });
-        Tracked { following: self.tracker.follow(dir), watch, joules_before: None }
+    /// Follows the run in `dir`, which has been begun; one that was followed before is told anew.
+    pub(crate) fn follow(&self, dir: &RunDir) -> Following {
+        self.tracker.follow(dir)
     }
 
     /// Sends what an earlier process left: of finished runs that a server knows, but not to their end.
@@ -168,8 +127,6 @@ impl Tracking {
 
     /// Waits until everybody has heard everything, and says what was left.
     pub(crate) fn finish(self, sweep: &SweepDir) {
-        // Samples stop first.
-        drop(self.sampler);
         finish(self.tracker, &format!("actlab sync {}", sweep.path().display()));
     }
 }
@@ -218,7 +175,7 @@ fn by_reason(leftovers: &[Leftover]) -> Vec<(&str, &str, usize, bool)> {
 }
 
 /// Number that the driver gives the GPU of `device`: the user may have hidden some and so renumbered them.
-fn gpu(device: &str, visible: Option<String>) -> Option<u32> {
+pub(crate) fn gpu(device: &str, visible: Option<String>) -> Option<u32> {
     let number = match device.split_once(':') {
         Some(("cuda", number)) => number.parse::<u32>().ok()?,
         None if device == "cuda" => 0,

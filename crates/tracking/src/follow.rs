@@ -268,6 +268,13 @@ impl Worker {
     }
 
     fn accept(&mut self, source: Box<dyn Source>) {
+        // A run that is begun again, or goes on in another process, is told from its beginning.
+        if let Some(before) =
+            self.tracks.iter().position(|track| track.source.folder() == source.folder())
+        {
+            self.tracks.swap_remove(before);
+            self.shared.state().open -= 1;
+        }
         match (self.target.open)(source.folder()) {
             Ok(sink) => self.tracks.push(Track { source, sink, refused: None, ended: false }),
             Err(fault) => self.lose(source, reason_of(fault)),

@@ -6,7 +6,7 @@ use actlab_core::{Checkpoint, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{
     ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Event, ModelSpec, OptimizerSpec,
-    Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec,
+    Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec, Trial,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -79,12 +79,14 @@ fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64)
             label_smoothing: 0.1,
             clip_norm: Some(1.0),
             evaluate_every: Some(3),
+            patience: None,
             target_accuracy: Some(0.05),
             site_statistics: SiteStatistics { examples: 16, every: 1 },
         },
         seed: 3,
         device: "cpu".into(),
         numerics: actlab_core::NUMERICS,
+        trial: None,
     }
 }
 
@@ -161,6 +163,44 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
             assert_eq!(finished.train_examples, undisturbed.train_examples);
         }
     }
+}
+
+#[test]
+fn a_longer_trial_goes_on_where_a_shorter_one_ended() {
+    let mut spec = resnet("gelu");
+    spec.training.budget = Budget::Steps(9);
+    let trial = |steps| RunSpec { trial: Some(Trial { steps }), ..spec.clone() };
+    let mut short = Memory::default();
+    let first = run_with(&trial(3), 1, &mut short);
+    assert_eq!((first.summary.steps, first.summary.test), (3, None));
+    assert!(first.predictions.is_empty(), "a trial never sees the test split");
+    let (_, bytes) = short.kept.pop().unwrap();
+    let mut long = Memory { from: Some(bytes), ..Memory::default() };
+    let second = run_with(&trial(6), 1, &mut long);
+    let (whole, events) = run(&trial(6), 1);
+    assert_eq!([short.events, long.events].concat(), events);
+    assert_eq!(second.summary, whole.summary);
+    // And both are the beginning of the run of which they are trials.
+    let (_, full) = run(&spec, 1);
+    assert_eq!(full[..events.len()], events[..]);
+}
+
+#[test]
+fn patience_ends_a_run_that_gets_no_better() {
+    let mut spec = resnet("relu");
+    spec.training.budget = Budget::Steps(20);
+    // Nothing is learned at this rate.
+    (spec.training.learning_rate, spec.training.warmup) = (1e-30, 0.0);
+    spec.training.weight_decay = 0.0;
+    spec.training.site_statistics.every = 100;
+    spec.training.patience = Some(2);
+    let (finished, _) = run(&spec, 1);
+    let best = finished.summary.best_validation.unwrap().step;
+    assert_eq!(finished.outcome, Outcome::Completed);
+    assert_eq!(finished.summary.steps, best + 6, "two evaluations in vain");
+    assert!(finished.summary.steps < 20);
+    assert_eq!(finished.summary.test.unwrap().step, best);
+    assert!(!finished.summary.sites.is_empty(), "the last evaluation measures sites");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod report;
 mod stats;
 mod sweep;
 mod train;
+mod worker;
 
 use crate::Error;
 use crate::cli::{Cli, Command};
@@ -42,5 +43,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
             out!("{}", crate::experiment::schema());
             Ok(())
         }
+        Command::Worker => worker::run(),
     }
 }

@@ -3,10 +3,14 @@ use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
 use crate::interrupt;
 use crate::sweep_dir::SweepDir;
+use record::RunDir;
 use std::time::Duration;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.
 const WIDTH: usize = 120;
+
+/// Runs that are named before the others are counted.
+const MOST_NAMES: usize = 10;
 
 /// How often a watched sweep is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -56,6 +60,25 @@ fn watch(sweep: &SweepDir) -> Result<(), Error> {
     }
 }
 
+/// Names the runs that do not belong to the experiment as it is now.
+fn warn_of_strangers(sweep: &SweepDir, strangers: &[RunDir]) {
+    if strangers.is_empty() {
+        return;
+    }
+    let folder =
+        |dir: &RunDir| dir.path().file_name().map(|name| name.to_string_lossy().into_owned());
+    let mut names: Vec<String> = strangers.iter().filter_map(folder).take(MOST_NAMES).collect();
+    if strangers.len() > names.len() {
+        names.push(format!("and {} more", strangers.len() - names.len()));
+    }
+    console::warning(&format!(
+        "{} finished runs in {} belong to an earlier form of the experiment and are left out: {}",
+        strangers.len(),
+        sweep.runs().display(),
+        names.join(", ")
+    ));
+}
+
 /// Writes the report beside the records, and prints it.
 pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
     let Some(reported) = sweep.report(WIDTH)? else {
@@ -71,13 +94,7 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
     for line in &reported.skipped {
         console::warning(&format!("left out: {line}"));
     }
-    if reported.strangers > 0 {
-        console::warning(&format!(
-            "{} finished runs in {} belong to an earlier form of the experiment and are left out",
-            reported.strangers,
-            sweep.runs().display()
-        ));
-    }
+    warn_of_strangers(sweep, &reported.strangers);
     let written = reported.written?;
     for line in &written.undrawn {
         console::warning(&format!("not drawn: {line}"));

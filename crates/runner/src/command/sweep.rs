@@ -1,6 +1,7 @@
 use crate::cli::SweepArgs;
 use crate::console::{self, SweepProgress, duration, note, out, outln};
-use crate::execute::{self, Executor, Workers};
+use crate::execute::worker::Executor;
+use crate::execute::{Execution, Workers, launcher};
 use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
 use crate::sweep_dir::SweepDir;
@@ -56,11 +57,17 @@ fn execute(
     tracking: &Tracking,
 ) -> Result<(), Error> {
     let runs = sweep.runs();
-    let open: Vec<&PlannedRun> =
-        plan.runs.iter().zip(done).filter(|(_, done)| !**done).map(|(run, _)| run).collect();
+    let mut open: Vec<PlannedRun> = plan
+        .runs
+        .iter()
+        .zip(done)
+        .filter(|(_, done)| !**done)
+        .map(|(run, _)| run.clone())
+        .collect();
     if !open.is_empty() {
         interrupt::install();
-        let workers = Workers::new(plan.device, open.len(), experiment.jobs, experiment.threads);
+        let workers =
+            Workers::new(plan.device, open.len(), experiment.jobs.number(), experiment.threads);
         progress.line(&format!(
             "{}: {} runs, {} of them done; {} at a time, with {} {} each; results go to {}",
             experiment.name,
@@ -72,8 +79,8 @@ fn execute(
             sweep.path().display()
         ));
         tracking.introduce(sweep);
-        let every = experiment.checkpoints();
-        execute::execute(&open, &runs, plan.device, workers, progress, tracking, every)?;
+        let execution = Execution::new(experiment, &runs, plan.device, workers, progress, tracking);
+        execution.execute(&mut open, &mut *launcher(experiment, workers, progress.notice()))?;
     }
     let mut failed = 0;
     for run in &plan.runs {
@@ -104,7 +111,8 @@ fn is_done(dir: &RunDir) -> Result<bool, Error> {
 
 /// Shows what would be trained. The time is measured: one step of every arm on every task.
 fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
-    let workers = Workers::new(plan.device, plan.runs.len(), experiment.jobs, experiment.threads);
+    let workers =
+        Workers::new(plan.device, plan.runs.len(), experiment.jobs.number(), experiment.threads);
     let executor = Executor::new(plan.device, workers.threads)?;
     let runs_dir = sweep.runs();
     let mut cells: BTreeMap<(usize, usize), Cell> = BTreeMap::new();

@@ -1,6 +1,6 @@
 use crate::cli::TrainArgs;
 use crate::console::{SweepProgress, note, outln};
-use crate::execute::{Workers, execute};
+use crate::execute::{Execution, Workers, launcher};
 use crate::experiment::Experiment;
 use crate::plan::Plan;
 use crate::sweep_dir::SweepDir;
@@ -54,15 +54,11 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         let workers = Workers::new(plan.device, 1, None, experiment.threads);
         let tracking = Tracking::start(&experiment, wandb, &sweep, progress.notice())?;
         tracking.introduce(&sweep);
-        let trained = execute(
-            &[run],
-            &sweep.runs(),
-            plan.device,
-            workers,
-            &progress,
-            &tracking,
-            experiment.checkpoints(),
-        );
+        let runs = sweep.runs();
+        let execution =
+            Execution::new(&experiment, &runs, plan.device, workers, &progress, &tracking);
+        let mut launcher = launcher(&experiment, workers, progress.notice());
+        let trained = execution.execute(&mut vec![run.clone()], &mut *launcher);
         tracking.finish(&sweep);
         trained?;
         dir.record()?

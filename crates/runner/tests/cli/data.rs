@@ -1,4 +1,4 @@
-use crate::support::{Place, actlab};
+use crate::support::{actlab, place};
 use insta::assert_snapshot;
 
 #[test]
@@ -10,12 +10,12 @@ fn bundled_data_is_what_its_card_says() {
 
 #[test]
 fn list_shows_what_is_here() {
-    assert_snapshot!(Place::new().run(&["data", "list"]).ok());
+    assert_snapshot!(place().run(&["data", "list"]).ok());
 }
 
 #[test]
 fn missing_and_damaged_files_are_told() {
-    let place = Place::new();
+    let place = place();
     let missing = place.run(&["data", "verify", "mnist"]).refused();
     assert!(missing.contains("fetch it with `actlab data fetch mnist`"), "{missing}");
 

@@ -1,4 +1,4 @@
-use crate::support::{Place, actlab};
+use crate::support::{actlab, place};
 use insta::assert_snapshot;
 
 #[test]
@@ -24,7 +24,7 @@ fn wrong_activations_say_what_would_be_right() {
 
 #[test]
 fn wrong_experiments_name_file_and_key() {
-    let place = Place::new();
+    let place = place();
     let said: Vec<String> = [
         &["sweep", "nowhere.toml"][..],
         &["sweep"],
@@ -61,7 +61,7 @@ fn wrong_experiments_name_file_and_key() {
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn a_device_that_is_not_built_in_says_how_to_build_it() {
-    let place = Place::new();
+    let place = place();
     let said = place.run(&["sweep", "tiny.toml", "--device", "cuda"]).refused();
     assert!(said.contains("build with `--features cuda`"), "{said}");
     assert!(!place.path("results").exists(), "nothing is written");

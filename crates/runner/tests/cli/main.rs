@@ -6,7 +6,6 @@ mod activations;
 mod bench;
 mod data;
 mod errors;
-mod plugin;
 mod scaffold;
 mod schema;
 mod stats;

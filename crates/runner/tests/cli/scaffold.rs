@@ -1,11 +1,11 @@
 //! `actlab new activation`, in a folder that looks like a checkout.
 
-use crate::support::Place;
+use crate::support::{Place, place};
 use std::fs;
 use std::path::Path;
 
 fn checkout() -> Place {
-    let place = Place::new();
+    let place = place();
     let real = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::create_dir_all(place.path("crates/runner/src")).unwrap();
     fs::create_dir_all(place.path("crates/activations/relu")).unwrap();
@@ -28,7 +28,7 @@ fn tree(place: &Place) -> Vec<(String, String)> {
         }
     }
     let mut found = Vec::new();
-    walk(place.folder.path(), &mut found);
+    walk(&place.path(""), &mut found);
     found.sort();
     found
 }
@@ -75,7 +75,7 @@ fn bad_names_and_existing_crates_change_nothing() {
     }
     assert_eq!(tree(&place), before);
 
-    let outside = Place::new();
+    let outside = crate::support::place();
     let said = outside.run(&["new", "activation", "mish"]).refused();
     assert!(said.contains("does not lie in a checkout"), "{said}");
 }

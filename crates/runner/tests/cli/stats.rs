@@ -1,6 +1,6 @@
 //! Scores from elsewhere.
 
-use crate::support::Place;
+use crate::support::place;
 
 fn scores() -> String {
     let oracle: serde_json::Value = serde_json::from_str(include_str!(
@@ -20,7 +20,7 @@ fn scores() -> String {
 
 #[test]
 fn verdicts_come_first() {
-    let place = Place::new();
+    let place = place();
     place.write("scores.csv", &scores());
     let out = place.run(&["stats", "scores.csv", "--baseline", "relu"]).ok();
     insta::assert_snapshot!(out);
@@ -31,7 +31,7 @@ fn verdicts_come_first() {
 
 #[test]
 fn every_figure_is_in_the_json() {
-    let place = Place::new();
+    let place = place();
     place.write("scores.csv", &scores());
     let args = ["stats", "scores.csv", "--baseline", "relu", "--margin", "0.05", "--json"];
     let json: serde_json::Value = serde_json::from_str(&place.run(&args).ok()).unwrap();
@@ -45,7 +45,7 @@ fn every_figure_is_in_the_json() {
 
 #[test]
 fn what_is_wrong_is_said() {
-    let place = Place::new();
+    let place = place();
     place.write("scores.csv", "activation,task,seed,score\nrelu,a,1,0.5\ngelu,a,1,much\n");
     let said = place.run(&["stats", "scores.csv", "--baseline", "relu"]).refused();
     assert!(said.contains("scores.csv: line 3: the score `much`"), "{said}");

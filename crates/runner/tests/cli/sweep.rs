@@ -1,6 +1,6 @@
 //! Sweeps: to the end, interrupted, killed, and again.
 
-use crate::support::{Place, TINY};
+use crate::support::{Place, TINY, place};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -67,10 +67,10 @@ fn next(state: &mut u64, n: u64) -> u64 {
 #[test]
 fn a_sweep_that_is_killed_again_and_again_ends_in_the_same_table() {
     const KILLS: usize = 8;
-    let calm = Place::new();
+    let calm = place();
     let table = calm.run(&["sweep", "tiny.toml"]).ok();
     let args = ["sweep", "tiny.toml", "--jobs", "1", "--set", "checkpoint_every=0.000001"];
-    let disturbed = Place::new();
+    let disturbed = place();
     let mut state = 7;
     for _ in 0..KILLS {
         let (before, started) = (measured(&disturbed), Instant::now());
@@ -108,7 +108,7 @@ fn a_sweep_that_is_killed_again_and_again_ends_in_the_same_table() {
 
 #[test]
 fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
-    let calm = Place::new();
+    let calm = place();
     let table = calm.run(&["sweep", "tiny.toml"]).ok();
     assert_eq!(table, calm.read("results/tiny/report.md"));
     assert_eq!(records(&calm), 8);
@@ -122,7 +122,7 @@ fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
     assert_eq!(again.ok(), table);
     assert_eq!(calm.run(&["report", "results/tiny"]).ok(), table);
 
-    let disturbed = Place::new();
+    let disturbed = place();
     let mut child = start(&disturbed, 1);
     signal(&child, "-KILL");
     child.wait().unwrap();
@@ -149,19 +149,20 @@ fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
 
 #[test]
 fn two_sweeps_do_not_share_a_folder() {
-    let place = Place::new();
+    let place = place();
     let mut child = start(&place, 1);
     // It must not be done before the other one looks.
     signal(&child, "-STOP");
     let said = place.run(&["sweep", "tiny.toml"]).refused();
     signal(&child, "-KILL");
     child.wait().unwrap();
-    assert!(said.contains("another actlab is at work in"), "{said}");
+    let holder = format!("another actlab (process {} on ", child.id());
+    assert!(said.contains(&holder) && said.contains("is at work in"), "{said}");
 }
 
 #[test]
 fn a_changed_experiment_runs_what_changed() {
-    let place = Place::new();
+    let place = place();
     place
         .run(&["train", "tiny.toml", "--activation", "gelu", "--task", "text", "--seed", "2"])
         .ok();
@@ -174,13 +175,14 @@ fn a_changed_experiment_runs_what_changed() {
     let said = place.run(&["sweep", "tiny.toml"]);
     assert!(said.err.contains("4 runs, 3 of them done"), "{}", said.err);
     assert!(said.err.contains("1 finished runs"), "{}", said.err);
+    assert!(said.err.contains("left out: gelu-images-s2-"), "{}", said.err);
     assert_eq!(said.code, Some(0));
 }
 
 /// Records that cannot be used are named, and the others are reported on.
 #[test]
 fn damaged_records_are_left_out_and_named() {
-    let place = Place::new();
+    let place = place();
     place.run(&["sweep", "tiny.toml", "--set", "seeds=[1, 2]"]).ok();
     let runs = place.path("results/tiny/runs");
     let mut folders: Vec<_> =
@@ -207,7 +209,7 @@ fn damaged_records_are_left_out_and_named() {
 
 #[test]
 fn a_watched_report_is_written_while_the_sweep_goes_on() {
-    let place = Place::new();
+    let place = place();
     let mut child = start(&place, 1);
     let said = place.run(&["report", "results/tiny", "--watch"]);
     child.wait().unwrap();
@@ -219,7 +221,7 @@ fn a_watched_report_is_written_while_the_sweep_goes_on() {
 
 #[test]
 fn two_sweeps_are_compared() {
-    let place = Place::new();
+    let place = place();
     place.run(&["sweep", "tiny.toml"]).ok();
     let change = ["--set", "name=other", "--set", "tasks.images.training.learning_rate=0.05"];
     place.run(&[&["sweep", "tiny.toml"][..], &change].concat()).ok();
@@ -234,7 +236,7 @@ fn two_sweeps_are_compared() {
 
 #[test]
 fn a_dry_run_shows_the_plan_and_writes_nothing() {
-    let place = Place::new();
+    let place = place();
     let out = place.run(&["sweep", "tiny.toml", "--dry-run"]).ok();
     let rows: Vec<Vec<&str>> =
         out.lines().skip(1).take(4).map(|line| line.split_whitespace().take(8).collect()).collect();
@@ -246,7 +248,7 @@ fn a_dry_run_shows_the_plan_and_writes_nothing() {
 
 #[test]
 fn the_environment_changes_values() {
-    let place = Place::new();
+    let place = place();
     let said = place
         .command(&["sweep", "tiny.toml", "--dry-run"])
         .env("ACTLAB_SEEDS", "[1, 2, 3]")

@@ -1,6 +1,6 @@
 //! Sweeps that are logged.
 
-use crate::support::Place;
+use crate::support::{Place, place};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ fn assert_whole(place: &Place, received: &Received) {
 #[test]
 fn a_sweep_reaches_the_server_through_faults() {
     let hang = Duration::from_millis(300);
-    let (place, server) = (Place::new(), Server::start(Seeded::new(7, 0.1, hang)));
+    let (place, server) = (place(), Server::start(Seeded::new(7, 0.1, hang)));
     let output = logged(&place, &server, &["sweep", "tiny.toml"]).output().unwrap();
     let said = text(output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
@@ -67,7 +67,7 @@ fn a_sweep_reaches_the_server_through_faults() {
 
 #[test]
 fn without_a_key_and_a_wish_a_line_says_how_and_nothing_is_written() {
-    let place = Place::new();
+    let place = place();
     let said = place.run(&["sweep", "tiny.toml", "--set", "seeds=[1]"]);
     assert_eq!(said.err.matches("--wandb online or offline").count(), 1, "{}", said.err);
     assert!(!place.path("wandb").exists() && !place.path("results/tiny/tensorboard").exists());
@@ -81,7 +81,7 @@ fn without_a_key_and_a_wish_a_line_says_how_and_nothing_is_written() {
 
 #[test]
 fn offline_directories_are_uploaded_later() {
-    let (place, server) = (Place::new(), Server::start(calm()));
+    let (place, server) = (place(), Server::start(calm()));
     let said = place.run(&["sweep", "tiny.toml", "--wandb", "offline", "--tensorboard"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     let directories: Vec<String> = std::fs::read_dir(place.path("wandb"))
@@ -106,7 +106,7 @@ fn offline_directories_are_uploaded_later() {
 /// Killed while the server takes nothing: the next command sends the rest, and nothing twice.
 #[test]
 fn a_killed_upload_is_completed() {
-    let place = Place::new();
+    let place = place();
     let mut streams = 0;
     let server = Server::start(move |request: &Request| {
         streams += usize::from(request.is_stream());
@@ -144,7 +144,7 @@ fn a_killed_upload_is_completed() {
 
 #[test]
 fn a_server_that_refuses_costs_no_run() {
-    let place = Place::new();
+    let place = place();
     let server = Server::start(|_: &Request| Some(Fault::Status { code: 403, retry_after: None }));
     let args = ["sweep", "tiny.toml", "--set", "seeds=[1]"];
     let output = logged(&place, &server, &args).output().unwrap();
@@ -157,7 +157,7 @@ fn a_server_that_refuses_costs_no_run() {
 /// What the machine does is in the record, also where nobody else is told.
 #[test]
 fn a_record_holds_the_run_and_the_machine() {
-    let place = Place::new();
+    let place = place();
     place.run(&["train", "tiny.toml", "--activation", "gelu", "--set", "system_metrics=0.1"]).ok();
     let stream = std::fs::read_to_string(runs(&place)[0].join("metrics.jsonl")).unwrap();
     let events: Vec<serde_json::Value> =

@@ -1,8 +1,10 @@
-//! How busy the machine is while runs go on, and what energy they take.
+//! How busy the machine is while a run goes on, and what energy it takes.
 
+mod busy;
 mod nvml;
 mod rapl;
 
+use busy::Busy;
 use nvml::Gpus;
 use rapl::Rapl;
 use record::SystemSample;
@@ -11,10 +13,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-/// Takes a sample of a run.
+/// Takes a sample of the run.
 type Take = Box<dyn FnMut(SystemSample) + Send>;
 
-/// Reads the machine's figures at a low rate, on a thread of its own.
+/// Reads the machine's figures for the run of this process at a low rate, on a thread of its own.
 #[derive(Debug)]
 pub struct Sampler {
     shared: Arc<Shared>,
@@ -30,46 +32,34 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     meters: Meters,
-    watched: Vec<Watched>,
-    next: u64,
+    energy: Energy,
     stop: bool,
 }
 
-/// A run that goes on.
-struct Watched {
-    number: u64,
-    /// The GPU that it trains on.
-    gpu: Option<u32>,
-    take: Take,
-    /// Its share of the energy since its last sample.
-    cpu_joules: Option<f64>,
-    gpu_joules: Vec<(u32, f64)>,
-    /// Its share of all energy, that of GPUs that it does not use left out.
-    total: Option<f64>,
-}
-
-impl std::fmt::Debug for Watched {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watched").field("number", &self.number).finish_non_exhaustive()
-    }
-}
-
-/// A run that is sampled until this is dropped.
-#[derive(Debug)]
-pub struct Watch {
-    shared: Arc<Shared>,
-    number: u64,
+/// The GPU that a run trains on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Gpu {
+    /// Its number, as the driver counts.
+    pub index: u32,
+    /// Runs that share it.
+    pub runs: f64,
 }
 
 impl Sampler {
-    /// Samples every `interval`.
+    /// Gives `take` a sample every `interval` until the sampler is dropped. `gpu` is the GPU whose energy counts.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(interval: Duration) -> std::io::Result<Self> {
-        let state = State { meters: Meters::open(), watched: Vec::new(), next: 0, stop: false };
+    pub fn start(
+        interval: Duration,
+        gpu: Option<Gpu>,
+        take: impl FnMut(SystemSample) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let energy = Energy { gpu, ..Energy::default() };
+        let state = State { meters: Meters::open(), energy, stop: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), stopping: Condvar::new() });
         let theirs = Arc::clone(&shared);
+        let mut take: Take = Box::new(take);
         let thread =
             std::thread::Builder::new().name("system metrics".into()).spawn(move || {
                 let mut state = theirs.state();
@@ -80,35 +70,20 @@ impl Sampler {
                         .unwrap_or_else(PoisonError::into_inner);
                     state = guard;
                     if timeout.timed_out() {
-                        state.sample();
+                        take(state.sample());
                     }
                 }
             })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Samples for a run from now on: `take` gets each sample. `gpu` is the GPU that it trains on, whose
-    /// energy counts.
+    /// Energy that the run took so far in joules, as far as the system tells: of the processors, in proportion
+    /// to the processor time that it used of all that was used; of its GPU, an even share among its runs.
     #[must_use]
-    pub fn watch(
-        &self,
-        gpu: Option<u32>,
-        take: impl FnMut(SystemSample) + Send + 'static,
-    ) -> Watch {
+    pub fn joules(&self) -> Option<f64> {
         let mut state = self.shared.state();
-        // What was used until now is of the others.
         state.settle();
-        let number = state.next;
-        state.next += 1;
-        state.watched.push(Watched {
-            number,
-            gpu,
-            take: Box::new(take),
-            cpu_joules: None,
-            gpu_joules: Vec::new(),
-            total: None,
-        });
-        Watch { shared: Arc::clone(&self.shared), number }
+        state.energy.total
     }
 }
 
@@ -123,25 +98,6 @@ impl Drop for Sampler {
     }
 }
 
-impl Watch {
-    /// Energy that the run took so far in joules, as far as the system tells: an even share of what the
-    /// machine took while several runs went on.
-    #[must_use]
-    pub fn joules(&self) -> Option<f64> {
-        let mut state = self.shared.state();
-        state.settle();
-        state.watched.iter().find(|run| run.number == self.number)?.total
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        let mut state = self.shared.state();
-        state.settle();
-        state.watched.retain(|run| run.number != self.number);
-    }
-}
-
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // Figures for charts: a panic elsewhere makes them no worse.
@@ -150,51 +106,48 @@ impl Shared {
 }
 
 impl State {
-    /// Shares out the energy since the last time.
+    /// Counts the energy since the last time.
     fn settle(&mut self) {
         let (cpu, gpus) = self.meters.energy();
-        share(&mut self.watched, cpu, &gpus);
+        let part = self.meters.busy.part();
+        self.energy.add(cpu, part, &gpus);
     }
 
-    fn sample(&mut self) {
-        if self.watched.is_empty() {
-            return;
-        }
+    fn sample(&mut self) -> SystemSample {
         self.settle();
-        let sample = self.meters.sample();
-        for run in &mut self.watched {
-            let mut sample = sample.clone();
-            sample.cpu_joules = run.cpu_joules.take();
-            for gpu in &mut sample.gpus {
-                let own = run.gpu_joules.iter().find(|(index, _)| *index == gpu.index);
-                gpu.joules = own.map(|(_, joules)| *joules);
-            }
-            run.gpu_joules.clear();
-            (run.take)(sample);
+        let mut sample = self.meters.sample();
+        sample.cpu_joules = self.energy.cpu.take();
+        let own = self.energy.gpu.map(|gpu| gpu.index);
+        if let Some(gpu) = sample.gpus.iter_mut().find(|gpu| Some(gpu.index) == own) {
+            gpu.joules = self.energy.on_gpu.take();
         }
+        sample
     }
 }
 
-/// Shares energy evenly among runs: that of the processors among all, that of a GPU among those on it.
-#[expect(clippy::cast_precision_loss, reason = "runs are few")]
-fn share(watched: &mut [Watched], cpu: Option<f64>, gpus: &[(u32, f64)]) {
-    let add = |sum: &mut Option<f64>, joules: f64| *sum = Some(sum.unwrap_or(0.0) + joules);
-    let runs = watched.len() as f64;
-    if let Some(joules) = cpu {
-        for run in watched.iter_mut() {
-            add(&mut run.cpu_joules, joules / runs);
-            add(&mut run.total, joules / runs);
+/// What a run took, in joules.
+#[derive(Debug, Default)]
+struct Energy {
+    gpu: Option<Gpu>,
+    /// Since the last sample.
+    cpu: Option<f64>,
+    on_gpu: Option<f64>,
+    /// Of both, since the beginning.
+    total: Option<f64>,
+}
+
+impl Energy {
+    /// Adds what the machine took, of whose work `part` was the run's.
+    fn add(&mut self, cpu: Option<f64>, part: f64, gpus: &[(u32, f64)]) {
+        let add = |sum: &mut Option<f64>, joules: f64| *sum = Some(sum.unwrap_or(0.0) + joules);
+        if let Some(joules) = cpu {
+            add(&mut self.cpu, joules * part);
+            add(&mut self.total, joules * part);
         }
-    }
-    for (index, joules) in gpus {
-        let on_it = watched.iter().filter(|run| run.gpu == Some(*index)).count() as f64;
-        for run in watched.iter_mut().filter(|run| run.gpu == Some(*index)) {
-            let part = joules / on_it;
-            match run.gpu_joules.iter_mut().find(|(known, _)| known == index) {
-                Some((_, sum)) => *sum += part,
-                None => run.gpu_joules.push((*index, part)),
-            }
-            add(&mut run.total, part);
+        let Some(gpu) = self.gpu else { return };
+        for (_, joules) in gpus.iter().filter(|(index, _)| *index == gpu.index) {
+            add(&mut self.on_gpu, joules / gpu.runs);
+            add(&mut self.total, joules / gpu.runs);
         }
     }
 }
@@ -204,6 +157,7 @@ fn share(watched: &mut [Watched], cpu: Option<f64>, gpus: &[(u32, f64)]) {
 struct Meters {
     system: System,
     pid: Option<Pid>,
+    busy: Busy,
     rapl: Rapl,
     gpus: Gpus,
 }
@@ -213,6 +167,7 @@ impl Meters {
         let mut meters = Self {
             system: System::new(),
             pid: sysinfo::get_current_pid().ok(),
+            busy: Busy::open(),
             rapl: Rapl::open(rapl::FOLDER.as_ref()),
             gpus: Gpus::open(),
         };
@@ -266,37 +221,27 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    fn run(number: u64, gpu: Option<u32>) -> Watched {
-        Watched {
-            number,
-            gpu,
-            take: Box::new(|_| {}),
-            cpu_joules: None,
-            gpu_joules: Vec::new(),
-            total: None,
-        }
+    #[test]
+    fn energy_is_that_of_the_run() {
+        let mut energy = Energy { gpu: Some(Gpu { index: 1, runs: 2.0 }), ..Energy::default() };
+        energy.add(Some(10.0), 0.5, &[(0, 7.0), (1, 4.0)]);
+        energy.add(Some(2.0), 1.0, &[(1, 1.0)]);
+        assert_eq!((energy.cpu, energy.on_gpu, energy.total), (Some(7.0), Some(2.5), Some(9.5)));
+        let mut nothing = Energy::default();
+        nothing.add(None, 1.0, &[(0, 1.0)]);
+        assert_eq!(nothing.total, None);
     }
 
     #[test]
-    fn energy_is_shared_among_the_runs_that_took_it() {
-        let mut watched = vec![run(0, Some(1)), run(1, None)];
-        share(&mut watched, Some(10.0), &[(0, 7.0), (1, 4.0)]);
-        share(&mut watched, Some(2.0), &[(1, 1.0)]);
-        assert_eq!(watched[0].total, Some(11.0));
-        assert_eq!(watched[0].gpu_joules, [(1, 5.0)]);
-        assert_eq!((watched[1].total, watched[1].cpu_joules), (Some(6.0), Some(6.0)));
-        share(&mut watched[..0], Some(1.0), &[]);
-    }
-
-    #[test]
-    fn a_run_is_sampled_while_it_is_watched() {
-        let sampler = Sampler::start(Duration::from_millis(20)).unwrap();
+    fn a_run_is_sampled_until_the_sampler_is_dropped() {
         let (give, take) = mpsc::channel();
-        let watch = sampler.watch(None, move |sample| drop(give.send(sample)));
+        let interval = Duration::from_millis(20);
+        let sampler =
+            Sampler::start(interval, None, move |sample| drop(give.send(sample))).unwrap();
         let sample: SystemSample = take.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(sample.cpu_percent.is_some_and(|load| (0.0..=100.0).contains(&load)));
         assert!(sample.process_memory_bytes.is_some_and(|bytes| bytes > 1 << 20));
-        drop(watch);
+        drop(sampler);
         // Its channel is gone with it.
         while take.recv_timeout(Duration::from_secs(20)).is_ok() {}
     }

@@ -269,11 +269,13 @@ fn spec(seed: u64) -> RunSpec {
             label_smoothing: 0.0,
             clip_norm: None,
             evaluate_every: None,
+            patience: None,
             target_accuracy: None,
             site_statistics: SiteStatistics::default(),
         },
         seed,
         device: "cpu".into(),
         numerics: 2,
+        trial: None,
     }
 }

@@ -1,0 +1,52 @@
+//! Whatever happens to one run costs no other.
+
+use runner_testing::Place;
+
+fn place() -> Place {
+    Place::new(env!("CARGO_BIN_EXE_actlab-with-faults"))
+}
+
+#[test]
+fn plugins_that_go_wrong_cost_their_runs_and_not_the_sweep() {
+    let place = place();
+    let set = "activations=[\"relu\", \"panics\", \"gives_nan\", \"aborts\", \"mish\"]";
+    let args = ["sweep", "tiny.toml", "--set", set, "--set", "seeds=[1]"];
+    let said = place.run(&args);
+    assert_eq!(said.code, Some(1), "a failed run is an error: {}", said.err);
+    let report = place.read("results/tiny/report.md");
+    for words in ["| mish ", "| relu ", "a plugin went wrong", "not finite", "signal 6 (abort)"] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    assert_eq!(std::fs::read_dir(place.path("results/tiny/runs")).unwrap().count(), 10);
+    // A panic is the same each time; a process that died is begun again once.
+    assert_eq!(said.err.matches("it begins again").count(), 2, "{}", said.err);
+    assert!(said.err.contains("4 of 10 runs failed"), "{}", said.err);
+
+    // What failed is tried again, and the code says once more that it failed.
+    let said = place.run(&[&args[..], &["--retries", "0"]].concat());
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert_eq!(said.err.matches("it begins again").count(), 0, "{}", said.err);
+}
+
+#[test]
+fn a_run_beyond_its_limits_is_killed_and_the_others_go_on() {
+    let place = place();
+    let set = "activations=[\"hangs\", \"relu\"]";
+    let tasks = "tasks.text.training.budget.steps=1";
+    let args = ["sweep", "tiny.toml", "--set", set, "--set", "seeds=[1]", "--set", tasks];
+    let said = place.run(&[&args[..], &["--set", "time_limit=5"]].concat());
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert_eq!(said.err.matches("it took longer than its limit of 5 s").count(), 2, "{}", said.err);
+    assert!(said.err.contains("relu-images-s1: test"), "{}", said.err);
+
+    let said = place.run(
+        &[
+            &args[..4],
+            &args[4..],
+            &["--set", "memory_limit=20", "--set", "activations=[\"relu\"]", "--set", "name=small"],
+        ]
+        .concat(),
+    );
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("more memory than its limit of 20 MiB"), "{}", said.err);
+}

@@ -1,0 +1,101 @@
+//! A run that a worker has been told to train, seen through its record.
+
+use super::{Job, Token};
+use crate::Error;
+use crate::console::RunProgress;
+use crate::plan::PlannedRun;
+use crate::tracking::Tracking;
+use record::{Event, MetricsReader, RunDir, RunRecord};
+use tracking::Following;
+
+pub(super) struct Active<'a> {
+    pub(super) run: PlannedRun,
+    pub(super) token: Token,
+    /// How often it has been begun again.
+    pub(super) retries: u32,
+    dir: RunDir,
+    progress: RunProgress<'a>,
+    /// What the worker writes, once it has begun.
+    stream: Option<MetricsReader>,
+    /// Tells trackers of the end.
+    following: Option<Following>,
+    /// The step after which the worker went on: those before it are known.
+    after_step: u64,
+}
+
+impl<'a> Active<'a> {
+    pub(super) fn new(run: PlannedRun, job: &Job, progress: RunProgress<'a>) -> Self {
+        Self {
+            run,
+            token: job.token.clone(),
+            retries: 0,
+            dir: job.dir(),
+            progress,
+            stream: None,
+            following: None,
+            after_step: 0,
+        }
+    }
+
+    pub(super) fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// It is begun again under another token.
+    pub(super) fn again(&mut self, token: Token) {
+        self.retries += 1;
+        self.token = token;
+        self.stream = None;
+    }
+
+    /// Shows what is new in the record, and lets trackers follow it from its beginning.
+    pub(super) fn look(&mut self, tracking: &Tracking) -> Result<(), Error> {
+        if self.stream.is_none() {
+            let Some(attempt) = self.dir.attempt()? else { return Ok(()) };
+            if attempt.token != self.token {
+                return Ok(());
+            }
+            self.begun(attempt.after_step, tracking)?;
+        }
+        self.read()
+    }
+
+    fn begun(&mut self, after_step: u64, tracking: &Tracking) -> Result<(), Error> {
+        self.stream = Some(self.dir.metrics()?);
+        self.after_step = after_step;
+        self.progress.resume(after_step);
+        self.following = Some(tracking.follow(&self.dir));
+        Ok(())
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        for line in self.stream.iter_mut().flatten() {
+            match line?.event {
+                Event::Train(step) if step.step > self.after_step => self.progress.step(&step),
+                Event::Validation(evaluation) => self.progress.validation(evaluation),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// It has a record.
+    pub(super) fn end(mut self, record: &RunRecord, tracking: &Tracking) {
+        // A short run may have ended before anybody looked. What cannot be shown was not lost.
+        if self.stream.is_none() {
+            let _ = self.begun(0, tracking);
+        }
+        let _ = self.read();
+        if let Some(following) = self.following {
+            following.end(tracking::exit_code(&record.outcome));
+        }
+        self.progress.end(record);
+    }
+
+    /// It was stopped.
+    pub(super) fn stopped(self) {
+        if let Some(following) = self.following {
+            following.end(130);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Processes of this machine.
+
+use super::{End, Launcher};
+use crate::Error;
+use crate::environment::{memory_available, memory_of};
+use crate::execute::Job;
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tracking::Notice;
+
+/// Lines of a worker's own words that are kept for the reason of its death.
+const LAST_WORDS: usize = 5;
+
+/// Beginning of the line in which a worker says why it gives up.
+const ERROR: &str = "error: ";
+
+/// What one run may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Limits {
+    /// Wall time.
+    pub(crate) time: Option<Duration>,
+    /// Resident bytes.
+    pub(crate) memory: Option<u64>,
+}
+
+/// Starts each job in a process of this machine.
+///
+/// A worker reads its job from standard input and stops when that ends: so it also does when this process is
+/// killed.
+pub(crate) struct Local {
+    jobs: usize,
+    /// Whether memory may keep it from starting as many jobs as it may.
+    auto: bool,
+    limits: Limits,
+    notice: Notice,
+    running: Vec<Running>,
+    /// Most resident bytes that a run has had.
+    largest: u64,
+}
+
+struct Running {
+    token: String,
+    child: Child,
+    /// Open for as long as the worker shall go on.
+    input: Option<ChildStdin>,
+    said: Arc<Mutex<VecDeque<String>>>,
+    reader: JoinHandle<()>,
+    started: Instant,
+    /// The limit that it went over.
+    over: Option<String>,
+}
+
+impl Local {
+    /// Runs at most `jobs` at a time, and where `auto` is set no more than memory allows; `notice` prints a line.
+    pub(crate) fn new(jobs: usize, auto: bool, limits: Limits, notice: Notice) -> Self {
+        Self { jobs, auto, limits, notice, running: Vec::new(), largest: 0 }
+    }
+
+    fn start(&mut self, job: &Job) -> Result<(), Error> {
+        let program = program();
+        let failed = |action| {
+            let path = program.clone();
+            move |source| Error::Io { action, path, source }
+        };
+        let mut command = Command::new(&program);
+        command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // A worker talks to nobody.
+        command.env_remove("WANDB_API_KEY");
+        #[cfg(unix)]
+        {
+            use std::os::unix::process::CommandExt;
+            // Ctrl-C is for this process, which tells the workers.
+            command.arg0("actlab").process_group(0);
+        }
+        let mut child = command.spawn().map_err(failed("start"))?;
+        let mut input = child.stdin.take();
+        let json = serde_json::to_vec(job).unwrap_or_default();
+        if let Some(input) = &mut input {
+            // A worker that dies at once is met when it is waited for.
+            let _ = input.write_all(&json).and_then(|()| input.write_all(b"\n"));
+        }
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let (words, notice, label) = (Arc::clone(&said), self.notice.clone(), job.spec.label());
+        let errors = child.stderr.take();
+        let reader = std::thread::spawn(move || {
+            let lines = errors.into_iter().flat_map(|errors| BufReader::new(errors).split(b'\n'));
+            for line in lines.map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+                if !line.starts_with(ERROR) {
+                    notice(&format!("{label}: {line}"));
+                }
+                let mut words = words.lock().unwrap_or_else(PoisonError::into_inner);
+                if words.len() == LAST_WORDS {
+                    words.pop_front();
+                }
+                words.push_back(line);
+            }
+        });
+        self.running.push(Running {
+            token: job.token.clone(),
+            child,
+            input,
+            said,
+            reader,
+            started: Instant::now(),
+            over: None,
+        });
+        Ok(())
+    }
+}
+
+impl Launcher for Local {
+    fn room(&mut self) -> usize {
+        let free = self.jobs.saturating_sub(self.running.len());
+        if self.auto && free > 0 && !self.running.is_empty() {
+            // One more only where it will fit beside the others, of which some may still grow.
+            let used: Vec<u64> =
+                self.running.iter().filter_map(|one| memory_of(one.child.id())).collect();
+            let growth: u64 = used.iter().map(|used| self.largest.saturating_sub(*used)).sum();
+            if memory_available().is_some_and(|available| available < growth + self.largest) {
+                return 0;
+            }
+        }
+        free
+    }
+
+    fn launch(&mut self, jobs: &[Job]) -> Result<(), Error> {
+        jobs.iter().try_for_each(|job| self.start(job))
+    }
+
+    fn ended(&mut self) -> Result<Vec<(String, End)>, Error> {
+        let mut ended = Vec::new();
+        let mut i = 0;
+        while i < self.running.len() {
+            let one = &mut self.running[i];
+            let used = memory_of(one.child.id());
+            self.largest = self.largest.max(used.unwrap_or(0));
+            let status = one.child.try_wait().map_err(|source| Error::Io {
+                action: "wait for",
+                path: program(),
+                source,
+            })?;
+            match status {
+                Some(status) => {
+                    let one = self.running.swap_remove(i);
+                    ended.push((one.token.clone(), one.end(status)));
+                }
+                None => {
+                    one.check(self.limits, used);
+                    i += 1;
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    fn stop(&mut self) {
+        for one in &mut self.running {
+            one.input = None;
+        }
+    }
+}
+
+impl Running {
+    /// Kills it where it uses more than it may.
+    fn check(&mut self, limits: Limits, used: Option<u64>) {
+        let time = limits.time.filter(|limit| self.started.elapsed() > *limit);
+        let memory = limits.memory.filter(|limit| used.is_some_and(|used| used > *limit));
+        let over = match (time, memory) {
+            (Some(limit), _) => {
+                format!("it took longer than its limit of {} s", limit.as_secs_f64())
+            }
+            (_, Some(limit)) => {
+                format!("it took more memory than its limit of {} MiB", limit >> 20)
+            }
+            _ => return,
+        };
+        if self.over.is_none() {
+            self.over = Some(over);
+            let _ = self.child.kill();
+        }
+    }
+
+    fn end(self, status: ExitStatus) -> End {
+        // What it said is whole when its end of the pipe is closed; a process that it left behind may hold it.
+        let waiting = Instant::now();
+        while !self.reader.is_finished() && waiting.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(reason) = self.over {
+            return End::Died { reason, again: false };
+        }
+        let error = said.iter().rev().find_map(|line| line.strip_prefix(ERROR));
+        match (status.code(), error) {
+            (Some(0), _) => End::Done,
+            (Some(130), _) => End::Stopped,
+            (Some(_), Some(error)) => End::Refused { reason: error.to_owned() },
+            _ => {
+                let last: Vec<&str> =
+                    said.iter().map(String::as_str).filter(|line| !line.is_empty()).collect();
+                let words =
+                    if last.is_empty() { String::new() } else { format!(": {}", last.join("; ")) };
+                End::Died { reason: format!("{}{words}", how(status)), again: true }
+            }
+        }
+    }
+}
+
+/// How a process died, in words.
+fn how(status: ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let name = match signal {
+            4 => " (illegal instruction)",
+            6 => " (abort)",
+            7 => " (bus error)",
+            8 => " (arithmetic error)",
+            9 => " (kill: by somebody, or by the system where memory is short)",
+            11 => " (segmentation fault, or stack overflow)",
+            _ => "",
+        };
+        return format!("its process died of signal {signal}{name}");
+    }
+    match status.code() {
+        Some(code) => format!("its process ended with code {code}"),
+        None => "its process died".to_owned(),
+    }
+}
+
+/// This very program, also where its file has been replaced since it began.
+fn program() -> PathBuf {
+    let own = PathBuf::from("/proc/self/exe");
+    if own.exists() { own } else { std::env::current_exe().unwrap_or_else(|_| "actlab".into()) }
+}

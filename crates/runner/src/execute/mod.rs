@@ -1,0 +1,314 @@
+//! Runs planned runs: each in a process of its own, so that whatever happens to one costs no other.
+
+mod active;
+mod job;
+pub(crate) mod launcher;
+pub(crate) mod worker;
+
+pub(crate) use job::{Job, Setting};
+
+use crate::console::SweepProgress;
+use crate::environment::{cores, environment};
+use crate::experiment::Experiment;
+use crate::plan::PlannedRun;
+use crate::tracking::Tracking;
+use crate::{Error, interrupt};
+use active::Active;
+use actlab_core::DeviceSpec;
+use launcher::{End, Launcher, Limits, Local};
+use record::{Outcome, RunDir, RunRecord, RunState, SCHEMA_VERSION, Timing};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tracking::Notice;
+
+/// Tells one attempt at a run from all others.
+pub(crate) type Token = String;
+
+/// How often workers are looked after.
+const TICK: Duration = Duration::from_millis(10);
+
+/// How often their records are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How many runs go on side by side, and with how many threads each.
+///
+/// Small models leave a second thread idle for much of a step, so one thread a run and as many runs
+/// as processors is the fastest way through a sweep. Neither number changes a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Workers {
+    pub(crate) jobs: usize,
+    pub(crate) threads: usize,
+    /// Whether nobody has said how many: then memory has a say too.
+    pub(crate) auto: bool,
+}
+
+impl Workers {
+    /// For `runs` runs on `device`, where the user may have said something.
+    pub(crate) fn new(
+        device: DeviceSpec,
+        runs: usize,
+        jobs: Option<usize>,
+        threads: Option<usize>,
+    ) -> Self {
+        let cores = cores();
+        let auto = jobs.is_none();
+        let jobs = jobs.unwrap_or_else(|| match (device.is_cpu(), threads) {
+            (false, _) => 1,
+            (true, Some(threads)) => cores / threads.max(1),
+            (true, None) => cores,
+        });
+        let jobs = jobs.clamp(1, runs.max(1));
+        Self { jobs, threads: threads.unwrap_or(cores / jobs).max(1), auto }
+    }
+}
+
+/// Gives runs as they become possible.
+pub(crate) trait Work {
+    /// Runs that can begin now and were not given before.
+    ///
+    /// # Errors
+    /// If what they follow from cannot be read.
+    fn next(&mut self) -> Result<Vec<PlannedRun>, Error>;
+}
+
+/// Runs that are all known, in their order.
+impl Work for Vec<PlannedRun> {
+    fn next(&mut self) -> Result<Vec<PlannedRun>, Error> {
+        Ok(std::mem::take(self))
+    }
+}
+
+/// Where runs are trained, and who sees it.
+pub(crate) struct Execution<'a> {
+    pub(crate) setting: Setting,
+    pub(crate) device: DeviceSpec,
+    /// How often a run whose process died is begun again.
+    pub(crate) retries: u32,
+    pub(crate) progress: &'a SweepProgress,
+    pub(crate) tracking: &'a Tracking,
+}
+
+impl<'a> Execution<'a> {
+    /// Execution of `experiment` with results below `runs`.
+    pub(crate) fn new(
+        experiment: &Experiment,
+        runs: &Path,
+        device: DeviceSpec,
+        workers: Workers,
+        progress: &'a SweepProgress,
+        tracking: &'a Tracking,
+    ) -> Self {
+        let setting = Setting {
+            sweep: experiment.name.clone(),
+            runs: runs.to_owned(),
+            device: experiment.device.clone(),
+            threads: workers.threads,
+            jobs: workers.jobs,
+            data_dir: experiment.data_dir.clone(),
+            data_folders: experiment.data_folders.clone(),
+            system_metrics: experiment.system_metrics,
+            checkpoint_every: experiment.checkpoints(),
+        };
+        Self { setting, device, retries: experiment.retries, progress, tracking }
+    }
+
+    /// Trains every run that `work` gives and leaves its record; a run that fails leaves one that says so.
+    ///
+    /// # Errors
+    /// If nothing can be written, or the user interrupts: the other runs are then stopped too, and go on later.
+    pub(crate) fn execute(
+        &self,
+        work: &mut dyn Work,
+        launcher: &mut dyn Launcher,
+    ) -> Result<(), Error> {
+        let mut schedule = Schedule { execution: self, ready: VecDeque::new(), active: Vec::new() };
+        let result = schedule.run(work, launcher);
+        self.progress.clear();
+        result
+    }
+
+    fn job(&self, run: &PlannedRun) -> Job {
+        Job {
+            token: token(),
+            spec: run.spec.clone(),
+            goes_on_from: run.goes_on_from.clone(),
+            setting: self.setting.clone(),
+        }
+    }
+}
+
+fn token() -> Token {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{:.6}-{count}", std::process::id(), record::now())
+}
+
+/// The launcher that `experiment` asks for.
+pub(crate) fn launcher(
+    experiment: &Experiment,
+    workers: Workers,
+    notice: Notice,
+) -> Box<dyn Launcher> {
+    let limits = Limits {
+        time: experiment.time_limit.map(Duration::from_secs_f64),
+        memory: experiment.memory_limit.map(|mib| mib << 20),
+    };
+    Box::new(Local::new(workers.jobs, workers.auto, limits, notice))
+}
+
+struct Schedule<'a, 'b> {
+    execution: &'b Execution<'a>,
+    /// The longest first: so the workers end together.
+    ready: VecDeque<PlannedRun>,
+    active: Vec<Active<'a>>,
+}
+
+impl Schedule<'_, '_> {
+    fn run(&mut self, work: &mut dyn Work, launcher: &mut dyn Launcher) -> Result<(), Error> {
+        // What ends the sweep, once something does.
+        let mut stopping: Option<Error> = None;
+        let mut looked = Instant::now();
+        self.add(work.next()?);
+        loop {
+            if interrupt::interrupted() && stopping.is_none() {
+                launcher.stop();
+                stopping = Some(Error::Interrupted("the same command goes on from there".into()));
+            }
+            if stopping.is_none() {
+                self.launch(launcher)?;
+            }
+            let mut ended = false;
+            for (token, end) in launcher.ended()? {
+                let Some(place) = self.active.iter().position(|one| one.token == token) else {
+                    continue;
+                };
+                ended = true;
+                if let Err(error) = self.end(place, end, launcher, stopping.is_some()) {
+                    launcher.stop();
+                    // What stopped the sweep, rather than what it stopped.
+                    if stopping.as_ref().is_none_or(|old| matches!(old, Error::Interrupted(_))) {
+                        stopping = Some(error);
+                    }
+                }
+            }
+            if looked.elapsed() >= LOOK {
+                looked = Instant::now();
+                for one in &mut self.active {
+                    one.look(self.execution.tracking)?;
+                }
+            }
+            if ended && stopping.is_none() {
+                self.add(work.next()?);
+            }
+            if self.active.is_empty() && (self.ready.is_empty() || stopping.is_some()) {
+                return stopping.map_or(Ok(()), Err);
+            }
+            if !ended {
+                std::thread::sleep(TICK);
+            }
+        }
+    }
+
+    fn add(&mut self, runs: Vec<PlannedRun>) {
+        self.ready.extend(runs);
+        self.ready.make_contiguous().sort_by(|a, b| b.cost().total_cmp(&a.cost()));
+    }
+
+    fn launch(&mut self, launcher: &mut dyn Launcher) -> Result<(), Error> {
+        if self.ready.is_empty() {
+            return Ok(());
+        }
+        let room = launcher.room().min(self.ready.len());
+        let mut jobs = Vec::with_capacity(room);
+        for run in self.ready.drain(..room) {
+            let job = self.execution.job(&run);
+            let progress = self.execution.progress.begin(&run);
+            self.active.push(Active::new(run, &job, progress));
+            jobs.push(job);
+        }
+        if jobs.is_empty() { Ok(()) } else { launcher.launch(&jobs) }
+    }
+
+    /// The process of a run has ended.
+    fn end(
+        &mut self,
+        place: usize,
+        end: End,
+        launcher: &mut dyn Launcher,
+        stopping: bool,
+    ) -> Result<(), Error> {
+        let tracking = self.execution.tracking;
+        let (reason, again) = match end {
+            End::Done => {
+                let one = self.active.swap_remove(place);
+                let record = one.dir().record()?;
+                one.end(&record, tracking);
+                return Ok(());
+            }
+            End::Stopped if stopping => {
+                self.active.swap_remove(place).stopped();
+                return Ok(());
+            }
+            // Somebody stopped this one alone.
+            End::Stopped => ("its process was told to stop".to_owned(), true),
+            End::Refused { reason } => {
+                let one = self.active.swap_remove(place);
+                let label = one.run.spec.label();
+                one.stopped();
+                return Err(Error::Worker { label, reason });
+            }
+            End::Died { reason, again } => (reason, again),
+        };
+        let one = &mut self.active[place];
+        if stopping {
+            self.active.swap_remove(place).stopped();
+            return Ok(());
+        }
+        if again && one.retries < self.execution.retries {
+            let job = self.execution.job(&one.run);
+            one.again(job.token.clone());
+            self.execution.progress.line(&format!(
+                "{}: {reason}; it begins again from its last checkpoint ({} of {} retries)",
+                one.run.spec.label(),
+                one.retries,
+                self.execution.retries
+            ));
+            return launcher.launch(&[job]);
+        }
+        let one = self.active.swap_remove(place);
+        let record = self.execution.failure(&one.run, one.dir(), reason)?;
+        one.end(&record, tracking);
+        Ok(())
+    }
+}
+
+impl Execution<'_> {
+    /// Records that `run` failed without a record of its own.
+    fn failure(&self, run: &PlannedRun, dir: &RunDir, reason: String) -> Result<RunRecord, Error> {
+        let begun = dir.attempt()?;
+        if dir.state() == RunState::Absent {
+            dir.begin(&run.spec)?;
+        }
+        let started_unix = begun.map_or_else(record::now, |attempt| attempt.started_unix);
+        let record = RunRecord {
+            schema: SCHEMA_VERSION,
+            id: run.spec.id(),
+            spec: run.spec.clone(),
+            outcome: Outcome::Failed { reason },
+            summary: None,
+            timing: Timing {
+                started_unix,
+                total_seconds: record::now() - started_unix,
+                train_seconds: 0.0,
+                examples_per_second: 0.0,
+                peak_memory_bytes: None,
+                energy_joules: None,
+            },
+            environment: environment(self.device, self.setting.threads),
+        };
+        dir.finish(&record)?;
+        Ok(record)
+    }
+}

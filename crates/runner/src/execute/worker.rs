@@ -1,0 +1,403 @@
+//! The worker: trains one run in this process, as a job says.
+
+use super::Job;
+use crate::console::{self, outcome_words};
+use crate::environment::{environment, host, peak_memory_bytes};
+use crate::guard::{guard_thread, guarded};
+use crate::plan::{PlannedRun, build};
+use crate::tracking::gpu;
+use crate::{Error, interrupt};
+use actlab_core::data::Catalogue;
+use actlab_core::{Checkpoint, DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
+use burn::tensor::Device;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use record::{
+    Attempt, Environment, Event, MetricsWriter, Outcome, RunDir, RunLock, RunRecord, RunState,
+    SCHEMA_VERSION, Start, Timing,
+};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracking::system::{Gpu, Sampler};
+
+/// How long a worker waits for another one that still writes the same run: one whose sweep was killed stops
+/// after its step.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The metrics stream of a run, to which the run itself and the sampler write.
+type Stream = Arc<Mutex<MetricsWriter>>;
+
+/// Trains the run of `job` and writes its record.
+///
+/// A run that diverges or panics leaves a record that says so. An error means that there is none: it was
+/// interrupted, or nothing can be written.
+pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
+    let setting = &job.setting;
+    let device: DeviceSpec = setting.device.parse()?;
+    let activation = build(&job.spec.activation)?;
+    let catalogue = Catalogue::new(setting.data_dir.clone(), setting.data_folders.clone());
+    let data = catalogue.load(&job.spec.data, &job.spec.model)?;
+    if data.sha256 != job.spec.data_sha256 {
+        return Err(Error::Usage(format!(
+            "the files of {} are not those that the sweep began with",
+            job.spec.data.name
+        )));
+    }
+    let run = PlannedRun::new(job.spec.clone(), activation, Arc::new(data))?;
+    let executor = Executor::new(device, setting.threads)?;
+    let dir = job.dir();
+    let lock = lock(&dir)?;
+    let record = executor.run(&run, &dir, job);
+    drop(lock);
+    record
+}
+
+fn lock(dir: &RunDir) -> Result<RunLock, Error> {
+    let waiting = Instant::now();
+    loop {
+        if let Some(lock) = dir.lock()? {
+            return Ok(lock);
+        }
+        if interrupt::interrupted() {
+            return Err(Error::Interrupted("nothing was begun".into()));
+        }
+        if waiting.elapsed() > PATIENCE {
+            let who = match dir.attempt()? {
+                Some(attempt) => format!("process {} on {}", attempt.process, attempt.host),
+                None => "another process".to_owned(),
+            };
+            return Err(Error::Usage(format!("{}: {who} is at work on it", dir.path().display())));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Where runs are computed, one after the other.
+pub(crate) struct Executor {
+    device: Device,
+    device_spec: DeviceSpec,
+    pool: ThreadPool,
+}
+
+impl Executor {
+    pub(crate) fn new(device: DeviceSpec, threads: usize) -> Result<Self, Error> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .start_handler(guard_thread)
+            .build()
+            .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))?;
+        Ok(Self { device: device.open()?, device_spec: device, pool })
+    }
+
+    /// Trains `run` in `dir` and writes its record.
+    fn run(&self, run: &PlannedRun, dir: &RunDir, job: &Job) -> Result<RunRecord, Error> {
+        let setting = &job.setting;
+        let shorter = job.goes_on_from.as_ref().map(|name| setting.runs.join(name));
+        let (metrics, resumed) = open(dir, run, shorter.as_deref())?;
+        let after_step = resumed.as_ref().map_or(0, |resumed| resumed.checkpoint.step());
+        let joules = resumed.as_ref().and_then(|resumed| resumed.joules);
+        let mut monitor = RunMonitor {
+            stream: Arc::new(Mutex::new(metrics)),
+            failure: None,
+            dir: dir.clone(),
+            checkpoint_every: setting.checkpoint_every,
+            ends_at: run.spec.trial.map(|trial| trial.steps),
+            last_checkpoint: Instant::now(),
+            resumed: resumed.map(|resumed| resumed.checkpoint),
+        };
+        let environment = environment(self.device_spec, self.pool.current_num_threads());
+        if after_step == 0 {
+            let start = Start {
+                sweep: setting.sweep.clone(),
+                parameters: run.size.parameters,
+                flops: run.size.flops,
+                steps: run.steps,
+                environment: environment.clone(),
+            };
+            monitor.write(&Event::Start(Box::new(start)))?;
+        }
+        dir.write_attempt(&Attempt {
+            token: job.token.clone(),
+            host: host(),
+            process: std::process::id(),
+            started_unix: record::now(),
+            after_step,
+            steps: run.last_step(),
+        })?;
+        let energy = Energy { before: joules, sampler: sampler(job, &monitor.stream) };
+        match self.finish(run, dir, &mut monitor, environment, energy) {
+            Err(Error::Checkpoint(reason)) => {
+                console::warning(&format!("{reason}: the run begins anew"));
+                dir.remove_checkpoints()?;
+                self.run(run, dir, &Job { goes_on_from: None, ..job.clone() })
+            }
+            result => result,
+        }
+    }
+
+    /// Trains the run that has been begun, and writes its record.
+    fn finish(
+        &self,
+        run: &PlannedRun,
+        dir: &RunDir,
+        monitor: &mut RunMonitor,
+        environment: Environment,
+        energy: Energy,
+    ) -> Result<RunRecord, Error> {
+        let started = Instant::now();
+        let started_unix = record::now();
+        monitor.say(&format!(
+            "{}: {} parameters, {} steps on {} with {} {}",
+            run.spec.label(),
+            run.size.parameters,
+            run.steps,
+            environment.device,
+            environment.threads,
+            if environment.threads == 1 { "thread" } else { "threads" },
+        ))?;
+        if let Some(checkpoint) = &monitor.resumed {
+            let line = format!("goes on after step {}", checkpoint.step());
+            monitor.say(&line)?;
+        }
+        let result = self.guarded(run, monitor);
+        let failure = monitor.failure.take();
+        let mut total_seconds = started.elapsed().as_secs_f64();
+        let (outcome, summary, predictions, train_seconds, examples) = match result {
+            Ok(Ok(finished)) => {
+                total_seconds = finished.seconds;
+                let Finished { outcome, summary, predictions, .. } = finished;
+                let (seconds, examples) = (finished.train_seconds, finished.train_examples);
+                (outcome, Some(summary), predictions, seconds, examples)
+            }
+            Ok(Err(Stopped::Interrupted)) => {
+                return Err(Error::Interrupted("the same command goes on from there".into()));
+            }
+            Ok(Err(Stopped::Monitor(error))) => {
+                return Err(failure.map_or_else(|| Error::Usage(error.to_string()), Error::Record));
+            }
+            Ok(Err(Stopped::Setup(error))) => return Err(error.into()),
+            Ok(Err(Stopped::Checkpoint(error))) => {
+                return Err(Error::Checkpoint(error.to_string()));
+            }
+            Err(reason) => (Outcome::Failed { reason }, None, Vec::new(), 0.0, 0),
+        };
+        if !predictions.is_empty() {
+            dir.write_predictions(&predictions)?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "for a rate")]
+        let examples_per_second =
+            if train_seconds > 0.0 { examples as f64 / train_seconds } else { 0.0 };
+        let record = RunRecord {
+            schema: SCHEMA_VERSION,
+            id: run.spec.id(),
+            spec: run.spec.clone(),
+            outcome,
+            summary,
+            timing: Timing {
+                started_unix,
+                total_seconds,
+                train_seconds,
+                examples_per_second,
+                peak_memory_bytes: peak_memory_bytes(),
+                energy_joules: energy.joules(),
+            },
+            environment,
+        };
+        // No sample may follow.
+        drop(energy);
+        monitor.say(&outcome_words(&record))?;
+        dir.finish(&record)?;
+        Ok(record)
+    }
+
+    /// Trains on the pool's threads; a panic becomes its message.
+    fn guarded(
+        &self,
+        run: &PlannedRun,
+        monitor: &mut RunMonitor,
+    ) -> Result<Result<Finished, Stopped>, String> {
+        let trainer = self.trainer(run);
+        self.pool.install(|| guarded(|| train(trainer, monitor)))
+    }
+
+    /// Seconds that a training step of `run` takes; a panic of its activation becomes an error.
+    pub(crate) fn measure_step(&self, run: &PlannedRun) -> Result<f64, Error> {
+        let trainer = self.trainer(run);
+        match self.pool.install(|| guarded(|| actlab_core::measure_step(trainer))) {
+            Ok(seconds) => Ok(seconds?),
+            Err(reason) => Err(Error::Usage(format!("{}: {reason}", run.spec.label()))),
+        }
+    }
+
+    fn trainer<'a>(&'a self, run: &'a PlannedRun) -> Trainer<'a> {
+        Trainer {
+            spec: &run.spec,
+            activation: &run.activation,
+            data: &run.data,
+            device: &self.device,
+        }
+    }
+}
+
+/// What a run goes on from.
+struct Resumed {
+    checkpoint: Checkpoint,
+    /// Energy that it had taken.
+    joules: Option<f64>,
+}
+
+/// Energy that a run takes.
+struct Energy {
+    /// Joules that it had taken before it was stopped and went on.
+    before: Option<f64>,
+    sampler: Option<Sampler>,
+}
+
+impl Energy {
+    /// Joules that the run took so far, where the system tells.
+    fn joules(&self) -> Option<f64> {
+        let now = self.sampler.as_ref().and_then(Sampler::joules);
+        [self.before, now].into_iter().flatten().reduce(|a, b| a + b)
+    }
+}
+
+/// Samples the system into `stream`, where the job wants it. A run does without where the system gives no thread.
+fn sampler(job: &Job, stream: &Stream) -> Option<Sampler> {
+    let interval = Duration::try_from_secs_f64(job.setting.system_metrics).ok()?;
+    if interval.is_zero() {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "runs are few")]
+    let runs = job.setting.jobs as f64;
+    let gpu = gpu(&job.setting.device, std::env::var("CUDA_VISIBLE_DEVICES").ok());
+    let stream = Arc::clone(stream);
+    let sampler = Sampler::start(interval, gpu.map(|index| Gpu { index, runs }), move |sample| {
+        // Where the disk refuses, the run itself meets it too, and says so.
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = stream.write(&Event::System(sample));
+    });
+    match sampler {
+        Ok(sampler) => Some(sampler),
+        Err(error) => {
+            console::warning(&format!("no system metrics: cannot start a thread: {error}"));
+            None
+        }
+    }
+}
+
+/// The metrics stream of a run that begins, or goes on from its newest checkpoint that can be read, or from
+/// the end of a shorter trial of the same, in the folder `shorter`.
+fn open(
+    dir: &RunDir,
+    run: &PlannedRun,
+    shorter: Option<&Path>,
+) -> Result<(MetricsWriter, Option<Resumed>), Error> {
+    // Only what this very run left is gone on with.
+    let own = dir.spec().is_ok_and(|spec| spec == run.spec) && dir.state() == RunState::Unfinished;
+    if own && let Some((metrics, resumed)) = go_on(dir, dir)? {
+        return Ok((metrics, Some(resumed)));
+    }
+    let metrics = dir.begin(&run.spec)?;
+    if let Some(shorter) = shorter.map(|path| RunDir::at(path.to_owned()))
+        && let Some((metrics, resumed)) = go_on(dir, &shorter)?
+    {
+        return Ok((metrics, Some(resumed)));
+    }
+    Ok((metrics, None))
+}
+
+/// Goes on in `dir` from the newest checkpoint in `from` that can be read.
+fn go_on(dir: &RunDir, from: &RunDir) -> Result<Option<(MetricsWriter, Resumed)>, Error> {
+    for file in from.checkpoints()? {
+        let checkpoint = file
+            .read()
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| Checkpoint::from_bytes(&bytes).map_err(|error| error.to_string()));
+        match checkpoint {
+            Ok(checkpoint) => {
+                let metrics = dir.resume(from, &file)?;
+                let joules = dir.metrics()?.filter_map(|event| match event.ok()?.event {
+                    Event::System(sample) => sample.joules(),
+                    _ => None,
+                });
+                let joules = joules.reduce(|a, b| a + b);
+                return Ok(Some((metrics, Resumed { checkpoint, joules })));
+            }
+            Err(reason) => {
+                console::warning(&format!("{}: {reason}", file.path().display()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Writes what a run measures.
+struct RunMonitor {
+    stream: Stream,
+    failure: Option<record::Error>,
+    dir: RunDir,
+    /// Time between checkpoints; nothing keeps none.
+    checkpoint_every: Option<Duration>,
+    /// The step after which a longer trial goes on, which needs a checkpoint.
+    ends_at: Option<u64>,
+    last_checkpoint: Instant,
+    resumed: Option<Checkpoint>,
+}
+
+impl RunMonitor {
+    fn write(&self, event: &Event) -> Result<(), record::Error> {
+        // A line is written whole or not at all, whoever panics.
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner).write(event)
+    }
+
+    /// A line of the run's own output.
+    fn say(&self, line: &str) -> Result<(), record::Error> {
+        self.write(&Event::Output { line: line.to_owned() })
+    }
+}
+
+impl Monitor for RunMonitor {
+    fn event(&mut self, event: &Event) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let written = self.write(event).and_then(|()| match event {
+            Event::Validation(evaluation) => self.say(&format!(
+                "step {}: validation loss {:.4}, accuracy {:.2} %",
+                evaluation.step,
+                evaluation.loss,
+                100.0 * evaluation.accuracy
+            )),
+            _ => Ok(()),
+        });
+        if let Err(error) = written {
+            let message = error.to_string();
+            self.failure = Some(error);
+            return Err(message.into());
+        }
+        Ok(())
+    }
+
+    fn interrupted(&self) -> bool {
+        interrupt::interrupted()
+    }
+
+    fn resume(&mut self) -> Option<Checkpoint> {
+        self.resumed.take()
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        self.checkpoint_every.is_some_and(|every| self.last_checkpoint.elapsed() >= every)
+    }
+
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) {
+        if self.checkpoint_every.is_none() && self.ends_at != Some(step) {
+            return;
+        }
+        let written = {
+            let stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
+            self.dir.write_checkpoint(&stream, step, &bytes)
+        };
+        if let Err(error) = written {
+            console::warning(&format!("no checkpoint: {error}"));
+        }
+        self.last_checkpoint = Instant::now();
+    }
+}
