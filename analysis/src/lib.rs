@@ -44,5 +44,5 @@ pub use comparison::{
 };
 pub use error::Error;
 pub use export::Exported;
-pub use report::{Report, ReportOptions, Shape, Written};
+pub use report::{Report, ReportOptions, Shape, Trial, Tuning, Written};
 pub use side_by_side::{Side, side_by_side};

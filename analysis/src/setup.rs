@@ -41,8 +41,24 @@ impl Condition {
     }
 }
 
-/// The conditions of a task, those that readers ask for first at the top.
-pub(crate) fn conditions(runs: &[&StoredRun]) -> Vec<Condition> {
+/// Keys that say something of a condition, and its name.
+const KEYS: &[(&str, &str)] = &[
+    ("model.", "model"),
+    ("data.", "data"),
+    ("training.batch_size", "budget"),
+    ("training.budget", "budget"),
+    ("training.optimizer", "optimizer"),
+    ("training.schedule", "schedule"),
+    ("training.warmup", "schedule"),
+    ("training.weight_decay", "regularisation"),
+    ("training.label_smoothing", "regularisation"),
+    ("training.clip_norm", "regularisation"),
+    ("training.evaluate_every", "validation"),
+    ("training.patience", "validation"),
+];
+
+/// The conditions of a task, those that readers ask for first at the top, of which the keys `tuned` were tuned for each arm.
+pub(crate) fn conditions(runs: &[&StoredRun], tuned: &[(String, bool)]) -> Vec<Condition> {
     let mut conditions = vec![
         Condition::of("model", runs, |spec| model(&spec.model)),
         Condition::of("data", runs, |spec| data(&spec.data)),
@@ -62,6 +78,12 @@ pub(crate) fn conditions(runs: &[&StoredRun]) -> Vec<Condition> {
     let files = Condition::of("data files (SHA-256)", runs, |spec| spec.data_sha256.clone());
     if !files.uniform() {
         conditions.push(files);
+    }
+    for condition in &mut conditions {
+        let says = |key: &str| {
+            KEYS.iter().any(|(part, name)| *name == condition.name && key.starts_with(part))
+        };
+        condition.tunable |= tuned.iter().any(|(key, _)| says(key));
     }
     conditions
 }
@@ -97,6 +119,8 @@ fn budget(spec: &RunSpec, runs: &[&StoredRun]) -> String {
             && training.budget == budget
             && training.batch_size == spec.training.batch_size
             && run.spec.data == spec.data
+            // One that may have ended early tells nothing.
+            && training.patience.is_none()
     });
     let words = match budget {
         Budget::Epochs(epochs) => {
@@ -112,7 +136,8 @@ fn budget(spec: &RunSpec, runs: &[&StoredRun]) -> String {
             format!("{}{}", count(steps, "optimizer step"), epochs.unwrap_or_default())
         }
     };
-    format!("{words} of {} examples a step", number::grouped(spec.training.batch_size as u64))
+    let most = if spec.training.patience.is_some() { "at most " } else { "" };
+    format!("{most}{words} of {} examples a step", number::grouped(spec.training.batch_size as u64))
 }
 
 /// Passes over the data that the whole run made, from where it last evaluated.
@@ -169,10 +194,12 @@ fn validation(training: &TrainingSpec) -> String {
         Some(1) => "every step".into(),
         Some(steps) => format!("every {} steps", number::grouped(steps)),
     };
-    match training.target_accuracy {
-        None => every,
-        Some(target) => format!("{every}, target {}\u{a0}%", number::percent(target)),
-    }
+    let target = training.target_accuracy;
+    let target = target.map(|target| format!(", target {}\u{a0}%", number::percent(target)));
+    let patience = training
+        .patience
+        .map(|patience| format!(", over after {} in vain", count(patience, "evaluation")));
+    format!("{every}{}{}", target.unwrap_or_default(), patience.unwrap_or_default())
 }
 
 fn sites(training: &TrainingSpec) -> String {

@@ -55,6 +55,8 @@ pub(super) mod header {
     pub(in super::super) const MEMORY: &str = "peak MiB";
     pub(in super::super) const ENERGY: &str = "energy, J";
     pub(in super::super) const TARGET_TIME: &str = "to target, s";
+    pub(in super::super) const TUNED: &str = "validation %";
+    pub(in super::super) const SPREAD: &str = "of all trials";
     pub(in super::super) const BEATEN: &str = "beaten by";
 }
 

@@ -124,6 +124,16 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
         ),
         format!("{}: largest resident size of a run's process, mean over runs.", header::MEMORY),
     ]);
+    if report.tuning.is_some() {
+        entries.push(format!(
+            "Tuning: {}: best validation accuracy of the values that were chosen, the median over the seeds of \
+             tuning, a run that diverged counting as 0; {}: the worst and the best of all trials, and how many runs \
+             {}.",
+            header::TUNED,
+            header::SPREAD,
+            header::DIVERGED
+        ));
+    }
     if report.tasks.iter().any(super::Task::has_target) {
         entries.push(format!("{}: median training time to the target.", header::TARGET_TIME));
     }

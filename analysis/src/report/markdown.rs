@@ -20,10 +20,11 @@ pub(super) fn render(report: &Report) -> String {
     for task in &report.tasks {
         let name = format!("**{}** (baseline {})", escape(&task.name), escape(&task.baseline));
         parts.push(wrap(&name, "", report.width));
-        parts.push(bullets(&verdict::sentences(task, report.margin), report.width));
+        parts.push(bullets(&summary(report, task), report.width));
     }
     for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {
         parts.extend(section(task, &labels, report.width));
+        parts.extend(tuning(report, task, &labels));
         parts.push(pictures(plots, report.width));
     }
     if let Some(overall) = &report.overall {
@@ -48,6 +49,23 @@ pub(super) fn render(report: &Report) -> String {
     parts.push(labels.notes(report.width));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
+}
+
+/// What a task showed, and what makes it less sure.
+pub(super) fn summary(report: &Report, task: &Task) -> Vec<String> {
+    let mut sentences = verdict::sentences(task, report.margin);
+    sentences.extend(report.tuning.iter().flat_map(|tuning| tuning.warnings(&task.name)));
+    sentences
+}
+
+fn tuning(report: &Report, task: &Task, labels: &Labels) -> Vec<String> {
+    let Some(tuning) = &report.tuning else { return Vec::new() };
+    let Some(table) = tuning.table(&task.name, labels) else { return Vec::new() };
+    vec![
+        "### Tuning\n".into(),
+        wrap(&tuning.note(&task.name), "", report.width),
+        table.render(report.width),
+    ]
 }
 
 fn heading(level: &str, text: &str, columns: usize) -> String {

@@ -13,9 +13,11 @@ pub(crate) mod number;
 pub(crate) mod table;
 mod target;
 pub(crate) mod text;
+mod tuning;
 mod verdict;
 
 pub use figures::Shape;
+pub use tuning::{Trial, Tuning};
 
 use crate::Error;
 use crate::comparison::{
@@ -59,6 +61,8 @@ pub struct ReportOptions {
     pub skipped: Vec<String>,
     /// What the activations look like, in the order in which they are shown.
     pub shapes: Vec<Shape>,
+    /// How the recipes were tuned, where they were.
+    pub tuning: Option<Tuning>,
 }
 
 impl Default for ReportOptions {
@@ -74,6 +78,7 @@ impl Default for ReportOptions {
             margin: None,
             skipped: Vec::new(),
             shapes: Vec::new(),
+            tuning: None,
         }
     }
 }
@@ -107,6 +112,7 @@ pub struct Report {
     /// How soon every arm was where the baseline ends.
     to_baseline: Option<target::ToBaseline>,
     figures: Figures,
+    tuning: Option<Tuning>,
     /// Runs whose metrics stream cannot be read, and why the first cannot.
     without_curve: Option<(usize, String)>,
     unfinished: Vec<Unfinished>,
@@ -236,6 +242,7 @@ impl Report {
             scores: &with_chance,
             overall: overall.as_ref(),
             shapes: &options.shapes,
+            tuning: options.tuning.as_ref(),
             bootstrap,
         });
         let tasks = stored
@@ -247,7 +254,10 @@ impl Report {
                 seeds.dedup();
                 Task {
                     baseline: baseline.clone(),
-                    conditions: conditions(runs),
+                    conditions: conditions(
+                        runs,
+                        options.tuning.as_ref().map_or(&[], |tuning| tuning.parameters_of(&name)),
+                    ),
                     seeds,
                     arms: arms.iter().filter(|arm| arm.task == name).cloned().collect(),
                     name,
@@ -268,6 +278,7 @@ impl Report {
             page: html::Page::new(&stored),
             runs: frame,
             figures,
+            tuning: options.tuning.clone(),
         })
     }
 

@@ -68,7 +68,7 @@ pub(crate) struct SweepProgress {
     bars: MultiProgress,
     overall: ProgressBar,
     started: Instant,
-    /// Cost of all runs.
+    /// Cost of all that was not done at the beginning.
     total: f64,
     state: Mutex<State>,
 }
@@ -139,23 +139,32 @@ fn style(template: &str, coloured: &str) -> ProgressStyle {
 }
 
 impl SweepProgress {
-    /// For `runs`, of which those that `done` tells are done already.
-    pub(crate) fn new(runs: &[PlannedRun], done: &[bool]) -> Self {
+    /// For `runs` runs, of which `finished` are done already; the others cost so much on each task.
+    pub(crate) fn new(
+        runs: usize,
+        finished: usize,
+        left: impl IntoIterator<Item = (String, f64)>,
+    ) -> Self {
         let mut tasks: HashMap<String, TaskState> = HashMap::new();
-        for (run, done) in runs.iter().zip(done) {
-            let task = tasks.entry(run.spec.task.clone()).or_default();
-            task.left += if *done { 0.0 } else { run.cost() };
+        for (task, cost) in left {
+            tasks.entry(task).or_default().left += cost;
         }
-        let finished = done.iter().filter(|done| **done).count();
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
         let overall = bars.add(ProgressBar::new(1000));
         overall.set_style(style(
             "{bar:30} {percent:>3}% {msg}",
             "{bar:30.cyan/blue} {percent:>3}% {msg}",
         ));
-        let state = State { finished, runs: runs.len(), tasks };
-        let total = runs.iter().map(PlannedRun::cost).sum();
+        let state = State { finished, runs, tasks };
+        let total = state.left().max(f64::MIN_POSITIVE);
         Self { bars, overall, started: Instant::now(), total, state: Mutex::new(state) }
+    }
+
+    /// There are `runs` runs in all, of which `more` turned out to be done already.
+    pub(crate) fn expect(&self, runs: usize, more: usize) {
+        let mut state = self.state();
+        state.runs = runs;
+        state.finished += more;
     }
 
     /// A run begins.

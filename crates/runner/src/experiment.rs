@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::cli::ExperimentArgs;
+use crate::tune::Tune;
 use activation::ActivationRequest;
 use config::{Config, FileFormat, Map, Source, Value, ValueKind};
 use indexmap::IndexMap;
@@ -63,6 +64,9 @@ pub(crate) struct Experiment {
     pub(crate) seeds: Vec<u64>,
     /// What the arms are trained on, by name.
     pub(crate) tasks: IndexMap<String, Task>,
+    /// What is tuned before the runs that are reported.
+    #[serde(default)]
+    pub(crate) tune: Option<Tune>,
     /// Changes for some arms or tasks, applied in order.
     #[serde(default)]
     pub(crate) overrides: Vec<Override>,
@@ -338,6 +342,9 @@ impl Experiment {
         }
         if !(self.system_metrics == 0.0 || (0.1..=3600.0).contains(&self.system_metrics)) {
             return refuse("system_metrics", "must be 0, or from 0.1 to 3600 seconds");
+        }
+        if let Some(tune) = &self.tune {
+            tune.check(&self.seeds).map_err(|(key, message)| (format!("tune.{key}"), message))?;
         }
         if self.time_limit.is_some_and(|limit| !(limit > 0.0 && limit < 1e9)) {
             return refuse("time_limit", "must be a number of seconds above 0");

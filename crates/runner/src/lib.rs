@@ -23,6 +23,7 @@ mod plan;
 mod plugins;
 mod sweep_dir;
 mod tracking;
+mod tune;
 
 use clap::Parser;
 use std::ffi::OsString;

@@ -2,26 +2,40 @@
 
 use crate::experiment::{BUDGET, Experiment, FORMS, Task};
 use crate::guard::guarded;
+use crate::tune::Setting;
 use crate::{Error, experiment::Override};
 use activation::{Activation, ActivationRequest};
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{DeviceSpec, ModelSize, model_size};
-use record::{ActivationSpec, RunSpec};
+use record::{ActivationSpec, RunSpec, Trial};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Everything that a sweep does.
 #[derive(Debug)]
-pub(crate) struct Plan {
-    /// In the order in which they run: by seed, then task, then activation, so that the arms can be
-    /// compared on every task as early as possible.
+pub(crate) struct Plan<'a> {
+    /// The runs that are reported; where something is tuned, as they would be without it. In the order of seeds,
+    /// then tasks, then activations.
     pub(crate) runs: Vec<PlannedRun>,
-    /// Labels of the arms, in the order of the experiment.
-    pub(crate) labels: Vec<String>,
     /// Label of the arm that the others are compared to.
     pub(crate) baseline: String,
+    pub(crate) planner: Planner<'a>,
+}
+
+/// Makes runs of an experiment.
+#[derive(Debug)]
+pub(crate) struct Planner<'a> {
+    experiment: &'a Experiment,
     /// Where to train.
     pub(crate) device: DeviceSpec,
+    arms: Vec<Arc<dyn Activation>>,
+    fingerprints: Vec<String>,
+    /// Labels of the arms, in the order of the experiment.
+    pub(crate) labels: Vec<String>,
+    /// The arm that each override is about, where it is about one.
+    overridden: Vec<Option<String>>,
+    catalogue: Catalogue,
+    loaded: HashMap<String, Arc<Dataset>>,
 }
 
 /// One run with what it needs.
@@ -56,6 +70,26 @@ impl PlannedRun {
     /// The step at which it ends.
     pub(crate) fn last_step(&self) -> u64 {
         self.spec.trial.map_or(self.steps, |trial| trial.steps.min(self.steps))
+    }
+
+    /// The same run as a trial of tuning that ends after the part `part` of its budget, or at the evaluation that
+    /// follows.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "steps are far below 2^52"
+    )]
+    pub(crate) fn trial(mut self, part: f64) -> Self {
+        let every = self.spec.training.evaluate_every.unwrap_or_else(|| self.steps_per_epoch());
+        let wanted = (part * self.steps as f64).ceil() as u64;
+        let steps = wanted.max(1).next_multiple_of(every).min(self.steps);
+        self.spec.trial = Some(Trial { steps });
+        self
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.data.train.len().div_ceil(self.spec.training.batch_size) as u64
     }
 
     /// Relative cost of a training step: its operations.
@@ -93,18 +127,36 @@ fn fingerprint(activation: &Arc<dyn Activation>) -> String {
     guarded(|| activation.fingerprint()).unwrap_or_else(|_| "panics".to_owned())
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Resolves names, loads data, and checks that everything goes together.
-    pub(crate) fn new(experiment: &Experiment) -> Result<Self, Error> {
-        let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
-        let inside = |part: String, error: &actlab_core::Error| match error.key() {
-            // An error that names a key of another part of the task.
-            Some(key) if key.starts_with("data.") => {
-                at(part.replace(".training", &format!(".{key}")), error)
+    pub(crate) fn new(experiment: &'a Experiment) -> Result<Self, Error> {
+        let mut planner = Planner::new(experiment)?;
+        let baseline = match &experiment.baseline {
+            None => planner.labels[0].clone(),
+            Some(request) => {
+                let label = label(request).map_err(|error| experiment.error("baseline", &error))?;
+                if !planner.labels.contains(&label) {
+                    let reason = format!("`{label}` is none of the activations");
+                    return Err(experiment.error("baseline", &reason));
+                }
+                label
             }
-            Some(key) => at(format!("{part}.{key}"), error),
-            None => at(part, error),
         };
+        let mut runs = Vec::new();
+        for seed in &experiment.seeds {
+            for task in experiment.tasks.keys() {
+                for arm in 0..planner.labels.len() {
+                    runs.push(planner.run(task, arm, *seed, &[])?);
+                }
+            }
+        }
+        Ok(Self { runs, baseline, planner })
+    }
+}
+
+impl<'a> Planner<'a> {
+    fn new(experiment: &'a Experiment) -> Result<Self, Error> {
+        let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
         let device: DeviceSpec =
             experiment.device.parse().map_err(|error| at("device".into(), &error))?;
         let mut arms: Vec<Arc<dyn Activation>> = Vec::new();
@@ -116,20 +168,8 @@ impl Plan {
             }
             arms.push(arm);
         }
-        let fingerprints: Vec<String> = arms.iter().map(fingerprint).collect();
         let labels: Vec<String> = arms.iter().map(|arm| arm.label()).collect();
-        let baseline = match &experiment.baseline {
-            None => labels[0].clone(),
-            Some(request) => {
-                let label = label(request).map_err(|error| at("baseline".into(), &error))?;
-                if !labels.contains(&label) {
-                    let reason = format!("`{label}` is none of the activations");
-                    return Err(at("baseline".into(), &reason));
-                }
-                label
-            }
-        };
-        let mut changed = Vec::new();
+        let mut overridden = Vec::new();
         for (i, change) in experiment.overrides.iter().enumerate() {
             let key = || format!("overrides[{i}].activation");
             let arm = change.activation.as_ref().map(label).transpose();
@@ -138,57 +178,97 @@ impl Plan {
                 let known = labels.join(", ");
                 return Err(at(key(), &format!("`{arm}` is none of the activations: {known}")));
             }
-            changed.push(arm);
+            overridden.push(arm);
         }
-
-        let catalogue =
-            Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone());
-        let mut loaded: HashMap<String, Arc<Dataset>> = HashMap::new();
-        let mut runs = Vec::new();
-        for seed in &experiment.seeds {
-            for (name, task) in &experiment.tasks {
-                for (i, arm) in arms.iter().enumerate() {
-                    let task = apply(task, &experiment.overrides, &changed, name, &arm.label())
-                        .map_err(|(change, error)| {
-                            at(format!("overrides[{change}].set"), &error)
-                        })?;
-                    let key = format!("{:?} {:?}", task.data, task.model);
-                    let data = match loaded.get(&key) {
-                        Some(data) => Arc::clone(data),
-                        None => {
-                            let data = catalogue
-                                .load(&task.data, &task.model)
-                                .map_err(|error| inside(format!("tasks.{name}.data"), &error))?;
-                            Arc::clone(loaded.entry(key).or_insert(Arc::new(data)))
-                        }
-                    };
-                    let spec = RunSpec {
-                        activation: ActivationSpec {
-                            name: arm.registration().name.to_owned(),
-                            parameters: arm.parameters().clone(),
-                            label: arm.label(),
-                            fingerprint: fingerprints[i].clone(),
-                        },
-                        task: name.clone(),
-                        model: task.model,
-                        data: task.data,
-                        data_sha256: data.sha256.clone(),
-                        training: task.training,
-                        seed: *seed,
-                        device: device.kind().to_owned(),
-                        numerics: actlab_core::NUMERICS,
-                        trial: None,
-                    };
-                    actlab_core::check(&spec, &data)
-                        .map_err(|error| inside(format!("tasks.{name}.training"), &error))?;
-                    let run = PlannedRun::new(spec, Arc::clone(arm), data)
-                        .map_err(|error| inside(format!("tasks.{name}.model"), &error))?;
-                    runs.push(run);
-                }
-            }
-        }
-        Ok(Self { runs, labels, baseline, device })
+        Ok(Self {
+            experiment,
+            device,
+            fingerprints: arms.iter().map(fingerprint).collect(),
+            labels,
+            overridden,
+            arms,
+            catalogue: Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone()),
+            loaded: HashMap::new(),
+        })
     }
+
+    /// The run of the arm number `arm` on `task` with `seed`, and with `settings` laid upon its recipe.
+    pub(crate) fn run(
+        &mut self,
+        name: &str,
+        arm: usize,
+        seed: u64,
+        settings: &[Setting],
+    ) -> Result<PlannedRun, Error> {
+        let experiment = self.experiment;
+        let at = |key: String, what: &dyn std::fmt::Display| {
+            if settings.is_empty() {
+                return experiment.error(&key, what);
+            }
+            let values: Vec<String> =
+                settings.iter().map(|one| format!("{} = {}", one.path, one.value)).collect();
+            let what = format!("with {}: {key}: {what}", values.join(", "));
+            experiment.error("tune.parameters", &what)
+        };
+        let inside = |part: String, error: &actlab_core::Error| match error.key() {
+            // An error that names a key of another part of the task.
+            Some(key) if key.starts_with("data.") => {
+                at(part.replace(".training", &format!(".{key}")), error)
+            }
+            Some(key) => at(format!("{part}.{key}"), error),
+            None => at(part, error),
+        };
+        let label = &self.labels[arm];
+        let task = &experiment.tasks[name];
+        let task = apply(task, &experiment.overrides, &self.overridden, name, label)
+            .map_err(|(change, error)| at(format!("overrides[{change}].set"), &error))?;
+        let task = lay(task, settings).map_err(|error| at(format!("tasks.{name}"), &error))?;
+        let key = format!("{:?} {:?}", task.data, task.model);
+        let data = match self.loaded.get(&key) {
+            Some(data) => Arc::clone(data),
+            None => {
+                let data = self
+                    .catalogue
+                    .load(&task.data, &task.model)
+                    .map_err(|error| inside(format!("tasks.{name}.data"), &error))?;
+                Arc::clone(self.loaded.entry(key).or_insert(Arc::new(data)))
+            }
+        };
+        let activation = &self.arms[arm];
+        let spec = RunSpec {
+            activation: ActivationSpec {
+                name: activation.registration().name.to_owned(),
+                parameters: activation.parameters().clone(),
+                label: label.clone(),
+                fingerprint: self.fingerprints[arm].clone(),
+            },
+            task: name.to_owned(),
+            model: task.model,
+            data: task.data,
+            data_sha256: data.sha256.clone(),
+            training: task.training,
+            seed,
+            device: self.device.kind().to_owned(),
+            numerics: actlab_core::NUMERICS,
+            trial: None,
+        };
+        actlab_core::check(&spec, &data)
+            .map_err(|error| inside(format!("tasks.{name}.training"), &error))?;
+        PlannedRun::new(spec, Arc::clone(activation), data)
+            .map_err(|error| inside(format!("tasks.{name}.model"), &error))
+    }
+}
+
+/// `task` with `settings` laid upon it.
+fn lay(task: Task, settings: &[Setting]) -> Result<Task, serde_json::Error> {
+    if settings.is_empty() {
+        return Ok(task);
+    }
+    let mut value = serde_json::to_value(&task)?;
+    for setting in settings {
+        merge(&mut value, &setting.nested());
+    }
+    serde_json::from_value(value)
 }
 
 fn label(request: &ActivationRequest) -> Result<String, activation::BuildError> {
@@ -283,7 +363,8 @@ mod tests {
                 wandb: None,
                 tensorboard: false,
             };
-            let plan = Plan::new(&Experiment::load(&args).unwrap()).unwrap();
+            let experiment = Experiment::load(&args).unwrap();
+            let plan = Plan::new(&experiment).unwrap();
             assert!(!plan.runs.is_empty());
             plans += 1;
         }

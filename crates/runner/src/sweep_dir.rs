@@ -1,13 +1,18 @@
 //! The folder of a sweep: its runs, what belongs to it, and who works in it.
 
 use crate::Error;
+use crate::console;
 use crate::environment::host;
 use crate::experiment::Experiment;
 use crate::guard::guarded;
 use crate::plan::Plan;
+use crate::tune::Score;
 use activation::ActivationRequest;
 use analysis::{Report, ReportOptions, Shape, Written};
-use record::{ActivationSpec, RunDir, RunId, StoredRun, find_runs, write_atomically};
+use indexmap::IndexMap;
+use record::{
+    ActivationSpec, Outcome, RunDir, RunId, RunState, StoredRun, find_runs, write_atomically,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
@@ -26,6 +31,77 @@ pub(crate) struct Manifest {
     /// Differences of test accuracy of at most this size do not matter, in percentage points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) margin: Option<f64>,
+    /// All runs, trials too, where not all are known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) planned: Option<usize>,
+    /// What was tuned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tuning: Option<TuningNote>,
+}
+
+/// How a sweep was tuned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TuningNote {
+    /// In words.
+    pub(crate) method: String,
+    pub(crate) seeds: Vec<u64>,
+    /// By task: what was tuned, and whether on a logarithmic scale.
+    pub(crate) parameters: IndexMap<String, Vec<(String, bool)>>,
+    /// Whether trials were ended before their budget was used.
+    pub(crate) early_stop: bool,
+    pub(crate) trials: Vec<TrialNote>,
+}
+
+/// A trial of one arm on one task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TrialNote {
+    pub(crate) task: String,
+    pub(crate) activation: String,
+    /// What was tried, by its place in the task.
+    pub(crate) values: IndexMap<String, serde_json::Value>,
+    /// Its runs, the shorter ones first: for each length one a seed.
+    pub(crate) runs: Vec<Vec<RunId>>,
+    /// Whether it is the best of its arm on its task.
+    pub(crate) chosen: bool,
+}
+
+impl Manifest {
+    /// The manifest of `experiment`, whose runs are those of `plan`.
+    pub(crate) fn of(experiment: &Experiment, plan: &Plan<'_>) -> Self {
+        Self {
+            name: experiment.name.clone(),
+            description: experiment.description.clone(),
+            margin: experiment.margin,
+            baseline: plan.baseline.clone(),
+            activations: plan.planner.labels.clone(),
+            tasks: experiment.tasks.keys().cloned().collect(),
+            runs: plan.runs.iter().map(|run| run.spec.id()).collect(),
+            planned: None,
+            tuning: None,
+        }
+    }
+
+    /// Runs of trials.
+    fn trials(&self) -> impl Iterator<Item = &RunId> {
+        let trials = self.tuning.iter().flat_map(|tuning| &tuning.trials);
+        trials.flat_map(|trial| trial.runs.iter().flatten())
+    }
+}
+
+/// Whether the run has a record that counts: one of another schema does not, nor one of a failure, which is
+/// tried again: what made it fail may have been mended.
+pub(crate) fn is_done(dir: &RunDir) -> Result<bool, Error> {
+    if dir.state() != RunState::Finished {
+        return Ok(false);
+    }
+    match dir.record() {
+        Ok(record) => Ok(!matches!(record.outcome, Outcome::Failed { .. })),
+        Err(error @ record::Error::Schema { .. }) => {
+            console::warning(&format!("{error}; it is run again now"));
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A sweep's folder.
@@ -54,9 +130,19 @@ pub(crate) struct Reported {
     pub(crate) skipped: Vec<String>,
 }
 
+/// Finished runs in the folder of a sweep.
+#[derive(Default)]
+struct Found {
+    ours: Vec<RunDir>,
+    trials: Vec<RunDir>,
+    strangers: Vec<RunDir>,
+}
+
 /// What the folder of a sweep holds.
 struct Records {
     runs: Vec<StoredRun>,
+    /// Finished trials.
+    trials: Vec<RunDir>,
     /// Records that are left out, and why.
     skipped: Vec<String>,
     /// Finished runs that do not belong here.
@@ -111,23 +197,8 @@ impl SweepDir {
     }
 
     /// Says which runs belong to the sweep.
-    pub(crate) fn write_manifest(&self, plan: &Plan, experiment: &Experiment) -> Result<(), Error> {
-        let mut tasks: Vec<String> = Vec::new();
-        for run in &plan.runs {
-            if !tasks.contains(&run.spec.task) {
-                tasks.push(run.spec.task.clone());
-            }
-        }
-        let manifest = Manifest {
-            name: experiment.name.clone(),
-            description: experiment.description.clone(),
-            margin: experiment.margin,
-            baseline: plan.baseline.clone(),
-            activations: plan.labels.clone(),
-            tasks,
-            runs: plan.runs.iter().map(|run| run.spec.id()).collect(),
-        };
-        let json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+    pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        let json = serde_json::to_vec_pretty(manifest).unwrap_or_default();
         Ok(write_atomically(&self.path.join("sweep.json"), &json)?)
     }
 
@@ -147,14 +218,16 @@ impl SweepDir {
     /// Writes the report of the runs that are finished; nothing where there is none.
     pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
         let manifest = self.manifest()?;
-        let Records { runs, skipped, strangers } = self.read(&manifest)?;
+        let Records { runs, trials, skipped, strangers } = self.read(&manifest)?;
         if runs.is_empty() {
             return Ok(None);
         }
         let mut shapes = shapes(&runs);
         let place = |shape: &Shape| manifest.activations.iter().position(|one| *one == shape.label);
         shapes.sort_by_key(place);
+        let tuning = manifest.tuning.as_ref().map(|note| tuning(note, trials));
         let options = ReportOptions {
+            tuning,
             title: if manifest.description.is_empty() {
                 manifest.name
             } else {
@@ -175,11 +248,12 @@ impl SweepDir {
         Ok(Some(Reported { runs, report, written, strangers, missing, skipped }))
     }
 
-    /// How many runs of this sweep are finished, of how many.
+    /// How many runs of this sweep are finished, trials too, of how many.
     pub(crate) fn progress(&self) -> Result<(usize, usize), Error> {
         let manifest = self.manifest()?;
-        let (ours, _) = self.find(&manifest)?;
-        Ok((ours.len(), manifest.runs.len()))
+        let found = self.find(&manifest)?;
+        let known = manifest.runs.len() + manifest.trials().count();
+        Ok((found.ours.len() + found.trials.len(), manifest.planned.unwrap_or(known)))
     }
 
     /// The finished runs of this sweep, and what is wrong with records that are left out.
@@ -190,16 +264,27 @@ impl SweepDir {
 
     fn read(&self, manifest: &Manifest) -> Result<Records, Error> {
         // Only what belongs here is read: a stranger that is damaged does no harm.
-        let (ours, strangers) = self.find(manifest)?;
+        let Found { ours, trials, strangers } = self.find(manifest)?;
         let (runs, skipped) = read(ours);
-        Ok(Records { runs, skipped, strangers })
+        Ok(Records { runs, trials, skipped, strangers })
     }
 
-    /// Finished runs that belong to the sweep, and those that do not.
-    fn find(&self, manifest: &Manifest) -> Result<(Vec<RunDir>, Vec<RunDir>), Error> {
-        let ids: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
-        let ours = |dir: &RunDir| dir.id().is_some_and(|id| ids.contains(id));
-        Ok(find_runs(&self.runs())?.into_iter().partition(ours))
+    /// Finished runs: those that the sweep reports, its trials, and those that are not of the sweep.
+    fn find(&self, manifest: &Manifest) -> Result<Found, Error> {
+        let ours: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
+        let trials: HashSet<&str> = manifest.trials().map(RunId::as_str).collect();
+        let mut found = Found::default();
+        for dir in find_runs(&self.runs())? {
+            let of = |ids: &HashSet<&str>| dir.id().is_some_and(|id| ids.contains(id));
+            if of(&ours) {
+                found.ours.push(dir);
+            } else if of(&trials) {
+                found.trials.push(dir);
+            } else {
+                found.strangers.push(dir);
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -224,6 +309,49 @@ fn shapes(runs: &[StoredRun]) -> Vec<Shape> {
         .ok()?
     };
     specs.into_iter().filter_map(shape).collect()
+}
+
+/// What came out of the trials that `note` tells of, whose finished runs are `dirs`.
+fn tuning(note: &TuningNote, dirs: Vec<RunDir>) -> analysis::Tuning {
+    let mut found: HashMap<String, RunDir> = HashMap::new();
+    for dir in dirs {
+        found.extend(dir.id().map(str::to_owned).map(|id| (id, dir)));
+    }
+    let trial = |trial: &TrialNote| {
+        // Its longest runs count.
+        let longest = trial.runs.last().into_iter().flatten();
+        // One that is damaged counts as one that is missing.
+        let records: Vec<_> =
+            longest.filter_map(|id| found.get(id.as_str())?.record().ok()).collect();
+        let whole = trial.runs.last().is_some_and(|runs| runs.len() == records.len());
+        analysis::Trial {
+            task: trial.task.clone(),
+            activation: trial.activation.clone(),
+            values: trial.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            accuracy: whole.then(|| Score::of(&records).accuracy),
+            diverged: records
+                .iter()
+                .filter(|record| matches!(record.outcome, Outcome::Diverged { .. }))
+                .count(),
+            steps: records
+                .iter()
+                .filter_map(|record| record.spec.trial)
+                .map(|trial| trial.steps)
+                .max(),
+            chosen: trial.chosen,
+        }
+    };
+    analysis::Tuning {
+        method: note.method.clone(),
+        seeds: note.seeds.clone(),
+        early_stop: note.early_stop,
+        parameters: note
+            .parameters
+            .iter()
+            .map(|(task, parameters)| (task.clone(), parameters.clone()))
+            .collect(),
+        trials: note.trials.iter().map(trial).collect(),
+    }
 }
 
 /// The records in `dirs`, and what is wrong with those that are none.

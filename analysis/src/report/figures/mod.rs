@@ -3,10 +3,11 @@
 mod overall;
 mod shape;
 mod task;
+mod tuning;
 
 pub use shape::Shape;
 
-use super::Measured;
+use super::{Measured, Tuning};
 use crate::comparison::{Overall, TaskScores};
 use crate::plot::{Colour, Palette, Plot};
 use crate::statistics::Bootstrap;
@@ -44,6 +45,7 @@ pub(super) struct Sources<'a> {
     pub(super) scores: &'a [TaskScores],
     pub(super) overall: Option<&'a Overall>,
     pub(super) shapes: &'a [Shape],
+    pub(super) tuning: Option<&'a Tuning>,
     pub(super) bootstrap: Bootstrap,
 }
 
@@ -62,7 +64,11 @@ impl Figures {
             .map(|runs| {
                 let name = &runs[0].run.record.spec.task;
                 let arms: Vec<&Arm> = sources.arms.iter().filter(|arm| arm.task == *name).collect();
-                task::plots(&names.of(name), runs, &arms, &palette, &bands)
+                let file = names.of(name);
+                let mut plots = task::plots(&file, runs, &arms, &palette, &bands);
+                let tuned = sources.tuning.iter();
+                plots.extend(tuned.flat_map(|tuning| tuning::plots(&file, name, tuning, &palette)));
+                plots
             })
             .collect();
         let mut seen = BTreeSet::new();

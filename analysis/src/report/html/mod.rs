@@ -3,7 +3,7 @@
 use super::figures::Figures;
 use super::labels::Labels;
 use super::number::percent;
-use super::{Report, Task, columns, legend, verdict};
+use super::{Report, Task, columns, legend};
 use crate::comparison::markdown::{overall_lines, overall_table};
 use crate::frame::Status;
 use crate::plot::Plot;
@@ -84,13 +84,13 @@ pub(super) fn render(report: &Report) -> String {
             "<h3>{} <span class=\"quiet\">(baseline {})</span></h3>\n{}",
             escape(&task.name),
             escape(&task.baseline),
-            list(&verdict::sentences(task, report.margin))
+            list(&super::markdown::summary(report, task))
         );
     }
     body += "</div>\n";
     body += &toggles(&report.figures);
     for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {
-        body += &section(task, plots, &labels);
+        body += &section(report, task, plots, &labels);
     }
     if let Some(overall) = &report.overall {
         body += "<h2>Over all tasks</h2>\n";
@@ -131,7 +131,7 @@ pub(super) fn render(report: &Report) -> String {
     )
 }
 
-fn section(task: &Task, plots: &[Plot], labels: &Labels) -> String {
+fn section(report: &Report, task: &Task, plots: &[Plot], labels: &Labels) -> String {
     let facts: Vec<String> = task.conditions.iter().map(super::markdown::condition).collect();
     let tables = [
         ("Results", Some(columns::results(task, labels))),
@@ -149,6 +149,12 @@ fn section(task: &Task, plots: &[Plot], labels: &Labels) -> String {
     text += &figures(plots);
     for (name, table) in tables {
         text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
+    }
+    if let Some(tuning) = &report.tuning
+        && let Some(table) = tuning.table(&task.name, labels)
+    {
+        text += &format!("<h3>Tuning</h3>\n<p>{}</p>\n", inline(&tuning.note(&task.name)));
+        text += &scroll(&table.html());
     }
     text + "</section>\n"
 }

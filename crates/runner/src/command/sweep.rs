@@ -1,133 +1,166 @@
 use crate::cli::SweepArgs;
 use crate::console::{self, SweepProgress, duration, note, out, outln};
 use crate::execute::worker::Executor;
-use crate::execute::{Execution, Workers, launcher};
+use crate::execute::{Execution, Known, Work, Workers, launcher};
 use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
-use crate::sweep_dir::SweepDir;
+use crate::sweep_dir::{Manifest, SweepDir, is_done};
 use crate::tracking::{self, Tracking};
+use crate::tune::{Count, Tuning};
 use crate::{Error, interrupt};
-use record::{Outcome, RunDir, RunState};
-use std::collections::BTreeMap;
+use ::tracking::wandb::Settings;
+use actlab_core::DeviceSpec;
+use record::{Outcome, RunDir};
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     let experiment = Experiment::load(&args.experiment)?;
-    let plan = Plan::new(&experiment)?;
+    let mut plan = Plan::new(&experiment)?;
     let sweep = SweepDir::new(experiment.dir());
     if args.dry_run {
-        return dry_run(&experiment, &plan, &sweep);
+        return dry_run(&experiment, &mut plan, &sweep);
     }
     // Before anything is written: a device or a key that is not there must not disturb a sweep that is.
     let wandb = tracking::settings(&experiment)?;
-    plan.device.open()?;
-    let _lock = sweep.lock()?;
-    sweep.write_manifest(&plan, &experiment)?;
+    let device = plan.planner.device;
+    device.open()?;
+    let manifest = Manifest::of(&experiment, &plan);
+    let Plan { runs: base, planner, .. } = &mut plan;
+    if experiment.tune.is_some() {
+        let mut tuning = Tuning::new(&experiment, planner, &sweep, manifest)?;
+        let costs = tuning.costs(base);
+        let _lock = sweep.lock()?;
+        go_on(&experiment, &sweep, device, wandb, &mut tuning, costs)
+    } else {
+        let _lock = sweep.lock()?;
+        sweep.write_manifest(&manifest)?;
+        let mut work = Known::new(base, &sweep.runs())?;
+        let done: HashSet<PathBuf> = work.done().iter().map(|dir| dir.path().to_owned()).collect();
+        let open = |run: &&PlannedRun| !done.contains(RunDir::of(&sweep.runs(), &run.spec).path());
+        let costs =
+            base.iter().filter(open).map(|run| (run.spec.task.clone(), run.cost())).collect();
+        go_on(&experiment, &sweep, device, wandb, &mut work, costs)
+    }
+}
 
-    let dirs: Vec<RunDir> =
-        plan.runs.iter().map(|run| RunDir::of(&sweep.runs(), &run.spec)).collect();
-    let done = dirs.iter().map(is_done).collect::<Result<Vec<bool>, Error>>()?;
-    let progress = SweepProgress::new(&plan.runs, &done);
-    let tracking = Tracking::start(&experiment, wandb, &sweep, progress.notice())?;
-    let finished: Vec<RunDir> =
-        dirs.iter().zip(&done).filter(|(_, done)| **done).map(|(dir, _)| dir.clone()).collect();
-    tracking.catch_up(&finished);
-    let result = execute(&experiment, &plan, &sweep, &done, &progress, &tracking);
+/// Goes on with a sweep to its end, and shows what came out.
+fn go_on(
+    experiment: &Experiment,
+    sweep: &SweepDir,
+    device: DeviceSpec,
+    wandb: Settings,
+    work: &mut dyn Work,
+    costs: Vec<(String, f64)>,
+) -> Result<(), Error> {
+    let first = work.next()?;
+    let done = work.done().len();
+    let progress = SweepProgress::new(work.total(), done, costs);
+    let tracking = Tracking::start(experiment, wandb, sweep, progress.notice())?;
+    tracking.catch_up(work.done());
+    let some = !first.is_empty();
+    let result = if some {
+        train(experiment, sweep, device, first, work, &progress, &tracking)
+    } else {
+        Ok(())
+    };
+    let result = result.and_then(|()| failures(work.known()));
     // What is there is shown even where the sweep could not go on.
     let shown = match &result {
-        Ok(()) | Err(Error::RunsFailed { .. }) => super::report::write_and_print(&sweep),
+        Ok(()) | Err(Error::RunsFailed { .. }) => super::report::write_and_print(sweep),
         Err(_) => Ok(()),
     };
-    if finished.len() < plan.runs.len() && shown.is_ok() && !interrupt::interrupted() {
-        tracking.report(&sweep);
+    if some && shown.is_ok() && !interrupt::interrupted() {
+        tracking.report(sweep);
     }
-    tracking.finish(&sweep);
+    tracking.finish(sweep);
     shown?;
     result
 }
 
-/// Trains every run that is not done.
-fn execute(
+/// Trains the runs `first` and all that follow from them.
+fn train(
     experiment: &Experiment,
-    plan: &Plan,
     sweep: &SweepDir,
-    done: &[bool],
+    device: DeviceSpec,
+    first: Vec<PlannedRun>,
+    work: &mut dyn Work,
     progress: &SweepProgress,
     tracking: &Tracking,
 ) -> Result<(), Error> {
+    interrupt::install();
+    let (total, done) = (work.total(), work.done().len());
+    let workers = Workers::new(device, total - done, experiment.jobs.number(), experiment.threads);
+    progress.line(&format!(
+        "{}: {total} runs, {done} of them done; {} at a time, with {} {} each; results go to {}",
+        experiment.name,
+        workers.jobs,
+        workers.threads,
+        if workers.threads == 1 { "thread" } else { "threads" },
+        sweep.path().display()
+    ));
+    tracking.introduce(sweep);
     let runs = sweep.runs();
-    let mut open: Vec<PlannedRun> = plan
-        .runs
-        .iter()
-        .zip(done)
-        .filter(|(_, done)| !**done)
-        .map(|(run, _)| run.clone())
-        .collect();
-    if !open.is_empty() {
-        interrupt::install();
-        let workers =
-            Workers::new(plan.device, open.len(), experiment.jobs.number(), experiment.threads);
-        progress.line(&format!(
-            "{}: {} runs, {} of them done; {} at a time, with {} {} each; results go to {}",
-            experiment.name,
-            plan.runs.len(),
-            plan.runs.len() - open.len(),
-            workers.jobs,
-            workers.threads,
-            if workers.threads == 1 { "thread" } else { "threads" },
-            sweep.path().display()
-        ));
-        tracking.introduce(sweep);
-        let execution = Execution::new(experiment, &runs, plan.device, workers, progress, tracking);
-        execution.execute(&mut open, &mut *launcher(experiment, workers, progress.notice()))?;
-    }
+    let execution = Execution::new(experiment, &runs, device, workers, progress, tracking);
+    execution.execute(first, work, &mut *launcher(experiment, workers, progress.notice()))
+}
+
+/// An error if any of `runs` failed.
+fn failures(runs: &[RunDir]) -> Result<(), Error> {
     let mut failed = 0;
-    for run in &plan.runs {
-        let record = RunDir::of(&runs, &run.spec).record()?;
-        failed += usize::from(matches!(record.outcome, Outcome::Failed { .. }));
+    for dir in runs {
+        failed += usize::from(matches!(dir.record()?.outcome, Outcome::Failed { .. }));
     }
     if failed > 0 {
-        return Err(Error::RunsFailed { failed, runs: plan.runs.len() });
+        return Err(Error::RunsFailed { failed, runs: runs.len() });
     }
     Ok(())
 }
 
-/// Whether the run has a record that counts: one of another schema does not, nor one of a failure, which is
-/// tried again: what made it fail may have been mended.
-fn is_done(dir: &RunDir) -> Result<bool, Error> {
-    if dir.state() != RunState::Finished {
-        return Ok(false);
-    }
-    match dir.record() {
-        Ok(record) => Ok(!matches!(record.outcome, Outcome::Failed { .. })),
-        Err(error @ record::Error::Schema { .. }) => {
-            console::warning(&format!("{error}; it is run again now"));
-            Ok(false)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// Shows what would be trained. The time is measured: one step of every arm on every task.
-fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(), Error> {
-    let workers =
-        Workers::new(plan.device, plan.runs.len(), experiment.jobs.number(), experiment.threads);
-    let executor = Executor::new(plan.device, workers.threads)?;
-    let runs_dir = sweep.runs();
+fn dry_run<'a>(
+    experiment: &'a Experiment,
+    plan: &mut Plan<'a>,
+    sweep: &'a SweepDir,
+) -> Result<(), Error> {
+    let device = plan.planner.device;
+    let labels = plan.planner.labels.clone();
+    let manifest = Manifest::of(experiment, plan);
+    let Plan { runs: base, planner, .. } = plan;
+    let counts: Vec<Count> = if experiment.tune.is_some() {
+        let mut tuning = Tuning::new(experiment, planner, sweep, manifest)?.dry();
+        tuning.next()?;
+        tuning.counts()
+    } else {
+        let mut counts = Vec::new();
+        for run in base.iter() {
+            let done = usize::from(is_done(&RunDir::of(&sweep.runs(), &run.spec))?);
+            let (task, activation) = (run.spec.task.clone(), run.spec.activation.label.clone());
+            counts.push(Count { task, activation, runs: 1, done, whole: 1.0 });
+        }
+        counts
+    };
+    let runs: usize = counts.iter().map(|count| count.runs).sum();
+    let workers = Workers::new(device, runs, experiment.jobs.number(), experiment.threads);
+    let executor = Executor::new(device, workers.threads)?;
     let mut cells: BTreeMap<(usize, usize), Cell> = BTreeMap::new();
-    for run in &plan.runs {
+    for run in base.iter() {
         let task = experiment.tasks.get_index_of(&run.spec.task).unwrap_or_default();
-        let arm = plan.labels.iter().position(|label| *label == run.spec.activation.label);
-        let cell = match cells.entry((task, arm.unwrap_or_default())) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                note!("measuring a step of {} on {}", run.spec.activation.label, run.spec.task);
-                entry.insert(Cell::new(run, executor.measure_step(run)?))
+        let arm = labels.iter().position(|label| *label == run.spec.activation.label);
+        if let Entry::Vacant(entry) = cells.entry((task, arm.unwrap_or_default())) {
+            note!("measuring a step of {} on {}", run.spec.activation.label, run.spec.task);
+            let mut cell = Cell::new(run, executor.measure_step(run)?);
+            for count in &counts {
+                if count.task == cell.task && count.activation == cell.label {
+                    cell.runs += count.runs;
+                    cell.done += count.done;
+                    cell.whole += count.whole;
+                }
             }
-        };
-        cell.runs += 1;
-        cell.done += usize::from(is_done(&RunDir::of(&runs_dir, &run.spec))?);
+            entry.insert(cell);
+        }
     }
     let rows: Vec<Vec<String>> = cells
         .values()
@@ -147,10 +180,7 @@ fn dry_run(experiment: &Experiment, plan: &Plan, sweep: &SweepDir) -> Result<(),
     let header =
         ["task", "activation", "model", "parameters", "steps", "runs", "done", "time a run"];
     out!("{}", console::table(&header, &rows));
-    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-    let left: f64 =
-        cells.values().map(|cell| (cell.runs - cell.done) as f64 * cell.run_seconds).sum::<f64>()
-            / workers.jobs as f64;
+    let left = cells.values().map(Cell::seconds_left).sum::<f64>() / workers.jobs as f64;
     let (runs, done) =
         cells.values().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
     outln!(
@@ -171,6 +201,8 @@ struct Cell {
     steps: u64,
     runs: usize,
     done: usize,
+    /// Budgets of all runs: a trial may have a part of one.
+    whole: f64,
     run_seconds: f64,
 }
 
@@ -192,7 +224,14 @@ impl Cell {
             steps: run.steps,
             runs: 0,
             done: 0,
+            whole: 0.0,
             run_seconds: run.steps as f64 * step_seconds + judging,
         }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    fn seconds_left(&self) -> f64 {
+        let open = (self.runs - self.done.min(self.runs)) as f64 / self.runs.max(1) as f64;
+        self.whole * open * self.run_seconds
     }
 }

@@ -1,13 +1,13 @@
 use crate::cli::TrainArgs;
 use crate::console::{SweepProgress, note, outln};
-use crate::execute::{Execution, Workers, launcher};
+use crate::execute::{Execution, Known, Work, Workers, launcher};
 use crate::experiment::Experiment;
 use crate::plan::Plan;
-use crate::sweep_dir::SweepDir;
+use crate::sweep_dir::{SweepDir, is_done};
 use crate::tracking::{self, Tracking};
 use crate::{Error, interrupt};
 use activation::ActivationRequest;
-use record::{Outcome, RunDir, RunState};
+use record::{Outcome, RunDir};
 
 /// Trains one run. Its record lies where the sweep's do, so that a sweep that wants it finds it done.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
@@ -35,30 +35,31 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         }
     }
     experiment.seeds = vec![args.seed.unwrap_or(experiment.seeds[0])];
+    // One run is what it was asked to be.
+    experiment.tune = None;
     let plan = Plan::new(&experiment)?;
+    let device = plan.planner.device;
     let run = &plan.runs[0];
 
     let wandb = tracking::settings(&experiment)?;
-    plan.device.open()?;
+    device.open()?;
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;
     let dir = RunDir::of(&sweep.runs(), &run.spec);
-    let done = dir.state() == RunState::Finished
-        && !matches!(dir.record()?.outcome, Outcome::Failed { .. });
-    let record = if done {
+    let record = if is_done(&dir)? {
         note!("this run is done already");
         dir.record()?
     } else {
         interrupt::install();
-        let progress = SweepProgress::new(&plan.runs, &[false]);
-        let workers = Workers::new(plan.device, 1, None, experiment.threads);
+        let progress = SweepProgress::new(1, 0, [(run.spec.task.clone(), run.cost())]);
+        let workers = Workers::new(device, 1, None, experiment.threads);
         let tracking = Tracking::start(&experiment, wandb, &sweep, progress.notice())?;
         tracking.introduce(&sweep);
         let runs = sweep.runs();
-        let execution =
-            Execution::new(&experiment, &runs, plan.device, workers, &progress, &tracking);
+        let execution = Execution::new(&experiment, &runs, device, workers, &progress, &tracking);
         let mut launcher = launcher(&experiment, workers, progress.notice());
-        let trained = execution.execute(&mut vec![run.clone()], &mut *launcher);
+        let mut work = Known::new(std::slice::from_ref(run), &runs)?;
+        let trained = execution.execute(work.next()?, &mut work, &mut *launcher);
         tracking.finish(&sweep);
         trained?;
         dir.record()?

@@ -3,9 +3,11 @@
 mod active;
 mod job;
 pub(crate) mod launcher;
+mod work;
 pub(crate) mod worker;
 
 pub(crate) use job::{Job, Setting};
+pub(crate) use work::{Known, Work};
 
 use crate::console::SweepProgress;
 use crate::environment::{cores, environment};
@@ -64,22 +66,6 @@ impl Workers {
     }
 }
 
-/// Gives runs as they become possible.
-pub(crate) trait Work {
-    /// Runs that can begin now and were not given before.
-    ///
-    /// # Errors
-    /// If what they follow from cannot be read.
-    fn next(&mut self) -> Result<Vec<PlannedRun>, Error>;
-}
-
-/// Runs that are all known, in their order.
-impl Work for Vec<PlannedRun> {
-    fn next(&mut self) -> Result<Vec<PlannedRun>, Error> {
-        Ok(std::mem::take(self))
-    }
-}
-
 /// Where runs are trained, and who sees it.
 pub(crate) struct Execution<'a> {
     pub(crate) setting: Setting,
@@ -114,16 +100,19 @@ impl<'a> Execution<'a> {
         Self { setting, device, retries: experiment.retries, progress, tracking }
     }
 
-    /// Trains every run that `work` gives and leaves its record; a run that fails leaves one that says so.
+    /// Trains the runs `first`, which `work` has given, and every other that it gives, and leaves their records; a run
+    /// that fails leaves one that says so.
     ///
     /// # Errors
     /// If nothing can be written, or the user interrupts: the other runs are then stopped too, and go on later.
     pub(crate) fn execute(
         &self,
+        first: Vec<PlannedRun>,
         work: &mut dyn Work,
         launcher: &mut dyn Launcher,
     ) -> Result<(), Error> {
         let mut schedule = Schedule { execution: self, ready: VecDeque::new(), active: Vec::new() };
+        schedule.add(first);
         let result = schedule.run(work, launcher);
         self.progress.clear();
         result
@@ -170,7 +159,6 @@ impl Schedule<'_, '_> {
         // What ends the sweep, once something does.
         let mut stopping: Option<Error> = None;
         let mut looked = Instant::now();
-        self.add(work.next()?);
         loop {
             if interrupt::interrupted() && stopping.is_none() {
                 launcher.stop();
@@ -185,7 +173,7 @@ impl Schedule<'_, '_> {
                     continue;
                 };
                 ended = true;
-                if let Err(error) = self.end(place, end, launcher, stopping.is_some()) {
+                if let Err(error) = self.end(place, end, work, launcher, stopping.is_some()) {
                     launcher.stop();
                     // What stopped the sweep, rather than what it stopped.
                     if stopping.as_ref().is_none_or(|old| matches!(old, Error::Interrupted(_))) {
@@ -200,7 +188,10 @@ impl Schedule<'_, '_> {
                 }
             }
             if ended && stopping.is_none() {
+                let before = work.done().len();
                 self.add(work.next()?);
+                let progress = self.execution.progress;
+                progress.expect(work.total(), work.done().len() - before);
             }
             if self.active.is_empty() && (self.ready.is_empty() || stopping.is_some()) {
                 return stopping.map_or(Ok(()), Err);
@@ -236,6 +227,7 @@ impl Schedule<'_, '_> {
         &mut self,
         place: usize,
         end: End,
+        work: &mut dyn Work,
         launcher: &mut dyn Launcher,
         stopping: bool,
     ) -> Result<(), Error> {
@@ -244,6 +236,7 @@ impl Schedule<'_, '_> {
             End::Done => {
                 let one = self.active.swap_remove(place);
                 let record = one.dir().record()?;
+                work.finished(&record);
                 one.end(&record, tracking);
                 return Ok(());
             }
@@ -279,6 +272,7 @@ impl Schedule<'_, '_> {
         }
         let one = self.active.swap_remove(place);
         let record = self.execution.failure(&one.run, one.dir(), reason)?;
+        work.finished(&record);
         one.end(&record, tracking);
         Ok(())
     }

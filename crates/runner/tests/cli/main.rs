@@ -12,3 +12,4 @@ mod stats;
 mod support;
 mod sweep;
 mod tracking;
+mod tune;

@@ -1,0 +1,107 @@
+//! Isolation plots: how good a task goes with each value that was tried, one curve an activation.
+
+use crate::plot::{Axis, Mark, Palette, Plot, Series};
+use crate::report::number::percent;
+use crate::report::tuning::{Tuning, short};
+
+/// Values up to which each has a point of the curve; more are put together.
+const MOST_VALUES: usize = 12;
+
+/// Parts of the range from each of which the curve takes the best trial.
+const PARTS: usize = 8;
+
+/// The plots of a task whose files begin with `name`.
+pub(super) fn plots(name: &str, task: &str, tuning: &Tuning, palette: &Palette) -> Vec<Plot> {
+    let mut labels: Vec<&str> = Vec::new();
+    for trial in tuning.trials.iter().filter(|trial| trial.task == task) {
+        if !labels.contains(&trial.activation.as_str()) {
+            labels.push(&trial.activation);
+        }
+    }
+    let mut plots = Vec::new();
+    for (key, log) in tuning.parameters_of(task) {
+        let place = |value: f64| if *log { value.log10() } else { value };
+        let series = labels.iter().map(|label| {
+            let trials = tuning.trials_of(task, label);
+            let mut marks = Vec::new();
+            let mut points = Vec::new();
+            for trial in trials {
+                let (Some(value), Some(accuracy)) = (trial.number(key), trial.accuracy) else {
+                    continue;
+                };
+                let at = [place(value), accuracy];
+                let values: Vec<String> = trial
+                    .values
+                    .iter()
+                    .map(|(key, value)| format!("{} {value}", short(key)))
+                    .collect();
+                let chosen = if trial.chosen { ", chosen" } else { "" };
+                let text =
+                    format!("{label}: {} ({}{chosen})", percent(accuracy), values.join(", "));
+                marks.push(Mark::Dot { at, text, url: None });
+                points.push(at);
+            }
+            let curve = envelope(points);
+            if curve.len() > 1 {
+                marks.insert(0, Mark::Line { points: curve, width: 2.0 });
+            }
+            Series { marks, ..Series::of(label, palette) }
+        });
+        let series: Vec<Series> = series.collect();
+        let name_of_key = short(key);
+        let mut plot = Plot {
+            name: format!("{name}-tuning-{name_of_key}"),
+            title: format!(
+                "Validation accuracy against {name_of_key}: every trial; line: the best with each value"
+            ),
+            x: Axis::number(name_of_key),
+            y: Axis::percent("validation accuracy, median over seeds"),
+            series,
+        };
+        if *log {
+            let low = plot.corners().iter().map(|[x, _]| *x).fold(f64::INFINITY, f64::min);
+            let high = plot.corners().iter().map(|[x, _]| *x).fold(f64::NEG_INFINITY, f64::max);
+            if low <= high {
+                let room = ((high - low) * 0.06).max(0.05);
+                plot.x = Axis::logarithmic(&format!("{name_of_key} (logarithmic)"), [low, high])
+                    .between(low - room, high + room);
+            }
+        }
+        plots.push(plot);
+    }
+    plots.retain(|plot| !plot.is_empty());
+    plots
+}
+
+/// The best point with each value, in their order; where there are many values, the best in each part of the range.
+fn envelope(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    points.sort_by(|a, b| a[0].total_cmp(&b[0]).then(b[1].total_cmp(&a[1])));
+    // Of equal values the first is the best.
+    points.dedup_by(|a, b| a[0].to_bits() == b[0].to_bits());
+    let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
+    if points.len() <= MOST_VALUES {
+        return points;
+    }
+    let (low, width) = (first[0], (last[0] - first[0]) / PARTS as f64);
+    let part = |point: &[f64; 2]| (((point[0] - low) / width) as usize).min(PARTS - 1);
+    points
+        .chunk_by(|a, b| part(a) == part(b))
+        .filter_map(|points| points.iter().copied().max_by(|a, b| a[1].total_cmp(&b[1])))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::envelope;
+
+    #[test]
+    fn a_curve_goes_through_the_best() {
+        let points = vec![[2.0, 0.5], [1.0, 0.3], [2.0, 0.6], [1.0, 0.4]];
+        assert_eq!(envelope(points), [[1.0, 0.4], [2.0, 0.6]]);
+        let many: Vec<[f64; 2]> = (0..80).map(|i| [f64::from(i), f64::from(i % 10)]).collect();
+        let curve = envelope(many);
+        assert_eq!(curve.len(), 8);
+        assert!(curve.iter().all(|[_, y]| *y >= 8.0), "{curve:?}");
+        assert!(envelope(Vec::new()).is_empty());
+    }
+}

@@ -1,0 +1,70 @@
+use crate::Error;
+use crate::plan::PlannedRun;
+use crate::sweep_dir::is_done;
+use record::{RunDir, RunRecord};
+use std::path::Path;
+
+/// Gives runs as they become possible.
+pub(crate) trait Work {
+    /// Runs that can begin now and were not given before.
+    ///
+    /// # Errors
+    /// If what they follow from cannot be read.
+    fn next(&mut self) -> Result<Vec<PlannedRun>, Error>;
+
+    /// A run that was given has ended.
+    fn finished(&mut self, record: &RunRecord);
+
+    /// How many runs there are in all, as far as is known.
+    fn total(&self) -> usize;
+
+    /// Runs that were done before.
+    fn done(&self) -> &[RunDir];
+
+    /// Every run so far, done or not.
+    fn known(&self) -> &[RunDir];
+}
+
+/// Runs that are all known.
+pub(crate) struct Known {
+    open: Vec<PlannedRun>,
+    done: Vec<RunDir>,
+    known: Vec<RunDir>,
+}
+
+impl Known {
+    /// `all`, with their records below `runs`.
+    pub(crate) fn new(all: &[PlannedRun], runs: &Path) -> Result<Self, Error> {
+        let mut work = Self { open: Vec::new(), done: Vec::new(), known: Vec::new() };
+        for run in all {
+            let dir = RunDir::of(runs, &run.spec);
+            if is_done(&dir)? {
+                work.done.push(dir.clone());
+            } else {
+                work.open.push(run.clone());
+            }
+            work.known.push(dir);
+        }
+        Ok(work)
+    }
+}
+
+impl Work for Known {
+    fn next(&mut self) -> Result<Vec<PlannedRun>, Error> {
+        Ok(std::mem::take(&mut self.open))
+    }
+
+    fn finished(&mut self, _: &RunRecord) {}
+
+    fn total(&self) -> usize {
+        self.known.len()
+    }
+
+    fn done(&self) -> &[RunDir] {
+        &self.done
+    }
+
+    fn known(&self) -> &[RunDir] {
+        &self.known
+    }
+}

@@ -1,0 +1,430 @@
+//! The runs of a tuned sweep, as they become known.
+
+use super::score::median;
+use super::{EarlyStop, Score, Setting, Space};
+use crate::Error;
+use crate::execute::Work;
+use crate::experiment::Experiment;
+use crate::plan::{PlannedRun, Planner};
+use crate::sweep_dir::{Manifest, SweepDir, TrialNote, TuningNote, is_done};
+use record::{RunDir, RunId, RunRecord};
+use std::collections::{HashMap, HashSet};
+
+/// Trials of every arm on every task, then the chosen ones with the seeds of the experiment.
+pub(crate) struct Tuning<'a, 'b> {
+    experiment: &'a Experiment,
+    sweep: &'a SweepDir,
+    planner: &'b mut Planner<'a>,
+    /// Rewritten when something is chosen.
+    manifest: Manifest,
+    rungs: Vec<f64>,
+    seeds: &'a [u64],
+    groups: Vec<Group>,
+    /// The group of every run that is not done.
+    waiting: HashMap<RunId, usize>,
+    /// Runs that were done before.
+    done: Vec<RunDir>,
+    /// Every run so far.
+    known: Vec<RunDir>,
+    /// Whether the manifest is to be written.
+    news: bool,
+    /// Whether nothing is to be written.
+    dry: bool,
+}
+
+/// Runs of an arm on a task.
+pub(crate) struct Count {
+    pub(crate) task: String,
+    pub(crate) activation: String,
+    /// As many as they may become.
+    pub(crate) runs: usize,
+    pub(crate) done: usize,
+    /// How many budgets they have together.
+    pub(crate) whole: f64,
+}
+
+/// The trials of one arm on one task.
+struct Group {
+    task: String,
+    arm: usize,
+    candidates: Vec<Candidate>,
+    stage: Stage,
+    /// Runs of this stage that are not done.
+    pending: HashSet<RunId>,
+    /// Runs that were done before.
+    done: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing is handed out.
+    New,
+    /// Trials up to the part of the budget of this number.
+    Rung(usize),
+    /// The runs that are reported.
+    Final,
+}
+
+/// One trial: values, and its runs.
+struct Candidate {
+    settings: Vec<Setting>,
+    /// Whether it goes on.
+    alive: bool,
+    chosen: bool,
+    /// By rung, then by seed.
+    runs: Vec<Vec<PlannedRun>>,
+}
+
+impl<'a, 'b> Tuning<'a, 'b> {
+    pub(crate) fn new(
+        experiment: &'a Experiment,
+        planner: &'b mut Planner<'a>,
+        sweep: &'a SweepDir,
+        manifest: Manifest,
+    ) -> Result<Self, Error> {
+        let Some(tune) = &experiment.tune else {
+            return Err(Error::Usage("nothing is tuned".into()));
+        };
+        let bad = |key: &str, message: &str| experiment.error(&format!("tune.{key}"), &message);
+        let space = Space::new(tune).map_err(|(key, message)| bad(&key, &message))?;
+        for (key, task) in space.tasks() {
+            if !experiment.tasks.contains_key(task) {
+                let known: Vec<&str> = experiment.tasks.keys().map(String::as_str).collect();
+                let message = format!("there is no task `{task}`; there are {}", known.join(", "));
+                return Err(bad(&format!("parameters.{key}"), &message));
+            }
+        }
+        let rungs = tune.early_stop.map_or_else(|| vec![1.0], EarlyStop::rungs);
+        let mut groups = Vec::new();
+        for task in experiment.tasks.keys() {
+            let points = space.points(task).map_err(|message| bad("parameters", &message))?;
+            for arm in 0..planner.labels.len() {
+                let candidate = |settings: &Vec<Setting>| Candidate {
+                    settings: settings.clone(),
+                    alive: true,
+                    chosen: false,
+                    runs: Vec::new(),
+                };
+                let candidates: Vec<Candidate> = points.iter().map(candidate).collect();
+                // Whatever makes no sense is refused before anything runs.
+                for candidate in &candidates {
+                    planner.run(task, arm, tune.seeds[0], &candidate.settings)?;
+                }
+                let task = task.clone();
+                let pending = HashSet::new();
+                groups.push(Group { task, arm, candidates, stage: Stage::New, pending, done: 0 });
+            }
+        }
+        let mut manifest = Manifest { runs: Vec::new(), ..manifest };
+        manifest.tuning = Some(TuningNote {
+            method: tune.method.to_string(),
+            seeds: tune.seeds.clone(),
+            parameters: experiment
+                .tasks
+                .keys()
+                .map(|task| (task.clone(), space.paths(task)))
+                .collect(),
+            early_stop: tune.early_stop.is_some(),
+            trials: Vec::new(),
+        });
+        let mut tuning = Self {
+            experiment,
+            sweep,
+            planner,
+            manifest,
+            rungs,
+            seeds: &tune.seeds,
+            groups,
+            waiting: HashMap::new(),
+            done: Vec::new(),
+            known: Vec::new(),
+            news: false,
+            dry: false,
+        };
+        tuning.manifest.planned = Some(tuning.total());
+        Ok(tuning)
+    }
+
+    /// Runs of a group, as many as it may still become.
+    fn runs_of(&self, group: &Group) -> usize {
+        let known: usize = group.candidates.iter().map(|candidate| candidate.runs.len()).sum();
+        let mut alive = group.candidates.iter().filter(|candidate| candidate.alive).count();
+        let ahead = match group.stage {
+            Stage::New => self.rungs.len(),
+            Stage::Rung(rung) => {
+                alive = self.most_survivors(alive);
+                self.rungs.len() - 1 - rung
+            }
+            Stage::Final => 0,
+        };
+        let mut trials = known;
+        for _ in 0..ahead {
+            trials += alive;
+            alive = self.most_survivors(alive);
+        }
+        trials * self.seeds.len() + self.experiment.seeds.len()
+    }
+
+    /// Decides and counts, but writes nothing.
+    pub(crate) fn dry(mut self) -> Self {
+        self.dry = true;
+        self
+    }
+
+    /// What each arm has to do on each task.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(crate) fn counts(&self) -> Vec<Count> {
+        let count = |group: &Group| {
+            let mut alive = group.candidates.len();
+            let mut whole = self.experiment.seeds.len() as f64;
+            let mut before = 0.0;
+            for rung in &self.rungs {
+                // A longer trial goes on from the shorter one.
+                whole += (rung - before) * (alive * self.seeds.len()) as f64;
+                before = *rung;
+                alive = self.most_survivors(alive);
+            }
+            Count {
+                task: group.task.clone(),
+                activation: self.planner.labels[group.arm].clone(),
+                runs: self.runs_of(group),
+                done: group.done,
+                whole,
+            }
+        };
+        self.groups.iter().map(count).collect()
+    }
+
+    /// Relative cost of all runs of each task, as many as they may become; `base` has a run of each arm on each.
+    pub(crate) fn costs(&self, base: &[PlannedRun]) -> Vec<(String, f64)> {
+        let cost = |count: Count| {
+            let like = |run: &&PlannedRun| {
+                run.spec.task == count.task && run.spec.activation.label == count.activation
+            };
+            (count.task.clone(), count.whole * base.iter().find(like).map_or(0.0, PlannedRun::cost))
+        };
+        self.counts().into_iter().map(cost).collect()
+    }
+
+    /// How many of `alive` trials go on, at most.
+    fn most_survivors(&self, alive: usize) -> usize {
+        match self.experiment.tune.as_ref().and_then(|tune| tune.early_stop) {
+            Some(EarlyStop::SuccessiveHalving { eta, .. }) if alive > 0 => {
+                (alive / eta as usize).max(1)
+            }
+            _ => alive,
+        }
+    }
+
+    /// Goes on with a group whose pending runs are done; what it needs next.
+    fn advance(&mut self, place: usize) -> Result<Vec<PlannedRun>, Error> {
+        loop {
+            let group = &self.groups[place];
+            if !group.pending.is_empty() {
+                return Ok(Vec::new());
+            }
+            let last = self.rungs.len() - 1;
+            let next = match group.stage {
+                Stage::New if group.candidates.is_empty() => Stage::Final,
+                Stage::New => Stage::Rung(0),
+                Stage::Rung(rung) => {
+                    self.decide(place, rung)?;
+                    if rung == last { Stage::Final } else { Stage::Rung(rung + 1) }
+                }
+                Stage::Final => return Ok(Vec::new()),
+            };
+            self.groups[place].stage = next;
+            let runs = match next {
+                Stage::Rung(rung) => self.trials(place, rung)?,
+                _ => self.finals(place)?,
+            };
+            let open = self.open(place, runs)?;
+            self.news = true;
+            if !open.is_empty() {
+                return Ok(open);
+            }
+        }
+    }
+
+    /// Those of `runs` that are not done.
+    fn open(&mut self, place: usize, runs: Vec<PlannedRun>) -> Result<Vec<PlannedRun>, Error> {
+        let folder = self.sweep.runs();
+        let mut open = Vec::new();
+        for run in runs {
+            let dir = RunDir::of(&folder, &run.spec);
+            let done = is_done(&dir)?;
+            self.known.push(dir.clone());
+            if done {
+                self.groups[place].done += 1;
+                self.done.push(dir.clone());
+            } else {
+                let id = run.spec.id();
+                self.groups[place].pending.insert(id.clone());
+                self.waiting.insert(id, place);
+                open.push(run);
+            }
+        }
+        Ok(open)
+    }
+
+    fn trials(&mut self, place: usize, rung: usize) -> Result<Vec<PlannedRun>, Error> {
+        let folder = self.sweep.runs();
+        let group = &mut self.groups[place];
+        let mut all = Vec::new();
+        for candidate in group.candidates.iter_mut().filter(|candidate| candidate.alive) {
+            let mut runs = Vec::new();
+            for seed in self.seeds {
+                let run = self.planner.run(&group.task, group.arm, *seed, &candidate.settings)?;
+                let mut run = run.trial(self.rungs[rung]);
+                run.goes_on_from = candidate.runs.last().and_then(|shorter: &Vec<PlannedRun>| {
+                    let shorter = shorter.iter().find(|one| one.spec.seed == *seed)?;
+                    let dir = RunDir::of(&folder, &shorter.spec);
+                    Some(dir.path().file_name()?.to_str()?.to_owned())
+                });
+                runs.push(run);
+            }
+            all.extend(runs.iter().cloned());
+            candidate.runs.push(runs);
+        }
+        Ok(all)
+    }
+
+    fn finals(&mut self, place: usize) -> Result<Vec<PlannedRun>, Error> {
+        let group = &self.groups[place];
+        let chosen = group.candidates.iter().find(|candidate| candidate.chosen);
+        let settings = chosen.map(|candidate| candidate.settings.clone()).unwrap_or_default();
+        let mut runs = Vec::new();
+        for seed in &self.experiment.seeds {
+            runs.push(self.planner.run(&group.task, group.arm, *seed, &settings)?);
+        }
+        self.manifest.runs.extend(runs.iter().map(|run| run.spec.id()));
+        Ok(runs)
+    }
+
+    /// Compares the trials of a group that have come as far as `rung`: which go on, or which is the best.
+    fn decide(&mut self, place: usize, rung: usize) -> Result<(), Error> {
+        let folder = self.sweep.runs();
+        let last = rung + 1 == self.rungs.len();
+        let policy = self.experiment.tune.as_ref().and_then(|tune| tune.early_stop);
+        let group = &self.groups[place];
+        let alive: Vec<usize> =
+            (0..group.candidates.len()).filter(|i| group.candidates[*i].alive).collect();
+        let mut scores = Vec::new();
+        for i in &alive {
+            let runs = &group.candidates[*i].runs[rung];
+            let records: Vec<RunRecord> = runs
+                .iter()
+                .map(|run| RunDir::of(&folder, &run.spec).record())
+                .collect::<Result<_, _>>()?;
+            scores.push((*i, Score::of(&records)));
+        }
+        // Equal ones stay in the order of the search.
+        scores.sort_by(|(_, a), (_, b)| a.order(b));
+        let survivors: HashSet<usize> = if last {
+            scores.iter().take(1).map(|(i, _)| *i).collect()
+        } else if let Some(EarlyStop::Median { .. }) = policy {
+            let mut means = HashMap::new();
+            for i in &alive {
+                means.insert(*i, self.mean_until(place, *i, rung)?);
+            }
+            let kept = |(i, score): &&(usize, Score)| {
+                let others = alive.iter().filter(|other| *other != i).map(|other| means[other]);
+                let others: Vec<f64> = others.collect();
+                others.is_empty() || score.accuracy >= median(others)
+            };
+            let kept: HashSet<usize> = scores.iter().filter(kept).map(|(i, _)| *i).collect();
+            // The best is never below the median of means; should numbers be strange, it goes on all the same.
+            if kept.is_empty() { scores.iter().take(1).map(|(i, _)| *i).collect() } else { kept }
+        } else {
+            scores.iter().take(self.most_survivors(alive.len())).map(|(i, _)| *i).collect()
+        };
+        let group = &mut self.groups[place];
+        for i in alive {
+            let candidate = &mut group.candidates[i];
+            candidate.alive = survivors.contains(&i) && !last;
+            candidate.chosen = survivors.contains(&i) && last;
+            // A longer trial goes on from the checkpoint of the one before it, and from no other.
+            let useless = candidate.runs.iter().take(if candidate.alive { rung } else { rung + 1 });
+            for run in useless.flatten().filter(|_| !self.dry) {
+                RunDir::of(&folder, &run.spec).remove_checkpoints()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Mean validation accuracy of a trial until `rung`, the median over seeds.
+    fn mean_until(&self, place: usize, candidate: usize, rung: usize) -> Result<f64, Error> {
+        let folder = self.sweep.runs();
+        let mut means = Vec::new();
+        for run in &self.groups[place].candidates[candidate].runs[rung] {
+            let timeline = RunDir::of(&folder, &run.spec).timeline(0)?;
+            let all: Vec<f64> = timeline.validations.iter().map(|one| one.accuracy).collect();
+            #[expect(clippy::cast_precision_loss, reason = "evaluations are few")]
+            means.push(if all.is_empty() {
+                0.0
+            } else {
+                all.iter().sum::<f64>() / all.len() as f64
+            });
+        }
+        Ok(median(means))
+    }
+
+    /// Says in the manifest what is known.
+    fn note(&mut self) -> Result<(), Error> {
+        let labels = &self.planner.labels;
+        let trials = self.groups.iter().flat_map(|group| {
+            group.candidates.iter().map(move |candidate| TrialNote {
+                task: group.task.clone(),
+                activation: labels[group.arm].clone(),
+                values: candidate
+                    .settings
+                    .iter()
+                    .map(|one| (one.path.clone(), one.value.clone()))
+                    .collect(),
+                runs: candidate
+                    .runs
+                    .iter()
+                    .map(|rung| rung.iter().map(|run| run.spec.id()).collect())
+                    .collect(),
+                chosen: candidate.chosen,
+            })
+        });
+        let trials = trials.collect();
+        self.manifest.planned = Some(self.total());
+        if let Some(tuning) = &mut self.manifest.tuning {
+            tuning.trials = trials;
+        }
+        self.sweep.write_manifest(&self.manifest)
+    }
+}
+
+impl Work for Tuning<'_, '_> {
+    fn next(&mut self) -> Result<Vec<PlannedRun>, Error> {
+        let mut open = Vec::new();
+        for place in 0..self.groups.len() {
+            open.extend(self.advance(place)?);
+        }
+        if std::mem::take(&mut self.news) && !self.dry {
+            self.note()?;
+        }
+        Ok(open)
+    }
+
+    fn finished(&mut self, record: &RunRecord) {
+        if let Some(place) = self.waiting.remove(&record.id) {
+            self.groups[place].pending.remove(&record.id);
+        }
+    }
+
+    fn total(&self) -> usize {
+        self.groups.iter().map(|group| self.runs_of(group)).sum()
+    }
+
+    fn done(&self) -> &[RunDir] {
+        &self.done
+    }
+
+    fn known(&self) -> &[RunDir] {
+        &self.known
+    }
+}
