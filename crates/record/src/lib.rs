@@ -39,5 +39,5 @@ pub use spec::{
 };
 pub use store::{
     CheckpointFile, MetricsReader, MetricsWriter, RunDir, RunLock, RunState, StoredRun, Timeline,
-    find_runs, now, read_runs, write_atomically,
+    find_all_runs, find_runs, now, read_runs, write_atomically,
 };

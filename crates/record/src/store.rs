@@ -572,22 +572,32 @@ impl StoredRun {
     }
 }
 
-/// Finds every finished run below `runs`, ordered by folder name, without reading it.
+/// Finds every run below `runs`, ordered by folder name, without reading it, and how far it has come.
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub fn find_runs(runs: &Path) -> Result<Vec<RunDir>, Error> {
+pub fn find_all_runs(runs: &Path) -> Result<Vec<(RunDir, RunState)>, Error> {
     let entries = fs::read_dir(runs).map_err(Error::io("read", runs))?;
     let mut paths = Vec::new();
     for entry in entries {
         paths.push(entry.map_err(Error::io("read", runs))?.path());
     }
     paths.sort();
-    Ok(paths
-        .into_iter()
-        .map(|path| RunDir { path })
-        .filter(|dir| dir.state() == RunState::Finished)
-        .collect())
+    let run = |path| {
+        let dir = RunDir { path };
+        let state = dir.state();
+        (dir, state)
+    };
+    Ok(paths.into_iter().map(run).collect())
+}
+
+/// Finds every finished run below `runs`, ordered by folder name, without reading it.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn find_runs(runs: &Path) -> Result<Vec<RunDir>, Error> {
+    let finished = |(dir, state)| (state == RunState::Finished).then_some(dir);
+    Ok(find_all_runs(runs)?.into_iter().filter_map(finished).collect())
 }
 
 /// Reads every finished run below `runs`, ordered by folder name; unfinished ones are left out.

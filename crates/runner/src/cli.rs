@@ -1,5 +1,6 @@
 //! Commands and their flags.
 
+use crate::execute::launcher::LauncherKind;
 use crate::experiment::Jobs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -51,6 +52,12 @@ Examples:
   actlab report results/quick
   actlab report results/quick --watch            from another terminal, while the sweep runs")]
     Report(ReportArgs),
+    /// Show how far a sweep has come, from another terminal or machine
+    #[command(after_help = "\
+Examples:
+  actlab status results/quick
+  watch actlab status results/quick")]
+    Status(StatusArgs),
     /// Set two sweeps side by side: what changed in the configuration, and what in the results
     #[command(after_help = "\
 Example:
@@ -100,9 +107,12 @@ Examples:
     Env(EnvArgs),
     /// Print the JSON schema of experiment files.
     Schema,
-    /// Train the run that standard input describes, until that ends.
+    /// Train the run that standard input describes, until that ends; or the runs of a task, one after the other.
     #[command(hide = true)]
-    Worker,
+    Worker {
+        /// File of a task
+        task: Option<PathBuf>,
+    },
 }
 
 /// An experiment, and what is changed in it.
@@ -127,6 +137,9 @@ pub(crate) struct ExperimentArgs {
     /// How often a run whose process died is begun again, from its last checkpoint [default: 1]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
+    /// Where runs go on: in processes of this machine, or as tasks of a Slurm cluster [default: local]
+    #[arg(long, value_enum, value_name = "WHERE", hide_possible_values = true)]
+    pub(crate) launcher: Option<LauncherKind>,
     /// Folder for results; each experiment has one of its name in it [default: results]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
@@ -173,6 +186,16 @@ pub(crate) struct ReportArgs {
     /// Also write records.parquet and metrics.parquet, for pandas, polars, R, DuckDB
     #[arg(long)]
     pub(crate) parquet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Folder of a sweep
+    #[arg(default_value = "results/quick", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -119,8 +119,10 @@ impl State {
 /// Shows how one run goes.
 pub(crate) struct RunProgress<'a> {
     sweep: &'a SweepProgress,
-    bar: ProgressBar,
+    /// Shown from its beginning: it may have to wait for a place.
+    bar: Option<ProgressBar>,
     label: String,
+    steps: u64,
     task: String,
     /// Cost of a step.
     weight: f64,
@@ -169,17 +171,11 @@ impl SweepProgress {
 
     /// A run begins.
     pub(crate) fn begin(&self, run: &PlannedRun) -> RunProgress<'_> {
-        let bar = self.bars.insert_before(&self.overall, ProgressBar::new(run.last_step()));
-        bar.set_style(style(
-            "{bar:30} {pos:>4}/{len} {msg}",
-            "{bar:30.green/blue} {pos:>4}/{len} {msg}",
-        ));
-        let label = run.spec.label();
-        bar.set_message(label.clone());
         RunProgress {
             sweep: self,
-            bar,
-            label,
+            bar: None,
+            label: run.spec.label(),
+            steps: run.last_step(),
             task: run.spec.task.clone(),
             weight: run.step_cost(),
             cost: run.cost(),
@@ -236,6 +232,16 @@ impl RunProgress<'_> {
             task.left += left - self.left;
         }
         self.left = left;
+        self.bar.get_or_insert_with(|| {
+            let bar = ProgressBar::new(self.steps);
+            let bar = self.sweep.bars.insert_before(&self.sweep.overall, bar);
+            bar.set_style(style(
+                "{bar:30} {pos:>4}/{len} {msg}",
+                "{bar:30.green/blue} {pos:>4}/{len} {msg}",
+            ));
+            bar.set_message(self.label.clone());
+            bar
+        });
     }
 
     pub(crate) fn step(&mut self, step: &TrainStep) {
@@ -249,14 +255,15 @@ impl RunProgress<'_> {
         if self.sweep.hidden() {
             return;
         }
-        self.bar.set_position(step.step);
+        let Some(bar) = &self.bar else { return };
+        bar.set_position(step.step);
         #[expect(clippy::cast_precision_loss, reason = "for a rate")]
         let rate = self.batch as f64 / step.seconds;
         let mut message = format!("{}  loss {:.3}  {rate:.0} ex/s", self.label, step.loss);
         if let Some(validation) = self.validation {
             message += &format!("  validation {:.1} %", 100.0 * validation.accuracy);
         }
-        self.bar.set_message(message);
+        bar.set_message(message);
         let mut message = format!("{} of {} runs done", state.finished, state.runs);
         if let Some(left) = self.sweep.time_left(&state) {
             message += &format!(", {} left", duration(left));
@@ -291,7 +298,9 @@ impl RunProgress<'_> {
             _ => String::new(),
         };
         let seconds = record.timing.total_seconds;
-        self.bar.finish_and_clear();
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
         let label = &self.label;
         self.sweep.line(&format!("[{finished}/{runs}] {label}: {result} ({seconds:.0} s{left})"));
     }

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::cli::ExperimentArgs;
+use crate::execute::launcher::{LauncherKind, SlurmSettings};
 use crate::tune::Tune;
 use activation::ActivationRequest;
 use config::{Config, FileFormat, Map, Source, Value, ValueKind};
@@ -34,6 +35,7 @@ data_dir = "data"
 system_metrics = 10
 checkpoint_every = 60
 jobs = "auto"
+launcher = "local"
 retries = 1
 "#;
 
@@ -96,6 +98,11 @@ pub(crate) struct Experiment {
     pub(crate) system_metrics: f64,
     /// Seconds between checkpoints of a run, from which it goes on where it was stopped; 0 keeps none.
     pub(crate) checkpoint_every: f64,
+    /// Where runs go on: in processes of this machine (`local`), or as tasks of a Slurm cluster (`slurm`).
+    pub(crate) launcher: LauncherKind,
+    /// What is asked of a Slurm cluster.
+    #[serde(default)]
+    pub(crate) slurm: SlurmSettings,
     /// How often a run whose process died (killed, out of memory, aborted) is begun again, from its last checkpoint.
     pub(crate) retries: u32,
     /// Seconds of wall time after which a run is killed and counts as failed.
@@ -260,6 +267,13 @@ impl Experiment {
         let words = [
             ("device", args.device.clone().map(toml::Value::String)),
             ("jobs", jobs),
+            (
+                "launcher",
+                args.launcher.map(|launcher| match launcher {
+                    LauncherKind::Local => "local".into(),
+                    LauncherKind::Slurm => "slurm".into(),
+                }),
+            ),
             ("retries", args.retries.map(|retries| toml::Value::Integer(retries.into()))),
             ("threads", args.threads.map(count)),
             ("output", args.output.as_ref().map(|path| path.display().to_string().into())),
@@ -336,6 +350,9 @@ impl Experiment {
         }
         if self.margin.is_some_and(|margin| !(margin > 0.0 && margin < 100.0)) {
             return refuse("margin", "must be above 0 and below 100: percentage points");
+        }
+        if self.slurm.runs_per_task == 0 {
+            return refuse("slurm.runs_per_task", "must be 1 or more");
         }
         if self.threads == Some(0) {
             return refuse("threads", "must be 1 or more");

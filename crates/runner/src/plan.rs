@@ -358,6 +358,7 @@ mod tests {
                 device: None,
                 jobs: None,
                 retries: None,
+                launcher: None,
                 threads: None,
                 output: None,
                 wandb: None,

@@ -104,6 +104,9 @@ pub(crate) fn is_done(dir: &RunDir) -> Result<bool, Error> {
     }
 }
 
+/// File whose lock is held while runs are written; it says who holds it.
+const LOCK: &str = ".lock";
+
 /// A sweep's folder.
 #[derive(Debug, Clone)]
 pub(crate) struct SweepDir {
@@ -170,7 +173,7 @@ impl SweepDir {
             move |source| Error::Io { action, path, source }
         };
         fs::create_dir_all(self.runs()).map_err(io("create", &self.runs()))?;
-        let path = self.path.join(".lock");
+        let path = self.path.join(LOCK);
         // Not emptied before it is ours: it says who holds it.
         let mut options = File::options();
         let mut file = options.create(true).append(true).open(&path).map_err(io("write", &path))?;
@@ -254,6 +257,14 @@ impl SweepDir {
         let found = self.find(&manifest)?;
         let known = manifest.runs.len() + manifest.trials().count();
         Ok((found.ours.len() + found.trials.len(), manifest.planned.unwrap_or(known)))
+    }
+
+    /// Who is at work in the folder, if anybody is.
+    pub(crate) fn holder(&self) -> Option<String> {
+        let path = self.path.join(LOCK);
+        let file = File::options().append(true).open(&path).ok()?;
+        matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+            .then(|| fs::read_to_string(&path).unwrap_or_default().trim().to_owned())
     }
 
     /// The finished runs of this sweep, and what is wrong with records that are left out.

@@ -10,6 +10,7 @@ mod list;
 mod new;
 mod report;
 mod stats;
+mod status;
 mod sweep;
 mod train;
 mod worker;
@@ -23,6 +24,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Sync(args) => crate::tracking::sync(&args.dirs),
@@ -43,6 +45,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
             out!("{}", crate::experiment::schema());
             Ok(())
         }
-        Command::Worker => worker::run(),
+        Command::Worker { task: None } => worker::run(),
+        Command::Worker { task: Some(file) } => worker::run_task(&file),
     }
 }

@@ -1,5 +1,6 @@
 use crate::cli::SweepArgs;
 use crate::console::{self, SweepProgress, duration, note, out, outln};
+use crate::execute::launcher::LauncherKind;
 use crate::execute::worker::Executor;
 use crate::execute::{Execution, Known, Work, Workers, launcher};
 use crate::experiment::Experiment;
@@ -93,10 +94,13 @@ fn train(
     interrupt::install();
     let (total, done) = (work.total(), work.done().len());
     let workers = Workers::new(device, total - done, experiment.jobs.number(), experiment.threads);
+    let how = match experiment.launcher {
+        LauncherKind::Local => format!("{} at a time", workers.jobs),
+        LauncherKind::Slurm => "as tasks of Slurm".to_owned(),
+    };
     progress.line(&format!(
-        "{}: {total} runs, {done} of them done; {} at a time, with {} {} each; results go to {}",
+        "{}: {total} runs, {done} of them done; {how}, with {} {} each; results go to {}",
         experiment.name,
-        workers.jobs,
         workers.threads,
         if workers.threads == 1 { "thread" } else { "threads" },
         sweep.path().display()
@@ -104,7 +108,8 @@ fn train(
     tracking.introduce(sweep);
     let runs = sweep.runs();
     let execution = Execution::new(experiment, &runs, device, workers, progress, tracking);
-    execution.execute(first, work, &mut *launcher(experiment, workers, progress.notice()))
+    let mut launcher = launcher(experiment, workers, progress.notice())?;
+    execution.execute(first, work, &mut *launcher)
 }
 
 /// An error if any of `runs` failed.

@@ -21,6 +21,7 @@ pub(super) struct Active<'a> {
     following: Option<Following>,
     /// The step after which the worker went on: those before it are known.
     after_step: u64,
+    last_step: u64,
 }
 
 impl<'a> Active<'a> {
@@ -34,6 +35,7 @@ impl<'a> Active<'a> {
             stream: None,
             following: None,
             after_step: 0,
+            last_step: 0,
         }
     }
 
@@ -41,9 +43,14 @@ impl<'a> Active<'a> {
         &self.dir
     }
 
-    /// It is begun again under another token.
-    pub(super) fn again(&mut self, token: Token) {
-        self.retries += 1;
+    /// Whether steps were made since it began, or was begun again.
+    pub(super) fn has_come_further(&self) -> bool {
+        self.last_step > self.after_step
+    }
+
+    /// It is begun again under another token; `free` is whether that is no retry.
+    pub(super) fn again(&mut self, token: Token, free: bool) {
+        self.retries += u32::from(!free);
         self.token = token;
         self.stream = None;
     }
@@ -71,7 +78,10 @@ impl<'a> Active<'a> {
     fn read(&mut self) -> Result<(), Error> {
         for line in self.stream.iter_mut().flatten() {
             match line?.event {
-                Event::Train(step) if step.step > self.after_step => self.progress.step(&step),
+                Event::Train(step) if step.step > self.after_step => {
+                    self.last_step = step.step;
+                    self.progress.step(&step);
+                }
                 Event::Validation(evaluation) => self.progress.validation(evaluation),
                 _ => {}
             }

@@ -17,7 +17,7 @@ use crate::tracking::Tracking;
 use crate::{Error, interrupt};
 use active::Active;
 use actlab_core::DeviceSpec;
-use launcher::{End, Launcher, Limits, Local};
+use launcher::{End, Launcher, LauncherKind, Limits, Local, Slurm};
 use record::{Outcome, RunDir, RunRecord, RunState, SCHEMA_VERSION, Timing};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -91,7 +91,11 @@ impl<'a> Execution<'a> {
             runs: runs.to_owned(),
             device: experiment.device.clone(),
             threads: workers.threads,
-            jobs: workers.jobs,
+            jobs: match experiment.launcher {
+                LauncherKind::Local => workers.jobs,
+                // A task has its device to itself.
+                LauncherKind::Slurm => 1,
+            },
             data_dir: experiment.data_dir.clone(),
             data_folders: experiment.data_folders.clone(),
             system_metrics: experiment.system_metrics,
@@ -111,7 +115,12 @@ impl<'a> Execution<'a> {
         work: &mut dyn Work,
         launcher: &mut dyn Launcher,
     ) -> Result<(), Error> {
-        let mut schedule = Schedule { execution: self, ready: VecDeque::new(), active: Vec::new() };
+        let mut schedule = Schedule {
+            execution: self,
+            ready: VecDeque::new(),
+            active: Vec::new(),
+            again: Vec::new(),
+        };
         schedule.add(first);
         let result = schedule.run(work, launcher);
         self.progress.clear();
@@ -135,16 +144,26 @@ fn token() -> Token {
 }
 
 /// The launcher that `experiment` asks for.
+///
+/// # Errors
+/// If it is not to be had here.
 pub(crate) fn launcher(
     experiment: &Experiment,
     workers: Workers,
     notice: Notice,
-) -> Box<dyn Launcher> {
+) -> Result<Box<dyn Launcher>, Error> {
     let limits = Limits {
         time: experiment.time_limit.map(Duration::from_secs_f64),
         memory: experiment.memory_limit.map(|mib| mib << 20),
     };
-    Box::new(Local::new(workers.jobs, workers.auto, limits, notice))
+    Ok(match experiment.launcher {
+        LauncherKind::Local => Box::new(Local::new(workers.jobs, workers.auto, limits, notice)),
+        LauncherKind::Slurm => {
+            let settings = experiment.slurm.clone();
+            let (name, folder) = (&experiment.name, experiment.dir());
+            Box::new(Slurm::new(settings, limits, name, &folder, notice)?)
+        }
+    })
 }
 
 struct Schedule<'a, 'b> {
@@ -152,6 +171,8 @@ struct Schedule<'a, 'b> {
     /// The longest first: so the workers end together.
     ready: VecDeque<PlannedRun>,
     active: Vec<Active<'a>>,
+    /// Runs that are begun again.
+    again: Vec<Job>,
 }
 
 impl Schedule<'_, '_> {
@@ -159,6 +180,7 @@ impl Schedule<'_, '_> {
         // What ends the sweep, once something does.
         let mut stopping: Option<Error> = None;
         let mut looked = Instant::now();
+        let mut pause = LOOK;
         loop {
             if interrupt::interrupted() && stopping.is_none() {
                 launcher.stop();
@@ -173,7 +195,7 @@ impl Schedule<'_, '_> {
                     continue;
                 };
                 ended = true;
-                if let Err(error) = self.end(place, end, work, launcher, stopping.is_some()) {
+                if let Err(error) = self.end(place, end, work, stopping.is_some()) {
                     launcher.stop();
                     // What stopped the sweep, rather than what it stopped.
                     if stopping.as_ref().is_none_or(|old| matches!(old, Error::Interrupted(_))) {
@@ -181,11 +203,22 @@ impl Schedule<'_, '_> {
                     }
                 }
             }
-            if looked.elapsed() >= LOOK {
+            let again = std::mem::take(&mut self.again);
+            if stopping.is_some() {
+                let given_up = |one: &Active<'_>| again.iter().any(|job| job.token == one.token);
+                for one in self.active.extract_if(.., |one| given_up(one)) {
+                    one.stopped();
+                }
+            } else if !again.is_empty() {
+                launcher.launch(&again)?;
+            }
+            if looked.elapsed() >= pause {
                 looked = Instant::now();
                 for one in &mut self.active {
                     one.look(self.execution.tracking)?;
                 }
+                // Thousands of runs on a slow disk must not keep this process busy.
+                pause = LOOK.max(20 * looked.elapsed());
             }
             if ended && stopping.is_none() {
                 let before = work.done().len();
@@ -214,10 +247,15 @@ impl Schedule<'_, '_> {
         let room = launcher.room().min(self.ready.len());
         let mut jobs = Vec::with_capacity(room);
         for run in self.ready.drain(..room) {
-            let job = self.execution.job(&run);
+            let mut job = self.execution.job(&run);
+            let running = launcher.running(&run.spec.id());
+            let new = running.is_none();
+            job.token = running.unwrap_or(job.token);
             let progress = self.execution.progress.begin(&run);
             self.active.push(Active::new(run, &job, progress));
-            jobs.push(job);
+            if new {
+                jobs.push(job);
+            }
         }
         if jobs.is_empty() { Ok(()) } else { launcher.launch(&jobs) }
     }
@@ -228,10 +266,10 @@ impl Schedule<'_, '_> {
         place: usize,
         end: End,
         work: &mut dyn Work,
-        launcher: &mut dyn Launcher,
         stopping: bool,
     ) -> Result<(), Error> {
         let tracking = self.execution.tracking;
+        let stopped = end == End::Stopped;
         let (reason, again) = match end {
             End::Done => {
                 let one = self.active.swap_remove(place);
@@ -259,16 +297,19 @@ impl Schedule<'_, '_> {
             self.active.swap_remove(place).stopped();
             return Ok(());
         }
-        if again && one.retries < self.execution.retries {
+        // One that was told to stop and has come further costs no retry: its time on a cluster was over.
+        let free = stopped && one.has_come_further();
+        if again && (free || one.retries < self.execution.retries) {
             let job = self.execution.job(&one.run);
-            one.again(job.token.clone());
+            one.again(job.token.clone(), free);
             self.execution.progress.line(&format!(
                 "{}: {reason}; it begins again from its last checkpoint ({} of {} retries)",
                 one.run.spec.label(),
                 one.retries,
                 self.execution.retries
             ));
-            return launcher.launch(&[job]);
+            self.again.push(job);
+            return Ok(());
         }
         let one = self.active.swap_remove(place);
         let record = self.execution.failure(&one.run, one.dir(), reason)?;

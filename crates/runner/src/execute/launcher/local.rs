@@ -4,6 +4,7 @@ use super::{End, Launcher};
 use crate::Error;
 use crate::environment::{memory_available, memory_of};
 use crate::execute::Job;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ const LAST_WORDS: usize = 5;
 const ERROR: &str = "error: ";
 
 /// What one run may use.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Limits {
     /// Wall time.
     pub(crate) time: Option<Duration>,

@@ -1,16 +1,37 @@
 //! Where jobs run: in processes of this machine, or of others.
 
 mod local;
+pub(crate) mod slurm;
 
 pub(crate) use local::{Limits, Local};
+pub(crate) use slurm::{Slurm, SlurmSettings};
 
-use super::Job;
+use super::{Job, Token};
 use crate::Error;
+use record::RunId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which launcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LauncherKind {
+    /// Processes of this machine.
+    Local,
+    /// Tasks of a Slurm cluster; this is its login node.
+    Slurm,
+}
 
 /// Starts jobs, each in a process of its own, and tells when they have ended.
 pub(crate) trait Launcher {
     /// Jobs that it takes now.
     fn room(&mut self) -> usize;
+
+    /// The job about `run` that goes on since an earlier process started it, if one does.
+    fn running(&mut self, run: &RunId) -> Option<Token> {
+        let _ = run;
+        None
+    }
 
     /// Starts jobs, as many as there was room for.
     ///
@@ -22,14 +43,16 @@ pub(crate) trait Launcher {
     ///
     /// # Errors
     /// If that cannot be found out.
-    fn ended(&mut self) -> Result<Vec<(String, End)>, Error>;
+    fn ended(&mut self) -> Result<Vec<(Token, End)>, Error>;
 
-    /// Asks every job to stop soon, so that it can go on later.
+    /// Asks every job to stop soon, so that it can go on later; or leaves it to itself, where it does not depend on
+    /// this process.
     fn stop(&mut self);
 }
 
 /// How a job's process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
 pub(crate) enum End {
     /// It says that it has done what it was told: the record is there.
     Done,

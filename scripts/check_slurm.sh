@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Sends a sweep through a real Slurm, loses a task, kills the sweep, and compares the table with that of this machine.
+#
+# Needs Debian's `slurm-wlm` and `munge`; without them it says so and checks nothing. Starts a private cluster of one
+# node on loopback, with everything in a temporary folder, and takes it down again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PATH:/usr/sbin:/sbin"
+
+for program in munged slurmctld slurmd sbatch; do
+  if ! command -v "$program" >/dev/null; then
+    echo "no $program: install slurm-wlm and munge; nothing was checked"
+    exit 0
+  fi
+done
+
+cargo build -q -p runner
+actlab="${CARGO_TARGET_DIR:-target}/debug/actlab"
+actlab="$(realpath "$actlab")"
+
+place="$(mktemp -d)"
+pids=()
+finish() {
+  status=$?
+  kill "${pids[@]}" 2>/dev/null || true
+  if [ $status -ne 0 ]; then
+    tail -n 20 "$place"/*.log "$place"/results/wide/slurm/*/*.log 2>/dev/null || true
+  fi
+  sleep 0.5
+  rm -rf "$place"
+  exit $status
+}
+trap finish EXIT
+
+user="$(id -un)"
+port=$((20000 + RANDOM % 20000))
+mkdir -p "$place"/{munge,state,spool}
+chmod 0755 "$place" && chmod 0700 "$place/munge"
+dd if=/dev/urandom of="$place/munge/key" bs=128 count=1 status=none
+chmod 0400 "$place/munge/key"
+munged --foreground --force --key-file="$place/munge/key" --socket="$place/munge/socket" \
+  --pid-file="$place/munge/pid" --log-file="$place/munge.log" --seed-file="$place/munge/seed" >/dev/null 2>&1 &
+pids+=($!)
+
+cat >"$place/slurm.conf" <<CONF
+ClusterName=private
+SlurmctldHost=$(hostname -s)(127.0.0.1)
+SlurmUser=$user
+SlurmdUser=$user
+SlurmctldPort=$port
+SlurmdPort=$((port + 1))
+AuthType=auth/munge
+AuthInfo=socket=$place/munge/socket
+CredType=cred/munge
+StateSaveLocation=$place/state
+SlurmdSpoolDir=$place/spool
+SlurmctldPidFile=$place/slurmctld.pid
+SlurmdPidFile=$place/slurmd.pid
+SlurmctldLogFile=$place/slurmctld.log
+SlurmdLogFile=$place/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+SchedulerParameters=sched_interval=1,batch_sched_delay=1
+ReturnToService=2
+NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=1000 State=UNKNOWN
+PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+CONF
+export SLURM_CONF="$place/slurm.conf"
+slurmctld -D >"$place/slurmctld.out.log" 2>&1 &
+pids+=($!)
+slurmd -D -N "$(hostname -s)" >"$place/slurmd.out.log" 2>&1 &
+pids+=($!)
+for _ in $(seq 100); do
+  if sinfo --noheader --format=%T 2>/dev/null | grep -q idle; then break; fi
+  sleep 0.2
+done
+sinfo
+
+cat >"$place/wide.toml" <<'TOML'
+name = "wide"
+activations = ["relu", "gelu"]
+seeds = [1, 2, 3]
+checkpoint_every = 0.2
+
+[slurm]
+partition = "all"
+time = "0:10:00"
+runs_per_task = 2
+
+[tasks.images]
+model = { name = "resnet", depth = 8, width = 8 }
+data = { name = "fashion-mnist-mini", train_limit = 2000 }
+
+[tasks.images.training]
+batch_size = 50
+budget = { epochs = 3 }
+optimizer = { name = "sgd", momentum = 0.9 }
+learning_rate = 0.1
+TOML
+# The tables without speed, time and memory, which stand in the last one.
+numbers() { sed -e '/| examples.s/,/^$/d' -e '/| peak MiB/,/^$/d' "$1" | grep '^|'; }
+
+cd "$place"
+echo "== on this machine"
+"$actlab" sweep wide.toml --output here >here.md 2>here.err.log
+
+echo "== through Slurm"
+# Killed while tasks go on, which do not mind.
+"$actlab" sweep wide.toml --launcher slurm >/dev/null 2>first.err.log &
+sweep=$!
+for _ in $(seq 300); do
+  if ls results/wide/runs/*/checkpoint-* >/dev/null 2>&1; then break; fi
+  sleep 0.1
+done
+kill -9 $sweep
+"$actlab" sweep wide.toml --launcher slurm >slurm.md 2>slurm.err.log &
+sweep=$!
+for _ in $(seq 100); do
+  if grep -q 'as tasks of Slurm' slurm.err.log; then break; fi
+  sleep 0.1
+done
+# A task dies without a word, as with its node.
+pkill -9 -f "$place/results/wide/slurm/.*/0.json"
+wait $sweep
+cat slurm.err.log
+
+grep -q 'is gone' slurm.err.log || { echo "the lost task was not noticed"; exit 1; }
+grep -q 'begins again from its last checkpoint' slurm.err.log
+[ "$(ls results/wide/slurm | wc -l)" -ge 2 ] || { echo "nothing was submitted again"; exit 1; }
+diff <(numbers here.md) <(numbers slurm.md)
+for run in here/wide/runs/*; do
+  cmp "$run/predictions.csv" "results/wide/runs/$(basename "$run")/predictions.csv"
+done
+echo "the same table, and the same predictions to the last byte"
