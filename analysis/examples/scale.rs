@@ -148,6 +148,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
             cpu: String::new(),
             cores: 2,
             memory_bytes: None,
+            gpu: None,
             device: "cpu".into(),
             threads: 1,
             lock_sha256: String::new(),

@@ -151,6 +151,7 @@ fn environment() -> Environment {
         cpu: "a processor".into(),
         cores: 8,
         memory_bytes: None,
+        gpu: None,
         device: "cpu".into(),
         threads: 8,
         lock_sha256: "00".into(),

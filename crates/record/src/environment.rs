@@ -19,6 +19,9 @@ pub struct Environment {
     pub cores: usize,
     /// Memory in bytes.
     pub memory_bytes: Option<u64>,
+    /// Model name of the GPU that trained, where one did and its driver tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<String>,
     /// Device that trained, as in `cpu` or `cuda:0`.
     pub device: String,
     /// Threads that trained.
@@ -36,4 +39,7 @@ pub struct Git {
     pub commit: String,
     /// Whether files differed from the commit.
     pub dirty: bool,
+    /// SHA-256 of the differences, which lie beside the sweep's results as `source-SHA256.diff`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff_sha256: Option<String>,
 }

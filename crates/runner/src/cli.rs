@@ -58,6 +58,11 @@ Examples:
   actlab status results/quick
   watch actlab status results/quick")]
     Status(StatusArgs),
+    /// Train a run again from its record, and compare: the same numbers, to the last bit?
+    #[command(after_help = "\
+Example:
+  actlab rerun results/quick/runs/gelu-reviews_bert_mini-s1-*")]
+    Rerun(RerunArgs),
     /// Set two sweeps side by side: what changed in the configuration, and what in the results
     #[command(after_help = "\
 Example:
@@ -196,6 +201,24 @@ pub(crate) struct StatusArgs {
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RerunArgs {
+    /// Folder of a run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+    /// Where to train [default: where the run was trained]
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Threads [default: one a processor]
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Folder for the run that is made
+    #[arg(long, value_name = "DIR", default_value = "results/reruns")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) place: DataFolder,
 }
 
 #[derive(Debug, Args)]

@@ -1,15 +1,50 @@
 //! What a record says of the machine and of the program.
 
 use actlab_core::DeviceSpec;
-use record::{Environment, Git};
+use record::{Environment, Git, write_atomically};
 use sha2::{Digest, Sha256};
 use std::fs;
+use std::path::Path;
+use tracking::system::gpu_name;
 
 const LOCK: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock"));
 
+/// How the source that the program was built from differed from its commit.
+const DIFF: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/source.diff"));
+
+/// Keeps in `folder` how the source differed from its commit, where it did: records name it by its hash.
+///
+/// # Errors
+/// If the folder cannot be written.
+pub(crate) fn write_diff(folder: &Path) -> Result<(), record::Error> {
+    let path = folder.join(format!("source-{}.diff", sha256(DIFF)));
+    if DIFF.is_empty() || path.exists() { Ok(()) } else { write_atomically(&path, DIFF) }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Number that the driver gives the GPU of `device`, where it is one of NVIDIA's: the user may have hidden some and
+/// so renumbered them.
+pub(crate) fn gpu(device: &str) -> Option<u32> {
+    visible_gpu(device, std::env::var("CUDA_VISIBLE_DEVICES").ok())
+}
+
+fn visible_gpu(device: &str, visible: Option<String>) -> Option<u32> {
+    let number = match device.split_once(':') {
+        Some(("cuda", number)) => number.parse::<u32>().ok()?,
+        None if device == "cuda" => 0,
+        _ => return None,
+    };
+    match visible.filter(|list| !list.is_empty()) {
+        Some(list) => list.split(',').nth(number as usize)?.trim().parse().ok(),
+        None => Some(number),
+    }
+}
+
 /// The environment of runs on `device` with `threads` threads.
 pub(crate) fn environment(device: DeviceSpec, threads: usize) -> Environment {
-    let lock = Sha256::digest(LOCK);
     Environment {
         actlab: env!("CARGO_PKG_VERSION").to_owned(),
         rustc: env!("BUILT_BY_RUSTC").to_owned(),
@@ -19,9 +54,10 @@ pub(crate) fn environment(device: DeviceSpec, threads: usize) -> Environment {
         cpu: cpu(),
         cores: cores(),
         memory_bytes: proc_kib("/proc/meminfo", "MemTotal:"),
+        gpu: gpu(&device.to_string()).and_then(gpu_name),
         device: device.to_string(),
         threads,
-        lock_sha256: lock.iter().map(|byte| format!("{byte:02x}")).collect(),
+        lock_sha256: sha256(LOCK),
         git: git(),
     }
 }
@@ -73,6 +109,7 @@ fn git() -> Option<Git> {
     (!commit.is_empty()).then(|| Git {
         commit: commit.to_owned(),
         dirty: env!("BUILT_FROM_CHANGED_FILES") == "true",
+        diff_sha256: (!DIFF.is_empty()).then(|| sha256(DIFF)),
     })
 }
 
@@ -97,4 +134,19 @@ fn proc_kib(file: &str, key: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible_gpu;
+
+    #[test]
+    fn a_gpu_keeps_the_number_that_the_driver_gives_it() {
+        assert_eq!(visible_gpu("cpu", None), None);
+        assert_eq!(visible_gpu("cuda", None), Some(0));
+        assert_eq!(visible_gpu("cuda:2", None), Some(2));
+        assert_eq!(visible_gpu("cuda:1", Some("3, 5".into())), Some(5));
+        assert_eq!(visible_gpu("cuda:2", Some("3,5".into())), None);
+        assert_eq!(visible_gpu("cuda:0", Some("GPU-1234".into())), None);
+    }
 }

@@ -53,6 +53,9 @@ pub enum Error {
     /// A checkpoint does not fit the run.
     #[error("{0}")]
     Checkpoint(String),
+    /// A run that was repeated gave other numbers.
+    #[error("the run gave other numbers than its record has")]
+    Differs,
     /// Some checks failed.
     #[error("{0} of the checks failed")]
     ChecksFailed(usize),
@@ -76,6 +79,7 @@ impl Error {
             Self::RunsFailed { .. }
             | Self::Worker { .. }
             | Self::Checkpoint(_)
+            | Self::Differs
             | Self::ChecksFailed(_)
             | Self::Record(_)
             | Self::Analysis(_)

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::console;
-use crate::environment::host;
+use crate::environment::{host, write_diff};
 use crate::experiment::Experiment;
 use crate::guard::guarded;
 use crate::plan::Plan;
@@ -201,6 +201,7 @@ impl SweepDir {
 
     /// Says which runs belong to the sweep.
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
+        write_diff(&self.path)?;
         let json = serde_json::to_vec_pretty(manifest).unwrap_or_default();
         Ok(write_atomically(&self.path.join("sweep.json"), &json)?)
     }

@@ -174,19 +174,6 @@ fn by_reason(leftovers: &[Leftover]) -> Vec<(&str, &str, usize, bool)> {
     groups
 }
 
-/// Number that the driver gives the GPU of `device`: the user may have hidden some and so renumbered them.
-pub(crate) fn gpu(device: &str, visible: Option<String>) -> Option<u32> {
-    let number = match device.split_once(':') {
-        Some(("cuda", number)) => number.parse::<u32>().ok()?,
-        None if device == "cuda" => 0,
-        _ => return None,
-    };
-    match visible.filter(|list| !list.is_empty()) {
-        Some(list) => list.split(',').nth(number as usize)?.trim().parse().ok(),
-        None => Some(number),
-    }
-}
-
 /// Uploads what `dirs` hold and the server has not.
 pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
     let settings = resolve(&Wish { flag: Some(Mode::Online), ..Wish::default() })?;
@@ -289,19 +276,4 @@ impl Found {
 fn is_uploaded(dir: &RunDir) -> Result<bool, Error> {
     let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
     Ok(dir.wandb()?.is_some_and(complete))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::gpu;
-
-    #[test]
-    fn a_gpu_keeps_the_number_that_the_driver_gives_it() {
-        assert_eq!(gpu("cpu", None), None);
-        assert_eq!(gpu("cuda", None), Some(0));
-        assert_eq!(gpu("cuda:2", None), Some(2));
-        assert_eq!(gpu("cuda:1", Some("3, 5".into())), Some(5));
-        assert_eq!(gpu("cuda:2", Some("3,5".into())), None);
-        assert_eq!(gpu("cuda:0", Some("GPU-1234".into())), None);
-    }
 }

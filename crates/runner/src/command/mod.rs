@@ -9,6 +9,7 @@ mod eval;
 mod list;
 mod new;
 mod report;
+mod rerun;
 mod stats;
 mod status;
 mod sweep;
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Train(args) => train::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Rerun(args) => rerun::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Stats(args) => stats::run(&args),
         Command::Sync(args) => crate::tracking::sync(&args.dirs),

@@ -2,10 +2,9 @@
 
 use super::Job;
 use crate::console::{self, outcome_words};
-use crate::environment::{environment, host, peak_memory_bytes};
+use crate::environment::{environment, gpu, host, peak_memory_bytes};
 use crate::guard::{guard_thread, guarded};
 use crate::plan::{PlannedRun, build};
-use crate::tracking::gpu;
 use crate::{Error, interrupt};
 use actlab_core::data::Catalogue;
 use actlab_core::{Checkpoint, DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
@@ -269,7 +268,7 @@ fn sampler(job: &Job, stream: &Stream) -> Option<Sampler> {
     }
     #[expect(clippy::cast_precision_loss, reason = "runs are few")]
     let runs = job.setting.jobs as f64;
-    let gpu = gpu(&job.setting.device, std::env::var("CUDA_VISIBLE_DEVICES").ok());
+    let gpu = gpu(&job.setting.device);
     let stream = Arc::clone(stream);
     let sampler = Sampler::start(interval, gpu.map(|index| Gpu { index, runs }), move |sample| {
         // Where the disk refuses, the run itself meets it too, and says so.

@@ -6,6 +6,7 @@ mod activations;
 mod bench;
 mod data;
 mod errors;
+mod rerun;
 mod scaffold;
 mod schema;
 mod stats;

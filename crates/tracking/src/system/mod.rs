@@ -152,6 +152,12 @@ impl Energy {
     }
 }
 
+/// Model name of the GPU with the number that the driver gives it, where there is one and the driver tells.
+#[must_use]
+pub fn gpu_name(index: u32) -> Option<String> {
+    Gpus::open().name(index)
+}
+
 /// What the system lets one read.
 #[derive(Debug)]
 struct Meters {

@@ -32,6 +32,10 @@ impl Gpus {
             .collect()
     }
 
+    pub(super) fn name(&self, index: u32) -> Option<String> {
+        self.nvml.as_ref()?.device_by_index(index).ok()?.name().ok()
+    }
+
     /// Joules of each GPU since the last reading.
     #[expect(clippy::cast_precision_loss, reason = "a counter is far below 2^52")]
     pub(super) fn joules(&mut self) -> Vec<(u32, f64)> {

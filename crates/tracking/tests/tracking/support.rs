@@ -235,6 +235,7 @@ fn environment() -> Environment {
         cpu: "a processor".into(),
         cores: 2,
         memory_bytes: Some(1 << 30),
+        gpu: None,
         device: "cpu".into(),
         threads: 1,
         lock_sha256: "00".into(),

@@ -1,0 +1,172 @@
+use crate::cli::RerunArgs;
+use crate::console::{note, outln};
+use crate::environment::cores;
+use crate::execute::launcher::{End, Launcher, Limits, Local};
+use crate::execute::{Job, Setting};
+use crate::{Error, interrupt};
+use record::{Event, Outcome, RunDir, RunRecord};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Trains the run once more, from nothing but its record, and compares what came out.
+pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
+    let before = RunDir::at(args.run.clone());
+    let record = before.record()?;
+    if let Outcome::Failed { reason } = &record.outcome {
+        note!("the run failed: {reason}");
+    }
+    if record.spec.numerics != actlab_core::NUMERICS {
+        note!(
+            "the record is of training code {}, and this program has {}: its numbers will be others",
+            record.spec.numerics,
+            actlab_core::NUMERICS
+        );
+    }
+    let device = args.device.clone().unwrap_or_else(|| record.environment.device.clone());
+    let data = &record.spec.data.name;
+    let job = Job {
+        token: format!("rerun-{}", std::process::id()),
+        spec: record.spec.clone(),
+        goes_on_from: None,
+        setting: Setting {
+            sweep: "rerun".to_owned(),
+            runs: args.output.clone(),
+            device,
+            threads: args.threads.unwrap_or_else(cores),
+            jobs: 1,
+            data_dir: args.place.data_dir.clone(),
+            data_folders: args
+                .place
+                .folder
+                .iter()
+                .map(|folder| (data.clone(), folder.clone()))
+                .collect(),
+            system_metrics: 0.0,
+            checkpoint_every: None,
+        },
+    };
+    let after = job.dir();
+    note!("{}: training it again", record.spec.label());
+    train(&job)?;
+    let again = after.record()?;
+    let differences = compare(&before, &record, &after, &again)?;
+    for line in environment(&record, &again) {
+        outln!("{line}");
+    }
+    outln!("record       {}", after.path().join("record.json").display());
+    if differences.is_empty() {
+        outln!("the same     every step, every evaluation and every prediction, to the last bit");
+        return Ok(());
+    }
+    for line in differences {
+        outln!("differs      {line}");
+    }
+    Err(Error::Differs)
+}
+
+fn train(job: &Job) -> Result<(), Error> {
+    interrupt::install();
+    // What an earlier one left is not gone on with.
+    job.dir().remove_checkpoints().or_else(|error| match &error {
+        record::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    })?;
+    let mut local = Local::new(1, false, Limits::default(), Arc::new(|line| note!("{line}")));
+    local.launch(std::slice::from_ref(job))?;
+    loop {
+        if interrupt::interrupted() {
+            local.stop();
+        }
+        if let Some((_, end)) = local.ended()?.into_iter().next() {
+            return match end {
+                End::Done => Ok(()),
+                End::Stopped => Err(Error::Interrupted("nothing was changed".into())),
+                End::Refused { reason } | End::Died { reason, .. } => {
+                    Err(Error::Worker { label: job.spec.label(), reason })
+                }
+            };
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What came out otherwise.
+fn compare(
+    before: &RunDir,
+    record: &RunRecord,
+    after: &RunDir,
+    again: &RunRecord,
+) -> Result<Vec<String>, Error> {
+    let mut differences = Vec::new();
+    // As text: NaN is not equal to itself.
+    let outcome = |record: &RunRecord| serde_json::to_string(&record.outcome).unwrap_or_default();
+    let summary = |record: &RunRecord| serde_json::to_string(&record.summary).unwrap_or_default();
+    if outcome(record) != outcome(again) {
+        differences.push(format!("the outcome: {} was {}", outcome(again), outcome(record)));
+    }
+    if let Some(step) = first_difference(before, after)? {
+        differences.push(format!("the metrics, from step {step} on"));
+    }
+    if summary(record) != summary(again) {
+        let test = |record: &RunRecord| {
+            let test = record.summary.as_ref().and_then(|summary| summary.test);
+            test.map_or_else(|| "none".to_owned(), |test| format!("{:.2} %", 100.0 * test.accuracy))
+        };
+        differences.push(format!(
+            "the summary: test accuracy {} was {}",
+            test(again),
+            test(record)
+        ));
+    }
+    match (before.correct(), after.correct()) {
+        (Ok(then), Ok(now)) if then != now => {
+            let count = then.iter().zip(&now).filter(|(then, now)| then != now).count();
+            differences.push(format!("{count} test examples are right in one alone"));
+        }
+        _ => {}
+    }
+    Ok(differences)
+}
+
+/// The first step at which the metrics are not the same.
+fn first_difference(before: &RunDir, after: &RunDir) -> Result<Option<u64>, Error> {
+    let measured = |dir: &RunDir| -> Result<Vec<(u64, String)>, Error> {
+        let mut lines = Vec::new();
+        for line in dir.metrics()? {
+            let mut event = line?.event;
+            if let Event::Train(step) = &mut event {
+                // How long it took is nobody's result.
+                step.seconds = 0.0;
+            }
+            if let Some((step, _)) = event.metrics() {
+                lines.push((step, serde_json::to_string(&event).unwrap_or_default()));
+            }
+        }
+        Ok(lines)
+    };
+    let (before, after) = (measured(before)?, measured(after)?);
+    let place = before.iter().zip(&after).position(|(then, now)| then != now);
+    let place =
+        place.or_else(|| (before.len() != after.len()).then(|| before.len().min(after.len())));
+    Ok(place.and_then(|place| before.get(place).or(after.get(place))).map(|(step, _)| *step))
+}
+
+/// What is another machine, compiler or program now.
+fn environment(record: &RunRecord, again: &RunRecord) -> Vec<String> {
+    let fields = |record: &RunRecord| -> BTreeMap<String, Value> {
+        match serde_json::to_value(&record.environment) {
+            Ok(Value::Object(fields)) => fields.into_iter().collect(),
+            _ => BTreeMap::new(),
+        }
+    };
+    let (before, after) = (fields(record), fields(again));
+    let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
+    keys.filter(|key| before.get(*key) != after.get(*key))
+        .map(|key| {
+            let word = |value: Option<&Value>| value.map_or("none".to_owned(), Value::to_string);
+            format!("{key:<12} {}, was {}", word(after.get(key)), word(before.get(key)))
+        })
+        .collect()
+}

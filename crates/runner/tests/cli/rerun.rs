@@ -1,0 +1,27 @@
+//! A run is repeated from nothing but its record.
+
+use crate::support::place;
+
+#[test]
+fn a_run_is_repeated_to_the_last_bit() {
+    let place = place();
+    place.run(&["train", "tiny.toml", "--activation", "gelu", "--task", "images"]).ok();
+    let runs = place.path("results/tiny/runs");
+    let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    let run = run.to_str().unwrap();
+    let said = place.run(&["rerun", run, "--threads", "2"]);
+    assert!(said.out.contains("the same     every step"), "{said:?}");
+    said.ok();
+
+    // A step that was something else, and a figure.
+    let metrics = std::fs::read_to_string(format!("{run}/metrics.jsonl")).unwrap();
+    let (head, tail) = metrics.split_once("\"step\":3").unwrap();
+    let tail = tail.replacen("\"loss\":", "\"loss\":1", 1);
+    std::fs::write(format!("{run}/metrics.jsonl"), format!("{head}\"step\":3{tail}")).unwrap();
+    let said = place.run(&["rerun", run]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("differs      the metrics, from step 3 on"), "{}", said.out);
+    let said = place.run(&["rerun", "results/tiny"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("record.json"), "{}", said.err);
+}
