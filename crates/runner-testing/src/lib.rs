@@ -121,3 +121,21 @@ impl Said {
         self.err
     }
 }
+
+/// The report without the columns of speed, time, memory, energy and who is beaten in them, which end the last table of a task.
+#[must_use]
+pub fn without_time(report: &str) -> String {
+    let mut keep = None;
+    let mut lines = Vec::new();
+    for line in report.lines().filter(|line| !line.contains("energy, J:")) {
+        let cells: Vec<_> = line.split('|').collect();
+        if !line.starts_with('|') {
+            keep = None;
+        } else {
+            let timed = |cell: &str| ["examples/s", "peak MiB", "beaten by"].contains(&cell.trim());
+            keep = keep.or(cells.iter().position(|cell| timed(cell)));
+        }
+        lines.push(cells[..keep.unwrap_or(cells.len())].join("|"));
+    }
+    lines.join("\n")
+}

@@ -1,26 +1,10 @@
 //! Sweeps: to the end, interrupted, killed, and again.
 
 use crate::support::{Place, TINY, place};
+use runner_testing::without_time;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// The report without the columns of speed, time, energy and who is beaten in them, which end the last table of a task.
-fn without_time(report: &str) -> String {
-    let mut keep = None;
-    let mut lines = Vec::new();
-    for line in report.lines().filter(|line| !line.contains("energy, J:")) {
-        let cells: Vec<_> = line.split('|').collect();
-        if !line.starts_with('|') {
-            keep = None;
-        } else {
-            let timed = |cell: &str| ["examples/s", "beaten by"].contains(&cell.trim());
-            keep = keep.or(cells.iter().position(|cell| timed(cell)));
-        }
-        lines.push(cells[..keep.unwrap_or(cells.len())].join("|"));
-    }
-    lines.join("\n")
-}
 
 fn signal(child: &Child, name: &str) {
     let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();

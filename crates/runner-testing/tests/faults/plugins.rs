@@ -1,10 +1,6 @@
-//! Whatever happens to one run costs no other.
+//! Activations that go wrong, and runs that take too much.
 
-use runner_testing::Place;
-
-fn place() -> Place {
-    Place::new(env!("CARGO_BIN_EXE_actlab-with-faults"))
-}
+use crate::place;
 
 #[test]
 fn plugins_that_go_wrong_cost_their_runs_and_not_the_sweep() {

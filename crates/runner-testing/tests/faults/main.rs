@@ -1,0 +1,10 @@
+//! Whatever happens to one run costs no other, and whatever happens to a sweep costs no result.
+
+mod chaos;
+mod plugins;
+
+use runner_testing::Place;
+
+fn place() -> Place {
+    Place::new(env!("CARGO_BIN_EXE_actlab-with-faults"))
+}
