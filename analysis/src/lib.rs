@@ -31,6 +31,7 @@ mod error;
 mod export;
 mod frame;
 mod order;
+mod parallel;
 mod plot;
 mod report;
 mod setup;

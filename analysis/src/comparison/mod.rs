@@ -3,6 +3,7 @@
 pub(crate) mod markdown;
 mod scores;
 
+use crate::parallel;
 use crate::statistics::{
     Bootstrap, Interval, Ranks, Test, cliffs_delta, cohen_d, cohen_d_paired, detectable_effect,
     holm, interquartile_mean, mann_whitney, mean, median, paired_t, pairs_needed,
@@ -250,11 +251,9 @@ pub(crate) fn against_baseline(task: &TaskScores, rules: &Rules) -> Vec<Option<A
     let Some(baseline) = task.arms.iter().find(|arm| arm.activation == rules.baseline) else {
         return nothing();
     };
-    let mut compared: Vec<Option<Against>> = task
-        .arms
-        .iter()
-        .map(|arm| (arm.activation != baseline.activation).then(|| against(arm, baseline, rules)))
-        .collect();
+    let mut compared: Vec<Option<Against>> = parallel::map(&task.arms, |arm| {
+        (arm.activation != baseline.activation).then(|| against(arm, baseline, rules))
+    });
     // Arms without a test pay for nothing.
     let p = |against: &Against| against.t_test.map(|test| test.p);
     let raw: Vec<f64> = compared.iter().flatten().filter_map(p).collect();
@@ -408,8 +407,10 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
     let ranks = Ranks::of(&blocks)?;
     let baseline = activations.iter().position(|label| *label == rules.baseline);
     let middle = |strata: &[Vec<f64>]| interquartile_mean(&strata.concat()).unwrap_or(f64::NAN);
-    let figures = (0..activations.len()).map(|i| {
-        let strata: Vec<Vec<f64>> = tasks.iter().map(|task| arms_of(task)[i].values()).collect();
+    let scores: Vec<Vec<ArmScores>> = tasks.iter().map(arms_of).collect();
+    let places: Vec<usize> = (0..activations.len()).collect();
+    let figures = parallel::map(&places, |i| {
+        let strata: Vec<Vec<f64>> = scores.iter().map(|arms| arms[*i].values()).collect();
         (middle(&strata), rules.bootstrap.stratified(&strata, middle))
     });
     let named = |name, test| TestFigures::new(name, Some(test));
@@ -417,7 +418,7 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
         tasks: tasks.len(),
         blocks: ranks.blocks,
         exploratory: ranks.blocks < ENOUGH_BLOCKS,
-        interquartile_mean: figures.collect(),
+        interquartile_mean: figures,
         friedman: named("Friedman", ranks.friedman)?,
         iman_davenport: named("Iman–Davenport", ranks.iman_davenport)?,
         critical_difference: ranks.critical_difference(ALPHA),

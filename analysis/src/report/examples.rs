@@ -1,6 +1,7 @@
 //! Differences as test examples show them: intervals over seeds and examples together.
 
 use crate::frame::Status;
+use crate::parallel;
 use crate::statistics::Bootstrap;
 use crate::summary::Arm;
 use record::StoredRun;
@@ -30,12 +31,13 @@ pub(super) fn add_intervals(
         let labels: Vec<String> = task.iter().map(|arm| arm.activation.clone()).collect();
         let theirs = predictions(&of(baseline));
         let ours: Vec<_> = labels.iter().map(|label| of(label)).collect();
-        for (arm, runs) in task.iter_mut().zip(ours) {
+        let arms: Vec<(&String, Vec<&StoredRun>)> = labels.iter().zip(ours).collect();
+        let intervals = parallel::map(&arms, |(label, runs)| {
             // Predictions are read where there is something to compare them with.
-            if arm.activation == baseline || runs.len() < 2 || theirs.len() < 2 {
-                continue;
+            if *label == baseline || runs.len() < 2 || theirs.len() < 2 {
+                return None;
             }
-            let differences: Vec<Vec<f32>> = predictions(&runs)
+            let differences: Vec<Vec<f32>> = predictions(runs)
                 .into_iter()
                 .filter_map(|(seed, ours)| {
                     let theirs = theirs.get(&seed)?;
@@ -44,7 +46,10 @@ pub(super) fn add_intervals(
                     (ours.len() == theirs.len()).then(|| pairs.map(difference).collect())
                 })
                 .collect();
-            arm.examples_interval = bootstrap.seeds_and_examples(&differences);
+            bootstrap.seeds_and_examples(&differences)
+        });
+        for (arm, interval) in task.iter_mut().zip(intervals) {
+            arm.examples_interval = interval;
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Report;
 use super::columns::header;
 use super::number::grouped;
 use crate::curve::LAST;
+use crate::statistics::FEW;
 
 /// An explanation of every column that some table of `report` has.
 pub(super) fn entries(report: &Report) -> Vec<String> {
@@ -26,9 +27,14 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::TEST
         ),
         format!(
-            "{}: of the mean, by the percentile bootstrap over runs ({} resamples, seed\u{a0}{}).",
+            "{}: of the mean, by the percentile bootstrap over runs ({} resamples{}, seed\u{a0}{}).",
             header::INTERVAL,
             grouped(report.bootstrap.resamples as u64),
+            if report.tasks.iter().any(|task| task.seeds.len() > FEW) {
+                format!(", fewer of more than {FEW} runs")
+            } else {
+                String::new()
+            },
             report.bootstrap.seed
         ),
         format!(

@@ -27,6 +27,7 @@ use crate::curve::Curve;
 use crate::export::{self, Exported};
 use crate::frame::{self, Status};
 use crate::order::position;
+use crate::parallel;
 use crate::plot::Plot;
 use crate::setup::{Condition, conditions};
 use crate::statistics::Bootstrap;
@@ -220,12 +221,14 @@ impl Report {
         let mut arms = arms(&frame, &baseline, &bootstrap)?;
         let rules = Rules { baseline: baseline.clone(), margin: options.margin, bootstrap };
         for task in scores(&stored, Diverged::LeftOut) {
-            for (of, against) in task.arms.iter().zip(against_baseline(&task, &rules)) {
+            let spreads = parallel::map(&task.arms, |of| describe(of, &bootstrap));
+            let against = against_baseline(&task, &rules);
+            for ((of, against), spread) in task.arms.iter().zip(against).zip(spreads) {
                 let same =
                     |arm: &&mut Arm| arm.task == task.task && arm.activation == of.activation;
                 if let Some(arm) = arms.iter_mut().find(same) {
                     arm.against = against;
-                    arm.spread = Some(describe(of, &bootstrap));
+                    arm.spread = Some(spread);
                 }
             }
         }
@@ -355,7 +358,7 @@ impl Report {
             }
             Ok(undrawn)
         };
-        let threads = threads().min(plots.len());
+        let threads = parallel::threads().min(plots.len());
         let mut undrawn = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(draw)).collect();
             let mut undrawn = Vec::new();
@@ -374,23 +377,12 @@ impl Report {
 
 /// What was measured on the way of `runs`, and how many have no stream that can be read.
 fn measured<'a>(runs: &[&'a StoredRun]) -> (Vec<Measured<'a>>, Option<(usize, String)>) {
-    let read = |runs: &[&'a StoredRun]| -> Vec<_> {
-        runs.iter().map(|run| (*run, run.dir.timeline(MOST_LOOKS))).collect()
-    };
     // Long streams: every processor reads some.
-    let share = runs.len().div_ceil(threads()).max(1);
-    let read: Vec<_> = std::thread::scope(|scope| {
-        let readers: Vec<_> =
-            runs.chunks(share).map(|runs| scope.spawn(move || read(runs))).collect();
-        // A panic goes on here.
-        let join = |reader: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
-            reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        readers.into_iter().flat_map(join).collect()
-    });
+    let timelines = parallel::map(runs, |run| run.dir.timeline(MOST_LOOKS));
     let mut missing: Option<(usize, String)> = None;
-    let runs = read
-        .into_iter()
+    let runs = runs
+        .iter()
+        .zip(timelines)
         .map(|(run, timeline)| {
             let timeline = timeline.unwrap_or_else(|error| {
                 missing.get_or_insert_with(|| (0, error.to_string())).0 += 1;
@@ -400,11 +392,6 @@ fn measured<'a>(runs: &[&'a StoredRun]) -> (Vec<Measured<'a>>, Option<(usize, St
         })
         .collect();
     (runs, missing)
-}
-
-/// Threads that have a processor each.
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How a run that diverged counts.

@@ -54,7 +54,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
 #[must_use]
 pub fn interquartile_mean(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
+    sorted.sort_unstable_by(f64::total_cmp);
     let cut = sorted.len() / 4;
     mean(&sorted[cut..sorted.len() - cut])
 }

@@ -1,6 +1,7 @@
 //! Distributions that `statrs` lacks: Student's t away from its centre, and the studentized range.
 
 use statrs::distribution::{ContinuousCDF, Gamma, Normal, StudentsT};
+use statrs::function::gamma::ln_gamma;
 
 /// The standard normal distribution.
 pub(super) fn normal() -> Normal {
@@ -35,18 +36,19 @@ pub(super) fn noncentral_t_cdf(t: f64, df: f64, delta: f64) -> Option<f64> {
     // Over quantiles of V the integrand is bounded, and smooth inside.
     let tail = 1e-13;
     let (low, high) = (chi_quantile(&chi, tail, df), chi_quantile(&chi, 1.0 - tail, df));
-    let integrand = |v: f64| {
-        use statrs::distribution::Continuous;
-        // The density itself overflows on the way where df is large.
-        normal.cdf(t * (v / df).sqrt() - delta) * chi.ln_pdf(v).exp()
-    };
+    let half = df / 2.0;
+    let scale = ln_gamma(half) + half * std::f64::consts::LN_2;
+    // The density itself overflows on the way where df is large.
+    let density = |v: f64| ((half - 1.0) * v.ln() - v / 2.0 - scale).exp();
+    let integrand = |v: f64| normal.cdf(t * (v / df).sqrt() - delta) * density(v);
     // In √V the density has no pole at 0.
     Some(integrate(&|u: f64| 2.0 * u * integrand(u * u), low.sqrt(), high.sqrt()))
 }
 
 fn chi_quantile(chi: &Gamma, probability: f64, df: f64) -> f64 {
     let (mut low, mut high) = (0.0, df + 60.0 * df.sqrt() + 100.0);
-    for _ in 0..200 {
+    // It bounds an integral whose tails are nothing, or where df is small lies close to 0.
+    while high - low > 1e-6 * high && high > 1e-30 {
         let middle = 0.5 * (low + high);
         if chi.cdf(middle) < probability { low = middle } else { high = middle }
     }

@@ -13,7 +13,7 @@ mod pairwise;
 mod profile;
 mod ranks;
 
-pub use bootstrap::{Bootstrap, Interval, LEVEL};
+pub use bootstrap::{Bootstrap, FEW, Interval, LEVEL};
 pub(crate) use describe::quantile;
 pub use describe::{interquartile_mean, mean, median, optimality_gap, standard_deviation};
 pub use effect::{

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::cli::ExperimentArgs;
 use crate::execute::launcher::{LauncherKind, SlurmSettings};
 use crate::tune::Tune;
+use crate::wandb_sweep;
 use activation::ActivationRequest;
 use config::{Config, FileFormat, Map, Source, Value, ValueKind};
 use indexmap::IndexMap;
@@ -245,9 +246,30 @@ impl Experiment {
 
     /// Reads the experiment: defaults, then the file, then the environment, then the flags.
     pub(crate) fn load(args: &ExperimentArgs) -> Result<Self, Error> {
-        let file = args.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| missing(&file, args.file.is_none(), &error))?;
+        let mut file = args.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let read = |file: &Path| {
+            std::fs::read_to_string(file)
+                .map_err(|error| missing(file, args.file.is_none(), &error))
+        };
+        let mut text = read(&file)?;
+        let mut layers = Vec::new();
+        if wandb_sweep::is_one(&file) {
+            let table = |base: &Path| {
+                toml::from_str(&read(base)?).map_err(|error: toml::de::Error| {
+                    Error::Experiment(format!("{}: {error}", base.display()))
+                })
+            };
+            let changes = wandb_sweep::read(&file, &text, &table)?;
+            for (key, value) in changes.values {
+                let value = toml::Value::try_from(value).map_err(|error| {
+                    Error::Experiment(format!("{}: {key}: {error}", file.display()))
+                })?;
+                let value = from_toml(value, &file.display().to_string());
+                layers.push(Setting { key, value });
+            }
+            file = changes.base;
+            text = read(&file)?;
+        }
         let mut flags = Vec::new();
         for pair in &args.set {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
@@ -285,7 +307,8 @@ impl Experiment {
                 flags.push(Setting { key: key.to_owned(), value });
             }
         }
-        let mut experiment = Self::parse(&file, &text, environment(std::env::vars_os())?, flags)?;
+        layers.extend(environment(std::env::vars_os())?);
+        let mut experiment = Self::parse(&file, &text, layers, flags)?;
         experiment.wandb_flag = args.wandb;
         Ok(experiment)
     }

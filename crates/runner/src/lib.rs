@@ -24,6 +24,7 @@ mod plugins;
 mod sweep_dir;
 mod tracking;
 mod tune;
+mod wandb_sweep;
 
 use clap::Parser;
 use std::ffi::OsString;

@@ -10,6 +10,7 @@ use crate::tune::Score;
 use activation::ActivationRequest;
 use analysis::{Report, ReportOptions, Shape, Written};
 use indexmap::IndexMap;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use record::{
     ActivationSpec, Outcome, RunDir, RunId, RunState, StoredRun, find_runs, write_atomically,
 };
@@ -370,11 +371,17 @@ fn tuning(note: &TuningNote, dirs: Vec<RunDir>) -> analysis::Tuning {
 fn read(dirs: Vec<RunDir>) -> (Vec<StoredRun>, Vec<String>) {
     let (mut runs, mut skipped) = (Vec::new(), Vec::new());
     let mut known: HashMap<RunId, String> = HashMap::new();
-    for dir in dirs {
+    let read = |dir: RunDir| {
         let name = dir.path().display().to_string();
-        match StoredRun::read(dir) {
+        let run = StoredRun::read(dir);
+        let own = run.as_ref().is_ok_and(|run| run.record.spec.id() == run.record.id);
+        (name, own, run)
+    };
+    let all: Vec<_> = dirs.into_par_iter().map(read).collect();
+    for (name, own, run) in all {
+        match run {
             Err(error) => skipped.push(error.to_string()),
-            Ok(run) if run.record.spec.id() != run.record.id => {
+            Ok(_) if !own => {
                 skipped.push(format!("{name}: its spec is not the one that its id stands for"));
             }
             Ok(run) => match known.get(&run.record.id) {

@@ -252,6 +252,11 @@ impl Source for ReportSource {
     }
 }
 
+/// Job type of a run whose result is reported.
+pub(crate) const TRAIN: &str = "train";
+/// Job type of a trial of tuning.
+pub(crate) const TUNE: &str = "tune";
+
 fn run(spec: &RunSpec, start: &Start, time: f64) -> Run {
     // What a spec holds is representable in JSON.
     let json = |value: serde_json::Result<Value>| value.unwrap_or_default();
@@ -277,7 +282,7 @@ fn run(spec: &RunSpec, start: &Start, time: f64) -> Run {
     let Value::Object(config) = config else { unreachable!("an object was written above") };
     Run {
         name: spec.label(),
-        job_type: "train".to_owned(),
+        job_type: if spec.trial.is_some() { TUNE } else { TRAIN }.to_owned(),
         group: start.sweep.clone(),
         tags: vec![spec.activation.label.clone(), spec.task.clone(), spec.model.label()],
         config,

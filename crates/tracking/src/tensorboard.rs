@@ -2,6 +2,7 @@
 
 use crate::append::AppendFile;
 use crate::event::{Metric, Point, Run};
+use crate::source::{TRAIN, TUNE};
 use crate::{Event, Fault, Pace, Sink, Target};
 use prost::Message;
 use record::{Histogram, RunDir};
@@ -70,7 +71,7 @@ impl TensorBoard {
         let frame = match event {
             Event::Start(run) => {
                 // A run without metrics, as a sweep's report, has nothing to show.
-                if run.job_type == "train" {
+                if [TRAIN, TUNE].contains(&run.job_type.as_str()) {
                     self.file = Some(self.begin(run)?);
                 }
                 return Ok(());
