@@ -159,9 +159,13 @@ impl Bootstrap {
                 for _ in 0..examples {
                     times_drawn[below(&mut rng, examples)] += 1.0;
                 }
-                let sums = figures.iter().map(|figures| weighted_sum(figures, &times_drawn));
-                let sums: Vec<f64> = sums.collect();
-                let sum: f64 = seeds.iter().map(|seed| sums[*seed]).sum();
+                let mut seed_drawn = vec![0.0; figures.len()];
+                for seed in &seeds {
+                    seed_drawn[*seed] += 1.0;
+                }
+                let drawn = figures.iter().zip(&seed_drawn).filter(|(_, times)| **times > 0.0);
+                let sum: f64 =
+                    drawn.map(|(figures, times)| times * weighted_sum(figures, &times_drawn)).sum();
                 sum / (seeds.len() * examples) as f64
             })
             .collect();
@@ -206,19 +210,24 @@ fn middle(mut figures: Vec<f64>) -> Interval {
     Interval { low: quantile(&figures, tail), high: quantile(&figures, 1.0 - tail) }
 }
 
-/// Σ valueᵢ · weightᵢ, summed in eight lanes so that the compiler finds registers for them.
+/// Σ valueᵢ · weightᵢ. Lanes, so that the compiler finds registers for them, of so few terms each in single precision
+/// that counts stay exact.
 fn weighted_sum(values: &[f32], weights: &[f32]) -> f64 {
-    const LANES: usize = 8;
-    let mut sums = [0.0_f64; LANES];
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let (weight_chunks, weights_rest) = weights.as_chunks::<LANES>();
-    for (values, weights) in chunks.iter().zip(weight_chunks) {
-        for lane in 0..LANES {
-            sums[lane] += f64::from(values[lane] * weights[lane]);
+    const LANES: usize = 16;
+    const BLOCK: usize = 64 * LANES;
+    let block = |(values, weights): (&[f32], &[f32])| {
+        let mut sums = [0.0_f32; LANES];
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        let (weight_chunks, weights_rest) = weights.as_chunks::<LANES>();
+        for (values, weights) in chunks.iter().zip(weight_chunks) {
+            for lane in 0..LANES {
+                sums[lane] += values[lane] * weights[lane];
+            }
         }
-    }
-    let rest = rest.iter().zip(weights_rest).map(|(value, weight)| f64::from(value * weight));
-    sums.iter().sum::<f64>() + rest.sum::<f64>()
+        let rest = rest.iter().zip(weights_rest).map(|(value, weight)| f64::from(value * weight));
+        sums.iter().copied().map(f64::from).sum::<f64>() + rest.sum::<f64>()
+    };
+    values.chunks(BLOCK).zip(weights.chunks(BLOCK)).map(block).sum()
 }
 
 #[cfg(test)]
