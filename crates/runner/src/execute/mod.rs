@@ -237,7 +237,9 @@ impl Schedule<'_, '_> {
 
     fn add(&mut self, runs: Vec<PlannedRun>) {
         self.ready.extend(runs);
-        self.ready.make_contiguous().sort_by(|a, b| b.cost().total_cmp(&a.cost()));
+        // Those that take about as long stay in order, so that a seed has all its arms early.
+        let about = |run: &PlannedRun| (4.0 * run.cost().ln()).round();
+        self.ready.make_contiguous().sort_by(|a, b| about(b).total_cmp(&about(a)));
     }
 
     fn launch(&mut self, launcher: &mut dyn Launcher) -> Result<(), Error> {
