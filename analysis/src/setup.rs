@@ -57,25 +57,43 @@ const KEYS: &[(&str, &str)] = &[
     ("training.patience", "validation"),
 ];
 
+/// A run of each recipe: runs that differ in their seed alone have one.
+fn recipes<'a>(runs: &[&'a StoredRun]) -> Vec<&'a StoredRun> {
+    let mut found: Vec<&StoredRun> = Vec::new();
+    for run in runs {
+        let spec = &run.record.spec;
+        let same =
+            |other: &&StoredRun| RunSpec { seed: spec.seed, ..other.record.spec.clone() } == *spec;
+        // Runs of an arm stand together.
+        if !found.iter().rev().any(same) {
+            found.push(run);
+        }
+    }
+    found
+}
+
 /// The conditions of a task, those that readers ask for first at the top, of which the keys `tuned` were tuned for each arm.
 pub(crate) fn conditions(runs: &[&StoredRun], tuned: &[(String, bool)]) -> Vec<Condition> {
+    let recipes = recipes(runs);
     let mut conditions = vec![
-        Condition::of("model", runs, |spec| model(&spec.model)),
-        Condition::of("data", runs, |spec| data(&spec.data)),
-        Condition::of("budget", runs, |spec| budget(spec, runs)),
-        Condition::of("optimizer", runs, |spec| optimizer(&spec.training)),
+        Condition::of("model", &recipes, |spec| model(&spec.model)),
+        Condition::of("data", &recipes, |spec| data(&spec.data)),
+        Condition::of("budget", &recipes, |spec| budget(spec, runs)),
+        Condition::of("optimizer", &recipes, |spec| optimizer(&spec.training)),
         Condition {
             tunable: true,
-            ..Condition::of("learning rate", runs, |spec| spec.training.learning_rate.to_string())
+            ..Condition::of("learning rate", &recipes, |spec| {
+                spec.training.learning_rate.to_string()
+            })
         },
-        Condition::of("schedule", runs, |spec| schedule(&spec.training)),
-        Condition::of("regularisation", runs, |spec| regularisation(&spec.training)),
-        Condition::of("validation", runs, |spec| validation(&spec.training)),
-        Condition::of("site statistics", runs, |spec| sites(&spec.training)),
-        Condition::of("device", runs, |spec| spec.device.clone()),
+        Condition::of("schedule", &recipes, |spec| schedule(&spec.training)),
+        Condition::of("regularisation", &recipes, |spec| regularisation(&spec.training)),
+        Condition::of("validation", &recipes, |spec| validation(&spec.training)),
+        Condition::of("site statistics", &recipes, |spec| sites(&spec.training)),
+        Condition::of("device", &recipes, |spec| spec.device.clone()),
     ];
     // A hash tells a reader nothing, unless there are two.
-    let files = Condition::of("data files (SHA-256)", runs, |spec| spec.data_sha256.clone());
+    let files = Condition::of("data files (SHA-256)", &recipes, |spec| spec.data_sha256.clone());
     if !files.uniform() {
         conditions.push(files);
     }

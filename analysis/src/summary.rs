@@ -2,6 +2,7 @@
 
 use crate::comparison::{Against, ArmFigures};
 use crate::frame::Status;
+use crate::parallel;
 use crate::statistics::{Bootstrap, Estimate, Interval, mean, median};
 use polars::prelude::{
     Column, DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, NULL, PolarsResult,
@@ -131,7 +132,8 @@ pub(crate) fn arms(
     bootstrap: &Bootstrap,
 ) -> PolarsResult<Vec<Arm>> {
     let arms = group(pair(runs.clone().lazy(), baseline)).collect()?;
-    (0..arms.height()).map(|row| arm(&arms, row, bootstrap)).collect()
+    let rows: Vec<usize> = (0..arms.height()).collect();
+    parallel::map(&rows, |row| arm(&arms, *row, bootstrap)).into_iter().collect()
 }
 
 /// Adds the column `difference`: test accuracy minus that of the baseline's run on the same task
