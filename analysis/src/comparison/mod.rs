@@ -6,8 +6,8 @@ mod scores;
 use crate::parallel;
 use crate::statistics::{
     Bootstrap, Interval, Ranks, Test, cliffs_delta, cohen_d, cohen_d_paired, detectable_effect,
-    holm, interquartile_mean, mann_whitney, mean, median, paired_t, pairs_needed,
-    probability_of_improvement, standard_deviation, welch, wilcoxon,
+    holm, improvement_of_places, interquartile_mean, mann_whitney, mean, median, paired_t,
+    pairs_needed, places, probability_of_improvement, standard_deviation, welch, wilcoxon,
 };
 use serde::Serialize;
 
@@ -316,9 +316,7 @@ fn against(arm: &ArmScores, baseline: &ArmScores, rules: &Rules) -> Against {
             TestFigures::new("Mann–Whitney", mann_whitney(&ours, &theirs)),
         )
     };
-    let improvement = |strata: &[Vec<f64>]| {
-        probability_of_improvement(&strata[0], &strata[1]).unwrap_or(f64::NAN)
-    };
+    let improvement = |strata: &[Vec<f64>]| improvement_of_places(&strata[0], &strata[1]);
     let spread = standard_deviation(&differences);
     let smallest = paired
         .then(|| Some(detectable_effect(differences.len(), POWER, ALPHA)? * spread?))
@@ -336,7 +334,7 @@ fn against(arm: &ArmScores, baseline: &ArmScores, rules: &Rules) -> Against {
         cohen_d: cohen_d(&ours, &theirs),
         cliffs_delta: cliffs_delta(&ours, &theirs),
         probability_of_improvement: probability_of_improvement(&ours, &theirs),
-        probability_interval: rules.bootstrap.stratified(&[ours, theirs], improvement),
+        probability_interval: rules.bootstrap.stratified(&places(&ours, &theirs), improvement),
         detectable: smallest,
         verdict: Verdict::TooFew,
     }

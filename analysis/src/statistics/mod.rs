@@ -20,6 +20,7 @@ pub use effect::{
     cliffs_delta, cohen_d, cohen_d_of_summaries, cohen_d_paired, detectable_effect, pairs_needed,
     power, probability_of_improvement,
 };
+pub(crate) use effect::{improvement_of_places, places};
 pub use estimate::Estimate;
 pub use multiple::holm;
 pub use pairwise::{

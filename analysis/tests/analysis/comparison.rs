@@ -219,3 +219,24 @@ fn seeds_that_do_not_pair_up_are_compared_unpaired() {
     assert!((against.difference.unwrap() - 0.1).abs() < 1e-12);
     assert_eq!(single.overall, None);
 }
+
+#[test]
+fn improvement_is_the_share_of_pairs_that_are_won() {
+    let mut state = 1_u32;
+    // Few different values, so that many are tied.
+    let mut draw = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 28) / 4.0 - 2.0
+    };
+    for size in [1, 2, 7, 40] {
+        let a: Vec<f64> = (0..size).map(|_| draw()).collect();
+        let b: Vec<f64> = (0..2 * size + 1).map(|_| draw()).collect();
+        let won = |x: f64, y: f64| if x == y { 0.5 } else { f64::from(u8::from(x > y)) };
+        let wins: f64 = a.iter().flat_map(|x| b.iter().map(move |y| won(*x, *y))).sum();
+        let share = wins / (a.len() * b.len()) as f64;
+        assert_eq!(probability_of_improvement(&a, &b), Some(share));
+        let lost = probability_of_improvement(&b, &a).unwrap();
+        assert!((lost + share - 1.0).abs() < 1e-12, "{lost}");
+    }
+    assert_eq!(probability_of_improvement(&[], &[1.0]), None);
+}
