@@ -1,5 +1,7 @@
 //! The program in a folder of its own, as integration tests use it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -43,7 +45,7 @@ learning_rate = 1e-3
 impl Place {
     /// A folder with [`TINY`] in `tiny.toml`, in which `program` runs.
     pub fn new(program: &'static str) -> Self {
-        let place = Self { folder: tempfile::tempdir().expect("a folder"), program };
+        let place = Self { folder: tempfile::tempdir().unwrap(), program };
         place.write("tiny.toml", TINY);
         place
     }
@@ -55,12 +57,12 @@ impl Place {
 
     /// Writes a file.
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).expect("a test");
+        std::fs::write(self.path(name), text).unwrap();
     }
 
     /// Reads a file.
     pub fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).expect("a test")
+        std::fs::read_to_string(self.path(name)).unwrap()
     }
 
     /// The program with `args`.
@@ -70,7 +72,7 @@ impl Place {
 
     /// Runs the program with `args` to its end.
     pub fn run(&self, args: &[&str]) -> Said {
-        Said::new(self.command(args).output().expect("a test"))
+        Said::new(self.command(args).output().unwrap())
     }
 }
 
@@ -102,8 +104,8 @@ impl Said {
     /// What a program that has ended said.
     pub fn new(output: Output) -> Self {
         Self {
-            out: String::from_utf8(output.stdout).expect("a test"),
-            err: String::from_utf8(output.stderr).expect("a test"),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
             code: output.status.code(),
         }
     }

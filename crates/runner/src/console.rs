@@ -163,7 +163,7 @@ impl SweepProgress {
     }
 
     /// There are `runs` runs in all, of which `more` turned out to be done already.
-    pub(crate) fn expect(&self, runs: usize, more: usize) {
+    pub(crate) fn set_totals(&self, runs: usize, more: usize) {
         let mut state = self.state();
         state.runs = runs;
         state.finished += more;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What ends the program without success.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// The operating system refused to do `action` with `path`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+
     /// What the process exits with: 1, something that was tried failed; 2, it was asked for wrongly;
     /// 130, it was interrupted.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use crate::experiment::{BUDGET, Experiment, FORMS, Task};
 use crate::guard::guarded;
-use crate::tune::Setting;
+use crate::tune::Assignment;
 use crate::{Error, experiment::Override};
 use activation::{Activation, ActivationRequest};
 use actlab_core::data::{Catalogue, Dataset};
@@ -192,21 +192,21 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// The run of the arm number `arm` on `task` with `seed`, and with `settings` laid upon its recipe.
+    /// The run of the arm number `arm` on `task` with `seed`, and with `assignments` laid upon its recipe.
     pub(crate) fn run(
         &mut self,
         name: &str,
         arm: usize,
         seed: u64,
-        settings: &[Setting],
+        assignments: &[Assignment],
     ) -> Result<PlannedRun, Error> {
         let experiment = self.experiment;
         let at = |key: String, what: &dyn std::fmt::Display| {
-            if settings.is_empty() {
+            if assignments.is_empty() {
                 return experiment.error(&key, what);
             }
             let values: Vec<String> =
-                settings.iter().map(|one| format!("{} = {}", one.path, one.value)).collect();
+                assignments.iter().map(|one| format!("{} = {}", one.path, one.value)).collect();
             let what = format!("with {}: {key}: {what}", values.join(", "));
             experiment.error("tune.parameters", &what)
         };
@@ -222,7 +222,7 @@ impl<'a> Planner<'a> {
         let task = &experiment.tasks[name];
         let task = apply(task, &experiment.overrides, &self.overridden, name, label)
             .map_err(|(change, error)| at(format!("overrides[{change}].set"), &error))?;
-        let task = lay(task, settings).map_err(|error| at(format!("tasks.{name}"), &error))?;
+        let task = lay(task, assignments).map_err(|error| at(format!("tasks.{name}"), &error))?;
         let key = format!("{:?} {:?}", task.data, task.model);
         let data = match self.loaded.get(&key) {
             Some(data) => Arc::clone(data),
@@ -259,14 +259,14 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// `task` with `settings` laid upon it.
-fn lay(task: Task, settings: &[Setting]) -> Result<Task, serde_json::Error> {
-    if settings.is_empty() {
+/// `task` with `assignments` laid upon it.
+fn lay(task: Task, assignments: &[Assignment]) -> Result<Task, serde_json::Error> {
+    if assignments.is_empty() {
         return Ok(task);
     }
     let mut value = serde_json::to_value(&task)?;
-    for setting in settings {
-        merge(&mut value, &setting.nested());
+    for assignment in assignments {
+        merge(&mut value, &assignment.nested());
     }
     serde_json::from_value(value)
 }

@@ -169,15 +169,12 @@ impl SweepDir {
 
     /// Creates the folder, and keeps other processes out of it.
     pub(crate) fn lock(&self) -> Result<Lock, Error> {
-        let io = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| Error::Io { action, path, source }
-        };
-        fs::create_dir_all(self.runs()).map_err(io("create", &self.runs()))?;
+        fs::create_dir_all(self.runs()).map_err(Error::io("create", &self.runs()))?;
         let path = self.path.join(LOCK);
         // Not emptied before it is ours: it says who holds it.
         let mut options = File::options();
-        let mut file = options.create(true).append(true).open(&path).map_err(io("write", &path))?;
+        let mut file =
+            options.create(true).append(true).open(&path).map_err(Error::io("write", &path))?;
         match file.try_lock() {
             Ok(()) => {
                 let _ = file.set_len(0);
@@ -196,7 +193,7 @@ impl SweepDir {
                     self.path.display()
                 )))
             }
-            Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", &path)(source)),
         }
     }
 

@@ -203,11 +203,7 @@ pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
         return Err(Error::NotSynced);
     }
     for log in &found.logs {
-        log.mark_synced().map_err(|source| Error::Io {
-            action: "write to",
-            path: log.path().to_owned(),
-            source,
-        })?;
+        log.mark_synced().map_err(Error::io("write to", log.path()))?;
     }
     let before = match found.before {
         0 => String::new(),

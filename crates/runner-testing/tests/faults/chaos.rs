@@ -12,6 +12,8 @@ const KILLS: usize = 50;
 /// Five arms, of which one panics and one gives NaN, on two tasks under two seeds.
 const ARMS: &str = "activations=[\"relu\", \"gelu\", \"mish\", \"panics\", \"gives_nan\"]";
 
+const RUNS: &str = "results/tiny/runs";
+
 const ARGS: &[&str] = &[
     "sweep",
     "tiny.toml",
@@ -117,11 +119,27 @@ fn a_sweep_in_chaos_ends_in_the_table_of_a_calm_one() {
     assert!(said.err.contains("4 of 20 runs failed"), "{}", said.err);
     assert_eq!(without_time(&said.out), without_time(&expected.out));
     assert!(said.out.contains("a plugin went wrong") && said.out.contains("not finite"));
-    let runs = |place: &Place| place.path("results/tiny/runs");
-    for run in std::fs::read_dir(runs(&calm)).unwrap() {
+    let mut resumed = 0;
+    for run in std::fs::read_dir(calm.path(RUNS)).unwrap() {
         let run = run.unwrap().file_name();
-        let read =
-            |place: &Place| std::fs::read(runs(place).join(&run).join("predictions.csv")).ok();
-        assert_eq!(read(&place), read(&calm), "{}", Path::new(&run).display());
+        let file = |place: &Place, name: &str| {
+            std::fs::read_to_string(place.path(RUNS).join(&run).join(name)).unwrap_or_default()
+        };
+        let same = |what: &dyn Fn(&Place) -> String| {
+            assert_eq!(what(&place), what(&calm), "{}", Path::new(&run).display());
+        };
+        same(&|place| file(place, "predictions.csv"));
+        // Every step stands there once.
+        same(&|place| {
+            let metrics = file(place, "metrics.jsonl");
+            let events = |name: &str| metrics.matches(&format!("\"event\":\"{name}\"")).count();
+            assert_eq!(events("start"), 1);
+            format!("{} steps", events("train"))
+        });
+        let files = std::fs::read_dir(place.path(RUNS).join(&run)).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        assert_eq!(names.filter(|name| name.contains("checkpoint")).count(), 0);
+        resumed += file(&place, "metrics.jsonl").matches("goes on after step").count();
     }
+    assert!(resumed > 0, "no run went on from a checkpoint");
 }

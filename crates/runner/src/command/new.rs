@@ -22,11 +22,7 @@ const KEYWORDS: &[&str] = &[
 
 pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     let NewCommand::Activation { name, kind } = command;
-    let here = std::env::current_dir().map_err(|source| Error::Io {
-        action: "find",
-        path: ".".into(),
-        source,
-    })?;
+    let here = std::env::current_dir().map_err(Error::io("find", Path::new(".")))?;
     let root = workspace(&here)?;
     let name = name.trim().replace('-', "_");
     check_name(&name)?;
@@ -68,7 +64,7 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     };
     let source_folder = folder.join("src");
     fs::create_dir_all(&source_folder)
-        .map_err(|source| Error::Io { action: "create", path: source_folder.clone(), source })
+        .map_err(Error::io("create", &source_folder))
         .map_err(undo)?;
     let write =
         |path: &Path, text: &str| write_atomically(path, text.as_bytes()).map_err(Error::from);
@@ -151,11 +147,7 @@ fn insert_sorted(text: &str, prefix: &str, line: &str) -> Option<String> {
 }
 
 fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })
+    fs::read_to_string(path).map_err(Error::io("read", path))
 }
 
 fn strange(path: &Path, what: &str) -> Error {

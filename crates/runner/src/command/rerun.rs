@@ -1,14 +1,13 @@
 use crate::cli::RerunArgs;
 use crate::console::{note, outln};
 use crate::environment::cores;
-use crate::execute::launcher::{End, Launcher, Limits, Local};
-use crate::execute::{Job, Setting};
+use crate::execute::launcher::{End, Limits, Local};
+use crate::execute::{Job, JobContext};
 use crate::{Error, interrupt};
 use record::{Event, Outcome, RunDir, RunRecord};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Trains the run once more, from nothing but its record, and compares what came out.
 pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
@@ -30,7 +29,7 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
         token: format!("rerun-{}", std::process::id()),
         spec: record.spec.clone(),
         goes_on_from: None,
-        setting: Setting {
+        context: JobContext {
             sweep: "rerun".to_owned(),
             runs: args.output.clone(),
             device,
@@ -74,21 +73,12 @@ fn train(job: &Job) -> Result<(), Error> {
         _ => Err(error),
     })?;
     let mut local = Local::new(1, false, Limits::default(), Arc::new(|line| note!("{line}")));
-    local.launch(std::slice::from_ref(job))?;
-    loop {
-        if interrupt::interrupted() {
-            local.stop();
+    match local.run(job)? {
+        End::Done => Ok(()),
+        End::Stopped => Err(Error::Interrupted("nothing was changed".into())),
+        End::Refused { reason } | End::Died { reason, .. } => {
+            Err(Error::Worker { label: job.spec.label(), reason })
         }
-        if let Some((_, end)) = local.ended()?.into_iter().next() {
-            return match end {
-                End::Done => Ok(()),
-                End::Stopped => Err(Error::Interrupted("nothing was changed".into())),
-                End::Refused { reason } | End::Died { reason, .. } => {
-                    Err(Error::Worker { label: job.spec.label(), reason })
-                }
-            };
-        }
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

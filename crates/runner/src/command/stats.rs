@@ -11,11 +11,7 @@ const WIDTH: usize = 120;
 /// Compares scores that somebody else has measured.
 pub(crate) fn run(args: &StatsArgs) -> Result<(), Error> {
     let path = args.scores.display();
-    let file = File::open(&args.scores).map_err(|source| Error::Io {
-        action: "read",
-        path: args.scores.clone(),
-        source,
-    })?;
+    let file = File::open(&args.scores).map_err(Error::io("read", &args.scores))?;
     let tasks = read_scores(file).map_err(|error| Error::Usage(format!("{path}: {error}")))?;
     let known =
         |label: &str| tasks.iter().any(|task| task.arms.iter().any(|arm| arm.activation == label));

@@ -1,11 +1,10 @@
 use crate::console::note;
-use crate::execute::launcher::{End, Launcher, Local, slurm};
+use crate::execute::launcher::{End, Local, slurm};
 use crate::execute::{Job, worker};
 use crate::{Error, interrupt};
 use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Trains the run that the first line of standard input describes. Whoever gave it keeps its end open; when that
 /// closes, also because the other is dead, the run is stopped so that it can go on later.
@@ -29,34 +28,16 @@ pub(crate) fn run() -> Result<(), Error> {
 /// ended.
 pub(crate) fn run_task(file: &Path) -> Result<(), Error> {
     interrupt::install();
-    let text = std::fs::read_to_string(file).map_err(|source| Error::Io {
-        action: "read",
-        path: file.to_owned(),
-        source,
-    })?;
+    let text = std::fs::read_to_string(file).map_err(Error::io("read", file))?;
     let task: slurm::Task = serde_json::from_str(&text)
         .map_err(|error| Error::Usage(format!("{} is not a task: {error}", file.display())))?;
     let mut local = Local::new(1, false, task.limits, Arc::new(|line| note!("{line}")));
     for job in &task.jobs {
         let mut end = End::Stopped;
         if !interrupt::interrupted() {
-            local.launch(std::slice::from_ref(job))?;
-            end = wait(&mut local)?;
+            end = local.run(job)?;
         }
         slurm::write_end(file, &job.token, &end)?;
     }
     Ok(())
-}
-
-/// How the one job of `local` ends.
-fn wait(local: &mut Local) -> Result<End, Error> {
-    loop {
-        if interrupt::interrupted() {
-            local.stop();
-        }
-        if let Some((_, end)) = local.ended()?.into_iter().next() {
-            return Ok(end);
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

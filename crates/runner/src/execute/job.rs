@@ -13,12 +13,12 @@ pub(crate) struct Job {
     /// Folder name of a shorter trial of the same, where this one goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goes_on_from: Option<String>,
-    pub(crate) setting: Setting,
+    pub(crate) context: JobContext,
 }
 
 /// What is the same for every job of a sweep, and changes no number.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Setting {
+pub(crate) struct JobContext {
     /// Name of the sweep.
     pub(crate) sweep: String,
     /// Folder of the runs.
@@ -37,6 +37,6 @@ pub(crate) struct Setting {
 
 impl Job {
     pub(crate) fn dir(&self) -> RunDir {
-        RunDir::of(&self.setting.runs, &self.spec)
+        RunDir::of(&self.context.runs, &self.spec)
     }
 }

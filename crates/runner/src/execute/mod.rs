@@ -6,7 +6,7 @@ pub(crate) mod launcher;
 mod work;
 pub(crate) mod worker;
 
-pub(crate) use job::{Job, Setting};
+pub(crate) use job::{Job, JobContext};
 pub(crate) use work::{Known, Work};
 
 use crate::console::SweepProgress;
@@ -29,7 +29,7 @@ use tracking::Notice;
 pub(crate) type Token = String;
 
 /// How often workers are looked after.
-const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// How often their records are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -68,7 +68,7 @@ impl Workers {
 
 /// Where runs are trained, and who sees it.
 pub(crate) struct Execution<'a> {
-    pub(crate) setting: Setting,
+    pub(crate) context: JobContext,
     pub(crate) device: DeviceSpec,
     /// How often a run whose process died is begun again.
     pub(crate) retries: u32,
@@ -86,7 +86,7 @@ impl<'a> Execution<'a> {
         progress: &'a SweepProgress,
         tracking: &'a Tracking,
     ) -> Self {
-        let setting = Setting {
+        let context = JobContext {
             sweep: experiment.name.clone(),
             runs: runs.to_owned(),
             device: experiment.device.clone(),
@@ -101,7 +101,7 @@ impl<'a> Execution<'a> {
             system_metrics: experiment.system_metrics,
             checkpoint_every: experiment.checkpoints(),
         };
-        Self { setting, device, retries: experiment.retries, progress, tracking }
+        Self { context, device, retries: experiment.retries, progress, tracking }
     }
 
     /// Trains the runs `first`, which `work` has given, and every other that it gives, and leaves their records; a run
@@ -132,7 +132,7 @@ impl<'a> Execution<'a> {
             token: token(),
             spec: run.spec.clone(),
             goes_on_from: run.goes_on_from.clone(),
-            setting: self.setting.clone(),
+            context: self.context.clone(),
         }
     }
 }
@@ -224,7 +224,7 @@ impl Schedule<'_, '_> {
                 let before = work.done().len();
                 self.add(work.next()?);
                 let progress = self.execution.progress;
-                progress.expect(work.total(), work.done().len() - before);
+                progress.set_totals(work.total(), work.done().len() - before);
             }
             if self.active.is_empty() && (self.ready.is_empty() || stopping.is_some()) {
                 return stopping.map_or(Ok(()), Err);
@@ -343,7 +343,7 @@ impl Execution<'_> {
                 peak_memory_bytes: None,
                 energy_joules: None,
             },
-            environment: environment(self.device, self.setting.threads),
+            environment: environment(self.device, self.context.threads),
         };
         dir.finish(&record)?;
         Ok(record)

@@ -31,10 +31,10 @@ type Stream = Arc<Mutex<MetricsWriter>>;
 /// A run that diverges or panics leaves a record that says so. An error means that there is none: it was
 /// interrupted, or nothing can be written.
 pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
-    let setting = &job.setting;
-    let device: DeviceSpec = setting.device.parse()?;
+    let context = &job.context;
+    let device: DeviceSpec = context.device.parse()?;
     let activation = build(&job.spec.activation)?;
-    let catalogue = Catalogue::new(setting.data_dir.clone(), setting.data_folders.clone());
+    let catalogue = Catalogue::new(context.data_dir.clone(), context.data_folders.clone());
     let data = catalogue.load(&job.spec.data, &job.spec.model)?;
     if data.sha256 != job.spec.data_sha256 {
         return Err(Error::Usage(format!(
@@ -43,7 +43,7 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
         )));
     }
     let run = PlannedRun::new(job.spec.clone(), activation, Arc::new(data))?;
-    let executor = Executor::new(device, setting.threads)?;
+    let executor = Executor::new(device, context.threads)?;
     let dir = job.dir();
     let lock = lock(&dir)?;
     let record = executor.run(&run, &dir, job);
@@ -90,8 +90,8 @@ impl Executor {
 
     /// Trains `run` in `dir` and writes its record.
     fn run(&self, run: &PlannedRun, dir: &RunDir, job: &Job) -> Result<RunRecord, Error> {
-        let setting = &job.setting;
-        let shorter = job.goes_on_from.as_ref().map(|name| setting.runs.join(name));
+        let context = &job.context;
+        let shorter = job.goes_on_from.as_ref().map(|name| context.runs.join(name));
         let (metrics, resumed) = open(dir, run, shorter.as_deref())?;
         let after_step = resumed.as_ref().map_or(0, |resumed| resumed.checkpoint.step());
         let joules = resumed.as_ref().and_then(|resumed| resumed.joules);
@@ -99,7 +99,7 @@ impl Executor {
             stream: Arc::new(Mutex::new(metrics)),
             failure: None,
             dir: dir.clone(),
-            checkpoint_every: setting.checkpoint_every,
+            checkpoint_every: context.checkpoint_every,
             ends_at: run.spec.trial.map(|trial| trial.steps),
             last_checkpoint: Instant::now(),
             resumed: resumed.map(|resumed| resumed.checkpoint),
@@ -107,7 +107,7 @@ impl Executor {
         let environment = environment(self.device_spec, self.pool.current_num_threads());
         if after_step == 0 {
             let start = Start {
-                sweep: setting.sweep.clone(),
+                sweep: context.sweep.clone(),
                 parameters: run.size.parameters,
                 flops: run.size.flops,
                 steps: run.steps,
@@ -262,13 +262,13 @@ impl Energy {
 
 /// Samples the system into `stream`, where the job wants it. A run does without where the system gives no thread.
 fn sampler(job: &Job, stream: &Stream) -> Option<Sampler> {
-    let interval = Duration::try_from_secs_f64(job.setting.system_metrics).ok()?;
+    let interval = Duration::try_from_secs_f64(job.context.system_metrics).ok()?;
     if interval.is_zero() {
         return None;
     }
     #[expect(clippy::cast_precision_loss, reason = "runs are few")]
-    let runs = job.setting.jobs as f64;
-    let gpu = gpu(&job.setting.device);
+    let runs = job.context.jobs as f64;
+    let gpu = gpu(&job.context.device);
     let stream = Arc::clone(stream);
     let sampler = Sampler::start(interval, gpu.map(|index| Gpu { index, runs }), move |sample| {
         // Where the disk refuses, the run itself meets it too, and says so.

@@ -5,7 +5,7 @@ mod space;
 mod work;
 
 pub(crate) use score::Score;
-pub(crate) use space::{Setting, Space};
+pub(crate) use space::{Assignment, Space};
 pub(crate) use work::{Count, Tuning};
 
 use schemars::JsonSchema;

@@ -65,13 +65,13 @@ enum Scale {
 
 /// One value of a trial.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Setting {
+pub(crate) struct Assignment {
     /// Its place in a task, as in `training.learning_rate`.
     pub(crate) path: String,
     pub(crate) value: Value,
 }
 
-impl Setting {
+impl Assignment {
     /// The part of a task that it is.
     pub(crate) fn nested(&self) -> Value {
         self.path.rsplit('.').fold(self.value.clone(), |inner, segment| json!({ segment: inner }))
@@ -114,13 +114,15 @@ impl Space {
     ///
     /// # Errors
     /// If there are too many.
-    pub(crate) fn points(&self, task: &str) -> Result<Vec<Vec<Setting>>, String> {
+    pub(crate) fn points(&self, task: &str) -> Result<Vec<Vec<Assignment>>, String> {
         let parameters: Vec<&Parameter> = self.of(task).collect();
         if parameters.is_empty() {
             return Ok(Vec::new());
         }
-        let setting =
-            |parameter: &Parameter, value: Value| Setting { path: parameter.path.clone(), value };
+        let assignment = |parameter: &Parameter, value: Value| Assignment {
+            path: parameter.path.clone(),
+            value,
+        };
         if self.method == Method::Grid {
             let size = parameters.iter().try_fold(1_usize, |size, one| {
                 size.checked_mul(one.range.values().len()).filter(|size| *size <= MOST)
@@ -130,14 +132,14 @@ impl Space {
             }
             // The last key changes fastest.
             return Ok(parameters.iter().fold(vec![Vec::new()], |points, one| {
-                let extend = |point: &Vec<Setting>| {
+                let extend = |point: &Vec<Assignment>| {
                     let point = point.clone();
                     one.range
                         .values()
                         .iter()
                         .map(move |value| {
                             let mut point = point.clone();
-                            point.push(setting(one, value.clone()));
+                            point.push(assignment(one, value.clone()));
                             point
                         })
                         .collect::<Vec<_>>()
@@ -166,7 +168,7 @@ impl Space {
         Ok((0..trials)
             .map(|i| {
                 let values = parameters.iter().zip(&columns);
-                values.map(|(one, column)| setting(one, one.range.at(column[i]))).collect()
+                values.map(|(one, column)| assignment(one, one.range.at(column[i]))).collect()
             })
             .collect())
     }
@@ -317,7 +319,7 @@ mod tests {
         Space::new(&toml::from_str(text).unwrap())
     }
 
-    fn numbers(points: &[Vec<Setting>], column: usize) -> Vec<f64> {
+    fn numbers(points: &[Vec<Assignment>], column: usize) -> Vec<f64> {
         points.iter().map(|point| point[column].value.as_f64().unwrap()).collect()
     }
 

@@ -1,7 +1,7 @@
 //! The runs of a tuned sweep, as they become known.
 
 use super::score::median;
-use super::{EarlyStop, Score, Setting, Space};
+use super::{Assignment, EarlyStop, Score, Space};
 use crate::Error;
 use crate::execute::Work;
 use crate::experiment::Experiment;
@@ -67,7 +67,7 @@ enum Stage {
 
 /// One trial: values, and its runs.
 struct Candidate {
-    settings: Vec<Setting>,
+    assignments: Vec<Assignment>,
     /// Whether it goes on.
     alive: bool,
     chosen: bool,
@@ -99,8 +99,8 @@ impl<'a, 'b> Tuning<'a, 'b> {
         for task in experiment.tasks.keys() {
             let points = space.points(task).map_err(|message| bad("parameters", &message))?;
             for arm in 0..planner.labels.len() {
-                let candidate = |settings: &Vec<Setting>| Candidate {
-                    settings: settings.clone(),
+                let candidate = |assignments: &Vec<Assignment>| Candidate {
+                    assignments: assignments.clone(),
                     alive: true,
                     chosen: false,
                     runs: Vec::new(),
@@ -108,7 +108,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 let candidates: Vec<Candidate> = points.iter().map(candidate).collect();
                 // Whatever makes no sense is refused before anything runs.
                 for candidate in &candidates {
-                    planner.run(task, arm, tune.seeds[0], &candidate.settings)?;
+                    planner.run(task, arm, tune.seeds[0], &candidate.assignments)?;
                 }
                 let task = task.clone();
                 let pending = HashSet::new();
@@ -274,7 +274,8 @@ impl<'a, 'b> Tuning<'a, 'b> {
         for candidate in group.candidates.iter_mut().filter(|candidate| candidate.alive) {
             let mut runs = Vec::new();
             for seed in self.seeds {
-                let run = self.planner.run(&group.task, group.arm, *seed, &candidate.settings)?;
+                let run =
+                    self.planner.run(&group.task, group.arm, *seed, &candidate.assignments)?;
                 let mut run = run.trial(self.rungs[rung]);
                 run.goes_on_from = candidate.runs.last().and_then(|shorter: &Vec<PlannedRun>| {
                     let shorter = shorter.iter().find(|one| one.spec.seed == *seed)?;
@@ -292,10 +293,10 @@ impl<'a, 'b> Tuning<'a, 'b> {
     fn finals(&mut self, place: usize) -> Result<Vec<PlannedRun>, Error> {
         let group = &self.groups[place];
         let chosen = group.candidates.iter().find(|candidate| candidate.chosen);
-        let settings = chosen.map(|candidate| candidate.settings.clone()).unwrap_or_default();
+        let assignments = chosen.map(|candidate| candidate.assignments.clone()).unwrap_or_default();
         let mut runs = Vec::new();
         for seed in &self.experiment.seeds {
-            runs.push(self.planner.run(&group.task, group.arm, *seed, &settings)?);
+            runs.push(self.planner.run(&group.task, group.arm, *seed, &assignments)?);
         }
         self.manifest.runs.extend(runs.iter().map(|run| run.spec.id()));
         Ok(runs)
@@ -377,7 +378,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 task: group.task.clone(),
                 activation: labels[group.arm].clone(),
                 values: candidate
-                    .settings
+                    .assignments
                     .iter()
                     .map(|one| (one.path.clone(), one.value.clone()))
                     .collect(),

@@ -2,7 +2,6 @@
 
 use crate::support::{Place, TINY, place};
 use runner_testing::without_time;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -30,64 +29,6 @@ fn start(place: &Place, until: usize) -> Child {
         std::thread::sleep(Duration::from_millis(5));
     }
     child
-}
-
-/// Bytes of all metrics streams.
-fn measured(place: &Place) -> u64 {
-    let Ok(runs) = std::fs::read_dir(place.path("results/tiny/runs")) else { return 0 };
-    let length = |run: std::fs::DirEntry| std::fs::metadata(run.path().join("metrics.jsonl"));
-    runs.map(|run| length(run.unwrap()).map_or(0, |metadata| metadata.len())).sum()
-}
-
-/// A number below `n`, the next of a fixed series (SplitMix64).
-fn next(state: &mut u64, n: u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)) % n
-}
-
-#[test]
-fn a_sweep_that_is_killed_again_and_again_ends_in_the_same_table() {
-    const KILLS: usize = 8;
-    let calm = place();
-    let table = calm.run(&["sweep", "tiny.toml"]).ok();
-    let args = ["sweep", "tiny.toml", "--jobs", "1", "--set", "checkpoint_every=0.000001"];
-    let disturbed = place();
-    let mut state = 7;
-    for _ in 0..KILLS {
-        let (before, started) = (measured(&disturbed), Instant::now());
-        let mut child =
-            disturbed.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        // It gets a little further each time, wherever that is.
-        while measured(&disturbed) == before && child.try_wait().unwrap().is_none() {
-            assert!(started.elapsed() < Duration::from_secs(300), "the sweep does not come on");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        std::thread::sleep(Duration::from_millis(50 + next(&mut state, 300)));
-        let _ = child.kill();
-        child.wait().unwrap();
-    }
-    let said = disturbed.run(&args);
-    assert_eq!(without_time(&said.ok()), without_time(&table));
-    let mut resumed = 0;
-    for run in std::fs::read_dir(disturbed.path("results/tiny/runs")).unwrap() {
-        let run = run.unwrap().path();
-        let files = std::fs::read_dir(&run).unwrap().map(|file| file.unwrap().file_name());
-        let kept = files.filter(|name| name.to_string_lossy().contains("checkpoint"));
-        assert_eq!(kept.count(), 0, "{}", run.display());
-        // Every step stands there once.
-        let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-        resumed += metrics.matches("goes on after step").count();
-        let events = |name: &str| metrics.matches(&format!("\"event\":\"{name}\"")).count();
-        let steps = if run.display().to_string().contains("images") { 4 } else { 2 };
-        assert_eq!((events("start"), events("train")), (1, steps), "{}", run.display());
-        let calm = calm.path("results/tiny/runs").join(run.file_name().unwrap());
-        let predictions = |run: &Path| std::fs::read(run.join("predictions.csv")).unwrap();
-        assert_eq!(predictions(&run), predictions(&calm));
-    }
-    assert!(resumed > 0, "no run went on from a checkpoint");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::{End, Launcher};
 use crate::Error;
 use crate::environment::{memory_available, memory_of};
-use crate::execute::Job;
+use crate::execute::{Job, TICK};
+use crate::interrupt;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
@@ -62,12 +63,22 @@ impl Local {
         Self { jobs, auto, limits, notice, running: Vec::new(), largest: 0 }
     }
 
+    /// Runs one job to its end; an interrupt stops it.
+    pub(crate) fn run(&mut self, job: &Job) -> Result<End, Error> {
+        self.start(job)?;
+        loop {
+            if interrupt::interrupted() {
+                self.stop();
+            }
+            if let Some((_, end)) = self.ended()?.into_iter().next() {
+                return Ok(end);
+            }
+            std::thread::sleep(TICK);
+        }
+    }
+
     fn start(&mut self, job: &Job) -> Result<(), Error> {
         let program = program();
-        let failed = |action| {
-            let path = program.clone();
-            move |source| Error::Io { action, path, source }
-        };
         let mut command = Command::new(&program);
         command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         // A worker talks to nobody.
@@ -78,7 +89,7 @@ impl Local {
             // Ctrl-C is for this process, which tells the workers.
             command.arg0("actlab").process_group(0);
         }
-        let mut child = command.spawn().map_err(failed("start"))?;
+        let mut child = command.spawn().map_err(Error::io("start", &program))?;
         let mut input = child.stdin.take();
         let json = serde_json::to_vec(job).unwrap_or_default();
         if let Some(input) = &mut input {
@@ -141,11 +152,7 @@ impl Launcher for Local {
             let one = &mut self.running[i];
             let used = memory_of(one.child.id());
             self.largest = self.largest.max(used.unwrap_or(0));
-            let status = one.child.try_wait().map_err(|source| Error::Io {
-                action: "wait for",
-                path: program(),
-                source,
-            })?;
+            let status = one.child.try_wait().map_err(Error::io("wait for", &program()))?;
             match status {
                 Some(status) => {
                     let one = self.running.swap_remove(i);

@@ -18,6 +18,9 @@ use tracking::Notice;
 /// Tasks of an array at most: clusters take a thousand where nobody has said otherwise.
 const LARGEST_ARRAY: usize = 1000;
 
+/// How often the folder is looked at for what tasks say.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How often the cluster is asked about its tasks.
 const ASK: Duration = Duration::from_secs(5);
 
@@ -114,6 +117,7 @@ pub(crate) struct Slurm {
     out: HashMap<Token, Place>,
     /// Those that an earlier process gave out.
     before: HashMap<RunId, Token>,
+    looked: Option<Instant>,
     asked: Option<Instant>,
     /// Whether Slurm's last answer was one.
     silent: bool,
@@ -147,7 +151,19 @@ impl Slurm {
                 "cannot start sbatch ({error}): --launcher slurm is for the login node of a Slurm cluster"
             )));
         }
-        let mut slurm = Self {
+        let mut slurm = Self::idle(settings, limits, name, sweep, notice);
+        slurm.find_earlier()?;
+        Ok(slurm)
+    }
+
+    fn idle(
+        settings: SlurmSettings,
+        limits: Limits,
+        name: &str,
+        sweep: &Path,
+        notice: Notice,
+    ) -> Self {
+        Self {
             settings,
             limits,
             name: name.to_owned(),
@@ -155,13 +171,12 @@ impl Slurm {
             notice,
             out: HashMap::new(),
             before: HashMap::new(),
+            looked: None,
             asked: None,
             silent: false,
             detached: false,
             batches: 0,
-        };
-        slurm.find_earlier()?;
-        Ok(slurm)
+        }
     }
 
     /// Tasks that go on since an earlier process submitted them.
@@ -169,10 +184,10 @@ impl Slurm {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(io("read", &self.folder)(source)),
+            Err(source) => return Err(Error::io("read", &self.folder)(source)),
         };
         for entry in entries {
-            let folder = entry.map_err(io("read", &self.folder))?.path();
+            let folder = entry.map_err(Error::io("read", &self.folder))?.path();
             let path = folder.join(SUBMISSION);
             let Ok(text) = fs::read_to_string(&path) else { continue };
             let Ok(submission) = serde_json::from_str::<Submission>(&text) else { continue };
@@ -211,11 +226,11 @@ impl Slurm {
     /// How runs in `folder` ended, by their tokens, as far as their tasks have said so.
     fn end_notes(&self, folder: &Path) -> Result<BTreeMap<Token, End>, Error> {
         let mut notes = BTreeMap::new();
-        for entry in fs::read_dir(folder).map_err(io("read", folder))? {
-            let path = entry.map_err(io("read", folder))?.path();
+        for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+            let path = entry.map_err(Error::io("read", folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str());
             let Some(token) = name.and_then(|name| name.strip_suffix(END)) else { continue };
-            let text = fs::read_to_string(&path).map_err(io("read", &path))?;
+            let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
             let end = serde_json::from_str(&text)
                 .map_err(|error| Error::Usage(format!("{} is damaged: {error}", path.display())))?;
             notes.insert(token.to_owned(), end);
@@ -271,7 +286,7 @@ impl Slurm {
         self.batches += 1;
         let batch = format!("{}-{:.3}-{}", std::process::id(), record::now(), self.batches);
         let folder = self.folder.join(batch);
-        fs::create_dir_all(&folder).map_err(io("create", &folder))?;
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let tasks: Vec<&[Job]> = jobs.chunks(self.settings.runs_per_task.max(1)).collect();
         for (number, jobs) in tasks.iter().enumerate() {
             let task = Task { jobs: jobs.to_vec(), limits: self.limits };
@@ -279,10 +294,10 @@ impl Slurm {
             write_atomically(&folder.join(format!("{number}.json")), &json)?;
         }
         let script = folder.join("task.sh");
-        let threads = jobs.first().map_or(1, |job| job.setting.threads);
+        let threads = jobs.first().map_or(1, |job| job.context.threads);
         write_atomically(&script, self.script(&folder, tasks.len(), threads)?.as_bytes())?;
         let output = Command::new("sbatch").arg("--parsable").arg(&script).output();
-        let output = output.map_err(io("start", Path::new("sbatch")))?;
+        let output = output.map_err(Error::io("start", Path::new("sbatch")))?;
         let answer = String::from_utf8_lossy(&output.stdout);
         // The number, and behind a semicolon the cluster where there are several.
         let array = answer.trim().split(';').next().and_then(|number| number.parse().ok());
@@ -318,7 +333,7 @@ impl Slurm {
             &self.settings;
         let at_once =
             self.settings.tasks_at_once.map(|most| format!("%{most}")).unwrap_or_default();
-        let folder = std::path::absolute(folder).map_err(io("find", folder))?;
+        let folder = std::path::absolute(folder).map_err(Error::io("find", folder))?;
         let folder = folder.display();
         let mut options = vec![
             format!("--job-name=actlab-{}", self.name),
@@ -353,7 +368,8 @@ impl Slurm {
                 format!("apptainer exec {gpus}{} actlab", quoted(&image.display().to_string()))
             }
             None => {
-                let own = std::env::current_exe().map_err(io("find", Path::new("actlab")))?;
+                let own =
+                    std::env::current_exe().map_err(Error::io("find", Path::new("actlab")))?;
                 quoted(&own.display().to_string())
             }
         };
@@ -377,11 +393,6 @@ fn over(states: &HashMap<String, String>, place: &Place) -> Option<String> {
         None => Some("forgotten".to_owned()),
         Some(state) => OVER.contains(&state.as_str()).then(|| state.clone()),
     }
-}
-
-fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Io { action, path, source }
 }
 
 /// Says how the run of `token` ended, in the folder of the task's `file`.
@@ -408,9 +419,11 @@ impl Launcher for Slurm {
         if self.detached {
             return Ok(self.out.drain().map(|(token, _)| (token, End::Stopped)).collect());
         }
-        if self.out.is_empty() || self.asked.is_some_and(|asked| asked.elapsed() < ASK / 5) {
+        let due = |last: Option<Instant>, pause| last.is_none_or(|last| last.elapsed() >= pause);
+        if self.out.is_empty() || !due(self.looked, LOOK) {
             return Ok(Vec::new());
         }
+        self.looked = Some(Instant::now());
         let mut ended = Vec::new();
         let folders: HashSet<PathBuf> =
             self.out.values().map(|place| place.folder.clone()).collect();
@@ -421,18 +434,16 @@ impl Launcher for Slurm {
                 }
             }
         }
-        if self.asked.is_none_or(|asked| asked.elapsed() >= ASK)
-            && let Some(states) = self.states()
-        {
-            for place in self.out.values_mut() {
-                let how = over(&states, place);
-                place.gone = match (place.gone.take(), how) {
-                    (Some((since, how)), Some(_)) => Some((since, how)),
-                    (None, Some(how)) => Some((Instant::now(), how)),
-                    (_, None) => None,
-                };
-            }
+        if due(self.asked, ASK) {
             self.asked = Some(Instant::now());
+            if let Some(states) = self.states() {
+                for place in self.out.values_mut() {
+                    // Since when it is gone: the first answer that says so counts.
+                    let since = place.gone.take();
+                    place.gone = over(&states, place)
+                        .map(|how| since.unwrap_or_else(|| (Instant::now(), how)));
+                }
+            }
         }
         let lost: Vec<Token> = self
             .out
@@ -486,19 +497,8 @@ mod tests {
             "#,
         )
         .unwrap();
-        let slurm = Slurm {
-            settings,
-            limits: Limits::default(),
-            name: "wide".into(),
-            folder: "/shared/results/wide/slurm".into(),
-            notice: Arc::new(|_| {}),
-            out: HashMap::new(),
-            before: HashMap::new(),
-            asked: None,
-            silent: false,
-            detached: false,
-            batches: 0,
-        };
+        let sweep = Path::new("/shared/results/wide");
+        let slurm = Slurm::idle(settings, Limits::default(), "wide", sweep, Arc::new(|_| {}));
         insta::assert_snapshot!(
             slurm.script(Path::new("/shared/results/wide/slurm/1"), 250, 4).unwrap()
         );
