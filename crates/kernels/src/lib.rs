@@ -21,6 +21,7 @@ mod matrix;
 mod product;
 mod shortcut;
 mod softmax;
+mod transpose;
 mod update;
 mod winograd;
 

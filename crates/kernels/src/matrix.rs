@@ -1,6 +1,14 @@
 //! Matrix products, by the `gemm` crate.
 
+use crate::buffer::Buffer;
+use crate::transpose::transpose;
 use gemm::Parallelism;
+
+/// Most terms of a sum that are read from one transposed copy, which then fits in a cache.
+const DEPTH: usize = 512;
+
+/// Columns of a product from which on a left side in columns is copied to rows.
+const WIDE: usize = 128;
 
 /// A matrix in a slice, at any strides.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +44,19 @@ impl<'a> Matrix<'a> {
             column_stride: self.row_stride,
             ..self
         }
+    }
+
+    /// The rows of the right side, or columns of the left, that make a part of the sum.
+    fn rows_from(self, row: usize, rows: usize) -> Self {
+        Self { numbers: &self.numbers[row * self.row_stride..], rows, ..self }
+    }
+
+    /// The same matrix, row after row, in `copy`; it lies column after column.
+    fn by_rows<'b>(&self, copy: &'b mut Buffer, threads: Threads) -> Matrix<'b> {
+        debug_assert_eq!(self.row_stride, 1, "columns without gaps");
+        let sizes = [self.columns, self.rows];
+        transpose(self.numbers, sizes, self.column_stride, copy, threads == Threads::All);
+        Matrix::new(copy, self.rows, self.columns)
     }
 
     fn fits(&self) -> bool {
@@ -79,6 +100,36 @@ pub(crate) fn multiply(
         assert!(add, "an empty sum");
         return;
     }
+    // The `gemm` crate packs what lies in columns number by number; a copy made in registers costs less.
+    let mut copy;
+    let mut b = b;
+    if b.column_stride != 1 {
+        copy = Buffer::take(k * n);
+        b = b.by_rows(&mut copy, threads);
+    }
+    if a.column_stride == 1 || n < WIDE {
+        product(a, b, c, row_stride, scale, add, threads);
+        return;
+    }
+    let depth = k.div_ceil(k.div_ceil(DEPTH));
+    for from in (0..k).step_by(depth) {
+        let depth = depth.min(k - from);
+        let mut copy = Buffer::take(m * depth);
+        let a = a.transpose().rows_from(from, depth).transpose().by_rows(&mut copy, threads);
+        product(a, b.rows_from(from, depth), c, row_stride, scale, add || from > 0, threads);
+    }
+}
+
+/// As [`multiply`], which has checked the sizes.
+fn product(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: &mut [f32],
+    row_stride: usize,
+    scale: f32,
+    add: bool,
+    threads: Threads,
+) {
     let threads = match threads {
         Threads::One => Parallelism::None,
         Threads::All => match rayon::current_num_threads() {
@@ -87,13 +138,13 @@ pub(crate) fn multiply(
         },
     };
     let stride = |stride: usize| isize::try_from(stride).expect("strides lie within a slice");
-    // SAFETY: every index of the three matrices was checked to lie in its slice, and `c` is borrowed
-    // mutably, so that nothing overlaps it.
+    // SAFETY: `multiply` has checked that every index of the three matrices lies in its slice, parts and
+    // copies lie in theirs, and `c` is borrowed mutably, so that nothing overlaps it.
     unsafe {
         gemm::gemm(
-            m,
-            n,
-            k,
+            a.rows,
+            b.columns,
+            a.columns,
             c.as_mut_ptr(),
             1,
             stride(row_stride),
