@@ -2,7 +2,8 @@
 # Sends a sweep through a real Slurm, loses a task, kills the sweep, and compares the table with that of this machine.
 #
 # Needs Debian's `slurm-wlm` and `munge`; without them it says so and checks nothing. Starts a private cluster of one
-# node on loopback, with everything in a temporary folder, and takes it down again.
+# node on loopback, with everything in a temporary folder, and takes it down again. Its two GPUs are files that stand
+# for them, and its `apptainer` runs a task without an image: what Slurm grants and what a task is called with are real.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
@@ -64,11 +65,13 @@ SwitchType=switch/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
+GresTypes=gpu
 SchedulerParameters=sched_interval=1,batch_sched_delay=1
 ReturnToService=2
-NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=1000 State=UNKNOWN
+NodeName=$(hostname -s) NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=1000 Gres=gpu:2 State=UNKNOWN
 PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 CONF
+printf 'Name=gpu File=%s\n' /dev/null /dev/zero >"$place/gres.conf"
 export SLURM_CONF="$place/slurm.conf"
 slurmctld -D >"$place/slurmctld.out.log" 2>&1 &
 pids+=($!)
@@ -80,7 +83,18 @@ for _ in $(seq 100); do
 done
 sinfo
 
-cat >"$place/wide.toml" <<'TOML'
+mkdir "$place/bin"
+ln -s "$actlab" "$place/bin/actlab"
+cat >"$place/bin/apptainer" <<'SH'
+#!/bin/sh
+echo "$* on GPU $CUDA_VISIBLE_DEVICES" >>"$(dirname "$0")/../apptainer.calls"
+[ "$1 $2 $3" = "exec --nv /images/act lab.sif" ] || exit 1
+shift 3
+exec "$@"
+SH
+chmod +x "$place/bin/apptainer"
+
+cat >"$place/wide.toml" <<TOML
 name = "wide"
 activations = ["relu", "gelu"]
 seeds = [1, 2, 3]
@@ -88,7 +102,12 @@ checkpoint_every = 0.2
 
 [slurm]
 partition = "all"
+account = "science"
 time = "0:10:00"
+memory = "400M"
+gpus = 1
+container = "/images/act lab.sif"
+setup = ["export PATH='$place/bin':\"\$PATH\""]
 runs_per_task = 2
 
 [tasks.images]
@@ -131,6 +150,8 @@ cat slurm.err.log
 grep -q 'is gone' slurm.err.log || { echo "the lost task was not noticed"; exit 1; }
 grep -q 'begins again from its last checkpoint' slurm.err.log
 [ "$(ls results/wide/slurm | wc -l)" -ge 2 ] || { echo "nothing was submitted again"; exit 1; }
+sort -u apptainer.calls
+grep -q '/0.json on GPU [01]$' apptainer.calls
 diff <(numbers here.md) <(numbers slurm.md)
 for run in here/wide/runs/*; do
   cmp "$run/predictions.csv" "results/wide/runs/$(basename "$run")/predictions.csv"
