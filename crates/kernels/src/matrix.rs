@@ -46,14 +46,14 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// The rows of the right side, or columns of the left, that make a part of the sum.
+    /// `rows` rows, from `row` on.
     fn rows_from(self, row: usize, rows: usize) -> Self {
         Self { numbers: &self.numbers[row * self.row_stride..], rows, ..self }
     }
 
     /// The same matrix, row after row, in `copy`; it lies column after column.
     fn by_rows<'b>(&self, copy: &'b mut Buffer, threads: Threads) -> Matrix<'b> {
-        debug_assert_eq!(self.row_stride, 1, "columns without gaps");
+        assert_eq!(self.row_stride, 1, "columns without gaps");
         let sizes = [self.columns, self.rows];
         transpose(self.numbers, sizes, self.column_stride, copy, threads == Threads::All);
         Matrix::new(copy, self.rows, self.columns)
@@ -178,6 +178,30 @@ mod tests {
         let transposed = Matrix::new(&a, 3, 2).transpose();
         multiply(transposed, Matrix::new(&b, 3, 2), &mut c, 2, 1.0, false, Threads::All);
         assert_eq!(c[..4], [7.0, 18.0, 10.0, 22.0]);
+    }
+
+    #[test]
+    fn matrices_in_columns_and_deep_sums() {
+        let numbers = |n: usize, seed: usize| -> Vec<f32> {
+            (0..n).map(|i| ((i * 37 + seed) % 29) as f32 / 8.0 - 1.5).collect()
+        };
+        let (m, k) = (9, 2 * DEPTH + 77);
+        for n in [WIDE - 1, WIDE + 2] {
+            let (a, b) = (numbers(k * m, 1), numbers(n * k, 2));
+            for threads in [Threads::One, Threads::All] {
+                let mut c = vec![0.5; m * (n + 1)];
+                let (left, right) = (Matrix::new(&a, k, m), Matrix::new(&b, n, k));
+                multiply(left.transpose(), right.transpose(), &mut c, n + 1, 2.0, true, threads);
+                for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column)))
+                {
+                    let term = |i: usize| f64::from(a[i * m + row]) * f64::from(b[column * k + i]);
+                    let expected = 0.5 + 2.0 * (0..k).map(term).sum::<f64>();
+                    let difference = f64::from(c[row * (n + 1) + column]) - expected;
+                    assert!(difference.abs() < 0.05, "{row} {column}: {difference}");
+                }
+                assert!((0..m).all(|row| c[row * (n + 1) + n] == 0.5), "nothing between the rows");
+            }
+        }
     }
 
     #[test]
