@@ -100,6 +100,42 @@ pub(crate) fn multiply(
         assert!(add, "an empty sum");
         return;
     }
+    let parallelism = match threads {
+        Threads::One => Parallelism::None,
+        Threads::All => match rayon::current_num_threads() {
+            1 => Parallelism::None,
+            n => Parallelism::Rayon(n),
+        },
+    };
+    let stride = |stride: usize| isize::try_from(stride).expect("strides lie within a slice");
+    let mut product = |a: Matrix<'_>, b: Matrix<'_>, add: bool| {
+        assert!(a.fits() && b.fits() && (a.rows, b.columns) == (m, n) && a.columns == b.rows);
+        // SAFETY: every index of the three matrices was checked to lie in its slice, and `c` is borrowed
+        // mutably, so that nothing overlaps it.
+        unsafe {
+            gemm::gemm(
+                a.rows,
+                b.columns,
+                a.columns,
+                c.as_mut_ptr(),
+                1,
+                stride(row_stride),
+                add,
+                a.numbers.as_ptr(),
+                stride(a.column_stride),
+                stride(a.row_stride),
+                b.numbers.as_ptr(),
+                stride(b.column_stride),
+                stride(b.row_stride),
+                if add { 1.0 } else { 0.0 },
+                scale,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
+    };
     // The `gemm` crate packs what lies in columns number by number; a copy made in registers costs less.
     let mut copy;
     let mut b = b;
@@ -108,7 +144,7 @@ pub(crate) fn multiply(
         b = b.by_rows(&mut copy, threads);
     }
     if a.column_stride == 1 || n < WIDE {
-        product(a, b, c, row_stride, scale, add, threads);
+        product(a, b, add);
         return;
     }
     let depth = k.div_ceil(k.div_ceil(DEPTH));
@@ -116,52 +152,7 @@ pub(crate) fn multiply(
         let depth = depth.min(k - from);
         let mut copy = Buffer::take(m * depth);
         let a = a.transpose().rows_from(from, depth).transpose().by_rows(&mut copy, threads);
-        product(a, b.rows_from(from, depth), c, row_stride, scale, add || from > 0, threads);
-    }
-}
-
-/// As [`multiply`], which has checked the sizes.
-fn product(
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    c: &mut [f32],
-    row_stride: usize,
-    scale: f32,
-    add: bool,
-    threads: Threads,
-) {
-    let threads = match threads {
-        Threads::One => Parallelism::None,
-        Threads::All => match rayon::current_num_threads() {
-            1 => Parallelism::None,
-            n => Parallelism::Rayon(n),
-        },
-    };
-    let stride = |stride: usize| isize::try_from(stride).expect("strides lie within a slice");
-    // SAFETY: `multiply` has checked that every index of the three matrices lies in its slice, parts and
-    // copies lie in theirs, and `c` is borrowed mutably, so that nothing overlaps it.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            c.as_mut_ptr(),
-            1,
-            stride(row_stride),
-            add,
-            a.numbers.as_ptr(),
-            stride(a.column_stride),
-            stride(a.row_stride),
-            b.numbers.as_ptr(),
-            stride(b.column_stride),
-            stride(b.row_stride),
-            if add { 1.0 } else { 0.0 },
-            scale,
-            false,
-            false,
-            false,
-            threads,
-        );
+        product(a, b.rows_from(from, depth), add || from > 0);
     }
 }
 
