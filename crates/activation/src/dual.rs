@@ -58,7 +58,7 @@ impl<R: Real> Mul for Dual<R> {
     fn mul(self, other: Self) -> Self {
         Self {
             value: self.value.clone() * other.value.clone(),
-            derivative: self.derivative * other.value + self.value * other.derivative,
+            derivative: self.derivative.mul_add(other.value, self.value * other.derivative),
         }
     }
 }

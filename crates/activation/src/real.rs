@@ -23,6 +23,13 @@ pub trait Real:
     #[must_use]
     fn constant(&self, value: f64) -> Self;
 
+    /// `self` · `factor` + `term`, where the interpretation has it in one operation.
+    #[must_use]
+    #[inline(always)]
+    fn mul_add(self, factor: Self, term: Self) -> Self {
+        self * factor + term
+    }
+
     /// eˣ.
     #[must_use]
     fn exp(self) -> Self;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Version of everything here that decides numbers; part of a run's identity.
-pub const NUMERICS: u32 = 2;
+pub const NUMERICS: u32 = 3;
 
 /// A run whose training loss, averaged over a while, is this many times its first one has diverged,
 /// even if it is finite. (A model that merely learns nothing stays near its first loss.)

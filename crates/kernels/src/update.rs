@@ -1,6 +1,5 @@
 //! Updates of parameters in one pass, and the norm of gradients.
 
-use crate::buffer::Buffer;
 use crate::host::{Host, Values};
 use burn::Tensor;
 use pulp::Arch;
@@ -27,7 +26,8 @@ pub struct Sgd {
 
 impl Sgd {
     /// The new parameter for its `gradient`, with the velocity brought up to date (`None` at the first
-    /// step, and where there is no momentum). Neither may be on a tape.
+    /// step, and where there is no momentum). Neither may be on a tape. What nobody else holds is written
+    /// over.
     ///
     /// # Panics
     /// If the sizes do not agree.
@@ -47,7 +47,7 @@ impl Sgd {
         } else if velocity.is_none() {
             *velocity = Some(parameter.zeros_like());
         }
-        let [Some(p), Some(g)] = plain([&parameter, &gradient]) else {
+        if !on_cpu([&parameter, &gradient]) {
             let gradient = gradient * gradient_scale + parameter.clone() * weight_decay;
             let direction = match velocity.take() {
                 None => gradient,
@@ -58,47 +58,40 @@ impl Sgd {
                 }
             };
             return parameter - direction * learning_rate;
-        };
+        }
         let [rate, scale, momentum, decay] =
             single([learning_rate, gradient_scale, momentum, weight_decay]);
-        let (p, g) = (p.slice(), g.slice());
-        let mut new = Buffer::take(p.len());
+        let (mut new, g) = (owned(parameter), owned(gradient));
+        let tasks = new.slice_mut().par_chunks_mut(TASK).zip(g.slice().par_chunks(TASK));
         let Some(old) = velocity.take() else {
-            new.par_chunks_mut(TASK).zip(p.par_chunks(TASK)).zip(g.par_chunks(TASK)).for_each(
-                |((new, p), g)| {
-                    Arch::new().dispatch(
-                        #[inline(always)]
-                        || {
-                            for ((new, p), g) in new.iter_mut().zip(p).zip(g) {
-                                *new = p - rate * (g * scale + decay * p);
-                            }
-                        },
-                    );
-                },
-            );
-            return Values::from_buffer(new, &[p.len()]).into_tensor();
+            tasks.for_each(|(p, g)| {
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for (p, g) in p.iter_mut().zip(g) {
+                            *p -= rate * (g * scale + decay * *p);
+                        }
+                    },
+                );
+            });
+            return new.into_tensor();
         };
         let mut old = owned(old);
-        let tasks = new
-            .par_chunks_mut(TASK)
-            .zip(old.slice_mut().par_chunks_mut(TASK))
-            .zip(p.par_chunks(TASK))
-            .zip(g.par_chunks(TASK));
-        tasks.for_each(|(((new, v), p), g)| {
+        tasks.zip(old.slice_mut().par_chunks_mut(TASK)).for_each(|((p, g), v)| {
             Arch::new().dispatch(
                 #[inline(always)]
                 || {
-                    for (((new, v), p), g) in new.iter_mut().zip(v).zip(p).zip(g) {
-                        let g = g * scale + decay * p;
+                    for ((p, g), v) in p.iter_mut().zip(g).zip(v) {
+                        let g = g * scale + decay * *p;
                         *v = momentum * *v + g;
                         let direction = if nesterov { g + momentum * *v } else { *v };
-                        *new = p - rate * direction;
+                        *p -= rate * direction;
                     }
                 },
             );
         });
         *velocity = Some(old.into_tensor());
-        Values::from_buffer(new, &[p.len()]).into_tensor()
+        new.into_tensor()
     }
 }
 
@@ -123,7 +116,7 @@ pub struct AdamW {
 
 impl AdamW {
     /// The new parameter for its `gradient`, with the moments brought up to date (`None` at the first
-    /// step). None of them may be on a tape.
+    /// step). None of them may be on a tape. What nobody else holds is written over.
     ///
     /// # Panics
     /// If the sizes do not agree.
@@ -144,7 +137,7 @@ impl AdamW {
         let shape = parameter.dims();
         assert!(first.dims() == shape && second.dims() == shape, "moments for each number");
         let keep = 1.0 - learning_rate * weight_decay;
-        let [Some(p), Some(g)] = plain([&parameter, &gradient]) else {
+        if !on_cpu([&parameter, &gradient]) {
             let gradient = gradient * gradient_scale;
             let first = first * beta1 + gradient.clone() * (1.0 - beta1);
             let second = second * beta2 + gradient.square() * (1.0 - beta2);
@@ -152,7 +145,7 @@ impl AdamW {
             let direction = first.clone() / correction1 / root;
             *moments = Some([first, second]);
             return parameter * keep - direction * learning_rate;
-        };
+        }
         let [scale, beta1, beta2, epsilon, keep, rest1, rest2, rate, by_correction2] = single([
             gradient_scale,
             beta1,
@@ -164,31 +157,30 @@ impl AdamW {
             learning_rate / correction1,
             1.0 / correction2,
         ]);
-        let (p, g) = (p.slice(), g.slice());
-        let mut new = Buffer::take(p.len());
+        let (mut new, g) = (owned(parameter), owned(gradient));
         let (mut first, mut second) = (owned(first), owned(second));
         let tasks = new
+            .slice_mut()
             .par_chunks_mut(TASK)
             .zip(first.slice_mut().par_chunks_mut(TASK))
             .zip(second.slice_mut().par_chunks_mut(TASK))
-            .zip(p.par_chunks(TASK))
-            .zip(g.par_chunks(TASK));
-        tasks.for_each(|((((new, m), v), p), g)| {
+            .zip(g.slice().par_chunks(TASK));
+        tasks.for_each(|(((p, m), v), g)| {
             Arch::new().dispatch(
                 #[inline(always)]
                 || {
-                    for ((((new, m), v), p), g) in new.iter_mut().zip(m).zip(v).zip(p).zip(g) {
+                    for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
                         let g = g * scale;
                         *m = beta1 * *m + rest1 * g;
                         *v = beta2 * *v + rest2 * (g * g);
                         let root = (*v * by_correction2).sqrt() + epsilon;
-                        *new = p * keep - rate * *m / root;
+                        *p = *p * keep - rate * *m / root;
                     }
                 },
             );
         });
         *moments = Some([first.into_tensor(), second.into_tensor()]);
-        Values::from_buffer(new, &[p.len()]).into_tensor()
+        new.into_tensor()
     }
 }
 
@@ -225,19 +217,16 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
     sums.iter().sum()
 }
 
-/// The numbers of tensors that are on the CPU and on no tape.
-fn plain<const N: usize>(tensors: [&Tensor<1>; N]) -> [Option<Values>; N] {
-    tensors.map(|tensor| match Host::of(tensor) {
-        Some(host @ Host::Plain(_)) => Some(host.values()),
-        _ => None,
-    })
+/// Whether all of them are on the CPU and on no tape.
+fn on_cpu<const N: usize>(tensors: [&Tensor<1>; N]) -> bool {
+    tensors.iter().all(|tensor| matches!(Host::of(tensor), Some(Host::Plain(_))))
 }
 
-/// The numbers of a moment, to be written over.
+/// The numbers of a tensor on the CPU, to be written over where nobody else holds it.
 fn owned(tensor: Tensor<1>) -> Values {
-    let [moment] = plain([&tensor]);
+    let host = Host::of(&tensor);
     drop(tensor);
-    moment.expect("moments lie where their parameter does")
+    host.expect("gradient and moments lie where their parameter does").values()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "f32 parameters")]
