@@ -28,7 +28,7 @@ fn distance(tiles: usize, channels: usize) -> usize {
 }
 
 /// Channels from which the products that are spared cost more than the transforms.
-const CHANNELS: usize = 20;
+const CHANNELS: usize = 16;
 
 /// Whether a convolution is of this kind, and gains by it.
 pub(crate) fn applies(shape: &Shape) -> bool {
