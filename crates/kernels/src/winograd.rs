@@ -108,27 +108,26 @@ pub(crate) fn backward_by_x(shape: &Shape, weight: &[f32], gradient: &[f32]) -> 
 }
 
 /// U as `[point][input, padded][output, padded]`.
-fn transform_kernels(plan: &Plan, weight: impl Fn(usize, usize, usize, usize) -> f32) -> Buffer {
+fn transform_kernels(
+    plan: &Plan,
+    weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
+) -> Buffer {
     let matrix = plan.input_padded * plan.output_padded;
-    let mut kernels = Buffer::zeros(POINTS * matrix);
-    for input in 0..plan.input {
-        for output in 0..plan.output {
-            // G g, then (G g) Gᵀ.
-            let mut half = [[0.0; 3]; 4];
-            for column in 0..3 {
-                let g = [0, 1, 2].map(|row| weight(output, input, row, column));
-                for (half, g) in half.iter_mut().zip(kernel_points(g)) {
-                    half[column] = g;
-                }
-            }
-            for (row, half) in half.into_iter().enumerate() {
+    let mut kernels = Buffer::take(POINTS * matrix);
+    kernels.par_chunks_mut(4 * matrix).enumerate().for_each(|(row, points)| {
+        points.fill(0.0);
+        for input in 0..plan.input {
+            for output in 0..plan.output {
+                // A row of G g, then that of (G g) Gᵀ.
+                let half = [0, 1, 2].map(|column| {
+                    kernel_points([0, 1, 2].map(|row| weight(output, input, row, column)))[row]
+                });
                 for (column, u) in kernel_points(half).into_iter().enumerate() {
-                    let point = 4 * row + column;
-                    kernels[point * matrix + input * plan.output_padded + output] = u;
+                    points[column * matrix + input * plan.output_padded + output] = u;
                 }
             }
         }
-    }
+    });
     kernels
 }
 
@@ -195,7 +194,7 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
     let plan = Plan::new(shape, shape.input, shape.output);
     let matrix = plan.input_padded * plan.output_padded;
     let images = shape.images_a_sum(POINTS * matrix);
-    let mut partial = Buffer::zeros(shape.batch.div_ceil(images) * POINTS * matrix);
+    let mut partial = Buffer::take(shape.batch.div_ceil(images) * POINTS * matrix);
     let pixels = plan.height * plan.width;
     partial
         .par_chunks_mut(POINTS * matrix)
@@ -208,7 +207,8 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
             let mut v = Buffer::take(POINTS * distance(strip, plan.input_padded));
             let mut m = Buffer::take(POINTS * distance(strip, plan.output_padded));
             let images = x.chunks_exact(pixels * plan.input);
-            for (x, gradient) in images.zip(gradient.chunks_exact(pixels * plan.output)) {
+            let images = images.zip(gradient.chunks_exact(pixels * plan.output));
+            for (image, (x, gradient)) in images.enumerate() {
                 padded_x.load(x);
                 padded_gradient.load(gradient);
                 for first in (0..plan.rows).step_by(strip_rows) {
@@ -235,16 +235,19 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
                         c: sums,
                         c_row: plan.output_padded,
                         c_block: matrix,
-                        add: true,
+                        add: image > 0 || first > 0,
                     }
                     .run();
                 }
             }
         });
     let (sums, others) = partial.split_at_mut(POINTS * matrix);
-    for other in others.chunks_exact(POINTS * matrix) {
-        sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
-    }
+    sums.par_chunks_mut(matrix).enumerate().for_each(|(point, sums)| {
+        for other in others.chunks_exact(POINTS * matrix) {
+            let other = &other[point * matrix..(point + 1) * matrix];
+            sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+        }
+    });
     let mut by_weight = Buffer::take(shape.output * shape.input * 9);
     for input in 0..shape.input {
         for output in 0..shape.output {
