@@ -210,7 +210,8 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
 struct Run<'a, N> {
     trainer: Trainer<'a>,
     batches: Batches<'a>,
-    network: N,
+    /// It is away during an update, which writes over parameters that nobody else holds.
+    network: Option<N>,
     optimizer: Optimizer,
     /// Training examples in the order of the current epoch.
     order: Vec<usize>,
@@ -224,6 +225,9 @@ struct Run<'a, N> {
 /// Prefixes of the names of tensors in a checkpoint.
 const MODEL: &str = "model/";
 const BEST: &str = "best/";
+
+/// Why there is a network.
+const WHOLE: &str = "the network is away during an update only";
 
 /// The best weights so far.
 struct Best<N> {
@@ -239,7 +243,7 @@ impl<'a, N: Network> Run<'a, N> {
             trainer,
             batches: Batches::new(data, spec.data.augmentation),
             optimizer: Optimizer::new(spec.training.optimizer.clone(), spec.training.weight_decay),
-            network,
+            network: Some(network),
             order: Vec::new(),
             order_stream: Stream::new(spec.seed, "order"),
             augmentation: Stream::new(spec.seed, "augmentation"),
@@ -249,21 +253,25 @@ impl<'a, N: Network> Run<'a, N> {
         }
     }
 
+    fn network(&self) -> &N {
+        self.network.as_ref().expect(WHOLE)
+    }
+
     /// Goes to where `checkpoint` was taken; the best weights until then.
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<(Progress, Option<Best<N>>), Unusable> {
         let Checkpoint { progress, mut tensors } = checkpoint;
         let device = self.trainer.device;
         let best = match progress.best {
             Some(evaluation) => {
-                let network = tensors.load_module(BEST, self.network.valid())?;
+                let network = tensors.load_module(BEST, self.network().valid())?;
                 Some(Best { evaluation, network })
             }
             None => None,
         };
-        self.network = tensors.load_module(MODEL, self.network.clone())?;
+        self.network = Some(tensors.load_module(MODEL, self.network().clone())?);
         let missing = |what: &str| Unusable::new(format!("{what} is missing"));
         self.optimizer
-            .load(&self.network, &mut tensors, &progress.updates, device)
+            .load(self.network.as_ref().expect(WHOLE), &mut tensors, &progress.updates, device)
             .ok_or_else(|| missing("a part of the optimizer's memory"))?;
         let streams = [&mut self.order_stream, &mut self.augmentation, &mut self.dropout];
         for (stream, position) in streams.into_iter().zip(&progress.streams) {
@@ -279,11 +287,11 @@ impl<'a, N: Network> Run<'a, N> {
     fn keep(&self, progress: Progress, best: Option<&Best<N>>) -> Result<Checkpoint, Unusable> {
         let mut tensors = Tensors::default();
         // Running statistics belong to the network without autodiff.
-        tensors.add_module(MODEL, &self.network.valid());
+        tensors.add_module(MODEL, &self.network().valid());
         if let Some(best) = best {
             tensors.add_module(BEST, &best.network);
         }
-        let updates = self.optimizer.save(&self.network, &mut tensors);
+        let updates = self.optimizer.save(self.network(), &mut tensors);
         let streams = [&self.order_stream, &self.augmentation, &self.dropout];
         Ok(Checkpoint {
             progress: Progress {
@@ -362,7 +370,7 @@ impl<'a, N: Network> Run<'a, N> {
             if step % evaluate_every != 0 && step != total {
                 continue;
             }
-            let network = self.network.valid();
+            let network = self.network().valid();
             let evaluation = self.evaluate(&network, step, epoch, &data.validation, monitor)?;
             monitor.event(&Event::Validation(evaluation)).map_err(Stopped::Monitor)?;
             let gradients = Gradients { step, layers };
@@ -451,7 +459,8 @@ impl<'a, N: Network> Run<'a, N> {
         let started = Instant::now();
         let training = &self.trainer.spec.training;
         let batch = self.next_batch();
-        let logits = self.network.forward(&batch, &mut Pass::training(&mut self.dropout));
+        let network = self.network.as_ref().expect(WHOLE);
+        let logits = network.forward(&batch, &mut Pass::training(&mut self.dropout));
         let loss =
             cross_entropy(logits.clone(), batch.labels.clone(), training.label_smoothing).mean();
         let gradients = loss.backward();
@@ -459,15 +468,15 @@ impl<'a, N: Network> Run<'a, N> {
         let predicted = classes(logits.inner());
         let correct = predicted.iter().zip(&batch.classes).filter(|(a, b)| a == b).count();
 
-        let gradients = GradientsParams::from_grads(gradients, &self.network);
-        let norm = gradient_norm(&self.network, &gradients);
+        let gradients = GradientsParams::from_grads(gradients, self.network());
+        let norm = gradient_norm(self.network(), &gradients);
         let scale = match training.clip_norm {
             Some(largest) if norm.whole > largest => largest / norm.whole,
             _ => 1.0,
         };
         let rate = learning_rate(training, step, total);
-        // The module is moved through the optimizer; a clone shares its tensors.
-        self.network = self.optimizer.step(rate, scale, self.network.clone(), gradients);
+        let network = self.network.take().expect(WHOLE);
+        self.network = Some(self.optimizer.step(rate, scale, network, gradients));
         let seconds = started.elapsed().as_secs_f64();
         self.train_seconds += seconds;
         self.train_examples += batch.classes.len() as u64;

@@ -62,6 +62,12 @@ impl Pool {
     }
 }
 
+/// Fills what is idle with NaN, which shows whoever reads it.
+#[cfg(test)]
+pub(crate) fn spoil_idle() {
+    pool().idle.values_mut().flatten().flatten().for_each(|line| line.0.fill(f32::NAN));
+}
+
 /// f32 numbers in memory from the pool, to which it goes back. What a fresh buffer holds is
 /// anybody's earlier numbers: whoever takes it writes all of it.
 pub(crate) struct Buffer {

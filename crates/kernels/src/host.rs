@@ -99,14 +99,23 @@ impl Values {
         Self::from_buffer(copy, &self.shape())
     }
 
-    /// The numbers, to be written over: copied if somebody else holds them.
+    /// The numbers, to be written over: copied first if somebody else holds them.
     pub(crate) fn slice_mut(&mut self) -> &mut [f32] {
-        if self.0.layout().num_elements() * size_of::<f32>() != self.0.bytes().len() {
-            let mut copy = Buffer::take(self.slice().len());
-            copy.copy_from_slice(self.slice());
-            *self = Self::from_buffer(copy, &self.shape());
+        let whole = self.0.layout().num_elements() * size_of::<f32>() == self.0.bytes().len();
+        if !whole || self.0.try_storage_mut::<f32>().is_none() {
+            *self = self.copied();
         }
         self.0.storage_mut()
+    }
+
+    /// The same numbers in memory of their own.
+    fn copied(&self) -> Self {
+        const TASK: usize = 1 << 16;
+        let mut copy = Buffer::take(self.slice().len());
+        copy.par_chunks_mut(TASK)
+            .zip(self.slice().par_chunks(TASK))
+            .for_each(|(to, from)| to.copy_from_slice(from));
+        Self::from_buffer(copy, &self.shape())
     }
 
     /// Without a tape.
@@ -190,12 +199,5 @@ impl Operation<1> for WithGradient {
 /// The numbers of `x` in memory of their own, on no tape: what passing over them once costs.
 #[must_use]
 pub fn copy<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
-    const TASK: usize = 1 << 16;
-    let Some(host) = Host::of(x) else { return x.clone() };
-    let values = host.values();
-    let mut copy = Buffer::take(values.slice().len());
-    copy.par_chunks_mut(TASK)
-        .zip(values.slice().par_chunks(TASK))
-        .for_each(|(to, from)| to.copy_from_slice(from));
-    Values::from_buffer(copy, &values.shape()).into_tensor()
+    Host::of(x).map_or_else(|| x.clone(), |host| host.values().copied().into_tensor())
 }

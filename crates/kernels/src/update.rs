@@ -233,3 +233,34 @@ fn owned(tensor: Tensor<1>) -> Values {
 fn single<const N: usize>(numbers: [f64; N]) -> [f32; N] {
     numbers.map(|x| x as f32)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Device;
+
+    fn place(tensor: &Tensor<1>) -> *const f32 {
+        Host::of(tensor).expect("it is on the CPU").values().slice().as_ptr()
+    }
+
+    #[test]
+    fn updates_are_in_place_unless_somebody_else_looks_on() {
+        let rule = Sgd {
+            learning_rate: 0.1,
+            gradient_scale: 1.0,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 0.0,
+        };
+        let numbers = |number: f32| Tensor::<1>::full([100], number, &Device::flex());
+        let mut velocity = Some(numbers(0.0));
+        let parameter = numbers(1.0);
+        let places = [place(&parameter), place(velocity.as_ref().unwrap())];
+        let parameter = rule.step(parameter, numbers(1.0), &mut velocity);
+        assert_eq!([place(&parameter), place(velocity.as_ref().unwrap())], places);
+        let held = parameter.clone();
+        let parameter = rule.step(parameter, numbers(1.0), &mut velocity);
+        assert_eq!(place(&held), places[0]);
+        assert_ne!(place(&parameter), places[0]);
+    }
+}

@@ -120,10 +120,11 @@ fn transform_kernels(
             for output in 0..plan.output {
                 // A row of G g, then that of (G g) Gᵀ.
                 let half = [0, 1, 2].map(|column| {
-                    kernel_points([0, 1, 2].map(|row| weight(output, input, row, column)))[row]
+                    kernel_point(row, [0, 1, 2].map(|row| weight(output, input, row, column)))
                 });
-                for (column, u) in kernel_points(half).into_iter().enumerate() {
-                    points[column * matrix + input * plan.output_padded + output] = u;
+                for column in 0..4 {
+                    points[column * matrix + input * plan.output_padded + output] =
+                        kernel_point(column, half);
                 }
             }
         }
@@ -131,9 +132,14 @@ fn transform_kernels(
     kernels
 }
 
-/// G g.
-fn kernel_points([a, b, c]: [f32; 3]) -> [f32; 4] {
-    [a, 0.5 * (a + b + c), 0.5 * (a - b + c), c]
+/// A row of G g.
+fn kernel_point(row: usize, [a, b, c]: [f32; 3]) -> f32 {
+    match row {
+        0 => a,
+        1 => 0.5 * (a + b + c),
+        2 => 0.5 * (a - b + c),
+        _ => c,
+    }
 }
 
 /// Gᵀ u.
@@ -248,9 +254,10 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
             sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
         }
     });
-    let mut by_weight = Buffer::take(shape.output * shape.input * 9);
-    for input in 0..shape.input {
-        for output in 0..shape.output {
+    let (sums, taps) = (&*sums, 9 * shape.input);
+    let mut by_weight = Buffer::take(shape.output * taps);
+    by_weight.par_chunks_mut(taps).enumerate().for_each(|(output, by_weight)| {
+        for (input, by_weight) in by_weight.chunks_exact_mut(9).enumerate() {
             let at = input * plan.output_padded + output;
             let mut half = [[0.0; 4]; 3];
             for column in 0..4 {
@@ -259,13 +266,11 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
                     half[column] = g;
                 }
             }
-            for (row, half) in half.into_iter().enumerate() {
-                for (column, g) in kernel_gradient(half).into_iter().enumerate() {
-                    by_weight[shape.weight(output, input, row, column)] = g;
-                }
+            for (row, half) in by_weight.chunks_exact_mut(3).zip(half) {
+                row.copy_from_slice(&kernel_gradient(half));
             }
         }
-    }
+    });
     by_weight
 }
 
@@ -424,4 +429,29 @@ impl WithSimd for TransformOutput<'_> {
 #[inline(always)]
 fn outputs_of<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 2] {
     [simd.add_f32s(simd.add_f32s(a, b), c), simd.sub_f32s(simd.sub_f32s(b, c), d)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::spoil_idle;
+
+    /// Buffers hold earlier numbers: none of them may be read before it is written.
+    #[test]
+    fn reads_only_what_it_wrote() {
+        let shape =
+            Shape { batch: 5, height: 7, width: 6, input: 17, output: 20, kernel: 3, stride: 1 };
+        let numbers = |n: usize| -> Vec<f32> { (0..n).map(|i| (i % 13) as f32 - 6.0).collect() };
+        let pixels = shape.batch * shape.height * shape.width;
+        let (x, gradient) = (numbers(pixels * shape.input), numbers(pixels * shape.output));
+        let weight = numbers(shape.output * shape.input * 9);
+        let compute = || {
+            let y = forward(&shape, &x, &weight).to_vec();
+            let by_x = backward_by_x(&shape, &weight, &gradient).to_vec();
+            [y, by_x, backward_by_weight(&shape, &x, &gradient).to_vec()]
+        };
+        let expected = compute();
+        spoil_idle();
+        assert_eq!(compute(), expected);
+    }
 }

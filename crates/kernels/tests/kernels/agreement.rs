@@ -132,8 +132,8 @@ proptest! {
     fn wide_convolutions(
         seed: u64,
         [batch, height, width, _] in image(),
-        input in 17..=66_usize,
-        output in 17..=66_usize,
+        input in 16..=66_usize,
+        output in 16..=66_usize,
     ) {
         let draw = &mut Draw::new(seed);
         let sizes = Sizes { batch, height, width, input, output, kernel: 3, stride: 1 };

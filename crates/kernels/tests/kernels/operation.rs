@@ -439,6 +439,8 @@ pub(crate) fn large() -> Vec<Case> {
         convolution(draw, sizes),
         convolution(draw, Sizes { stride: 2, ..sizes }),
         convolution(draw, Sizes { kernel: 5, output: 16, ..sizes }),
+        convolution(draw, Sizes { input: 16, output: 16, ..sizes }),
+        convolution(draw, Sizes { input: 16, output: 22, ..sizes }),
         convolution(draw, Sizes { input: 48, output: 49, ..sizes }),
         convolution(draw, Sizes { input: 64, output: 64, batch: 17, ..sizes }),
     ]

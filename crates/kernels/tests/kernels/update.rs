@@ -33,8 +33,13 @@ fn vector(draw: &mut Draw, count: usize) -> Input {
     input
 }
 
-/// Some steps of `rule` against the formula. Nothing that a step is given may change: tensors of the
-/// steps before are held and looked at again.
+/// Some of `tensors`, which somebody else then holds: a step may write over the others alone.
+fn held<const N: usize>(draw: &mut Draw, tensors: [Option<&Tensor<1>>; N]) -> Vec<Tensor<1>> {
+    tensors.into_iter().flatten().filter(|_| draw.coin()).cloned().collect()
+}
+
+/// Some steps of `rule` against the formula. Nothing that somebody else holds may change: tensors of the
+/// steps before are looked at again.
 fn check_sgd(rule: Sgd, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
     let device = Device::flex();
     let start = vector(draw, count);
@@ -44,10 +49,10 @@ fn check_sgd(rule: Sgd, count: usize, dtype: DType, tolerance: f64, draw: &mut D
     for step in 0..STEPS {
         let gradient = vector(draw, count);
         let given = gradient.tensor::<1>(&device, dtype);
-        let held = [Some(&parameter), Some(&given), velocity.as_ref()].map(Option::<&_>::cloned);
-        let before = held.each_ref().map(|x| x.as_ref().map(numbers));
+        let held = held(draw, [Some(&parameter), Some(&given), velocity.as_ref()]);
+        let before: Vec<_> = held.iter().map(numbers).collect();
         let new = rule.step(parameter, given, &mut velocity);
-        assert_eq!(held.each_ref().map(|x| x.as_ref().map(numbers)), before, "step {step}");
+        assert_eq!(held.iter().map(numbers).collect::<Vec<_>>(), before, "step {step}");
         for ((p, v), g) in p.iter_mut().zip(&mut v).zip(wide(&gradient)) {
             let g = rule.gradient_scale * g + rule.weight_decay * *p;
             *v = rule.momentum * *v + g;
@@ -74,8 +79,8 @@ fn check_adamw(rule: AdamW, count: usize, dtype: DType, tolerance: f64, draw: &m
     for step in 1..=STEPS as i32 {
         let gradient = vector(draw, count);
         let given = gradient.tensor::<1>(&device, dtype);
-        let mut held = vec![parameter.clone(), given.clone()];
-        held.extend(moments.clone().into_iter().flatten());
+        let [first, second] = moments.as_ref().map_or([None; 2], |m| m.each_ref().map(Some));
+        let held = held(draw, [Some(&parameter), Some(&given), first, second]);
         let before: Vec<_> = held.iter().map(numbers).collect();
         let rule = AdamW { step: step as u64, ..rule };
         let new = rule.step(parameter, given, &mut moments);
