@@ -84,8 +84,8 @@ impl Values {
     /// them.
     pub(crate) fn change(mut self, size: usize, change: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let size = size.max(1);
-        let whole = self.0.layout().num_elements() * size_of::<f32>() == self.0.bytes().len();
-        if whole && let Some(numbers) = self.0.try_storage_mut::<f32>() {
+        if self.nobody_elses() {
+            let numbers = self.0.storage_mut::<f32>();
             numbers.par_chunks_mut(size).enumerate().for_each(|(i, piece)| change(i, piece));
             return self;
         }
@@ -101,11 +101,16 @@ impl Values {
 
     /// The numbers, to be written over: copied first if somebody else holds them.
     pub(crate) fn slice_mut(&mut self) -> &mut [f32] {
-        let whole = self.0.layout().num_elements() * size_of::<f32>() == self.0.bytes().len();
-        if !whole || self.0.try_storage_mut::<f32>().is_none() {
+        if !self.nobody_elses() {
             *self = self.copied();
         }
         self.0.storage_mut()
+    }
+
+    /// Whether the memory holds these numbers alone, for nobody else.
+    fn nobody_elses(&mut self) -> bool {
+        let whole = self.0.layout().num_elements() * size_of::<f32>() == self.0.bytes().len();
+        whole && self.0.try_storage_mut::<f32>().is_some()
     }
 
     /// The same numbers in memory of their own.
