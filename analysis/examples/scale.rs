@@ -112,6 +112,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
         label: 1,
         predicted: usize::from(noise(index as u64) < 0.4),
         probability: 0.9,
+        confidence: Some(0.9),
     };
     dir.write_predictions(&(0..EXAMPLES).map(said).collect::<Vec<_>>())?;
     dir.finish(&RunRecord {
@@ -128,6 +129,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
             best_validation: last,
             last_validation: last,
             test: last,
+            test_examples: Some(EXAMPLES as u64),
             steps_to_target: Some(10),
             sites: (0..SITES).map(|depth| site(points, depth)).collect(),
         }),
@@ -189,6 +191,7 @@ fn spec(i: u64) -> RunSpec {
             evaluate_every: Some(1),
             patience: None,
             target_accuracy: Some(0.8),
+            divergence: None,
             site_statistics: SiteStatistics::default(),
         },
         seed: i / arms / TASKS,

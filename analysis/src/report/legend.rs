@@ -15,7 +15,8 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     if !report.unfinished.is_empty() {
         entries.push(format!(
             "{}, {}: runs that did not complete, of all that ended. A run diverges when its loss \
-             becomes NaN or infinite or ends beyond the initial one; it fails when the program does.",
+             or gradient becomes NaN or infinite (or, where the recipe has `training.divergence`, when its \
+             training loss ends above that of guessing); it fails when the program does.",
             header::DIVERGED,
             header::FAILED
         ));

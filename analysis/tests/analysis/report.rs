@@ -442,6 +442,7 @@ fn on_disk(folder: &std::path::Path, slow: &str) -> Vec<StoredRun> {
             label: 1,
             predicted: usize::from(!index.is_multiple_of(every)),
             probability: 0.5,
+            confidence: Some(0.5),
         };
         stored.dir.write_predictions(&(0..1_200).map(said).collect::<Vec<_>>()).unwrap();
         stored.dir.finish(&stored.record).unwrap();

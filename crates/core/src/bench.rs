@@ -1,10 +1,11 @@
 //! Training steps on random data: what an activation costs on this machine.
 
 use crate::data::{Batch, BatchInputs};
+use crate::evaluate::cross_entropy;
 use crate::model::{BertConfig, ModelConfig, ModelSize, Network, Pass, ResNetConfig, initialize};
 use crate::optimizer::Optimizer;
 use crate::stream::Stream;
-use crate::train::cross_entropy;
+
 use activation::Activation;
 use burn::Tensor;
 use burn::optim::GradientsParams;

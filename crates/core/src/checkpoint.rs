@@ -31,6 +31,7 @@ pub(crate) struct Progress {
     /// Evaluation of the best weights so far.
     pub(crate) best: Option<Evaluation>,
     pub(crate) evaluations: u64,
+    /// Training losses of the last steps, as far as the recipe's rule of divergence will look at them.
     pub(crate) recent_losses: VecDeque<f64>,
     /// Training examples that are left of the epoch, the next one last.
     pub(crate) order: Vec<usize>,
@@ -123,6 +124,7 @@ impl Progress {
                 best_validation: None,
                 last_validation: None,
                 test: None,
+                test_examples: None,
                 steps_to_target: None,
                 sites: Vec::new(),
             },

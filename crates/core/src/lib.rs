@@ -4,7 +4,9 @@ pub mod bench;
 mod checkpoint;
 pub mod data;
 pub mod device;
+mod divergence;
 pub mod error;
+mod evaluate;
 pub mod model;
 mod optimizer;
 mod parameters;
@@ -16,8 +18,9 @@ mod train;
 pub use checkpoint::{Checkpoint, Unusable};
 pub use device::DeviceSpec;
 pub use error::Error;
+pub use evaluate::cross_entropy;
 pub use model::{ModelSize, model_size};
 pub use schedule::learning_rate;
 pub use train::{
-    Finished, Monitor, NUMERICS, Stopped, Trainer, check, cross_entropy, measure_step, train,
+    Finished, Monitor, NUMERICS, Stopped, Trainer, check, measure_step, train,
 };

@@ -18,7 +18,7 @@ pub fn learning_rate(training: &TrainingSpec, step: u64, total: u64) -> f64 {
     training.learning_rate
         * match training.schedule {
             ScheduleSpec::Constant => 1.0,
-            ScheduleSpec::Cosine => f64::midpoint(1.0, (PI * progress).cos()),
+            ScheduleSpec::Cosine => f64::midpoint(1.0, libm::cos(PI * progress)),
             ScheduleSpec::Linear => 1.0 - progress,
         }
 }
@@ -42,6 +42,7 @@ mod tests {
             evaluate_every: None,
             patience: None,
             target_accuracy: None,
+            divergence: None,
             site_statistics: SiteStatistics::default(),
         }
     }

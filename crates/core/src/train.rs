@@ -3,14 +3,15 @@
 use crate::Error;
 use crate::checkpoint::{Checkpoint, Progress, Tensors, Unusable};
 use crate::data::{Batch, Batches, Dataset, Examples, Inputs, Part};
+use crate::divergence::{self, LONGEST_WINDOW, not_finite};
+use crate::evaluate::{Said, better, cross_entropy, evaluation, largest, said};
 use crate::model::{ModelConfig, Network, Pass, Probe, initialize};
 use crate::optimizer::{Optimizer, gradient_norm};
 use crate::schedule::learning_rate;
 use crate::stream::Stream;
 use activation::Activation;
-use burn::Tensor;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int, activation::log_softmax};
+use burn::tensor::Device;
 use record::{
     Augmentation, Evaluation, Event, Gradients, LayerGradient, OptimizerSpec, Outcome, Prediction,
     RunSpec, Site, Summary, TrainStep,
@@ -19,14 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Version of everything here that decides numbers; part of a run's identity.
-pub const NUMERICS: u32 = 3;
-
-/// A run whose training loss, averaged over a while, is this many times its first one has diverged,
-/// even if it is finite. (A model that merely learns nothing stays near its first loss.)
-const DIVERGED_RATIO: f64 = 1.1;
-
-/// Steps over which the training loss is averaged to tell divergence from a bad batch.
-pub(crate) const DIVERGENCE_WINDOW: usize = 20;
+pub const NUMERICS: u32 = 4;
 
 /// Examples of a batch in evaluations.
 const EVALUATION_BATCH: usize = 250;
@@ -177,6 +171,16 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
             "target_accuracy",
             training.target_accuracy.is_none_or(|target| target > 0.0 && target <= 1.0),
             "must be above 0 and at most 1: a part of all examples",
+        ),
+        (
+            "divergence.ratio",
+            training.divergence.is_none_or(|rule| rule.ratio >= 1.0 && rule.ratio.is_finite()),
+            "must be a number of at least 1: a multiple of the loss of guessing",
+        ),
+        (
+            "divergence.window",
+            training.divergence.is_none_or(|rule| (1..=LONGEST_WINDOW).contains(&rule.window)),
+            "must be from 1 to 100000: a number of steps",
         ),
         ("site_statistics.every", training.site_statistics.every >= 1, "must be 1 or more"),
     ];
@@ -336,7 +340,7 @@ impl<'a, N: Network> Run<'a, N> {
             if interrupted {
                 return Err(Stopped::Interrupted);
             }
-            let Progress { summary, recent_losses: recent, evaluations, .. } = &mut progress;
+            let Progress { summary, recent_losses, evaluations, .. } = &mut progress;
             let epoch = step as f64 / per_epoch as f64;
             let (train_step, layers) = self.step(step, total, epoch);
             monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
@@ -344,34 +348,18 @@ impl<'a, N: Network> Run<'a, N> {
             if step == 1 {
                 summary.initial_loss = train_step.loss;
             }
-            if !train_step.loss.is_finite() || !train_step.gradient_norm.is_finite() {
-                let what = if train_step.loss.is_finite() { "gradient" } else { "loss" };
-                diverged = Some((step, format!("the {what} is not finite")));
+            if let Some(reason) = not_finite(&train_step) {
+                diverged = Some((step, reason));
                 break;
             }
-            if recent.len() == DIVERGENCE_WINDOW {
-                recent.pop_front();
-            }
-            recent.push_back(train_step.loss);
-            let mean_loss = recent.iter().sum::<f64>() / recent.len() as f64;
-            let whole = recent.len() == DIVERGENCE_WINDOW || step == total;
-            if whole && mean_loss > DIVERGED_RATIO * summary.initial_loss {
-                let first = summary.initial_loss;
-                let steps = recent.len();
-                diverged = Some((
-                    step,
-                    format!(
-                        "the training loss averages {mean_loss:.3} over {steps} steps, beyond its initial {first:.3}"
-                    ),
-                ));
-                break;
-            }
+            divergence::remember(training.divergence, recent_losses, train_step.loss);
 
             if step % evaluate_every != 0 && step != total {
                 continue;
             }
             let network = self.network().valid();
-            let evaluation = self.evaluate(&network, step, epoch, &data.validation, monitor)?;
+            let said = self.predict(&network, &data.validation, |i| Examples::Validation(i), monitor)?;
+            let evaluation = evaluation(step, epoch, &said);
             monitor.event(&Event::Validation(evaluation)).map_err(Stopped::Monitor)?;
             let gradients = Gradients { step, layers };
             monitor.event(&Event::Gradients(gradients)).map_err(Stopped::Monitor)?;
@@ -408,7 +396,15 @@ impl<'a, N: Network> Run<'a, N> {
             }
         }
 
-        if progress.summary.steps == last && last < total && diverged.is_none() {
+        let steps = progress.summary.steps;
+        // The end of training, not that of a trial from which a longer one goes on.
+        if diverged.is_none() && (steps < last || last == total) {
+            let classes = data.classes.len();
+            let reason =
+                divergence::at_the_end(training.divergence, &progress.recent_losses, classes);
+            diverged = reason.map(|reason| (steps, reason));
+        }
+        if steps == last && last < total && diverged.is_none() {
             // A longer trial of the same goes on from here.
             progress.seconds = seconds_before + started.elapsed().as_secs_f64();
             let checkpoint = self.keep(progress.clone(), best.as_ref())?;
@@ -424,9 +420,11 @@ impl<'a, N: Network> Run<'a, N> {
         } else {
             if let Some(best) = best.filter(|_| spec.trial.is_none()) {
                 let Evaluation { step, epoch, .. } = best.evaluation;
-                let (test, said) = self.judge(&best.network, step, epoch, monitor)?;
-                summary.test = Some(test);
-                predictions = said;
+                let said = self.predict(&best.network, &data.test, |i| Examples::Test(i), monitor)?;
+                summary.test = Some(evaluation(step, epoch, &said));
+                summary.test_examples = Some(said.len() as u64);
+                predictions =
+                    said.iter().enumerate().map(|(index, said)| said.prediction(index)).collect();
             }
             Outcome::Completed
         };
@@ -465,7 +463,7 @@ impl<'a, N: Network> Run<'a, N> {
             cross_entropy(logits.clone(), batch.labels.clone(), training.label_smoothing).mean();
         let gradients = loss.backward();
         let loss = f64::from(loss.inner().into_scalar::<f32>());
-        let predicted = classes(logits.inner());
+        let predicted = largest(logits.inner());
         let correct = predicted.iter().zip(&batch.classes).filter(|(a, b)| a == b).count();
 
         let gradients = GradientsParams::from_grads(gradients, self.network());
@@ -492,40 +490,6 @@ impl<'a, N: Network> Run<'a, N> {
         (step, norm.layers)
     }
 
-    fn evaluate(
-        &self,
-        network: &N,
-        step: u64,
-        epoch: f64,
-        part: &Part,
-        monitor: &dyn Monitor,
-    ) -> Result<Evaluation, Stopped> {
-        let said = self.predict(network, part, |indices| Examples::Validation(indices), monitor)?;
-        Ok(evaluation(step, epoch, &said))
-    }
-
-    fn judge(
-        &self,
-        network: &N,
-        step: u64,
-        epoch: f64,
-        monitor: &dyn Monitor,
-    ) -> Result<(Evaluation, Vec<Prediction>), Stopped> {
-        let part = &self.trainer.data.test;
-        let said = self.predict(network, part, |indices| Examples::Test(indices), monitor)?;
-        let predictions = said
-            .iter()
-            .enumerate()
-            .map(|(index, said)| Prediction {
-                index,
-                label: said.label,
-                predicted: said.predicted,
-                probability: (-said.loss).exp(),
-            })
-            .collect();
-        Ok((evaluation(step, epoch, &said), predictions))
-    }
-
     fn predict(
         &self,
         network: &N,
@@ -540,16 +504,7 @@ impl<'a, N: Network> Run<'a, N> {
             }
             let batch = self.batches.batch(examples(&indices), self.trainer.device);
             let logits = network.forward(&batch, &mut Pass::evaluation());
-            let losses = cross_entropy(logits.clone(), batch.labels, 0.0);
-            let losses = losses.into_data().convert::<f32>();
-            let predicted = classes(logits);
-            all.extend(batch.classes.iter().zip(losses.iter::<f32>()).zip(predicted).map(
-                |((label, loss), predicted)| Said {
-                    label: *label,
-                    predicted,
-                    loss: f64::from(loss),
-                },
-            ));
+            all.extend(said(logits, &batch.classes));
         }
         Ok(all)
     }
@@ -561,88 +516,5 @@ impl<'a, N: Network> Run<'a, N> {
         let mut probe = Probe::new(step, batch.real_positions());
         let _ = network.forward(&batch, &mut Pass::probed(&mut probe));
         probe.into_sites()
-    }
-}
-
-/// What the network says about one example.
-struct Said {
-    label: usize,
-    predicted: usize,
-    /// Cross-entropy in nats.
-    loss: f64,
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are small")]
-fn evaluation(step: u64, epoch: f64, said: &[Said]) -> Evaluation {
-    let n = said.len().max(1) as f64;
-    let loss = said.iter().map(|said| said.loss).sum::<f64>() / n;
-    let correct = said.iter().filter(|said| said.predicted == said.label).count();
-    Evaluation { step, epoch, loss, accuracy: correct as f64 / n }
-}
-
-/// Higher accuracy, then lower loss; an equal one that comes later is not better.
-fn better(candidate: &Evaluation, best: &Evaluation) -> bool {
-    candidate.accuracy > best.accuracy
-        || (candidate.accuracy >= best.accuracy && candidate.loss < best.loss)
-}
-
-/// Cross-entropy of each example, `[batch]`, in nats; `smoothing` is spread evenly over all classes
-/// (Szegedy et al. 2016).
-///
-/// Takes logits of shape `[batch, classes]` and classes of shape `[batch]`.
-#[must_use]
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
-    let [batch, _] = logits.dims();
-    let log_probabilities = log_softmax(logits, 1);
-    let target = log_probabilities.clone().gather(1, labels.reshape([batch, 1])).reshape([batch]);
-    if smoothing == 0.0 {
-        return target.neg();
-    }
-    let mean = log_probabilities.mean_dim(1).reshape([batch]);
-    (target * (1.0 - smoothing) + mean * smoothing).neg()
-}
-
-/// The class with the largest logit of each example; the first of equal ones.
-fn classes(logits: Tensor<2>) -> Vec<usize> {
-    let [_, classes] = logits.dims();
-    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-    values
-        .chunks_exact(classes)
-        .map(|row| {
-            let mut best = 0;
-            for (class, logit) in row.iter().enumerate() {
-                if *logit > row[best] {
-                    best = class;
-                }
-            }
-            best
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn label_smoothing_is_spread_over_all_classes() {
-        let device = Device::flex();
-        let logits = Tensor::<2>::from_floats([[1.0, 2.0, 3.0]], &device);
-        let labels = Tensor::<1, Int>::from_ints([0], &device);
-        let z: f64 = [1.0_f64, 2.0, 3.0].iter().map(|x| x.exp()).sum::<f64>().ln();
-        let plain = cross_entropy(logits.clone(), labels.clone(), 0.0).into_scalar::<f32>();
-        assert!((f64::from(plain) - (z - 1.0)).abs() < 1e-6);
-        let smooth = cross_entropy(logits, labels, 0.3).into_scalar::<f32>();
-        assert!((f64::from(smooth) - (z - (0.7 * 1.0 + 0.3 * 2.0))).abs() < 1e-6);
-    }
-
-    #[test]
-    fn ties_go_to_the_first() {
-        let logits = Tensor::<2>::from_floats([[1.0, 1.0], [0.0, 2.0]], &Device::flex());
-        assert_eq!(classes(logits), [0, 1]);
-        let evaluation = |accuracy, loss| Evaluation { step: 1, epoch: 1.0, loss, accuracy };
-        assert!(better(&evaluation(0.6, 2.0), &evaluation(0.5, 1.0)));
-        assert!(better(&evaluation(0.5, 0.9), &evaluation(0.5, 1.0)));
-        assert!(!better(&evaluation(0.5, 1.0), &evaluation(0.5, 1.0)));
     }
 }

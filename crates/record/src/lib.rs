@@ -34,7 +34,7 @@ pub use run::{
     Attempt, Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload,
 };
 pub use spec::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, ModelSpec, OptimizerSpec, RunId,
+    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, ModelSpec, OptimizerSpec, RunId,
     RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec, Trial,
 };
 pub use store::{

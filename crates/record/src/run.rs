@@ -30,7 +30,8 @@ pub struct RunRecord {
 pub enum Outcome {
     /// It used its whole budget.
     Completed,
-    /// The loss became NaN or infinite, or ended beyond the initial one.
+    /// The training loss, a gradient or the validation loss became NaN or infinite; or, where the recipe asks for
+    /// it ([`Divergence`](crate::Divergence)), training ended with a loss above that of guessing.
     Diverged {
         /// Step at which it was noticed.
         step: u64,
@@ -65,6 +66,9 @@ pub struct Summary {
     pub last_validation: Option<Evaluation>,
     /// The test split, once, by the weights of `best_validation`; absent for a diverged run.
     pub test: Option<Evaluation>,
+    /// Examples of the test split that `test` was measured on. Absent where there is no `test`, and in early records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_examples: Option<u64>,
     /// First evaluated step whose validation accuracy reached the task's target.
     pub steps_to_target: Option<u64>,
     /// Activation sites at the last evaluation.

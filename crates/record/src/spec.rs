@@ -266,9 +266,33 @@ pub struct TrainingSpec {
     /// Validation accuracy whose first reaching is reported in steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_accuracy: Option<f64>,
+    /// When a run whose numbers all stay finite counts as diverged at its end; never where absent. (A loss or
+    /// gradient that is NaN or infinite always ends a run as diverged.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divergence: Option<Divergence>,
     /// When and on how much data the activation sites are measured.
     #[serde(default)]
     pub site_statistics: SiteStatistics,
+}
+
+/// A run whose training loss ends above that of guessing counts as diverged.
+///
+/// It is applied once, when training ends: after the whole budget, or when patience ends the run. A trial of tuning
+/// that ends before the whole budget is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Divergence {
+    /// The largest mean training loss that is no divergence, as a multiple of the loss of guessing: ln(number of
+    /// classes), in nats. 1 or more.
+    pub ratio: f64,
+    /// Last training steps over which the loss is averaged; all of them in a shorter run. From 1 to 100000.
+    pub window: u64,
+}
+
+impl Default for Divergence {
+    fn default() -> Self {
+        Self { ratio: 1.5, window: 100 }
+    }
 }
 
 /// When and on how much data the activation sites are measured.
@@ -417,6 +441,7 @@ mod tests {
                 evaluate_every: None,
                 patience: None,
                 target_accuracy: None,
+                divergence: None,
                 site_statistics: SiteStatistics::default(),
             },
             seed: 3,

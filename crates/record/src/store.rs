@@ -244,12 +244,7 @@ impl RunDir {
     /// # Errors
     /// If the folder cannot be written.
     pub fn write_predictions(&self, predictions: &[Prediction]) -> Result<(), Error> {
-        let mut csv = String::from(Prediction::HEADER);
-        csv.push('\n');
-        for prediction in predictions {
-            csv.push_str(&prediction.to_csv());
-            csv.push('\n');
-        }
+        let csv = Prediction::to_csv(predictions);
         write_atomically(&self.path.join(PREDICTIONS), csv.as_bytes())
     }
 
@@ -362,31 +357,23 @@ impl RunDir {
         Ok(timeline)
     }
 
+    /// Reads the test predictions, in the order of the examples.
+    ///
+    /// # Errors
+    /// If there are none, or they are damaged; the error tells the line.
+    pub fn predictions(&self) -> Result<Vec<Prediction>, Error> {
+        let path = self.path.join(PREDICTIONS);
+        let csv = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        Prediction::from_csv(&csv).map_err(|line| Error::Predictions { path, line })
+    }
+
     /// Reads which test examples were classified correctly, in their order.
     ///
     /// # Errors
-    /// If there are no predictions, or they are damaged.
+    /// Those of [`RunDir::predictions`].
     pub fn correct(&self) -> Result<Vec<bool>, Error> {
-        let path = self.path.join(PREDICTIONS);
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        let damaged = |line: usize| Error::Predictions { path: path.clone(), line: line + 1 };
-        let mut lines = text.lines().enumerate();
-        if lines.next().map(|(_, line)| line) != Some(Prediction::HEADER) {
-            return Err(damaged(0));
-        }
-        lines
-            .map(|(number, line)| {
-                let mut cells = line.split(',');
-                let index = cells.next().and_then(|cell| cell.parse::<usize>().ok());
-                let (label, predicted) = (cells.next(), cells.next());
-                match index {
-                    Some(index) if index + 1 == number && predicted.is_some() => {
-                        Ok(label == predicted)
-                    }
-                    _ => Err(damaged(number)),
-                }
-            })
-            .collect()
+        let predictions = self.predictions()?;
+        Ok(predictions.iter().map(|prediction| prediction.label == prediction.predicted).collect())
     }
 
     /// Opens the metrics stream, of a finished run or a running one.
@@ -739,11 +726,18 @@ mod tests {
     fn damaged_predictions_are_told_by_their_line() {
         let folder = tempfile::tempdir().unwrap();
         let dir = RunDir::at(folder.path().to_owned());
-        let prediction =
-            |index, predicted| Prediction { index, label: 1, predicted, probability: 0.5 };
-        dir.write_predictions(&[prediction(0, 1), prediction(1, 0)]).unwrap();
+        let prediction = |index, predicted| Prediction {
+            index,
+            label: 1,
+            predicted,
+            probability: 0.5,
+            confidence: Some(0.5),
+        };
+        let predictions = [prediction(0, 1), prediction(1, 0)];
+        dir.write_predictions(&predictions).unwrap();
+        assert_eq!(dir.predictions().unwrap(), predictions);
         assert_eq!(dir.correct().unwrap(), [true, false]);
-        dir.write_predictions(&[prediction(0, 1), prediction(2, 0)]).unwrap();
+        dir.write_predictions(&[prediction(0, 1), prediction(usize::MAX, 0)]).unwrap();
         assert!(dir.correct().unwrap_err().to_string().contains("line 3"));
     }
 

@@ -5,7 +5,7 @@ use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{Checkpoint, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Event, ModelSpec, OptimizerSpec,
+    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, Event, ModelSpec, OptimizerSpec,
     Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec, Trial,
 };
 use std::collections::BTreeMap;
@@ -81,6 +81,7 @@ fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64)
             evaluate_every: Some(3),
             patience: None,
             target_accuracy: Some(0.05),
+            divergence: None,
             site_statistics: SiteStatistics { examples: 16, every: 1 },
         },
         seed: 3,
@@ -144,12 +145,14 @@ fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
 
 #[test]
 fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
-    // Beyond an epoch of seven batches, and with the memory of both optimizers.
+    // Beyond an epoch of seven batches, with the memory of both optimizers, and with losses to look at in the end.
     let mut resnet = resnet("swiglu");
     resnet.training.budget = Budget::Steps(9);
     let mut bert = bert("gelu");
     bert.training.optimizer = OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-    for spec in [resnet, bert] {
+    let mut blown_up = blown_up(9);
+    blown_up.training.divergence = Some(Divergence { ratio: 1.0, window: 4 });
+    for spec in [resnet, bert, blown_up] {
         let mut whole = Memory { keeps: true, ..Memory::default() };
         let undisturbed = run_with(&spec, 1, &mut whole);
         let Budget::Steps(steps) = spec.training.budget else { panic!("steps") };
@@ -158,6 +161,7 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
             let mut memory = Memory { from: Some(bytes.clone()), ..Memory::default() };
             let finished = run_with(&spec, 2, &mut memory);
             assert_eq!(memory.events, whole.events[*events..]);
+            assert_eq!(finished.outcome, undisturbed.outcome);
             assert_eq!(finished.summary, undisturbed.summary);
             assert_eq!(finished.predictions, undisturbed.predictions);
             assert_eq!(finished.train_examples, undisturbed.train_examples);
@@ -282,21 +286,90 @@ fn a_run_that_blows_up_has_diverged_and_is_not_judged() {
     assert!(finished.predictions.is_empty());
 }
 
-/// A loss that stays finite and beyond its beginning is found in the middle of a run.
+/// Training losses, a number a step.
+fn losses(events: &[Event]) -> Vec<f64> {
+    let loss = |event: &Event| match event {
+        Event::Train(step) => Some(step.loss),
+        _ => None,
+    };
+    events.iter().filter_map(loss).collect()
+}
+
+fn mean(losses: &[f64]) -> f64 {
+    losses.iter().sum::<f64>() / losses.len() as f64
+}
+
+/// A rate so large that the loss rises far beyond its first value, from where the network learns.
 #[test]
-fn a_run_that_stays_beyond_its_first_loss_has_diverged() {
+fn a_run_that_learns_after_a_spike_is_completed() {
     let mut spec = resnet("relu");
-    spec.training.budget = Budget::Steps(60);
+    spec.training.budget = Budget::Steps(120);
+    spec.training.learning_rate = 1.6;
+    (spec.training.warmup, spec.training.clip_norm) = (0.0, None);
+    spec.training.evaluate_every = Some(60);
+    for rule in [None, Some(Divergence { ratio: 1.0, window: 20 })] {
+        spec.training.divergence = rule;
+        let (finished, events) = run(&spec, 2);
+        let losses = losses(&events);
+        let spike = losses.windows(20).map(mean).fold(0.0, f64::max);
+        assert!(spike > 1.2 * losses[0], "there is a spike: {spike} after {}", losses[0]);
+        let end = mean(&losses[100..]);
+        assert!(end < 0.95 * 10.0_f64.ln(), "it learns: {end}");
+        assert_eq!(finished.outcome, Outcome::Completed);
+        let test = finished.summary.test.unwrap();
+        assert!(test.accuracy > 0.2, "chance is 0.1: {}", test.accuracy);
+        assert_eq!(finished.summary.test_examples, Some(40));
+    }
+}
+
+/// A run whose loss stays finite and far above that of guessing.
+fn blown_up(steps: u64) -> RunSpec {
+    let mut spec = resnet("relu");
+    spec.training.budget = Budget::Steps(steps);
     spec.training.learning_rate = 30.0;
     spec.training.warmup = 0.0;
-    spec.training.clip_norm = Some(1.0);
     spec.training.evaluate_every = Some(7);
-    let (finished, _) = run(&spec, 2);
-    let Outcome::Diverged { step, .. } = &finished.outcome else {
-        panic!("{:?}", finished.outcome)
+    spec
+}
+
+#[test]
+fn a_loss_above_that_of_guessing_is_divergence_where_the_recipe_asks_and_at_the_end_alone() {
+    let plain = blown_up(30);
+    let (completed, events) = run(&plain, 2);
+    assert_eq!(completed.outcome, Outcome::Completed);
+    let losses = losses(&events);
+    assert!(mean(&losses[25..]) > 2.0 * 10.0_f64.ln(), "{losses:?}");
+
+    let mut asked = plain.clone();
+    asked.training.divergence = Some(Divergence { ratio: 2.0, window: 5 });
+    let (diverged, same_events) = run(&asked, 2);
+    let Outcome::Diverged { step: 30, reason } = &diverged.outcome else {
+        panic!("{:?}", diverged.outcome)
     };
-    assert!(*step < 60, "{step}");
-    assert_eq!(finished.summary.best_validation, None);
+    let expected = format!("the last 5 steps averages {:.3}", mean(&losses[25..]));
+    assert!(reason.contains(&expected), "{reason}, {expected}");
+    // Nothing ends it before, and it is not judged.
+    let until_the_test = events.len().min(same_events.len());
+    assert_eq!(same_events[..until_the_test], events[..until_the_test]);
+    assert_eq!(diverged.summary.steps, 30);
+    assert_eq!((diverged.summary.test, diverged.summary.test_examples), (None, None));
+    assert_eq!((diverged.summary.best_validation, diverged.predictions.len()), (None, 0));
+
+    // A trial of tuning is the beginning of a run, and no end.
+    asked.trial = Some(Trial { steps: 14 });
+    assert_eq!(run(&asked, 2).0.outcome, Outcome::Completed);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_divergence_whatever_the_recipe_says() {
+    for rule in [None, Some(Divergence { ratio: f64::MAX, window: 100_000 })] {
+        let mut spec = blown_up(30);
+        spec.training.learning_rate = 1e30;
+        spec.training.clip_norm = None;
+        spec.training.divergence = rule;
+        let Outcome::Diverged { step, reason } = run(&spec, 2).0.outcome else { panic!("{rule:?}") };
+        assert!(step < 30 && reason.contains("not finite"), "{step}: {reason}");
+    }
 }
 
 #[test]
@@ -333,6 +406,18 @@ fn recipes_that_make_no_sense_are_refused() {
         }),
         "optimizer.nesterov"
     );
+    for (ratio, window, key) in [
+        (0.99, 1, "divergence.ratio"),
+        (f64::NAN, 1, "divergence.ratio"),
+        (f64::INFINITY, 1, "divergence.ratio"),
+        (1.0, 0, "divergence.window"),
+        (1.0, 100_001, "divergence.window"),
+    ] {
+        let mut spec = resnet("relu");
+        spec.training.divergence = Some(Divergence { ratio, window });
+        let error = actlab_core::check(&spec, &data(&spec)).unwrap_err();
+        assert_eq!(error.key(), Some(key), "{error}");
+    }
     assert!(change(|training| training.batch_size = 0).contains("batch_size"));
     assert!(change(|training| training.learning_rate = f64::NAN).contains("learning_rate"));
     assert!(change(|training| training.warmup = 1.0).contains("warmup"));

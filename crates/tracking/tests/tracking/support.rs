@@ -272,6 +272,7 @@ fn spec(seed: u64) -> RunSpec {
             evaluate_every: None,
             patience: None,
             target_accuracy: None,
+            divergence: None,
             site_statistics: SiteStatistics::default(),
         },
         seed,
