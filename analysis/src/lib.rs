@@ -33,6 +33,7 @@ mod frame;
 mod order;
 mod parallel;
 mod plot;
+mod render;
 mod report;
 mod setup;
 mod side_by_side;
@@ -40,10 +41,11 @@ pub mod statistics;
 mod summary;
 
 pub use comparison::{
-    ALPHA, Against, ArmFigures, ArmScores, Comparison, Overall, POWER, Rules, TaskComparison,
-    TaskScores, TestFigures, Verdict, read_scores,
+    ALPHA, Against, AllPairs, ArmFigures, ArmScores, Comparison, Equivalence, Family, LookPlan,
+    Overall, POWER, Pair, Power, RankTests, Rules, TaskComparison, TaskScores, TestFigures,
+    Verdict, read_scores,
 };
 pub use error::Error;
 pub use export::Exported;
-pub use report::{Report, ReportOptions, Shape, Trial, Tuning, Written};
+pub use report::{Confirms, Registration, Report, ReportOptions, Shape, Trial, Tuning, Written};
 pub use side_by_side::{Side, side_by_side};

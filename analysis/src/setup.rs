@@ -1,6 +1,6 @@
 //! The conditions under which the runs of a task were made, and where they differ.
 
-use crate::report::number;
+use crate::render::number;
 use record::{
     Augmentation, Budget, DataSpec, ModelSpec, Outcome, RunRecord, RunSpec, ScheduleSpec,
     StoredRun, TrainingSpec,

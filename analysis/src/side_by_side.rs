@@ -1,13 +1,13 @@
 //! Two sweeps beside each other: what changed in the configuration, and what in the results.
 
 use crate::Error;
-use crate::comparison::markdown::{equals, probability};
-use crate::comparison::{ALPHA, ArmScores, Rules, TaskScores, against_baseline};
+use crate::comparison::{ALPHA, ArmScores, Family, Rules, TaskScores, Verdict, against_baseline};
 use crate::frame::Status;
-use crate::report::number::{ABSENT, percent, points};
-use crate::report::table::{Column, Table};
-use crate::report::text::{escape, wrap};
-use crate::statistics::{Bootstrap, Interval, holm};
+use crate::render::number::{ABSENT, percent, points};
+use crate::render::number::{equals, probability};
+use crate::render::table::{Column, Table};
+use crate::render::text::{escape, wrap};
+use crate::statistics::{Bootstrap, Interval, Resolution, mean};
 use record::StoredRun;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +67,7 @@ struct Cell {
     counts: (usize, usize),
     difference: f64,
     interval: Option<Interval>,
-    p: Option<f64>,
+    verdict: Verdict,
     p_holm: Option<f64>,
     p_ranks: Option<f64>,
 }
@@ -99,43 +99,46 @@ fn scores(runs: &[StoredRun]) -> Scores {
 impl Cells {
     fn new(a: Side<'_>, b: Side<'_>, bootstrap: Bootstrap) -> Self {
         let (of_a, of_b) = (scores(a.runs), scores(b.runs));
-        let rules = Rules { baseline: "a".to_owned(), margin: None, bootstrap };
-        let mut both = Vec::new();
-        for (key, ours) in &of_a {
-            let Some(theirs) = of_b.get(key) else { continue };
-            let arm = |name: &str, runs: &[(String, f64)]| ArmScores {
-                activation: name.to_owned(),
-                runs: runs.to_vec(),
-            };
-            let arms = vec![arm("a", ours), arm("b", theirs)];
-            let mean = |arm: &ArmScores| {
-                arm.runs.iter().map(|(_, score)| score).sum::<f64>() / arm.runs.len() as f64
-            };
-            let (means, counts) = ((mean(&arms[0]), mean(&arms[1])), (ours.len(), theirs.len()));
-            let task = TaskScores { task: key.0.clone(), arms };
-            let against = against_baseline(&task, &rules).pop().flatten();
-            let Some((against, difference)) =
-                against.and_then(|against| Some((against.clone(), against.difference?)))
-            else {
-                continue;
-            };
-            both.push(Cell {
-                task: key.0.clone(),
-                activation: key.1.clone(),
-                means,
-                counts,
-                difference,
-                interval: against.interval,
-                p: against.t_test.map(|test| test.p),
-                p_holm: None,
-                p_ranks: against.rank_test.map(|test| test.p),
+        let rules = Rules {
+            baseline: "a".to_owned(),
+            margin: None,
+            bootstrap,
+            family: Family::Report,
+            all_pairs: None,
+            looks: None,
+        };
+        let shared: Vec<_> =
+            of_a.iter().filter_map(|(key, ours)| Some((key, ours, of_b.get(key)?))).collect();
+        let arm =
+            |name: &str, runs: &[(String, f64)]| ArmScores::new(name.to_owned(), runs.to_vec());
+        let tasks: Vec<TaskScores> = shared
+            .iter()
+            .map(|((task, _), ours, theirs)| TaskScores {
+                task: task.clone(),
+                arms: vec![arm("a", ours), arm("b", theirs)],
+                guessing: None,
+                resolution: Resolution::Rounding,
+            })
+            .collect();
+        let compared = against_baseline(&tasks, &rules);
+        let values =
+            |runs: &[(String, f64)]| runs.iter().map(|(_, score)| *score).collect::<Vec<_>>();
+        let both =
+            shared.iter().zip(compared).filter_map(|(((task, activation), ours, theirs), arms)| {
+                let against = arms.into_iter().flatten().next()?;
+                Some(Cell {
+                    task: task.clone(),
+                    activation: activation.clone(),
+                    means: (mean(&values(ours))?, mean(&values(theirs))?),
+                    counts: (ours.len(), theirs.len()),
+                    difference: against.difference?,
+                    verdict: against.verdict,
+                    interval: against.interval,
+                    p_holm: against.p_holm,
+                    p_ranks: against.rank_test.map(|test| test.p),
+                })
             });
-        }
-        let raw: Vec<f64> = both.iter().filter_map(|cell| cell.p).collect();
-        let mut corrected = holm(&raw).into_iter();
-        for cell in both.iter_mut().filter(|cell| cell.p.is_some()) {
-            cell.p_holm = corrected.next();
-        }
+        let both = both.collect();
         let lacks = |of: &Scores, other: &Scores| {
             of.keys().filter(|key| !other.contains_key(*key)).cloned().collect()
         };
@@ -150,7 +153,7 @@ impl Cells {
                 columns,
             );
         }
-        let real = |cell: &&Cell| cell.p_holm.is_some_and(|p| p <= ALPHA);
+        let real = |cell: &&Cell| matches!(cell.verdict, Verdict::Better | Verdict::Worse);
         let mut lines: Vec<String> = self
             .both
             .iter()
@@ -173,14 +176,14 @@ impl Cells {
             })
             .collect();
         let rest = self.both.len() - lines.len();
-        let same = self.both.iter().filter(|cell| cell.difference == 0.0).count();
+        let same = self.both.iter().filter(|cell| cell.verdict == Verdict::Identical).count();
         if rest > 0 {
             let equal = match same {
                 0 => String::new(),
-                n => format!("; {n} of them have the very same mean"),
+                n => format!("; {n} of them are identical under every shared seed"),
             };
             lines.push(format!(
-                "{rest} of {} arms are not told apart between {} and {}{equal}.",
+                "{rest} of {} activations show no significant difference between {} and {}{equal}.",
                 self.both.len(),
                 escape(a),
                 escape(b)
@@ -207,7 +210,7 @@ impl Cells {
                         mean(cell.means.1, cell.counts.1)
                     }),
                     column("difference", &|cell| points(cell.difference)),
-                    column("95 % interval", &|cell| {
+                    column("interval", &|cell| {
                         cell.interval.map_or(ABSENT.into(), |interval| {
                             format!("[{}, {}]", points(interval.low), points(interval.high))
                         })

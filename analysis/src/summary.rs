@@ -3,10 +3,9 @@
 use crate::comparison::{Against, ArmFigures};
 use crate::frame::Status;
 use crate::parallel;
-use crate::statistics::{Bootstrap, Estimate, Interval, mean, median};
+use crate::statistics::{Bootstrap, Crossed, Estimate, Interval, mean, median};
 use polars::prelude::{
-    Column, DataFrame, DataType, Expr, IntoLazy, JoinArgs, JoinType, LazyFrame, NULL, PolarsResult,
-    SortMultipleOptions, col, len, lit, when,
+    Column, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit,
 };
 
 /// What the runs of one activation on one task showed. Means are over the runs that completed and
@@ -21,13 +20,11 @@ pub(crate) struct Arm {
     pub(crate) diverged: usize,
     pub(crate) failed: usize,
     pub(crate) test_accuracy: Option<Estimate>,
-    /// Test accuracy minus the baseline's, over the seeds that both completed.
-    pub(crate) difference: Option<Estimate>,
     /// Test accuracy set against the baseline's; absent for the baseline itself, and where either has no
     /// completed run.
     pub(crate) against: Option<Against>,
-    /// 95 % interval of the difference over seeds and test examples, both drawn anew.
-    pub(crate) examples_interval: Option<Interval>,
+    /// What single test examples show.
+    pub(crate) examples: ExampleFigures,
     /// How the test accuracies of completed runs are spread.
     pub(crate) spread: Option<ArmFigures>,
     pub(crate) test_loss: Option<f64>,
@@ -49,9 +46,9 @@ pub(crate) struct Arm {
     /// Median step at which the validation accuracy reached what the baseline's runs reach; infinite where
     /// most of the runs never do, absent where there is no such target.
     pub(crate) steps_to_baseline: Option<f64>,
-    /// The most accurate arm of the task that trains in no more time and is more accurate, or is as accurate
-    /// in less time.
-    pub(crate) beaten_by: Option<String>,
+    /// The most accurate arm of those that are both more accurate and faster, each beyond the 95 % intervals of the
+    /// means.
+    pub(crate) dominated_by: Option<String>,
     /// Least and greatest number of parameters; they differ only where the model does.
     pub(crate) parameters: Option<(u64, u64)>,
     /// Least and greatest number of operations of one example's forward pass.
@@ -66,40 +63,54 @@ pub(crate) struct Arm {
     pub(crate) peak_memory: Option<f64>,
     pub(crate) energy_joules: Option<f64>,
     pub(crate) total_seconds: Option<f64>,
-    pub(crate) train_seconds: Option<f64>,
+    pub(crate) train_seconds: Option<Estimate>,
     pub(crate) examples_per_second: Option<f64>,
 }
 
+/// Figures from the test predictions of an arm's runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct ExampleFigures {
+    /// Difference to the baseline over seeds and examples, both taken as drawn at random.
+    pub(crate) crossed: Option<Crossed>,
+    /// Its 95 % interval by the multi-bootstrap, which is too narrow of few seeds.
+    pub(crate) bootstrap: Option<Interval>,
+    /// Negative log-likelihood of the true class in nats, mean over runs.
+    pub(crate) log_likelihood: Option<f64>,
+    /// Expected calibration error, mean over runs.
+    pub(crate) calibration: Option<f64>,
+    /// Share of test examples that two runs of the arm classify differently, mean over pairs of runs.
+    pub(crate) disagreement: Option<f64>,
+}
+
 impl Arm {
-    /// Mean time and accuracy, where both are known.
-    fn cost(&self) -> Option<(f64, f64)> {
-        Some((self.train_seconds?, self.test_accuracy?.mean))
+    /// Whether no arm of the task is both better and faster beyond doubt.
+    pub(crate) fn on_front(&self) -> bool {
+        self.train_seconds.is_some() && self.test_accuracy.is_some() && self.dominated_by.is_none()
     }
 
-    /// Whether no arm of the task is both better and cheaper.
-    pub(crate) fn on_front(&self) -> bool {
-        self.cost().is_some() && self.beaten_by.is_none()
+    /// Intervals of time and accuracy, where both are known.
+    fn cost(&self) -> Option<(Interval, Interval)> {
+        Some((self.train_seconds?.interval?, self.test_accuracy?.interval?))
     }
 }
 
-/// Finds out which of `arms`, all of one task, are beaten in accuracy and training time at once.
+/// Finds out which of `arms`, all of one task, are dominated in accuracy and training time at once.
 pub(crate) fn find_front(arms: &mut [Arm]) {
-    let costs: Vec<Option<(f64, f64)>> = arms.iter().map(Arm::cost).collect();
     for i in 0..arms.len() {
-        let Some((seconds, accuracy)) = costs[i] else { continue };
-        let beats = |other: &&(usize, (f64, f64))| {
-            let (_, (s, a)) = other;
-            (*s <= seconds && *a > accuracy) || (*s < seconds && *a >= accuracy)
+        let Some((seconds, accuracy)) = arms[i].cost() else { continue };
+        let dominates = |other: &&Arm| {
+            let beyond =
+                |(s, a): (Interval, Interval)| s.high < seconds.low && a.low > accuracy.high;
+            other.cost().is_some_and(beyond)
         };
-        let others: Vec<(usize, (f64, f64))> =
-            costs.iter().enumerate().filter_map(|(j, cost)| Some((j, (*cost)?))).collect();
-        let best = others.iter().filter(beats).max_by(|a, b| a.1.1.total_cmp(&b.1.1));
-        arms[i].beaten_by = best.map(|(j, _)| arms[*j].activation.clone());
+        let mean = |arm: &&Arm| arm.test_accuracy.map_or(f64::NEG_INFINITY, |one| one.mean);
+        let best = arms.iter().filter(dominates).max_by(|a, b| mean(a).total_cmp(&mean(b)));
+        arms[i].dominated_by = best.map(|arm| arm.activation.clone());
     }
 }
 
 /// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
-const MEASURED: [&str; 23] = [
+const MEASURED: [&str; 22] = [
     "test_accuracy",
     "test_loss",
     "best_validation_accuracy",
@@ -122,34 +133,13 @@ const MEASURED: [&str; 23] = [
     "total_seconds",
     "train_seconds",
     "examples_per_second",
-    "difference",
 ];
 
 /// The arms in the order in which `runs` first shows them.
-pub(crate) fn arms(
-    runs: &DataFrame,
-    baseline: &str,
-    bootstrap: &Bootstrap,
-) -> PolarsResult<Vec<Arm>> {
-    let arms = group(pair(runs.clone().lazy(), baseline)).collect()?;
+pub(crate) fn arms(runs: &DataFrame, bootstrap: &Bootstrap) -> PolarsResult<Vec<Arm>> {
+    let arms = group(runs.clone().lazy()).collect()?;
     let rows: Vec<usize> = (0..arms.height()).collect();
     parallel::map(&rows, |row| arm(&arms, *row, bootstrap)).into_iter().collect()
-}
-
-/// Adds the column `difference`: test accuracy minus that of the baseline's run on the same task
-/// under the same seed; null unless both completed.
-fn pair(runs: LazyFrame, baseline: &str) -> LazyFrame {
-    let key = [col("task"), col("seed")];
-    let judged = runs
-        .clone()
-        .filter(completed().and(col("activation").eq(lit(baseline))))
-        .select([col("task"), col("seed"), col("test_accuracy").alias("baseline_accuracy")]);
-    let difference = col("test_accuracy") - col("baseline_accuracy");
-    runs.with_row_index("position", None)
-        .join(judged, key.clone(), key, JoinArgs::new(JoinType::Left))
-        // A join promises no order, and everything after relies on it.
-        .sort(["position"], SortMultipleOptions::default())
-        .with_column(when(completed()).then(difference).otherwise(lit(NULL)).alias("difference"))
 }
 
 /// One row an arm: how its runs ended, and for each of [`MEASURED`] the list of its values in the
@@ -201,9 +191,8 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         diverged: count(arms, "diverged", row)?,
         failed: count(arms, "failed", row)?,
         test_accuracy: Estimate::of(&list(arms, "test_accuracy", row)?, bootstrap),
-        difference: Estimate::of(&list(arms, "difference", row)?, bootstrap),
         against: None,
-        examples_interval: None,
+        examples: ExampleFigures::default(),
         spread: None,
         test_loss: average("test_loss")?,
         best_validation_accuracy: average("best_validation_accuracy")?,
@@ -222,7 +211,7 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
             None
         },
         steps_to_baseline: None,
-        beaten_by: None,
+        dominated_by: None,
         parameters: range("parameters_min", "parameters_max")?,
         flops: range("flops_min", "flops_max")?,
         dead: average("dead")?,
@@ -234,7 +223,7 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         peak_memory: average("peak_memory")?,
         energy_joules: average("energy_joules")?,
         total_seconds: average("total_seconds")?,
-        train_seconds: average("train_seconds")?,
+        train_seconds: Estimate::of(&list(arms, "train_seconds", row)?, bootstrap),
         examples_per_second: average("examples_per_second")?,
     })
 }
@@ -276,16 +265,14 @@ mod tests {
         // The diverged run shows what must not enter anywhere.
         let values = [Some(0.5), Some(0.99), Some(0.75), Some(1.0)];
         for name in MEASURED {
-            if name != "difference" {
-                columns.push(Series::new(name.into(), values).into());
-            }
+            columns.push(Series::new(name.into(), values).into());
         }
         DataFrame::new(4, columns).unwrap()
     }
 
     fn both() -> (Arm, Arm) {
         let bootstrap = Bootstrap { resamples: 100, seed: 0 };
-        let mut arms = arms(&runs(), "relu", &bootstrap).unwrap();
+        let mut arms = arms(&runs(), &bootstrap).unwrap();
         let gelu = arms.pop().unwrap();
         (arms.pop().unwrap(), gelu)
     }
@@ -300,10 +287,32 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_paired_over_the_seeds_that_both_completed() {
+    fn an_arm_is_dominated_beyond_the_intervals_alone() {
+        let (relu, gelu) = both();
+        let of = |seconds: [f64; 2], accuracy: [f64; 2], arm: &Arm| {
+            let bootstrap = Bootstrap { resamples: 100, seed: 0 };
+            Arm {
+                train_seconds: Estimate::of(&seconds, &bootstrap),
+                test_accuracy: Estimate::of(&accuracy, &bootstrap),
+                ..arm.clone()
+            }
+        };
+        let dominated = |a: Arm, b: Arm| {
+            let mut arms = [a, b];
+            find_front(&mut arms);
+            arms.map(|arm| arm.dominated_by)
+        };
+        let slow = of([20.0, 20.1], [0.5, 0.501], &relu);
+        let sure = of([10.0, 10.1], [0.7, 0.701], &gelu);
+        assert_eq!(dominated(slow.clone(), sure), [Some("gelu".into()), None]);
+        // Higher in the mean, but two runs reach far.
+        let unsure = of([10.0, 10.1], [0.6, 0.8], &gelu);
+        assert_eq!(dominated(slow, unsure), [None, None]);
+    }
+
+    #[test]
+    fn medians_are_of_the_runs_that_reached_the_target() {
         let (_, gelu) = both();
-        let difference = gelu.difference.unwrap();
-        assert_eq!((difference.n, difference.mean), (1, 0.25));
         assert_eq!(gelu.test_accuracy.unwrap().n, 2);
         assert_eq!(gelu.steps_to_target, Some(0.875));
     }

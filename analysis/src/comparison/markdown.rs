@@ -1,151 +1,54 @@
 //! A comparison for people.
 
-use super::{ALPHA, Against, ArmFigures, Comparison, Overall, POWER, TaskComparison, Verdict};
-use crate::report::number::{ABSENT, fixed};
-use crate::report::table::{Column, Table};
-use crate::report::text::{escape, wrap};
-use crate::statistics::Interval;
+use super::sentences::{self, Form, legend, verdicts};
+use super::{Against, ArmFigures, Comparison, Overall, Pair, TaskComparison};
+use crate::render::number::{ABSENT, bracket, fixed, probability};
+use crate::render::table::{Column, Table};
+use crate::render::text::{escape, wrap};
 
 impl Comparison {
     /// The comparison as Markdown in lines of at most `columns`, verdicts first.
     #[must_use]
     pub fn markdown(&self, columns: usize) -> String {
+        let lines = |lines: &[String]| -> String {
+            lines.iter().map(|line| wrap(line, "- ", columns)).collect()
+        };
         let mut parts = Vec::new();
         for task in &self.tasks {
             if !task.task.is_empty() {
                 parts.push(format!("## {}\n", escape(&task.task)));
             }
-            parts.push(verdicts(task, &self.baseline, columns));
+            parts.push(lines(&verdicts(task, self)));
             parts.push(tables(task).render(columns));
+            if !task.pairs.is_empty() {
+                let form = Form::of(task);
+                let labels: Vec<String> =
+                    task.arms.iter().map(|arm| escape(&arm.activation)).collect();
+                parts.push("All pairs, row minus column; bold: significant.\n".to_owned());
+                parts.push(
+                    pair_table(&labels, &task.pairs, &|difference| form.difference(difference))
+                        .render(columns),
+                );
+            }
         }
         if let Some(overall) = &self.overall {
             parts.push("## Over all tasks\n".to_owned());
-            parts.push(over_tasks(overall, "IQM", &|score| fixed(score, 4), columns));
+            parts.push(over_tasks(overall, &|score| fixed(score, 4), columns));
         }
         parts.push("## How to read this\n".to_owned());
-        parts.push(legend(self, columns));
+        parts.push(lines(&legend(self)));
         parts.join("\n")
     }
 }
 
-/// Decimals that show what differs.
-fn decimals(task: &TaskComparison) -> usize {
-    let largest =
-        task.arms.iter().filter_map(|arm| arm.best.as_ref()).map(|(_, score)| score.abs());
-    if largest.fold(0.0, f64::max) <= 1.0 { 4 } else { 2 }
-}
-
-fn signed(value: f64, decimals: usize) -> String {
-    let text = fixed(value, decimals);
-    if value > 0.0 && text.bytes().any(|byte| matches!(byte, b'1'..=b'9')) {
-        format!("+{text}")
-    } else {
-        text
-    }
-}
-
-fn bracket(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
-    interval.map_or(ABSENT.into(), |interval| {
-        format!("[{}, {}]", show(interval.low), show(interval.high))
-    })
-}
-
-/// A probability as it is quoted.
-pub(crate) fn probability(p: f64) -> String {
-    if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
-}
-
-pub(crate) fn equals(p: f64) -> String {
-    if p < 0.0001 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") }
-}
-
-fn verdicts(task: &TaskComparison, baseline: &str, columns: usize) -> String {
-    let decimals = decimals(task);
-    let name = escape(baseline);
-    if !task.arms.iter().any(|arm| arm.activation == baseline) {
-        return wrap(
-            &format!("The baseline {name} has no score: nothing is compared."),
-            "- ",
-            columns,
-        );
-    }
-    let sentence = |arm: &ArmFigures, against: &Against| {
-        let label = escape(&arm.activation);
-        let figures = figures(against, decimals);
-        match against.verdict {
-            Verdict::Better => format!("**{label} is better than {name}**: {figures}."),
-            Verdict::Worse => format!("**{label} is worse than {name}**: {figures}."),
-            Verdict::Equivalent => {
-                format!("**{label} and {name} are equivalent** within the margin: {figures}.")
-            }
-            Verdict::Undecided { pairs_needed } => {
-                let needed = match pairs_needed {
-                    Some(pairs) => format!(
-                        "about {pairs} pairs would find a difference of this size four times in five"
-                    ),
-                    None if against.paired => "the difference is next to nothing".to_owned(),
-                    None => "paired seeds would find smaller differences".to_owned(),
-                };
-                format!("{label}: these runs do not tell it from {name}: {figures}; {needed}.")
-            }
-            Verdict::TooFew => {
-                let difference = against
-                    .difference
-                    .map(|difference| format!(" ({})", signed(difference, decimals)))
-                    .unwrap_or_default();
-                format!(
-                    "{label}: too few runs, or no spread, to compare it with {name}{difference}."
-                )
-            }
-        }
-    };
-    let mut lines: Vec<String> =
-        task.arms.iter().filter_map(|arm| Some(sentence(arm, arm.against.as_ref()?))).collect();
-    let loose: Vec<String> = task
-        .arms
-        .iter()
-        .filter(|arm| arm.against.as_ref().is_some_and(|against| against.unpaired > 0))
-        .map(|arm| escape(&arm.activation))
-        .collect();
-    if !loose.is_empty() {
-        lines.push(format!(
-            "Seeds of {} and {name} do not all pair up: where two or more do, the pairs are compared; \
-             else all runs, unpaired.",
-            loose.join(", ")
-        ));
-    }
-    lines.iter().map(|line| wrap(line, "- ", columns)).collect()
-}
-
-fn figures(against: &Against, decimals: usize) -> String {
-    let mut parts = Vec::new();
-    if let Some(difference) = against.difference {
-        let mut text = signed(difference, decimals);
-        if against.interval.is_some() {
-            text += &format!(" {}", bracket(against.interval, |x| signed(x, decimals)));
-        }
-        parts.push(text);
-    }
-    if let (Some(test), Some(p)) = (against.t_test, against.p_holm) {
-        parts.push(format!("{} ({}, Holm)", equals(p), test.name));
-    }
-    if let Some(d) = against.cohen_d_paired.or(against.cohen_d) {
-        parts.push(format!("d = {}", fixed(d, 2)));
-    }
-    if against.paired {
-        parts.push(format!("{} pairs", against.pairs));
-    }
-    parts.join(", ")
-}
-
 fn tables(task: &TaskComparison) -> Table {
-    let decimals = decimals(task);
+    let form = Form::of(task);
     let arms = &task.arms;
     let column = |header: &str, cell: &dyn Fn(&ArmFigures) -> String| {
         Column::numbers(header, arms.iter().map(cell).collect())
     };
-    let value = |header: &str, get: &dyn Fn(&ArmFigures) -> Option<f64>, decimals: usize| {
-        column(header, &|arm| get(arm).map_or(ABSENT.into(), |value| fixed(value, decimals)))
+    let value = |header: &str, get: &dyn Fn(&ArmFigures) -> Option<f64>| {
+        column(header, &|arm| get(arm).map_or(ABSENT.into(), |value| form.score(value)))
     };
     let to = |header: &str, cell: &dyn Fn(&Against) -> Option<String>| {
         column(header, &|arm| match &arm.against {
@@ -153,28 +56,27 @@ fn tables(task: &TaskComparison) -> Table {
             None => String::new(),
         })
     };
-    let score = |score: f64| fixed(score, decimals);
     let description = vec![
         column("n", &|arm| arm.n.to_string()),
-        value("mean", &|arm| arm.mean, decimals),
-        value("sd", &|arm| arm.standard_deviation, decimals),
-        value("median", &|arm| arm.median, decimals),
-        value("IQM", &|arm| arm.interquartile_mean, decimals),
-    ];
-    let intervals = vec![
-        column("95 % interval", &|arm| bracket(arm.interval, score)),
-        column("BCa", &|arm| bracket(arm.interval_bca, score)),
+        value("mean", &|arm| arm.mean),
+        value("sd", &|arm| arm.standard_deviation),
+        value("median", &|arm| arm.median),
+        value("IQM", &|arm| arm.interquartile_mean),
+        column("95 % interval", &|arm| bracket(arm.interval, |x| form.score(x))),
     ];
     let range = vec![
-        value("worst", &|arm| arm.worst.as_ref().map(|(_, score)| *score), decimals),
-        value("best", &|arm| arm.best.as_ref().map(|(_, score)| *score), decimals),
+        value("worst", &|arm| arm.worst.as_ref().map(|(_, score)| *score)),
+        value("best", &|arm| arm.best.as_ref().map(|(_, score)| *score)),
     ];
     let difference = vec![
-        to("Δ", &|against| Some(signed(against.difference?, decimals))),
-        to("95 % interval of Δ", &|against| {
-            Some(bracket(Some(against.interval?), |x| signed(x, decimals)))
+        to("Δ", &|against| Some(form.difference(against.difference?))),
+        to("interval of Δ", &|against| {
+            Some(bracket(Some(against.interval?), |x| form.difference(x)))
         }),
-        to("smallest found", &|against| Some(score(against.detectable?))),
+        to("95 % of Δ", &|against| {
+            Some(bracket(Some(against.interval_uncorrected?), |x| form.difference(x)))
+        }),
+        to("MDE", &|against| Some(form.score(against.power?.detectable))),
     ];
     let tests = vec![
         to("p", &|against| Some(probability(against.t_test?.p))),
@@ -185,98 +87,94 @@ fn tables(task: &TaskComparison) -> Table {
         to("d (pairs)", &|against| Some(fixed(against.cohen_d_paired?, 2))),
         to("d", &|against| Some(fixed(against.cohen_d?, 2))),
         to("Cliff's δ", &|against| Some(fixed(against.cliffs_delta?, 2))),
-        to("P(improves)", &|against| {
-            let interval = bracket(against.probability_interval, |x| format!("{x:.2}"));
-            Some(format!("{:.2} {interval}", against.probability_of_improvement?))
+        to("P(better)", &|against| {
+            let improvement = against.probability_of_improvement?;
+            Some(match against.probability_interval {
+                Some(interval) => {
+                    format!("{improvement:.2} {}", bracket(Some(interval), |x| format!("{x:.2}")))
+                }
+                None => format!("{improvement:.2}"),
+            })
         }),
     ];
+    let mut blocks = vec![description, range, difference, tests, effects];
+    if arms.iter().any(|arm| arm.against.as_ref().is_some_and(|one| one.probabilities.is_some())) {
+        blocks.push(vec![to("P(worse / equivalent / better)", &|against| {
+            Some(against.probabilities?.words())
+        })]);
+    }
     Table {
         key: Column::words("activation", arms.iter().map(|arm| escape(&arm.activation)).collect()),
-        blocks: vec![description, intervals, range, difference, tests, effects],
+        blocks,
     }
 }
 
-/// Ranks and interquartile means, `iqm` the header of the latter and `show` their form.
+/// Differences of every arm to every other, row minus column; `labels` are the arms of `pairs` in their order.
+pub(crate) fn pair_table(labels: &[String], pairs: &[Pair], show: &dyn Fn(f64) -> String) -> Table {
+    let k = labels.len();
+    // Pairs (i, j) with i < j, row by row.
+    let place = |i: usize, j: usize| i * (2 * k - i - 1) / 2 + j - i - 1;
+    let cell = |row: usize, column: usize| {
+        if row == column {
+            return String::new();
+        }
+        let (low, high) = (row.min(column), row.max(column));
+        let Some(pair) = pairs.get(place(low, high)) else { return ABSENT.to_owned() };
+        let sign = if row < column { 1.0 } else { -1.0 };
+        let Some(difference) = pair.difference else { return ABSENT.to_owned() };
+        sentences::pair(show(sign * difference), pair.p)
+    };
+    let column =
+        |of: usize| vec![Column::numbers(&labels[of], (0..k).map(|row| cell(row, of)).collect())];
+    Table { key: Column::words("minus", labels.to_vec()), blocks: (0..k).map(column).collect() }
+}
+
+/// Ranks and interquartile means, the latter in the form `show`.
 pub(crate) fn over_tasks(
     overall: &Overall,
-    iqm: &str,
     show: &dyn Fn(f64) -> String,
     columns: usize,
 ) -> String {
     let lines: String =
-        overall_lines(overall).iter().map(|line| wrap(line, "- ", columns)).collect();
-    format!("{lines}\n{}", overall_table(overall, iqm, show).render(columns))
+        sentences::overall(overall).iter().map(|line| wrap(line, "- ", columns)).collect();
+    format!("{lines}\n{}", overall_table(overall, show).render(columns))
 }
 
 /// The table of [`over_tasks`].
-pub(crate) fn overall_table(overall: &Overall, iqm: &str, show: &dyn Fn(f64) -> String) -> Table {
+pub(crate) fn overall_table(overall: &Overall, show: &dyn Fn(f64) -> String) -> Table {
     let labels = overall.activations.iter().map(|label| escape(label)).collect();
     let cells = |cell: &dyn Fn(usize) -> String| (0..overall.activations.len()).map(cell).collect();
-    Table {
-        key: Column::words("activation", labels),
-        blocks: vec![vec![
-            Column::numbers("mean rank", cells(&|i| fixed(overall.ranks[i], 2))),
-            Column::numbers(
-                "p (Nemenyi)",
-                cells(&|i| overall.nemenyi[i].map_or(String::new(), probability)),
-            ),
-            Column::numbers(iqm, cells(&|i| show(overall.interquartile_mean[i].0))),
-            Column::numbers(
-                "95 % interval",
-                cells(&|i| bracket(overall.interquartile_mean[i].1, show)),
-            ),
-        ]],
+    let mut blocks =
+        vec![vec![Column::numbers("mean rank", cells(&|i| fixed(overall.ranks[i], 2)))]];
+    if let Some(tests) = &overall.tests {
+        let p = |i: usize| tests.nemenyi[i].map_or(String::new(), probability);
+        blocks.push(vec![Column::numbers("p (Nemenyi)", cells(&p))]);
     }
-}
-
-/// What the ranks say, a paragraph each.
-pub(crate) fn overall_lines(overall: &Overall) -> Vec<String> {
-    let (friedman, iman) = (&overall.friedman, &overall.iman_davenport);
-    let mut lines = vec![format!(
-        "Ranks over {} blocks (a task under a seed) of {}: Friedman χ² = {}, {}; Iman–Davenport F = {}, {}. \
-         Mean ranks that differ by more than {} differ (Nemenyi, level {ALPHA}).",
-        overall.blocks,
-        if overall.tasks == 1 { "one task".to_owned() } else { format!("{} tasks", overall.tasks) },
-        fixed(friedman.statistic, 2),
-        equals(friedman.p),
-        fixed(iman.statistic, 2),
-        equals(iman.p),
-        fixed(overall.critical_difference, 2),
-    )];
-    if overall.exploratory {
-        lines.push("Exploratory: so few blocks are a hint, not a result.".to_owned());
+    if !overall.interquartile_mean.is_empty() {
+        let name = if overall.tasks > 1 { "IQM (normalised)" } else { "IQM" };
+        let mut pooled =
+            vec![Column::numbers(name, cells(&|i| show(overall.interquartile_mean[i].0)))];
+        if overall.fewest_runs >= super::overall::ENOUGH_RUNS {
+            let interval = |i: usize| bracket(overall.interquartile_mean[i].1, show);
+            pooled.push(Column::numbers("95 % interval", cells(&interval)));
+        }
+        blocks.push(pooled);
     }
-    if overall.tasks > 1 {
-        lines.push(
-            "Blocks of one task are alike, so that these p values are too small where tasks differ more \
-             than seeds do."
-                .to_owned(),
-        );
+    if overall.components.iter().any(Option::is_some) {
+        let component = |get: fn(&crate::statistics::Nested) -> f64| {
+            cells(&|i| {
+                let text = |nested| show(get(nested));
+                overall.components[i].as_ref().map_or(String::new(), text)
+            })
+        };
+        blocks.push(vec![
+            Column::numbers("sd of Δ, tasks", component(|nested| nested.tasks)),
+            Column::numbers("sd of Δ, seeds", component(|nested| nested.seeds)),
+        ]);
     }
-    lines
-}
-
-fn legend(comparison: &Comparison, columns: usize) -> String {
-    let baseline = escape(&comparison.baseline);
-    let entries = [
-        format!(
-            "Verdicts are by the paired t test of the runs under the same seed (Welch's where seeds do not \
-             pair up) at level {ALPHA}, after Holm's correction over the arms of a task."
-        ),
-        "sd: sample standard deviation. IQM: mean of the middle half. 95 % interval: of the mean, by the \
-         percentile bootstrap over runs; BCa: corrected for bias and acceleration."
-            .to_owned(),
-        format!(
-            "Δ: mean difference to {baseline}. smallest found: true difference that so many pairs of this \
-             spread would find with a probability of {POWER}, without correction."
-        ),
-        "p: of the t test; p (Holm): corrected; p (ranks): of Wilcoxon's signed-rank test, or the \
-         Mann–Whitney U test, exact."
-            .to_owned(),
-        format!(
-            "d (pairs): Cohen's d by the deviation of the differences; d: by the pooled deviation. Cliff's δ \
-             and P(improves): how often a run beats one of {baseline}."
-        ),
-    ];
-    entries.iter().map(|entry| wrap(entry, "- ", columns)).collect()
+    if overall.probabilities.iter().any(Option::is_some) {
+        let cell = |i: usize| overall.probabilities[i].map_or(String::new(), |p| p.words());
+        blocks.push(vec![Column::numbers("P(worse / equivalent / better)", cells(&cell))]);
+    }
+    Table { key: Column::words("activation", labels), blocks }
 }

@@ -1,46 +1,53 @@
-//! Scores of arms, set against a baseline: how large the differences are, and which of them are real.
+//! Scores of arms, set against a baseline: how large the differences are, and which of them are significant.
 
+mod against;
+mod family;
 pub(crate) mod markdown;
+mod overall;
+mod pairs;
 mod scores;
+pub(crate) mod sentences;
 
 use crate::parallel;
 use crate::statistics::{
-    Bootstrap, Interval, Ranks, Test, cliffs_delta, cohen_d, cohen_d_paired, detectable_effect,
-    holm, improvement_of_places, interquartile_mean, mann_whitney, mean, median, paired_t,
-    pairs_needed, places, probability_of_improvement, standard_deviation, welch, wilcoxon,
+    Bootstrap, Interval, LEVEL, Moments, Probabilities, Resolution, Test, interquartile_mean, mean,
+    median, standard_deviation, t_interval, t_interval_of,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize, Serializer};
 
+pub use against::{Against, Equivalence, Power, Verdict};
+pub use overall::{Overall, RankTests};
+pub use pairs::{AllPairs, Pair};
 pub use scores::read_scores;
 
-/// Level at which a difference counts as one.
+pub(crate) use overall::{ENOUGH_RUNS, normalised, overall};
+
+/// Level at which a difference is significant, over a whole family of tests.
 pub const ALPHA: f64 = 0.05;
 
 /// Probability with which a difference should be found.
 pub const POWER: f64 = 0.8;
-
-/// More pairs than anybody trains.
-const MOST_PAIRS: usize = 10_000;
-
-/// Blocks below which ranks over them are called exploratory.
-const ENOUGH_BLOCKS: usize = 10;
 
 /// Scores of one arm on one task, higher is better: a seed and a score each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmScores {
     /// Label of the activation.
     pub activation: String,
-    /// One a run; a seed stands there once.
+    /// One a run, in the order in which they were planned; a seed stands there once.
     pub runs: Vec<(String, f64)>,
+    /// What was published of runs whose scores are not known; there are no `runs` then.
+    pub published: Option<Moments>,
 }
 
 impl ArmScores {
-    fn values(&self) -> Vec<f64> {
-        self.runs.iter().map(|(_, score)| *score).collect()
+    /// An arm of runs whose scores are known.
+    #[must_use]
+    pub fn new(activation: String, runs: Vec<(String, f64)>) -> Self {
+        Self { activation, runs, published: None }
     }
 
-    fn of_seed(&self, seed: &str) -> Option<f64> {
-        self.runs.iter().find(|(known, _)| known == seed).map(|(_, score)| *score)
+    fn values(&self) -> Vec<f64> {
+        self.runs.iter().map(|(_, score)| *score).collect()
     }
 }
 
@@ -51,6 +58,21 @@ pub struct TaskScores {
     pub task: String,
     /// In the order in which they are shown.
     pub arms: Vec<ArmScores>,
+    /// What guessing scores, where it is known.
+    pub guessing: Option<f64>,
+    /// What two scores must differ by to differ at all.
+    pub resolution: Resolution,
+}
+
+/// Tests that share one error rate.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// All tests against the baseline, on every task.
+    #[default]
+    Report,
+    /// Those of each task.
+    Task,
 }
 
 /// How arms are compared.
@@ -60,8 +82,25 @@ pub struct Rules {
     pub baseline: String,
     /// Differences of at most this size do not matter, in units of the score.
     pub margin: Option<f64>,
-    /// How intervals are made.
+    /// How resampled intervals are made.
     pub bootstrap: Bootstrap,
+    /// Over which tests the error rate is held.
+    pub family: Family,
+    /// Whether every arm is compared with every other, and how; a family of its own.
+    pub all_pairs: Option<AllPairs>,
+    /// Numbers of seeds after which the results were looked at, ascending, where a sweep could end early.
+    pub looks: Option<LookPlan>,
+}
+
+/// A plan of looks, stated before the first run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LookPlan {
+    /// Seeds after which results are looked at; the last is the largest number.
+    pub seeds: Vec<usize>,
+    /// Every seed that a run may have, in the order in which they are trained.
+    pub order: Vec<String>,
+    /// How many of them every arm has finished on every task.
+    pub finished: usize,
 }
 
 /// What the scores of every task say.
@@ -69,6 +108,10 @@ pub struct Rules {
 pub struct Comparison {
     /// Label of the arm that the others are compared with.
     pub baseline: String,
+    /// Over which tests the error rate of 5 % is held.
+    pub family: Family,
+    /// Comparisons with the baseline in the largest family.
+    pub comparisons: usize,
     /// One a task.
     pub tasks: Vec<TaskComparison>,
     /// Over all tasks, where there is enough for it.
@@ -82,6 +125,11 @@ pub struct TaskComparison {
     pub task: String,
     /// In the order given.
     pub arms: Vec<ArmFigures>,
+    /// Every arm against every other; empty unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+    #[serde(skip)]
+    guessing: Option<f64>,
 }
 
 /// One arm on one task.
@@ -99,8 +147,10 @@ pub struct ArmFigures {
     pub median: Option<f64>,
     /// Mean of the middle half.
     pub interquartile_mean: Option<f64>,
-    /// 95 % percentile bootstrap interval of the mean.
+    /// Student's 95 % interval of the mean; absent of one run, and of runs that are all the same.
     pub interval: Option<Interval>,
+    /// 95 % percentile bootstrap interval of the mean, which is too narrow of few runs.
+    pub interval_bootstrap: Option<Interval>,
     /// The same by BCa.
     pub interval_bca: Option<Interval>,
     /// Best score, and its seed.
@@ -111,48 +161,13 @@ pub struct ArmFigures {
     pub against: Option<Against>,
 }
 
-/// An arm against the baseline.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Against {
-    /// Seeds that both have.
-    pub pairs: usize,
-    /// Runs of either side whose seed the other lacks.
-    pub unpaired: usize,
-    /// Whether the figures below are of pairs; else of all runs of both sides.
-    pub paired: bool,
-    /// Difference of the means (of the pairs), this arm minus the baseline.
-    pub difference: Option<f64>,
-    /// Its 95 % percentile bootstrap interval.
-    pub interval: Option<Interval>,
-    /// Paired t test of the pairs, or Welch's test.
-    pub t_test: Option<TestFigures>,
-    /// Wilcoxon's signed-rank test of the pairs, or the Mann–Whitney U test; both exact.
-    pub rank_test: Option<TestFigures>,
-    /// p of the t test after Holm's correction over the arms of the task.
-    pub p_holm: Option<f64>,
-    /// Cohen's d by the deviation of the pairs' differences.
-    pub cohen_d_paired: Option<f64>,
-    /// Cohen's d by the pooled deviation.
-    pub cohen_d: Option<f64>,
-    /// Cliff's δ.
-    pub cliffs_delta: Option<f64>,
-    /// Probability that a run of this arm beats one of the baseline.
-    pub probability_of_improvement: Option<f64>,
-    /// Its 95 % interval, runs drawn within each arm.
-    pub probability_interval: Option<Interval>,
-    /// Smallest true difference that so many pairs, with this spread, find with a probability of 0.8 at a
-    /// level of 0.05, without correction.
-    pub detectable: Option<f64>,
-    /// What follows.
-    pub verdict: Verdict,
-}
-
 /// A test by name.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TestFigures {
     /// As in `paired t`.
     pub name: &'static str,
-    /// The statistic.
+    /// The statistic; in JSON `"inf"` where it is infinite.
+    #[serde(serialize_with = "with_infinity")]
     pub statistic: f64,
     /// Two-sided p.
     pub p: f64,
@@ -164,121 +179,97 @@ impl TestFigures {
     }
 }
 
-/// What the figures allow one to say.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(tag = "verdict", rename_all = "snake_case")]
-pub enum Verdict {
-    /// Higher than the baseline, at level 0.05 after Holm's correction.
-    Better,
-    /// Lower than the baseline, at level 0.05 after Holm's correction.
-    Worse,
-    /// Within the margin that does not matter (two one-sided t tests at level 0.05, Schuirmann 1987).
-    Equivalent,
-    /// These runs do not tell.
-    Undecided {
-        /// Pairs that would find a difference as large as the one seen (or as the margin) with a
-        /// probability of 0.8; absent where that is more than anybody trains.
-        pairs_needed: Option<usize>,
-    },
-    /// Too few runs for any test: a spread takes two pairs, or two runs a side.
-    TooFew,
-}
-
-impl Verdict {
-    /// The verdict in a word, as in the JSON.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Better => "better",
-            Self::Worse => "worse",
-            Self::Equivalent => "equivalent",
-            Self::Undecided { .. } => "undecided",
-            Self::TooFew => "too_few",
-        }
+/// JSON has no infinity: records write it as text, and so does this.
+fn with_infinity<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    match *value {
+        f64::INFINITY => serializer.serialize_str("inf"),
+        f64::NEG_INFINITY => serializer.serialize_str("-inf"),
+        value if value.is_nan() => serializer.serialize_str("nan"),
+        value => serializer.serialize_f64(value),
     }
-}
-
-/// All tasks together.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Overall {
-    /// Labels of the arms.
-    pub activations: Vec<String>,
-    /// Tasks that every arm has.
-    pub tasks: usize,
-    /// Blocks that arms are ranked in: a task under a seed.
-    pub blocks: usize,
-    /// So few blocks that ranks are a hint at most.
-    pub exploratory: bool,
-    /// Interquartile mean of each arm over runs and tasks, with its 95 % interval, runs drawn within tasks.
-    pub interquartile_mean: Vec<(f64, Option<Interval>)>,
-    /// Mean rank of each arm, 1 the best.
-    pub ranks: Vec<f64>,
-    /// Friedman's χ² and p.
-    pub friedman: TestFigures,
-    /// Iman and Davenport's F and p.
-    pub iman_davenport: TestFigures,
-    /// Mean ranks that differ by more differ (Nemenyi, at level 0.05).
-    pub critical_difference: f64,
-    /// Nemenyi's p of each arm against the baseline.
-    pub nemenyi: Vec<Option<f64>>,
 }
 
 impl Comparison {
     /// Compares the arms of every task with the baseline.
     #[must_use]
     pub fn new(tasks: &[TaskScores], rules: &Rules) -> Self {
+        let against = against_baseline(tasks, rules);
+        let comparisons = comparisons(&against, rules.family);
+        let pairs = pairs::all(tasks, rules);
+        let compared = tasks.iter().zip(against).zip(pairs).map(|((task, against), pairs)| {
+            let described =
+                parallel::map(&task.arms, |arm| describe(arm, task.resolution, &rules.bootstrap));
+            let arms = described.into_iter().zip(against);
+            TaskComparison {
+                task: task.task.clone(),
+                arms: arms.map(|(arm, against)| ArmFigures { against, ..arm }).collect(),
+                pairs,
+                guessing: task.guessing,
+            }
+        });
         Self {
             baseline: rules.baseline.clone(),
-            tasks: tasks.iter().map(|task| compare(task, rules)).collect(),
+            family: rules.family,
+            comparisons,
+            tasks: compared.collect(),
             overall: overall(tasks, rules),
         }
     }
 }
 
-fn compare(task: &TaskScores, rules: &Rules) -> TaskComparison {
-    let arms = task
-        .arms
+/// Each arm of each of `tasks` against the baseline; nothing for the baseline itself, and where there is none.
+pub(crate) fn against_baseline(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<Option<Against>>> {
+    let mut compared: Vec<Vec<Option<Against>>> = tasks
         .iter()
-        .zip(against_baseline(task, rules))
-        .map(|(arm, against)| ArmFigures { against, ..describe(arm, &rules.bootstrap) })
+        .map(|task| {
+            let Some(baseline) = task.arms.iter().find(|arm| arm.activation == rules.baseline)
+            else {
+                return task.arms.iter().map(|_| None).collect();
+            };
+            parallel::map(&task.arms, |arm| {
+                (arm.activation != baseline.activation)
+                    .then(|| Against::new(arm, baseline, task.resolution, rules))
+            })
+        })
         .collect();
-    TaskComparison { task: task.task.clone(), arms }
-}
-
-/// Each arm of `task` against the baseline; nothing for the baseline itself, and where there is none.
-pub(crate) fn against_baseline(task: &TaskScores, rules: &Rules) -> Vec<Option<Against>> {
-    let nothing = || task.arms.iter().map(|_| None).collect();
-    let Some(baseline) = task.arms.iter().find(|arm| arm.activation == rules.baseline) else {
-        return nothing();
-    };
-    let mut compared: Vec<Option<Against>> = parallel::map(&task.arms, |arm| {
-        (arm.activation != baseline.activation).then(|| against(arm, baseline, rules))
-    });
-    // Arms without a test pay for nothing.
-    let p = |against: &Against| against.t_test.map(|test| test.p);
-    let raw: Vec<f64> = compared.iter().flatten().filter_map(p).collect();
-    let mut corrected = holm(&raw).into_iter();
-    for (arm, against) in task.arms.iter().zip(&mut compared) {
-        if let Some(against) = against.as_mut().filter(|against| against.t_test.is_some()) {
-            against.p_holm = corrected.next();
-            against.verdict = verdict(arm, baseline, against, rules.margin);
-        }
-    }
+    family::correct(&mut compared, rules);
     compared
 }
 
+/// Comparisons that were tested, in the largest family of them.
+pub(crate) fn comparisons(against: &[Vec<Option<Against>>], family: Family) -> usize {
+    let tested = |task: &Vec<Option<Against>>| {
+        task.iter().flatten().filter(|against| against.t_test.is_some()).count()
+    };
+    match family {
+        Family::Report => against.iter().map(tested).sum(),
+        Family::Task => against.iter().map(tested).max().unwrap_or(0),
+    }
+}
+
 /// The scores of one arm by themselves.
-pub(crate) fn describe(arm: &ArmScores, bootstrap: &Bootstrap) -> ArmFigures {
+pub(crate) fn describe(
+    arm: &ArmScores,
+    resolution: Resolution,
+    bootstrap: &Bootstrap,
+) -> ArmFigures {
     let values = arm.values();
+    let moments = arm.published;
     let by = |a: &&(String, f64), b: &&(String, f64)| a.1.total_cmp(&b.1);
     ArmFigures {
         activation: arm.activation.clone(),
-        n: values.len(),
-        mean: mean(&values),
-        standard_deviation: standard_deviation(&values),
+        n: moments.map_or(values.len(), |moments| moments.n),
+        mean: moments.map(|moments| moments.mean).or(mean(&values)),
+        standard_deviation: moments
+            .map(|moments| moments.standard_deviation)
+            .or(standard_deviation(&values)),
         median: median(&values),
         interquartile_mean: interquartile_mean(&values),
-        interval: bootstrap.mean(&values),
+        interval: match &moments {
+            Some(moments) => t_interval_of(moments, LEVEL),
+            None => t_interval(&resolution.scores(&values), LEVEL),
+        },
+        interval_bootstrap: bootstrap.mean(&values),
         interval_bca: bootstrap.mean_bca(&values),
         best: arm.runs.iter().max_by(by).cloned(),
         worst: arm.runs.iter().min_by(by).cloned(),
@@ -286,144 +277,9 @@ pub(crate) fn describe(arm: &ArmScores, bootstrap: &Bootstrap) -> ArmFigures {
     }
 }
 
-/// Scores under the seeds that both arms have.
-fn pairs(arm: &ArmScores, baseline: &ArmScores) -> Vec<f64> {
-    let difference = |(seed, score): &(String, f64)| Some(score - baseline.of_seed(seed)?);
-    arm.runs.iter().filter_map(difference).collect()
-}
-
-fn against(arm: &ArmScores, baseline: &ArmScores, rules: &Rules) -> Against {
-    let (ours, theirs) = (arm.values(), baseline.values());
-    let differences = pairs(arm, baseline);
-    // A single pair has no spread, so runs of both sides say more, where there are any.
-    let paired = differences.len() >= 2 || ours.len().min(theirs.len()) < 2;
-    let (difference, interval, t_test, rank_test) = if paired {
-        (
-            mean(&differences),
-            rules.bootstrap.mean(&differences),
-            TestFigures::new("paired t", paired_t(&differences)),
-            TestFigures::new("Wilcoxon", wilcoxon(&differences)),
-        )
-    } else {
-        let strata = [ours.clone(), theirs.clone()];
-        let of_means = |strata: &[Vec<f64>]| {
-            mean(&strata[0]).unwrap_or(f64::NAN) - mean(&strata[1]).unwrap_or(f64::NAN)
-        };
-        (
-            mean(&ours).zip(mean(&theirs)).map(|(a, b)| a - b),
-            rules.bootstrap.stratified(&strata, of_means),
-            TestFigures::new("Welch t", welch(&ours, &theirs)),
-            TestFigures::new("Mann–Whitney", mann_whitney(&ours, &theirs)),
-        )
-    };
-    let improvement = |strata: &[Vec<f64>]| improvement_of_places(&strata[0], &strata[1]);
-    let spread = standard_deviation(&differences);
-    let smallest = paired
-        .then(|| Some(detectable_effect(differences.len(), POWER, ALPHA)? * spread?))
-        .flatten();
-    Against {
-        pairs: differences.len(),
-        unpaired: ours.len() + theirs.len() - 2 * differences.len(),
-        paired,
-        difference,
-        interval,
-        t_test,
-        rank_test: rank_test.filter(|_| ours.len() > 1),
-        p_holm: None,
-        cohen_d_paired: if paired { cohen_d_paired(&differences) } else { None },
-        cohen_d: cohen_d(&ours, &theirs),
-        cliffs_delta: cliffs_delta(&ours, &theirs),
-        probability_of_improvement: probability_of_improvement(&ours, &theirs),
-        probability_interval: rules.bootstrap.stratified(&places(&ours, &theirs), improvement),
-        detectable: smallest,
-        verdict: Verdict::TooFew,
+impl Probabilities {
+    /// As they are quoted: worse, equivalent, better.
+    pub(crate) fn words(self) -> String {
+        format!("{:.2} / {:.2} / {:.2}", self.worse, self.equivalent, self.better)
     }
-}
-
-fn verdict(
-    arm: &ArmScores,
-    baseline: &ArmScores,
-    against: &Against,
-    margin: Option<f64>,
-) -> Verdict {
-    let (Some(difference), Some(p)) = (against.difference, against.p_holm) else {
-        return Verdict::TooFew;
-    };
-    if let Some(margin) = margin
-        && equivalent(arm, baseline, against.paired, margin)
-    {
-        return Verdict::Equivalent;
-    }
-    if p <= ALPHA {
-        return if difference > 0.0 { Verdict::Better } else { Verdict::Worse };
-    }
-    let spread = standard_deviation(&pairs(arm, baseline)).filter(|spread| *spread > 0.0);
-    let wanted = margin.map_or(difference.abs(), |margin| margin.max(difference.abs()));
-    let needed = spread.and_then(|spread| pairs_needed(wanted / spread, POWER, ALPHA, MOST_PAIRS));
-    Verdict::Undecided { pairs_needed: needed }
-}
-
-/// Whether both one-sided tests reject that the difference is as large as `margin`.
-fn equivalent(arm: &ArmScores, baseline: &ArmScores, paired: bool, margin: f64) -> bool {
-    let one_sided = |shift: f64| {
-        let test = if paired {
-            let moved: Vec<f64> =
-                pairs(arm, baseline).iter().map(|difference| difference + shift).collect();
-            paired_t(&moved)
-        } else {
-            let moved: Vec<f64> = arm.values().iter().map(|score| score + shift).collect();
-            welch(&moved, &baseline.values())
-        };
-        // Above 0 after +margin, below 0 after −margin.
-        test.is_some_and(|test| test.statistic * shift > 0.0 && test.p / 2.0 <= ALPHA)
-    };
-    one_sided(margin) && one_sided(-margin)
-}
-
-/// All tasks together; a run without a score may have that of who guesses in them.
-pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
-    let first = tasks.first()?;
-    let has = |task: &TaskScores, label: &str| task.arms.iter().any(|arm| arm.activation == label);
-    let activations: Vec<String> = first
-        .arms
-        .iter()
-        .map(|arm| arm.activation.clone())
-        .filter(|label| tasks.iter().all(|task| has(task, label)))
-        .collect();
-    let arms_of = |task: &TaskScores| -> Vec<ArmScores> {
-        let of = |label: &String| task.arms.iter().find(|arm| arm.activation == *label).cloned();
-        activations.iter().filter_map(of).collect()
-    };
-    let mut blocks = Vec::new();
-    for task in tasks {
-        let arms = arms_of(task);
-        for (seed, _) in arms.first().map(|arm| arm.runs.as_slice()).unwrap_or_default() {
-            let block: Option<Vec<f64>> = arms.iter().map(|arm| arm.of_seed(seed)).collect();
-            blocks.extend(block);
-        }
-    }
-    let ranks = Ranks::of(&blocks)?;
-    let baseline = activations.iter().position(|label| *label == rules.baseline);
-    let middle = |strata: &[Vec<f64>]| interquartile_mean(&strata.concat()).unwrap_or(f64::NAN);
-    let scores: Vec<Vec<ArmScores>> = tasks.iter().map(arms_of).collect();
-    let places: Vec<usize> = (0..activations.len()).collect();
-    let figures = parallel::map(&places, |i| {
-        let strata: Vec<Vec<f64>> = scores.iter().map(|arms| arms[*i].values()).collect();
-        (middle(&strata), rules.bootstrap.stratified(&strata, middle))
-    });
-    let named = |name, test| TestFigures::new(name, Some(test));
-    Some(Overall {
-        tasks: tasks.len(),
-        blocks: ranks.blocks,
-        exploratory: ranks.blocks < ENOUGH_BLOCKS,
-        interquartile_mean: figures,
-        friedman: named("Friedman", ranks.friedman)?,
-        iman_davenport: named("Iman–Davenport", ranks.iman_davenport)?,
-        critical_difference: ranks.critical_difference(ALPHA),
-        nemenyi: (0..activations.len())
-            .map(|i| baseline.filter(|baseline| *baseline != i).map(|b| ranks.nemenyi(i, b)))
-            .collect(),
-        ranks: ranks.mean,
-        activations,
-    })
 }

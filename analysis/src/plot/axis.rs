@@ -1,6 +1,6 @@
 //! An axis: what it measures, and where its numbers stand.
 
-use crate::report::number::{fixed, grouped};
+use crate::render::number::{fixed, grouped};
 use serde::Serialize;
 
 /// What one direction of a plot measures.

@@ -3,7 +3,7 @@
 use super::canvas::{Canvas, Place, text_width};
 use super::colour::{GRID, GROUND, TEXT};
 use super::{Axis, Format, Mark, Palette, Plot, Series};
-use crate::report::text::shorten;
+use crate::render::text::shorten;
 use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend};
 
 /// Pixels of a picture's point: sharp on dense screens and on paper.

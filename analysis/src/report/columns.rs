@@ -2,13 +2,13 @@
 
 use super::Task;
 use super::labels::Labels;
-use super::number::{ABSENT, fixed, grouped, percent, points};
-use super::table::{Column, Table};
-use super::text::{escape, width, wrap};
-use crate::comparison::markdown::probability;
+use crate::comparison::markdown::pair_table;
 use crate::comparison::{Against, ArmFigures};
-use crate::statistics::Interval;
-use crate::summary::Arm;
+use crate::render::number::{ABSENT, bracket, fixed, grouped, percent, points, probability};
+use crate::render::table::{Column, Table};
+use crate::render::text::{escape, width, wrap};
+use crate::statistics::{Crossed, LEVEL};
+use crate::summary::{Arm, ExampleFigures};
 
 /// Arms whose counts differ from the reference's by more than this share are marked.
 const COUNT_TOLERANCE: f64 = 0.01;
@@ -29,14 +29,20 @@ pub(super) mod header {
     pub(in super::super) const TARGET: &str = "to target";
     pub(in super::super) const P: &str = "p (Holm)";
     pub(in super::super) const RANKS: &str = "p (ranks)";
+    pub(in super::super) const EQUIVALENT: &str = "p (equivalent)";
+    pub(in super::super) const PROBABILITIES: &str = "P(worse / equivalent / better)";
     pub(in super::super) const EFFECT: &str = "d (pairs)";
     pub(in super::super) const CLIFF: &str = "Cliff's δ";
-    pub(in super::super) const IMPROVES: &str = "P(improves)";
-    pub(in super::super) const FOUND: &str = "smallest found";
+    pub(in super::super) const IMPROVES: &str = "P(better)";
+    pub(in super::super) const FOUND: &str = "MDE, points";
     pub(in super::super) const EXAMPLES: &str = "95 %, seeds and examples";
+    pub(in super::super) const SEED_SPREAD: &str = "sd, seeds";
+    pub(in super::super) const EXAMPLE_SPREAD: &str = "sd, examples";
+    pub(in super::super) const LIKELIHOOD: &str = "NLL";
+    pub(in super::super) const CALIBRATION: &str = "ECE %";
+    pub(in super::super) const DISAGREEMENT: &str = "disagreement %";
     pub(in super::super) const MEDIAN: &str = "median %";
     pub(in super::super) const IQM: &str = "IQM %";
-    pub(in super::super) const BCA: &str = "95 % (BCa)";
     pub(in super::super) const BEST: &str = "best % (seed)";
     pub(in super::super) const WORST: &str = "worst % (seed)";
     pub(in super::super) const AREA: &str = "area %";
@@ -57,7 +63,7 @@ pub(super) mod header {
     pub(in super::super) const TARGET_TIME: &str = "to target, s";
     pub(in super::super) const TUNED: &str = "validation %";
     pub(in super::super) const SPREAD: &str = "of all trials";
-    pub(in super::super) const BEATEN: &str = "beaten by";
+    pub(in super::super) const DOMINATED: &str = "dominated by";
 }
 
 /// Accuracy, its uncertainty, and how fast it was reached.
@@ -76,24 +82,26 @@ pub(super) fn results(task: &Task, labels: &Labels) -> Table {
             format!("{}{}", percent(accuracy.mean), spread.unwrap_or_default())
         }),
         numbers(task, header::INTERVAL, |arm| {
-            let interval = arm.test_accuracy.and_then(|accuracy| accuracy.interval);
-            interval.map_or(ABSENT.into(), |interval| bracket(interval, percent))
+            bracket(arm.test_accuracy.and_then(|accuracy| accuracy.interval), percent)
         }),
     ];
     let mut comparison = Vec::new();
-    if task.arms.iter().any(|arm| arm.activation != task.baseline && arm.difference.is_some()) {
+    let difference = |arm: &Arm| arm.against.as_ref()?.difference;
+    if task.arms.iter().any(|arm| difference(arm).is_some()) {
         comparison.push(numbers(task, header::DIFFERENCE, |arm| {
             if arm.activation == task.baseline {
                 return "baseline".into();
             }
-            let Some(difference) = arm.difference else { return ABSENT.into() };
-            let interval =
-                difference.interval.map(|interval| format!(" {}", bracket(interval, points)));
-            format!("{}{}", points(difference.mean), interval.unwrap_or_default())
+            let Some(difference) = difference(arm) else { return ABSENT.into() };
+            let interval = arm.against.as_ref().and_then(|against| against.interval);
+            let interval = interval.map(|interval| format!(" {}", bracket(Some(interval), points)));
+            format!("{}{}", points(difference), interval.unwrap_or_default())
         }));
-        let pairs = |arm: &Arm| arm.difference.map_or(0, |difference| difference.n);
-        if task.arms.iter().any(|arm| pairs(arm) != arm.completed) {
-            comparison.push(numbers(task, header::PAIRS, |arm| pairs(arm).to_string()));
+        let pairs = |arm: &Arm| arm.against.as_ref().map(|against| against.pairs);
+        if task.arms.iter().any(|arm| pairs(arm).is_some_and(|pairs| pairs != arm.completed)) {
+            comparison.push(numbers(task, header::PAIRS, |arm| {
+                pairs(arm).map_or(String::new(), |pairs| pairs.to_string())
+            }));
         }
     }
     let mut progress = vec![numbers(task, header::VALIDATION, |arm| {
@@ -124,9 +132,6 @@ pub(super) fn spread(task: &Task, labels: &Labels) -> Option<Table> {
     let middle = vec![
         figure(header::MEDIAN, |spread| spread.median.map(percent)),
         figure(header::IQM, |spread| spread.interquartile_mean.map(percent)),
-        figure(header::BCA, |spread| {
-            spread.interval_bca.map(|interval| bracket(interval, percent))
-        }),
     ];
     let ends = vec![
         numbers(task, header::WORST, |arm| {
@@ -153,31 +158,75 @@ pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
             None => ABSENT.into(),
         })
     };
-    let tests = vec![
+    let mut tests = vec![
         figure(header::P, |against| Some(probability(against.p_holm?))),
         figure(header::RANKS, |against| Some(probability(against.rank_test?.p))),
-        figure(header::FOUND, |against| Some(percent(against.detectable?))),
     ];
+    let has = |get: fn(&Against) -> bool| {
+        task.arms.iter().any(|arm| arm.against.as_ref().is_some_and(get))
+    };
+    if has(|against| against.equivalence.is_some()) {
+        tests.push(figure(header::EQUIVALENT, |against| {
+            Some(probability(against.equivalence?.p_holm))
+        }));
+    }
+    tests.push(figure(header::FOUND, |against| Some(percent(against.power?.detectable))));
     let effects = vec![
         figure(header::EFFECT, |against| Some(fixed(against.cohen_d_paired?, 2))),
         figure(header::CLIFF, |against| Some(fixed(against.cliffs_delta?, 2))),
     ];
     let improvement = vec![figure(header::IMPROVES, |against| {
-        let interval = against.probability_interval;
-        let interval =
-            interval.map(|interval| format!(" [{:.2}, {:.2}]", interval.low, interval.high));
         let probability = against.probability_of_improvement?;
-        Some(format!("{probability:.2}{}", interval.unwrap_or_default()))
+        Some(match against.probability_interval {
+            Some(interval) => {
+                format!("{probability:.2} {}", bracket(Some(interval), |x| format!("{x:.2}")))
+            }
+            None => format!("{probability:.2}"),
+        })
     })];
     let mut blocks = vec![tests, effects, improvement];
-    if task.has_examples() {
-        blocks.push(vec![numbers(task, header::EXAMPLES, |arm| match arm.examples_interval {
-            Some(interval) => bracket(interval, points),
-            None if arm.activation == task.baseline => String::new(),
-            None => ABSENT.into(),
+    if has(|against| against.probabilities.is_some()) {
+        blocks.push(vec![figure(header::PROBABILITIES, |against| {
+            Some(against.probabilities?.words())
         })]);
     }
     Some(Table { key: key(task, labels), blocks })
+}
+
+/// What the predictions for single test examples show.
+pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
+    let figure = |header, cell: fn(&ExampleFigures) -> Option<String>| {
+        numbers(task, header, |arm| cell(&arm.examples).unwrap_or(ABSENT.into()))
+    };
+    let mut blocks = Vec::new();
+    if task.arms.iter().any(|arm| arm.examples.log_likelihood.is_some()) {
+        blocks.push(vec![
+            figure(header::LIKELIHOOD, |examples| Some(fixed(examples.log_likelihood?, 4))),
+            figure(header::CALIBRATION, |examples| Some(percent(examples.calibration?))),
+            figure(header::DISAGREEMENT, |examples| Some(percent(examples.disagreement?))),
+        ]);
+    }
+    if task.has_examples() {
+        let of = |header, cell: fn(&Crossed) -> String| {
+            numbers(task, header, |arm| match &arm.examples.crossed {
+                Some(crossed) => cell(crossed),
+                None if arm.activation == task.baseline => String::new(),
+                None => ABSENT.into(),
+            })
+        };
+        blocks.push(vec![
+            of(header::EXAMPLES, |crossed| bracket(crossed.interval(LEVEL), points)),
+            of(header::SEED_SPREAD, |crossed| percent(crossed.seeds)),
+            of(header::EXAMPLE_SPREAD, |crossed| percent(crossed.examples)),
+        ]);
+    }
+    (!blocks.is_empty()).then(|| Table { key: key(task, labels), blocks })
+}
+
+/// Every activation against every other.
+pub(super) fn pairs(task: &Task, labels: &Labels) -> Option<Table> {
+    let cells: Vec<String> = task.arms.iter().map(|arm| labels.cell(&arm.activation)).collect();
+    (!task.pairs.is_empty()).then(|| pair_table(&cells, &task.pairs, &points))
 }
 
 /// How the runs came to their results.
@@ -221,7 +270,12 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     ];
     let speed = vec![
         value(header::SPEED, |arm| arm.examples_per_second, 1).reserve(10),
-        value(header::TIME, |arm| arm.train_seconds, 1).reserve(8),
+        numbers(task, header::TIME, |arm| {
+            let Some(seconds) = arm.train_seconds else { return ABSENT.into() };
+            let spread = seconds.standard_deviation.map(|sd| format!(" ± {}", fixed(sd, 1)));
+            format!("{}{}", fixed(seconds.mean, 1), spread.unwrap_or_default())
+        })
+        .reserve(14),
     ];
     let mut machine =
         vec![value(header::MEMORY, |arm| arm.peak_memory.map(|bytes| bytes / MIB), 0).reserve(8)];
@@ -235,7 +289,7 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     if task.arms.len() > 1 {
         let longest = task.arms.iter().map(|arm| width(&labels.cell(&arm.activation))).max();
         front.push(
-            numbers(task, header::BEATEN, |arm| match &arm.beaten_by {
+            numbers(task, header::DOMINATED, |arm| match &arm.dominated_by {
                 Some(label) => labels.cell(label),
                 None if arm.on_front() => "none".into(),
                 None => ABSENT.into(),
@@ -315,10 +369,6 @@ fn numbers(task: &Task, header: &str, cell: impl Fn(&Arm) -> String) -> Column {
 
 fn k_of_n(k: usize, arm: &Arm) -> String {
     format!("{k} of {}", arm.runs)
-}
-
-fn bracket(interval: Interval, words: fn(f64) -> String) -> String {
-    format!("[{}, {}]", words(interval.low), words(interval.high))
 }
 
 #[cfg(test)]

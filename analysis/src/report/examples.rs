@@ -1,62 +1,95 @@
-//! Differences as test examples show them: intervals over seeds and examples together.
+//! What test predictions show: differences over seeds and examples, calibration, and how far seeds disagree.
 
 use crate::frame::Status;
 use crate::parallel;
-use crate::statistics::Bootstrap;
-use crate::summary::Arm;
-use record::StoredRun;
+use crate::statistics::{
+    Bootstrap, Crossed, disagreement, expected_calibration_error, mean, negative_log_likelihood,
+};
+use crate::summary::{Arm, ExampleFigures};
+use record::{Prediction, StoredRun};
 use std::collections::BTreeMap;
 
 /// Resamples of an interval at most: each draws every test example.
 const RESAMPLES: usize = 1_000;
 
-/// Adds to `arms` the interval of their difference to the baseline by the multi-bootstrap, where there are two
-/// pairs of runs and more with predictions of the same test examples.
-pub(super) fn add_intervals(
+/// Adds to `arms` what the predictions of their runs show. A run whose predictions cannot be read is left out, as those
+/// of early records are.
+pub(super) fn add_figures(
     arms: &mut [Arm],
     runs: &[&StoredRun],
     baseline: &str,
     bootstrap: Bootstrap,
 ) {
     let bootstrap = Bootstrap { resamples: bootstrap.resamples.min(RESAMPLES), ..bootstrap };
+    let mut of_arms: BTreeMap<(&str, &str), Vec<&StoredRun>> = BTreeMap::new();
+    for run in runs.iter().filter(|run| Status::of(&run.record) == Status::Completed) {
+        let spec = &run.record.spec;
+        of_arms.entry((&spec.task, &spec.activation.label)).or_default().push(run);
+    }
     for task in arms.chunk_by_mut(|a, b| a.task == b.task) {
-        let of = |label: &str| -> Vec<&StoredRun> {
-            let spec = |run: &StoredRun| {
-                let spec = &run.record.spec;
-                spec.task == task[0].task && spec.activation.label == label
-            };
-            let completed = |run: &StoredRun| Status::of(&run.record) == Status::Completed;
-            runs.iter().copied().filter(|run| spec(run) && completed(run)).collect()
+        let name = task[0].task.clone();
+        let of = |label: &str| match of_arms.get(&(name.as_str(), label)) {
+            Some(runs) => read(runs),
+            None => BTreeMap::new(),
         };
+        let theirs: BTreeMap<u64, Vec<bool>> = of(baseline)
+            .into_iter()
+            .map(|(seed, predictions)| (seed, correct(&predictions).collect()))
+            .collect();
         let labels: Vec<String> = task.iter().map(|arm| arm.activation.clone()).collect();
-        let theirs = predictions(&of(baseline));
-        let ours: Vec<_> = labels.iter().map(|label| of(label)).collect();
-        let arms: Vec<(&String, Vec<&StoredRun>)> = labels.iter().zip(ours).collect();
-        let intervals = parallel::map(&arms, |(label, runs)| {
-            // Predictions are read where there is something to compare them with.
-            if *label == baseline || runs.len() < 2 || theirs.len() < 2 {
-                return None;
-            }
-            let differences: Vec<Vec<f32>> = predictions(runs)
-                .into_iter()
-                .filter_map(|(seed, ours)| {
-                    let theirs = theirs.get(&seed)?;
-                    let pairs = ours.iter().zip(theirs);
-                    let difference = |(a, b): (&bool, &bool)| f32::from(*a) - f32::from(*b);
-                    (ours.len() == theirs.len()).then(|| pairs.map(difference).collect())
-                })
-                .collect();
-            bootstrap.seeds_and_examples(&differences)
+        let figures = parallel::map(&labels, |label| {
+            let theirs = (label != baseline).then_some(&theirs);
+            figures(&of(label), theirs, bootstrap)
         });
-        for (arm, interval) in task.iter_mut().zip(intervals) {
-            arm.examples_interval = interval;
+        for (arm, figures) in task.iter_mut().zip(figures) {
+            arm.examples = figures;
         }
     }
 }
 
-/// Which test examples every run classified correctly, by seed; runs whose predictions cannot be read are left
-/// out, as those of early records are.
-fn predictions(runs: &[&StoredRun]) -> BTreeMap<u64, Vec<bool>> {
-    let read = |run: &&StoredRun| Some((run.record.spec.seed, run.dir.correct().ok()?));
+/// Predictions by seed.
+fn read(runs: &[&StoredRun]) -> BTreeMap<u64, Vec<Prediction>> {
+    let read = |run: &&StoredRun| Some((run.record.spec.seed, run.dir.predictions().ok()?));
     runs.iter().filter_map(read).collect()
+}
+
+fn correct(predictions: &[Prediction]) -> impl Iterator<Item = bool> {
+    predictions.iter().map(|one| one.label == one.predicted)
+}
+
+/// Figures of an arm; `theirs` is what the baseline classified correctly, by seed.
+fn figures(
+    ours: &BTreeMap<u64, Vec<Prediction>>,
+    theirs: Option<&BTreeMap<u64, Vec<bool>>>,
+    bootstrap: Bootstrap,
+) -> ExampleFigures {
+    let each = |figure: &dyn Fn(&[Prediction]) -> Option<f64>| {
+        let figures: Option<Vec<f64>> = ours.values().map(|one| figure(one)).collect();
+        mean(&figures?)
+    };
+    let differences: Vec<Vec<f32>> = theirs
+        .into_iter()
+        .flat_map(|theirs| ours.iter().filter_map(|(seed, ours)| Some((ours, theirs.get(seed)?))))
+        .filter(|(ours, theirs)| ours.len() == theirs.len())
+        .map(|(ours, theirs)| {
+            let pairs = correct(ours).zip(theirs);
+            pairs.map(|(a, b)| f32::from(a) - f32::from(*b)).collect()
+        })
+        .collect();
+    let classes: Vec<Vec<usize>> =
+        ours.values().map(|one| one.iter().map(|one| one.predicted).collect()).collect();
+    ExampleFigures {
+        crossed: Crossed::of(&differences),
+        bootstrap: bootstrap.seeds_and_examples(&differences),
+        log_likelihood: each(&|one| {
+            let probabilities: Vec<f64> = one.iter().map(|one| one.probability).collect();
+            negative_log_likelihood(&probabilities)
+        }),
+        calibration: each(&|one| {
+            let confident =
+                one.iter().map(|one| Some((one.confidence?, one.label == one.predicted)));
+            expected_calibration_error(&confident.collect::<Option<Vec<_>>>()?)
+        }),
+        disagreement: disagreement(&classes),
+    }
 }

@@ -1,6 +1,6 @@
 //! Names of activations in table cells, where a long one would push the figures off the screen.
 
-use super::text::{escape, shorten, width, wrap};
+use crate::render::text::{escape, shorten, width, wrap};
 
 /// Shortens the labels that are too long for a cell and remembers them for a footnote.
 #[derive(Debug)]

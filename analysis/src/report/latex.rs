@@ -1,15 +1,19 @@
 //! The results as tables for papers: LaTeX with the package `booktabs`.
 
-use super::number::{percent, points};
-use super::{Report, Task};
+use super::{Report, Task, methods};
+use crate::render::number::{percent, points};
+use crate::render::text::unescape;
 use crate::summary::Arm;
 
-/// A table for each task.
+/// A table for each task, and a paragraph of methods.
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
     for task in &report.tasks {
         text += "\n";
         text += &table(task);
+    }
+    for paragraph in methods::paragraphs(report) {
+        text += &format!("\n{}\n", escape(&unescape(&paragraph)));
     }
     text
 }
@@ -53,11 +57,15 @@ fn difference(task: &Task, arm: &Arm) -> String {
     if arm.activation == task.baseline {
         return "baseline".to_owned();
     }
-    let Some(difference) = arm.difference else { return dash() };
-    let interval = difference.interval.map(|interval| {
+    let Some((against, difference)) =
+        arm.against.as_ref().and_then(|against| Some((against, against.difference?)))
+    else {
+        return dash();
+    };
+    let interval = against.interval.map(|interval| {
         format!(" [{}, {}]", math(&points(interval.low)), math(&points(interval.high)))
     });
-    format!("{}{}", math(&points(difference.mean)), interval.unwrap_or_default())
+    format!("{}{}", math(&points(difference)), interval.unwrap_or_default())
 }
 
 fn dash() -> String {

@@ -2,9 +2,8 @@
 
 use super::Report;
 use super::columns::header;
-use super::number::grouped;
+use crate::comparison::{AllPairs, Family};
 use crate::curve::LAST;
-use crate::statistics::FEW;
 
 /// An explanation of every column that some table of `report` has.
 pub(super) fn entries(report: &Report) -> Vec<String> {
@@ -27,22 +26,13 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
              accuracy; mean ± sample standard deviation over runs.",
             header::TEST
         ),
+        format!("{}: of the mean, Student's. Bootstrap intervals are in summary.csv.", header::INTERVAL),
         format!(
-            "{}: of the mean, by the percentile bootstrap over runs ({} resamples{}, seed\u{a0}{}).",
-            header::INTERVAL,
-            grouped(report.bootstrap.resamples as u64),
-            if report.tasks.iter().any(|task| task.seeds.len() > FEW) {
-                format!(", fewer of more than {FEW} runs")
-            } else {
-                String::new()
-            },
-            report.bootstrap.seed
-        ),
-        format!(
-            "{}: test accuracy minus the baseline's under the same seed, in percentage points; mean \
-             over the seeds that both completed, and its 95\u{a0}% interval. Such a pair starts from \
-             the same initialisation and sees the same batches. {}: how many, in a column of its own \
-             where it is not n.",
+            "{}: test accuracy minus the baseline's under the same seed, in percentage points, as the mean over the \
+             seeds that both completed. Such a pair starts from the same initialisation and sees the same batches. In \
+             brackets: the interval of the corrected test, which excludes 0 exactly where the verdict is better or \
+             worse (and lies within the margin where it is equivalent); the 95\u{a0}% interval without correction is \
+             in summary.csv. {}: how many seeds, in a column of its own where it is not n.",
             header::DIFFERENCE,
             header::PAIRS
         ),
@@ -57,22 +47,25 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     if report.tasks.iter().any(super::Task::has_spread) {
         entries.push(format!(
-            "{}: mean of the middle half of the runs. {}: as the other interval, corrected for bias and \
-             acceleration. {}, {}: single runs and their seeds.",
+            "{}: mean of the middle half of the runs. {}, {}: single runs and their seeds.",
             header::IQM,
-            header::BCA,
             header::WORST,
             header::BEST
         ));
     }
     if report.tasks.iter().any(super::Task::has_tests) {
         entries.push(format!(
-            "{}: of the paired t test of these differences (Welch's of all runs where seeds do not pair up), \
-             after Holm's correction over the arms of the task. {}: of Wilcoxon's signed-rank test (or the \
-             Mann–Whitney U test), exact, uncorrected. {}: Cohen's d, the mean difference by its standard \
-             deviation. {} and {}: how often a run beats one of the baseline. {}: true difference in points \
-             that so many pairs of this spread would find with a probability of 0.8, uncorrected.",
+            "{}: of the paired t test of these differences (Welch's of all runs where seeds do not match), after \
+             Holm's correction over the {}. {}: of Wilcoxon's signed-rank test (or the Mann–Whitney U test), exact, \
+             uncorrected. {}: Cohen's d, the mean difference by its standard deviation. {} and {}: how often a run \
+             beats one of the baseline, with a 95\u{a0}% interval (Newcombe 2006). {}: minimum detectable effect, the \
+             true difference that as many pairs of this spread find with a probability of 0.8, at the level of the \
+             corrected test.",
             header::P,
+            match report.frame.family {
+                Family::Report => "comparisons of all tasks",
+                Family::Task => "comparisons of the task",
+            },
             header::RANKS,
             header::EFFECT,
             header::CLIFF,
@@ -80,11 +73,43 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::FOUND
         ));
     }
+    if report.frame.margin.is_some() {
+        entries.push(format!(
+            "{}: of two one-sided tests of a difference as large as the margin, corrected. {}: probabilities that the \
+             true difference is below, within and above the margin (Bayesian t test with a flat prior).",
+            header::EQUIVALENT,
+            header::PROBABILITIES
+        ));
+    }
+    if report.has_pairs() {
+        entries.push(format!(
+            "All pairs: row minus column in points, with p after {}'s correction over all pairs; bold: at most 0.05.",
+            report.all_pairs.map_or("Holm", AllPairs::name)
+        ));
+    }
+    if report
+        .tasks
+        .iter()
+        .flat_map(|task| &task.arms)
+        .any(|arm| arm.examples.log_likelihood.is_some())
+    {
+        entries.push(format!(
+            "{}: negative log-likelihood of the true class on the test split, in nats. {}: expected calibration error \
+             (15 bins). {}: share of test examples that two seeds of the activation classify differently. Means over \
+             runs.",
+            header::LIKELIHOOD,
+            header::CALIBRATION,
+            header::DISAGREEMENT
+        ));
+    }
     if report.tasks.iter().any(super::Task::has_examples) {
         entries.push(format!(
-            "{}: of the difference in points, by the multi-bootstrap, which draws seeds and test examples: how \
-             far the difference may lie off for other runs on other test data.",
-            header::EXAMPLES
+            "{}: of the difference in points, were the test split drawn anew as well: seeds and examples are both taken \
+             as random (crossed random effects, Satterthwaite's degrees of freedom), without correction. {}, {}: the \
+             spread of differences between seeds and between examples, in points.",
+            header::EXAMPLES,
+            header::SEED_SPREAD,
+            header::EXAMPLE_SPREAD
         ));
     }
     if report.tasks.iter().any(super::Task::has_curves) {
@@ -100,8 +125,8 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     if report.overall.is_some() {
         entries.push(
-            "Over all tasks: a run that diverged has the accuracy of who guesses. IQM: mean of the middle half \
-             of all runs."
+            "Over all tasks: a run that diverged scores as guessing does. IQM: mean of the middle half of all runs. sd \
+             of Δ: how differences to the baseline spread between tasks, and between the seeds of a task."
                 .to_owned(),
         );
     }
@@ -124,7 +149,7 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::VARIANCE
         ),
         format!(
-            "{}, {}: over the training steps alone. They depend on the machine and on what else ran \
+            "{}, {}: over the training steps alone, the latter ± standard deviation over runs. They depend on the machine and on what else ran \
              on it; everything else is reproducible.",
             header::SPEED,
             header::TIME
@@ -146,9 +171,9 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     if report.tasks.iter().any(|task| task.arms.len() > 1) {
         entries.push(format!(
-            "{}: the most accurate activation that is better in no more training time, or as good in less; \
-             none: it is on the Pareto front.",
-            header::BEATEN
+            "{}: the most accurate of the activations that are both more accurate and faster, each beyond the 95\u{a0}% \
+             intervals of the means; none: it is on the Pareto front.",
+            header::DOMINATED
         ));
     }
     if report.tasks.iter().any(super::Task::has_energy) {

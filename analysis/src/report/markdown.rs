@@ -1,11 +1,12 @@
 //! The page: headings, verdicts, tables, what went wrong, and how to read it.
 
 use super::labels::Labels;
-use super::number::{grouped, percent};
-use super::text::{escape, shorten, width, wrap};
-use super::{PLOTS, Report, Task, columns, legend, verdict};
+use super::{PLOTS, Report, Task, columns, legend, methods, verdict};
+use crate::comparison::Overall;
 use crate::comparison::markdown::over_tasks;
 use crate::plot::Plot;
+use crate::render::number::{fixed, grouped, percent};
+use crate::render::text::{escape, shorten, width, wrap};
 use crate::setup::Condition;
 
 /// The whole report.
@@ -29,7 +30,7 @@ pub(super) fn render(report: &Report) -> String {
     }
     if let Some(overall) = &report.overall {
         parts.push(heading("##", "Over all tasks", report.width));
-        parts.push(over_tasks(overall, "IQM %", &percent, report.width));
+        parts.push(over_tasks(overall, &share(overall), report.width));
     }
     parts.push(pictures(&report.figures.overall, report.width));
     if let Some(to_baseline) = &report.to_baseline {
@@ -41,6 +42,8 @@ pub(super) fn render(report: &Report) -> String {
         parts.push(heading("##", "The activations", report.width));
         parts.push(pictures(&report.figures.shapes, report.width));
     }
+    parts.push(heading("##", "Methods", report.width));
+    parts.extend(methods::paragraphs(report).map(|text| wrap(&text, "", report.width)));
     parts.extend(unfinished(report));
     parts.extend(without_curve(report));
     parts.extend(skipped(report));
@@ -53,7 +56,7 @@ pub(super) fn render(report: &Report) -> String {
 
 /// What a task showed, and what makes it less sure.
 pub(super) fn summary(report: &Report, task: &Task) -> Vec<String> {
-    let mut sentences = verdict::sentences(task, report.margin);
+    let mut sentences = verdict::sentences(task, &report.frame);
     sentences.extend(report.tuning.iter().flat_map(|tuning| tuning.warnings(&task.name)));
     sentences
 }
@@ -114,7 +117,13 @@ pub(super) fn overview(report: &Report) -> String {
     )
 }
 
-fn plural(n: usize, thing: &str) -> String {
+/// How scores over all tasks are written: of several tasks they are normalised.
+pub(super) fn share(overall: &Overall) -> impl Fn(f64) -> String {
+    let several = overall.tasks > 1;
+    move |score| if several { fixed(score, 3) } else { format!("{}\u{a0}%", percent(score)) }
+}
+
+pub(super) fn plural(n: usize, thing: &str) -> String {
     format!("{}\u{a0}{thing}{}", grouped(n as u64), if n == 1 { "" } else { "s" })
 }
 
@@ -129,6 +138,9 @@ fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
         columns::results(task, labels).render(columns),
         columns::spread(task, labels).map_or(String::new(), |table| table.render(columns)),
         columns::tests(task, labels).map_or(String::new(), |table| table.render(columns)),
+        columns::examples(task, labels).map_or(String::new(), |table| table.render(columns)),
+        if task.pairs.is_empty() { String::new() } else { "### All pairs\n".into() },
+        columns::pairs(task, labels).map_or(String::new(), |table| table.render(columns)),
         if task.has_curves() { "### Convergence\n".into() } else { String::new() },
         columns::convergence(task, labels).map_or(String::new(), |table| table.render(columns)),
         "### Cost and diagnostics\n".into(),

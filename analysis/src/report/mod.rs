@@ -9,19 +9,19 @@ mod labels;
 mod latex;
 mod legend;
 mod markdown;
-pub(crate) mod number;
-pub(crate) mod table;
+mod methods;
 mod target;
-pub(crate) mod text;
 mod tuning;
 mod verdict;
 
 pub use figures::Shape;
+pub use methods::{Confirms, Registration};
 pub use tuning::{Trial, Tuning};
 
 use crate::Error;
 use crate::comparison::{
-    ArmScores, Overall, Rules, TaskScores, against_baseline, describe, overall,
+    AllPairs, ArmScores, Comparison, Family, LookPlan, Overall, Pair, Rules, TaskComparison,
+    TaskScores, against_baseline, overall,
 };
 use crate::curve::Curve;
 use crate::export::{self, Exported};
@@ -30,11 +30,12 @@ use crate::order::position;
 use crate::parallel;
 use crate::plot::Plot;
 use crate::setup::{Condition, conditions};
-use crate::statistics::Bootstrap;
+use crate::statistics::{Bootstrap, Resolution};
 use crate::summary::{Arm, arms, find_front};
 use figures::{Figures, Sources};
 use polars::prelude::DataFrame;
 use record::{Outcome, StoredRun, Timeline, write_atomically};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,6 +59,16 @@ pub struct ReportOptions {
     pub width: usize,
     /// Differences of test accuracy of at most this size do not matter, as a fraction.
     pub margin: Option<f64>,
+    /// Over which tests the error rate is held.
+    pub family: Family,
+    /// Whether every activation is compared with every other, and how.
+    pub all_pairs: Option<AllPairs>,
+    /// Numbers of seeds after which results are looked at, where the sweep may end early, and all its seeds.
+    pub looks: Option<(Vec<usize>, Vec<u64>)>,
+    /// What was fixed before the first run.
+    pub registration: Option<Registration>,
+    /// The sweep that these runs confirm.
+    pub confirms: Option<Confirms>,
     /// Records that are left out, and why: a line each.
     pub skipped: Vec<String>,
     /// What the activations look like, in the order in which they are shown.
@@ -77,6 +88,11 @@ impl Default for ReportOptions {
             bootstrap_seed: 0,
             width: 120,
             margin: None,
+            family: Family::default(),
+            all_pairs: Some(AllPairs::default()),
+            looks: None,
+            registration: None,
+            confirms: None,
             skipped: Vec::new(),
             shapes: Vec::new(),
             tuning: None,
@@ -104,10 +120,14 @@ const PLOTS: &str = "plots";
 pub struct Report {
     title: String,
     width: usize,
-    bootstrap: Bootstrap,
     runs: DataFrame,
     tasks: Vec<Task>,
-    margin: Option<f64>,
+    frame: verdict::Frame,
+    all_pairs: Option<AllPairs>,
+    looks: Option<LookPlan>,
+    registration: Option<Registration>,
+    confirms: Option<Confirms>,
+    made: methods::Made,
     /// Over all tasks, where there is enough for it.
     overall: Option<Overall>,
     /// How soon every arm was where the baseline ends.
@@ -130,6 +150,11 @@ struct Task {
     conditions: Vec<Condition>,
     seeds: Vec<u64>,
     arms: Vec<Arm>,
+    /// Every activation against every other.
+    pairs: Vec<Pair>,
+    /// What guessing scores, where the records tell.
+    guessing: Option<f64>,
+    test_examples: Option<u64>,
 }
 
 impl Task {
@@ -155,7 +180,7 @@ impl Task {
     }
 
     fn has_examples(&self) -> bool {
-        self.arms.iter().any(|arm| arm.examples_interval.is_some())
+        self.arms.iter().any(|arm| arm.examples.crossed.is_some())
     }
 
     fn has_energy(&self) -> bool {
@@ -204,45 +229,29 @@ impl Report {
     /// activation and seed, as those of two experiments may.
     pub fn from_runs(runs: &[StoredRun], options: &ReportOptions) -> Result<Self, Error> {
         let runs = ordered(runs, options)?;
-        let first = runs.first().ok_or(Error::NoRuns)?;
-        let baseline = options.baseline.clone().unwrap_or_else(|| {
-            let labels = runs.iter().map(|run| run.record.spec.activation.label.as_str());
-            let least = labels.min_by_key(|label| position(&options.order, label));
-            least.unwrap_or(&first.record.spec.activation.label).to_owned()
-        });
-        let bootstrap =
-            Bootstrap { resamples: options.bootstrap_resamples, seed: options.bootstrap_seed };
+        let baseline = baseline_of(&runs, options)?;
+        let rules = rules(&runs, options, &baseline);
+        let bootstrap = rules.bootstrap;
 
         let (runs, without_curve) = measured(&runs);
         let curves: Vec<Option<Curve>> =
             runs.iter().map(|one| Curve::of(&one.timeline.validations)).collect();
         let stored: Vec<&StoredRun> = runs.iter().map(|one| one.run).collect();
         let frame = frame::of_runs(&stored, &curves)?;
-        let mut arms = arms(&frame, &baseline, &bootstrap)?;
-        let rules = Rules { baseline: baseline.clone(), margin: options.margin, bootstrap };
-        for task in scores(&stored, Diverged::LeftOut) {
-            let spreads = parallel::map(&task.arms, |of| describe(of, &bootstrap));
-            let against = against_baseline(&task, &rules);
-            for ((of, against), spread) in task.arms.iter().zip(against).zip(spreads) {
-                let same =
-                    |arm: &&mut Arm| arm.task == task.task && arm.activation == of.activation;
-                if let Some(arm) = arms.iter_mut().find(same) {
-                    arm.against = against;
-                    arm.spread = Some(spread);
-                }
-            }
-        }
-        examples::add_intervals(&mut arms, &stored, &baseline, bootstrap);
+        let mut arms = arms(&frame, &bootstrap)?;
+        let compared = Comparison::new(&scores(&stored, Diverged::LeftOut), &rules);
+        add_comparison(&mut arms, &compared.tasks);
+        examples::add_figures(&mut arms, &stored, &baseline, bootstrap);
         let to_baseline = target::find(&mut arms, &runs, &baseline);
         for task in arms.chunk_by_mut(|a, b| a.task == b.task) {
             find_front(task);
         }
-        let with_chance = scores(&stored, Diverged::AtChance);
-        let overall = overall(&with_chance, &rules);
+        let with_guessing = scores(&stored, Diverged::AtGuessing);
+        let overall = overall(&with_guessing, &rules);
         let figures = Figures::new(&Sources {
             runs: &runs,
             arms: &arms,
-            scores: &with_chance,
+            scores: &with_guessing,
             overall: overall.as_ref(),
             shapes: &options.shapes,
             tuning: options.tuning.as_ref(),
@@ -262,6 +271,9 @@ impl Report {
                         options.tuning.as_ref().map_or(&[], |tuning| tuning.parameters_of(&name)),
                     ),
                     seeds,
+                    pairs: pairs_of(&compared.tasks, &name),
+                    guessing: guessing(runs),
+                    test_examples: test_examples(runs),
                     arms: arms.iter().filter(|arm| arm.task == name).cloned().collect(),
                     name,
                 }
@@ -270,9 +282,18 @@ impl Report {
         Ok(Self {
             title: options.title.clone(),
             width: options.width.max(60),
-            bootstrap,
             tasks,
-            margin: options.margin,
+            frame: verdict::Frame {
+                family: options.family,
+                comparisons: compared.comparisons,
+                margin: options.margin,
+                confirms: options.confirms.is_some(),
+            },
+            all_pairs: options.all_pairs,
+            looks: rules.looks,
+            registration: options.registration.clone(),
+            confirms: options.confirms.clone(),
+            made: methods::Made::of(&stored),
             overall,
             to_baseline,
             without_curve,
@@ -283,6 +304,34 @@ impl Report {
             figures,
             tuning: options.tuning.clone(),
         })
+    }
+
+    /// Activations that have a run on some task.
+    fn activations(&self) -> usize {
+        let arms = self.tasks.iter().flat_map(|task| &task.arms);
+        arms.map(|arm| &arm.activation).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    fn has_pairs(&self) -> bool {
+        self.tasks.iter().any(|task| !task.pairs.is_empty())
+    }
+
+    /// Whether `runs` decide every comparison with the baseline, so that a sweep that may end early ends.
+    ///
+    /// # Errors
+    /// Those of [`Report::from_runs`].
+    pub fn decided(runs: &[StoredRun], options: &ReportOptions) -> Result<bool, Error> {
+        let runs = ordered(runs, options)?;
+        let baseline = baseline_of(&runs, options)?;
+        let rules = Rules {
+            bootstrap: Bootstrap { resamples: 0, seed: 0 },
+            all_pairs: None,
+            ..rules(&runs, options, &baseline)
+        };
+        let compared = against_baseline(&scores(&runs, Diverged::LeftOut), &rules);
+        let mut verdicts =
+            compared.iter().flatten().flatten().map(|against| against.verdict).peekable();
+        Ok(verdicts.peek().is_some() && verdicts.all(|verdict| verdict.decided()))
     }
 
     /// The report for people, in lines of at most [`ReportOptions::width`].
@@ -394,30 +443,49 @@ fn measured<'a>(runs: &[&'a StoredRun]) -> (Vec<Measured<'a>>, Option<(usize, St
     (runs, missing)
 }
 
+/// Label of the activation that the others are compared with.
+fn baseline_of(runs: &[&StoredRun], options: &ReportOptions) -> Result<String, Error> {
+    let labels = runs.iter().map(|run| run.record.spec.activation.label.as_str());
+    let first = labels.min_by_key(|label| position(&options.order, label)).ok_or(Error::NoRuns)?;
+    Ok(options.baseline.clone().unwrap_or_else(|| first.to_owned()))
+}
+
+fn rules(runs: &[&StoredRun], options: &ReportOptions, baseline: &str) -> Rules {
+    Rules {
+        baseline: baseline.to_owned(),
+        margin: options.margin,
+        bootstrap: Bootstrap {
+            resamples: options.bootstrap_resamples,
+            seed: options.bootstrap_seed,
+        },
+        family: options.family,
+        all_pairs: options.all_pairs,
+        looks: options.looks.as_ref().map(|(seeds, order)| looks(runs, seeds, order)),
+    }
+}
+
 /// How a run that diverged counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Diverged {
     /// Not at all.
     LeftOut,
     /// As one that guesses.
-    AtChance,
+    AtGuessing,
 }
 
 /// Test accuracies of `runs`, which are in the order of the report.
 fn scores(runs: &[&StoredRun], diverged: Diverged) -> Vec<TaskScores> {
     let score = |run: &StoredRun| match Status::of(&run.record) {
         Status::Completed => Some(run.record.summary.as_ref()?.test?.accuracy),
-        Status::Diverged if diverged == Diverged::AtChance => {
-            Some(1.0 / run.record.summary.as_ref()?.classes? as f64)
-        }
+        Status::Diverged if diverged == Diverged::AtGuessing => guessing(&[run]),
         Status::Diverged | Status::Failed => None,
     };
-    let arm = |runs: &[&StoredRun]| ArmScores {
-        activation: runs[0].record.spec.activation.label.clone(),
-        runs: runs
+    let arm = |runs: &[&StoredRun]| {
+        let scored = runs
             .iter()
             .filter_map(|run| Some((run.record.spec.seed.to_string(), score(run)?)))
-            .collect(),
+            .collect();
+        ArmScores::new(runs[0].record.spec.activation.label.clone(), scored)
     };
     let task = |runs: &[&StoredRun]| TaskScores {
         task: runs[0].record.spec.task.clone(),
@@ -425,8 +493,55 @@ fn scores(runs: &[&StoredRun], diverged: Diverged) -> Vec<TaskScores> {
             .chunk_by(|a, b| a.record.spec.activation.label == b.record.spec.activation.label)
             .map(arm)
             .collect(),
+        guessing: guessing(runs),
+        resolution: test_examples(runs).map_or(Resolution::Rounding, Resolution::Examples),
     };
     runs.chunk_by(|a, b| a.record.spec.task == b.record.spec.task).map(task).collect()
+}
+
+/// The accuracy of guessing, where one of `runs` tells how many classes there are.
+fn guessing(runs: &[&StoredRun]) -> Option<f64> {
+    let classes = |run: &&StoredRun| run.record.summary.as_ref()?.classes;
+    runs.iter().find_map(classes).filter(|classes| *classes > 0).map(|classes| 1.0 / classes as f64)
+}
+
+/// How many examples the test split has, where one of `runs` tells.
+fn test_examples(runs: &[&StoredRun]) -> Option<u64> {
+    runs.iter().find_map(|run| run.record.summary.as_ref()?.test_examples)
+}
+
+/// The plan of looks, and how many seeds every arm that has any run has finished on every task.
+fn looks(runs: &[&StoredRun], seeds: &[usize], order: &[u64]) -> LookPlan {
+    let arm =
+        |run: &StoredRun| (run.record.spec.task.clone(), run.record.spec.activation.label.clone());
+    let arms: HashSet<_> = runs.iter().map(|run| arm(run)).collect();
+    let ended: HashSet<_> = runs.iter().map(|run| (arm(run), run.record.spec.seed)).collect();
+    let finished = |seed: &u64| arms.iter().all(|arm| ended.contains(&(arm.clone(), *seed)));
+    LookPlan {
+        seeds: seeds.to_vec(),
+        order: order.iter().map(u64::to_string).collect(),
+        finished: order.iter().take_while(|seed| finished(seed)).count(),
+    }
+}
+
+/// Hands every arm what `tasks` say of it.
+fn add_comparison(arms: &mut [Arm], tasks: &[TaskComparison]) {
+    let mut places: HashMap<(&str, &str), &crate::comparison::ArmFigures> = HashMap::new();
+    for task in tasks {
+        places.extend(
+            task.arms.iter().map(|arm| ((task.task.as_str(), arm.activation.as_str()), arm)),
+        );
+    }
+    for arm in arms {
+        let figures = places.get(&(arm.task.as_str(), arm.activation.as_str()));
+        arm.against = figures.and_then(|figures| figures.against.clone());
+        arm.spread = figures.map(|figures| (*figures).clone());
+    }
+}
+
+fn pairs_of(tasks: &[TaskComparison], name: &str) -> Vec<Pair> {
+    let task = tasks.iter().find(|task| task.task == name);
+    task.map(|task| task.pairs.clone()).unwrap_or_default()
 }
 
 /// The runs in the order of the report.
@@ -464,7 +579,7 @@ fn unfinished(run: &StoredRun) -> Option<Unfinished> {
     let end = match (Status::of(record), &record.outcome) {
         (Status::Completed, _) => return None,
         (Status::Diverged, Outcome::Diverged { step, .. }) => {
-            format!("diverged at step\u{a0}{}", number::grouped(*step))
+            format!("diverged at step\u{a0}{}", crate::render::number::grouped(*step))
         }
         (status, _) => status.name().to_owned(),
     };

@@ -2,10 +2,10 @@
 
 use super::Measured;
 use super::labels::Labels;
-use super::number::{ABSENT, fixed, percent};
-use super::table::{Column, Table};
-use super::text::escape;
 use crate::frame::Status;
+use crate::render::number::{ABSENT, fixed, percent};
+use crate::render::table::{Column, Table};
+use crate::render::text::escape;
 use crate::statistics::time_to_target_score;
 use crate::summary::Arm;
 

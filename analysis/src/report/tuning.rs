@@ -2,9 +2,9 @@
 
 use super::columns::header;
 use super::labels::Labels;
-use super::number::{ABSENT, percent};
-use super::table::{Column, Table};
-use super::text::escape;
+use crate::render::number::{ABSENT, percent};
+use crate::render::table::{Column, Table};
+use crate::render::text::escape;
 use serde_json::Value;
 
 /// Distinct values from which on one can lie at their edge.

@@ -1,36 +1,102 @@
 //! What the figures of a task allow one to say, in sentences.
 
 use super::Task;
-use super::number::{grouped, hundredths, percent, points};
-use super::text::escape;
-use crate::comparison::markdown::equals;
-use crate::comparison::{Against, Verdict};
+use crate::comparison::{ALPHA, Against, Family, Verdict};
+use crate::render::number::{equals, grouped, hundredths, percent, points};
+use crate::render::text::escape;
 use crate::summary::Arm;
 
-/// Below so many runs, a percentile bootstrap interval misses the truth several times as often as it
-/// says: see [`crate::statistics::Bootstrap::mean`].
+/// Runs of an activation below which a result is called exploratory.
 const ENOUGH_RUNS: usize = 5;
 
+/// Standard errors of guessing within which an accuracy is one of guessing.
+const LEARNED: f64 = 2.0;
+
+/// What holds for all tasks of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Frame {
+    /// Over which tests the error rate is held.
+    pub(super) family: Family,
+    /// Comparisons in the family.
+    pub(super) comparisons: usize,
+    /// Differences that do not matter, as a fraction.
+    pub(super) margin: Option<f64>,
+    /// Whether the report is about arms that an earlier sweep has chosen.
+    pub(super) confirms: bool,
+}
+
 /// The verdict on a task, a paragraph each.
-pub(super) fn sentences(task: &Task, margin: Option<f64>) -> Vec<String> {
+pub(super) fn sentences(task: &Task, frame: &Frame) -> Vec<String> {
     let mut sentences = Vec::new();
     let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test_accuracy.is_some()).collect();
+    sentences.extend(all_diverged(task));
     if judged.is_empty() {
         sentences.push("No run completed: there is nothing to compare.".into());
     } else {
-        sentences.push(leaders(task, &judged));
+        match nothing_learned(task, &judged) {
+            Some(sentence) => sentences.push(sentence),
+            None => {
+                sentences.push(leaders(task, &judged, frame));
+                sentences.extend(at_guessing(task, &judged));
+            }
+        }
         sentences.extend(baseline_missing(task));
-        sentences.extend(verdicts(task, margin));
+        sentences.extend(verdicts(task, frame));
     }
-    sentences.extend(ended(task, "diverged", |arm| arm.diverged));
-    sentences.extend(ended(task, "failed", |arm| arm.failed));
+    sentences.extend(some_diverged(task));
+    sentences.extend(failed(task));
     sentences.extend(exploratory(&judged));
     sentences.extend(unlike(task));
     sentences
 }
 
-/// Who has the highest mean, and whether that is more than luck.
-fn leaders(task: &Task, judged: &[&Arm]) -> String {
+fn all_diverged(task: &Task) -> Option<String> {
+    let arms: Vec<&Arm> =
+        task.arms.iter().filter(|arm| arm.diverged == arm.runs && arm.runs > 0).collect();
+    let how = |arm: &&Arm| match arm.runs {
+        1 => format!("{} diverged in its only run", escape(&arm.activation)),
+        runs => format!("{} diverged in all {runs} runs", escape(&arm.activation)),
+    };
+    let how: Vec<String> = arms.iter().map(how).collect();
+    (!how.is_empty()).then(|| format!("**{}.**", how.join("; ")))
+}
+
+/// The highest accuracy that guessing reaches by luck on the test examples.
+fn luck(task: &Task) -> Option<f64> {
+    let guessing = task.guessing?;
+    let examples = task.test_examples.unwrap_or(u64::MAX) as f64;
+    Some(guessing + LEARNED * (guessing * (1.0 - guessing) / examples).sqrt())
+}
+
+fn learned(arm: &Arm, luck: f64) -> bool {
+    arm.test_accuracy.is_some_and(|accuracy| accuracy.mean > luck)
+}
+
+fn nothing_learned(task: &Task, judged: &[&Arm]) -> Option<String> {
+    let (luck, guessing) = (luck(task)?, task.guessing?);
+    if judged.iter().any(|arm| learned(arm, luck)) {
+        return None;
+    }
+    let best = judged.iter().filter_map(|arm| arm.test_accuracy).map(|one| one.mean);
+    Some(format!(
+        "**Nothing was learned:** the highest mean test accuracy, {}\u{a0}%, is no better than guessing \
+         ({}\u{a0}%). There is no winner.",
+        percent(best.fold(0.0, f64::max)),
+        percent(guessing)
+    ))
+}
+
+fn at_guessing(task: &Task, judged: &[&Arm]) -> Option<String> {
+    let luck = luck(task)?;
+    let arms: Vec<&Arm> = judged.iter().copied().filter(|arm| !learned(arm, luck)).collect();
+    (!arms.is_empty()).then(|| {
+        let verb = if arms.len() == 1 { "is" } else { "are" };
+        format!("{} {verb} no better than guessing.", list(&arms))
+    })
+}
+
+/// Which activation has the highest mean.
+fn leaders(task: &Task, judged: &[&Arm], frame: &Frame) -> String {
     let score =
         |arm: &Arm| arm.test_accuracy.map_or(i64::MIN, |accuracy| hundredths(accuracy.mean));
     let best = judged.iter().map(|arm| score(arm)).max().unwrap_or(i64::MIN);
@@ -50,7 +116,15 @@ fn leaders(task: &Task, judged: &[&Arm]) -> String {
     };
     let name = escape(&leader.activation);
     let whose = if leader.activation == task.baseline { ", the baseline," } else { "" };
-    format!("{name}{whose} has the highest mean test accuracy, {value} ({}).", size(leader))
+    let mut text =
+        format!("{name}{whose} has the highest mean test accuracy, {value} ({}).", size(leader));
+    if judged.len() > 2 && !frame.confirms {
+        text += &format!(
+            " The best of {} is likely to be overestimated: `actlab confirm` tests it on fresh seeds.",
+            judged.len()
+        );
+    }
+    text
 }
 
 /// How many runs a mean is over, and how many it leaves out.
@@ -67,93 +141,186 @@ fn size(arm: &Arm) -> String {
 fn baseline_missing(task: &Task) -> Option<String> {
     let name = escape(&task.baseline);
     match task.baseline() {
-        None => {
-            Some(format!("The baseline {name} has no run on this task: no paired differences."))
-        }
+        None => Some(format!(
+            "The baseline {name} has no run on this task: nothing is compared with it."
+        )),
         Some(arm) if arm.completed == 0 => {
-            Some(format!("No run of the baseline {name} completed: no paired differences."))
+            Some(format!("No run of the baseline {name} completed: nothing is compared with it."))
         }
         Some(_) => None,
     }
 }
 
 /// Where every arm stands to the baseline: a sentence for each kind of verdict.
-fn verdicts(task: &Task, margin: Option<f64>) -> Vec<String> {
-    let baseline = escape(&task.baseline);
-    let compared: Vec<(&Arm, &Against)> =
-        task.arms.iter().filter_map(|arm| Some((arm, arm.against.as_ref()?))).collect();
-    let tested = compared.iter().filter(|(_, against)| against.t_test.is_some()).count();
-    let of = |name: &str, words: &dyn Fn(&Arm, &Against) -> String| -> Option<String> {
-        let parts: Vec<String> = compared
-            .iter()
-            .filter(|(_, against)| against.verdict.name() == name)
-            .map(|(arm, against)| words(arm, against))
-            .collect();
-        (!parts.is_empty()).then(|| parts.join(", "))
-    };
-    let correction = if tested > 1 {
-        format!(", after Holm's correction over {tested} arms")
-    } else {
-        String::new()
-    };
-    let with_figures = |arm: &Arm, against: &Against| {
-        format!("{} ({})", escape(&arm.activation), figures(against))
-    };
+fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
+    let compared = Compared::new(task, frame);
     let mut sentences = Vec::new();
-    for (name, words) in [("better", "Better"), ("worse", "Worse")] {
-        if let Some(arms) = of(name, &with_figures) {
+    let baseline = escape(&task.baseline);
+    let correction = compared.correction();
+    for (verdict, words) in [(Verdict::Better, "Better"), (Verdict::Worse, "Worse")] {
+        if let Some(arms) =
+            compared.list(verdict, &|arm, against| compared.with_divergence(arm, against))
+        {
             sentences
-                .push(format!("**{words} than {baseline}** at level 0.05{correction}: {arms}."));
+                .push(format!("**{words} than {baseline}** at level {ALPHA}{correction}: {arms}."));
         }
     }
-    if let Some(arms) = of("equivalent", &with_figures) {
-        let margin = margin.map(|margin| format!(" within {}\u{a0}points", percent(margin)));
-        sentences
-            .push(format!("**Equivalent to {baseline}**{}: {arms}.", margin.unwrap_or_default()));
+    if let Some(arms) = compared.list(Verdict::Equivalent, &equivalence) {
+        let margin = frame.margin.map(|margin| format!(" within {}\u{a0}points", percent(margin)));
+        let margin = margin.unwrap_or_default();
+        sentences.push(format!("**Equivalent to {baseline}**{margin}{correction}: {arms}."));
     }
-    let needed = |against: &Against| match against.verdict {
-        Verdict::Undecided { pairs_needed } => pairs_needed,
-        _ => None,
+    if let Some(arms) =
+        compared.list(Verdict::Undecided, &|arm, against| compared.with_divergence(arm, against))
+    {
+        let mut text = format!("No significant difference from {baseline}{correction}: {arms}.");
+        text += &compared.power();
+        sentences.push(text);
+    }
+    let shared = |arm: &Arm, against: &Against| {
+        format!("{} ({}\u{a0}seeds)", escape(&arm.activation), against.pairs)
     };
-    let undecided = |arm: &Arm, against: &Against| {
-        let needed = needed(against)
-            .map(|pairs| format!("; {}\u{a0}pairs", grouped(pairs as u64)))
-            .unwrap_or_default();
-        format!("{} ({}{needed})", escape(&arm.activation), figures(against))
+    if let Some(arms) = compared.list(Verdict::Identical, &shared) {
+        sentences.push(format!("Identical to {baseline} under every shared seed: {arms}."));
+    }
+    let exact = |arm: &Arm, against: &Against| {
+        let size = against.difference.map(points).unwrap_or_default();
+        let within = frame.margin.zip(against.difference);
+        let within = within.is_some_and(|(margin, difference)| difference.abs() <= margin);
+        format!(
+            "{} (exactly {size}\u{a0}points, {}\u{a0}seeds{})",
+            escape(&arm.activation),
+            against.pairs,
+            if within { "; within the margin" } else { "" }
+        )
     };
-    if let Some(arms) = of("undecided", &undecided) {
-        let explained = if compared.iter().any(|(_, against)| needed(against).is_some()) {
-            " Last in brackets: how many pairs would find a difference as large four times in five."
-        } else {
-            ""
-        };
+    if let Some(arms) = compared.list(Verdict::Constant, &exact) {
         sentences.push(format!(
-            "Not told apart from {baseline} by these runs{correction}: {arms}.{explained}"
+            "The same difference from {baseline} under every shared seed, so that there is no spread to test: {arms}."
         ));
     }
-    let too_few = |arm: &Arm, against: &Against| match against.difference {
+    if let Some(arms) = compared.list(Verdict::TooFew, &too_few) {
+        sentences.push(format!("Too few runs to compare with {baseline}: {arms}."));
+    }
+    sentences.extend(compared.loose());
+    sentences
+}
+
+/// The arms that are compared with the baseline.
+struct Compared<'a> {
+    task: &'a Task,
+    frame: &'a Frame,
+    arms: Vec<(&'a Arm, &'a Against)>,
+}
+
+impl<'a> Compared<'a> {
+    fn new(task: &'a Task, frame: &'a Frame) -> Self {
+        let arms = task.arms.iter().filter_map(|arm| Some((arm, arm.against.as_ref()?)));
+        Self { task, frame, arms: arms.collect() }
+    }
+
+    /// The arms with a verdict in `words`, if there are any.
+    fn list(&self, verdict: Verdict, words: &dyn Fn(&Arm, &Against) -> String) -> Option<String> {
+        let of = self.arms.iter().filter(|(_, against)| against.verdict == verdict);
+        let parts: Vec<String> = of.map(|(arm, against)| words(arm, against)).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    fn correction(&self) -> String {
+        match (self.frame.comparisons, self.frame.family) {
+            (0 | 1, _) => String::new(),
+            (n, Family::Report) => format!(" (Holm-adjusted, {n} comparisons in this report)"),
+            (_, Family::Task) => {
+                let tested = self.arms.iter().filter(|(_, one)| one.t_test.is_some()).count();
+                format!(" (Holm-adjusted, {tested} comparisons on this task)")
+            }
+        }
+    }
+
+    /// A difference with its figures, and with what it leaves out where that is more than the baseline does.
+    fn with_divergence(&self, arm: &Arm, against: &Against) -> String {
+        let mut text = figures(against);
+        let share = |arm: &Arm| arm.diverged as f64 / arm.runs.max(1) as f64;
+        if let Some(baseline) = self.task.baseline()
+            && share(arm) > share(baseline)
+        {
+            text += &format!(
+                "; but {} of {} runs diverged, {} of {} of {}",
+                arm.diverged,
+                arm.runs,
+                baseline.diverged,
+                baseline.runs,
+                escape(&baseline.activation)
+            );
+        }
+        format!("{} ({text})", escape(&arm.activation))
+    }
+
+    /// What the undecided comparisons could have found.
+    fn power(&self) -> String {
+        let undecided = self.arms.iter().filter(|(_, one)| one.verdict == Verdict::Undecided);
+        let power: Vec<_> = undecided.filter_map(|(_, against)| against.power).collect();
+        let sizes = || power.iter().map(|power| hundredths(power.detectable));
+        let (Some(low), Some(high)) = (sizes().min(), sizes().max()) else { return String::new() };
+        let range = if low == high {
+            percent(high as f64 / 1e4)
+        } else {
+            format!("{} to {}", percent(low as f64 / 1e4), percent(high as f64 / 1e4))
+        };
+        let mut text = format!(
+            " Minimum detectable effect of so many seeds (80\u{a0}% power): {range}\u{a0}points."
+        );
+        let needed = power.iter().filter_map(|power| power.seeds_for_margin).max();
+        if let Some((margin, seeds)) = self.frame.margin.zip(needed) {
+            text += &format!(
+                " A difference as large as the margin, {}\u{a0}points, takes {}\u{a0}seeds or more.",
+                percent(margin),
+                grouped(seeds as u64)
+            );
+        }
+        text
+    }
+
+    fn loose(&self) -> Option<String> {
+        let arms: Vec<&Arm> = self
+            .arms
+            .iter()
+            .filter(|(arm, against)| against.unpaired > 0 && arm.completed > 0)
+            .map(|(arm, _)| *arm)
+            .collect();
+        (!arms.is_empty() && self.task.baseline().is_some_and(|arm| arm.completed > 0)).then(|| {
+            format!(
+                "Seeds completed by {} and by {} do not all match: the shared ones are compared where there are two \
+                 or more, else all runs, unpaired.",
+                list(&arms),
+                escape(&self.task.baseline)
+            )
+        })
+    }
+}
+
+fn too_few(arm: &Arm, against: &Against) -> String {
+    match against.difference {
         Some(difference) => {
             format!("{} ({}\u{a0}points)", escape(&arm.activation), points(difference))
         }
         None => escape(&arm.activation),
-    };
-    if let Some(arms) = of("too_few", &too_few) {
-        sentences.push(format!("Too few runs to compare with {baseline}: {arms}."));
     }
-    let loose: Vec<&Arm> =
-        compared.iter().filter(|(_, against)| against.unpaired > 0).map(|(arm, _)| *arm).collect();
-    if !loose.is_empty() {
-        sentences.push(format!(
-            "Completed seeds of {} and {baseline} do not all pair up: pairs are compared where there are \
-             two or more, else all runs, unpaired.",
-            list(&loose)
-        ));
-    }
-    sentences
 }
 
 /// A difference, its interval and its p.
 fn figures(against: &Against) -> String {
+    let p = against.p_holm.map(|p| format!(", {}", equals(p).replace(' ', "\u{a0}")));
+    format!("{}{}", interval(against), p.unwrap_or_default())
+}
+
+fn equivalence(arm: &Arm, against: &Against) -> String {
+    let p =
+        against.equivalence.map(|one| format!(", {}", equals(one.p_holm).replace(' ', "\u{a0}")));
+    format!("{} ({}{})", escape(&arm.activation), interval(against), p.unwrap_or_default())
+}
+
+fn interval(against: &Against) -> String {
     let mut text = against
         .difference
         .map(|difference| format!("{}\u{a0}points", points(difference)))
@@ -161,44 +328,44 @@ fn figures(against: &Against) -> String {
     if let Some(interval) = against.interval {
         text += &format!(" [{},\u{a0}{}]", points(interval.low), points(interval.high));
     }
-    if let Some(p) = against.p_holm {
-        text += &format!(", {}", equals(p).replace(' ', "\u{a0}"));
-    }
     text
 }
 
-fn ended(task: &Task, how: &str, count: impl Fn(&Arm) -> usize) -> Option<String> {
+fn some_diverged(task: &Task) -> Option<String> {
+    let arms = counts(task, |arm| if arm.diverged < arm.runs { arm.diverged } else { 0 })?;
+    Some(format!(
+        "Runs that diverged: {arms}; the means leave these runs out, which flatters the activation."
+    ))
+}
+
+fn failed(task: &Task) -> Option<String> {
+    let arms = counts(task, |arm| arm.failed)?;
+    Some(format!("Runs that failed: {arms}; the means leave these runs out."))
+}
+
+fn counts(task: &Task, count: impl Fn(&Arm) -> usize) -> Option<String> {
     let arms: Vec<String> = task
         .arms
         .iter()
         .filter(|arm| count(arm) > 0)
         .map(|arm| format!("{} ({} of {})", escape(&arm.activation), count(arm), arm.runs))
         .collect();
-    if arms.is_empty() {
-        return None;
-    }
-    let means = if how == "diverged" {
-        "the means leave these runs out and so flatter the activation"
-    } else {
-        "the means leave these runs out"
-    };
-    Some(format!("Runs that {how}: {}; {means}.", arms.join(", ")))
+    (!arms.is_empty()).then(|| arms.join(", "))
 }
 
 fn exploratory(judged: &[&Arm]) -> Option<String> {
     let least = judged.iter().map(|arm| arm.completed).min()?;
-    if least >= ENOUGH_RUNS {
-        return None;
-    }
-    Some(match least {
-        1 => "Exploratory: there are arms of a single completed run, which shows no spread: \
-              their rank may be luck."
-            .into(),
-        _ => format!(
-            "Exploratory: there are arms of only {least} completed runs, and intervals of fewer than \
-             {ENOUGH_RUNS} are too narrow to be trusted."
+    match least {
+        ENOUGH_RUNS.. => None,
+        1 => Some(
+            "Exploratory: an activation has a single completed run, which shows no spread. Use at least 5 seeds, \
+             preferably 10."
+                .into(),
         ),
-    })
+        _ => Some(format!(
+            "Exploratory: an activation has only {least} completed runs. Use at least 5 seeds, preferably 10."
+        )),
+    }
 }
 
 /// Conditions that should have been the same for all arms.
@@ -209,13 +376,12 @@ fn unlike(task: &Task) -> Option<String> {
         .filter(|condition| !condition.uniform() && !condition.tunable)
         .map(|condition| condition.name)
         .collect();
-    if names.is_empty() {
-        return None;
-    }
-    Some(format!(
-        "**Not like for like:** the runs of this task differ in {} (see below).",
-        names.join(", ")
-    ))
+    (!names.is_empty()).then(|| {
+        format!(
+            "**Not like for like:** the runs of this task differ in {} (see below).",
+            names.join(", ")
+        )
+    })
 }
 
 /// `a`, `a and b`, `a, b and c`.

@@ -11,15 +11,20 @@ pub fn mean(values: &[f64]) -> Option<f64> {
     }
     let n = values.len() as f64;
     let first = values.iter().sum::<f64>() / n;
-    if !first.is_finite() {
-        return Some(first);
+    if first.is_finite() {
+        return Some(first + values.iter().map(|value| value - first).sum::<f64>() / n);
     }
-    Some(first + values.iter().map(|value| value - first).sum::<f64>() / n)
+    if values.iter().all(|value| value.is_finite()) {
+        // The sum alone overflowed.
+        return Some(values.iter().map(|value| value / n).sum());
+    }
+    Some(first)
 }
 
 /// Sample standard deviation √(Σ(xᵢ − x̄)² / (n − 1)), or [`None`] of fewer than two values.
 ///
-/// Two passes with the correction of Chan, Golub and LeVeque (1983, equation 1.7).
+/// Two passes with the correction of Chan, Golub and LeVeque (1983, equation 1.7). Residuals are divided by
+/// the largest of them, so that squares neither overflow nor vanish.
 #[must_use]
 pub fn standard_deviation(values: &[f64]) -> Option<f64> {
     if values.len() < 2 {
@@ -27,13 +32,50 @@ pub fn standard_deviation(values: &[f64]) -> Option<f64> {
     }
     let n = values.len() as f64;
     let centre = mean(values)?;
+    let largest = values.iter().map(|value| (value - centre).abs()).fold(0.0, f64::max);
+    let unit = if largest.is_normal() { power_of_two_below(largest) } else { 1.0 };
     let (residuals, squares) = values.iter().fold((0.0, 0.0), |(residuals, squares), value| {
-        let residual = value - centre;
+        let residual = (value - centre) / unit;
         (residuals + residual, residual.mul_add(residual, squares))
     });
     // The correction can only undershoot zero by rounding; a NaN must stay one.
     let variance = (squares - residuals * residuals / n) / (n - 1.0);
-    Some(if variance < 0.0 { 0.0 } else { variance.sqrt() })
+    Some(if variance < 0.0 { 0.0 } else { variance.sqrt() * unit })
+}
+
+/// The largest power of two that is at most `value`, a normal number: dividing by it rounds nothing.
+fn power_of_two_below(value: f64) -> f64 {
+    const EXPONENT: u64 = 0x7ff0_0000_0000_0000;
+    f64::from_bits(value.to_bits() & EXPONENT)
+}
+
+/// What a t test needs to know of a sample: published results often are no more than this.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moments {
+    /// Values.
+    pub n: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Their sample standard deviation.
+    pub standard_deviation: f64,
+}
+
+impl Moments {
+    /// Those of two values or more.
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
+        Some(Self {
+            n: values.len(),
+            mean: mean(values)?,
+            standard_deviation: standard_deviation(values)?,
+        })
+    }
+
+    /// The same, `shift` higher.
+    #[must_use]
+    pub fn shifted(self, shift: f64) -> Self {
+        Self { mean: self.mean + shift, ..self }
+    }
 }
 
 /// Middle value, or the mean of the two middle ones; [`None`] of nothing.
@@ -107,6 +149,15 @@ mod tests {
         assert_eq!(mean(&offset), Some(1e9 + 10.0));
         let sd = standard_deviation(&offset).unwrap();
         assert!((sd - 30f64.sqrt()).abs() < 1e-12, "{sd}");
+    }
+
+    #[test]
+    fn squares_neither_overflow_nor_vanish() {
+        for scale in [1e-300, 1e-180, 1.0, 1e180, 1e300] {
+            let sd = standard_deviation(&[2.0 * scale, 3.0 * scale, 4.0 * scale]).unwrap();
+            assert!((sd / scale - 1.0).abs() < 1e-12, "{sd}");
+        }
+        assert_eq!(mean(&[1.5e308, 1.5e308]), Some(1.5e308));
     }
 
     #[test]

@@ -14,19 +14,36 @@ pub(super) fn t_two_sided(t: f64, df: f64) -> Option<f64> {
     Some((2.0 * distribution.sf(t.abs())).min(1.0))
 }
 
-/// Quantile of Student's t distribution.
-pub(super) fn t_quantile(probability: f64, df: f64) -> Option<f64> {
-    let distribution = StudentsT::new(0.0, 1.0, df).ok()?;
-    // statrs finds it to about 1e-6; Newton's method does the rest.
-    let mut t = distribution.inverse_cdf(probability);
-    for _ in 0..4 {
-        use statrs::distribution::Continuous;
-        let density = distribution.pdf(t);
-        if density > 0.0 {
-            t -= (distribution.cdf(t) - probability) / density;
+/// The t beyond which both tails of Student's distribution with `df` degrees of freedom hold `both_tails`
+/// together.
+pub(super) fn t_critical(both_tails: f64, df: f64) -> Option<f64> {
+    let inside = both_tails > 0.0 && both_tails < 1.0;
+    let distribution = StudentsT::new(0.0, 1.0, df).ok().filter(|_| inside)?;
+    let tails = |t: f64| 2.0 * distribution.sf(t);
+    let mut high = 1.0;
+    while tails(high) > both_tails {
+        high *= 2.0;
+        if high > 1e300 {
+            return None;
         }
     }
-    Some(t)
+    Some(bisect(0.0, high, |t| tails(t) > both_tails))
+}
+
+/// Where `before`, which holds up to some point between `low` and `high`, ceases to.
+pub(super) fn bisect(mut low: f64, mut high: f64, before: impl Fn(f64) -> bool) -> f64 {
+    loop {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            return middle;
+        }
+        if before(middle) { low = middle } else { high = middle }
+    }
+}
+
+/// Student's distribution function with `df` degrees of freedom.
+pub(super) fn t_cdf(t: f64, df: f64) -> Option<f64> {
+    Some(StudentsT::new(0.0, 1.0, df).ok()?.cdf(t))
 }
 
 /// Distribution function of the noncentral t distribution with `df` degrees of freedom and noncentrality
@@ -42,7 +59,14 @@ pub(super) fn noncentral_t_cdf(t: f64, df: f64, delta: f64) -> Option<f64> {
     let density = |v: f64| ((half - 1.0) * v.ln() - v / 2.0 - scale).exp();
     let integrand = |v: f64| normal.cdf(t * (v / df).sqrt() - delta) * density(v);
     // In √V the density has no pole at 0.
-    Some(integrate(&|u: f64| 2.0 * u * integrand(u * u), low.sqrt(), high.sqrt()))
+    Some(integrate(&|u: f64| 2.0 * u * integrand(u * u), low.sqrt(), high.sqrt(), PARTS))
+}
+
+/// Quantile of the χ² distribution with `df` degrees of freedom.
+pub(super) fn chi_quantile_of(df: f64, probability: f64) -> Option<f64> {
+    let chi = Gamma::new(df / 2.0, 0.5).ok()?;
+    let high = df + 60.0 * df.sqrt() + 100.0;
+    Some(bisect(0.0, high, |v| chi.cdf(v) < probability))
 }
 
 fn chi_quantile(chi: &Gamma, probability: f64, df: f64) -> f64 {
@@ -55,29 +79,53 @@ fn chi_quantile(chi: &Gamma, probability: f64, df: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// P(range of k standard normal variables ≤ q): the studentized range with infinitely many degrees of
-/// freedom, k ∫ φ(z) (Φ(z) − Φ(z − q))^(k−1) dz.
-pub(super) fn studentized_range_cdf(q: f64, k: usize) -> f64 {
+/// P(range of k standard normal variables > q): the upper tail of the studentized range with infinitely many
+/// degrees of freedom.
+///
+/// With z the largest of them it is k ∫ φ(z) (Φ(z)^(k−1) − (Φ(z) − Φ(z − q))^(k−1)) dz, whose terms are all
+/// positive once the difference of powers is a product: small tails keep their digits.
+pub(super) fn range_tail(q: f64, k: usize) -> f64 {
     use statrs::distribution::Continuous;
     let normal = normal();
     let power = i32::try_from(k).unwrap_or(i32::MAX) - 1;
-    let integrand = |z: f64| normal.pdf(z) * (normal.cdf(z) - normal.cdf(z - q)).powi(power);
-    (k as f64 * integrate(&integrand, -9.0, 9.0 + q.min(30.0))).clamp(0.0, 1.0)
+    let integrand = |z: f64| {
+        let (all, below) = (normal.cdf(z), normal.cdf(z - q));
+        let within = all - below;
+        let powers: f64 = (0..power).map(|i| all.powi(i) * within.powi(power - 1 - i)).sum();
+        normal.pdf(z) * below * powers
+    };
+    (k as f64 * integrate(&integrand, -9.0, 9.0 + q.min(60.0), PARTS)).clamp(0.0, 1.0)
 }
 
-/// The q with P(range ≤ q) = `probability`.
-pub(super) fn studentized_range_quantile(probability: f64, k: usize) -> f64 {
-    let (mut low, mut high) = (0.0, 50.0);
-    for _ in 0..100 {
-        let middle = 0.5 * (low + high);
-        if studentized_range_cdf(middle, k) < probability { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
+/// P(studentized range of k > q), with `df` degrees of freedom of the deviation: [`range_tail`] averaged over
+/// the deviation √(χ²/df).
+pub(super) fn studentized_range_tail(q: f64, k: usize, df: f64) -> Option<f64> {
+    let chi = Gamma::new(df / 2.0, 0.5).ok()?;
+    let half = df / 2.0;
+    let scale = ln_gamma(half) + half * std::f64::consts::LN_2;
+    let (low, high) = (chi_quantile(&chi, 1e-13, df), chi_quantile(&chi, 1.0 - 1e-13, df));
+    let integrand = |root: f64| {
+        let v = root * root;
+        let density = ((half - 1.0) * v.ln() - v / 2.0 - scale).exp();
+        2.0 * root * density * range_tail(q * (v / df).sqrt(), k)
+    };
+    Some(integrate(&integrand, low.sqrt(), high.sqrt(), FEW_PARTS).clamp(0.0, 1.0))
 }
 
-/// ∫ f from `low` to `high`, of a smooth f that is wide against a 128th of the range: Gauss–Legendre
-/// with ten points on each of 128 parts.
-fn integrate(f: &dyn Fn(f64) -> f64, low: f64, high: f64) -> f64 {
+/// The q that the range exceeds with probability `tail`.
+pub(super) fn range_critical(tail: f64, k: usize) -> f64 {
+    bisect(0.0, 60.0, |q| range_tail(q, k) > tail)
+}
+
+/// Parts of an interval of integration, each with ten points.
+const PARTS: usize = 128;
+
+/// The same where every point is an integral itself.
+const FEW_PARTS: usize = 12;
+
+/// ∫ f from `low` to `high`, of a smooth f that is wide against a part of the range: Gauss–Legendre with ten
+/// points on each of `parts`.
+fn integrate(f: &dyn Fn(f64) -> f64, low: f64, high: f64, parts: usize) -> f64 {
     const POINTS: [(f64, f64); 5] = [
         (0.148_874_338_981_631_21, 0.295_524_224_714_752_87),
         (0.433_395_394_129_247_2, 0.269_266_719_309_996_36),
@@ -85,9 +133,8 @@ fn integrate(f: &dyn Fn(f64) -> f64, low: f64, high: f64) -> f64 {
         (0.865_063_366_688_984_5, 0.149_451_349_150_580_6),
         (0.973_906_528_517_171_7, 0.066_671_344_308_688_14),
     ];
-    const PARTS: usize = 128;
-    let half = 0.5 * (high - low) / PARTS as f64;
-    (0..PARTS)
+    let half = 0.5 * (high - low) / parts as f64;
+    (0..parts)
         .map(|part| {
             let middle = low + half * (2 * part + 1) as f64;
             let sum = POINTS
@@ -121,14 +168,35 @@ mod tests {
     #[test]
     fn a_range_of_two_is_a_difference() {
         // |Z₁ − Z₂| ≤ √2 · 1.96
-        let q = studentized_range_quantile(0.95, 2);
+        let q = range_critical(0.05, 2);
         assert!((q / 2f64.sqrt() - 1.959_963_984_540_054).abs() < 1e-9, "{q}");
     }
 
+    /// `scipy.stats.studentized_range.sf`, and mpmath for the far tail.
     #[test]
-    fn quantiles_of_t_are_inverse() {
-        let t = t_quantile(0.975, 9.0).unwrap();
-        assert!((t - 2.262_157_162_798_205).abs() < 1e-9, "{t}");
-        assert!((t_two_sided(t, 9.0).unwrap() - 0.05).abs() < 1e-12);
+    fn tails_of_the_studentized_range() {
+        for (q, k, df, expected) in [
+            (3.5, 3, 10.0, 0.077_103_310_838_41),
+            (4.0, 5, 8.0, 0.117_648_425_777_277),
+            (6.0, 5, 36.0, 0.001_314_109_387_572),
+            (12.0, 4, 12.0, 1.064_664_118_744e-5),
+        ] {
+            let ours = studentized_range_tail(q, k, df).unwrap();
+            assert!((ours / expected - 1.0).abs() < 1e-6, "{q} {k} {df}: {ours}");
+        }
+    }
+
+    #[test]
+    fn critical_values_of_t_are_inverse() {
+        let t = t_critical(0.05, 9.0).unwrap();
+        assert!((t - 2.262_157_162_798_205).abs() < 1e-12, "{t}");
+        for (both_tails, df) in [(0.05, 1.0), (1e-6, 2.0), (1e-12, 30.0), (0.999, 4.0)] {
+            let t = t_critical(both_tails, df).unwrap();
+            assert!((t_two_sided(t, df).unwrap() / both_tails - 1.0).abs() < 1e-11, "{t}");
+        }
+        // Student's distribution with two degrees of freedom has a closed form.
+        let t: f64 = 27f64.sqrt();
+        let exact = 1.0 - t / (2.0 + t * t).sqrt();
+        assert!((t_two_sided(t, 2.0).unwrap() / exact - 1.0).abs() < 1e-12);
     }
 }

@@ -1,19 +1,18 @@
-use super::{Bootstrap, Interval, mean, standard_deviation};
+use super::{Bootstrap, Interval, LEVEL, mean, standard_deviation, t_interval};
 
-/// A mean and how sure it is.
-///
-/// For a paired comparison, estimate the differences: one value for each seed that both arms
-/// completed.
+/// A mean of runs and how sure it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Estimate {
-    /// Values.
+    /// Runs.
     pub n: usize,
     /// Arithmetic mean.
     pub mean: f64,
     /// Sample standard deviation (n − 1); of two values and more.
     pub standard_deviation: Option<f64>,
-    /// 95 % percentile bootstrap interval of the mean; of two values and more.
+    /// Student's 95 % interval of the mean; of two values and more that differ.
     pub interval: Option<Interval>,
+    /// 95 % percentile bootstrap interval of the mean, which is too narrow of few runs.
+    pub bootstrap: Option<Interval>,
 }
 
 impl Estimate {
@@ -24,7 +23,8 @@ impl Estimate {
             n: values.len(),
             mean: mean(values)?,
             standard_deviation: standard_deviation(values),
-            interval: bootstrap.mean(values),
+            interval: t_interval(values, LEVEL),
+            bootstrap: bootstrap.mean(values),
         })
     }
 }

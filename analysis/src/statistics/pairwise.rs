@@ -1,7 +1,7 @@
 //! Tests of two samples against each other.
 
 use super::distribution::{normal, t_two_sided};
-use super::{mean, standard_deviation};
+use super::{Moments, mean, standard_deviation};
 use statrs::distribution::ContinuousCDF;
 
 /// Above so many pairs, or runs of both sides, the exact distribution of ranks is approximated by a normal
@@ -20,7 +20,8 @@ pub struct Test {
 
 /// Paired t test of the differences' mean against 0 (Student 1908); of two pairs and more.
 ///
-/// Where all differences are the same, there is no spread to judge by and no test.
+/// Where all differences are the same, there is no spread to judge by and no test: take them from
+/// [`Resolution::differences`](super::Resolution::differences), which makes equal what is equal but for rounding.
 #[must_use]
 pub fn paired_t(differences: &[f64]) -> Option<Test> {
     let n = differences.len() as f64;
@@ -30,18 +31,27 @@ pub fn paired_t(differences: &[f64]) -> Option<Test> {
 }
 
 /// Welch's t test of two means with variances of their own (Welch 1947); of two runs a side and more.
+///
+/// [`None`] where neither sample has a spread.
 #[must_use]
-pub fn welch(a: &[f64], b: &[f64]) -> Option<Test> {
-    let part = |values: &[f64]| Some(standard_deviation(values)?.powi(2) / values.len() as f64);
-    let (va, vb) = (part(a)?, part(b)?);
-    let variance = va + vb;
-    if variance.is_nan() || variance <= 0.0 {
+pub fn welch(a: &Moments, b: &Moments) -> Option<Test> {
+    let (error, df) = welch_error(a, b)?;
+    let statistic = (a.mean - b.mean) / error;
+    Some(Test { statistic, p: t_two_sided(statistic, df)? })
+}
+
+/// Standard error of the difference of two means, and its degrees of freedom (Welch and Satterthwaite).
+pub(super) fn welch_error(a: &Moments, b: &Moments) -> Option<(f64, f64)> {
+    let part = |one: &Moments| one.standard_deviation / (one.n as f64).sqrt();
+    let (ea, eb) = (part(a), part(b));
+    let error = ea.hypot(eb);
+    if !(error > 0.0 && error.is_finite() && a.n > 1 && b.n > 1) {
         return None;
     }
-    let statistic = (mean(a)? - mean(b)?) / variance.sqrt();
-    let (na, nb) = (a.len() as f64, b.len() as f64);
-    let df = variance.powi(2) / (va.powi(2) / (na - 1.0) + vb.powi(2) / (nb - 1.0));
-    Some(Test { statistic, p: t_two_sided(statistic, df)? })
+    // Shares of the variance, which do not overflow.
+    let (sa, sb) = ((ea / error).powi(2), (eb / error).powi(2));
+    let df = 1.0 / (sa * sa / (a.n as f64 - 1.0) + sb * sb / (b.n as f64 - 1.0));
+    Some((error, df))
 }
 
 /// Wilcoxon's signed-rank test (Wilcoxon 1945): the smaller of the two rank sums. Differences of 0 are left
@@ -185,7 +195,8 @@ mod tests {
         assert_eq!(paired_t(&[0.1]), None);
         assert_eq!(paired_t(&[0.1, 0.1]), None);
         assert_eq!(wilcoxon(&[0.0, 0.0]), None);
-        assert_eq!(welch(&[0.5, 0.5], &[0.5, 0.5]), None);
+        let same = Moments::of(&[0.5, 0.5]).unwrap();
+        assert_eq!(welch(&same, &same), None);
         assert_eq!(mann_whitney(&[0.5, 0.5], &[0.5]).unwrap().p, 1.0);
         assert_eq!(wilcoxon(&[0.1, -0.1]).unwrap().p, 1.0);
     }

@@ -1,10 +1,10 @@
 //! Several arms over several blocks: who is ahead, by ranks (Demšar 2006).
 
-use super::distribution::{studentized_range_cdf, studentized_range_quantile};
+use super::distribution::{range_critical, range_tail};
 use super::pairwise::{Test, doubled_ranks};
 use statrs::distribution::{ChiSquared, ContinuousCDF, FisherSnedecor};
 
-/// Ranks of arms over blocks (a block is a task, or a task under a seed), rank 1 the highest score.
+/// Ranks of arms over blocks (tasks, or the seeds of one task), rank 1 the highest score.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranks {
     /// Blocks.
@@ -27,67 +27,73 @@ impl Ranks {
         if n < 2 || k < 3 || !blocks.iter().all(whole) {
             return None;
         }
-        let mut sums = vec![0.0; k];
-        let mut ties = 0.0;
+        // Twice the ranks are whole numbers, so that everything up to the statistics is exact.
+        let (blocks_whole, arms_whole) = (n as i128, k as i128);
+        let mut sums = vec![0_i128; k];
+        let mut squares = 0_i128;
         for block in blocks {
             let negated: Vec<f64> = block.iter().map(|score| -score).collect();
-            let ranks = doubled_ranks(&negated);
-            for (sum, rank) in sums.iter_mut().zip(&ranks) {
-                *sum += *rank as f64 / 2.0;
+            for (sum, rank) in sums.iter_mut().zip(doubled_ranks(&negated)) {
+                *sum += rank as i128;
+                squares += (rank as i128).pow(2);
             }
-            ties += tie_excess(&ranks);
         }
-        let (blocks, arms) = (n as f64, k as f64);
-        let squares: f64 = sums.iter().map(|sum| sum * sum).sum();
-        let correction = 1.0 - ties / (blocks * arms * (arms * arms - 1.0));
-        let uncorrected =
-            12.0 / (blocks * arms * (arms + 1.0)) * squares - 3.0 * blocks * (arms + 1.0);
-        let statistic = uncorrected / correction;
-        if !statistic.is_finite() {
+        let middle = blocks_whole * (arms_whole + 1);
+        // Sums of squares between arms and within blocks, four times each (Conover 1999, section 5.8).
+        let between: i128 = sums.iter().map(|sum| (sum - middle).pow(2)).sum();
+        let within = squares - blocks_whole * arms_whole * (arms_whole + 1).pow(2);
+        if within == 0 {
             return None;
         }
+        let (blocks, arms) = (n as f64, k as f64);
+        let statistic = (arms - 1.0) * (between as f64 / within as f64);
         let chi = ChiSquared::new(arms - 1.0).ok()?;
-        let friedman = Test { statistic, p: chi.sf(statistic.max(0.0)) };
-        let room = blocks * (arms - 1.0) - statistic;
-        let f = (blocks - 1.0) * statistic / room;
-        let fisher = FisherSnedecor::new(arms - 1.0, (arms - 1.0) * (blocks - 1.0)).ok()?;
+        let friedman = Test { statistic, p: chi.sf(statistic) };
+        let room = blocks_whole * within - between;
         // Where every block agrees, nothing is left to chance.
-        let p = if room > 1e-12 { fisher.sf(f.max(0.0)) } else { 0.0 };
+        let f =
+            if room == 0 { f64::INFINITY } else { (blocks - 1.0) * between as f64 / room as f64 };
+        let fisher = FisherSnedecor::new(arms - 1.0, (arms - 1.0) * (blocks - 1.0)).ok()?;
+        let p = if f.is_finite() { fisher.sf(f) } else { 0.0 };
         Some(Self {
             blocks: n,
-            mean: sums.iter().map(|sum| sum / blocks).collect(),
+            mean: sums.iter().map(|sum| *sum as f64 / 2.0 / blocks).collect(),
             friedman,
             iman_davenport: Test { statistic: f, p },
         })
+    }
+
+    /// Mean rank of each arm over `blocks`, which have a score of each arm.
+    #[must_use]
+    pub fn mean_ranks(blocks: &[Vec<f64>]) -> Vec<f64> {
+        let mut sums = vec![0_usize; blocks.first().map_or(0, Vec::len)];
+        for block in blocks {
+            let negated: Vec<f64> = block.iter().map(|score| -score).collect();
+            for (sum, rank) in sums.iter_mut().zip(doubled_ranks(&negated)) {
+                *sum += rank;
+            }
+        }
+        sums.iter().map(|sum| *sum as f64 / 2.0 / blocks.len() as f64).collect()
     }
 
     /// Nemenyi's critical difference at level `alpha`: mean ranks of two arms that are further apart differ,
     /// with all pairs taken together (Nemenyi 1963).
     #[must_use]
     pub fn critical_difference(&self, alpha: f64) -> f64 {
-        let q = studentized_range_quantile(1.0 - alpha, self.mean.len()) / 2f64.sqrt();
-        q * self.standard_error()
+        range_critical(alpha, self.mean.len()) / 2f64.sqrt() * self.standard_error()
     }
 
     /// Nemenyi's p of two arms, all pairs taken together.
     #[must_use]
     pub fn nemenyi(&self, a: usize, b: usize) -> f64 {
         let q = (self.mean[a] - self.mean[b]).abs() / self.standard_error() * 2f64.sqrt();
-        1.0 - studentized_range_cdf(q, self.mean.len())
+        range_tail(q, self.mean.len())
     }
 
     fn standard_error(&self) -> f64 {
         let k = self.mean.len() as f64;
         (k * (k + 1.0) / (6.0 * self.blocks as f64)).sqrt()
     }
-}
-
-/// Σ(t³ − t) over groups of t equal ranks.
-fn tie_excess(ranks: &[usize]) -> f64 {
-    let mut sorted = ranks.to_vec();
-    sorted.sort_unstable();
-    let group = |group: &[usize]| (group.len() as f64).powi(3) - group.len() as f64;
-    sorted.chunk_by(|a, b| a == b).map(group).sum()
 }
 
 #[cfg(test)]
@@ -98,8 +104,29 @@ mod tests {
     fn blocks_that_agree_leave_nothing_to_chance() {
         let ranks = Ranks::of(&vec![vec![3.0, 2.0, 1.0]; 6]).unwrap();
         assert_eq!(ranks.mean, [1.0, 2.0, 3.0]);
-        assert!((ranks.friedman.statistic - 12.0).abs() < 1e-12);
-        assert_eq!(ranks.iman_davenport.p, 0.0);
+        assert_eq!(ranks.friedman.statistic, 12.0);
+        assert_eq!(ranks.iman_davenport, Test { statistic: f64::INFINITY, p: 0.0 });
+    }
+
+    /// By mpmath, with 50 digits: every block ranks the arms alike.
+    #[test]
+    fn far_tails_of_nemenyi_keep_their_digits() {
+        for (blocks, expected) in [
+            (
+                10,
+                [0.618_449_480_551, 0.037_696_068_220_5, 2.142_426_143_31e-4, 1.538_031_380_35e-7],
+            ),
+            (
+                21,
+                [0.242_506_923_682, 3.997_166_392_59e-4, 7.831_492_050_33e-9, 2.453_129_100_32e-15],
+            ),
+        ] {
+            let ranks = Ranks::of(&vec![vec![1.0, 2.0, 3.0, 4.0, 5.0]; blocks]).unwrap();
+            for (arm, expected) in expected.into_iter().enumerate() {
+                let p = ranks.nemenyi(0, arm + 1);
+                assert!((p / expected - 1.0).abs() < 1e-8, "{blocks} {arm}: {p} {expected}");
+            }
+        }
     }
 
     #[test]

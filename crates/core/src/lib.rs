@@ -21,6 +21,4 @@ pub use error::Error;
 pub use evaluate::cross_entropy;
 pub use model::{ModelSize, model_size};
 pub use schedule::learning_rate;
-pub use train::{
-    Finished, Monitor, NUMERICS, Stopped, Trainer, check, measure_step, train,
-};
+pub use train::{Finished, Monitor, NUMERICS, Stopped, Trainer, check, measure_step, train};

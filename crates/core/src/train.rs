@@ -358,7 +358,8 @@ impl<'a, N: Network> Run<'a, N> {
                 continue;
             }
             let network = self.network().valid();
-            let said = self.predict(&network, &data.validation, |i| Examples::Validation(i), monitor)?;
+            let said =
+                self.predict(&network, &data.validation, |i| Examples::Validation(i), monitor)?;
             let evaluation = evaluation(step, epoch, &said);
             monitor.event(&Event::Validation(evaluation)).map_err(Stopped::Monitor)?;
             let gradients = Gradients { step, layers };
@@ -420,7 +421,8 @@ impl<'a, N: Network> Run<'a, N> {
         } else {
             if let Some(best) = best.filter(|_| spec.trial.is_none()) {
                 let Evaluation { step, epoch, .. } = best.evaluation;
-                let said = self.predict(&best.network, &data.test, |i| Examples::Test(i), monitor)?;
+                let said =
+                    self.predict(&best.network, &data.test, |i| Examples::Test(i), monitor)?;
                 summary.test = Some(evaluation(step, epoch, &said));
                 summary.test_examples = Some(said.len() as u64);
                 predictions =

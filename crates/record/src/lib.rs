@@ -34,8 +34,8 @@ pub use run::{
     Attempt, Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload,
 };
 pub use spec::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, ModelSpec, OptimizerSpec, RunId,
-    RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec, Trial,
+    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, ModelSpec, OptimizerSpec,
+    RunId, RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec, Trial, json_sha256,
 };
 pub use store::{
     CheckpointFile, MetricsReader, MetricsWriter, RunDir, RunLock, RunState, StoredRun, Timeline,

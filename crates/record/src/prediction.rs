@@ -28,7 +28,8 @@ impl Prediction {
         let mut csv = String::from(HEADER);
         csv.push('\n');
         for Self { index, label, predicted, probability, confidence } in predictions {
-            let confidence = confidence.map(|confidence| confidence.to_string()).unwrap_or_default();
+            let confidence =
+                confidence.map(|confidence| confidence.to_string()).unwrap_or_default();
             csv.push_str(&format!("{index},{label},{predicted},{probability},{confidence}\n"));
         }
         csv

@@ -45,8 +45,7 @@ impl RunSpec {
     pub fn id(&self) -> RunId {
         // Strings, numbers and maps with text keys: nothing that JSON lacks.
         let json = serde_json::to_value(self).expect("a spec is representable in JSON");
-        let digest = Sha256::digest(sorted(json).to_string().as_bytes());
-        RunId(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+        RunId(json_sha256(json).chars().take(16).collect())
     }
 
     /// A readable name, as in `gelu-resnet_fashion-s3`.
@@ -54,6 +53,13 @@ impl RunSpec {
     pub fn label(&self) -> String {
         format!("{}-{}-s{}", self.activation.slug(), self.task, self.seed)
     }
+}
+
+/// SHA-256 of a JSON value, in hexadecimal digits, which does not depend on the order of keys.
+#[must_use]
+pub fn json_sha256(value: serde_json::Value) -> String {
+    let digest = Sha256::digest(sorted(value).to_string().as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The value with the keys of every object in alphabetical order, so that the order of fields in

@@ -1,7 +1,8 @@
 //! Commands and their flags.
 
 use crate::execute::launcher::LauncherKind;
-use crate::experiment::Jobs;
+use crate::experiment::{Jobs, Pairs};
+use analysis::Family;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tracking::wandb::Mode;
@@ -72,9 +73,12 @@ Example:
     #[command(after_help = "\
 Examples:
   actlab stats scores.csv --baseline relu
-  actlab stats scores.csv --baseline relu --margin 0.005 --json
+  actlab stats scores.csv --baseline relu --margin 0.005 --all-pairs holm
+  actlab stats published.csv --baseline relu --json
 
-The table has the columns activation, task, seed and score (higher is better), one row a run.")]
+The table has the columns activation, task, seed and score (higher is better), one row per run; a column
+guessing, the score of guessing on the task, lets scores be pooled over tasks. A table of published
+results has the columns activation, task, n, mean and sd, one row per activation.")]
     Stats(StatsArgs),
     /// Upload to Weights & Biases what is not there yet: offline directories, or runs of a sweep
     #[command(after_help = "\
@@ -242,12 +246,42 @@ pub(crate) struct StatsArgs {
     /// Differences of at most this size do not matter: arms within it are called equivalent
     #[arg(long, value_name = "SCORE")]
     pub(crate) margin: Option<f64>,
-    /// Resamples of a bootstrap interval
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    /// Comparisons over which the error rate of 5 % is held
+    #[arg(long, value_enum, default_value_t = FamilyArg::Report)]
+    pub(crate) family: FamilyArg,
+    /// Compare every activation with every other, as a family of its own
+    #[arg(long, value_enum, default_value_t = Pairs::None)]
+    pub(crate) all_pairs: Pairs,
+    /// Resamples of a bootstrap interval (in the JSON): 0 for none, at most 1000000
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = resamples)]
     pub(crate) resamples: usize,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// [`Family`], as a flag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FamilyArg {
+    /// All comparisons with the baseline, on all tasks
+    Report,
+    /// Those of each task
+    Task,
+}
+
+impl From<FamilyArg> for Family {
+    fn from(family: FamilyArg) -> Self {
+        match family {
+            FamilyArg::Report => Self::Report,
+            FamilyArg::Task => Self::Task,
+        }
+    }
+}
+
+/// Resamples of a bootstrap: each takes memory and time.
+fn resamples(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number <= 1_000_000);
+    number.ok_or_else(|| "must be a whole number from 0 to 1000000".to_owned())
 }
 
 #[derive(Debug, Args)]

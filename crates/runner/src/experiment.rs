@@ -3,9 +3,11 @@
 use crate::Error;
 use crate::cli::ExperimentArgs;
 use crate::execute::launcher::{LauncherKind, SlurmSettings};
+use crate::sequential::Sequential;
 use crate::tune::Tune;
 use crate::wandb_sweep;
 use activation::ActivationRequest;
+use analysis::{AllPairs, Family};
 use config::{Config, FileFormat, Map, Source, Value, ValueKind};
 use indexmap::IndexMap;
 use record::{DataSpec, ModelSpec, TrainingSpec};
@@ -63,8 +65,19 @@ pub(crate) struct Experiment {
     /// within it are called equivalent.
     #[serde(default)]
     pub(crate) margin: Option<f64>,
+    /// Over which comparisons with the baseline the error rate of 5 % is held: all of the `report`, or those of each
+    /// `task`.
+    #[serde(default)]
+    #[schemars(with = "FamilySchema")]
+    pub(crate) family: Family,
+    /// How every activation is compared with every other, as a family of its own: `holm`, `tukey` or `none`.
+    #[serde(default)]
+    pub(crate) all_pairs: Pairs,
     /// Every arm is trained once with each.
     pub(crate) seeds: Vec<u64>,
+    /// Ends the sweep when its comparisons are decided.
+    #[serde(default)]
+    pub(crate) sequential: Option<Sequential>,
     /// What the arms are trained on, by name.
     pub(crate) tasks: IndexMap<String, Task>,
     /// What is tuned before the runs that are reported.
@@ -119,6 +132,56 @@ pub(crate) struct Experiment {
     #[serde(skip)]
     origins: Origins,
 }
+
+/// How every activation is compared with every other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pairs {
+    /// t tests of each pair with Holm's correction
+    #[default]
+    Holm,
+    /// Tukey's test with seeds as blocks
+    Tukey,
+    /// Not at all
+    None,
+}
+
+impl Pairs {
+    /// As the analysis takes it.
+    pub(crate) fn how(self) -> Option<AllPairs> {
+        match self {
+            Self::Holm => Some(AllPairs::Holm),
+            Self::Tukey => Some(AllPairs::Tukey),
+            Self::None => None,
+        }
+    }
+}
+
+/// [`Family`], for the schema.
+#[derive(JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum FamilySchema {
+    Report,
+    Task,
+}
+
+/// Keys that decide what an experiment finds or claims: the others say where and how it is run.
+const REGISTERED: [&str; 13] = [
+    "name",
+    "description",
+    "activations",
+    "baseline",
+    "margin",
+    "family",
+    "all_pairs",
+    "seeds",
+    "sequential",
+    "tasks",
+    "tune",
+    "overrides",
+    "device",
+];
 
 /// How many runs go on side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -383,6 +446,17 @@ impl Experiment {
         if !(self.system_metrics == 0.0 || (0.1..=3600.0).contains(&self.system_metrics)) {
             return refuse("system_metrics", "must be 0, or from 0.1 to 3600 seconds");
         }
+        if let Some(sequential) = &self.sequential {
+            sequential
+                .check(&self.seeds)
+                .map_err(|(key, message)| (format!("sequential.{key}"), message))?;
+            if self.tune.is_some() {
+                return refuse(
+                    "sequential",
+                    "cannot be combined with `tune`: tune first, then set what was found",
+                );
+            }
+        }
         if let Some(tune) = &self.tune {
             tune.check(&self.seeds).map_err(|(key, message)| (format!("tune.{key}"), message))?;
         }
@@ -405,6 +479,25 @@ impl Experiment {
             }
         }
         Ok(())
+    }
+
+    /// What the experiment is: every key that decides what it finds or claims, as it was given.
+    pub(crate) fn registered(&self) -> serde_json::Value {
+        let values = to_toml(self.origins.values.clone());
+        let mut json =
+            values.and_then(|values| serde_json::to_value(values).ok()).unwrap_or_default();
+        if let Some(table) = json.as_object_mut() {
+            table.retain(|key, _| REGISTERED.contains(&key.as_str()));
+        }
+        json
+    }
+
+    /// Every seed that a run may have, in the order in which they are trained.
+    pub(crate) fn all_seeds(&self) -> Vec<u64> {
+        match &self.sequential {
+            Some(sequential) => sequential.order(&self.seeds),
+            None => self.seeds.clone(),
+        }
     }
 
     /// The folder of the sweep.

@@ -21,6 +21,7 @@ mod guard;
 mod interrupt;
 mod plan;
 mod plugins;
+mod sequential;
 mod sweep_dir;
 mod tracking;
 mod tune;

@@ -143,7 +143,7 @@ impl<'a> Plan<'a> {
             }
         };
         let mut runs = Vec::new();
-        for seed in &experiment.seeds {
+        for seed in &experiment.all_seeds() {
             for task in experiment.tasks.keys() {
                 for arm in 0..planner.labels.len() {
                     runs.push(planner.run(task, arm, *seed, &[])?);

@@ -8,14 +8,15 @@ use crate::guard::guarded;
 use crate::plan::Plan;
 use crate::tune::Score;
 use activation::ActivationRequest;
-use analysis::{Report, ReportOptions, Shape, Written};
+use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
 use indexmap::IndexMap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use record::{
     ActivationSpec, Outcome, RunDir, RunId, RunState, StoredRun, find_runs, write_atomically,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, HashSet};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,12 +33,57 @@ pub(crate) struct Manifest {
     /// Differences of test accuracy of at most this size do not matter, in percentage points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) margin: Option<f64>,
+    /// Over which comparisons the error rate is held.
+    #[serde(default)]
+    pub(crate) family: Family,
+    /// How all pairs are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) all_pairs: Option<AllPairs>,
+    /// When results are looked at, where the sweep may end early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) looks: Option<LooksNote>,
+    /// The keys of the experiment that decide what it finds or claims.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(crate) experiment: Value,
+    /// The same before the first run ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) registration: Option<RegistrationNote>,
+    /// The sweep that this one confirms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) confirms: Option<ConfirmsNote>,
     /// All runs, trials too, where not all are known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) planned: Option<usize>,
     /// What was tuned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tuning: Option<TuningNote>,
+}
+
+/// Looks at results before all of them are in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LooksNote {
+    /// Numbers of seeds after which there is a look.
+    pub(crate) seeds: Vec<usize>,
+    /// Every seed, in the order in which they are trained.
+    pub(crate) order: Vec<u64>,
+}
+
+/// An experiment as it was before its first run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RegistrationNote {
+    /// SHA-256 of its keys.
+    pub(crate) sha256: String,
+    /// The keys themselves.
+    pub(crate) experiment: Value,
+}
+
+/// What a confirmation is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ConfirmsNote {
+    /// Folder of the first sweep.
+    pub(crate) sweep: String,
+    /// The test that was stated before the first run.
+    pub(crate) statement: String,
 }
 
 /// How a sweep was tuned.
@@ -59,7 +105,7 @@ pub(crate) struct TrialNote {
     pub(crate) task: String,
     pub(crate) activation: String,
     /// What was tried, by its place in the task.
-    pub(crate) values: IndexMap<String, serde_json::Value>,
+    pub(crate) values: IndexMap<String, Value>,
     /// Its runs, the shorter ones first: for each length one a seed.
     pub(crate) runs: Vec<Vec<RunId>>,
     /// Whether it is the best of its arm on its task.
@@ -73,12 +119,45 @@ impl Manifest {
             name: experiment.name.clone(),
             description: experiment.description.clone(),
             margin: experiment.margin,
+            family: experiment.family,
+            all_pairs: experiment.all_pairs.how(),
+            looks: experiment.sequential.as_ref().map(|sequential| LooksNote {
+                seeds: sequential.looks(&experiment.seeds),
+                order: sequential.order(&experiment.seeds),
+            }),
+            experiment: experiment.registered(),
+            registration: None,
+            confirms: None,
             baseline: plan.baseline.clone(),
             activations: plan.planner.labels.clone(),
             tasks: experiment.tasks.keys().cloned().collect(),
             runs: plan.runs.iter().map(|run| run.spec.id()).collect(),
             planned: None,
             tuning: None,
+        }
+    }
+
+    /// How a report of the sweep is made.
+    fn options(&self) -> ReportOptions {
+        let title = if self.description.is_empty() { &self.name } else { &self.description };
+        ReportOptions {
+            title: title.clone(),
+            baseline: Some(self.baseline.clone()),
+            order: self.activations.clone(),
+            task_order: self.tasks.clone(),
+            margin: self.margin.map(|points| points / 100.0),
+            family: self.family,
+            all_pairs: self.all_pairs,
+            looks: self.looks.as_ref().map(|looks| (looks.seeds.clone(), looks.order.clone())),
+            registration: self.registration.as_ref().map(|before| Registration {
+                sha256: before.sha256.clone(),
+                changes: changes(&before.experiment, &self.experiment),
+            }),
+            confirms: self.confirms.as_ref().map(|note| Confirms {
+                sweep: note.sweep.clone(),
+                statement: note.statement.clone(),
+            }),
+            ..ReportOptions::default()
         }
     }
 
@@ -198,9 +277,18 @@ impl SweepDir {
     }
 
     /// Says which runs belong to the sweep.
+    ///
+    /// The experiment as it was before the first run ended stays in it.
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
         write_diff(&self.path)?;
-        let json = serde_json::to_vec_pretty(manifest).unwrap_or_default();
+        let before = self.manifest().ok().and_then(|before| before.registration);
+        let seen = find_runs(&self.runs()).is_ok_and(|runs| !runs.is_empty());
+        let registration = before.filter(|_| seen).unwrap_or_else(|| RegistrationNote {
+            sha256: record::json_sha256(manifest.experiment.clone()),
+            experiment: manifest.experiment.clone(),
+        });
+        let manifest = Manifest { registration: Some(registration), ..manifest.clone() };
+        let json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
         Ok(write_atomically(&self.path.join("sweep.json"), &json)?)
     }
 
@@ -228,26 +316,19 @@ impl SweepDir {
         let place = |shape: &Shape| manifest.activations.iter().position(|one| *one == shape.label);
         shapes.sort_by_key(place);
         let tuning = manifest.tuning.as_ref().map(|note| tuning(note, trials));
-        let options = ReportOptions {
-            tuning,
-            title: if manifest.description.is_empty() {
-                manifest.name
-            } else {
-                manifest.description
-            },
-            baseline: Some(manifest.baseline),
-            order: manifest.activations,
-            task_order: manifest.tasks,
-            width,
-            margin: manifest.margin.map(|points| points / 100.0),
-            skipped: skipped.clone(),
-            shapes,
-            ..ReportOptions::default()
-        };
+        let options =
+            ReportOptions { tuning, width, skipped: skipped.clone(), shapes, ..manifest.options() };
         let report = Report::from_runs(&runs, &options)?;
         let written = report.write(&self.path);
         let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
         Ok(Some(Reported { runs, report, written, strangers, missing, skipped }))
+    }
+
+    /// Whether the finished runs decide every comparison.
+    pub(crate) fn decided(&self) -> Result<bool, Error> {
+        let manifest = self.manifest()?;
+        let Records { runs, .. } = self.read(&manifest)?;
+        Ok(!runs.is_empty() && Report::decided(&runs, &manifest.options())?)
     }
 
     /// How many runs of this sweep are finished, trials too, of how many.
@@ -295,6 +376,44 @@ impl SweepDir {
             }
         }
         Ok(found)
+    }
+}
+
+/// What has changed since an experiment was registered, a sentence each.
+fn changes(before: &Value, now: &Value) -> Vec<String> {
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    flatten("", before, &mut old);
+    flatten("", now, &mut new);
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let word = |value: Option<&Value>| value.map_or("absent".to_owned(), Value::to_string);
+    let mut changes: Vec<String> = keys
+        .into_iter()
+        .filter(|key| old.get(*key) != new.get(*key))
+        .map(|key| format!("{key} was {}, is {}", word(old.get(key)), word(new.get(key))))
+        .collect();
+    let seeds = |value: &Value| value.get("seeds").and_then(Value::as_array).map_or(0, Vec::len);
+    if seeds(now) > seeds(before) && seeds(before) > 0 && now.get("sequential").is_none() {
+        changes.push(
+            "seeds were added after results could be seen, which p values do not account for; `[sequential]` does"
+                .to_owned(),
+        );
+    }
+    changes
+}
+
+/// The values below `value` by their dotted keys; a list counts as one.
+fn flatten(prefix: &str, value: &Value, values: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table {
+                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&key, value, values);
+            }
+        }
+        Value::Null => {}
+        other => {
+            values.insert(prefix.to_owned(), other.clone());
+        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Figures {
                 let name = &runs[0].run.record.spec.task;
                 let arms: Vec<&Arm> = sources.arms.iter().filter(|arm| arm.task == *name).collect();
                 let file = names.of(name);
-                let mut plots = task::plots(&file, runs, &arms, &palette, &bands);
+                let mut plots = task::plots(&file, runs, &arms, &palette);
                 let tuned = sources.tuning.iter();
                 plots.extend(tuned.flat_map(|tuning| tuning::plots(&file, name, tuning, &palette)));
                 plots

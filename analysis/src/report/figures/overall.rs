@@ -1,9 +1,9 @@
 //! Plots over all tasks: ranks, and how often a score is reached.
 
 use super::Sources;
-use crate::comparison::Overall;
+use crate::comparison::{ENOUGH_RUNS, Overall, TaskScores, normalised};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
-use crate::report::number::{fixed, percent};
+use crate::render::number::{fixed, percent};
 use crate::statistics::{Bootstrap, performance_profile};
 
 /// Thresholds of a profile.
@@ -11,20 +11,23 @@ const THRESHOLDS: usize = 61;
 
 pub(super) fn plots(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Vec<Plot> {
     let mut plots: Vec<Plot> =
-        sources.overall.map(|overall| ranks(overall, palette)).into_iter().collect();
-    plots.push(profile(sources, palette, bands));
+        sources.overall.and_then(|overall| ranks(overall, palette)).into_iter().collect();
+    plots.extend(profile(sources, palette, bands));
     plots.retain(|plot| !plot.is_empty());
     plots
 }
 
 /// The critical-difference diagram (Demšar 2006), a row for each arm, the best on top.
-fn ranks(overall: &Overall, palette: &Palette) -> Plot {
+///
+/// There is none without a critical difference.
+fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
+    let critical = overall.tests.as_ref()?.critical_difference;
     let mut arms: Vec<(&String, f64)> =
         overall.activations.iter().zip(overall.ranks.iter().copied()).collect();
     arms.sort_by(|a, b| a.1.total_cmp(&b.1));
     let count = arms.len();
     let row = |place: usize| (count - 1 - place) as f64;
-    let half = overall.critical_difference / 2.0;
+    let half = critical / 2.0;
     let mut series: Vec<Series> = arms
         .iter()
         .enumerate()
@@ -44,23 +47,23 @@ fn ranks(overall: &Overall, palette: &Palette) -> Plot {
     // Behind the intervals of every arm.
     let mut x = arms.last().map_or(0.0, |(_, rank)| rank + half) + 0.25;
     let mut bars = Series::neutral();
-    for (first, last) in alike(&arms, overall.critical_difference) {
+    for (first, last) in alike(&arms, critical) {
         let points = vec![[x, row(first) + 0.2], [x, row(last) - 0.2]];
         bars.marks.push(Mark::Line { points, width: 4.0 });
         x += 0.2;
     }
     series.push(bars);
     let low = arms.first().map_or(0.0, |(_, rank)| rank - half) - 0.1;
-    Plot {
+    Some(Plot {
         name: "ranks".into(),
         title: format!(
-            "Mean ranks ± half the critical difference ({}); a bar joins what does not differ",
-            fixed(overall.critical_difference, 2)
+            "Mean ranks; bars connect activations not significantly different (Nemenyi, CD = {})",
+            fixed(critical, 2)
         ),
         x: Axis::number("mean rank (1 is best)").between(low, x),
         y: Axis::names("", arms.iter().rev().map(|(label, _)| (*label).clone())),
         series,
-    }
+    })
 }
 
 /// First and last place of every largest group of neighbours that differ by at most `critical`.
@@ -76,17 +79,27 @@ fn alike(arms: &[(&String, f64)], critical: f64) -> Vec<(usize, usize)> {
     groups
 }
 
-/// The share of runs above each accuracy, runs drawn within tasks.
-fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Plot {
-    let all = sources.scores.iter().flat_map(|task| &task.arms).flat_map(|arm| &arm.runs);
+/// The share of runs above each accuracy, of several tasks above each normalised one; nothing where scores cannot be
+/// normalised. Bands are drawn where there are runs enough for a bootstrap within tasks.
+fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Option<Plot> {
+    let several = sources.scores.len() > 1;
+    let scores: Vec<TaskScores> = if several {
+        sources.scores.iter().map(normalised).collect::<Option<_>>()?
+    } else {
+        sources.scores.to_vec()
+    };
+    let sizes = scores.iter().flat_map(|task| task.arms.iter().map(|arm| arm.runs.len()));
+    let banded = sizes.min().is_some_and(|fewest| fewest >= ENOUGH_RUNS);
+    let all = scores.iter().flat_map(|task| &task.arms).flat_map(|arm| &arm.runs);
     let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, score)| {
         (low.min(*score), high.max(*score))
     });
     let room = ((high - low) * 0.02).max(1e-4);
     let at = |i: usize| low - room + (high - low + 2.0 * room) * i as f64 / (THRESHOLDS - 1) as f64;
+    let say = |score: f64| if several { fixed(score, 3) } else { format!("{} %", percent(score)) };
     let thresholds: Vec<f64> = (0..THRESHOLDS).map(at).collect();
     let mut labels: Vec<&str> = Vec::new();
-    for arm in sources.scores.iter().flat_map(|task| &task.arms) {
+    for arm in scores.iter().flat_map(|task| &task.arms) {
         if !arm.runs.is_empty() && !labels.contains(&arm.activation.as_str()) {
             labels.push(&arm.activation);
         }
@@ -94,16 +107,15 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Plot 
     let series = labels
         .into_iter()
         .map(|label| {
-            let tasks: Vec<Vec<f64>> = sources
-                .scores
+            let tasks: Vec<Vec<f64>> = scores
                 .iter()
                 .flat_map(|task| &task.arms)
                 .filter(|arm| arm.activation == label)
                 .map(|arm| arm.runs.iter().map(|(_, score)| *score).collect())
                 .collect();
             let shares = performance_profile(&tasks, &thresholds);
-            let intervals =
-                bands.stratified_each(&tasks, |drawn| performance_profile(drawn, &thresholds));
+            let share = |drawn: &[Vec<f64>]| performance_profile(drawn, &thresholds);
+            let intervals = banded.then(|| bands.stratified_each(&tasks, share)).flatten();
             let mut one = Series::of(label, palette);
             one.marks.extend(intervals.map(|intervals| {
                 Mark::Band {
@@ -121,7 +133,7 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Plot 
                 .collect();
             let told = points.iter().step_by(5).map(|at| Mark::Dot {
                 at: *at,
-                text: format!("{} % of runs above {} %", percent(at[1]), percent(at[0])),
+                text: format!("{} % of runs above {}", percent(at[1]), say(at[0])),
                 url: None,
             });
             let told: Vec<Mark> = told.collect();
@@ -130,14 +142,21 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Plot 
             one
         })
         .collect();
-    Plot {
+    let (title, x) = if several {
+        (
+            "Performance profile: share of runs above a normalised accuracy, all tasks counting the same",
+            Axis::number("test accuracy, guessing at 0 and the best mean of the task at 1"),
+        )
+    } else {
+        ("Performance profile: share of runs above an accuracy", Axis::percent("test accuracy"))
+    };
+    Some(Plot {
         name: "profile".into(),
-        title: "Performance profile: share of runs above an accuracy, all tasks counting the same"
-            .into(),
-        x: Axis::percent("test accuracy"),
+        title: title.into(),
+        x,
         y: Axis::percent("runs above it").between(0.0, 1.0),
         series,
-    }
+    })
 }
 
 #[cfg(test)]

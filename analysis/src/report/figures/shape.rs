@@ -1,7 +1,7 @@
 //! What the activations look like.
 
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
-use crate::report::number::fixed;
+use crate::render::number::fixed;
 
 /// An activation as a function of one number: of a gated one the gate, its value held at 1.
 #[derive(Debug, Clone, PartialEq)]

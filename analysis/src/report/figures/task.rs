@@ -3,9 +3,9 @@
 use super::{MOST_POINTS, thinned};
 use crate::frame::Status;
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
+use crate::render::number::{fixed, grouped, percent};
 use crate::report::Measured;
-use crate::report::number::{fixed, grouped, percent};
-use crate::statistics::{Bootstrap, mean, quantile};
+use crate::statistics::{LEVEL, mean, quantile, t_interval};
 use crate::summary::Arm;
 use record::Site;
 use std::collections::BTreeMap;
@@ -34,7 +34,6 @@ pub(super) fn plots(
     runs: &[Measured<'_>],
     arms: &[&Arm],
     palette: &Palette,
-    bands: &Bootstrap,
 ) -> Vec<Plot> {
     let label = |one: &Measured<'_>| one.run.record.spec.activation.label.clone();
     let groups: Vec<Group<'_>> = runs
@@ -86,7 +85,7 @@ pub(super) fn plots(
             "Validation accuracy over time, mean and 95 % interval over seeds",
             steps(),
             Axis::percent("validation accuracy"),
-            draw(&|group| curve(group, bands)),
+            draw(&curve),
         ),
         plot(
             "scores",
@@ -130,7 +129,7 @@ pub(super) fn plots(
         }),
         plot(
             "cost",
-            "Test accuracy against training time; line: no activation is both better and cheaper",
+            "Test accuracy vs. training time, with 95 % intervals and Pareto front",
             Axis::number("training time of a run, s"),
             Axis::percent("test accuracy"),
             cost(arms, palette),
@@ -158,7 +157,7 @@ fn line(points: Vec<([f64; 2], String)>) -> Vec<Mark> {
 }
 
 /// Mean validation accuracy over the runs that were evaluated then, with its interval.
-fn curve(group: &Group<'_>, bands: &Bootstrap) -> Vec<Mark> {
+fn curve(group: &Group<'_>) -> Vec<Mark> {
     let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for evaluation in group.runs.iter().flat_map(|one| &one.timeline.validations) {
         if evaluation.accuracy.is_finite() {
@@ -168,7 +167,7 @@ fn curve(group: &Group<'_>, bands: &Bootstrap) -> Vec<Mark> {
     let (mut points, mut band) = (Vec::new(), Vec::new());
     for (step, accuracies) in thinned(by_step.into_iter().collect(), MOST_POINTS) {
         let Some(mean) = mean(&accuracies) else { continue };
-        let interval = bands.mean(&accuracies);
+        let interval = t_interval(&accuracies, LEVEL);
         band.extend(interval.map(|interval| [step as f64, interval.low, interval.high]));
         points.push(([step as f64, mean], format!("step {}: {} %", grouped(step), percent(mean))));
     }
@@ -297,11 +296,11 @@ fn gradient_over_time(group: &Group<'_>) -> Vec<Mark> {
     line(thinned(by_step.into_iter().filter_map(point).collect(), MOST_POINTS))
 }
 
-/// Arms by training time and accuracy, and a line along those that none beats in both.
+/// Arms by training time and accuracy, and a line along those that none dominates.
 fn cost(arms: &[&Arm], palette: &Palette) -> Vec<Series> {
     let places: Vec<(&Arm, [f64; 2])> = arms
         .iter()
-        .filter_map(|arm| Some((*arm, [arm.train_seconds?, arm.test_accuracy?.mean])))
+        .filter_map(|arm| Some((*arm, [arm.train_seconds?.mean, arm.test_accuracy?.mean])))
         .collect();
     let mut front: Vec<[f64; 2]> =
         places.iter().filter(|(arm, _)| arm.on_front()).map(|(_, at)| *at).collect();
@@ -320,6 +319,11 @@ fn cost(arms: &[&Arm], palette: &Palette) -> Vec<Series> {
         let interval = arm.test_accuracy.and_then(|accuracy| accuracy.interval);
         one.marks.extend(interval.map(|interval| Mark::Line {
             points: vec![[at[0], interval.low], [at[0], interval.high]],
+            width: 1.0,
+        }));
+        let times = arm.train_seconds.and_then(|seconds| seconds.interval);
+        one.marks.extend(times.map(|interval| Mark::Line {
+            points: vec![[interval.low.max(0.0), at[1]], [interval.high, at[1]]],
             width: 1.0,
         }));
         let text = format!("{} % in {} s", percent(at[1]), fixed(at[0], 1));

@@ -1,7 +1,7 @@
 //! Isolation plots: how good a task goes with each value that was tried, one curve an activation.
 
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
-use crate::report::number::percent;
+use crate::render::number::percent;
 use crate::report::tuning::{Tuning, short};
 
 /// Values up to which each has a point of the curve; more are put together.

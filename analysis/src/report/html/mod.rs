@@ -2,11 +2,13 @@
 
 use super::figures::Figures;
 use super::labels::Labels;
-use super::number::percent;
 use super::{Report, Task, columns, legend};
-use crate::comparison::markdown::{overall_lines, overall_table};
+use crate::comparison::markdown::overall_table;
+use crate::comparison::sentences;
 use crate::frame::Status;
 use crate::plot::Plot;
+use crate::render::html::{escape, inline};
+use crate::render::number::percent;
 use record::StoredRun;
 
 const STYLE: &str = include_str!("page.css");
@@ -94,8 +96,8 @@ pub(super) fn render(report: &Report) -> String {
     }
     if let Some(overall) = &report.overall {
         body += "<h2>Over all tasks</h2>\n";
-        body += &list(&overall_lines(overall));
-        body += &scroll(&overall_table(overall, "IQM %", &percent).html());
+        body += &list(&sentences::overall(overall));
+        body += &scroll(&overall_table(overall, &super::markdown::share(overall)).html());
     }
     body += &figures(&report.figures.overall);
     if let Some(to_baseline) = &report.to_baseline {
@@ -106,6 +108,10 @@ pub(super) fn render(report: &Report) -> String {
     if !report.figures.shapes.is_empty() {
         body += "<h2>The activations</h2>\n";
         body += &figures(&report.figures.shapes);
+    }
+    body += "<h2>Methods</h2>\n";
+    for text in super::methods::paragraphs(report) {
+        body += &format!("<p>{}</p>\n", inline(&text));
     }
     body += &runs(page);
     body += "<h2>How to read this</h2>\n";
@@ -137,6 +143,8 @@ fn section(report: &Report, task: &Task, plots: &[Plot], labels: &Labels) -> Str
         ("Results", Some(columns::results(task, labels))),
         ("Spread over runs", columns::spread(task, labels)),
         ("Tests", columns::tests(task, labels)),
+        ("Test examples", columns::examples(task, labels)),
+        ("All pairs (row minus column; bold: significant)", columns::pairs(task, labels)),
         ("Convergence", columns::convergence(task, labels)),
         ("Cost and diagnostics", Some(columns::cost(task, labels))),
     ];
@@ -224,50 +232,4 @@ fn scroll(table: &str) -> String {
 fn list(items: &[String]) -> String {
     let items: String = items.iter().map(|item| format!("<li>{}</li>\n", inline(item))).collect();
     format!("<ul>\n{items}</ul>\n")
-}
-
-/// Running text of the Markdown report, of which it knows escapes and bold words.
-pub(crate) fn inline(markdown: &str) -> String {
-    let mut html = String::new();
-    let mut bold = false;
-    let mut rest = markdown.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '\\' => html.extend(rest.next().map(|c| escape(c.encode_utf8(&mut [0; 4])))),
-            '*' if rest.peek() == Some(&'*') => {
-                rest.next();
-                html += if bold { "</strong>" } else { "<strong>" };
-                bold = !bold;
-            }
-            c => html += &escape(c.encode_utf8(&mut [0; 4])),
-        }
-    }
-    html
-}
-
-/// Text that holds no markup.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_no_markup() {
-        assert_eq!(escape("<b a='\"&"), "&lt;b a=&#39;&quot;&amp;");
-        assert_eq!(inline("**a\\*b** < c"), "<strong>a*b</strong> &lt; c");
-    }
 }

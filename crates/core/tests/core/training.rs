@@ -5,8 +5,8 @@ use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{Checkpoint, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, Event, ModelSpec, OptimizerSpec,
-    Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec, Trial,
+    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, Event, ModelSpec,
+    OptimizerSpec, Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec, Trial,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -369,7 +369,9 @@ fn a_loss_that_is_not_finite_is_divergence_whatever_the_recipe_says() {
         spec.training.learning_rate = 1e30;
         spec.training.clip_norm = None;
         spec.training.divergence = rule;
-        let Outcome::Diverged { step, reason } = run(&spec, 2).0.outcome else { panic!("{rule:?}") };
+        let Outcome::Diverged { step, reason } = run(&spec, 2).0.outcome else {
+            panic!("{rule:?}")
+        };
         assert!(step < 30 && reason.contains("not finite"), "{step}: {reason}");
     }
 }

@@ -35,6 +35,9 @@ pub(crate) fn run(args: &StatsArgs) -> Result<(), Error> {
         baseline: args.baseline.clone(),
         margin: args.margin,
         bootstrap: Bootstrap { resamples: args.resamples, seed: 0 },
+        family: args.family.into(),
+        all_pairs: args.all_pairs.how(),
+        looks: None,
     };
     let comparison = Comparison::new(&tasks, &rules);
     if args.json {

@@ -5,6 +5,7 @@ use crate::execute::worker::Executor;
 use crate::execute::{Execution, Known, Work, Workers, launcher};
 use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
+use crate::sequential::Stages;
 use crate::sweep_dir::{Manifest, SweepDir, is_done};
 use crate::tracking::{self, Tracking};
 use crate::tune::{Count, Tuning};
@@ -35,6 +36,12 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
         let costs = tuning.costs(base);
         let _lock = sweep.lock()?;
         go_on(&experiment, &sweep, device, wandb, &mut tuning, costs)
+    } else if let Some(looks) = manifest.looks.clone() {
+        let costs = base.iter().map(|run| (run.spec.task.clone(), run.cost())).collect();
+        let _lock = sweep.lock()?;
+        let runs = std::mem::take(base);
+        let mut work = Stages::new(runs, &looks.seeds, &looks.order, &sweep, manifest);
+        go_on(&experiment, &sweep, device, wandb, &mut work, costs)
     } else {
         let _lock = sweep.lock()?;
         sweep.write_manifest(&manifest)?;

@@ -1,5 +1,7 @@
 //! Numbers as the report prints them.
 
+use crate::statistics::Interval;
+
 /// A quantity that was not measured.
 pub(crate) const ABSENT: &str = "—";
 
@@ -47,6 +49,23 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
 /// An integer in groups of three digits: `77 754`. The space does not break.
 pub(crate) fn grouped(value: u64) -> String {
     group(&value.to_string())
+}
+
+/// A probability as it is quoted, with four decimals.
+pub(crate) fn probability(p: f64) -> String {
+    if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
+}
+
+/// As [`probability`], in a sentence.
+pub(crate) fn equals(p: f64) -> String {
+    if p < 0.0001 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") }
+}
+
+/// An interval in brackets; a dash where there is none.
+pub(crate) fn bracket(interval: Option<Interval>, show: impl Fn(f64) -> String) -> String {
+    interval.map_or(ABSENT.into(), |interval| {
+        format!("[{}, {}]", show(interval.low), show(interval.high))
+    })
 }
 
 fn group(digits: &str) -> String {

@@ -26,6 +26,16 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
+/// What [`escape`] was given: Markdown's backslashes are taken away again.
+pub(crate) fn unescape(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        plain.extend(if c == '\\' { rest.next() } else { Some(c) });
+    }
+    plain
+}
+
 /// Width on the screen, in columns.
 pub(crate) fn width(text: &str) -> usize {
     text.chars().count()
@@ -102,6 +112,7 @@ mod tests {
         assert_eq!(escape("a|b *c* _d_ <e>"), r"a\|b \*c\* \_d\_ \<e\>");
         assert_eq!(escape("two\nlines\t\u{7}"), "two lines");
         assert_eq!(escape(r"\ # [x](y)"), r"\\ # \[x\](y)");
+        assert_eq!(unescape(&escape(r"a_ \ [x]*")), r"a_ \ [x]*");
     }
 
     #[test]

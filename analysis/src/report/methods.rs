@@ -1,0 +1,202 @@
+//! A paragraph of methods, as a paper needs it: what varied, how many runs, which tests, and on what machine.
+
+use super::Report;
+use super::markdown::plural;
+use crate::comparison::{ALPHA, AllPairs, Family};
+use crate::render::number::{fixed, grouped, percent};
+use crate::render::text::escape;
+use record::StoredRun;
+use std::collections::BTreeSet;
+
+/// What was fixed before the first run, and what became of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// SHA-256 of the experiment as it was when its first run began.
+    pub sha256: String,
+    /// What has changed since, a sentence each.
+    pub changes: Vec<String>,
+}
+
+/// The sweep whose best arms are trained again on fresh seeds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Confirms {
+    /// Folder of that sweep.
+    pub sweep: String,
+    /// What was stated before the first run, in a sentence.
+    pub statement: String,
+}
+
+/// Where and with what the runs were made.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Made {
+    programs: BTreeSet<String>,
+    processors: BTreeSet<String>,
+    devices: BTreeSet<String>,
+    /// Wall time of all runs, in seconds.
+    seconds: f64,
+    fewest_seeds: usize,
+    most_seeds: usize,
+}
+
+impl Made {
+    pub(super) fn of(runs: &[&StoredRun]) -> Self {
+        let mut made = Self {
+            programs: BTreeSet::new(),
+            processors: BTreeSet::new(),
+            devices: BTreeSet::new(),
+            seconds: 0.0,
+            fewest_seeds: usize::MAX,
+            most_seeds: 0,
+        };
+        for run in runs {
+            let environment = &run.record.environment;
+            let commit = environment.git.as_ref().map(|git| {
+                let commit: String = git.commit.chars().take(12).collect();
+                format!(", commit {commit}{}", if git.dirty { " with changes" } else { "" })
+            });
+            made.programs.insert(format!(
+                "ActLab {}{}, {}",
+                environment.actlab,
+                commit.unwrap_or_default(),
+                environment.rustc
+            ));
+            made.processors.insert(environment.cpu.clone());
+            made.devices.insert(environment.device.clone());
+            let seconds = run.record.timing.total_seconds;
+            made.seconds += if seconds.is_finite() { seconds } else { 0.0 };
+        }
+        for arm in runs.chunk_by(|a, b| {
+            let key = |run: &StoredRun| {
+                (run.record.spec.task.clone(), run.record.spec.activation.label.clone())
+            };
+            key(a) == key(b)
+        }) {
+            made.fewest_seeds = made.fewest_seeds.min(arm.len());
+            made.most_seeds = made.most_seeds.max(arm.len());
+        }
+        made
+    }
+}
+
+/// The paragraphs, in the words of the Markdown report: what was done, and with what.
+pub(super) fn paragraphs(report: &Report) -> [String; 2] {
+    [sentences(report).join(" "), compute(&report.made)]
+}
+
+fn compute(made: &Made) -> String {
+    let list = |values: &BTreeSet<String>| {
+        values.iter().map(|value| escape(value)).collect::<Vec<_>>().join("; ")
+    };
+    format!(
+        "Compute: {} h of wall time over all runs, on {} ({}); {}.",
+        fixed(made.seconds / 3600.0, 2),
+        list(&made.devices),
+        list(&made.processors),
+        list(&made.programs)
+    )
+}
+
+fn sentences(report: &Report) -> Vec<String> {
+    let made = &report.made;
+    let seeds = if made.fewest_seeds == made.most_seeds {
+        plural(made.most_seeds, "seed")
+    } else {
+        format!("{} to {} seeds", made.fewest_seeds, made.most_seeds)
+    };
+    let mut sentences = vec![format!(
+        "{} were trained on {} with {seeds} each ({} runs). A seed fixes initialisation, data order, augmentation and \
+         dropout, so that runs of different activations under one seed are pairs; data splits were the same for all.",
+        plural(report.activations(), "activation"),
+        plural(report.tasks.len(), "task"),
+        grouped(report.runs.height() as u64),
+    )];
+    sentences.push(
+        "The checkpoint with the best validation accuracy was evaluated once on the test split."
+            .to_owned(),
+    );
+    sentences.extend(tests(report));
+    sentences.push(format!(
+        "Values are means ± sample standard deviations over seeds, with Student's 95\u{a0}% intervals; those of \
+         differences are at the level of the corrected test. Runs that diverged or failed are counted and left out of \
+         means{}.",
+        if report.overall.is_some() { "; in ranks a diverged run scores as guessing does" } else { "" }
+    ));
+    if let Some(tuning) = &report.tuning {
+        sentences.push(format!(
+            "Hyper-parameters were tuned for each activation by {} on validation data, on {} that no reported run has.",
+            escape(&tuning.method),
+            plural(tuning.seeds.len(), "seed")
+        ));
+    }
+    sentences.extend(registration(report));
+    sentences
+}
+
+fn tests(report: &Report) -> Vec<String> {
+    let frame = &report.frame;
+    if frame.comparisons == 0 {
+        return vec!["No difference was tested: that takes two runs or more.".to_owned()];
+    }
+    let scope = match frame.family {
+        Family::Report => "all comparisons of the report",
+        Family::Task => "the comparisons of each task",
+    };
+    let mut sentences = vec![format!(
+        "Each activation was compared with {} by two-sided paired t tests (Welch's where seeds do not match); \
+         p values were corrected by Holm's procedure over {scope} ({} in the family), at level {ALPHA}.",
+        report.tasks.first().map(|task| escape(&task.baseline)).unwrap_or_default(),
+        frame.comparisons
+    )];
+    if let Some(margin) = frame.margin {
+        sentences.push(format!(
+            "Equivalence within {}\u{a0}percentage points was tested by two one-sided t tests in the same family \
+             (Schuirmann 1987; Shaffer 1986).",
+            percent(margin)
+        ));
+    }
+    if let Some(looks) = &report.looks {
+        let seeds: Vec<String> = looks.seeds.iter().map(usize::to_string).collect();
+        sentences.push(format!(
+            "The design was group-sequential: results were looked at after {} seeds, with O'Brien–Fleming bounds, so \
+             that the error rate holds over all looks; {} were made.",
+            seeds.join(", "),
+            looks.seeds.iter().filter(|seeds| **seeds <= looks.finished).count()
+        ));
+    }
+    match report.all_pairs {
+        Some(AllPairs::Holm) if report.has_pairs() => sentences.push(
+            "All pairs of activations were compared by the same tests, with Holm's correction over all pairs as a \
+             family of their own."
+                .to_owned(),
+        ),
+        Some(AllPairs::Tukey) if report.has_pairs() => sentences.push(
+            "All pairs of activations were compared by Tukey's test with seeds as blocks, as a family of their own."
+                .to_owned(),
+        ),
+        _ => {}
+    }
+    sentences
+}
+
+fn registration(report: &Report) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(confirms) = &report.confirms {
+        sentences.push(format!(
+            "These runs confirm {}: {}",
+            escape(&confirms.sweep),
+            escape(&confirms.statement)
+        ));
+    }
+    if let Some(registration) = &report.registration {
+        let short: String = registration.sha256.chars().take(16).collect();
+        sentences.push(format!(
+            "The experiment had the SHA-256 {short}… before its first run{}.",
+            if registration.changes.is_empty() {
+                ", and has not changed since".to_owned()
+            } else {
+                format!("; changed since: {}", registration.changes.join("; "))
+            }
+        ));
+    }
+    sentences
+}

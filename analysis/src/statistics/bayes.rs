@@ -1,0 +1,142 @@
+//! Probabilities that a difference is worse than, within, or better than a margin (Benavoli, Corani, Demšar and
+//! Zaffalon 2017).
+
+use super::distribution::t_cdf;
+use super::{mean, standard_deviation};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::Serialize;
+
+/// Weight of the pseudo-observation "no difference" in [`signed_rank_posterior`].
+const PRIOR: f64 = 0.5;
+
+/// Draws of [`signed_rank_posterior`]: a probability is known to 0.003.
+const DRAWS: usize = 20_000;
+
+/// Probabilities of three cases that exclude each other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Probabilities {
+    /// The true difference is below −margin.
+    pub worse: f64,
+    /// It lies within the margin.
+    pub equivalent: f64,
+    /// It is above the margin.
+    pub better: f64,
+}
+
+/// The Bayesian t test of paired differences: Student's posterior of their mean with a flat prior.
+///
+/// `correlation` between the differences is 0 for runs that share nothing but the data, and 1/k for k folds of
+/// one cross-validation (Nadeau and Bengio 2003). Differences that are all the same are taken as they are;
+/// [`None`] of fewer than two.
+#[must_use]
+pub fn posterior_t(differences: &[f64], margin: f64, correlation: f64) -> Option<Probabilities> {
+    let n = differences.len() as f64;
+    let (centre, spread) = (mean(differences)?, standard_deviation(differences)?);
+    let error = spread * (1.0 / n + correlation / (1.0 - correlation)).sqrt();
+    if error <= 0.0 {
+        let case = |holds: bool| f64::from(u8::from(holds));
+        let (worse, better) = (case(centre < -margin), case(centre > margin));
+        return Some(Probabilities { worse, equivalent: 1.0 - worse - better, better });
+    }
+    let worse = t_cdf((-margin - centre) / error, n - 1.0)?;
+    let better = t_cdf((centre - margin) / error, n - 1.0)?;
+    Some(Probabilities { worse, equivalent: (1.0 - worse - better).max(0.0), better })
+}
+
+/// The Bayesian signed-rank test of one difference a task (Benavoli et al. 2014): how often, over draws from a
+/// Dirichlet process, most pairs of tasks average below, within or above the margin. What a new task would
+/// show, if it is of the same kind. The draws are those of `seed`.
+///
+/// [`None`] of fewer than two tasks.
+#[must_use]
+pub fn signed_rank_posterior(differences: &[f64], margin: f64, seed: u64) -> Option<Probabilities> {
+    if differences.len() < 2 {
+        return None;
+    }
+    let values: Vec<f64> = std::iter::once(0.0).chain(differences.iter().copied()).collect();
+    let half_if_equal = |a: f64, b: f64| match a.partial_cmp(&b) {
+        Some(std::cmp::Ordering::Greater) => 1.0,
+        Some(std::cmp::Ordering::Equal) => 0.5,
+        _ => 0.0,
+    };
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut wins = [0_u32; 3];
+    for _ in 0..DRAWS {
+        let weights: Vec<f64> = (0..values.len())
+            .map(|place| if place == 0 { half_gamma(&mut rng) } else { exponential(&mut rng) })
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let (mut below, mut above) = (0.0, 0.0);
+        for (a, u) in values.iter().zip(&weights) {
+            for (b, v) in values.iter().zip(&weights) {
+                let weight = u * v / (total * total);
+                below += weight * half_if_equal(-(a + b), 2.0 * margin);
+                above += weight * half_if_equal(a + b, 2.0 * margin);
+            }
+        }
+        let cases = [below, 1.0 - below - above, above];
+        let most = (0..3).fold(0, |most, case| if cases[case] > cases[most] { case } else { most });
+        wins[most] += 1;
+    }
+    let [worse, equivalent, better] = wins.map(|wins| f64::from(wins) / DRAWS as f64);
+    Some(Probabilities { worse, equivalent, better })
+}
+
+/// A number in (0, 1).
+fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+    ((rng.next_u64() >> 12) as f64 + 0.5) / (1_u64 << 52) as f64
+}
+
+/// A draw of the gamma distribution of shape 1.
+fn exponential(rng: &mut ChaCha8Rng) -> f64 {
+    -libm::log(uniform(rng))
+}
+
+/// A draw of the gamma distribution of shape [`PRIOR`], a half: half the square of a normal number.
+fn half_gamma(rng: &mut ChaCha8Rng) -> f64 {
+    debug_assert!((PRIOR - 0.5).abs() < f64::EPSILON);
+    exponential(rng) * libm::cos(std::f64::consts::PI * uniform(rng)).powi(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIFFERENCES: [f64; 10] =
+        [0.002, 0.004, -0.001, 0.003, 0.0015, 0.006, 0.0, 0.0025, 0.0035, 0.001];
+
+    #[track_caller]
+    fn assert_near(ours: Probabilities, theirs: [f64; 3], tolerance: f64) {
+        let ours = [ours.worse, ours.equivalent, ours.better];
+        let near = ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() <= tolerance);
+        assert!(near, "{ours:?} instead of {theirs:?}");
+    }
+
+    /// `baycomp.two_on_single` with one run of ten folds and two of five; SciPy without correlation.
+    #[test]
+    fn posteriors_of_one_task_are_those_of_baycomp() {
+        let of = |correlation| posterior_t(&DIFFERENCES, 0.002, correlation).unwrap();
+        assert_near(of(0.1), [0.000_688_724_148, 0.396_718_845_077, 0.602_592_430_774], 1e-10);
+        assert_near(of(0.2), [0.003_171_623_490, 0.416_734_498_058, 0.580_093_878_452], 1e-10);
+        assert_near(of(0.0), [4.866_342_780e-5, 0.353_022_041_924, 0.646_929_294_648], 1e-10);
+    }
+
+    /// `baycomp.SignedRankTest.probs` with a million draws.
+    #[test]
+    fn posteriors_over_tasks_are_those_of_baycomp() {
+        let differences = [0.01, 0.03, -0.005, 0.02, 0.04, 0.001, 0.015];
+        let of = |margin| signed_rank_posterior(&differences, margin, 1).unwrap();
+        // The standard error of a share of 20,000 draws is at most 0.0035.
+        assert_near(of(0.01), [0.0, 0.209_863, 0.790_137], 0.015);
+        assert_near(of(0.02), [0.0, 0.829_378, 0.170_622], 0.015);
+        assert_eq!(signed_rank_posterior(&[0.1], 0.01, 1), None);
+    }
+
+    #[test]
+    fn differences_without_spread_are_certain() {
+        assert_near(posterior_t(&[0.1, 0.1], 0.05, 0.0).unwrap(), [0.0, 0.0, 1.0], 0.0);
+        assert_near(posterior_t(&[0.0, 0.0], 0.05, 0.0).unwrap(), [0.0, 1.0, 0.0], 0.0);
+        assert_eq!(posterior_t(&[0.1], 0.05, 0.0), None);
+    }
+}
