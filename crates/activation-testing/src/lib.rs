@@ -108,6 +108,63 @@ pub fn assert_close(what: &str, actual: f64, expected: f64, absolute: f64, relat
     );
 }
 
+/// Asserts f(x) and f′(x) of a pointwise activation at points `(x, f(x), f′(x))`, in double precision and in the
+/// single precision of the CPU's kernels: to the relative tolerance `double` and `single`. An infinity and a zero must be
+/// met exactly, with their signs (that of a slope of 0 does not matter).
+///
+/// # Panics
+/// If a figure differs.
+pub fn assert_values(text: &str, points: &[(f64, f64, f64)], double: f64, single: f64) {
+    let activation = activation(text);
+    let f = activation.nonlinearity();
+    for &(x, y, slope) in points {
+        let (actual_y, actual_slope) = f.eval(x);
+        assert_figure(&format!("{text} at {x}"), actual_y, y, double);
+        assert_figure(&format!("slope of {text} at {x}"), actual_slope + 0.0, slope, double);
+        let ([actual_y], [actual_slope]) = in_kernels(f, x);
+        assert_figure(&format!("{text} at {x} in f32"), actual_y, y, single);
+        assert_figure(&format!("slope of {text} at {x} in f32"), actual_slope + 0.0, slope, single);
+    }
+}
+
+/// f(x) and f′(x) of a pointwise activation over a tensor, by autodiff.
+///
+/// # Panics
+/// If it is gated, or no gradient reaches the input.
+#[must_use]
+pub fn autodiff(text: &str, xs: &[f64]) -> [Vec<f64>; 2] {
+    let activation = activation(text);
+    let Kind::Pointwise(f) = activation.kind() else { panic!("{text} is gated") };
+    let x = Tensor::from_inner(tensor(xs)).require_grad();
+    let y = f.forward(x.clone());
+    let gradients = y.clone().sum().backward();
+    let gradient = x.grad(&gradients).unwrap_or_else(|| panic!("no gradient of {text}"));
+    [numbers(y.inner()), numbers(gradient)]
+}
+
+/// Asserts |actual − expected| ≤ relative · |expected|, the same sign of zeros, and the same infinity.
+///
+/// # Panics
+/// If it is not so.
+pub fn assert_figure(what: &str, actual: f64, expected: f64, relative: f64) {
+    let exact = expected == 0.0 || expected.is_infinite();
+    let right = if exact {
+        actual == expected && actual.is_sign_negative() == expected.is_sign_negative()
+    } else {
+        (actual - expected).abs() <= relative * expected.abs()
+    };
+    assert!(right, "{what} is {actual:e}, not {expected:e}");
+}
+
+/// f(x) and f′(x) in the single precision of the CPU's kernels.
+#[expect(clippy::cast_possible_truncation, reason = "the kernels are single precision")]
+fn in_kernels(f: &dyn activation::Pointwise, x: f64) -> ([f64; 1], [f64; 1]) {
+    let (mut y, mut slope) = ([0.0], [1.0]);
+    f.forward_slice(&[x as f32], &mut y);
+    f.backward_slice(&[x as f32], &mut slope);
+    (y.map(f64::from), slope.map(f64::from))
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "the tensor path is single precision")]
 fn tensor(values: &[f64]) -> Tensor<1> {
     let values: Vec<f32> = values.iter().map(|x| *x as f32).collect();

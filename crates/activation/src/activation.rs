@@ -1,6 +1,7 @@
 //! The object-safe form of an activation, derived from its formula.
 
 use crate::parameter::display;
+use crate::reference::Reference;
 use crate::slices::{Backward, Forward, GateAlone, GatedBackward, GatedForward};
 use crate::{BuildError, Dual, Formula, GatedFormula, Parameter, Parameters, Real, Registration};
 use burn::Tensor;
@@ -36,7 +37,10 @@ pub trait Activation: Debug + Send + Sync {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         };
-        let points = || (-128..=128).map(|i| f64::from(i) / 16.0);
+        // A grid from −8 to 8, and points far from it, where a bound or a parameter may act.
+        const FAR: [f64; 12] =
+            [-1000.0, -100.0, -50.0, -20.0, -12.0, -10.0, 10.0, 12.0, 20.0, 50.0, 100.0, 1000.0];
+        let points = || (-128..=128).map(|i| f64::from(i) / 16.0).chain(FAR);
         for x in points() {
             let (y, slope) = self.nonlinearity().eval(x);
             add(y);
@@ -78,7 +82,8 @@ pub enum Kind<'a> {
 
 /// y = f(x), elementwise.
 pub trait Pointwise: Debug + Send + Sync {
-    /// The reference in double precision: f(x) and f′(x).
+    /// The reference in double precision: f(x) and f′(x). A factor 0 wins over an infinite one, so that x · σ(x)
+    /// is −0 at −∞.
     fn eval(&self, x: f64) -> (f64, f64);
 
     /// f over a tensor of shape `[n]`; [`forward`](#method.forward) takes any rank.
@@ -191,6 +196,8 @@ pub trait Registrable<K>: Default + Serialize {
     const NAME: &'static str;
     /// See [`Formula::ALIASES`].
     const ALIASES: &'static [&'static str];
+    /// See [`Formula::VARIANTS`].
+    const VARIANTS: &'static [(&'static str, &'static str)];
     /// Word for the kind.
     const KIND: &'static str;
     /// See [`Formula::LATEX`].
@@ -229,8 +236,8 @@ struct OfFormula<T>(T);
 
 impl<T: Formula> Pointwise for OfFormula<T> {
     fn eval(&self, x: f64) -> (f64, f64) {
-        let y = self.0.eval(Dual::variable(x));
-        (y.value, y.derivative)
+        let y = self.0.eval(Dual::variable(Reference(x)));
+        (y.value.0, y.derivative.0)
     }
 
     fn forward_flat(&self, x: Tensor<1>) -> Tensor<1> {
@@ -278,6 +285,7 @@ impl<T: Formula> Activation for PointwiseActivation<T> {
 impl<T: Formula> Registrable<PointwiseKind> for T {
     const NAME: &'static str = <T as Formula>::NAME;
     const ALIASES: &'static [&'static str] = <T as Formula>::ALIASES;
+    const VARIANTS: &'static [(&'static str, &'static str)] = <T as Formula>::VARIANTS;
     const KIND: &'static str = "pointwise";
     const LATEX: &'static str = <T as Formula>::LATEX;
     const CITATION: &'static str = <T as Formula>::CITATION;
@@ -303,8 +311,8 @@ impl<T: GatedFormula> OfGate<T> {
 
 impl<T: GatedFormula> Pointwise for OfGate<T> {
     fn eval(&self, x: f64) -> (f64, f64) {
-        let y = self.0.gate(Dual::variable(x));
-        (y.value, y.derivative)
+        let y = self.0.gate(Dual::variable(Reference(x)));
+        (y.value.0, y.derivative.0)
     }
 
     fn forward_flat(&self, x: Tensor<1>) -> Tensor<1> {
@@ -326,9 +334,10 @@ impl<T: GatedFormula> Pointwise for OfGate<T> {
 
 impl<T: GatedFormula> Gated for OfGate<T> {
     fn eval(&self, gate: f64, value: f64) -> (f64, f64, f64) {
+        let (gate, value) = (Reference(gate), Reference(value));
         let by_gate = self.partial(Dual::variable(gate), Dual::fixed(value));
         let by_value = self.partial(Dual::fixed(gate), Dual::variable(value));
-        (by_gate.value, by_gate.derivative, by_value.derivative)
+        (by_gate.value.0, by_gate.derivative.0, by_value.derivative.0)
     }
 
     fn forward_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> Tensor<1> {
@@ -378,6 +387,7 @@ impl<T: GatedFormula> Activation for GatedActivation<T> {
 impl<T: GatedFormula> Registrable<GatedKind> for T {
     const NAME: &'static str = <T as GatedFormula>::NAME;
     const ALIASES: &'static [&'static str] = <T as GatedFormula>::ALIASES;
+    const VARIANTS: &'static [(&'static str, &'static str)] = <T as GatedFormula>::VARIANTS;
     const KIND: &'static str = "gated";
     const LATEX: &'static str = <T as GatedFormula>::LATEX;
     const CITATION: &'static str = <T as GatedFormula>::CITATION;

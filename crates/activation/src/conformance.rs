@@ -27,6 +27,7 @@ const CHECKS: &[(&str, Test)] = &[
     ("CPU kernels agree with f64, values and gradients", kernels),
     ("shapes of rank 1 to 4, transposed ones too", shapes),
     ("finite values and gradients from -1e4 to 1e4", large_inputs),
+    ("limits at -inf and +inf are no NaN", limits),
     ("-0 and +0 give the same value", signed_zero),
     ("NaN in gives NaN out", not_a_number),
     ("survives saving and loading", save_and_load),
@@ -117,16 +118,28 @@ fn autodiff_gated(
 
 fn names(activation: &dyn Activation, _: &Device) -> Result<(), String> {
     let own = activation.registration();
-    for name in std::iter::once(&own.name).chain(own.aliases) {
+    let variants = own.variants.iter().map(|(variant, _)| variant);
+    for name in std::iter::once(&own.name).chain(own.aliases).chain(variants) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if name.is_empty() || !name.chars().all(plain) {
             return Err(format!("`{name}` must have lower-case letters, digits and `_` only"));
         }
         for other in crate::all() {
             let same = std::ptr::eq(other, own);
-            if !same && (other.name == *name || other.aliases.contains(name)) {
+            let variant = || other.variants.iter().any(|(variant, _)| variant == name);
+            if !same && (other.name == *name || other.aliases.contains(name) || variant()) {
                 return Err(format!("`{name}` is a name of {} too", other.package));
             }
+        }
+    }
+    for (variant, meaning) in own.variants {
+        let label = |text: &str| -> Result<String, String> {
+            let request: ActivationRequest =
+                text.parse().map_err(|error: crate::SyntaxError| error.to_string())?;
+            Ok(build(&request).map_err(|error| error.to_string())?.label())
+        };
+        if label(variant)? != label(meaning)? {
+            return Err(format!("`{variant}` is not `{meaning}`, but `{}`", label(variant)?));
         }
     }
     Ok(())
@@ -346,7 +359,7 @@ fn shapes(activation: &dyn Activation, device: &Device) -> Result<(), String> {
 
 fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), String> {
     let magnitudes =
-        (-8..=8).map(|e| 10f64.powf(f64::from(e) / 2.0)).chain([1e4, 88.0, 89.0, 104.0]);
+        (-8..=8).map(|e| libm::pow(10.0, f64::from(e) / 2.0)).chain([1e4, 88.0, 89.0, 104.0]);
     let xs: Vec<f64> = magnitudes.flat_map(|x| [x, -x]).collect();
     let finite = |what: &str, at: &[f64], numbers: &[f64]| {
         if numbers.iter().all(|number| number.is_finite()) {
@@ -376,6 +389,38 @@ fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), Stri
             finite("f64 value and derivatives", &[*gate, *value], &[y, dy_dgate, dy_dvalue])?;
             let tensors = [ys[i], by_gate[i], by_value[i]];
             finite("tensor value and gradients", &[*gate, *value], &tensors)?;
+        }
+    }
+    Ok(())
+}
+
+/// Value and slope at ±∞ are no NaN, and are what those far out lead to.
+fn limits(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+    const FAR: f64 = 1e30;
+    let f = activation.nonlinearity();
+    let agrees = |limit: f64, far: f64| {
+        limit.is_infinite() && far.abs() > 1e3 && limit.signum() == far.signum()
+            || (limit - far).abs() <= 1e-3 * (1.0 + limit.abs())
+    };
+    let [ys, slopes] = kernel(f, &[f64::NEG_INFINITY, f64::INFINITY]);
+    for (i, sign) in [-1.0, 1.0].into_iter().enumerate() {
+        let x = sign * f64::INFINITY;
+        let (far, (y, slope)) = (f.eval(sign * FAR), f.eval(x));
+        for (what, limit, far) in [
+            ("the value", y, far.0),
+            ("the slope", slope, far.1),
+            ("a kernel's value", ys[i], far.0),
+            ("a kernel's slope", slopes[i], far.1),
+        ] {
+            if limit.is_nan() {
+                return Err(format!("{what} at {x} is NaN"));
+            }
+            if !agrees(limit, far) {
+                return Err(format!(
+                    "{what} at {x} is {limit}, but at {:e} it is {far}",
+                    sign * FAR
+                ));
+            }
         }
     }
     Ok(())

@@ -32,7 +32,7 @@ impl<R: Real> Dual<R> {
     /// The chain rule: `value` = f(x), and `slope` = f′(x).
     #[inline(always)]
     fn chain(self, value: R, slope: R) -> Self {
-        Self { value, derivative: slope * self.derivative }
+        Self { value, derivative: slope.chain_product(self.derivative) }
     }
 }
 
@@ -58,7 +58,9 @@ impl<R: Real> Mul for Dual<R> {
     fn mul(self, other: Self) -> Self {
         Self {
             value: self.value.clone() * other.value.clone(),
-            derivative: self.derivative.mul_add(other.value, self.value * other.derivative),
+            derivative: self
+                .derivative
+                .chain_product_add(other.value, self.value.chain_product(other.derivative)),
         }
     }
 }
@@ -70,7 +72,7 @@ impl<R: Real> Div for Dual<R> {
         let quotient = self.value / other.value.clone();
         Self {
             value: quotient.clone(),
-            derivative: (self.derivative - quotient * other.derivative) / other.value,
+            derivative: (self.derivative - quotient.chain_product(other.derivative)) / other.value,
         }
     }
 }
@@ -178,6 +180,12 @@ impl<R: Real> Real for Dual<R> {
         let value = self.value.clone().erf();
         let slope = (-self.value.clone().square()).exp() * FRAC_2_SQRT_PI;
         self.chain(value, slope)
+    }
+
+    #[inline(always)]
+    fn erfc(self) -> Self {
+        let (value, gaussian) = self.value.clone().erfc_and_gaussian();
+        self.chain(value, gaussian * -FRAC_2_SQRT_PI)
     }
 
     #[inline(always)]

@@ -53,6 +53,16 @@ pub enum BuildError {
         /// What would be right.
         domain: Domain,
     },
+    /// A hyper-parameter that the name of a variant has settled already.
+    #[error("`{variant}` is `{meaning}`: its `{parameter}` cannot be another")]
+    Variant {
+        /// The name that was asked for.
+        variant: String,
+        /// What it stands for.
+        meaning: &'static str,
+        /// The parameter that is given otherwise.
+        parameter: String,
+    },
     /// The plugin's struct does not take the parameters that it declares.
     #[error("`{activation}` does not accept its own parameters: {reason}")]
     Plugin {

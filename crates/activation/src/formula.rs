@@ -15,6 +15,10 @@ pub trait Formula:
     /// Other names that mean the same.
     const ALIASES: &'static [&'static str] = &[];
 
+    /// Names of the activation with certain hyper-parameters, and what each stands for, as a user would write it:
+    /// `("gelu_new", "gelu(approximate=tanh)")`.
+    const VARIANTS: &'static [(&'static str, &'static str)] = &[];
+
     /// The formula, in LaTeX without delimiters, for `x`.
     const LATEX: &'static str;
 
@@ -44,6 +48,10 @@ pub trait GatedFormula:
 
     /// Other names that mean the same.
     const ALIASES: &'static [&'static str] = &[];
+
+    /// Names of the activation with certain hyper-parameters, and what each stands for, as a user would write it:
+    /// `("gelu_new", "gelu(approximate=tanh)")`.
+    const VARIANTS: &'static [(&'static str, &'static str)] = &[];
 
     /// The formula, in LaTeX without delimiters, for gate `g` and value `v`.
     const LATEX: &'static str;

@@ -40,6 +40,7 @@ mod formula;
 mod lanes;
 mod parameter;
 mod real;
+mod reference;
 mod registry;
 mod request;
 mod slices;

@@ -2,9 +2,9 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A number, or something that computes like one: the algebra that formulas are written in.
 ///
-/// Interpretations: `f64`, the reference; [`Dual<R>`](crate::Dual), a value with its derivative;
-/// [`Lanes<S>`](crate::Lanes), a SIMD register, for the CPU's kernels; and `burn::Tensor<D>`, where every
-/// operation is elementwise and differentiable.
+/// Interpretations: `f64`; the reference, double precision in which 0 · ∞ is 0; [`Dual<R>`](crate::Dual), a
+/// value with its derivative; [`Lanes<S>`](crate::Lanes), a SIMD register, for the CPU's kernels; and
+/// `burn::Tensor<D>`, where every operation is elementwise and differentiable.
 ///
 /// NaN goes through every operation: a comparison with NaN takes the branch that keeps it.
 pub trait Real:
@@ -66,6 +66,19 @@ pub trait Real:
     #[must_use]
     fn erf(self) -> Self;
 
+    /// Complementary error function, 1 − erf(x), with a relative accuracy also where it is small: erfc(5) is
+    /// 1.5·10⁻¹². The normal distribution function is Φ(x) = ½ erfc(−x/√2).
+    #[must_use]
+    fn erfc(self) -> Self;
+
+    /// erfc(x) and e^(−x²), which is its derivative but for the factor −2/√π: together they may cost little more
+    /// than one of them.
+    #[must_use]
+    #[inline(always)]
+    fn erfc_and_gaussian(self) -> (Self, Self) {
+        (self.clone().erfc(), (-self.square()).exp())
+    }
+
     /// Logistic function 1/(1 + e^(−x)), without overflow.
     #[must_use]
     fn sigmoid(self) -> Self;
@@ -106,27 +119,44 @@ pub trait Real:
     fn square(self) -> Self {
         self.clone() * self
     }
+
+    /// A product in the chain rule, of a slope and a derivative. The reference gives 0 where one of them is 0,
+    /// also for 0 · ∞ and 0 · NaN: what does not depend on the input has no part in the derivative.
+    #[must_use]
+    #[inline(always)]
+    fn chain_product(self, other: Self) -> Self {
+        self * other
+    }
+
+    /// `self` · `factor` + `term`, the product as [`Real::chain_product`] has it.
+    #[must_use]
+    #[inline(always)]
+    fn chain_product_add(self, factor: Self, term: Self) -> Self {
+        self.mul_add(factor, term)
+    }
 }
 
+/// Functions are those of the `libm` crate: what a formula gives enters the identity of runs, and the standard
+/// library's functions are the platform's, which round differently.
 impl Real for f64 {
     fn constant(&self, value: f64) -> Self {
         value
     }
 
     fn exp(self) -> Self {
-        self.exp()
+        libm::exp(self)
     }
 
     fn exp_m1(self) -> Self {
-        self.exp_m1()
+        libm::expm1(self)
     }
 
     fn ln(self) -> Self {
-        self.ln()
+        libm::log(self)
     }
 
     fn ln_1p(self) -> Self {
-        self.ln_1p()
+        libm::log1p(self)
     }
 
     fn sqrt(self) -> Self {
@@ -134,33 +164,37 @@ impl Real for f64 {
     }
 
     fn sin(self) -> Self {
-        self.sin()
+        libm::sin(self)
     }
 
     fn cos(self) -> Self {
-        self.cos()
+        libm::cos(self)
     }
 
     fn tanh(self) -> Self {
-        self.tanh()
+        libm::tanh(self)
     }
 
     fn erf(self) -> Self {
         libm::erf(self)
     }
 
+    fn erfc(self) -> Self {
+        libm::erfc(self)
+    }
+
     fn sigmoid(self) -> Self {
         if self >= 0.0 {
-            1.0 / (1.0 + (-self).exp())
+            1.0 / (1.0 + libm::exp(-self))
         } else {
-            let e = self.exp();
+            let e = libm::exp(self);
             e / (1.0 + e)
         }
     }
 
     fn softplus(self) -> Self {
         // f64::max drops a NaN, but the second term keeps it.
-        f64::max(self, 0.0) + (-self.abs()).exp().ln_1p()
+        f64::max(self, 0.0) + libm::log1p(libm::exp(-self.abs()))
     }
 
     fn select(self, threshold: f64, at_most: Self, above: Self) -> Self {

@@ -12,6 +12,8 @@ pub struct Registration {
     pub name: &'static str,
     /// Other names that mean the same.
     pub aliases: &'static [&'static str],
+    /// Names of the activation with certain hyper-parameters, and what each stands for.
+    pub variants: &'static [(&'static str, &'static str)],
     /// `pointwise` or `gated`.
     pub kind: &'static str,
     /// The formula, in LaTeX without delimiters.
@@ -39,6 +41,7 @@ impl Registration {
         Self {
             name: T::NAME,
             aliases: T::ALIASES,
+            variants: T::VARIANTS,
             kind: T::KIND,
             latex: T::LATEX,
             citation: T::CITATION,
@@ -109,33 +112,65 @@ pub fn all() -> Vec<&'static Registration> {
     all
 }
 
-/// The activation called `name`, or with that alias; `-` counts as `_`, and case does not matter.
+/// The activation called `name`, or with that alias, or one of whose variants that is; `-` counts as `_`, and case
+/// does not matter.
 ///
 /// # Errors
 /// If none is; the error lists the nearest names and all of them.
 pub fn find(name: &str) -> Result<&'static Registration, BuildError> {
-    let wanted = name.trim().to_lowercase().replace('-', "_");
-    let all = all();
-    all.iter()
-        .copied()
-        .find(|entry| entry.name == wanted)
-        // A name goes before another's alias.
-        .or_else(|| all.iter().copied().find(|entry| entry.aliases.contains(&wanted.as_str())))
-        .ok_or_else(|| {
-            let names =
-                all.iter().flat_map(|entry| std::iter::once(&entry.name).chain(entry.aliases));
-            BuildError::UnknownName {
-                name: name.to_owned(),
-                nearest: nearest(&wanted, names.copied()),
-                known: all.iter().map(|entry| entry.name).collect(),
-            }
-        })
+    resolve(name).map(|(entry, _)| entry)
 }
 
-/// Builds the activation that `request` asks for.
+/// The activation called `name`, as [`find`] has it, and what the name stands for where it is one of a variant.
+fn resolve(name: &str) -> Result<(&'static Registration, Option<&'static str>), BuildError> {
+    let wanted = name.trim().to_lowercase().replace('-', "_");
+    let all = all();
+    // A name goes before another's alias, and that before a variant.
+    if let Some(entry) = all
+        .iter()
+        .find(|entry| entry.name == wanted)
+        .or_else(|| all.iter().find(|entry| entry.aliases.contains(&wanted.as_str())))
+    {
+        return Ok((entry, None));
+    }
+    let variant = all.iter().find_map(|entry| {
+        let (_, meaning) = entry.variants.iter().find(|(variant, _)| *variant == wanted)?;
+        Some((*entry, Some(*meaning)))
+    });
+    variant.ok_or_else(|| {
+        let names = all.iter().flat_map(|entry| {
+            let variants = entry.variants.iter().map(|(variant, _)| variant);
+            std::iter::once(&entry.name).chain(entry.aliases).chain(variants)
+        });
+        BuildError::UnknownName {
+            name: name.to_owned(),
+            nearest: nearest(&wanted, names.copied()),
+            known: all.iter().map(|entry| entry.name).collect(),
+        }
+    })
+}
+
+/// Builds the activation that `request` asks for. Hyper-parameters that stand beside the name of a variant are added
+/// to its own.
 ///
 /// # Errors
-/// If its name or a parameter is unknown, or a value is of the wrong type or out of range.
+/// If its name or a parameter is unknown, or a value is of the wrong type or out of range, or contradicts the
+/// variant.
 pub fn build(request: &ActivationRequest) -> Result<Arc<dyn Activation>, BuildError> {
-    find(&request.name)?.build(&request.parameters)
+    let (entry, meaning) = resolve(&request.name)?;
+    let Some(meaning) = meaning else { return entry.build(&request.parameters) };
+    let plugin = |reason: String| BuildError::Plugin { activation: entry.name, reason };
+    let meant: ActivationRequest = meaning.parse().map_err(|error| plugin(format!("{error}")))?;
+    let mut parameters = meant.parameters;
+    for (parameter, value) in &request.parameters {
+        let own = parameters.entry(parameter.clone()).or_insert_with(|| value.clone());
+        if own != value {
+            return Err(BuildError::Variant {
+                variant: request.name.clone(),
+                meaning,
+                parameter: parameter.clone(),
+            });
+        }
+    }
+    entry.build(&parameters)
 }

@@ -2,6 +2,7 @@
 //! differentiable where the tensor is.
 
 use crate::Real;
+use crate::lanes::{ERFC, ERFC_SCALE};
 use burn::Tensor;
 use burn::tensor::activation;
 
@@ -45,6 +46,29 @@ impl<const D: usize> Real for Tensor<D> {
 
     fn erf(self) -> Self {
         Tensor::erf(self)
+    }
+
+    /// e^(−x²) · P(1/(1 + 0.416 |x|)), mirrored for x < 0, with the polynomial of the SIMD registers: a
+    /// difference 1 − erf(x) would lose all digits where the result is small.
+    fn erfc(self) -> Self {
+        self.erfc_and_gaussian().0
+    }
+
+    fn erfc_and_gaussian(self) -> (Self, Self) {
+        // e^(−x²) is 0 in single precision beyond 10.2; bounded, the square of what overflows is no trap for
+        // gradients.
+        let negative = self.clone().lower_scalar(0.0);
+        // Not by `abs`, whose gradient at 0 is 0.
+        let x = self.clone().mask_where(negative.clone(), self.neg()).clamp_max(11.0);
+        let gaussian = x.clone().square().neg().exp();
+        let t = (x * ERFC_SCALE + 1.0).recip();
+        let mut sum = t.full_like(ERFC[ERFC.len() - 1]);
+        for coefficient in ERFC.iter().rev().skip(1) {
+            sum = sum * t.clone() + f64::from(*coefficient);
+        }
+        let positive = sum * gaussian.clone();
+        let mirrored = positive.clone().neg() + 2.0;
+        (positive.mask_where(negative, mirrored), gaussian)
     }
 
     fn sigmoid(self) -> Self {

@@ -34,13 +34,22 @@ activation::register!(LeakyRelu);
 
 #[cfg(test)]
 mod tests {
-    use activation_testing::{assert_agrees_with_pytorch, assert_conforms};
+    use activation_testing::{assert_agrees_with_pytorch, assert_conforms, assert_values};
 
     #[test]
     fn conforms() {
         assert_conforms("leaky_relu");
         assert_conforms("leaky_relu(slope=0.2)");
         assert_conforms("leaky_relu(slope=0)");
+    }
+
+    #[test]
+    fn infinities() {
+        let infinity = f64::INFINITY;
+        let ends = [(-infinity, -infinity, 0.01), (infinity, infinity, 1.0)];
+        assert_values("leaky_relu", &ends, 0.0, 1e-7);
+        let flat = [(-infinity, -0.0, 0.0), (infinity, infinity, 1.0), (-1e36, -0.0, 0.0)];
+        assert_values("leaky_relu(slope=0)", &flat, 0.0, 0.0);
     }
 
     #[test]

@@ -36,7 +36,9 @@ activation::register!(Silu);
 
 #[cfg(test)]
 mod tests {
-    use activation_testing::{activation, assert_agrees_with_pytorch, assert_conforms};
+    use activation_testing::{
+        activation, assert_agrees_with_pytorch, assert_conforms, assert_values,
+    };
 
     #[test]
     fn conforms() {
@@ -49,6 +51,18 @@ mod tests {
     fn agrees_with_pytorch() {
         assert_agrees_with_pytorch("silu", "silu");
         assert_agrees_with_pytorch("silu(beta=1.702)", "silu(beta=1.702)");
+    }
+
+    #[test]
+    fn infinities_and_large_numbers() {
+        let infinity = f64::INFINITY;
+        let ends = [(-infinity, -0.0, 0.0), (infinity, infinity, 1.0), (-3e38, -0.0, 0.0)];
+        assert_values("silu", &ends, 0.0, 0.0);
+        assert_values("silu(beta=100)", &ends, 0.0, 0.0);
+        let half = [(-infinity, -infinity, 0.5), (infinity, infinity, 0.5), (-1e36, -5e35, 0.5)];
+        assert_values("silu(beta=0)", &half, 0.0, 1e-7);
+        let tail = [(-40.0, -1.699_341_702_116_635_6e-16, -1.656_858_159_563_719_7e-16)];
+        assert_values("silu", &tail, 1e-12, 1e-5);
     }
 
     #[test]
