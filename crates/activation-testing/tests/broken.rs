@@ -41,6 +41,10 @@ broken!(TrapsNan, "traps_nan", |x| {
     x.clone().select(0.0, x.clone().exp(), x + 1.0)
 });
 
+// ∞/∞ far out, though it tends to ±1; and 1/∞ · ∞, which is taken for 0.
+broken!(NoLimit, "no_limit", |x| x.clone() / (x.abs() + 1.0));
+broken!(WrongLimit, "wrong_limit", |x| x.clone() * (x.constant(1.0) / (x.abs() + 1.0)));
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct BadDefault {
     slope: f64,
@@ -71,6 +75,12 @@ fn each_fault_is_found() {
     assert_eq!(failures("overflows"), [finite]);
     assert_eq!(failures("traps_nan"), [finite]);
     assert_eq!(failures("jumps"), ["derivative agrees with finite differences (f64)"]);
+    for (name, reason) in [("no_limit", "at -inf is NaN"), ("wrong_limit", "at -1e30 it is -1")] {
+        assert_eq!(failures(name), ["limits at -inf and +inf are no NaN"], "{name}");
+        let checks = conformance::check(&*activation(name), &Device::flex());
+        let wrong = checks.into_iter().find_map(|check| check.outcome.err()).unwrap_or_default();
+        assert!(wrong.contains(reason), "{wrong}");
+    }
     let parameters = failures("bad_default");
     assert!(parameters.contains(&"declared parameters are the formula's, defaults in range"));
 }

@@ -2,9 +2,11 @@ use crate::Error;
 use crate::cli::{Dtype, EvalArgs};
 use crate::console::{self, out, outln};
 use activation::{Activation, ActivationRequest, Kind};
+use actlab_kernels as kernels;
 use burn::Tensor;
 use burn::tensor::Device;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Columns with their names: inputs, value, derivatives.
 struct Columns {
@@ -15,8 +17,8 @@ struct Columns {
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Error> {
     let activation = activation::build(&args.activation.parse::<ActivationRequest>()?)?;
     let columns = match activation.kind() {
-        Kind::Pointwise(_) => pointwise(&*activation, args)?,
-        Kind::Gated(_) => gated(&*activation, args)?,
+        Kind::Pointwise(_) => pointwise(&activation, args)?,
+        Kind::Gated(_) => gated(&activation, args)?,
     };
     if args.json {
         let rows: Vec<Value> = columns
@@ -58,7 +60,7 @@ fn parse(text: &str) -> Result<f64, Error> {
     text.trim().parse().map_err(|_| Error::Usage(format!("point `{text}` is not a number")))
 }
 
-fn pointwise(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Error> {
+fn pointwise(activation: &Arc<dyn Activation>, args: &EvalArgs) -> Result<Columns, Error> {
     let f = activation.nonlinearity();
     let xs = args
         .points
@@ -81,9 +83,10 @@ fn pointwise(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Er
                 vec![*x, y, dy_dx]
             })
             .collect(),
+        // What training computes on the CPU.
         Dtype::F32 => {
             let x = tensor(&xs);
-            let y = f.forward(x.clone());
+            let y = kernels::nonlinearity(activation, x.clone());
             let gradients = y.clone().sum().backward();
             rows(vec![xs, numbers(y.inner()), gradient(&x, &gradients)])
         }
@@ -91,7 +94,7 @@ fn pointwise(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Er
     Ok(Columns { names: &["x", "y", "dy_dx"], rows })
 }
 
-fn gated(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Error> {
+fn gated(activation: &Arc<dyn Activation>, args: &EvalArgs) -> Result<Columns, Error> {
     let Kind::Gated(f) = activation.kind() else {
         return Ok(Columns { names: &[], rows: Vec::new() });
     };
@@ -118,9 +121,11 @@ fn gated(activation: &dyn Activation, args: &EvalArgs) -> Result<Columns, Error>
                 vec![*gate, *value, y, dy_dgate, dy_dvalue]
             })
             .collect(),
+        // What training computes on the CPU.
         Dtype::F32 => {
             let (gate, value) = (tensor(&gates), tensor(&values));
-            let y = f.forward(gate.clone(), value.clone());
+            let pairs = Tensor::stack::<2>(vec![gate.clone(), value.clone()], 1);
+            let y = kernels::activation(activation, pairs).flatten::<1>(0, 1);
             let gradients = y.clone().sum().backward();
             let (by_gate, by_value) = (gradient(&gate, &gradients), gradient(&value, &gradients));
             rows(vec![gates, values, numbers(y.inner()), by_gate, by_value])
