@@ -57,7 +57,7 @@ impl Axis {
         let digits: &[f64] = if few { &[1.0] } else { &[1.0, 2.0, 5.0] };
         let ticks = (low.floor() as i32..=high.ceil() as i32)
             .flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)))
-            .map(|value| (value.log10(), short(value)))
+            .map(|value| (libm::log10(value), short(value)))
             .collect();
         Self { ticks: Some(ticks), ..Self::number(label) }
     }
@@ -94,13 +94,13 @@ impl Axis {
         }
         let scale = if self.format == Format::Percent { 100.0 } else { 1.0 };
         let (low, high) = (low * scale, high * scale);
-        let rough = 10f64.powf(((high - low) / 4.0).log10().floor());
+        let rough = libm::exp10(libm::log10((high - low) / 4.0).floor());
         let step = [1.0, 2.0, 5.0, 10.0]
             .map(|factor| factor * rough)
             .into_iter()
             .find(|step| (high - low) / step <= 6.0)
             .unwrap_or(rough);
-        let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
+        let decimals = (-libm::log10(step).floor()).clamp(0.0, 12.0) as usize;
         let first = (low / step - 1e-9).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
         (first..=last)
@@ -123,7 +123,7 @@ fn short(value: f64) -> String {
     if !(1e-3..1e5).contains(&value) {
         return format!("{value:.0e}");
     }
-    let decimals = (-value.log10().floor()).max(0.0) as usize;
+    let decimals = (-libm::log10(value).floor()).max(0.0) as usize;
     fixed(value, decimals)
 }
 

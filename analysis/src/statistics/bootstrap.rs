@@ -86,7 +86,7 @@ impl Bootstrap {
         if squares <= 0.0 {
             return Some(Interval { low: centre, high: centre });
         }
-        let acceleration = cubes / (6.0 * squares.powf(1.5));
+        let acceleration = cubes / (6.0 * libm::pow(squares, 1.5));
         let normal = normal();
         let bias = normal.inverse_cdf(share.clamp(1e-9, 1.0 - 1e-9));
         let moved = |probability: f64| {

@@ -56,7 +56,7 @@ pub(super) fn noncentral_t_cdf(t: f64, df: f64, delta: f64) -> Option<f64> {
     let half = df / 2.0;
     let scale = ln_gamma(half) + half * std::f64::consts::LN_2;
     // The density itself overflows on the way where df is large.
-    let density = |v: f64| ((half - 1.0) * v.ln() - v / 2.0 - scale).exp();
+    let density = |v: f64| libm::exp((half - 1.0) * libm::log(v) - v / 2.0 - scale);
     let integrand = |v: f64| normal.cdf(t * (v / df).sqrt() - delta) * density(v);
     // In √V the density has no pole at 0.
     Some(integrate(&|u: f64| 2.0 * u * integrand(u * u), low.sqrt(), high.sqrt(), PARTS))

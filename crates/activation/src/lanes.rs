@@ -482,7 +482,10 @@ mod tests {
             // over the line elsewhere.
             let t = i as f32 / steps as f32;
             let x = if low > 0.0 && high / low > 1e3 {
-                (low.ln() + t * (high.ln() - low.ln())).exp().clamp(low, high)
+                {
+                    let (from, to) = (libm::logf(low), libm::logf(high));
+                    libm::expf(from + t * (to - from)).clamp(low, high)
+                }
             } else {
                 low + t * (high - low)
             };

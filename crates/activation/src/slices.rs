@@ -30,26 +30,33 @@ impl<T: GatedFormula> Function for GateAlone<'_, T> {
     }
 }
 
-/// Whether a number of the register is NaN.
-#[inline(always)]
-fn has_nan<S: Simd>(simd: S, x: S::f32s) -> bool {
-    let numbers = simd.equal_f32s(x, x);
-    if size_of::<S::m32s>() == size_of::<S::u32s>() && S::F32_LANES > 1 {
-        // Without a branch for each number.
-        let numbers: S::u32s = bytemuck::cast(numbers);
-        let numbers: &[u32] = bytemuck::cast_slice(std::slice::from_ref(&numbers));
-        return numbers.iter().fold(u32::MAX, |all, number| all & number) != u32::MAX;
+/// Looks for NaN in registers. It is asked once for many of them: a branch for each would cost more than some
+/// formulas do.
+struct Watch<S: Simd> {
+    simd: S,
+    /// Where no register so far had NaN.
+    numbers: S::m32s,
+}
+
+impl<S: Simd> Watch<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        let zero = simd.splat_f32s(0.0);
+        Self { simd, numbers: simd.equal_f32s(zero, zero) }
     }
-    simd.first_true_m32s(simd.not_m32s(numbers)) < S::F32_LANES
-}
 
-/// The numbers of a register.
-fn lanes<T: bytemuck::NoUninit>(register: &T) -> &[f32] {
-    bytemuck::cast_slice(std::slice::from_ref(register))
-}
+    /// Where `x` is a number.
+    #[inline(always)]
+    fn numbers(&mut self, x: S::f32s) -> S::m32s {
+        let numbers = self.simd.equal_f32s(x, x);
+        self.numbers = self.simd.and_m32s(self.numbers, numbers);
+        numbers
+    }
 
-fn lanes_mut<T: bytemuck::Pod>(register: &mut T) -> &mut [f32] {
-    bytemuck::cast_slice_mut(std::slice::from_mut(register))
+    #[inline(always)]
+    fn has_seen_nan(&self) -> bool {
+        self.simd.first_true_m32s(self.simd.not_m32s(self.numbers)) < S::F32_LANES
+    }
 }
 
 /// Puts the reference's values in the place of NaN.
@@ -62,13 +69,22 @@ fn mend_values(f: &impl Function, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Puts the reference's slopes in the place of NaN.
+/// Multiplies each gradient whose slope in single precision is NaN, and that is therefore as it was, by the slope of
+/// the reference.
 #[cold]
 #[inline(never)]
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
-fn mend_slopes(f: &impl Function, x: &[f32], slopes: &mut [f32]) {
-    for (x, slope) in x.iter().zip(slopes).filter(|(_, slope)| slope.is_nan()) {
-        *slope = f.call(Dual::variable(Reference(f64::from(*x)))).derivative.0 as f32;
+fn mend_gradients<S: Simd>(simd: S, f: &impl Function, x: &[f32], gradient: &mut [f32]) {
+    let lanes = S::F32_LANES;
+    for (x, gradient) in x.chunks(lanes).zip(gradient.chunks_mut(lanes)) {
+        let slopes = slope(simd, f, simd.partial_load_f32s(x));
+        let slopes: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&slopes));
+        for ((x, gradient), _) in
+            x.iter().zip(gradient).zip(slopes).filter(|(_, slope)| slope.is_nan())
+        {
+            let slope = f.call(Dual::variable(Reference(f64::from(*x)))).derivative.0;
+            *gradient *= slope as f32;
+        }
     }
 }
 
@@ -106,20 +122,12 @@ fn mend_gated_slopes(
 
 #[inline(always)]
 fn value<S: Simd>(simd: S, f: &impl Function, x: S::f32s) -> S::f32s {
-    let mut y = f.call(Lanes::new(simd, x)).into_inner();
-    if has_nan(simd, y) {
-        mend_values(f, lanes(&x), lanes_mut(&mut y));
-    }
-    y
+    f.call(Lanes::new(simd, x)).into_inner()
 }
 
 #[inline(always)]
 fn slope<S: Simd>(simd: S, f: &impl Function, x: S::f32s) -> S::f32s {
-    let mut slope = f.call(Dual::variable(Lanes::new(simd, x))).derivative.into_inner();
-    if has_nan(simd, slope) {
-        mend_slopes(f, lanes(&x), lanes_mut(&mut slope));
-    }
-    slope
+    f.call(Dual::variable(Lanes::new(simd, x))).derivative.into_inner()
 }
 
 /// y = f(x).
@@ -134,16 +142,22 @@ impl<F: Function> WithSimd for Forward<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { f, x, y } = self;
-        assert_eq!(x.len(), y.len(), "one output for each input");
-        let (x, x_rest) = S::as_simd_f32s(x);
-        let (y, y_rest) = S::as_mut_simd_f32s(y);
+        let Self { f, x: xs, y: ys } = self;
+        assert_eq!(xs.len(), ys.len(), "one output for each input");
+        let (x, x_rest) = S::as_simd_f32s(xs);
+        let (y, y_rest) = S::as_mut_simd_f32s(ys);
+        let mut watch = Watch::new(simd);
         for (x, y) in x.iter().zip(y) {
             *y = value(simd, f, *x);
+            watch.numbers(*y);
         }
         if !x_rest.is_empty() {
-            let x = simd.partial_load_f32s(x_rest);
-            simd.partial_store_f32s(y_rest, value(simd, f, x));
+            let y = value(simd, f, simd.partial_load_f32s(x_rest));
+            watch.numbers(y);
+            simd.partial_store_f32s(y_rest, y);
+        }
+        if watch.has_seen_nan() {
+            mend_values(f, xs, ys);
         }
     }
 }
@@ -160,28 +174,36 @@ impl<F: Function> WithSimd for Backward<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { f, x, gradient } = self;
-        assert_eq!(x.len(), gradient.len(), "one gradient for each input");
-        let (x, x_rest) = S::as_simd_f32s(x);
-        let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradient);
+        let Self { f, x: xs, gradient: gradients } = self;
+        assert_eq!(xs.len(), gradients.len(), "one gradient for each input");
+        let (x, x_rest) = S::as_simd_f32s(xs);
+        let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradients);
+        let mut watch = Watch::new(simd);
+        // Where the slope is NaN, the gradient stays as it is.
+        let mut product = |x: S::f32s, gradient: S::f32s| {
+            let slope = slope(simd, f, x);
+            let numbers = watch.numbers(slope);
+            let product = simd.mul_f32s(gradient, slope);
+            let (product, gradient) = (bytemuck::cast(product), bytemuck::cast(gradient));
+            bytemuck::cast(simd.select_u32s(numbers, product, gradient))
+        };
         for (x, gradient) in x.iter().zip(gradient) {
-            *gradient = simd.mul_f32s(*gradient, slope(simd, f, *x));
+            *gradient = product(*x, *gradient);
         }
         if !x_rest.is_empty() {
-            let slope = slope(simd, f, simd.partial_load_f32s(x_rest));
             let gradient = simd.partial_load_f32s(gradient_rest);
-            simd.partial_store_f32s(gradient_rest, simd.mul_f32s(gradient, slope));
+            let product = product(simd.partial_load_f32s(x_rest), gradient);
+            simd.partial_store_f32s(gradient_rest, product);
+        }
+        if watch.has_seen_nan() {
+            mend_gradients(simd, f, xs, gradients);
         }
     }
 }
 
 #[inline(always)]
 fn value_of<S: Simd>(simd: S, f: &impl GatedFormula, gate: S::f32s, value: S::f32s) -> S::f32s {
-    let mut y = f.eval(Lanes::new(simd, gate), Lanes::new(simd, value)).into_inner();
-    if has_nan(simd, y) {
-        mend_gated_values(f, lanes(&gate), lanes(&value), lanes_mut(&mut y));
-    }
-    y
+    f.eval(Lanes::new(simd, gate), Lanes::new(simd, value)).into_inner()
 }
 
 /// y = g(gate) · value.
@@ -197,38 +219,46 @@ impl<F: GatedFormula> WithSimd for GatedForward<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { f, gate, value, y } = self;
-        assert!(gate.len() == y.len() && value.len() == y.len(), "inputs and output of one length");
-        let (gate, gate_rest) = S::as_simd_f32s(gate);
-        let (value, value_rest) = S::as_simd_f32s(value);
-        let (y, y_rest) = S::as_mut_simd_f32s(y);
+        let Self { f, gate: gates, value: values, y: ys } = self;
+        assert!(
+            gates.len() == ys.len() && values.len() == ys.len(),
+            "inputs and output of one length"
+        );
+        let (gate, gate_rest) = S::as_simd_f32s(gates);
+        let (value, value_rest) = S::as_simd_f32s(values);
+        let (y, y_rest) = S::as_mut_simd_f32s(ys);
+        let mut watch = Watch::new(simd);
         for ((gate, value), y) in gate.iter().zip(value).zip(y) {
             *y = value_of(simd, f, *gate, *value);
+            watch.numbers(*y);
         }
         if !y_rest.is_empty() {
             let gate = simd.partial_load_f32s(gate_rest);
             let y = value_of(simd, f, gate, simd.partial_load_f32s(value_rest));
+            watch.numbers(y);
             simd.partial_store_f32s(y_rest, y);
+        }
+        if watch.has_seen_nan() {
+            mend_gated_values(f, gates, values, ys);
         }
     }
 }
 
+/// Registers whose inputs are kept until it is known that none of their slopes is NaN.
+const BLOCK: usize = 8;
+
+/// Slopes by gate and by value.
 #[inline(always)]
-fn gradients<S: Simd>(
+fn slopes<S: Simd>(
     simd: S,
     f: &impl GatedFormula,
     gate: S::f32s,
     value: S::f32s,
-    gradient: S::f32s,
 ) -> (S::f32s, S::f32s) {
-    let (g, v) = (Lanes::new(simd, gate), Lanes::new(simd, value));
-    let mut by_gate = f.eval(Dual::variable(g), Dual::fixed(v)).derivative.into_inner();
-    let mut by_value = f.eval(Dual::fixed(g), Dual::variable(v)).derivative.into_inner();
-    if has_nan(simd, by_gate) || has_nan(simd, by_value) {
-        let slopes = (lanes_mut(&mut by_gate), lanes_mut(&mut by_value));
-        mend_gated_slopes(f, (lanes(&gate), lanes(&value)), slopes);
-    }
-    (simd.mul_f32s(by_gate, gradient), simd.mul_f32s(by_value, gradient))
+    let (gate, value) = (Lanes::new(simd, gate), Lanes::new(simd, value));
+    let by_gate = f.eval(Dual::variable(gate), Dual::fixed(value)).derivative;
+    let by_value = f.eval(Dual::fixed(gate), Dual::variable(value)).derivative;
+    (by_gate.into_inner(), by_value.into_inner())
 }
 
 /// The gradients by gate and value, in their places.
@@ -250,19 +280,51 @@ impl<F: GatedFormula> WithSimd for GatedBackward<'_, F> {
         let (gate, gate_rest) = S::as_mut_simd_f32s(gate);
         let (value, value_rest) = S::as_mut_simd_f32s(value);
         let (gradient, gradient_rest) = S::as_simd_f32s(gradient);
-        for ((gate, value), gradient) in gate.iter_mut().zip(value).zip(gradient) {
-            (*gate, *value) = gradients(simd, f, *gate, *value, *gradient);
+        let zero = simd.splat_f32s(0.0);
+        let blocks = gate.chunks_mut(BLOCK).zip(value.chunks_mut(BLOCK));
+        for ((gate, value), gradient) in blocks.zip(gradient.chunks(BLOCK)) {
+            let mut watch = Watch::new(simd);
+            let mut slopes_of = [[zero; BLOCK]; 2];
+            let [by_gate, by_value] = &mut slopes_of;
+            for (((gate, value), by_gate), by_value) in
+                gate.iter().zip(value.iter()).zip(by_gate.iter_mut()).zip(by_value.iter_mut())
+            {
+                (*by_gate, *by_value) = slopes(simd, f, *gate, *value);
+                watch.numbers(*by_gate);
+                watch.numbers(*by_value);
+            }
+            if watch.has_seen_nan() {
+                let (gate, value) = (bytemuck::cast_slice(gate), bytemuck::cast_slice(value));
+                let [by_gate, by_value] = &mut slopes_of;
+                let by_gate = bytemuck::cast_slice_mut(by_gate);
+                let by_value = bytemuck::cast_slice_mut(by_value);
+                mend_gated_slopes(f, (gate, value), (by_gate, by_value));
+            }
+            let [by_gate, by_value] = &slopes_of;
+            for (((gate, value), gradient), (by_gate, by_value)) in
+                gate.iter_mut().zip(value).zip(gradient).zip(by_gate.iter().zip(by_value))
+            {
+                *gate = simd.mul_f32s(*by_gate, *gradient);
+                *value = simd.mul_f32s(*by_value, *gradient);
+            }
         }
         if !gradient_rest.is_empty() {
-            let (by_gate, by_value) = gradients(
-                simd,
-                f,
-                simd.partial_load_f32s(gate_rest),
-                simd.partial_load_f32s(value_rest),
-                simd.partial_load_f32s(gradient_rest),
-            );
-            simd.partial_store_f32s(gate_rest, by_gate);
-            simd.partial_store_f32s(value_rest, by_value);
+            let (gate, value) =
+                (simd.partial_load_f32s(gate_rest), simd.partial_load_f32s(value_rest));
+            let (mut by_gate, mut by_value) = slopes(simd, f, gate, value);
+            let mut watch = Watch::new(simd);
+            watch.numbers(by_gate);
+            watch.numbers(by_value);
+            if watch.has_seen_nan() {
+                let slopes = (
+                    bytemuck::cast_slice_mut(std::slice::from_mut(&mut by_gate)),
+                    bytemuck::cast_slice_mut(std::slice::from_mut(&mut by_value)),
+                );
+                mend_gated_slopes(f, (gate_rest, value_rest), slopes);
+            }
+            let gradient = simd.partial_load_f32s(gradient_rest);
+            simd.partial_store_f32s(gate_rest, simd.mul_f32s(by_gate, gradient));
+            simd.partial_store_f32s(value_rest, simd.mul_f32s(by_value, gradient));
         }
     }
 }

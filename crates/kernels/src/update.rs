@@ -130,8 +130,11 @@ impl AdamW {
         let Self { learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step } =
             *self;
         assert_eq!(parameter.dims(), gradient.dims(), "a gradient for each number");
-        let step = i32::try_from(step).unwrap_or(i32::MAX);
-        let (correction1, correction2) = (1.0 - beta1.powi(step), 1.0 - beta2.powi(step));
+        // Not `powi`, whose result may depend on compiler and platform.
+        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
+        let step = step as f64;
+        let (correction1, correction2) =
+            (1.0 - libm::pow(beta1, step), 1.0 - libm::pow(beta2, step));
         let [first, second] =
             moments.take().unwrap_or_else(|| [parameter.zeros_like(), parameter.zeros_like()]);
         let shape = parameter.dims();
@@ -203,7 +206,8 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
                 || {
                     let mut sums = [0.0_f64; 32];
                     let rows = x.chunks_exact(32);
-                    let rest: f64 = rows.remainder().iter().map(|x| f64::from(*x).powi(2)).sum();
+                    let rest: f64 =
+                        rows.remainder().iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
                     for row in rows {
                         for (sum, x) in sums.iter_mut().zip(row) {
                             *sum += f64::from(*x) * f64::from(*x);

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::plan::PlannedRun;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::{Evaluation, Outcome, RunRecord, TrainStep};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,7 +77,7 @@ struct State {
     finished: usize,
     runs: usize,
     /// By task, since an operation of one model takes longer than one of another.
-    tasks: HashMap<String, TaskState>,
+    tasks: BTreeMap<String, TaskState>,
 }
 
 #[derive(Default)]
@@ -147,7 +147,7 @@ impl SweepProgress {
         finished: usize,
         left: impl IntoIterator<Item = (String, f64)>,
     ) -> Self {
-        let mut tasks: HashMap<String, TaskState> = HashMap::new();
+        let mut tasks: BTreeMap<String, TaskState> = BTreeMap::new();
         for (task, cost) in left {
             tasks.entry(task).or_default().left += cost;
         }

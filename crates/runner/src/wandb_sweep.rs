@@ -364,9 +364,12 @@ impl Parameter {
             ("log_uniform_values", None, None) => between(true, false),
             // Its ends are exponents.
             ("log_uniform", None, None) => match between(false, false)? {
-                Range::Between { min, max, .. } => {
-                    Ok(Range::Between { min: min.exp(), max: max.exp(), log: true, integer: false })
-                }
+                Range::Between { min, max, .. } => Ok(Range::Between {
+                    min: libm::exp(min),
+                    max: libm::exp(max),
+                    log: true,
+                    integer: false,
+                }),
                 range => Ok(range),
             },
             (other, ..) => Err(format!(
@@ -419,7 +422,7 @@ impl EarlyTerminate {
         }
         let first = match (self.min_iter, self.max_iter, self.s) {
             (Some(first), None, None) => first,
-            (None, Some(last), Some(s)) => last / eta.powi(s),
+            (None, Some(last), Some(s)) => last / libm::pow(eta, f64::from(s)),
             _ => {
                 return refuse("early_terminate", "needs either `min_iter`, or `max_iter` and `s`");
             }

@@ -7,7 +7,7 @@ use crate::{Event, Fault, Pace, Sink, Target};
 use prost::Message;
 use record::{Histogram, RunDir};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -287,8 +287,8 @@ struct HparamsData {
 
 #[derive(Clone, PartialEq, Message)]
 struct SessionStartInfo {
-    #[prost(map = "string, message", tag = "1")]
-    hparams: HashMap<String, ProtoValue>,
+    #[prost(btree_map = "string, message", tag = "1")]
+    hparams: BTreeMap<String, ProtoValue>,
     #[prost(string, tag = "4")]
     group_name: String,
     #[prost(double, tag = "5")]

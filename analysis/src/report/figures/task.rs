@@ -262,7 +262,7 @@ fn logarithm(norms: &[f64]) -> Option<f64> {
     let logs: Vec<f64> = norms
         .iter()
         .filter(|norm| **norm > 0.0 && norm.is_finite())
-        .map(|norm| norm.log10())
+        .map(|norm| libm::log10(*norm))
         .collect();
     mean(&logs)
 }
@@ -277,7 +277,7 @@ fn gradient_by_depth(group: &Group<'_>) -> Vec<Mark> {
     }
     let point = |(depth, (layer, norms)): (usize, (&str, Vec<f64>))| {
         let log = logarithm(&norms)?;
-        Some(([depth as f64, log], format!("{layer}: {:.3e}", 10f64.powf(log))))
+        Some(([depth as f64, log], format!("{layer}: {:.3e}", libm::exp10(log))))
     };
     line(layers.into_iter().filter_map(point).collect())
 }
@@ -290,7 +290,7 @@ fn gradient_over_time(group: &Group<'_>) -> Vec<Mark> {
     }
     let point = |(step, norms): (u64, Vec<f64>)| {
         let log = logarithm(&norms)?;
-        let text = format!("step {}: {:.3e}", grouped(step), 10f64.powf(log));
+        let text = format!("step {}: {:.3e}", grouped(step), libm::exp10(log));
         Some(([step as f64, log], text))
     };
     line(thinned(by_step.into_iter().filter_map(point).collect(), MOST_POINTS))

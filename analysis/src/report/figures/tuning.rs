@@ -20,7 +20,7 @@ pub(super) fn plots(name: &str, task: &str, tuning: &Tuning, palette: &Palette) 
     }
     let mut plots = Vec::new();
     for (key, log) in tuning.parameters_of(task) {
-        let place = |value: f64| if *log { value.log10() } else { value };
+        let place = |value: f64| if *log { libm::log10(value) } else { value };
         let series = labels.iter().map(|label| {
             let trials = tuning.trials_of(task, label);
             let mut marks = Vec::new();

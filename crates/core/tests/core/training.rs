@@ -9,6 +9,7 @@ use record::{
     OptimizerSpec, Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec, Trial,
 };
 use std::collections::BTreeMap;
+use std::f64::consts::LN_10;
 use std::path::PathBuf;
 
 /// Remembers everything, and stops after some steps where it is told to.
@@ -314,7 +315,7 @@ fn a_run_that_learns_after_a_spike_is_completed() {
         let spike = losses.windows(20).map(mean).fold(0.0, f64::max);
         assert!(spike > 1.1 * losses[0], "there is a spike: {spike} after {}", losses[0]);
         let end = mean(&losses[160..]);
-        assert!(end < 0.95 * 10.0_f64.ln(), "it learns: {end}");
+        assert!(end < 0.95 * LN_10, "it learns: {end}");
         assert_eq!(finished.outcome, Outcome::Completed);
         let validation = finished.summary.best_validation.unwrap();
         assert!(validation.accuracy > 0.2, "chance is 0.1: {}", validation.accuracy);
@@ -340,7 +341,7 @@ fn a_loss_above_that_of_guessing_is_divergence_where_the_recipe_asks_and_at_the_
     let (completed, events) = run(&plain, 2);
     assert_eq!(completed.outcome, Outcome::Completed);
     let losses = losses(&events);
-    assert!(mean(&losses[25..]) > 2.0 * 10.0_f64.ln(), "{losses:?}");
+    assert!(mean(&losses[25..]) > 2.0 * LN_10, "{losses:?}");
 
     let mut asked = plain.clone();
     asked.training.divergence = Some(Divergence { ratio: 2.0, window: 5 });

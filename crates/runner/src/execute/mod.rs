@@ -238,7 +238,7 @@ impl Schedule<'_, '_> {
     fn add(&mut self, runs: Vec<PlannedRun>) {
         self.ready.extend(runs);
         // Those that take about as long stay in order, so that a seed has all its arms early.
-        let about = |run: &PlannedRun| (4.0 * run.cost().ln()).round();
+        let about = |run: &PlannedRun| (4.0 * libm::log(run.cost())).round();
         self.ready.make_contiguous().sort_by(|a, b| about(b).total_cmp(&about(a)));
     }
 

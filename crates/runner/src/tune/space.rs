@@ -178,8 +178,8 @@ impl Space {
 /// x^(d + 1) = x + 1 (Roberts 2018, "The unreasonable effectiveness of quasirandom sequences").
 fn golden_steps(dimensions: usize) -> Vec<f64> {
     let power = 1.0 / (dimensions as f64 + 1.0);
-    let root = (0..64).fold(2.0_f64, |root, _| (1.0 + root).powf(power));
-    (1..=dimensions).map(|i| root.powi(-(i32::try_from(i).unwrap_or(i32::MAX))).fract()).collect()
+    let root = (0..64).fold(2.0_f64, |root, _| libm::pow(1.0 + root, power));
+    (1..=dimensions).map(|i| libm::pow(root, -(i as f64)).fract()).collect()
 }
 
 /// Collects the parameters in `table`: keys may be quoted, or tables in tables.
@@ -288,7 +288,8 @@ impl Range {
             }
             Self::Between { min, max, log, integer } => {
                 let value = if *log {
-                    (min.ln() + u * (max.ln() - min.ln())).exp()
+                    let (low, high) = (libm::log(*min), libm::log(*max));
+                    libm::exp(low + u * (high - low))
                 } else {
                     min + u * (max - min)
                 };

@@ -7,7 +7,7 @@ use crate::execute::{Job, Token};
 use record::{RunId, write_atomically};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -114,9 +114,9 @@ pub(crate) struct Slurm {
     folder: PathBuf,
     notice: Notice,
     /// Jobs that are out, and the folder, array and task that they are in.
-    out: HashMap<Token, Place>,
+    out: BTreeMap<Token, Place>,
     /// Those that an earlier process gave out.
-    before: HashMap<RunId, Token>,
+    before: BTreeMap<RunId, Token>,
     looked: Option<Instant>,
     asked: Option<Instant>,
     /// Whether Slurm's last answer was one.
@@ -169,8 +169,8 @@ impl Slurm {
             name: name.to_owned(),
             folder: sweep.join("slurm"),
             notice,
-            out: HashMap::new(),
-            before: HashMap::new(),
+            out: BTreeMap::new(),
+            before: BTreeMap::new(),
             looked: None,
             asked: None,
             silent: false,
@@ -212,7 +212,7 @@ impl Slurm {
             ));
         };
         self.out.retain(|_, place| over(&states, place).is_none());
-        let alive: HashSet<&Token> = self.out.keys().collect();
+        let alive: BTreeSet<&Token> = self.out.keys().collect();
         self.before.retain(|_, token| alive.contains(token));
         if !self.before.is_empty() {
             let runs = self.before.len();
@@ -417,7 +417,8 @@ impl Launcher for Slurm {
 
     fn ended(&mut self) -> Result<Vec<(Token, End)>, Error> {
         if self.detached {
-            return Ok(self.out.drain().map(|(token, _)| (token, End::Stopped)).collect());
+            let out = std::mem::take(&mut self.out);
+            return Ok(out.into_keys().map(|token| (token, End::Stopped)).collect());
         }
         let due = |last: Option<Instant>, pause| last.is_none_or(|last| last.elapsed() >= pause);
         if self.out.is_empty() || !due(self.looked, LOOK) {
@@ -425,7 +426,7 @@ impl Launcher for Slurm {
         }
         self.looked = Some(Instant::now());
         let mut ended = Vec::new();
-        let folders: HashSet<PathBuf> =
+        let folders: BTreeSet<PathBuf> =
             self.out.values().map(|place| place.folder.clone()).collect();
         for folder in folders {
             for (token, end) in self.end_notes(&folder)? {
