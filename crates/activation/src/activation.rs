@@ -2,10 +2,10 @@
 
 use crate::parameter::display;
 use crate::reference::Reference;
+use crate::simd::arch;
 use crate::slices::{Backward, Forward, GateAlone, GatedBackward, GatedForward};
 use crate::{BuildError, Dual, Formula, GatedFormula, Parameter, Parameters, Real, Registration};
 use burn::Tensor;
-use pulp::Arch;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -249,11 +249,11 @@ impl<T: Formula> Pointwise for OfFormula<T> {
     }
 
     fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
-        Arch::new().dispatch(Forward { f: &self.0, x, y });
+        arch().dispatch(Forward { f: &self.0, x, y });
     }
 
     fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
-        Arch::new().dispatch(Backward { f: &self.0, x, gradient });
+        arch().dispatch(Backward { f: &self.0, x, gradient });
     }
 }
 
@@ -324,11 +324,11 @@ impl<T: GatedFormula> Pointwise for OfGate<T> {
     }
 
     fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
-        Arch::new().dispatch(Forward { f: &GateAlone(&self.0), x, y });
+        arch().dispatch(Forward { f: &GateAlone(&self.0), x, y });
     }
 
     fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
-        Arch::new().dispatch(Backward { f: &GateAlone(&self.0), x, gradient });
+        arch().dispatch(Backward { f: &GateAlone(&self.0), x, gradient });
     }
 }
 
@@ -351,11 +351,11 @@ impl<T: GatedFormula> Gated for OfGate<T> {
     }
 
     fn forward_slice(&self, gate: &[f32], value: &[f32], y: &mut [f32]) {
-        Arch::new().dispatch(GatedForward { f: &self.0, gate, value, y });
+        arch().dispatch(GatedForward { f: &self.0, gate, value, y });
     }
 
     fn backward_slice(&self, gate: &mut [f32], value: &mut [f32], gradient: &[f32]) {
-        Arch::new().dispatch(GatedBackward { f: &self.0, gate, value, gradient });
+        arch().dispatch(GatedBackward { f: &self.0, gate, value, gradient });
     }
 }
 

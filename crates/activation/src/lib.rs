@@ -43,6 +43,7 @@ mod real;
 mod reference;
 mod registry;
 mod request;
+pub mod simd;
 mod slices;
 mod tensor;
 
@@ -55,6 +56,7 @@ pub use parameter::{Domain, Parameter, Parameters};
 pub use real::Real;
 pub use registry::{Registration, all, build, find};
 pub use request::ActivationRequest;
+pub use simd::arch;
 
 #[doc(hidden)]
 pub mod reexport {

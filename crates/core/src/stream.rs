@@ -24,8 +24,9 @@ impl Stream {
         Self(ChaCha8Rng::from_seed(hash.finalize().into()))
     }
 
-    /// How far it is, as text.
-    pub(crate) fn position(&self) -> String {
+    /// How far it is, as text: equal for streams that have given as many numbers.
+    #[must_use]
+    pub fn position(&self) -> String {
         self.0.get_word_pos().to_string()
     }
 

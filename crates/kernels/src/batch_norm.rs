@@ -3,8 +3,9 @@
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
 use ::activation::Activation;
+use ::activation::arch;
 use burn::Tensor;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -278,10 +279,10 @@ impl Inputs {
                     y.chunks_mut(z.len()).zip(x.chunks(z.len())).zip(residuals)
                 {
                     match &self.activation {
-                        None => Arch::new().dispatch(Normalise { affine, x, residual, z: y }),
+                        None => arch().dispatch(Normalise { affine, x, residual, z: y }),
                         Some(f) => {
                             let z = &mut z[..x.len()];
-                            Arch::new().dispatch(Normalise { affine, x, residual, z });
+                            arch().dispatch(Normalise { affine, x, residual, z });
                             f.nonlinearity().forward_slice(z, y);
                         }
                     }
@@ -414,10 +415,10 @@ fn image_statistics(x: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let period = period(channels);
     let count = (x.len() / channels.max(1)).max(1) as f64;
     let (mut sums, mut squares) = (vec![0.0; period], vec![0.0; period]);
-    Arch::new().dispatch(Moments { x, center: None, sums: &mut sums });
+    arch().dispatch(Moments { x, center: None, sums: &mut sums });
     let mean: Vec<f64> = fold(&sums, channels).into_iter().map(|sum| sum / count).collect();
     let center = Repeated::new(&mean);
-    Arch::new().dispatch(Moments { x, center: Some(&center.0), sums: &mut squares });
+    arch().dispatch(Moments { x, center: Some(&center.0), sums: &mut squares });
     (mean, fold(&squares, channels))
 }
 
@@ -512,10 +513,10 @@ impl Saved {
             {
                 if let Some(f) = &values.activation {
                     let z = &mut z[..x.len()];
-                    Arch::new().dispatch(Normalise { affine: &affine, x, residual, z });
+                    arch().dispatch(Normalise { affine: &affine, x, residual, z });
                     f.nonlinearity().backward_slice(z, gradient);
                 }
-                Arch::new().dispatch(Sums {
+                arch().dispatch(Sums {
                     a: gradient,
                     b: x,
                     center: &center.0,
@@ -552,7 +553,7 @@ impl Saved {
         let (scale, line) = (Repeated::new(&scale), Affine::new(&slope, &shift));
         let combine = |image: usize, gradient: &mut [f32]| {
             let x = &x[image * row..image * row + gradient.len()];
-            Arch::new().dispatch(Combine { a: &scale, line: &line, x, gradient });
+            arch().dispatch(Combine { a: &scale, line: &line, x, gradient });
         };
         let (by_x, by_residual) = match (x_wanted, residual_wanted) {
             (true, true) => (Some(gradient.clone().change(row, combine)), Some(gradient)),

@@ -2,8 +2,9 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
+use ::activation::arch;
 use burn::Tensor;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::sync::{Mutex, PoisonError};
 
@@ -57,7 +58,7 @@ pub fn layer_norm<const D: usize>(
                 let (gamma, beta) = (gamma.slice(), beta.slice());
                 let rows =
                     Forward { x, residual, gamma, beta, epsilon: single, y, normal, inverse };
-                Arch::new().dispatch(rows);
+                arch().dispatch(rows);
             });
     }
     let y = Values::from_buffer(y, &shape);
@@ -239,7 +240,7 @@ impl LayerNorm {
         let sums = Mutex::new(vec![(Vec::new(), Vec::new()); normal.len().div_ceil(task.max(1))]);
         let by_x = gradient.change(task, |i, gradient| {
             let (mut by_gamma, mut by_beta) = empty();
-            Arch::new().dispatch(Backward {
+            arch().dispatch(Backward {
                 normal: &normal[i * task..i * task + gradient.len()],
                 inverse: &inverse[i * ROWS..i * ROWS + gradient.len() / width],
                 gradient,

@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
 use crate::matrix::{Matrix, Threads, multiply};
+use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
 
@@ -196,7 +197,7 @@ pub(crate) fn column_sums(numbers: &[f32], columns: usize) -> Values {
 }
 
 fn add_rows(rows: &[f32], sums: &mut [f32]) {
-    pulp::Arch::new().dispatch(
+    arch().dispatch(
         #[inline(always)]
         || {
             for row in rows.chunks_exact(sums.len()) {

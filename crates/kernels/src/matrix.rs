@@ -1,7 +1,11 @@
 //! Matrix products, by the `gemm` crate.
+//!
+//! That crate chooses its instructions by the processor. Where narrower ones are asked for
+//! ([`activation::simd`](::activation::simd)), its parts for these are called directly.
 
 use crate::buffer::Buffer;
 use crate::transpose::transpose;
+use ::activation::simd::{Width, width};
 use gemm::Parallelism;
 
 /// Most terms of a sum that are read from one transposed copy, which then fits in a cache.
@@ -77,6 +81,111 @@ pub(crate) enum Threads {
     All,
 }
 
+/// The product of the `gemm` crate, with the instructions of every other kernel.
+///
+/// # Safety
+/// As of [`gemm::gemm`].
+#[expect(clippy::too_many_arguments, reason = "those of the function that it stands for")]
+unsafe fn gemm(
+    m: usize,
+    n: usize,
+    k: usize,
+    c: *mut f32,
+    c_row: isize,
+    add: bool,
+    a: *const f32,
+    [a_column, a_row]: [isize; 2],
+    b: *const f32,
+    [b_column, b_row]: [isize; 2],
+    scale: f32,
+    parallelism: Parallelism,
+) {
+    use gemm_common::simd::MixedSimd;
+
+    let alpha = if add { 1.0 } else { 0.0 };
+    // With the widest instructions that there are, as the crate does; with others, what it would do on a machine
+    // that has only those.
+    macro_rules! narrower {
+        ($simd:ident, $module:ident, $lanes:literal) => {{
+            use gemm_f32::microkernel::$module::f32::{H_M, H_N, H_UKR, MR_DIV_N, NR, UKR};
+            type S = gemm_common::simd::$simd;
+            if let Some(simd) = <S as MixedSimd<f32, f32, f32, f32>>::try_new() {
+                // Its kernels want columns in `c`: the product of the transposed matrices.
+                // SAFETY: the caller's.
+                unsafe {
+                    gemm_common::gemm::gemm_basic_generic::<
+                        S,
+                        f32,
+                        $lanes,
+                        { MR_DIV_N * $lanes },
+                        NR,
+                        MR_DIV_N,
+                        H_M,
+                        H_N,
+                    >(
+                        simd,
+                        n,
+                        m,
+                        k,
+                        c,
+                        c_row,
+                        1,
+                        add,
+                        b,
+                        b_row,
+                        b_column,
+                        a,
+                        a_row,
+                        a_column,
+                        alpha,
+                        scale,
+                        false,
+                        false,
+                        false,
+                        |a, b, c| a * b + c,
+                        &UKR,
+                        &H_UKR,
+                        false,
+                        parallelism,
+                    );
+                }
+                return;
+            }
+        }};
+    }
+    if width() != Width::widest() {
+        match width() {
+            #[cfg(target_arch = "x86_64")]
+            Width::Avx2 => narrower!(V3, fma, 8),
+            _ => narrower!(Scalar, scalar, 1),
+        }
+    }
+    // SAFETY: the caller's.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c,
+            1,
+            c_row,
+            add,
+            a,
+            a_column,
+            a_row,
+            b,
+            b_column,
+            b_row,
+            alpha,
+            scale,
+            false,
+            false,
+            false,
+            parallelism,
+        );
+    }
+}
+
 /// c = scale · a b, or c += scale · a b; rows of `c` are `row_stride` apart.
 ///
 /// # Panics
@@ -113,25 +222,18 @@ pub(crate) fn multiply(
         // SAFETY: every index of the three matrices was checked to lie in its slice, and `c` is borrowed
         // mutably, so that nothing overlaps it.
         unsafe {
-            gemm::gemm(
+            gemm(
                 a.rows,
                 b.columns,
                 a.columns,
                 c.as_mut_ptr(),
-                1,
                 stride(row_stride),
                 add,
                 a.numbers.as_ptr(),
-                stride(a.column_stride),
-                stride(a.row_stride),
+                [stride(a.column_stride), stride(a.row_stride)],
                 b.numbers.as_ptr(),
-                stride(b.column_stride),
-                stride(b.row_stride),
-                if add { 1.0 } else { 0.0 },
+                [stride(b.column_stride), stride(b.row_stride)],
                 scale,
-                false,
-                false,
-                false,
                 parallelism,
             );
         }

@@ -1,6 +1,7 @@
 //! Matrix products whose left side is read where it lies: the loop inside every convolution.
 
-use pulp::{Arch, Simd, WithSimd};
+use ::activation::arch;
+use pulp::{Simd, WithSimd};
 
 /// Numbers in the longest register: rows of the right side are padded to a multiple of it.
 pub(crate) const LANES: usize = 16;
@@ -56,7 +57,7 @@ impl Product<'_> {
         let padded = self.columns.next_multiple_of(LANES);
         assert!(last(&b) + padded <= self.b.len(), "the right side is too short");
         assert!(last(&c) + self.columns <= self.c.len(), "the result is too short");
-        Arch::new().dispatch(self);
+        arch().dispatch(self);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
+use ::activation::arch;
 use ::activation::{Lanes, Real as _};
 use burn::Tensor;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Numbers that one task takes on.
@@ -51,7 +52,7 @@ impl Operation<1> for Softmax {
 
 /// Softmax of one row, in place. A row of −∞ alone gives NaN, as anywhere.
 pub(crate) fn softmax_row(row: &mut [f32]) {
-    Arch::new().dispatch(Row { row });
+    arch().dispatch(Row { row });
 }
 
 struct Row<'a> {
@@ -96,7 +97,7 @@ impl WithSimd for Row<'_> {
 
 /// y (g − Σ g y), in the place of g.
 pub(crate) fn softmax_row_backward(gradient: &mut [f32], y: &[f32]) {
-    Arch::new().dispatch(
+    arch().dispatch(
         #[inline(always)]
         || {
             let mut sums = [0.0_f32; 16];

@@ -1,8 +1,8 @@
 //! Updates of parameters in one pass, and the norm of gradients.
 
 use crate::host::{Host, Values};
+use ::activation::arch;
 use burn::Tensor;
-use pulp::Arch;
 use rayon::prelude::*;
 
 /// Numbers that one task takes on. It is fixed, since sums are made of the tasks'.
@@ -65,7 +65,7 @@ impl Sgd {
         let tasks = new.slice_mut().par_chunks_mut(TASK).zip(g.slice().par_chunks(TASK));
         let Some(old) = velocity.take() else {
             tasks.for_each(|(p, g)| {
-                Arch::new().dispatch(
+                arch().dispatch(
                     #[inline(always)]
                     || {
                         for (p, g) in p.iter_mut().zip(g) {
@@ -78,7 +78,7 @@ impl Sgd {
         };
         let mut old = owned(old);
         tasks.zip(old.slice_mut().par_chunks_mut(TASK)).for_each(|((p, g), v)| {
-            Arch::new().dispatch(
+            arch().dispatch(
                 #[inline(always)]
                 || {
                     for ((p, g), v) in p.iter_mut().zip(g).zip(v) {
@@ -169,7 +169,7 @@ impl AdamW {
             .zip(second.slice_mut().par_chunks_mut(TASK))
             .zip(g.slice().par_chunks(TASK));
         tasks.for_each(|(((p, m), v), g)| {
-            Arch::new().dispatch(
+            arch().dispatch(
                 #[inline(always)]
                 || {
                     for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
@@ -201,7 +201,7 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
         .collect::<Vec<_>>()
         .into_par_iter()
         .map(|x| {
-            Arch::new().dispatch(
+            arch().dispatch(
                 #[inline(always)]
                 || {
                     let mut sums = [0.0_f64; 32];

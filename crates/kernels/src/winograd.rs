@@ -9,7 +9,8 @@
 use crate::buffer::Buffer;
 use crate::convolution::{Border, Padded, Shape};
 use crate::product::{LANES, Product};
-use pulp::{Arch, Simd, WithSimd};
+use ::activation::arch;
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Numbers that a tile has in the transformed space.
@@ -188,7 +189,7 @@ fn convolve(shape: &Shape, plan: &Plan, kernels: &[f32], x: &[f32]) -> Buffer {
                         add: false,
                     }
                     .run();
-                    Arch::new().dispatch(TransformOutput { plan, strip, m: &m, y });
+                    arch().dispatch(TransformOutput { plan, strip, m: &m, y });
                 }
             }
         });
@@ -285,12 +286,12 @@ struct Strip {
 impl Strip {
     /// V of each tile of an image, `[point][tile][input, padded]`.
     fn transform_input(self, image: &Padded, v: &mut [f32]) {
-        Arch::new().dispatch(TransformTiles::<4> { strip: self, image, points: v });
+        arch().dispatch(TransformTiles::<4> { strip: self, image, points: v });
     }
 
     /// A ∂Y Aᵀ of each tile of a gradient, `[point][tile][output, padded]`.
     fn transform_gradient(self, gradient: &Padded, m: &mut [f32]) {
-        Arch::new().dispatch(TransformTiles::<2> { strip: self, image: gradient, points: m });
+        arch().dispatch(TransformTiles::<2> { strip: self, image: gradient, points: m });
     }
 }
 

@@ -635,6 +635,10 @@ fn environment(
     let mut settings = Vec::new();
     for (name, value) in variables {
         let name = name.to_string_lossy();
+        // It is no key of an experiment.
+        if name == activation::simd::VARIABLE {
+            continue;
+        }
         if let Some(key) = name.strip_prefix("ACTLAB_") {
             let value = value.into_string().map_err(|_| {
                 Error::Experiment(format!("environment variable {name}: is not UTF-8 text"))

@@ -21,6 +21,7 @@ use crate::cli::{Cli, Command};
 use crate::console::out;
 
 pub(crate) fn run(cli: Cli) -> Result<(), Error> {
+    activation::simd::Width::chosen().map_err(|error| Error::Usage(error.to_string()))?;
     match cli.command {
         Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),

@@ -1,0 +1,113 @@
+//! The bits of training are pinned: whoever changes them says so by raising `NUMERICS`.
+
+use crate::training::{Memory, bert, resnet, run_with};
+use activation::simd::{VARIABLE, Width};
+use record::{Budget, OptimizerSpec, RunSpec};
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+use std::process::Command;
+
+/// SHA-256, the first sixteen digits, of every tensor of training after five steps: weights, the best of them, running
+/// statistics and the optimizer's moments.
+///
+/// By the instructions that the kernels use on a machine with the widest ones that it has, as in `avx2 on avx512`. (Some
+/// reductions of burn, as the mean of a loss, follow the machine alone.) A line for each model.
+const PINNED: &[(&str, &str, &str)] = &[];
+
+const CHANGED: &str = "the bits of training changed: if that is meant, raise NUMERICS in crates/core/src/train.rs and \
+                       write the new hashes here";
+
+/// What asks the test below, in a process of its own, for its hashes.
+const ASKED: &str = "ACTLAB_TEST_GOLDEN_BITS";
+
+fn specs() -> Vec<(&'static str, RunSpec)> {
+    let mut found = Vec::new();
+    for (name, mut spec) in [
+        ("resnet gelu", resnet("gelu")),
+        ("resnet swiglu", resnet("swiglu")),
+        ("bert gelu", bert("gelu")),
+        ("bert swiglu", bert("swiglu")),
+    ] {
+        spec.training.budget = Budget::Steps(6);
+        if name.starts_with("bert") {
+            spec.training.optimizer =
+                OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+        }
+        found.push((name, spec));
+    }
+    found
+}
+
+/// The hash of what the last checkpoint holds.
+fn bits(spec: &RunSpec, threads: usize) -> String {
+    let mut memory = Memory { keeps: true, ..Memory::default() };
+    run_with(spec, threads, &mut memory);
+    let (_, bytes) = memory.kept.last().unwrap();
+    let file = SafeTensors::deserialize(bytes).unwrap();
+    let mut tensors = file.tensors();
+    tensors.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert!(tensors.iter().any(|(name, _)| name.starts_with("model/")));
+    assert!(tensors.iter().any(|(name, _)| name.starts_with("optimizer/")));
+    let mut hash = Sha256::new();
+    for (name, tensor) in tensors {
+        hash.update(name.as_bytes());
+        hash.update(format!("{:?}", tensor.shape()).as_bytes());
+        hash.update(tensor.data());
+    }
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Prints the hashes of this process's instructions; does nothing in a test run of its own.
+#[test]
+fn hashes_of_this_process() {
+    if std::env::var_os(ASKED).is_none() {
+        return;
+    }
+    for (name, spec) in specs() {
+        let (one, two) = (bits(&spec, 1), bits(&spec, 2));
+        assert_eq!(one, two, "{name}: other bits with two threads");
+        println!("{ASKED}={} on {}={name}={one}", activation::simd::width(), Width::widest());
+    }
+}
+
+#[test]
+fn the_bits_of_training_are_pinned() {
+    let mut wrong = Vec::new();
+    for width in Width::available() {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["golden::hashes_of_this_process", "--exact", "--nocapture"])
+            .env(VARIABLE, width.to_string())
+            .env(ASKED, "1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{width}: {text}{errors}");
+        let mut seen = 0;
+        for line in text.lines() {
+            let Some((_, line)) = line.split_once(&format!("{ASKED}=")) else { continue };
+            let [key, name, hash] = line.split('=').collect::<Vec<_>>()[..] else {
+                panic!("{line}")
+            };
+            assert!(key.starts_with(&format!("{width} on ")), "{key}");
+            seen += 1;
+            if !PINNED.contains(&(key, name, hash)) {
+                wrong.push(format!("    (\"{key}\", \"{name}\", \"{hash}\"),"));
+            }
+        }
+        assert_eq!(seen, specs().len(), "{text}");
+    }
+    assert!(wrong.is_empty(), "{CHANGED}:\n{}", wrong.join("\n"));
+}
+
+/// The hash sees a single bit, and the test fails for what is not pinned.
+#[test]
+fn another_seed_or_recipe_has_other_bits() {
+    let (_, spec) = specs().remove(0);
+    let before = bits(&spec, 1);
+    let mut rate = spec.clone();
+    rate.training.learning_rate *= 1.0 + 1e-6;
+    for other in [RunSpec { seed: spec.seed + 1, ..spec.clone() }, rate] {
+        assert_ne!(bits(&other, 1), before);
+    }
+}
