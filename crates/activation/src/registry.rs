@@ -138,13 +138,15 @@ fn resolve(name: &str) -> Result<(&'static Registration, Option<&'static str>), 
         Some((*entry, Some(*meaning)))
     });
     variant.ok_or_else(|| {
-        let names = all.iter().flat_map(|entry| {
+        // Of each activation the one name that looks most like it.
+        let names = all.iter().filter_map(|entry| {
             let variants = entry.variants.iter().map(|(variant, _)| variant);
-            std::iter::once(&entry.name).chain(entry.aliases).chain(variants)
+            let names = std::iter::once(&entry.name).chain(entry.aliases).chain(variants);
+            nearest(&wanted, names.copied()).first().copied()
         });
         BuildError::UnknownName {
             name: name.to_owned(),
-            nearest: nearest(&wanted, names.copied()),
+            nearest: nearest(&wanted, names),
             known: all.iter().map(|entry| entry.name).collect(),
         }
     })

@@ -30,32 +30,33 @@ impl<T: GatedFormula> Function for GateAlone<'_, T> {
     }
 }
 
+/// Registers whose slopes are computed before gradients are multiplied by them: until then they can be mended.
+const BLOCK: usize = 8;
+
 /// Looks for NaN in registers. It is asked once for many of them: a branch for each would cost more than some
 /// formulas do.
 struct Watch<S: Simd> {
     simd: S,
-    /// Where no register so far had NaN.
-    numbers: S::m32s,
+    /// Sum of 0 · x over what was seen: 0, or NaN where there was NaN or infinity.
+    sum: S::f32s,
 }
 
 impl<S: Simd> Watch<S> {
     #[inline(always)]
     fn new(simd: S) -> Self {
-        let zero = simd.splat_f32s(0.0);
-        Self { simd, numbers: simd.equal_f32s(zero, zero) }
-    }
-
-    /// Where `x` is a number.
-    #[inline(always)]
-    fn numbers(&mut self, x: S::f32s) -> S::m32s {
-        let numbers = self.simd.equal_f32s(x, x);
-        self.numbers = self.simd.and_m32s(self.numbers, numbers);
-        numbers
+        Self { simd, sum: simd.splat_f32s(0.0) }
     }
 
     #[inline(always)]
-    fn has_seen_nan(&self) -> bool {
-        self.simd.first_true_m32s(self.simd.not_m32s(self.numbers)) < S::F32_LANES
+    fn look(&mut self, x: S::f32s) {
+        self.sum = self.simd.mul_add_e_f32s(x, self.simd.splat_f32s(0.0), self.sum);
+    }
+
+    /// Whether it may have seen NaN.
+    #[inline(always)]
+    fn is_alarmed(&self) -> bool {
+        let sum: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&self.sum));
+        sum.iter().any(|x| x.is_nan())
     }
 }
 
@@ -69,22 +70,13 @@ fn mend_values(f: &impl Function, x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// Multiplies each gradient whose slope in single precision is NaN, and that is therefore as it was, by the slope of
-/// the reference.
+/// Puts the reference's slopes in the place of NaN.
 #[cold]
 #[inline(never)]
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
-fn mend_gradients<S: Simd>(simd: S, f: &impl Function, x: &[f32], gradient: &mut [f32]) {
-    let lanes = S::F32_LANES;
-    for (x, gradient) in x.chunks(lanes).zip(gradient.chunks_mut(lanes)) {
-        let slopes = slope(simd, f, simd.partial_load_f32s(x));
-        let slopes: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&slopes));
-        for ((x, gradient), _) in
-            x.iter().zip(gradient).zip(slopes).filter(|(_, slope)| slope.is_nan())
-        {
-            let slope = f.call(Dual::variable(Reference(f64::from(*x)))).derivative.0;
-            *gradient *= slope as f32;
-        }
+fn mend_slopes(f: &impl Function, x: &[f32], slopes: &mut [f32]) {
+    for (x, slope) in x.iter().zip(slopes).filter(|(_, slope)| slope.is_nan()) {
+        *slope = f.call(Dual::variable(Reference(f64::from(*x)))).derivative.0 as f32;
     }
 }
 
@@ -149,14 +141,14 @@ impl<F: Function> WithSimd for Forward<'_, F> {
         let mut watch = Watch::new(simd);
         for (x, y) in x.iter().zip(y) {
             *y = value(simd, f, *x);
-            watch.numbers(*y);
+            watch.look(*y);
         }
         if !x_rest.is_empty() {
             let y = value(simd, f, simd.partial_load_f32s(x_rest));
-            watch.numbers(y);
+            watch.look(y);
             simd.partial_store_f32s(y_rest, y);
         }
-        if watch.has_seen_nan() {
+        if watch.is_alarmed() {
             mend_values(f, xs, ys);
         }
     }
@@ -178,25 +170,30 @@ impl<F: Function> WithSimd for Backward<'_, F> {
         assert_eq!(xs.len(), gradients.len(), "one gradient for each input");
         let (x, x_rest) = S::as_simd_f32s(xs);
         let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradients);
-        let mut watch = Watch::new(simd);
-        // Where the slope is NaN, the gradient stays as it is.
-        let mut product = |x: S::f32s, gradient: S::f32s| {
-            let slope = slope(simd, f, x);
-            let numbers = watch.numbers(slope);
-            let product = simd.mul_f32s(gradient, slope);
-            let (product, gradient) = (bytemuck::cast(product), bytemuck::cast(gradient));
-            bytemuck::cast(simd.select_u32s(numbers, product, gradient))
-        };
-        for (x, gradient) in x.iter().zip(gradient) {
-            *gradient = product(*x, *gradient);
+        for (x, gradient) in x.chunks(BLOCK).zip(gradient.chunks_mut(BLOCK)) {
+            let mut watch = Watch::new(simd);
+            let mut slopes = [simd.splat_f32s(0.0); BLOCK];
+            for (x, slope_of) in x.iter().zip(&mut slopes) {
+                *slope_of = slope(simd, f, *x);
+                watch.look(*slope_of);
+            }
+            if watch.is_alarmed() {
+                mend_slopes(f, bytemuck::cast_slice(x), bytemuck::cast_slice_mut(&mut slopes));
+            }
+            for (gradient, slope) in gradient.iter_mut().zip(&slopes) {
+                *gradient = simd.mul_f32s(*gradient, *slope);
+            }
         }
         if !x_rest.is_empty() {
+            let mut slope = slope(simd, f, simd.partial_load_f32s(x_rest));
+            let mut watch = Watch::new(simd);
+            watch.look(slope);
+            if watch.is_alarmed() {
+                let slope = bytemuck::cast_slice_mut(std::slice::from_mut(&mut slope));
+                mend_slopes(f, x_rest, slope);
+            }
             let gradient = simd.partial_load_f32s(gradient_rest);
-            let product = product(simd.partial_load_f32s(x_rest), gradient);
-            simd.partial_store_f32s(gradient_rest, product);
-        }
-        if watch.has_seen_nan() {
-            mend_gradients(simd, f, xs, gradients);
+            simd.partial_store_f32s(gradient_rest, simd.mul_f32s(gradient, slope));
         }
     }
 }
@@ -230,22 +227,19 @@ impl<F: GatedFormula> WithSimd for GatedForward<'_, F> {
         let mut watch = Watch::new(simd);
         for ((gate, value), y) in gate.iter().zip(value).zip(y) {
             *y = value_of(simd, f, *gate, *value);
-            watch.numbers(*y);
+            watch.look(*y);
         }
         if !y_rest.is_empty() {
             let gate = simd.partial_load_f32s(gate_rest);
             let y = value_of(simd, f, gate, simd.partial_load_f32s(value_rest));
-            watch.numbers(y);
+            watch.look(y);
             simd.partial_store_f32s(y_rest, y);
         }
-        if watch.has_seen_nan() {
+        if watch.is_alarmed() {
             mend_gated_values(f, gates, values, ys);
         }
     }
 }
-
-/// Registers whose inputs are kept until it is known that none of their slopes is NaN.
-const BLOCK: usize = 8;
 
 /// Slopes by gate and by value.
 #[inline(always)]
@@ -290,10 +284,10 @@ impl<F: GatedFormula> WithSimd for GatedBackward<'_, F> {
                 gate.iter().zip(value.iter()).zip(by_gate.iter_mut()).zip(by_value.iter_mut())
             {
                 (*by_gate, *by_value) = slopes(simd, f, *gate, *value);
-                watch.numbers(*by_gate);
-                watch.numbers(*by_value);
+                watch.look(*by_gate);
+                watch.look(*by_value);
             }
-            if watch.has_seen_nan() {
+            if watch.is_alarmed() {
                 let (gate, value) = (bytemuck::cast_slice(gate), bytemuck::cast_slice(value));
                 let [by_gate, by_value] = &mut slopes_of;
                 let by_gate = bytemuck::cast_slice_mut(by_gate);
@@ -313,9 +307,9 @@ impl<F: GatedFormula> WithSimd for GatedBackward<'_, F> {
                 (simd.partial_load_f32s(gate_rest), simd.partial_load_f32s(value_rest));
             let (mut by_gate, mut by_value) = slopes(simd, f, gate, value);
             let mut watch = Watch::new(simd);
-            watch.numbers(by_gate);
-            watch.numbers(by_value);
-            if watch.has_seen_nan() {
+            watch.look(by_gate);
+            watch.look(by_value);
+            if watch.is_alarmed() {
                 let slopes = (
                     bytemuck::cast_slice_mut(std::slice::from_mut(&mut by_gate)),
                     bytemuck::cast_slice_mut(std::slice::from_mut(&mut by_value)),

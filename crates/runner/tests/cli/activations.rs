@@ -56,6 +56,6 @@ fn list_shows_every_activation() {
 fn every_registered_activation_conforms() {
     let out = actlab(&["check"]).ok();
     assert!(!out.contains("FAIL"), "{out}");
-    assert_eq!(out.matches("  ok    ").count(), 60);
+    assert_eq!(out.matches("  ok    ").count(), 65);
     assert_snapshot!(actlab(&["check", "leaky_relu(slope=0.2)"]).ok());
 }
