@@ -7,7 +7,7 @@
 //! 2. `summary`: rows are paired with the baseline by seed and grouped into arms, one per task and
 //!    activation, and each arm is described by [`statistics`];
 //! 3. `comparison`: the arms are set against the baseline, which gives verdicts; so are scores from elsewhere
-//!    ([`read_scores`], [`Comparison`]);
+//!    ([`read_scores`], [`Comparison`]), and pilot runs are planned by ([`plan_seeds`]);
 //! 4. `report`: the arms become Markdown, CSV, LaTeX and a page, and `plot`s, which are data first and drawn
 //!    after.
 //!
@@ -32,6 +32,7 @@ mod export;
 mod frame;
 mod order;
 mod parallel;
+mod planning;
 mod plot;
 mod render;
 mod report;
@@ -47,5 +48,8 @@ pub use comparison::{
 };
 pub use error::Error;
 pub use export::Exported;
-pub use report::{Confirms, Registration, Report, ReportOptions, Shape, Trial, Tuning, Written};
+pub use planning::{Needed, SeedPlan, plan_seeds};
+pub use report::{
+    Confirms, Registration, Report, ReportOptions, Shape, Trial, Tuning, Written, scores_of,
+};
 pub use side_by_side::{Side, side_by_side};

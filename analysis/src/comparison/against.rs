@@ -297,6 +297,7 @@ impl Against {
         differs: Adjusted,
         within: Option<Adjusted>,
         margin: Option<f64>,
+        effects: &mut Effects,
     ) {
         self.p_holm = Some(differs.p);
         if let (Some(equivalence), Some(within)) = (&mut self.equivalence, within) {
@@ -322,7 +323,7 @@ impl Against {
             Some(past) => past.looks.nominal_levels(ALPHA / differs.divisor).last().copied(),
             None => None,
         };
-        self.power = self.plan(level.unwrap_or(ALPHA / differs.divisor), margin);
+        self.power = self.plan(level.unwrap_or(ALPHA / differs.divisor), margin, effects);
     }
 
     /// The interval that a test at `level` inverts, and the level of its last look.
@@ -333,16 +334,28 @@ impl Against {
         }
     }
 
-    fn plan(&self, level: f64, margin: Option<f64>) -> Option<Power> {
+    fn plan(&self, level: f64, margin: Option<f64>, effects: &mut Effects) -> Option<Power> {
         let spread = self.standard_deviation?;
         let needed = |margin: f64| pairs_needed(margin / spread, POWER, level, MOST_PAIRS);
         Some(Power {
-            detectable: detectable_effect(self.pairs, POWER, level)? * spread,
+            detectable: effects.detectable(self.pairs, level)? * spread,
             seeds_for_margin: margin
                 .filter(|_| self.pairs >= ENOUGH_TO_PLAN)
                 .and_then(needed)
                 .map(|seeds| seeds.max(ENOUGH_TO_PLAN)),
         })
+    }
+}
+
+/// Paired d that so many pairs find at a level: most arms of a report share both, and each takes thousands of
+/// integrals.
+#[derive(Debug, Default)]
+pub(super) struct Effects(HashMap<(usize, u64), Option<f64>>);
+
+impl Effects {
+    fn detectable(&mut self, pairs: usize, level: f64) -> Option<f64> {
+        let found = self.0.entry((pairs, level.to_bits()));
+        *found.or_insert_with(|| detectable_effect(pairs, POWER, level))
     }
 }
 

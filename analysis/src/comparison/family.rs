@@ -1,5 +1,6 @@
 //! The correction of all tests that share one error rate.
 
+use super::against::Effects;
 use super::{ALPHA, Against, Family, Rules};
 use crate::statistics::holm;
 
@@ -24,9 +25,10 @@ fn correct_together<'a>(arms: impl Iterator<Item = &'a mut Against>, rules: &Rul
         tests.extend(arm.equivalence.map(|equivalence| (comparison, equivalence.p)));
     }
     let mut adjusted = holm(&tests, ALPHA).into_iter();
+    let mut effects = Effects::default();
     for arm in &mut tested {
         let Some(differs) = adjusted.next() else { return };
         let within = arm.equivalence.and_then(|_| adjusted.next());
-        arm.correct(differs, within, rules.margin);
+        arm.correct(differs, within, rules.margin, &mut effects);
     }
 }

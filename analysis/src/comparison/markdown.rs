@@ -160,7 +160,7 @@ pub(crate) fn overall_table(overall: &Overall, show: &dyn Fn(f64) -> String) -> 
         }
         blocks.push(pooled);
     }
-    if overall.components.iter().any(Option::is_some) {
+    if !overall.components.is_empty() {
         let component = |get: fn(&crate::statistics::Nested) -> f64| {
             cells(&|i| {
                 let text = |nested| show(get(nested));
@@ -172,7 +172,7 @@ pub(crate) fn overall_table(overall: &Overall, show: &dyn Fn(f64) -> String) -> 
             Column::numbers("sd of Δ, seeds", component(|nested| nested.seeds)),
         ]);
     }
-    if overall.probabilities.iter().any(Option::is_some) {
+    if !overall.probabilities.is_empty() {
         let cell = |i: usize| overall.probabilities[i].map_or(String::new(), |p| p.words());
         blocks.push(vec![Column::numbers("P(worse / equivalent / better)", cells(&cell))]);
     }

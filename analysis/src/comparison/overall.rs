@@ -35,9 +35,12 @@ pub struct Overall {
     #[serde(flatten)]
     pub tests: Option<RankTests>,
     /// Probabilities that a new task would show each arm worse than the baseline by more than the margin, within it,
-    /// and better; absent without a margin, and of fewer than five tasks.
+    /// and better; empty without a margin, and of fewer than five tasks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub probabilities: Vec<Option<Probabilities>>,
-    /// How differences to the baseline spread between tasks and between the seeds of a task.
+    /// How differences to the baseline spread between tasks and between the seeds of a task; empty of one task, and
+    /// where tasks differ in the number of seeds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Option<Nested>>,
 }
 
@@ -87,26 +90,25 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
                 .map(|i| baseline.filter(|b| b != i).map(|b| ranks.nemenyi(*i, b)))
                 .collect(),
         }),
-        probabilities: places
-            .iter()
-            .map(|i| {
-                let other = baseline.filter(|b| b != i)?;
-                let difference = |block: &Vec<f64>| block[*i] - block[other];
-                let differences: Vec<f64> = blocks.iter().map(difference).collect();
-                signed_rank_posterior(&differences, margin?, rules.bootstrap.seed)
-            })
-            .collect(),
-        components: places
-            .iter()
-            .map(|i| {
-                let other = baseline.filter(|b| b != i)?;
-                Nested::of(
-                    &common.iter().map(|task| differences(task, *i, other)).collect::<Vec<_>>(),
-                )
-            })
-            .collect(),
+        probabilities: if_any(places.iter().map(|i| {
+            let other = baseline.filter(|b| b != i)?;
+            let difference = |block: &Vec<f64>| block[*i] - block[other];
+            let differences: Vec<f64> = blocks.iter().map(difference).collect();
+            signed_rank_posterior(&differences, margin?, rules.bootstrap.seed)
+        })),
+        components: if_any(places.iter().map(|i| {
+            let other = baseline.filter(|b| b != i)?;
+            let differences = common.iter().map(|task| differences(task, *i, other));
+            Nested::of(&differences.collect::<Vec<_>>())
+        })),
         activations,
     })
+}
+
+/// The items, or none of them where all are absent.
+fn if_any<T>(items: impl Iterator<Item = Option<T>>) -> Vec<Option<T>> {
+    let items: Vec<Option<T>> = items.collect();
+    if items.iter().any(Option::is_some) { items } else { Vec::new() }
 }
 
 fn figures(name: &'static str, test: crate::statistics::Test) -> TestFigures {

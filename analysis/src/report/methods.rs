@@ -88,12 +88,20 @@ fn compute(made: &Made) -> String {
         values.iter().map(|value| escape(value)).collect::<Vec<_>>().join("; ")
     };
     format!(
-        "Compute: {} h of wall time over all runs, on {} ({}); {}.",
-        fixed(made.seconds / 3600.0, 2),
+        "Compute: {} of wall time over all runs, on {} ({}); {}.",
+        wall_time(made.seconds),
         list(&made.devices),
         list(&made.processors),
         list(&made.programs)
     )
+}
+
+fn wall_time(seconds: f64) -> String {
+    match seconds {
+        ..120.0 => format!("{}\u{a0}s", fixed(seconds, 0)),
+        ..7200.0 => format!("{}\u{a0}min", fixed(seconds / 60.0, 1)),
+        _ => format!("{}\u{a0}h", fixed(seconds / 3600.0, 1)),
+    }
 }
 
 fn sentences(report: &Report) -> Vec<String> {
@@ -157,8 +165,8 @@ fn tests(report: &Report) -> Vec<String> {
     if let Some(looks) = &report.looks {
         let seeds: Vec<String> = looks.seeds.iter().map(usize::to_string).collect();
         sentences.push(format!(
-            "The design was group-sequential: results were looked at after {} seeds, with O'Brien–Fleming bounds, so \
-             that the error rate holds over all looks; {} were made.",
+            "The design was group-sequential: looks at the results were planned after {} seeds, with O'Brien–Fleming \
+             bounds, so that the error rate holds over all looks (looks made: {}).",
             seeds.join(", "),
             looks.seeds.iter().filter(|seeds| **seeds <= looks.finished).count()
         ));

@@ -499,6 +499,14 @@ fn scores(runs: &[&StoredRun], diverged: Diverged) -> Vec<TaskScores> {
     runs.chunk_by(|a, b| a.record.spec.task == b.record.spec.task).map(task).collect()
 }
 
+/// Test accuracies of the completed runs of `runs`, in the order that `options` name, as they are compared.
+///
+/// # Errors
+/// Those of [`Report::from_runs`].
+pub fn scores_of(runs: &[StoredRun], options: &ReportOptions) -> Result<Vec<TaskScores>, Error> {
+    Ok(scores(&ordered(runs, options)?, Diverged::LeftOut))
+}
+
 /// The accuracy of guessing, where one of `runs` tells how many classes there are.
 fn guessing(runs: &[&StoredRun]) -> Option<f64> {
     let classes = |run: &&StoredRun| run.record.summary.as_ref()?.classes;

@@ -539,8 +539,8 @@ fn a_sweep_that_may_end_early_counts_its_looks() {
     let runs = sweep(1..=6);
     let text = report(&runs, &looks(&[3, 5, 8]));
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("looked at after 3, 5, 8 seeds"), "{text}");
-    assert!(text.contains("2 were made."), "{text}");
+    assert!(text.contains("were planned after 3, 5, 8 seeds"), "{text}");
+    assert!(text.contains("(looks made: 2)"), "{text}");
     // Looking costs: no p over looks is below that of one test.
     let p = |options: &ReportOptions| -> Vec<f64> {
         let folder = tempfile::tempdir().unwrap();

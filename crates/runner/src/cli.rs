@@ -47,6 +47,25 @@ defaults, then the file, then the environment (ACTLAB_KEY, with __ for a dot), t
 Example:
   actlab train --activation 'leaky_relu(slope=0.2)' --task fashion_resnet8 --seed 7")]
     Train(TrainArgs),
+    /// Plan how many seeds a difference takes, from the spread of pilot runs.
+    #[command(after_help = "\
+Examples:
+  actlab plan experiments/quick.toml --effect 0.5
+  actlab plan mine.toml --effect 0.3 --pilot 5 --json
+
+Finished runs of the experiment are the pilot; where an activation has fewer than --pilot seeds, they are
+trained first, and the sweep uses them later. The plan depends on the spread of differences under shared
+seeds, never on the differences.")]
+    Plan(PlanArgs),
+    /// Confirm the best activation of a sweep on fresh seeds, in a folder of its own.
+    #[command(after_help = "\
+Examples:
+  actlab confirm results/quick
+  actlab confirm results/quick --seeds 10 --activation gelu
+
+The best of several is likely to be overestimated. This trains it and the baseline again, on seeds that the
+sweep has not used, and tests the one difference that was stated before.")]
+    Confirm(ConfirmArgs),
     /// Write and print the table of a sweep again.
     #[command(after_help = "\
 Examples:
@@ -130,6 +149,13 @@ pub(crate) struct ExperimentArgs {
     /// Experiment file [default: experiments/quick.toml]
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// What flags change in an experiment.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Flags {
     /// Change a value of the experiment; VALUE is TOML, and a bare word is text
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -167,6 +193,36 @@ pub(crate) struct SweepArgs {
     /// Show the plan with an estimate of its time, and train nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// Difference of test accuracy that should be found, in percentage points [default: the experiment's margin]
+    #[arg(long, value_name = "POINTS")]
+    pub(crate) effect: Option<f64>,
+    /// Pilot seeds that each activation has on each task
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) pilot: usize,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfirmArgs {
+    /// Folder of a sweep
+    #[arg(default_value = "results/quick", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Fresh seeds [default: as many as the sweep has, at least 5]
+    #[arg(long, value_name = "N")]
+    pub(crate) seeds: Option<usize>,
+    /// Activation to confirm on every task; may be given again [default: the best of each task]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) activation: Vec<String>,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! Experiment files: what they hold, and how a value gets its final form.
 
 use crate::Error;
-use crate::cli::ExperimentArgs;
+use crate::cli::{ExperimentArgs, Flags};
 use crate::execute::launcher::{LauncherKind, SlurmSettings};
 use crate::sequential::Sequential;
 use crate::tune::Tune;
@@ -333,6 +333,16 @@ impl Experiment {
             file = changes.base;
             text = read(&file)?;
         }
+        Self::layered(&file, &text, layers, &args.flags)
+    }
+
+    /// The experiment `text` of `file`, with `layers` upon it, then the environment, then the flags.
+    pub(crate) fn layered(
+        file: &Path,
+        text: &str,
+        mut layers: Vec<Setting>,
+        args: &Flags,
+    ) -> Result<Self, Error> {
         let mut flags = Vec::new();
         for pair in &args.set {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
@@ -371,7 +381,7 @@ impl Experiment {
             }
         }
         layers.extend(environment(std::env::vars_os())?);
-        let mut experiment = Self::parse(&file, &text, layers, flags)?;
+        let mut experiment = Self::parse(file, text, layers, flags)?;
         experiment.wandb_flag = args.wandb;
         Ok(experiment)
     }
@@ -481,6 +491,23 @@ impl Experiment {
         Ok(())
     }
 
+    /// An experiment again that [`Experiment::registered`] told of, which `file` holds, called `name`.
+    pub(crate) fn again(
+        file: &Path,
+        registered: &serde_json::Value,
+        name: &str,
+        flags: &Flags,
+    ) -> Result<Self, Error> {
+        let mut registered = registered.clone();
+        if let Some(table) = registered.as_object_mut() {
+            table.insert("name".to_owned(), name.into());
+        }
+        let text = toml::Table::try_from(&registered).map(|table| table.to_string());
+        let text =
+            text.map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
+        Self::layered(file, &text, Vec::new(), flags)
+    }
+
     /// What the experiment is: every key that decides what it finds or claims, as it was given.
     pub(crate) fn registered(&self) -> serde_json::Value {
         let values = to_toml(self.origins.values.clone());
@@ -573,7 +600,7 @@ impl Source for Text {
 
 /// One value from the environment or a flag.
 #[derive(Debug, Clone)]
-struct Setting {
+pub(crate) struct Setting {
     key: String,
     value: Value,
 }

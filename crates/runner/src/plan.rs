@@ -342,7 +342,7 @@ mod tests {
     /// Every experiment that ships can be planned with what ships, and names its schema.
     #[test]
     fn experiments_that_ship_make_plans() {
-        use crate::cli::ExperimentArgs;
+        use crate::cli::{ExperimentArgs, Flags};
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
         let mut plans = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -352,18 +352,7 @@ mod tests {
             }
             let text = std::fs::read_to_string(&file).unwrap();
             assert!(text.starts_with("#:schema ./schema.json"), "{}", file.display());
-            let args = ExperimentArgs {
-                file: Some(file),
-                set: Vec::new(),
-                device: None,
-                jobs: None,
-                retries: None,
-                launcher: None,
-                threads: None,
-                output: None,
-                wandb: None,
-                tensorboard: false,
-            };
+            let args = ExperimentArgs { file: Some(file), flags: Flags::default() };
             let experiment = Experiment::load(&args).unwrap();
             let plan = Plan::new(&experiment).unwrap();
             assert!(!plan.runs.is_empty());

@@ -138,7 +138,7 @@ impl Manifest {
     }
 
     /// How a report of the sweep is made.
-    fn options(&self) -> ReportOptions {
+    pub(crate) fn options(&self) -> ReportOptions {
         let title = if self.description.is_empty() { &self.name } else { &self.description };
         ReportOptions {
             title: title.clone(),
@@ -162,7 +162,7 @@ impl Manifest {
     }
 
     /// Runs of trials.
-    fn trials(&self) -> impl Iterator<Item = &RunId> {
+    pub(crate) fn trials(&self) -> impl Iterator<Item = &RunId> {
         let trials = self.tuning.iter().flat_map(|tuning| &tuning.trials);
         trials.flat_map(|trial| trial.runs.iter().flatten())
     }
@@ -292,7 +292,8 @@ impl SweepDir {
         Ok(write_atomically(&self.path.join("sweep.json"), &json)?)
     }
 
-    fn manifest(&self) -> Result<Manifest, Error> {
+    /// What the sweep is.
+    pub(crate) fn manifest(&self) -> Result<Manifest, Error> {
         let path = self.path.join("sweep.json");
         let text = fs::read_to_string(&path).map_err(|error| {
             Error::Usage(format!(

@@ -3,11 +3,13 @@
 mod bench;
 mod check;
 mod compare;
+mod confirm;
 mod data;
 mod env;
 mod eval;
 mod list;
 mod new;
+mod plan;
 mod report;
 mod rerun;
 mod stats;
@@ -25,6 +27,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Sweep(args) => sweep::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Confirm(args) => confirm::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Rerun(args) => rerun::run(&args),

@@ -13,9 +13,8 @@ use crate::{Error, interrupt};
 use ::tracking::wandb::Settings;
 use actlab_core::DeviceSpec;
 use record::{Outcome, RunDir};
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
@@ -46,16 +45,13 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
         let _lock = sweep.lock()?;
         sweep.write_manifest(&manifest)?;
         let mut work = Known::new(base, &sweep.runs())?;
-        let done: HashSet<PathBuf> = work.done().iter().map(|dir| dir.path().to_owned()).collect();
-        let open = |run: &&PlannedRun| !done.contains(RunDir::of(&sweep.runs(), &run.spec).path());
-        let costs =
-            base.iter().filter(open).map(|run| (run.spec.task.clone(), run.cost())).collect();
+        let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
         go_on(&experiment, &sweep, device, wandb, &mut work, costs)
     }
 }
 
-/// Goes on with a sweep to its end, and shows what came out.
-fn go_on(
+/// Resumes a sweep, trains it to its end, and shows what came out.
+pub(super) fn go_on(
     experiment: &Experiment,
     sweep: &SweepDir,
     device: DeviceSpec,
@@ -89,7 +85,7 @@ fn go_on(
 }
 
 /// Trains the runs `first` and all that follow from them.
-fn train(
+pub(super) fn train(
     experiment: &Experiment,
     sweep: &SweepDir,
     device: DeviceSpec,

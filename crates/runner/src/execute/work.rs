@@ -47,6 +47,11 @@ impl Known {
         }
         Ok(work)
     }
+
+    /// Runs that were not done before, until they are given.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &PlannedRun> {
+        self.open.iter()
+    }
 }
 
 impl Work for Known {

@@ -1,0 +1,245 @@
+//! The best activation of a sweep once more, on seeds that it has not seen.
+
+use super::sweep::go_on;
+use crate::Error;
+use crate::cli::ConfirmArgs;
+use crate::console;
+use crate::execute::Known;
+use crate::experiment::Experiment;
+use crate::plan::{PlannedRun, build};
+use crate::sweep_dir::{ConfirmsNote, Manifest, SweepDir};
+use crate::tracking;
+use activation::ActivationRequest;
+use actlab_core::DeviceSpec;
+use actlab_core::data::{Catalogue, Dataset};
+use analysis::TaskScores;
+use record::{RunSpec, StoredRun};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Fresh seeds begin here: far from those that people write.
+const FIRST_SEED: u64 = 1_000_000;
+
+/// Fresh seeds at least, unless somebody says how many.
+const LEAST_SEEDS: usize = 5;
+
+/// Fresh seeds at most.
+const MOST_SEEDS: usize = 10_000;
+
+pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
+    let first = SweepDir::new(args.dir.clone());
+    let manifest = first.manifest()?;
+    let (runs, skipped) = first.runs_of_sweep()?;
+    for line in skipped {
+        console::warning(&format!("left out: {line}"));
+    }
+    if runs.is_empty() {
+        return Err(Error::Usage(format!(
+            "no run of {} is finished yet: run the sweep first",
+            args.dir.display()
+        )));
+    }
+    if manifest.experiment.is_null() {
+        return Err(Error::Usage(format!(
+            "{} does not hold its experiment, as those of early versions: run `actlab sweep` on it again",
+            first.path().join("sweep.json").display()
+        )));
+    }
+    let name = format!("{}-confirm", manifest.name);
+    let mut experiment = Experiment::again(
+        &first.path().join("sweep.json"),
+        &manifest.experiment,
+        &name,
+        &args.flags,
+    )?;
+    // What is trained is in the records; it is neither tuned nor ended early.
+    (experiment.tune, experiment.sequential) = (None, None);
+    let chosen =
+        choose(&analysis::scores_of(&runs, &manifest.options())?, &manifest.baseline, args)?;
+    let seeds = seeds(&runs, &manifest, args)?;
+    let planned = planned(&experiment, &runs, &chosen, &manifest.baseline, &seeds)?;
+    let manifest = confirmation(&manifest, name, &chosen, &seeds, &planned);
+
+    let wandb = tracking::settings(&experiment)?;
+    let device: DeviceSpec =
+        experiment.device.parse().map_err(|error| experiment.error("device", &error))?;
+    device.open()?;
+    let sweep = SweepDir::new(experiment.dir());
+    let _lock = sweep.lock()?;
+    sweep.write_manifest(&manifest)?;
+    if let Some(note) = &manifest.confirms {
+        console::note!("{}", note.statement);
+    }
+    let mut work = Known::new(&planned, &sweep.runs())?;
+    let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
+    go_on(&experiment, &sweep, device, wandb, &mut work, costs)
+}
+
+/// By task, the activations to confirm: those that were asked for, or the one with the highest mean.
+fn choose(
+    tasks: &[TaskScores],
+    baseline: &str,
+    args: &ConfirmArgs,
+) -> Result<BTreeMap<String, Vec<String>>, Error> {
+    let mut chosen = BTreeMap::new();
+    let wanted: Vec<String> = args
+        .activation
+        .iter()
+        .map(|name| Ok(activation::build(&name.parse::<ActivationRequest>()?)?.label()))
+        .collect::<Result<_, Error>>()?;
+    for task in tasks {
+        let has = |label: &str| {
+            task.arms.iter().any(|arm| arm.activation == label && !arm.runs.is_empty())
+        };
+        let mean = |runs: &[(String, f64)]| {
+            runs.iter().map(|(_, score)| score).sum::<f64>() / runs.len().max(1) as f64
+        };
+        let best = task
+            .arms
+            .iter()
+            .filter(|arm| !arm.runs.is_empty())
+            .max_by(|a, b| mean(&a.runs).total_cmp(&mean(&b.runs)))
+            .map(|arm| arm.activation.clone());
+        let arms: Vec<String> = if wanted.is_empty() {
+            best.into_iter().collect()
+        } else {
+            wanted.iter().filter(|label| has(label)).cloned().collect()
+        };
+        let arms: Vec<String> = arms.into_iter().filter(|label| label != baseline).collect();
+        if !arms.is_empty() && has(baseline) {
+            chosen.insert(task.task.clone(), arms);
+        }
+    }
+    if chosen.is_empty() {
+        return Err(Error::Usage(match &wanted[..] {
+            [] => format!(
+                "the baseline {baseline} has the highest mean on every task: there is nothing to confirm; \
+                 --activation names another"
+            ),
+            names => format!(
+                "--activation {}: the sweep has no completed runs of it beside those of its baseline {baseline}",
+                names.join(", ")
+            ),
+        }));
+    }
+    Ok(chosen)
+}
+
+/// Seeds that no run of the sweep has, trials included.
+fn seeds(runs: &[StoredRun], manifest: &Manifest, args: &ConfirmArgs) -> Result<Vec<u64>, Error> {
+    let used: BTreeSet<u64> = runs.iter().map(|run| run.record.spec.seed).collect();
+    let count = args.seeds.unwrap_or_else(|| used.len().max(LEAST_SEEDS));
+    if !(2..=MOST_SEEDS).contains(&count) {
+        return Err(Error::Usage(format!("--seeds {count}: must be from 2 to {MOST_SEEDS}")));
+    }
+    let trials: BTreeSet<u64> =
+        manifest.tuning.iter().flat_map(|tuning| tuning.seeds.iter().copied()).collect();
+    let fresh = |seed: &u64| !used.contains(seed) && !trials.contains(seed);
+    Ok((FIRST_SEED..).filter(fresh).take(count).collect())
+}
+
+/// Runs of the chosen arms and the baseline, as their records describe them, with `seeds`.
+fn planned(
+    experiment: &Experiment,
+    runs: &[StoredRun],
+    chosen: &BTreeMap<String, Vec<String>>,
+    baseline: &str,
+    seeds: &[u64],
+) -> Result<Vec<PlannedRun>, Error> {
+    let catalogue = Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone());
+    let mut loaded: Vec<(RunSpec, Arc<Dataset>)> = Vec::new();
+    let mut recipes: Vec<(RunSpec, Arc<Dataset>)> = Vec::new();
+    for (task, arms) in chosen {
+        for label in std::iter::once(baseline).chain(arms.iter().map(String::as_str)) {
+            let of = |run: &&StoredRun| {
+                let spec = &run.record.spec;
+                spec.task == *task && spec.activation.label == label
+            };
+            let Some(run) = runs.iter().find(of) else { continue };
+            let spec = RunSpec { numerics: actlab_core::NUMERICS, ..run.record.spec.clone() };
+            let same = |(known, _): &&(RunSpec, Arc<Dataset>)| {
+                known.data == spec.data && known.model == spec.model
+            };
+            let data = match loaded.iter().find(same) {
+                Some((_, data)) => Arc::clone(data),
+                None => {
+                    let data = Arc::new(catalogue.load(&spec.data, &spec.model)?);
+                    loaded.push((spec.clone(), Arc::clone(&data)));
+                    data
+                }
+            };
+            if data.sha256 != spec.data_sha256 {
+                return Err(Error::Usage(format!(
+                    "data set `{}` holds other files than it did when {task} was trained",
+                    spec.data.name
+                )));
+            }
+            recipes.push((spec, data));
+        }
+    }
+    let mut planned = Vec::new();
+    for seed in seeds {
+        for (spec, data) in &recipes {
+            let activation = build(&spec.activation)?;
+            let spec = RunSpec { seed: *seed, trial: None, ..spec.clone() };
+            actlab_core::check(&spec, data)?;
+            planned.push(PlannedRun::new(spec, activation, Arc::clone(data))?);
+        }
+    }
+    Ok(planned)
+}
+
+/// What the folder of the confirmation says of itself.
+fn confirmation(
+    first: &Manifest,
+    name: String,
+    chosen: &BTreeMap<String, Vec<String>>,
+    seeds: &[u64],
+    planned: &[PlannedRun],
+) -> Manifest {
+    let claims: Vec<String> = chosen
+        .iter()
+        .map(|(task, arms)| format!("{} against {} on {task}", arms.join(" and "), first.baseline))
+        .collect();
+    let comparisons: usize = chosen.values().map(Vec::len).sum();
+    let (low, high) = (seeds.first().copied().unwrap_or(0), seeds.last().copied().unwrap_or(0));
+    let correction = if comparisons > 1 {
+        format!(", Holm-adjusted over {comparisons} comparisons,")
+    } else {
+        String::new()
+    };
+    let statement = format!(
+        "stated before the first run: {} on {} fresh seeds ({low} to {high}), by a two-sided paired t test{correction} at \
+         level 0.05.",
+        claims.join("; "),
+        seeds.len()
+    );
+    let wanted: BTreeSet<&String> = chosen.values().flatten().collect();
+    let shown = |label: &String| *label == first.baseline || wanted.contains(label);
+    let mut experiment = first.experiment.clone();
+    if let Some(table) = experiment.as_object_mut() {
+        table.insert("name".into(), name.clone().into());
+        table.insert("confirms".into(), serde_json::json!(chosen));
+        table.insert("seeds".into(), seeds.to_vec().into());
+        table.remove("tune");
+        table.remove("sequential");
+    }
+    Manifest {
+        description: format!(
+            "Confirmation on fresh seeds: {}",
+            if first.description.is_empty() { &first.name } else { &first.description }
+        ),
+        name,
+        activations: first.activations.iter().filter(|label| shown(label)).cloned().collect(),
+        tasks: first.tasks.iter().filter(|task| chosen.contains_key(*task)).cloned().collect(),
+        runs: planned.iter().map(|run| run.spec.id()).collect(),
+        all_pairs: None,
+        looks: None,
+        experiment,
+        registration: None,
+        confirms: Some(ConfirmsNote { sweep: first.name.clone(), statement }),
+        planned: None,
+        tuning: None,
+        ..first.clone()
+    }
+}

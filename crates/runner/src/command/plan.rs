@@ -1,0 +1,269 @@
+//! How many seeds a difference takes.
+
+use super::sweep::train;
+use crate::Error;
+use crate::cli::PlanArgs;
+use crate::console::{SweepProgress, duration, note, out, outln, table};
+use crate::execute::{Known, Work, Workers};
+use crate::experiment::Experiment;
+use crate::plan::{Plan, PlannedRun};
+use crate::sweep_dir::{Manifest, SweepDir, is_done};
+use crate::tracking::{self, Tracking};
+use analysis::{SeedPlan, plan_seeds, scores_of};
+use record::{RunDir, StoredRun};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Probabilities with which the effect should be found.
+const POWERS: [f64; 2] = [0.8, 0.95];
+
+/// Seeds up to which the command that trains them is written out.
+const MOST_NAMED: usize = 40;
+
+/// The plan, as JSON.
+#[derive(Debug, Serialize)]
+struct Planned {
+    effect_points: f64,
+    /// Level of each test: 0.05 over all comparisons of the family.
+    level: f64,
+    comparisons: Vec<SeedPlan>,
+    /// Seeds for every comparison, by the estimated spread and by its upper bound, for each power.
+    seeds: Vec<Seeds>,
+}
+
+#[derive(Debug, Serialize)]
+struct Seeds {
+    power: f64,
+    estimated: Option<usize>,
+    cautious: Option<usize>,
+    /// Hours on this machine, those of pilot runs included.
+    estimated_hours: Option<f64>,
+    cautious_hours: Option<f64>,
+}
+
+pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
+    let experiment = Experiment::load(&args.experiment)?;
+    let effect = effect(args, &experiment)?;
+    if experiment.tune.is_some() {
+        let reason = "a tuned sweep cannot be planned: tune first, then plan with what was found";
+        return Err(Error::Usage(reason.to_owned()));
+    }
+    let mut plan = Plan::new(&experiment)?;
+    if plan.planner.labels.len() < 2 {
+        return Err(experiment.error("activations", &"a comparison takes two activations or more"));
+    }
+    let sweep = SweepDir::new(experiment.dir());
+    let manifest = Manifest::of(&experiment, &plan);
+    let pilots = pilots(&experiment, &mut plan, args.pilot)?;
+    let workers = Workers::new(
+        plan.planner.device,
+        pilots.len(),
+        experiment.jobs.number(),
+        experiment.threads,
+    );
+    let open = pilots.iter().map(|run| is_done(&RunDir::of(&sweep.runs(), &run.spec)));
+    if !open.collect::<Result<Vec<_>, _>>()?.into_iter().all(|done| done) {
+        pilot(&experiment, &sweep, &manifest, &plan, &pilots, workers)?;
+    }
+    let runs = finished(&sweep, plan.runs.iter().chain(&pilots))?;
+    let tasks = scores_of(&runs, &manifest.options())?;
+    let (comparisons, level) =
+        plan_seeds(&tasks, &plan.baseline, effect / 100.0, experiment.family, &POWERS);
+    let seconds = seconds_per_seed(&runs);
+    let hours = |seeds: Option<usize>| {
+        seeds.map(|seeds| seeds as f64 * seconds / workers.jobs as f64 / 3600.0)
+    };
+    let seeds = POWERS.iter().enumerate().map(|(place, power)| {
+        let most = |get: fn(&analysis::Needed) -> Option<usize>| {
+            let each: Option<Vec<usize>> =
+                comparisons.iter().map(|one| get(&one.needed[place])).collect();
+            each?.into_iter().max()
+        };
+        let (estimated, cautious) = (most(|one| one.seeds), most(|one| one.cautious));
+        Seeds {
+            power: *power,
+            estimated,
+            cautious,
+            estimated_hours: hours(estimated),
+            cautious_hours: hours(cautious),
+        }
+    });
+    let seeds = seeds.collect();
+    let planned = Planned { effect_points: effect, level, comparisons, seeds };
+    if args.json {
+        outln!("{}", serde_json::to_string_pretty(&planned).unwrap_or_default());
+    } else {
+        show(&planned, args, &experiment, workers);
+    }
+    Ok(())
+}
+
+/// The difference that should be found, in percentage points.
+fn effect(args: &PlanArgs, experiment: &Experiment) -> Result<f64, Error> {
+    if args.pilot < 2 {
+        return Err(Error::Usage("--pilot must be 2 or more: one seed shows no spread".to_owned()));
+    }
+    let effect = args.effect.or(experiment.margin).ok_or_else(|| {
+        Error::Usage(
+            "name the difference that should be found, in percentage points: --effect 0.5 (or give the experiment a `margin`)"
+                .to_owned(),
+        )
+    })?;
+    if effect > 0.0 && effect < 100.0 {
+        return Ok(effect);
+    }
+    Err(Error::Usage(format!("--effect {effect}: must be above 0 and below 100 percentage points")))
+}
+
+/// Runs of every arm on every task with the first `count` seeds: those of the experiment, then the numbers above them.
+fn pilots(
+    experiment: &Experiment,
+    plan: &mut Plan<'_>,
+    count: usize,
+) -> Result<Vec<PlannedRun>, Error> {
+    let mut seeds = experiment.all_seeds();
+    while seeds.len() < count {
+        let most = seeds.iter().max().copied().unwrap_or(0);
+        let next = most.checked_add(1).ok_or_else(|| {
+            Error::Usage(format!("--pilot {count}: there are not as many seeds above {most}"))
+        })?;
+        seeds.push(next);
+    }
+    let mut runs = Vec::new();
+    for seed in seeds.into_iter().take(count) {
+        for task in experiment.tasks.keys() {
+            for arm in 0..plan.planner.labels.len() {
+                runs.push(plan.planner.run(task, arm, seed, &[])?);
+            }
+        }
+    }
+    Ok(runs)
+}
+
+/// Trains the pilot runs that are not there.
+fn pilot(
+    experiment: &Experiment,
+    sweep: &SweepDir,
+    manifest: &Manifest,
+    plan: &Plan<'_>,
+    pilots: &[PlannedRun],
+    workers: Workers,
+) -> Result<(), Error> {
+    let device = plan.planner.device;
+    let wandb = tracking::settings(experiment)?;
+    device.open()?;
+    let _lock = sweep.lock()?;
+    sweep.write_manifest(manifest)?;
+    let mut work = Known::new(pilots, &sweep.runs())?;
+    let first = work.next()?;
+    note!("training {} pilot runs, {} at a time", first.len(), workers.jobs);
+    let costs = first.iter().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
+    let progress = SweepProgress::new(work.total(), work.done().len(), costs);
+    let tracking = Tracking::start(experiment, wandb, sweep, progress.notice())?;
+    let trained = train(experiment, sweep, device, first, &mut work, &progress, &tracking);
+    tracking.finish(sweep);
+    trained
+}
+
+/// The finished ones of `planned`; a record that cannot be read is as good as none.
+fn finished<'a>(
+    sweep: &SweepDir,
+    planned: impl Iterator<Item = &'a PlannedRun>,
+) -> Result<Vec<StoredRun>, Error> {
+    let mut runs: Vec<StoredRun> = Vec::new();
+    let mut seen = std::collections::HashSet::new();
+    for run in planned.filter(|run| seen.insert(run.spec.id())) {
+        let dir = RunDir::of(&sweep.runs(), &run.spec);
+        if is_done(&dir)? {
+            runs.push(StoredRun::read(dir)?);
+        }
+    }
+    Ok(runs)
+}
+
+/// Seconds that one seed of every arm on every task takes, one run after the other.
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn seconds_per_seed(runs: &[StoredRun]) -> f64 {
+    let mut arms: std::collections::BTreeMap<(&str, &str), (f64, usize)> =
+        std::collections::BTreeMap::new();
+    for run in runs {
+        let spec = &run.record.spec;
+        let (seconds, count) = arms.entry((&spec.task, &spec.activation.label)).or_default();
+        *seconds += run.record.timing.total_seconds;
+        *count += 1;
+    }
+    arms.values().map(|(seconds, count)| seconds / *count as f64).sum()
+}
+
+fn show(planned: &Planned, args: &PlanArgs, experiment: &Experiment, workers: Workers) {
+    let points = |value: Option<f64>| {
+        value.map_or("—".to_owned(), |value| format!("{:.2}", 100.0 * value))
+    };
+    let seeds = |seeds: Option<usize>| seeds.map_or("—".to_owned(), |seeds| seeds.to_string());
+    let rows: Vec<Vec<String>> = planned
+        .comparisons
+        .iter()
+        .map(|one| {
+            let mut row = vec![
+                one.task.clone(),
+                one.activation.clone(),
+                one.pairs.to_string(),
+                points(one.standard_deviation),
+                points(one.upper_standard_deviation),
+            ];
+            row.extend(one.needed.iter().flat_map(|one| [seeds(one.seeds), seeds(one.cautious)]));
+            row
+        })
+        .collect();
+    let header = [
+        "task",
+        "activation",
+        "pairs",
+        "sd of Δ",
+        "at most",
+        "seeds, 80 %",
+        "(cautious)",
+        "seeds, 95 %",
+        "(cautious)",
+    ];
+    out!("{}", table(&header, &rows));
+    outln!(
+        "\nsd of Δ: standard deviation of differences to the baseline under shared seeds, in points; at most: its upper\n\
+         80 % bound. seeds: for a true difference of {} points, at level {:.4} (0.05 over all comparisons); (cautious):\n\
+         by the upper bound.",
+        planned.effect_points,
+        planned.level
+    );
+    if planned.comparisons.iter().any(|one| one.standard_deviation.is_none_or(|sd| sd <= 0.0)) {
+        outln!(
+            "\nA comparison shows no spread, or has fewer than two completed pairs: use more pilot seeds (--pilot)."
+        );
+    }
+    let time = |hours: Option<f64>| {
+        let seconds = hours.map(|hours| Duration::from_secs_f64((hours * 3600.0).min(1e9)));
+        seconds.map_or("—".to_owned(), duration)
+    };
+    for one in &planned.seeds {
+        if let Some(estimated) = one.estimated {
+            outln!(
+                "\n{:.0} % power on every comparison: {estimated} seeds, about {} here ({} at a time); by the upper bound of\n\
+                 the spread {} seeds, about {}.",
+                100.0 * one.power,
+                time(one.estimated_hours),
+                workers.jobs,
+                seeds(one.cautious),
+                time(one.cautious_hours)
+            );
+        }
+    }
+    let wanted =
+        planned.seeds.first().and_then(|one| one.estimated).filter(|seeds| *seeds <= MOST_NAMED);
+    if let Some(wanted) = wanted {
+        let mut list = experiment.all_seeds();
+        let next = list.iter().max().map_or(1, |most| most + 1);
+        list.extend((next..).take(wanted.saturating_sub(list.len())));
+        let list: Vec<String> = list.iter().take(wanted).map(u64::to_string).collect();
+        let file = args.experiment.file.as_ref().map(|file| format!(" {}", file.display()));
+        outln!("\nactlab sweep{} --set 'seeds=[{}]'", file.unwrap_or_default(), list.join(","));
+    }
+}
