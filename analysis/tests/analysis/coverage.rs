@@ -1,12 +1,12 @@
 //! How often intervals cover the truth, and how often tests err, by simulation: the tables of the book's chapter on
 //! statistics. Each simulation has a seed of its own, so that a run gives the same figures everywhere.
 
+use analysis::statistics::Resolution;
 use analysis::statistics::{
-    Bootstrap, Crossed, Interval, Looks, Moments, Side, mean, paired_t,
-    probability_of_improvement, probability_of_improvement_interval, t_interval, welch_interval,
+    Bootstrap, Crossed, Interval, Looks, Moments, Side, mean, paired_t, probability_of_improvement,
+    probability_of_improvement_interval, t_interval, welch_interval,
 };
 use analysis::{ArmScores, Comparison, Family, Rules, TaskScores, Verdict};
-use analysis::statistics::Resolution;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -60,7 +60,12 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 /// The share of intervals that contain `truth`, of those that exist, in percent.
-fn coverage(samples: usize, seed: u64, truth: f64, interval: impl Fn(&mut ChaCha8Rng) -> Option<Interval>) -> f64 {
+fn coverage(
+    samples: usize,
+    seed: u64,
+    truth: f64,
+    interval: impl Fn(&mut ChaCha8Rng) -> Option<Interval>,
+) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (mut covered, mut made) = (0_u32, 0_u32);
     for _ in 0..samples {
@@ -86,7 +91,9 @@ fn row(name: &str, cells: &[f64]) -> String {
 /// scores at every size; of skewed ones less. Resampled intervals, which are in the CSV and JSON alone, do not.
 #[test]
 fn intervals_cover_what_they_say() {
-    let mut table = String::from("| interval, scores | n = 2 | 3 | 5 | 10 | 20 |\n| --- | --: | --: | --: | --: | --: |\n");
+    let mut table = String::from(
+        "| interval, scores | n = 2 | 3 | 5 | 10 | 20 |\n| --- | --: | --: | --: | --: | --: |\n",
+    );
     let bootstrap = Bootstrap { resamples: 400, seed: 1 };
     for shape in Shape::ALL {
         let name = format!("{shape:?}").to_lowercase();
@@ -157,12 +164,7 @@ fn task(n: usize, arms: &[f64], rng: &mut ChaCha8Rng) -> TaskScores {
     };
     let mut all = vec![arm("baseline".into(), 0.0)];
     all.extend(arms.iter().enumerate().map(|(i, gain)| arm(format!("arm {i}"), *gain)));
-    TaskScores {
-        task: "t".into(),
-        arms: all,
-        guessing: None,
-        resolution: Resolution::Rounding,
-    }
+    TaskScores { task: "t".into(), arms: all, guessing: None, resolution: Resolution::Rounding }
 }
 
 fn rules(margin: Option<f64>, family: Family) -> Rules {
@@ -206,7 +208,10 @@ fn a_report_makes_a_false_claim_one_time_in_twenty() {
             wrong += u32::from(any);
         }
         let rate = f64::from(wrong) / f64::from(reports);
-        assert!(rate < 0.05 + 3.0 * (0.05 * 0.95 / f64::from(reports)).sqrt(), "{n} {margin:?}: {rate}");
+        assert!(
+            rate < 0.05 + 3.0 * (0.05 * 0.95 / f64::from(reports)).sqrt(),
+            "{n} {margin:?}: {rate}"
+        );
         if margin.is_none() {
             // The corrected intervals are no narrower than 95 % ones.
             let share = f64::from(covered.0) / f64::from(covered.1);
@@ -224,7 +229,8 @@ fn looking_early_keeps_the_error_rate() {
         let mut rng = ChaCha8Rng::seed_from_u64(11);
         let (mut bounded, mut naive) = (0, 0);
         for _ in 0..sweeps {
-            let differences: Vec<f64> = (0..*looks.last().unwrap()).map(|_| normal(&mut rng)).collect();
+            let differences: Vec<f64> =
+                (0..*looks.last().unwrap()).map(|_| normal(&mut rng)).collect();
             let p: Vec<f64> =
                 looks.iter().map(|n| paired_t(&differences[..*n]).unwrap().p).collect();
             bounded += u32::from(plan.p(&p, Side::Two) <= 0.05);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
-mod coverage;
 mod comparison;
+mod coverage;
 mod report;
 mod statistics;

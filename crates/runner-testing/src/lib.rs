@@ -124,17 +124,23 @@ impl Said {
     }
 }
 
-/// The report without the columns of speed, time, memory, energy and who is beaten in them, which end the last table of a task.
+/// The report without what depends on the machine: the columns of speed, time, memory, energy and dominance, which end
+/// the last table of a task, and the paragraph on compute.
 #[must_use]
 pub fn without_time(report: &str) -> String {
     let mut keep = None;
     let mut lines = Vec::new();
-    for line in report.lines().filter(|line| !line.contains("energy, J:")) {
+    let compute = report.find("\nCompute: ").unwrap_or(report.len());
+    let (before, compute) = report.split_at(compute);
+    let after = compute.trim_start().find("\n\n").map_or("", |end| &compute.trim_start()[end..]);
+    let kept = before.lines().chain(after.lines());
+    for line in kept.filter(|line| !line.contains("energy, J:")) {
         let cells: Vec<_> = line.split('|').collect();
         if !line.starts_with('|') {
             keep = None;
         } else {
-            let timed = |cell: &str| ["examples/s", "peak MiB", "beaten by"].contains(&cell.trim());
+            let timed =
+                |cell: &str| ["examples/s", "peak MiB", "dominated by"].contains(&cell.trim());
             keep = keep.or(cells.iter().position(|cell| timed(cell)));
         }
         lines.push(cells[..keep.unwrap_or(cells.len())].join("|"));

@@ -30,6 +30,8 @@ const PINNED: &[(&str, &str, &str)] = &[
 const CHANGED: &str = "the bits of training changed: if that is meant, raise NUMERICS in crates/core/src/train.rs and \
                        write the new hashes here";
 
+const UNKNOWN: &str = "no hashes are pinned for these instructions: write them here";
+
 /// What asks the test below, in a process of its own, for its hashes.
 const ASKED: &str = "ACTLAB_TEST_GOLDEN_BITS";
 
@@ -85,7 +87,7 @@ fn hashes_of_this_process() {
 
 #[test]
 fn the_bits_of_training_are_pinned() {
-    let mut wrong = Vec::new();
+    let (mut wrong, mut unknown) = (Vec::new(), Vec::new());
     for width in Width::available() {
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["golden::hashes_of_this_process", "--exact", "--nocapture"])
@@ -105,12 +107,18 @@ fn the_bits_of_training_are_pinned() {
             assert!(key.starts_with(&format!("{width} on ")), "{key}");
             seen += 1;
             if !PINNED.contains(&(key, name, hash)) {
-                wrong.push(format!("    (\"{key}\", \"{name}\", \"{hash}\"),"));
+                let line = format!("    (\"{key}\", \"{name}\", \"{hash}\"),");
+                let known = PINNED.iter().any(|(pinned, _, _)| *pinned == key);
+                if known { &mut wrong } else { &mut unknown }.push(line);
             }
         }
         assert_eq!(seen, specs().len(), "{text}");
     }
     assert!(wrong.is_empty(), "{CHANGED}:\n{}", wrong.join("\n"));
+    // A machine of another kind is no fault of whoever tests on it; where changes land, all are pinned.
+    let unknown = unknown.join("\n");
+    println!("no hashes are pinned yet for these instructions:\n{unknown}");
+    assert!(unknown.is_empty() || std::env::var_os("CI").is_none(), "{UNKNOWN}:\n{unknown}");
 }
 
 /// The hash sees a single bit, and the test fails for what is not pinned.

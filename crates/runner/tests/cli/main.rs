@@ -4,6 +4,7 @@
 
 mod activations;
 mod bench;
+mod claims;
 mod data;
 mod errors;
 mod rerun;
