@@ -35,7 +35,7 @@ pub(super) mod header {
     pub(in super::super) const CLIFF: &str = "Cliff's δ";
     pub(in super::super) const IMPROVES: &str = "P(better)";
     pub(in super::super) const FOUND: &str = "MDE, points";
-    pub(in super::super) const EXAMPLES: &str = "95 %, seeds and examples";
+    pub(in super::super) const EXAMPLES: &str = "Δ, seeds and examples";
     pub(in super::super) const SEED_SPREAD: &str = "sd, seeds";
     pub(in super::super) const EXAMPLE_SPREAD: &str = "sd, examples";
     pub(in super::super) const LIKELIHOOD: &str = "NLL";
@@ -207,17 +207,21 @@ pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
         ]);
     }
     if task.has_examples() {
-        let of = |header, cell: fn(&Crossed) -> String| {
+        let of = |header, cell: fn(&Arm, &Crossed) -> String| {
             numbers(task, header, |arm| match &arm.examples.crossed {
-                Some(crossed) => cell(crossed),
+                Some(crossed) => cell(arm, crossed),
                 None if arm.activation == task.baseline => String::new(),
                 None => ABSENT.into(),
             })
         };
         blocks.push(vec![
-            of(header::EXAMPLES, |crossed| bracket(crossed.interval(LEVEL), points)),
-            of(header::SEED_SPREAD, |crossed| percent(crossed.seeds)),
-            of(header::EXAMPLE_SPREAD, |crossed| percent(crossed.examples)),
+            of(header::EXAMPLES, |arm, crossed| {
+                // At the level of the corrected test, so that it cannot claim what the verdict does not.
+                let level = arm.against.as_ref().and_then(|against| against.interval_level);
+                bracket(crossed.interval(level.unwrap_or(LEVEL)), points)
+            }),
+            of(header::SEED_SPREAD, |_, crossed| percent(crossed.seeds)),
+            of(header::EXAMPLE_SPREAD, |_, crossed| percent(crossed.examples)),
         ]);
     }
     (!blocks.is_empty()).then(|| Table { key: key(task, labels), blocks })

@@ -104,9 +104,9 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     if report.tasks.iter().any(super::Task::has_examples) {
         entries.push(format!(
-            "{}: of the difference in points, were the test split drawn anew as well: seeds and examples are both taken \
-             as random (crossed random effects, Satterthwaite's degrees of freedom), without correction. {}, {}: the \
-             spread of differences between seeds and between examples, in points.",
+            "{}: interval of the difference in points, were the test split drawn anew as well: seeds and examples are \
+             both taken as random (crossed random effects), at the level of the corrected test. {}, {}: the spread of \
+             differences between seeds and between examples, in points.",
             header::EXAMPLES,
             header::SEED_SPREAD,
             header::EXAMPLE_SPREAD

@@ -18,7 +18,8 @@ pub struct Crossed {
     pub rest: f64,
     /// Standard error of the mean, for other seeds and other examples.
     pub error: f64,
-    /// Degrees of freedom of that error (Satterthwaite 1946).
+    /// Degrees of freedom of that error: those of the seeds, of which there are few. So an interval is never narrower
+    /// than one over the seeds alone.
     pub degrees_of_freedom: f64,
 }
 
@@ -59,16 +60,13 @@ impl Crossed {
         let ms_rest = rest / (df_rows * df_columns);
         // By chance the sum can fall below a part of it, or below nothing.
         let sum = (ms_seeds + ms_examples - ms_rest).max(ms_seeds).max(ms_examples);
-        let terms = ms_seeds.powi(2) / df_rows
-            + ms_examples.powi(2) / df_columns
-            + ms_rest.powi(2) / (df_rows * df_columns);
         Some(Self {
             mean: grand,
             seeds: ((ms_seeds - ms_rest) / columns).max(0.0).sqrt(),
             examples: ((ms_examples - ms_rest) / rows).max(0.0).sqrt(),
             rest: ms_rest.sqrt(),
             error: (sum / (rows * columns)).sqrt(),
-            degrees_of_freedom: if terms > 0.0 { sum * sum / terms } else { df_rows },
+            degrees_of_freedom: df_rows,
         })
     }
 
@@ -115,6 +113,7 @@ impl Nested {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::t_interval;
 
     /// By hand: mean squares 19/6, 8/3 and 1/6 of three seeds and two examples.
     #[test]
@@ -129,9 +128,12 @@ mod tests {
         near(crossed.rest.powi(2), ms_rest);
         let sum: f64 = ms_seeds + ms_examples - ms_rest;
         near(crossed.error.powi(2), sum / 6.0);
-        let terms: f64 =
-            ms_seeds * ms_seeds / 2.0 + ms_examples * ms_examples + ms_rest * ms_rest / 2.0;
-        near(crossed.degrees_of_freedom, sum * sum / terms);
+        near(crossed.degrees_of_freedom, 2.0);
+        // Examples can only add to what seeds alone leave open.
+        let seeds: Vec<f64> =
+            figures.iter().map(|seed| f64::from(seed[0] + seed[1]) / 2.0).collect();
+        let (own, both) = (t_interval(&seeds, 0.95).unwrap(), crossed.interval(0.95).unwrap());
+        assert!(both.low <= own.low && own.high <= both.high, "{both:?} {own:?}");
         assert_eq!(Crossed::of(&figures[..1]), None);
         assert_eq!(Crossed::of(&vec![vec![1.0; 5]; 3]).unwrap().interval(0.95), None);
     }

@@ -181,7 +181,7 @@ fn rules(margin: Option<f64>, family: Family) -> Rules {
 /// A false claim of any kind, over a whole report of two tasks: at most one time in twenty.
 #[test]
 fn a_report_makes_a_false_claim_one_time_in_twenty() {
-    let reports = 1_500;
+    let reports = 800;
     // Four runs take a wide margin.
     for (n, margin) in [(3, None), (10, None), (4, Some(8.0))] {
         // Some arms are exactly at the margin, where "equivalent" is barely false.
@@ -223,7 +223,7 @@ fn a_report_makes_a_false_claim_one_time_in_twenty() {
 /// The error rate over all looks at growing samples, small ones included, and what looking does without bounds.
 #[test]
 fn looking_early_keeps_the_error_rate() {
-    let sweeps = 6_000;
+    let sweeps = 4_000;
     for looks in [vec![3, 5, 10], vec![5, 10, 20], vec![2, 4, 8, 16]] {
         let plan = Looks::new(&looks).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(11);
