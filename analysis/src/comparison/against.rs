@@ -443,7 +443,7 @@ impl<'a> Sample<'a> {
         match self.difference() {
             None => Verdict::NoScores,
             Some(_) if spread => Verdict::TooFew,
-            Some(difference) if difference == 0.0 => Verdict::Identical,
+            Some(0.0) => Verdict::Identical,
             Some(_) => Verdict::Constant,
         }
     }

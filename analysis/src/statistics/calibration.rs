@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn likelihood_of_what_is_sure_and_of_what_is_not() {
         let nll = negative_log_likelihood(&[1.0, 0.5]).unwrap();
-        assert!((nll - 0.5 * 2f64.ln()).abs() < 1e-12);
+        assert!((nll - 0.5 * std::f64::consts::LN_2).abs() < 1e-12);
         assert!(negative_log_likelihood(&[0.0]).unwrap().is_finite());
         assert_eq!(negative_log_likelihood(&[]), None);
     }

@@ -106,7 +106,7 @@ pub(super) fn studentized_range_tail(q: f64, k: usize, df: f64) -> Option<f64> {
     let (low, high) = (chi_quantile(&chi, 1e-13, df), chi_quantile(&chi, 1.0 - 1e-13, df));
     let integrand = |root: f64| {
         let v = root * root;
-        let density = ((half - 1.0) * v.ln() - v / 2.0 - scale).exp();
+        let density = libm::exp((half - 1.0) * libm::log(v) - v / 2.0 - scale);
         2.0 * root * density * range_tail(q * (v / df).sqrt(), k)
     };
     Some(integrate(&integrand, low.sqrt(), high.sqrt(), FEW_PARTS).clamp(0.0, 1.0))

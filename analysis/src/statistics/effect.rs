@@ -10,7 +10,7 @@ pub fn cohen_d(a: &Moments, b: &Moments) -> Option<f64> {
     let weight = |one: &Moments| (one.n as f64 - 1.0) / (a.n as f64 + b.n as f64 - 2.0);
     // Square roots of weights: squares of large deviations would overflow.
     let part = |one: &Moments| weight(one).sqrt() * one.standard_deviation;
-    divide(a.mean - b.mean, part(a).hypot(part(b)))
+    divide(a.mean - b.mean, libm::hypot(part(a), part(b)))
 }
 
 /// Cohen's d of pairs: the mean difference by the standard deviation of the differences.

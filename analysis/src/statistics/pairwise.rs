@@ -44,7 +44,7 @@ pub fn welch(a: &Moments, b: &Moments) -> Option<Test> {
 pub(super) fn welch_error(a: &Moments, b: &Moments) -> Option<(f64, f64)> {
     let part = |one: &Moments| one.standard_deviation / (one.n as f64).sqrt();
     let (ea, eb) = (part(a), part(b));
-    let error = ea.hypot(eb);
+    let error = libm::hypot(ea, eb);
     if !(error > 0.0 && error.is_finite() && a.n > 1 && b.n > 1) {
         return None;
     }

@@ -144,7 +144,7 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
         .collect();
     let (title, x) = if several {
         (
-            "Performance profile: share of runs above a normalised accuracy, all tasks counting the same",
+            "Performance profile: share of runs above a normalised accuracy",
             Axis::number("test accuracy, guessing at 0 and the best mean of the task at 1"),
         )
     } else {
