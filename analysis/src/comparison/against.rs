@@ -2,9 +2,9 @@
 
 use super::{ALPHA, ArmScores, LookPlan, POWER, Rules, TestFigures};
 use crate::statistics::{
-    Adjusted, Bootstrap, Interval, LEVEL, Looks, Moments, Probabilities, Resolution, Side,
-    cliffs_delta, cohen_d, cohen_d_paired, detectable_effect, improvement_of_places, mann_whitney,
-    mean, paired_t, pairs_needed, places, posterior_t, probability_of_improvement,
+    Adjusted, Bootstrap, Interval, LEVEL, Looks, Moments, Probabilities, Resolution, cliffs_delta,
+    cohen_d, cohen_d_paired, detectable_effect, improvement_of_places, mann_whitney, mean,
+    paired_t, pairs_needed, places, posterior_t, probability_of_improvement,
     probability_of_improvement_interval, standard_deviation, t_interval, welch, welch_interval,
     wilcoxon,
 };
@@ -74,6 +74,9 @@ pub struct Against {
     sides: Option<Sides>,
     #[serde(skip)]
     past: Option<Past>,
+    /// The look that `p_looks` is from.
+    #[serde(skip)]
+    deciding: Option<usize>,
 }
 
 /// Equivalence within the margin (Schuirmann 1987).
@@ -85,8 +88,8 @@ pub struct Equivalence {
     pub p_holm: f64,
 }
 
-/// What runs of the spread at hand find, at the level of the verdict. Nothing here depends on the difference that
-/// was seen.
+/// What runs of the spread at hand find, at the level of the first step of the family's correction. Nothing here depends
+/// on the differences that were seen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Power {
     /// Minimum detectable effect: the true difference that so many pairs find with probability 0.8.
@@ -134,10 +137,11 @@ impl Verdict {
         }
     }
 
-    /// Whether nothing more is to be learned by further seeds: a sweep that may end early ends here.
+    /// Whether further seeds would change nothing: a sweep that may end early ends here. An arm that always diverged, or
+    /// equals the baseline under every seed, does not hold it up.
     #[must_use]
     pub fn decided(self) -> bool {
-        matches!(self, Self::Better | Self::Worse | Self::Equivalent)
+        !matches!(self, Self::Undecided | Self::Constant | Self::TooFew)
     }
 }
 
@@ -166,25 +170,27 @@ impl Past {
         Some(Self { looks: Looks::new(&plan.seeds)?, differences: made.map(at).collect() })
     }
 
-    /// p of a test over all looks; one that could not be made shows nothing.
-    fn p(&self, side: Side, test: impl Fn(Sample<'_>) -> Option<f64>) -> f64 {
+    /// p of a test over all looks, and the look that it is from; a test that could not be made shows nothing.
+    fn p(&self, test: impl Fn(Sample<'_>) -> Option<f64>) -> (f64, Option<usize>) {
         let p = |differences: &Vec<f64>| test(Sample::Pairs(differences)).unwrap_or(1.0);
-        self.looks.p(&self.differences.iter().map(p).collect::<Vec<_>>(), side)
+        self.looks.p(&self.differences.iter().map(p).collect::<Vec<_>>())
     }
 
-    /// What the intervals of all looks have in common, which together cover at 1 − `level`, and the level of the
-    /// last of them.
-    fn interval(&self, level: f64) -> Option<(Interval, f64)> {
-        let mut common: Option<(Interval, f64)> = None;
-        for (differences, nominal) in self.differences.iter().zip(self.looks.nominal_levels(level))
-        {
-            let Some(own) = t_interval(differences, 1.0 - nominal) else { continue };
-            let (low, high) = common.map_or((own.low, own.high), |(before, _)| {
-                (own.low.max(before.low), own.high.min(before.high))
-            });
-            common = Some((if low <= high { Interval { low, high } } else { own }, nominal));
+    /// What the intervals of all looks have in common, which together cover at 1 − `level`, and the level of the last
+    /// of them; that of the look `deciding` where they have nothing in common.
+    fn interval(&self, level: f64, deciding: Option<usize>) -> Option<(Interval, f64)> {
+        let levels = self.looks.nominal_levels(level);
+        let at = |look: usize| {
+            Some((t_interval(&self.differences[look], 1.0 - levels[look])?, levels[look]))
+        };
+        let made: Vec<(Interval, f64)> = (0..self.differences.len()).filter_map(at).collect();
+        let (_, last) = *made.last()?;
+        let low = made.iter().map(|(interval, _)| interval.low).fold(f64::NEG_INFINITY, f64::max);
+        let high = made.iter().map(|(interval, _)| interval.high).fold(f64::INFINITY, f64::min);
+        if low <= high {
+            return Some((Interval { low, high }, last));
         }
-        common
+        deciding.and_then(at)
     }
 }
 
@@ -215,14 +221,18 @@ impl Against {
         resolution: Resolution,
         rules: &Rules,
     ) -> Self {
-        let differences = resolution.differences(&pairs(arm, baseline));
+        let past = rules.looks.as_ref().and_then(|plan| Past::new(plan, arm, baseline, resolution));
+        // Between looks, what has come in since the last one is not looked at.
+        let looked_at = past.as_ref().and_then(|past| past.differences.last().cloned());
+        let differences =
+            looked_at.unwrap_or_else(|| resolution.differences(&pairs(arm, baseline)));
         let all = resolution.scores(&[arm.values(), baseline.values()].concat());
         let (ours, theirs) = all.split_at(arm.runs.len());
         let moments = |arm: &ArmScores, scores| arm.published.or(Moments::of(scores));
         let both = moments(arm, ours).zip(moments(baseline, theirs));
-        // A single pair has no spread, so runs of both sides say more, where there are any.
+        // A single pair has no spread, so runs of both sides say more, where there are any. Looks are at pairs alone.
         let sides = both
-            .filter(|_| differences.len() < 2)
+            .filter(|_| differences.len() < 2 && past.is_none())
             .map(|(a, b)| Sides { moments: [a, b], scores: [ours.to_vec(), theirs.to_vec()] });
         let sample = Sample::of(sides.as_ref(), &differences);
         let paired = sides.is_none();
@@ -230,21 +240,22 @@ impl Against {
         let several = ours.len().min(theirs.len()) > 1;
         let drawn = |strata: &[Vec<f64>]| improvement_of_places(&strata[0], &strata[1]);
         let placed = places(ours, theirs);
-        let past = rules
-            .looks
-            .as_ref()
-            .filter(|_| paired)
-            .and_then(|plan| Past::new(plan, arm, baseline, resolution));
-        let t_test = sample.t_test();
+        // Before the first look nothing is tested.
+        let early = past.as_ref().is_some_and(|past| past.differences.is_empty());
+        let t_test = sample.t_test().filter(|_| !early);
         let within = |sample: Sample<'_>| sample.equivalence(rules.margin?);
         let equivalence = match &past {
             _ if t_test.is_none() || rules.margin.is_none() => None,
-            Some(past) => Some(past.p(Side::One, within)),
+            Some(past) => Some(past.p(within).0),
             None => within(sample),
         };
+        let over_looks = past
+            .as_ref()
+            .filter(|_| t_test.is_some())
+            .map(|past| past.p(|sample| Some(sample.t_test()?.p)));
         Self {
             pairs: differences.len(),
-            unpaired: ours.len() + theirs.len() - 2 * differences.len(),
+            unpaired: (ours.len() + theirs.len()).saturating_sub(2 * pairs(arm, baseline).len()),
             paired,
             difference: sample.difference(),
             standard_deviation: standard_deviation(&differences).filter(|_| paired),
@@ -253,11 +264,10 @@ impl Against {
             interval_uncorrected: sample.interval(LEVEL),
             interval_bootstrap: sample.bootstrap(&rules.bootstrap),
             t_test,
-            rank_test: sample.rank_test().filter(|_| several),
-            p_looks: past
-                .as_ref()
-                .filter(|_| t_test.is_some())
-                .map(|past| past.p(Side::Two, |sample| Some(sample.t_test()?.p))),
+            // It knows nothing of looks.
+            rank_test: sample.rank_test().filter(|_| several && past.is_none()),
+            p_looks: over_looks.map(|(p, _)| p),
+            deciding: over_looks.and_then(|(_, look)| look),
             p_holm: None,
             equivalence: equivalence.map(|p| Equivalence { p, p_holm: 1.0 }),
             probabilities: rules
@@ -275,7 +285,7 @@ impl Against {
                 .then(|| rules.bootstrap.stratified(&placed, drawn))
                 .flatten(),
             power: None,
-            verdict: sample.untested(),
+            verdict: if early { Verdict::TooFew } else { sample.untested() },
             past,
             sides,
             differences,
@@ -292,20 +302,19 @@ impl Against {
     }
 
     /// Takes the correction over a family into account, and judges.
-    pub(super) fn correct(
-        &mut self,
-        differs: Adjusted,
-        within: Option<Adjusted>,
-        margin: Option<f64>,
-        effects: &mut Effects,
-    ) {
+    pub(super) fn correct(&mut self, differs: Adjusted, within: Option<Adjusted>) {
         self.p_holm = Some(differs.p);
         if let (Some(equivalence), Some(within)) = (&mut self.equivalence, within) {
             equivalence.p_holm = within.p;
         }
         let significant = differs.p <= ALPHA;
         let equivalent = within.filter(|within| within.p <= ALPHA);
-        self.verdict = match self.difference {
+        // Evidence has the direction of the look that it is from.
+        let direction = match (&self.past, self.deciding) {
+            (Some(past), Some(look)) => mean(&past.differences[look]),
+            _ => self.difference,
+        };
+        self.verdict = match direction {
             _ if equivalent.is_some() => Verdict::Equivalent,
             Some(difference) if significant && difference > 0.0 => Verdict::Better,
             Some(_) if significant => Verdict::Worse,
@@ -316,34 +325,19 @@ impl Against {
             Some(within) => 2.0 * ALPHA / within.divisor,
             None => ALPHA / differs.divisor,
         };
-        let found = self.interval_at(tested);
+        let found = match &self.past {
+            Some(past) => past.interval(tested, self.deciding),
+            None => self.sample().interval(1.0 - tested).map(|interval| (interval, tested)),
+        };
         self.interval = found.map(|(interval, _)| interval);
         self.interval_level = found.map(|(_, level)| 1.0 - level);
-        let level = match &self.past {
-            Some(past) => past.looks.nominal_levels(ALPHA / differs.divisor).last().copied(),
-            None => None,
-        };
-        self.power = self.plan(level.unwrap_or(ALPHA / differs.divisor), margin, effects);
     }
 
-    /// The interval that a test at `level` inverts, and the level of its last look.
-    fn interval_at(&self, level: f64) -> Option<(Interval, f64)> {
-        match &self.past {
-            Some(past) => past.interval(level),
-            None => Some((self.sample().interval(1.0 - level)?, level)),
-        }
-    }
-
-    fn plan(&self, level: f64, margin: Option<f64>, effects: &mut Effects) -> Option<Power> {
-        let spread = self.standard_deviation?;
-        let needed = |margin: f64| pairs_needed(margin / spread, POWER, level, MOST_PAIRS);
-        Some(Power {
-            detectable: effects.detectable(self.pairs, level)? * spread,
-            seeds_for_margin: margin
-                .filter(|_| self.pairs >= ENOUGH_TO_PLAN)
-                .and_then(needed)
-                .map(|seeds| seeds.max(ENOUGH_TO_PLAN)),
-        })
+    /// The level of the test that power is planned at, of a family's `level`; nothing before the last look.
+    fn planned_level(&self, level: f64) -> Option<f64> {
+        let Some(past) = &self.past else { return Some(level) };
+        let levels = past.looks.nominal_levels(level);
+        (past.differences.len() == levels.len()).then(|| levels.last().copied()).flatten()
     }
 }
 
@@ -353,6 +347,24 @@ impl Against {
 pub(super) struct Effects(HashMap<(usize, u64), Option<f64>>);
 
 impl Effects {
+    /// What pairs like those of `against` find at `level`, and how many the margin takes.
+    pub(super) fn power(
+        &mut self,
+        against: &Against,
+        level: f64,
+        margin: Option<f64>,
+    ) -> Option<Power> {
+        let (spread, level) = (against.standard_deviation?, against.planned_level(level)?);
+        let needed = |margin: f64| pairs_needed(margin / spread, POWER, level, MOST_PAIRS);
+        Some(Power {
+            detectable: self.detectable(against.pairs, level)? * spread,
+            seeds_for_margin: margin
+                .filter(|_| against.pairs >= ENOUGH_TO_PLAN)
+                .and_then(needed)
+                .map(|seeds| seeds.max(ENOUGH_TO_PLAN)),
+        })
+    }
+
     fn detectable(&mut self, pairs: usize, level: f64) -> Option<f64> {
         let found = self.0.entry((pairs, level.to_bits()));
         *found.or_insert_with(|| detectable_effect(pairs, POWER, level))

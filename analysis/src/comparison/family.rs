@@ -25,10 +25,13 @@ fn correct_together<'a>(arms: impl Iterator<Item = &'a mut Against>, rules: &Rul
         tests.extend(arm.equivalence.map(|equivalence| (comparison, equivalence.p)));
     }
     let mut adjusted = holm(&tests, ALPHA).into_iter();
+    // Power is planned at the level of the first step: it must not depend on what was seen.
+    let level = ALPHA / tested.len().max(1) as f64;
     let mut effects = Effects::default();
     for arm in &mut tested {
         let Some(differs) = adjusted.next() else { return };
         let within = arm.equivalence.and_then(|_| adjusted.next());
-        arm.correct(differs, within, rules.margin, &mut effects);
+        arm.correct(differs, within);
+        arm.power = effects.power(arm, level, rules.margin);
     }
 }

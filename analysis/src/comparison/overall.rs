@@ -7,6 +7,7 @@ use crate::statistics::{
     Interval, Nested, Probabilities, Ranks, interquartile_mean, mean, signed_rank_posterior,
 };
 use serde::Serialize;
+use std::collections::HashMap;
 
 /// Blocks below which ranks are shown without a test (Demšar 2006 asks for more still).
 pub(crate) const ENOUGH_BLOCKS: usize = 5;
@@ -71,7 +72,9 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
         return None;
     }
     let baseline = activations.iter().position(|label| *label == rules.baseline);
-    let tests = Ranks::of(&blocks).filter(|ranks| ranks.blocks >= ENOUGH_BLOCKS);
+    // Ranks know nothing of looks.
+    let tests =
+        Ranks::of(&blocks).filter(|ranks| ranks.blocks >= ENOUGH_BLOCKS && rules.looks.is_none());
     let sizes = common.iter().flat_map(|task| task.arms.iter().map(|arm| arm.runs.len()));
     let places: Vec<usize> = (0..activations.len()).collect();
     let margin = rules.margin.filter(|_| common.len() >= ENOUGH_BLOCKS);
@@ -117,21 +120,28 @@ fn figures(name: &'static str, test: crate::statistics::Test) -> TestFigures {
 
 /// The tasks with the arms that all of them have, in the order of the first.
 fn common(tasks: &[TaskScores]) -> Vec<TaskScores> {
-    let of = |task: &TaskScores, label: &str| -> Option<ArmScores> {
-        task.arms.iter().find(|arm| arm.activation == label && !arm.runs.is_empty()).cloned()
-    };
+    let by_label: Vec<HashMap<&str, &ArmScores>> = tasks
+        .iter()
+        .map(|task| {
+            let scored = task.arms.iter().filter(|arm| !arm.runs.is_empty());
+            scored.map(|arm| (arm.activation.as_str(), arm)).collect()
+        })
+        .collect();
     let Some(first) = tasks.first() else { return Vec::new() };
     let labels: Vec<&str> = first
         .arms
         .iter()
         .map(|arm| arm.activation.as_str())
-        .filter(|label| tasks.iter().all(|task| of(task, label).is_some()))
+        .filter(|label| by_label.iter().all(|arms| arms.contains_key(label)))
         .collect();
     tasks
         .iter()
-        .map(|task| TaskScores {
-            arms: labels.iter().filter_map(|label| of(task, label)).collect(),
-            ..task.clone()
+        .zip(&by_label)
+        .map(|(task, arms)| TaskScores {
+            task: task.task.clone(),
+            arms: labels.iter().map(|label| arms[label].clone()).collect(),
+            guessing: task.guessing,
+            resolution: task.resolution,
         })
         .collect()
 }

@@ -6,6 +6,9 @@ use crate::statistics::{Moments, holm, mean, paired_t, tukey, welch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
+/// Arms of a task beyond which nobody reads a table of all pairs.
+const MOST_ARMS: usize = 40;
+
 /// How all pairs are corrected, as a family of their own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -50,13 +53,16 @@ impl Pair {
     }
 }
 
-/// All pairs of each task, the arms in their order; nothing where nobody asked, or of fewer than three arms,
-/// where the pairs are the comparisons with the baseline.
+/// All pairs of each task, the arms in their order; nothing where nobody asked, of more than 40 arms, or of fewer than
+/// three, where the pairs are the comparisons with the baseline.
 pub(super) fn all(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<Pair>> {
     let mut all: Vec<Vec<Pair>> = tasks
         .iter()
         .map(|task| match rules.all_pairs {
-            Some(how) if task.arms.len() > 2 => of_task(task, how),
+            // Pairs know nothing of looks.
+            Some(how) if rules.looks.is_none() && (3..=MOST_ARMS).contains(&task.arms.len()) => {
+                of_task(task, how)
+            }
             _ => Vec::new(),
         })
         .collect();
@@ -97,9 +103,18 @@ fn of_task(task: &TaskScores, how: AllPairs) -> Vec<Pair> {
         }
     }
     if how == AllPairs::Tukey {
-        let p = tukey(&blocks(task));
-        for (place, pair) in pairs.iter_mut().enumerate() {
-            pair.p = p.as_ref().and_then(|p| p.get(place).copied());
+        // An arm that shares no seed with the first would leave no block to anybody.
+        let first = task.arms.first();
+        let shares =
+            |arm: &&ArmScores| first.is_some_and(|first| paired_scores(arm, first).len() > 1);
+        let arms: Vec<ArmScores> = task.arms.iter().filter(shares).cloned().collect();
+        let labels: Vec<String> = arms.iter().map(|arm| arm.activation.clone()).collect();
+        let p = tukey(&blocks(&TaskScores { arms, ..task.clone() })).unwrap_or_default();
+        let k = labels.len();
+        let place = |label: &str| labels.iter().position(|known| known == label);
+        for pair in &mut pairs {
+            let both = place(&pair.a).zip(place(&pair.b));
+            pair.p = both.and_then(|(i, j)| p.get(i * (2 * k - i - 1) / 2 + j - i - 1).copied());
         }
     }
     pairs

@@ -206,6 +206,7 @@ impl Builder {
             self.tasks.len() - 1
         });
         let of_task = &mut self.tasks[task];
+        of_task.guessing = of_task.guessing.or(row.guessing);
         if row.guessing.is_some() && row.guessing != of_task.guessing {
             let reason = format!("task `{}` has two values of `{GUESSING}`", row.task);
             return Err(wrong(row.line, reason));

@@ -35,18 +35,15 @@ impl Form {
 
     pub(super) fn difference(self, value: f64) -> String {
         let text = self.score(value);
+        if value != 0.0 && !text.bytes().any(|byte| matches!(byte, b'1'..=b'9')) {
+            // Too small for the decimals of scores, and not 0.
+            return format!("{value:+.2e}").replace('-', "−");
+        }
         if value > 0.0 && text.bytes().any(|byte| matches!(byte, b'1'..=b'9')) {
             format!("+{text}")
         } else {
             text
         }
-    }
-
-    /// A difference that must not look like 0 where it is not.
-    fn exact(self, value: f64) -> String {
-        let text = self.difference(value);
-        let shown = text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
-        if shown || value == 0.0 { text } else { format!("{value:+e}").replace('-', "−") }
     }
 }
 
@@ -114,7 +111,7 @@ fn sentence(arm: &ArmFigures, against: &Against, baseline: &ArmFigures, form: Fo
         }
         Verdict::Constant => format!(
             "{label} differs from {name} by exactly {} {shared}: without a spread there is no test.",
-            form.exact(against.difference.unwrap_or_default())
+            form.difference(against.difference.unwrap_or_default())
         ),
         Verdict::TooFew => {
             let difference = against
@@ -215,8 +212,9 @@ pub(super) fn legend(comparison: &Comparison) -> Vec<String> {
          Bootstrap intervals are in the JSON; of few runs they are too narrow."
             .to_owned(),
         format!(
-            "Δ: mean difference to {baseline}, with the interval of the corrected test, which excludes 0 exactly where \
-             the verdict is better or worse. 95 % of Δ: without correction. MDE: minimum detectable effect, the true \
+            "Δ: mean difference to {baseline}, with the interval of the corrected test, whose level depends on the row: it \
+             excludes 0 where the verdict is better or worse, contains it where there is no significant difference, and \
+             lies within the margin where they are equivalent. 95 % of Δ: without correction. MDE: minimum detectable effect, the true \
              difference that as many pairs of this spread would find with a probability of {POWER}."
         ),
         "p: of the t test; p (Holm): corrected; p (ranks): of Wilcoxon's signed-rank test, or the Mann–Whitney U \

@@ -30,9 +30,9 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
         format!(
             "{}: test accuracy minus the baseline's under the same seed, in percentage points, as the mean over the \
              seeds that both completed. Such a pair starts from the same initialisation and sees the same batches. In \
-             brackets: the interval of the corrected test, which excludes 0 exactly where the verdict is better or \
-             worse (and lies within the margin where it is equivalent); the 95\u{a0}% interval without correction is \
-             in summary.csv. {}: how many seeds, in a column of its own where it is not n.",
+             brackets: the interval of the corrected test, whose level depends on the row: it excludes 0 where the \
+             verdict is better or worse, contains it where there is no significant difference, and lies within the \
+             margin where they are equivalent. The 95\u{a0}% interval without correction is in summary.csv. {}: how many seeds, in a column of its own where it is not n.",
             header::DIFFERENCE,
             header::PAIRS
         ),

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 /// What was fixed before the first run, and what became of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
-    /// SHA-256 of the experiment as it was when its first run began.
+    /// SHA-256 of the experiment as it was before its first run ended.
     pub sha256: String,
     /// What has changed since, a sentence each.
     pub changes: Vec<String>,
@@ -143,17 +143,19 @@ fn sentences(report: &Report) -> Vec<String> {
 fn tests(report: &Report) -> Vec<String> {
     let frame = &report.frame;
     if frame.comparisons == 0 {
-        return vec!["No difference was tested: that takes two runs or more.".to_owned()];
+        return vec![
+            "No difference was tested: there were too few runs, or the differences had no spread."
+                .to_owned(),
+        ];
     }
     let scope = match frame.family {
-        Family::Report => "all comparisons of the report",
-        Family::Task => "the comparisons of each task",
+        Family::Report => format!("all {} comparisons of the report", frame.comparisons),
+        Family::Task => format!("the comparisons of each task (at most {})", frame.comparisons),
     };
     let mut sentences = vec![format!(
         "Each activation was compared with {} by two-sided paired t tests (Welch's where seeds do not match); \
-         p values were corrected by Holm's procedure over {scope} ({} in the family), at level {ALPHA}.",
-        report.tasks.first().map(|task| escape(&task.baseline)).unwrap_or_default(),
-        frame.comparisons
+         p values were corrected by Holm's procedure over {scope}, at level {ALPHA}.",
+        report.tasks.first().map(|task| escape(&task.baseline)).unwrap_or_default()
     )];
     if let Some(margin) = frame.margin {
         sentences.push(format!(
@@ -165,8 +167,8 @@ fn tests(report: &Report) -> Vec<String> {
     if let Some(looks) = &report.looks {
         let seeds: Vec<String> = looks.seeds.iter().map(usize::to_string).collect();
         sentences.push(format!(
-            "The design was group-sequential: looks at the results were planned after {} seeds, with O'Brien–Fleming \
-             bounds, so that the error rate holds over all looks (looks made: {}).",
+            "The design was group-sequential: looks at the results were planned after {} seeds, with shares of the level \
+             in the proportions of O'Brien–Fleming bounds, so that the error rate holds over all looks (looks made: {}).",
             seeds.join(", "),
             looks.seeds.iter().filter(|seeds| **seeds <= looks.finished).count()
         ));
@@ -198,7 +200,7 @@ fn registration(report: &Report) -> Vec<String> {
     if let Some(registration) = &report.registration {
         let short: String = registration.sha256.chars().take(16).collect();
         sentences.push(format!(
-            "The experiment had the SHA-256 {short}… before its first run{}.",
+            "The experiment had the SHA-256 {short}… before its first run ended{}.",
             if registration.changes.is_empty() {
                 ", and has not changed since".to_owned()
             } else {

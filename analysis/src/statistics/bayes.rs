@@ -54,28 +54,38 @@ pub fn signed_rank_posterior(differences: &[f64], margin: f64, seed: u64) -> Opt
     if differences.len() < 2 {
         return None;
     }
-    let values: Vec<f64> = std::iter::once(0.0).chain(differences.iter().copied()).collect();
-    let half_if_equal = |a: f64, b: f64| match a.partial_cmp(&b) {
-        Some(std::cmp::Ordering::Greater) => 1.0,
-        Some(std::cmp::Ordering::Equal) => 0.5,
-        _ => 0.0,
-    };
+    // The first one is the pseudo-observation; the sums that lie beyond the margin depend on values alone.
+    let mut values: Vec<(f64, bool)> = std::iter::once((0.0, true))
+        .chain(differences.iter().map(|difference| (*difference, false)))
+        .collect();
+    values.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // For each value: partners whose sum with it is below −2·margin, at most that, below 2·margin, at most that.
+    let bounds: Vec<[usize; 4]> = values
+        .iter()
+        .map(|(value, _)| {
+            let below = |limit: f64| values.partition_point(|(other, _)| value + other < limit);
+            let up_to = |limit: f64| values.partition_point(|(other, _)| value + other <= limit);
+            [below(-2.0 * margin), up_to(-2.0 * margin), below(2.0 * margin), up_to(2.0 * margin)]
+        })
+        .collect();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut wins = [0_u32; 3];
+    let mut sums = vec![0.0; values.len() + 1];
     for _ in 0..DRAWS {
-        let weights: Vec<f64> = (0..values.len())
-            .map(|place| if place == 0 { half_gamma(&mut rng) } else { exponential(&mut rng) })
-            .collect();
-        let total: f64 = weights.iter().sum();
-        let (mut below, mut above) = (0.0, 0.0);
-        for (a, u) in values.iter().zip(&weights) {
-            for (b, v) in values.iter().zip(&weights) {
-                let weight = u * v / (total * total);
-                below += weight * half_if_equal(-(a + b), 2.0 * margin);
-                above += weight * half_if_equal(a + b, 2.0 * margin);
-            }
+        let mut weights = vec![0.0; values.len()];
+        for (place, (_, prior)) in values.iter().enumerate() {
+            weights[place] = if *prior { half_gamma(&mut rng) } else { exponential(&mut rng) };
+            sums[place + 1] = sums[place] + weights[place];
         }
-        let cases = [below, 1.0 - below - above, above];
+        let total = sums[values.len()];
+        let (mut below, mut above) = (0.0, 0.0);
+        for (weight, [low, low_end, high, high_end]) in weights.iter().zip(&bounds) {
+            // Sums of just the margin count half.
+            below += weight * f64::midpoint(sums[*low], sums[*low_end]);
+            above += weight * (total - f64::midpoint(sums[*high], sums[*high_end]));
+        }
+        let whole = total * total;
+        let cases = [below, whole - below - above, above];
         let most = (0..3).fold(0, |most, case| if cases[case] > cases[most] { case } else { most });
         wins[most] += 1;
     }

@@ -82,17 +82,19 @@ fn chi_quantile(chi: &Gamma, probability: f64, df: f64) -> f64 {
 /// P(range of k standard normal variables > q): the upper tail of the studentized range with infinitely many
 /// degrees of freedom.
 ///
-/// With z the largest of them it is k ∫ φ(z) (Φ(z)^(k−1) − (Φ(z) − Φ(z − q))^(k−1)) dz, whose terms are all
-/// positive once the difference of powers is a product: small tails keep their digits.
+/// With z the largest of them it is k ∫ φ(z) (Φ(z)^(k−1) − (Φ(z) − Φ(z − q))^(k−1)) dz. The difference of powers is
+/// taken by its logarithm, so that small tails keep their digits.
 pub(super) fn range_tail(q: f64, k: usize) -> f64 {
     use statrs::distribution::Continuous;
     let normal = normal();
-    let power = i32::try_from(k).unwrap_or(i32::MAX) - 1;
+    let power = k as f64 - 1.0;
     let integrand = |z: f64| {
         let (all, below) = (normal.cdf(z), normal.cdf(z - q));
-        let within = all - below;
-        let powers: f64 = (0..power).map(|i| all.powi(i) * within.powi(power - 1 - i)).sum();
-        normal.pdf(z) * below * powers
+        if all <= 0.0 {
+            return 0.0;
+        }
+        let missing = -libm::expm1(power * libm::log1p(-(below / all).min(1.0)));
+        normal.pdf(z) * libm::pow(all, power) * missing
     };
     (k as f64 * integrate(&integrand, -9.0, 9.0 + q.min(60.0), PARTS)).clamp(0.0, 1.0)
 }

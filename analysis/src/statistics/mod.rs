@@ -38,5 +38,5 @@ pub use pairwise::{
 pub use profile::{performance_profile, time_to_target_score};
 pub use ranks::Ranks;
 pub use resolution::Resolution;
-pub use sequential::{Looks, Side};
+pub use sequential::Looks;
 pub use student::{t_interval, t_interval_of, welch_interval};

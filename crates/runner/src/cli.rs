@@ -53,9 +53,9 @@ Examples:
   actlab plan experiments/quick.toml --effect 0.5
   actlab plan mine.toml --effect 0.3 --pilot 5 --json
 
-Finished runs of the experiment are the pilot; where an activation has fewer than --pilot seeds, they are
-trained first, and the sweep uses them later. The plan depends on the spread of differences under shared
-seeds, never on the differences.")]
+Finished runs of the experiment are the pilot; where an activation has fewer than --pilot of them, pilot
+runs with seeds of their own are trained first, in results/NAME-pilot. The plan depends on the spread of
+differences under shared seeds, never on the differences.")]
     Plan(PlanArgs),
     /// Confirm the best activation of a sweep on fresh seeds, in a folder of its own.
     #[command(after_help = "\

@@ -7,13 +7,16 @@ use crate::sweep_dir::{Manifest, SweepDir, is_done};
 use record::{RunDir, RunId, RunRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Seeds beyond which no sweep goes.
 const MOST_SEEDS: usize = 10_000;
 
-/// Looks at results before all seeds are trained, with O'Brien–Fleming bounds: the error rate of 5 % holds over all
-/// looks, and a sweep ends when every comparison is decided.
+/// Looks beyond which each would have next to nothing of the error rate.
+const MOST_LOOKS: usize = 20;
+
+/// Looks at results before all seeds are trained: the error rate of 5 % holds over all looks, which share it in the
+/// proportions of O'Brien–Fleming bounds, and a sweep ends when every comparison is decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sequential {
@@ -38,6 +41,9 @@ impl Sequential {
         }
         if !self.looks.windows(2).all(|pair| pair[0] < pair[1]) {
             return refuse("looks", "must be ascending numbers of seeds, as in [5, 10, 20]".into());
+        }
+        if self.looks.len() > MOST_LOOKS {
+            return refuse("looks", format!("must be at most {MOST_LOOKS}"));
         }
         if let Some(look) = self.looks.iter().find(|look| **look < 2 || **look > self.max_seeds) {
             let message = format!("{look} must be from 2 to max_seeds, {}", self.max_seeds);
@@ -102,8 +108,10 @@ impl<'a> Stages<'a> {
         sweep: &'a SweepDir,
         manifest: Manifest,
     ) -> Self {
+        let places: HashMap<u64, usize> =
+            order.iter().enumerate().map(|(place, seed)| (*seed, place)).collect();
         let stage = |seed: u64| {
-            let place = order.iter().position(|one| *one == seed).unwrap_or(usize::MAX);
+            let place = places.get(&seed).copied().unwrap_or(usize::MAX);
             looks.iter().position(|look| place < *look).unwrap_or(looks.len())
         };
         let mut stages: Vec<Vec<PlannedRun>> = looks.iter().map(|_| Vec::new()).collect();

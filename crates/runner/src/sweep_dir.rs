@@ -282,12 +282,14 @@ impl SweepDir {
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
         write_diff(&self.path)?;
         let before = self.manifest().ok().and_then(|before| before.registration);
-        let seen = find_runs(&self.runs()).is_ok_and(|runs| !runs.is_empty());
-        let registration = before.filter(|_| seen).unwrap_or_else(|| RegistrationNote {
+        let seen = !find_runs(&self.runs())?.is_empty();
+        let now = || RegistrationNote {
             sha256: record::json_sha256(manifest.experiment.clone()),
             experiment: manifest.experiment.clone(),
-        });
-        let manifest = Manifest { registration: Some(registration), ..manifest.clone() };
+        };
+        // Once results can be seen, nothing is registered any more.
+        let registration = if seen { before } else { Some(now()) };
+        let manifest = Manifest { registration, ..manifest.clone() };
         let json = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
         Ok(write_atomically(&self.path.join("sweep.json"), &json)?)
     }
@@ -392,6 +394,16 @@ fn changes(before: &Value, now: &Value) -> Vec<String> {
         .filter(|key| old.get(*key) != new.get(*key))
         .map(|key| format!("{key} was {}, is {}", word(old.get(key)), word(new.get(key))))
         .collect();
+    if old
+        .iter()
+        .chain(&new)
+        .any(|(key, _)| key.starts_with("sequential") && old.get(key) != new.get(key))
+    {
+        changes.push(
+            "the plan of looks changed after results could be seen, which its bounds do not account for"
+                .to_owned(),
+        );
+    }
     let seeds = |value: &Value| value.get("seeds").and_then(Value::as_array).map_or(0, Vec::len);
     if seeds(now) > seeds(before) && seeds(before) > 0 && now.get("sequential").is_none() {
         changes.push(

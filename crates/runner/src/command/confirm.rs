@@ -12,7 +12,7 @@ use crate::tracking;
 use activation::ActivationRequest;
 use actlab_core::DeviceSpec;
 use actlab_core::data::{Catalogue, Dataset};
-use analysis::TaskScores;
+use analysis::{ArmScores, Family, TaskScores};
 use record::{RunSpec, StoredRun};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,6 +27,7 @@ const LEAST_SEEDS: usize = 5;
 const MOST_SEEDS: usize = 10_000;
 
 pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
+    refuse_changes(args)?;
     let first = SweepDir::new(args.dir.clone());
     let manifest = first.manifest()?;
     let (runs, skipped) = first.runs_of_sweep()?;
@@ -66,6 +67,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
     device.open()?;
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;
+    refuse_another(&sweep, &manifest)?;
     sweep.write_manifest(&manifest)?;
     if let Some(note) = &manifest.confirms {
         console::note!("{}", note.statement);
@@ -73,6 +75,32 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
     let mut work = Known::new(&planned, &sweep.runs())?;
     let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
     go_on(&experiment, &sweep, device, wandb, &mut work, costs)
+}
+
+/// Refuses to state something else where runs of a confirmation are there already.
+fn refuse_another(sweep: &SweepDir, manifest: &Manifest) -> Result<(), Error> {
+    let Ok(before) = sweep.manifest() else { return Ok(()) };
+    let seen = !record::find_runs(&sweep.runs())?.is_empty();
+    let same = before.confirms == manifest.confirms && before.experiment == manifest.experiment;
+    if !seen || same {
+        return Ok(());
+    }
+    let stated = before.confirms.map(|note| note.statement).unwrap_or_default();
+    Err(Error::Usage(format!(
+        "{} holds another confirmation, {stated} What is stated now would not be stated before the first run: choose \
+         another folder with --output",
+        sweep.path().display()
+    )))
+}
+
+/// Refuses flags that could change what is trained or claimed: that is in the records.
+fn refuse_changes(args: &ConfirmArgs) -> Result<(), Error> {
+    match args.flags.set.first() {
+        None => Ok(()),
+        Some(pair) => Err(Error::Usage(format!(
+            "--set {pair}: a confirmation trains what the sweep's records say, and only its seeds are others"
+        ))),
+    }
 }
 
 /// By task, the activations to confirm: those that were asked for, or the one with the highest mean.
@@ -91,15 +119,16 @@ fn choose(
         let has = |label: &str| {
             task.arms.iter().any(|arm| arm.activation == label && !arm.runs.is_empty())
         };
-        let mean = |runs: &[(String, f64)]| {
-            runs.iter().map(|(_, score)| score).sum::<f64>() / runs.len().max(1) as f64
+        let score = |arm: &ArmScores| {
+            let scores: Vec<f64> = arm.runs.iter().map(|(_, score)| *score).collect();
+            analysis::statistics::mean(&scores).unwrap_or(f64::NEG_INFINITY)
         };
-        let best = task
-            .arms
-            .iter()
-            .filter(|arm| !arm.runs.is_empty())
-            .max_by(|a, b| mean(&a.runs).total_cmp(&mean(&b.runs)))
-            .map(|arm| arm.activation.clone());
+        // An activation most of whose runs did not complete is not the best; of equal ones the first is taken.
+        let most = task.arms.iter().map(|arm| arm.runs.len()).max().unwrap_or(0);
+        let whole =
+            task.arms.iter().filter(|arm| 2 * arm.runs.len() >= most && !arm.runs.is_empty());
+        let best = whole.rev().max_by(|a, b| score(a).total_cmp(&score(b)));
+        let best = best.map(|arm| arm.activation.clone());
         let arms: Vec<String> = if wanted.is_empty() {
             best.into_iter().collect()
         } else {
@@ -208,9 +237,12 @@ fn confirmation(
     } else {
         String::new()
     };
+    let equivalence =
+        first.margin.map(|margin| format!(", and for equivalence within {margin} points,"));
+    let equivalence = equivalence.unwrap_or_default();
     let statement = format!(
-        "stated before the first run: {} on {} fresh seeds ({low} to {high}), by a two-sided paired t test{correction} at \
-         level 0.05.",
+        "stated before the first run: {} on {} fresh seeds ({low} to {high}), by a two-sided paired t test{equivalence}{correction} \
+         at level 0.05.",
         claims.join("; "),
         seeds.len()
     );
@@ -233,6 +265,7 @@ fn confirmation(
         activations: first.activations.iter().filter(|label| shown(label)).cloned().collect(),
         tasks: first.tasks.iter().filter(|task| chosen.contains_key(*task)).cloned().collect(),
         runs: planned.iter().map(|run| run.spec.id()).collect(),
+        family: Family::Report,
         all_pairs: None,
         looks: None,
         experiment,

@@ -10,12 +10,19 @@ use crate::plan::{Plan, PlannedRun};
 use crate::sweep_dir::{Manifest, SweepDir, is_done};
 use crate::tracking::{self, Tracking};
 use analysis::{SeedPlan, plan_seeds, scores_of};
-use record::{RunDir, StoredRun};
+use record::{RunDir, RunSpec, StoredRun};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Probabilities with which the effect should be found.
 const POWERS: [f64; 2] = [0.8, 0.95];
+
+/// Seeds of a pilot begin here: far from those that people write, and from those of a confirmation.
+const FIRST_SEED: u64 = 2_000_000;
+
+/// Pilot seeds at most.
+const MOST_PILOTS: usize = 100;
 
 /// Seeds up to which the command that trains them is written out.
 const MOST_NAMED: usize = 40;
@@ -52,20 +59,14 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
     if plan.planner.labels.len() < 2 {
         return Err(experiment.error("activations", &"a comparison takes two activations or more"));
     }
-    let sweep = SweepDir::new(experiment.dir());
     let manifest = Manifest::of(&experiment, &plan);
-    let pilots = pilots(&experiment, &mut plan, args.pilot)?;
-    let workers = Workers::new(
-        plan.planner.device,
-        pilots.len(),
-        experiment.jobs.number(),
-        experiment.threads,
-    );
-    let open = pilots.iter().map(|run| is_done(&RunDir::of(&sweep.runs(), &run.spec)));
-    if !open.collect::<Result<Vec<_>, _>>()?.into_iter().all(|done| done) {
-        pilot(&experiment, &sweep, &manifest, &plan, &pilots, workers)?;
-    }
-    let runs = finished(&sweep, plan.runs.iter().chain(&pilots))?;
+    let runs = match finished(&SweepDir::new(experiment.dir()), &plan.runs, args.pilot)? {
+        Some(runs) => runs,
+        None => pilot(&experiment, &mut plan, &manifest, args.pilot)?,
+    };
+    let count = experiment.all_seeds().len() * plan.planner.labels.len();
+    let workers =
+        Workers::new(plan.planner.device, count, experiment.jobs.number(), experiment.threads);
     let tasks = scores_of(&runs, &manifest.options())?;
     let (comparisons, level) =
         plan_seeds(&tasks, &plan.baseline, effect / 100.0, experiment.family, &POWERS);
@@ -100,8 +101,11 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
 
 /// The difference that should be found, in percentage points.
 fn effect(args: &PlanArgs, experiment: &Experiment) -> Result<f64, Error> {
-    if args.pilot < 2 {
-        return Err(Error::Usage("--pilot must be 2 or more: one seed shows no spread".to_owned()));
+    if !(2..=MOST_PILOTS).contains(&args.pilot) {
+        return Err(Error::Usage(format!(
+            "--pilot {}: must be from 2 to {MOST_PILOTS}: one seed shows no spread",
+            args.pilot
+        )));
     }
     let effect = args.effect.or(experiment.margin).ok_or_else(|| {
         Error::Usage(
@@ -115,64 +119,71 @@ fn effect(args: &PlanArgs, experiment: &Experiment) -> Result<f64, Error> {
     Err(Error::Usage(format!("--effect {effect}: must be above 0 and below 100 percentage points")))
 }
 
-/// Runs of every arm on every task with the first `count` seeds: those of the experiment, then the numbers above them.
-fn pilots(
+/// Runs of every arm on every task with `count` seeds of their own: a pilot that is part of the test would make its
+/// error rate larger. They lie in a folder beside the sweep's.
+fn pilot(
     experiment: &Experiment,
     plan: &mut Plan<'_>,
+    manifest: &Manifest,
     count: usize,
-) -> Result<Vec<PlannedRun>, Error> {
-    let mut seeds = experiment.all_seeds();
-    while seeds.len() < count {
-        let most = seeds.iter().max().copied().unwrap_or(0);
-        let next = most.checked_add(1).ok_or_else(|| {
-            Error::Usage(format!("--pilot {count}: there are not as many seeds above {most}"))
-        })?;
-        seeds.push(next);
-    }
-    let mut runs = Vec::new();
-    for seed in seeds.into_iter().take(count) {
+) -> Result<Vec<StoredRun>, Error> {
+    let name = format!("{}-pilot", experiment.name);
+    let sweep = SweepDir::new(experiment.output.join(&name));
+    let taken = experiment.all_seeds();
+    let mut pilots = Vec::new();
+    for seed in (FIRST_SEED..).filter(|seed| !taken.contains(seed)).take(count) {
         for task in experiment.tasks.keys() {
             for arm in 0..plan.planner.labels.len() {
-                runs.push(plan.planner.run(task, arm, seed, &[])?);
+                pilots.push(plan.planner.run(task, arm, seed, &[])?);
             }
         }
     }
-    Ok(runs)
-}
-
-/// Trains the pilot runs that are not there.
-fn pilot(
-    experiment: &Experiment,
-    sweep: &SweepDir,
-    manifest: &Manifest,
-    plan: &Plan<'_>,
-    pilots: &[PlannedRun],
-    workers: Workers,
-) -> Result<(), Error> {
     let device = plan.planner.device;
     let wandb = tracking::settings(experiment)?;
     device.open()?;
     let _lock = sweep.lock()?;
-    sweep.write_manifest(manifest)?;
-    let mut work = Known::new(pilots, &sweep.runs())?;
+    sweep.write_manifest(&Manifest {
+        name,
+        runs: pilots.iter().map(|run| run.spec.id()).collect(),
+        looks: None,
+        ..manifest.clone()
+    })?;
+    let mut work = Known::new(&pilots, &sweep.runs())?;
     let first = work.next()?;
-    note!("training {} pilot runs, {} at a time", first.len(), workers.jobs);
-    let costs = first.iter().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
-    let progress = SweepProgress::new(work.total(), work.done().len(), costs);
-    let tracking = Tracking::start(experiment, wandb, sweep, progress.notice())?;
-    let trained = train(experiment, sweep, device, first, &mut work, &progress, &tracking);
-    tracking.finish(sweep);
-    trained
+    if !first.is_empty() {
+        let workers =
+            Workers::new(device, first.len(), experiment.jobs.number(), experiment.threads);
+        note!("training {} pilot runs, {} at a time", first.len(), workers.jobs);
+        let costs = first.iter().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
+        let progress = SweepProgress::new(work.total(), work.done().len(), costs);
+        let tracking = Tracking::start(experiment, wandb, &sweep, progress.notice())?;
+        let trained = train(experiment, &sweep, device, first, &mut work, &progress, &tracking);
+        tracking.finish(&sweep);
+        trained?;
+    }
+    read(&sweep, &pilots)
 }
 
-/// The finished ones of `planned`; a record that cannot be read is as good as none.
-fn finished<'a>(
+/// The finished runs of the sweep, where every arm has `count` of them on every task.
+fn finished(
     sweep: &SweepDir,
-    planned: impl Iterator<Item = &'a PlannedRun>,
-) -> Result<Vec<StoredRun>, Error> {
-    let mut runs: Vec<StoredRun> = Vec::new();
-    let mut seen = std::collections::HashSet::new();
-    for run in planned.filter(|run| seen.insert(run.spec.id())) {
+    planned: &[PlannedRun],
+    count: usize,
+) -> Result<Option<Vec<StoredRun>>, Error> {
+    let runs = read(sweep, planned)?;
+    let key = |spec: &RunSpec| (spec.task.clone(), spec.activation.label.clone());
+    let mut counts: BTreeMap<(String, String), usize> =
+        planned.iter().map(|run| (key(&run.spec), 0)).collect();
+    for run in &runs {
+        *counts.entry(key(&run.record.spec)).or_default() += 1;
+    }
+    Ok(counts.values().all(|found| *found >= count).then_some(runs))
+}
+
+/// The finished ones of `planned`.
+fn read(sweep: &SweepDir, planned: &[PlannedRun]) -> Result<Vec<StoredRun>, Error> {
+    let mut runs = Vec::new();
+    for run in planned {
         let dir = RunDir::of(&sweep.runs(), &run.spec);
         if is_done(&dir)? {
             runs.push(StoredRun::read(dir)?);
@@ -184,8 +195,7 @@ fn finished<'a>(
 /// Seconds that one seed of every arm on every task takes, one run after the other.
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn seconds_per_seed(runs: &[StoredRun]) -> f64 {
-    let mut arms: std::collections::BTreeMap<(&str, &str), (f64, usize)> =
-        std::collections::BTreeMap::new();
+    let mut arms: BTreeMap<(&str, &str), (f64, usize)> = BTreeMap::new();
     for run in runs {
         let spec = &run.record.spec;
         let (seconds, count) = arms.entry((&spec.task, &spec.activation.label)).or_default();
@@ -229,8 +239,8 @@ fn show(planned: &Planned, args: &PlanArgs, experiment: &Experiment, workers: Wo
     out!("{}", table(&header, &rows));
     outln!(
         "\nsd of Δ: standard deviation of differences to the baseline under shared seeds, in points; at most: its upper\n\
-         80 % bound. seeds: for a true difference of {} points, at level {:.4} (0.05 over all comparisons); (cautious):\n\
-         by the upper bound.",
+         80 % bound. seeds: for a true difference of {} points, at level {:.4} (0.05 over the comparisons of the family);\n\
+         (cautious): by the upper bound; —: more than 10,000 seeds, or no spread.",
         planned.effect_points,
         planned.level
     );
@@ -246,8 +256,8 @@ fn show(planned: &Planned, args: &PlanArgs, experiment: &Experiment, workers: Wo
     for one in &planned.seeds {
         if let Some(estimated) = one.estimated {
             outln!(
-                "\n{:.0} % power on every comparison: {estimated} seeds, about {} here ({} at a time); by the upper bound of\n\
-                 the spread {} seeds, about {}.",
+                "\n{:.0} % power for each comparison by itself: {estimated} seeds, about {} here ({} at a time); by the\n\
+                 upper bound of the spread {} seeds, about {}.",
                 100.0 * one.power,
                 time(one.estimated_hours),
                 workers.jobs,
@@ -256,11 +266,14 @@ fn show(planned: &Planned, args: &PlanArgs, experiment: &Experiment, workers: Wo
             );
         }
     }
-    let wanted =
-        planned.seeds.first().and_then(|one| one.estimated).filter(|seeds| *seeds <= MOST_NAMED);
+    let wanted = planned
+        .seeds
+        .first()
+        .and_then(|one| one.estimated)
+        .filter(|seeds| *seeds <= MOST_NAMED && experiment.sequential.is_none());
     if let Some(wanted) = wanted {
-        let mut list = experiment.all_seeds();
-        let next = list.iter().max().map_or(1, |most| most + 1);
+        let mut list = experiment.seeds.clone();
+        let next = list.iter().max().map_or(1, |most| most.saturating_add(1));
         list.extend((next..).take(wanted.saturating_sub(list.len())));
         let list: Vec<String> = list.iter().take(wanted).map(u64::to_string).collect();
         let file = args.experiment.file.as_ref().map(|file| format!(" {}", file.display()));

@@ -3,29 +3,31 @@ use crate::cli::StatsArgs;
 use crate::console::{out, outln};
 use analysis::statistics::Bootstrap;
 use analysis::{Comparison, Rules, read_scores};
+use indexmap::IndexSet;
 use std::fs::File;
 
 /// Columns of the output: what a terminal shows without wrapping.
 const WIDTH: usize = 120;
+
+/// Activations that an error names at most.
+const MOST_NAMES: usize = 30;
 
 /// Compares scores that somebody else has measured.
 pub(crate) fn run(args: &StatsArgs) -> Result<(), Error> {
     let path = args.scores.display();
     let file = File::open(&args.scores).map_err(Error::io("read", &args.scores))?;
     let tasks = read_scores(file).map_err(|error| Error::Usage(format!("{path}: {error}")))?;
-    let known =
-        |label: &str| tasks.iter().any(|task| task.arms.iter().any(|arm| arm.activation == label));
-    if !known(&args.baseline) {
-        let mut labels: Vec<&str> = Vec::new();
-        for arm in tasks.iter().flat_map(|task| &task.arms) {
-            if !labels.contains(&arm.activation.as_str()) {
-                labels.push(&arm.activation);
-            }
+    let labels: IndexSet<&str> =
+        tasks.iter().flat_map(|task| &task.arms).map(|arm| arm.activation.as_str()).collect();
+    if !labels.contains(args.baseline.as_str()) {
+        let mut names: Vec<&str> = labels.iter().copied().take(MOST_NAMES).collect();
+        if labels.len() > names.len() {
+            names.push("…");
         }
         return Err(Error::Usage(format!(
             "--baseline {}: {path} has no such activation; it has {}",
             args.baseline,
-            labels.join(", ")
+            names.join(", ")
         )));
     }
     if args.margin.is_some_and(|margin| !(margin.is_finite() && margin > 0.0)) {

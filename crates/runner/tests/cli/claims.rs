@@ -25,7 +25,7 @@ fn manifest(place: &Place, name: &str) -> Value {
 }
 
 #[test]
-fn a_plan_trains_pilots_and_the_sweep_uses_them() {
+fn a_plan_trains_pilots_of_its_own() {
     let place = with("");
     let args = ["plan", "one.toml", "--effect", "2", "--pilot", "3", "--json"];
     let planned: Value = serde_json::from_str(&place.run(&args).ok()).unwrap();
@@ -35,16 +35,22 @@ fn a_plan_trains_pilots_and_the_sweep_uses_them() {
     let seeds = |power: usize, key: &str| planned["seeds"][power][key].as_u64().unwrap();
     assert!(seeds(0, "estimated") <= seeds(1, "estimated"), "{planned}");
     assert!(seeds(0, "estimated") <= seeds(0, "cautious"), "{planned}");
-    // Nothing is trained twice.
-    let said = place.run(&["sweep", "one.toml"]);
-    assert_eq!(said.code, Some(0), "{}", said.err);
-    assert!(!said.err.contains("[1/"), "{}", said.err);
+    // Pilot runs are not trained twice, and are none of the sweep's.
     let again = place.run(&args);
     assert!(!again.err.contains("training"), "{}", again.err);
     assert_eq!(
         serde_json::from_str::<Value>(&again.ok()).unwrap()["comparisons"],
         planned["comparisons"]
     );
+    let report = place.run(&["sweep", "one.toml"]).ok();
+    assert!(report.contains("has not changed since"), "{report}");
+    assert!(report.contains("4 runs of 2 activations"), "{report}");
+    // Finished runs are the pilot where there are enough.
+    let args = ["plan", "one.toml", "--effect", "2", "--pilot", "2", "--json"];
+    let finished: Value = serde_json::from_str(&place.run(&args).ok()).unwrap();
+    assert_eq!(finished["comparisons"][0]["pairs"], 2);
+    let said = place.run(&["plan", "one.toml", "--effect", "2", "--pilot", "1000"]).refused();
+    assert!(said.contains("from 2 to 100"), "{said}");
     let said = place.run(&["plan", "one.toml"]).refused();
     assert!(said.contains("--effect"), "{said}");
     let said = place.run(&["plan", "one.toml", "--effect", "0"]).refused();
@@ -68,6 +74,12 @@ fn the_best_is_confirmed_on_fresh_seeds() {
     // The first sweep is as it was.
     assert_eq!(manifest(&place, "one")["runs"].as_array().unwrap().len(), 4);
     assert_eq!(manifest(&place, "one-confirm")["confirms"]["sweep"], "one");
+    // Another claim cannot be stated before these runs any more.
+    let said =
+        place.run(&["confirm", "results/one", "--activation", "gelu", "--seeds", "3"]).refused();
+    assert!(said.contains("holds another confirmation"), "{said}");
+    let said = place.run(&["confirm", "results/one", "--set", "margin=3.0"]).refused();
+    assert!(said.contains("--set margin=3.0"), "{said}");
     let said = place.run(&["confirm", "results/one", "--activation", "relu"]).refused();
     assert!(said.contains("--activation relu"), "{said}");
 }
@@ -103,4 +115,10 @@ fn what_changed_since_the_first_run_is_listed() {
     let registration = &manifest(&place, "one")["registration"];
     assert_eq!(registration["experiment"]["seeds"], serde_json::json!([1]));
     assert_eq!(registration["sha256"].as_str().unwrap().len(), 64);
+    // What is lost is not made up again.
+    let mut without = manifest(&place, "one");
+    without.as_object_mut().unwrap().remove("registration");
+    place.write("results/one/sweep.json", &without.to_string());
+    let report = place.run(&["sweep", "one.toml"]).ok();
+    assert!(!report.contains("SHA-256"), "{report}");
 }
