@@ -105,7 +105,7 @@ Examples:
   actlab sync wandb/offline-run-*
   actlab sync results/quick
 
-What has arrived before is not sent again. The key is WANDB_API_KEY, or that of ~/.netrc.")]
+What has arrived before is not sent again. The key is WANDB_API_KEY, or that of the host in ~/.netrc.")]
     Sync(SyncArgs),
     /// Show every activation: formula, parameters, kind, source.
     List(ListArgs),
@@ -178,7 +178,7 @@ pub(crate) struct Flags {
     /// Folder for results; each experiment has one of its name in it [default: results]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Log to Weights & Biases: online, offline or disabled [default: online where a key is known]
+    /// Log to Weights & Biases: online, offline or disabled [default: disabled]
     #[arg(long, value_name = "MODE")]
     pub(crate) wandb: Option<Mode>,
     /// Write event files for TensorBoard

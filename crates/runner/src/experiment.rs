@@ -247,7 +247,7 @@ enum JobsWord {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Wandb {
-    /// `online`, `offline` or `disabled`; online where a key is known, else disabled.
+    /// `online`, `offline` or `disabled`, which it is where absent: a key alone turns nothing on.
     pub(crate) mode: Option<Mode>,
     /// User or team; the key's own where absent.
     pub(crate) entity: Option<String>,

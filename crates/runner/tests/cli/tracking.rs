@@ -9,7 +9,11 @@ use tracking_testing::{Fault, KEY, Received, Request, Seeded, Server, calm};
 /// The program with a user's key for `server`.
 fn logged(place: &Place, server: &Server, args: &[&str]) -> Command {
     let mut command = place.command(args);
-    command.env("WANDB_BASE_URL", server.url()).env("WANDB_API_KEY", KEY);
+    command.env("WANDB_BASE_URL", server.url()).env("WANDB_API_KEY", KEY).env("WANDB_MODE", "online");
+    // Nothing for this machine goes through a proxy.
+    for name in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env(name, "http://127.0.0.1:9");
+    }
     command
 }
 
@@ -77,6 +81,27 @@ fn without_a_key_and_a_wish_a_line_says_how_and_nothing_is_written() {
     assert!(said.contains("wandb.mode") && said.contains("offline"), "{said}");
     let said = place.run(&["sync", "results/nothing"]).refused();
     assert!(said.contains("WANDB_API_KEY"), "{said}");
+}
+
+/// A key is no wish, and `wandb offline` is heeded.
+#[test]
+fn nothing_is_sent_that_nobody_asked_for() {
+    let (place, server) = (place(), Server::start(calm()));
+    let args = ["sweep", "tiny.toml", "--set", "seeds=[1]"];
+    let sweep = |place: &Place| {
+        let output = logged(place, &server, &args).env_remove("WANDB_MODE").output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        text(output.stderr)
+    };
+    let said = sweep(&place);
+    assert!(said.contains("W&B: not logging"), "{said}");
+    std::fs::create_dir(place.path("wandb")).unwrap();
+    std::fs::write(place.path("wandb/settings"), "[default]\nmode = offline\n").unwrap();
+    std::fs::remove_dir_all(place.path("results")).unwrap();
+    let said = sweep(&place);
+    assert!(said.contains("W&B: writing offline directories"), "{said}");
+    assert_eq!(std::fs::read_dir(place.path("wandb")).unwrap().count(), 1 + 5);
+    assert_eq!(server.received().requests.len(), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! W&B's interface over HTTP.
 
-use super::settings::{ApiKey, Settings, SettingsError, escape};
+use super::settings::{ApiKey, Settings, SettingsError, escape, is_loopback};
 use crate::event::Document;
 use crate::{Fault, Pace};
 use reqwest::StatusCode;
@@ -33,6 +33,8 @@ const LONGEST_ANSWER: u64 = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Client {
     http: Http,
+    /// Past any proxy, for what is on this machine: a proxy elsewhere would be shown the key.
+    direct: Http,
     base_url: String,
     key: ApiKey,
     /// The key was good once.
@@ -80,15 +82,24 @@ impl Client {
             .key
             .clone()
             .ok_or_else(|| SettingsError::Client("there is no key".to_owned()))?;
-        let http = Http::builder()
-            .connect_timeout(pace.timeout.min(Duration::from_secs(10)))
-            .timeout(pace.timeout)
-            // The key goes to the host that it was given for, and to no other.
-            .redirect(Policy::none())
-            .user_agent(concat!("actlab/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| SettingsError::Client(chain(&error)))?;
-        Ok(Self { http, base_url: settings.base_url.clone(), key, known: false })
+        let builder = || {
+            Http::builder()
+                .connect_timeout(pace.timeout.min(Duration::from_secs(10)))
+                .timeout(pace.timeout)
+                // The key goes to the host that it was given for, and to no other.
+                .redirect(Policy::none())
+                .user_agent(concat!("actlab/", env!("CARGO_PKG_VERSION")))
+        };
+        let failed = |error| SettingsError::Client(chain(&error));
+        let http = builder().build().map_err(failed)?;
+        let direct = builder().no_proxy().build().map_err(failed)?;
+        Ok(Self { http, direct, base_url: settings.base_url.clone(), key, known: false })
+    }
+
+    /// The client for what is sent to `url`.
+    fn http(&self, url: &str) -> &Http {
+        let here = reqwest::Url::parse(url).is_ok_and(|url| is_loopback(&url));
+        if here { &self.direct } else { &self.http }
     }
 
     /// Asks once whether the key is good.
@@ -158,7 +169,7 @@ impl Client {
             escape(project),
             escape(id)
         );
-        self.answer(self.authorized(self.http.post(url)).json(body)).map(|_| ())
+        self.answer(self.authorized(self.http(&url).post(&url)).json(body)).map(|_| ())
     }
 
     /// Uploads files of a run: each that is settled is taken out of `files`, and its name put into
@@ -197,7 +208,7 @@ impl Client {
     fn put(&self, url: &str, file: &Document, headers: &Value) -> Result<(), Fault> {
         // A relative one is of this server. It says itself who may write: the key stays here.
         let url = if url.starts_with('/') { format!("{}{url}", self.base_url) } else { url.into() };
-        let mut request = self.http.put(url).body(file.bytes.clone());
+        let mut request = self.http(&url).put(&url).body(file.bytes.clone());
         for header in headers.as_array().into_iter().flatten() {
             if let Some((name, value)) = header.as_str().and_then(|text| text.split_once(':')) {
                 request = request.header(name.trim(), value.trim());
@@ -209,7 +220,7 @@ impl Client {
     fn graphql(&self, operation: &str, query: &str, variables: Value) -> Result<Value, Fault> {
         let body = json!({ "operationName": operation, "query": query, "variables": variables });
         let url = format!("{}/graphql", self.base_url);
-        let text = self.answer(self.authorized(self.http.post(url)).json(&body))?;
+        let text = self.answer(self.authorized(self.http(&url).post(&url)).json(&body))?;
         let mut answer: Value = serde_json::from_str(&text).map_err(|_| {
             Fault::later(format!(
                 "{} answers {operation} with something else than JSON",

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 const PUBLIC_SERVER: &str = "https://api.wandb.ai";
+/// Name under which `wandb login` writes the public server's key too.
+const PUBLIC_SERVER_IN_NETRC: &str = "api.forge.coreweave.com";
 const DEFAULT_PROJECT: &str = "actlab";
 
-/// Whether and how runs go to W&B.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Whether and how runs go to W&B; a later one tells the server less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// To a server, while they go on.
@@ -107,15 +109,36 @@ pub enum SettingsError {
         /// What is wrong with its value.
         reason: String,
     },
+    /// A name that the server does not take.
+    #[error("{key} = {value:?}: {reason}")]
+    Name {
+        /// The key of the experiment, or the variable.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What the server takes.
+        reason: &'static str,
+    },
+    /// The settings file of W&B's own client makes no sense.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// It was asked for a server that no key is known of.
     #[error(
-        "logging to W&B needs a key for {host}: set WANDB_API_KEY, or write `machine {host} login user password KEY` into {netrc} (`wandb login` does), or choose --wandb offline"
+        "logging to W&B needs a key for {host}: set WANDB_API_KEY, or write `machine {host} login user password KEY` into {netrc} (`wandb login` does), or choose --wandb offline{}",
+        because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default()
     )]
     NoKey {
         /// The server.
         host: String,
         /// The user's netrc file.
         netrc: String,
+        /// Why what the netrc file has is not used.
+        because: Option<String>,
     },
     /// No HTTPS here.
     #[error("cannot make an HTTP client: {0}")]
@@ -123,66 +146,55 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Settles what flags, environment and experiment say, in this order. With neither a wish nor a key,
-    /// the mode is [`Mode::Disabled`].
+    /// Settles what flags, environment, the settings file of W&B's own client and the experiment say, in this
+    /// order. Without a wish the mode is [`Mode::Disabled`]: a key alone is none.
     ///
     /// # Errors
-    /// If a variable makes no sense, or the server is asked for and no key is known.
+    /// If a value makes no sense, or the server is asked for and no key is known.
     pub fn resolve(wish: &Wish, environment: &Environment<'_>) -> Result<Self, SettingsError> {
-        let variable = environment.variable;
-        let base_url = variable("WANDB_BASE_URL").unwrap_or_else(|| PUBLIC_SERVER.to_owned());
-        let base_url = base_url.trim_end_matches('/').to_owned();
-        let bad_url = |reason: &str| SettingsError::Variable {
-            name: "WANDB_BASE_URL",
-            reason: reason.to_owned(),
+        let path = environment.variable;
+        let variable = |name: &str| {
+            let value = path(name).map(|value| value.trim().to_owned());
+            value.filter(|value| !value.is_empty())
         };
-        let url = reqwest::Url::parse(&base_url)
-            .map_err(|_| bad_url("must be a URL, as in https://wandb.example.org"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad_url("must begin with https:// (or http://)"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(bad_url("must not hold a user or password: the key is WANDB_API_KEY"));
-        }
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let netrc_path = variable("NETRC")
-            .map(PathBuf::from)
-            .or_else(|| environment.home.as_ref().map(|home| home.join(NETRC)));
-        let key = variable("WANDB_API_KEY").or_else(|| {
-            let text = std::fs::read_to_string(netrc_path.as_deref()?).ok()?;
-            netrc::password(&text, &host)
-        });
-        // A line break would end the header that carries it.
-        let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()).map(ApiKey);
+        let url = server(variable("WANDB_BASE_URL").as_deref().unwrap_or(PUBLIC_SERVER))?;
+        let base_url = url.as_str().trim_end_matches('/').to_owned();
+        let dir = path("WANDB_DIR").map(PathBuf::from).unwrap_or_default().join("wandb");
         let by_variable = variable("WANDB_MODE")
             .map(|text| text.parse::<Mode>())
             .transpose()
             .map_err(|reason| SettingsError::Variable { name: "WANDB_MODE", reason })?;
-        let wished = wish.flag.or(by_variable).or(wish.mode);
-        let mode = match wished {
+        let mode = match wish.flag.or(by_variable) {
             Some(mode) => mode,
-            None if key.is_some() => Mode::Online,
-            None => Mode::Disabled,
+            // The file keeps a folder from the server; it asks for nothing to be sent.
+            None => match (mode_of_file(&dir.join("settings"))?, wish.mode) {
+                (Some(file), Some(mode)) => file.max(mode),
+                (Some(Mode::Online), None) | (None, None) => Mode::Disabled,
+                (Some(mode), None) | (None, Some(mode)) => mode,
+            },
         };
-        if mode == Mode::Online && key.is_none() {
-            let netrc =
-                netrc_path.as_deref().unwrap_or(Path::new("~/.netrc")).display().to_string();
-            return Err(SettingsError::NoKey { host, netrc });
-        }
+        let key = match mode {
+            Mode::Online => Some(key(&url, &variable, netrc_of(environment).as_deref())?),
+            Mode::Offline | Mode::Disabled => None,
+        };
         let mut tags: Vec<String> = variable("WANDB_TAGS")
             .map(|tags| tags.split(',').map(|tag| tag.trim().to_owned()).collect())
             .unwrap_or_default();
-        tags.extend(wish.tags.iter().cloned());
         tags.retain(|tag| !tag.is_empty());
-        let dir = variable("WANDB_DIR").map(PathBuf::from).unwrap_or_default().join("wandb");
+        check_tags("WANDB_TAGS", &tags)?;
+        check_tags("wandb.tags", &wish.tags)?;
+        tags.extend(wish.tags.iter().cloned());
+        let project = match (variable("WANDB_PROJECT"), &wish.project) {
+            (Some(project), _) => check_project("WANDB_PROJECT", project)?,
+            (None, Some(project)) => check_project("wandb.project", project.clone())?,
+            (None, None) => DEFAULT_PROJECT.to_owned(),
+        };
         Ok(Self {
             mode,
             base_url,
             key,
             entity: variable("WANDB_ENTITY").or_else(|| wish.entity.clone()),
-            project: variable("WANDB_PROJECT")
-                .or_else(|| wish.project.clone())
-                .unwrap_or_else(|| DEFAULT_PROJECT.to_owned()),
+            project,
             group: variable("WANDB_RUN_GROUP"),
             tags,
             dir,
@@ -192,12 +204,8 @@ impl Settings {
     /// Whether the key would travel in the open: over HTTP without TLS, to another machine.
     #[must_use]
     pub fn key_in_the_open(&self) -> bool {
-        let Ok(url) = reqwest::Url::parse(&self.base_url) else { return false };
-        let host = url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let here = host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        url.scheme() == "http" && !here
+        reqwest::Url::parse(&self.base_url)
+            .is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
     }
 
     /// Where a browser finds a run.
@@ -209,6 +217,138 @@ impl Settings {
 }
 
 const NETRC: &str = if cfg!(windows) { "_netrc" } else { ".netrc" };
+
+fn netrc_of(environment: &Environment<'_>) -> Option<PathBuf> {
+    let named = (environment.variable)("NETRC").map(PathBuf::from);
+    named.or_else(|| environment.home.as_ref().map(|home| home.join(NETRC)))
+}
+
+/// The address of a server.
+fn server(text: &str) -> Result<reqwest::Url, SettingsError> {
+    let bad = |reason: &str| {
+        Err(SettingsError::Variable { name: "WANDB_BASE_URL", reason: reason.to_owned() })
+    };
+    let Ok(url) = reqwest::Url::parse(text) else {
+        return bad("must be a URL, as in https://wandb.example.org");
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return bad("must begin with https:// (or http://)");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return bad("must not hold a user or password: the key is WANDB_API_KEY");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return bad("must end with the host or a path: no `?` or `#`");
+    }
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let of_wandb = host == "wandb.ai" || host.ends_with(".wandb.ai");
+    if of_wandb && (!host.starts_with("api.") || url.scheme() == "http") {
+        return bad(&format!("must be {PUBLIC_SERVER} for the public server"));
+    }
+    Ok(url)
+}
+
+/// Whether what goes to `url` stays on this machine.
+pub(super) fn is_loopback(url: &reqwest::Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// The key to the server at `url`: that of the variable, or of the netrc file at `netrc`.
+fn key(
+    url: &reqwest::Url,
+    variable: &dyn Fn(&str) -> Option<String>,
+    netrc: Option<&Path>,
+) -> Result<ApiKey, SettingsError> {
+    // Trimmed: a line break would end the header that carries it.
+    if let Some(key) = variable("WANDB_API_KEY") {
+        return Ok(ApiKey(key));
+    }
+    let host = url.host_str().unwrap_or_default().to_owned();
+    // `wandb login` writes the port too.
+    let mut hosts: Vec<String> = url.port().map(|port| format!("{host}:{port}")).into_iter().collect();
+    hosts.push(host.clone());
+    if url.as_str().trim_end_matches('/') == PUBLIC_SERVER {
+        hosts.push(PUBLIC_SERVER_IN_NETRC.to_owned());
+    }
+    let bytes = netrc.map(std::fs::read);
+    let because = match bytes {
+        Some(Ok(bytes)) => match netrc::look_up(&String::from_utf8_lossy(&bytes), &hosts) {
+            Ok(netrc::Entry::Password(password)) if !password.trim().is_empty() => {
+                return Ok(ApiKey(password.trim().to_owned()));
+            }
+            Ok(netrc::Entry::Password(_) | netrc::Entry::Absent) => None,
+            Ok(netrc::Entry::OnlyDefault) => Some(format!(
+                "its `default` entry is not used: that password was not given for {host}"
+            )),
+            Err(netrc::BadLine(line)) => Some(format!("that file cannot be read: line {line}")),
+        },
+        Some(Err(error)) if error.kind() != std::io::ErrorKind::NotFound => {
+            Some(format!("that file cannot be read: {error}"))
+        }
+        Some(Err(_)) | None => None,
+    };
+    let netrc = netrc.unwrap_or(Path::new("~/.netrc")).display().to_string();
+    Err(SettingsError::NoKey { host, netrc, because })
+}
+
+/// The mode in the settings file of W&B's own client, as `wandb offline` and `wandb disabled` write it.
+fn mode_of_file(path: &Path) -> Result<Option<Mode>, SettingsError> {
+    let bad = |reason| SettingsError::File { path: path.to_owned(), reason };
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        // No file, or something else in the place of the folder, which writing to it will tell.
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound
+                    | std::io::ErrorKind::NotADirectory
+                    | std::io::ErrorKind::IsADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(bad(format!("cannot be read: {error}"))),
+    };
+    let (mut ours, mut mode) = (false, None);
+    for line in String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').lines() {
+        let line = line.trim();
+        if line.starts_with('[') {
+            ours = line.eq_ignore_ascii_case("[default]");
+        } else if let Some((name, value)) = line.split_once(['=', ':'])
+            && ours
+            && name.trim().eq_ignore_ascii_case("mode")
+        {
+            mode = Some(value.trim().parse().map_err(|reason| bad(format!("mode: {reason}")))?);
+        }
+    }
+    Ok(mode)
+}
+
+fn check_project(key: &'static str, value: String) -> Result<String, SettingsError> {
+    let long = value.is_empty() || value.chars().count() > 128;
+    if long || value.contains(['/', '\\', '#', '?', '%', ':']) {
+        let reason = "a W&B project has 1 to 128 characters and none of / \\ # ? % :";
+        return Err(SettingsError::Name { key, value, reason });
+    }
+    Ok(value)
+}
+
+fn check_tags(key: &'static str, tags: &[String]) -> Result<(), SettingsError> {
+    match tags.iter().find(|tag| !(1..=64).contains(&tag.chars().count())) {
+        Some(tag) => Err(SettingsError::Name {
+            key,
+            value: tag.clone(),
+            reason: "a W&B tag has 1 to 64 characters",
+        }),
+        None => Ok(()),
+    }
+}
 
 /// A name as a segment of a URL's path.
 pub(super) fn escape(name: &str) -> String {
@@ -241,7 +381,10 @@ mod tests {
         let wish = Wish { mode: Some(Mode::Offline), ..Wish::default() };
         let mode = |wish: &Wish, variables: &[_]| resolve(wish, variables).unwrap().mode;
         assert_eq!(mode(&Wish::default(), &[]), Mode::Disabled);
-        assert_eq!(mode(&Wish::default(), &[("WANDB_API_KEY", "k")]), Mode::Online);
+        // A key is no wish.
+        assert_eq!(mode(&Wish::default(), &[("WANDB_API_KEY", "k")]), Mode::Disabled);
+        let both = [("WANDB_API_KEY", "k"), ("WANDB_MODE", "online\n")];
+        assert_eq!(mode(&wish, &both), Mode::Online);
         assert_eq!(mode(&wish, &[("WANDB_API_KEY", "k")]), Mode::Offline);
         assert_eq!(mode(&wish, &[("WANDB_MODE", "disabled")]), Mode::Disabled);
         let flag = Wish { flag: Some(Mode::Offline), ..Wish::default() };
@@ -297,6 +440,104 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_named_as_wandb_login_names_them_and_a_default_is_for_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("netrc");
+        let netrc = path.to_str().unwrap();
+        let wish = Wish { flag: Some(Mode::Online), ..Wish::default() };
+        let key = |url: Option<&str>, text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let mut variables = vec![("NETRC", netrc)];
+            variables.extend(url.map(|url| ("WANDB_BASE_URL", url)));
+            resolve(&wish, &variables)
+                .map(|settings| settings.key.unwrap().secret().to_owned())
+                .map_err(|error| error.to_string())
+        };
+        let here = Some("http://127.0.0.1:18765");
+        let of = |machine: &str| format!("machine {machine} login user password k4");
+        assert_eq!(key(here, &of("127.0.0.1:18765")).unwrap(), "k4");
+        assert_eq!(key(here, &of("127.0.0.1")).unwrap(), "k4");
+        assert!(key(here, &of("127.0.0.1:1")).is_err());
+        assert!(key(here, &of("api.forge.coreweave.com")).is_err());
+        assert_eq!(key(None, &of("api.forge.coreweave.com")).unwrap(), "k4");
+        assert_eq!(key(None, &of("api.wandb.ai")).unwrap(), "k4");
+        let error = key(here, "default login anonymous password guest@example.org").unwrap_err();
+        assert!(error.contains("`default` entry is not used"), "{error}");
+        assert!(!error.contains("guest"), "{error}");
+        let error = key(here, &format!("\u{feff}{}", of("127.0.0.1"))).unwrap_err();
+        assert!(error.contains("cannot be read: line 1") && !error.contains("k4"), "{error}");
+    }
+
+    #[test]
+    fn the_settings_file_of_the_client_keeps_a_folder_from_the_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("wandb/settings");
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        let here = ("WANDB_DIR", folder.path().to_str().unwrap());
+        let mode = |text: &str, wish: Wish, more: &[(&str, &str)]| {
+            std::fs::write(&file, text).unwrap();
+            let mut variables = vec![here, ("WANDB_API_KEY", "k")];
+            variables.extend(more);
+            resolve(&wish, &variables).map(|settings| settings.mode)
+        };
+        let none = Wish::default;
+        let table = |mode| Wish { mode: Some(mode), ..Wish::default() };
+        let flag = |mode| Wish { flag: Some(mode), ..Wish::default() };
+        let offline = "[default]\nmode = offline\n\n";
+        let disabled = "[default]\r\nmode: disabled\r\n";
+        assert_eq!(mode(offline, none(), &[]).unwrap(), Mode::Offline);
+        assert_eq!(mode(disabled, none(), &[]).unwrap(), Mode::Disabled);
+        assert_eq!(mode(offline, table(Mode::Online), &[]).unwrap(), Mode::Offline);
+        assert_eq!(mode(disabled, table(Mode::Online), &[]).unwrap(), Mode::Disabled);
+        assert_eq!(mode(offline, table(Mode::Disabled), &[]).unwrap(), Mode::Disabled);
+        assert_eq!(mode(disabled, flag(Mode::Online), &[]).unwrap(), Mode::Online);
+        let online = ("WANDB_MODE", "online");
+        assert_eq!(mode(offline, none(), &[online]).unwrap(), Mode::Online);
+        // It asks for nothing to be sent.
+        let on = "[default]\nmode = online\n";
+        assert_eq!(mode(on, none(), &[]).unwrap(), Mode::Disabled);
+        assert_eq!(mode(on, table(Mode::Online), &[]).unwrap(), Mode::Online);
+        assert_eq!(mode("[other]\nmode = x\n", table(Mode::Online), &[]).unwrap(), Mode::Online);
+        let error = mode("[default]\nmode = x\n", none(), &[]).unwrap_err().to_string();
+        assert!(error.contains("settings: mode: `x`"), "{error}");
+    }
+
+    #[test]
+    fn names_are_those_that_the_server_takes() {
+        let long = "x".repeat(70);
+        for name in ["a/b", "a\\b", "a#", "a?", "a%", "a:b", "", &"x".repeat(129)] {
+            let wish = Wish { project: Some(name.to_owned()), ..Wish::default() };
+            let error = resolve(&wish, &[]).unwrap_err().to_string();
+            assert!(error.contains(&format!("wandb.project = {name:?}")), "{error}");
+        }
+        let tags = |tag: &str| Wish { tags: vec![tag.to_owned()], ..Wish::default() };
+        for tag in ["", &long] {
+            let error = resolve(&tags(tag), &[]).unwrap_err().to_string();
+            assert!(error.contains(&format!("wandb.tags = {tag:?}")), "{error}");
+        }
+        for (name, value) in [("WANDB_PROJECT", "team/acts"), ("WANDB_TAGS", long.as_str())] {
+            let error = resolve(&Wish::default(), &[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name} = {value:?}")), "{error}");
+        }
+        let wish = Wish { project: Some("é".repeat(128)), ..tags(&"é".repeat(64)) };
+        assert!(resolve(&wish, &[]).is_ok());
+    }
+
+    #[test]
+    fn addresses_are_trimmed() {
+        for url in ["http://127.0.0.1:18765/ ", " http://127.0.0.1:18765\n"] {
+            let settings = resolve(&Wish::default(), &[("WANDB_BASE_URL", url)]).unwrap();
+            assert_eq!(settings.base_url, "http://127.0.0.1:18765");
+        }
+        let settings = resolve(&Wish::default(), &[("WANDB_BASE_URL", "  ")]).unwrap();
+        assert_eq!(settings.base_url, PUBLIC_SERVER);
+        for url in ["https://app.wandb.ai", "https://wandb.ai/", "http://api.wandb.ai"] {
+            let error = resolve(&Wish::default(), &[("WANDB_BASE_URL", url)]).unwrap_err();
+            assert!(error.to_string().contains("https://api.wandb.ai"), "{error}");
+        }
+    }
+
+    #[test]
     fn an_open_line_is_noticed() {
         for (url, open) in [
             ("http://wandb.example.org", true),
@@ -305,6 +546,10 @@ mod tests {
             ("http://localhost:8080", false),
             ("http://127.0.0.1:8080", false),
             ("http://[::1]:8080", false),
+            ("http://[::ffff:127.0.0.1]:8080", false),
+            ("http://127.1.2.3", false),
+            ("http://localhost.:80", false),
+            ("http://localhost.example.org", true),
         ] {
             let settings = resolve(&Wish::default(), &[("WANDB_BASE_URL", url)]).unwrap();
             assert_eq!(settings.key_in_the_open(), open, "{url}");
@@ -318,6 +563,8 @@ mod tests {
             ("WANDB_BASE_URL", "wandb.example.org"),
             ("WANDB_BASE_URL", "ftp://wandb.example.org"),
             ("WANDB_BASE_URL", "https://me:secret@wandb.example.org"),
+            ("WANDB_BASE_URL", "https://wandb.example.org/?x=1"),
+            ("WANDB_BASE_URL", "https://wandb.example.org/#x"),
         ] {
             let error = resolve(&Wish::default(), &[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && !error.contains("secret"), "{error}");
