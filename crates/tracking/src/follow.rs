@@ -1,22 +1,37 @@
 //! Follows runs and hands their events to sinks, on threads of its own.
 
-use crate::Notice;
 use crate::event::Event;
 use crate::sink::{Fault, Open, Pace, Sink, Target};
 use crate::source::{Ending, RecordSource, Source};
+use crate::{Notice, printable, printing};
 use record::RunDir;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Events of one run that are handed over before it is the next one's turn.
 const TURN: usize = 5_000;
+/// A fault that was told is not told again for so long.
+const TOLD_FOR: Duration = Duration::from_secs(600);
+/// Longest time between two looks when no further run comes.
+const CLOSING_TICK: Duration = Duration::from_millis(20);
+
 /// Follows the runs of a sweep and hands their events to every sink. Nobody waits for a sink: each kind has
-/// a thread of its own that reads records.
+/// threads of its own that read records.
 #[derive(Debug)]
 pub struct Tracker {
-    threads: Vec<(Arc<Shared>, JoinHandle<()>)>,
+    threads: Vec<Thread>,
+}
+
+/// What follows runs for one kind of sink.
+#[derive(Debug)]
+struct Thread {
+    sink: &'static str,
+    shared: Arc<Shared>,
+    handle: JoinHandle<()>,
 }
 
 /// Tells the tracker that a run has ended; where it is dropped before, the run has failed.
@@ -49,6 +64,8 @@ pub struct Leftover {
     pub reason: String,
     /// What takes the sink's place has the whole run.
     pub saved: bool,
+    /// The run's own files are damaged: trying again does not help.
+    pub damaged: bool,
 }
 
 #[derive(Debug)]
@@ -60,15 +77,28 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     arrivals: Vec<Arrival>,
+    returned: Vec<Returned>,
     /// No further run comes.
-    closing: bool,
+    closing: Option<Closing>,
     /// What is not handed over is left.
     abandon: bool,
     /// Runs that are not handed over whole.
     open: usize,
-    /// Since when nothing has worked.
-    stuck_since: Option<Instant>,
     leftovers: Vec<Leftover>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Closing {
+    since: Instant,
+    /// What does not work for so long is left.
+    patience: Duration,
+}
+
+impl Closing {
+    /// Whether what has not worked since `stuck_since` is left.
+    fn is_over(&self, stuck_since: Option<Instant>) -> bool {
+        stuck_since.is_some_and(|since| since.max(self.since).elapsed() >= self.patience)
+    }
 }
 
 struct Arrival(Box<dyn Source>);
@@ -76,6 +106,15 @@ struct Arrival(Box<dyn Source>);
 impl std::fmt::Debug for Arrival {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Arrival")
+    }
+}
+
+/// A run that had its turn.
+struct Returned(Box<Track>, Result<Progress, Trouble>);
+
+impl std::fmt::Debug for Returned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Returned")
     }
 }
 
@@ -95,7 +134,7 @@ impl Shared {
 }
 
 impl Tracker {
-    /// Starts a thread for each of `targets`. `notice` tells the user of faults and when they pass.
+    /// Starts the threads of each of `targets`. `notice` tells the user of faults and when they pass.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -104,10 +143,10 @@ impl Tracker {
         for target in targets {
             let shared =
                 Arc::new(Shared { state: Mutex::new(State::default()), news: Condvar::new() });
-            let worker = Worker::new(target, Arc::clone(&shared), Arc::clone(notice));
-            let thread =
-                std::thread::Builder::new().name("tracking".into()).spawn(move || worker.run())?;
-            threads.push((shared, thread));
+            let sink = target.name;
+            let worker = Worker::new(target, Arc::clone(&shared), printing(notice))?;
+            let thread = std::thread::Builder::new().name("tracking".into());
+            threads.push(Thread { sink, shared, handle: thread.spawn(move || worker.run())? });
         }
         Ok(Self { threads })
     }
@@ -116,74 +155,62 @@ impl Tracker {
     #[must_use]
     pub fn follow(&self, dir: &RunDir) -> Following {
         let ending = Ending::open();
-        for (shared, _) in &self.threads {
-            shared.hand(Box::new(RecordSource::live(dir.clone(), ending.clone())));
+        for thread in &self.threads {
+            thread.shared.hand(Box::new(RecordSource::live(dir.clone(), ending.clone())));
         }
         Following(ending)
     }
 
     /// Hands over events from elsewhere; `source` makes them anew for each sink.
     pub fn send<S: Source + 'static>(&self, mut source: impl FnMut() -> S) {
-        for (shared, _) in &self.threads {
-            shared.hand(Box::new(source()));
+        for thread in &self.threads {
+            thread.shared.hand(Box::new(source()));
+        }
+    }
+
+    /// Hands over events from elsewhere to the sink that users call `sink`, if it is there.
+    pub fn send_to(&self, sink: &str, source: impl Source + 'static) {
+        if let Some(thread) = self.threads.iter().find(|thread| thread.sink == sink) {
+            thread.shared.hand(Box::new(source));
         }
     }
 
     /// Runs that are not handed over whole yet, over all sinks.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.threads.iter().map(|(shared, _)| shared.state().open).sum()
+        self.threads.iter().map(|thread| thread.shared.state().open).sum()
     }
 
-    /// Waits until every sink has everything. Where nothing works for `patience`, or `give_up` says so, the
-    /// rest is left: what a sink falls back on is written, and the runs are returned.
+    /// Waits until every sink has everything. A run for which nothing works for `patience` is left, and all
+    /// are where nothing works for any of them, or `give_up` says so: what a sink falls back on is written,
+    /// and the runs are returned.
     pub fn finish(self, patience: Duration, give_up: &dyn Fn() -> bool) -> Vec<Leftover> {
-        for (shared, _) in &self.threads {
-            shared.state().closing = true;
+        let closing = Closing { since: Instant::now(), patience };
+        for Thread { shared, .. } in &self.threads {
+            shared.state().closing = Some(closing);
             shared.news.notify_all();
         }
-        let began = Instant::now();
-        let mut leftovers = Vec::new();
-        for (shared, thread) in self.threads {
-            while !thread.is_finished() {
-                let mut state = shared.state();
-                let stuck = state.stuck_since.map(|since| since.max(began).elapsed());
-                if give_up() || stuck.is_some_and(|stuck| stuck >= patience) {
-                    state.abandon = true;
+        while self.threads.iter().any(|thread| !thread.handle.is_finished()) {
+            if give_up() {
+                for Thread { shared, .. } in &self.threads {
+                    shared.state().abandon = true;
                     shared.news.notify_all();
                 }
-                drop(state);
-                std::thread::sleep(Duration::from_millis(20));
             }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let mut leftovers = Vec::new();
+        for Thread { sink, shared, handle } in self.threads {
             // A sink that panics must not take with it what others did.
-            if thread.join().is_err() {
-                let mut state = shared.state();
-                let sink = "a sink";
+            if handle.join().is_err() {
                 let reason = "it panicked".to_owned();
-                state.leftovers.push(Leftover {
-                    sink,
-                    folder: PathBuf::new(),
-                    reason,
-                    saved: false,
-                });
+                let folder = PathBuf::new();
+                leftovers.push(Leftover { sink, folder, reason, saved: false, damaged: false });
             }
             leftovers.append(&mut shared.state().leftovers);
         }
         leftovers
     }
-}
-
-/// The thread of one kind of sink.
-struct Worker {
-    target: Target,
-    shared: Arc<Shared>,
-    notice: Notice,
-    tracks: Vec<Track>,
-    /// Faults in a row.
-    faults: u32,
-    retry_at: Option<Instant>,
-    /// What went wrong last.
-    reason: String,
 }
 
 /// A run on its way to a sink.
@@ -194,166 +221,456 @@ struct Track {
     refused: Option<Event>,
     /// The last event is taken.
     ended: bool,
+    /// How often the kind of sink had been replaced when this one was opened.
+    generation: u32,
+    /// The sink is what takes the place of one that refused the run.
+    fallen: bool,
+    /// When it is looked at again.
+    due: Instant,
+    /// Faults in a row.
+    faults: u32,
+    /// Since when nothing has worked.
+    stuck_since: Option<Instant>,
+    /// What went wrong last.
+    reason: String,
+    /// A fault was told that has not passed.
+    told: bool,
+    /// It knows that the server is away.
+    away: bool,
+    memory: Told,
+}
+
+/// Faults that were told, and when.
+#[derive(Debug, Default)]
+struct Told(Vec<(String, Instant)>);
+
+impl Told {
+    /// Whether `reason` is to be told: it is new, or long ago.
+    fn is_news(&mut self, reason: &str) -> bool {
+        self.0.retain(|(_, when)| when.elapsed() < TOLD_FOR);
+        let news = self.0.iter().all(|(known, _)| known != reason);
+        if news {
+            self.0.push((reason.to_owned(), Instant::now()));
+        }
+        news
+    }
+}
+
+/// What came of a turn.
+enum Progress {
+    /// The run is handed over.
+    Done,
+    /// Another turn should follow at once.
+    More,
+    /// What is there is handed over.
+    Idle,
+}
+
+/// What stood in the way of a turn.
+enum Trouble {
+    Sink(Fault),
+    /// The run's own files are damaged.
+    Source(String),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Sink(fault)
+    }
 }
 
 impl Track {
-    /// Hands over what there is; true when that was all.
-    fn advance(&mut self) -> Result<bool, Fault> {
-        for _ in 0..TURN {
-            if self.ended || !self.sink.has_room() {
-                break;
-            }
+    fn new(source: Box<dyn Source>, sink: Box<dyn Sink>, generation: u32) -> Box<Self> {
+        Box::new(Self {
+            source,
+            sink,
+            refused: None,
+            ended: false,
+            generation,
+            fallen: false,
+            due: Instant::now(),
+            faults: 0,
+            stuck_since: None,
+            reason: String::new(),
+            told: false,
+            away: false,
+            memory: Told::default(),
+        })
+    }
+
+    fn folder(&self) -> &Path {
+        self.source.folder().path()
+    }
+
+    /// Hands over what there is.
+    fn advance(&mut self) -> Result<Progress, Trouble> {
+        let mut events = 0;
+        while events < TURN && !self.ended && self.sink.has_room() {
             let event = match self.refused.take() {
                 Some(event) => event,
-                None => match self.source.next().map_err(|error| Fault::Run(error.to_string()))? {
-                    Some(event) => event,
-                    None => break,
+                None => match self.source.next() {
+                    Ok(Some(event)) => event,
+                    Ok(None) => break,
+                    Err(error) => return Err(Trouble::Source(error.to_string())),
                 },
             };
             if let Err(fault) = self.sink.take(&event) {
                 self.refused = Some(event);
-                return Err(fault);
+                return Err(fault.into());
             }
             self.ended = matches!(event, Event::End { .. });
+            events += 1;
         }
-        Ok(self.sink.flush()? && self.ended)
+        let flushed = self.sink.flush()?;
+        Ok(if flushed && self.ended {
+            Progress::Done
+        } else if self.ended || events == TURN || !self.sink.has_room() {
+            Progress::More
+        } else {
+            Progress::Idle
+        })
     }
 }
 
+/// Gives runs their turns, until nobody sends any.
+fn lane(queue: &Mutex<Receiver<Box<Track>>>, shared: &Shared) {
+    loop {
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(mut track) = next else { return };
+        let advanced = catch_unwind(AssertUnwindSafe(|| track.advance()));
+        let result =
+            advanced.unwrap_or_else(|_| Err(Fault::Run("its sink panicked".to_owned()).into()));
+        shared.state().returned.push(Returned(track, result));
+        shared.news.notify_all();
+    }
+}
+
+/// The thread of one kind of sink. Runs have their turns on lanes beside it, so that one whose request hangs
+/// keeps no other waiting.
+struct Worker {
+    target: Target,
+    shared: Arc<Shared>,
+    notice: Notice,
+    lanes: Sender<Box<Track>>,
+    /// Runs that wait for their turn.
+    tracks: Vec<Box<Track>>,
+    /// Those that have it.
+    flights: Vec<Flight>,
+    /// Runs that are begun again while the one before has its turn.
+    held: Vec<Box<dyn Source>>,
+    /// How often the kind of sink was replaced.
+    generation: u32,
+    /// The server cannot be reached.
+    away: Option<Away>,
+    /// Since when nothing has worked for any run.
+    stuck_since: Option<Instant>,
+    /// What went wrong last.
+    reason: String,
+    memory: Told,
+    closing: bool,
+}
+
+struct Flight {
+    folder: PathBuf,
+    /// It did not work the last time.
+    faulty: bool,
+    fallen: bool,
+    /// It looks whether the server is back.
+    probe: bool,
+}
+
+struct Away {
+    faults: u32,
+    retry_at: Instant,
+    told: bool,
+}
+
 impl Worker {
-    fn new(target: Target, shared: Arc<Shared>, notice: Notice) -> Self {
-        Self {
+    fn new(target: Target, shared: Arc<Shared>, notice: Notice) -> std::io::Result<Self> {
+        let (lanes, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..target.lanes.max(1) {
+            let (queue, shared) = (Arc::clone(&queue), Arc::clone(&shared));
+            let thread = std::thread::Builder::new().name("tracking".into());
+            thread.spawn(move || lane(&queue, &shared))?;
+        }
+        Ok(Self {
             target,
             shared,
             notice,
+            lanes,
             tracks: Vec::new(),
-            faults: 0,
-            retry_at: None,
+            flights: Vec::new(),
+            held: Vec::new(),
+            generation: 0,
+            away: None,
+            stuck_since: None,
             reason: String::new(),
-        }
+            memory: Told::default(),
+            closing: false,
+        })
     }
 
     fn run(mut self) {
         loop {
-            let (arrivals, closing, abandon) = {
+            let (arrivals, returned, closing, mut abandon) = {
                 let mut state = self.shared.state();
-                (std::mem::take(&mut state.arrivals), state.closing, state.abandon)
+                let arrivals = std::mem::take(&mut state.arrivals);
+                (arrivals, std::mem::take(&mut state.returned), state.closing, state.abandon)
             };
             for Arrival(source) in arrivals {
                 self.accept(source);
             }
-            if abandon {
+            for Returned(track, result) in returned {
+                self.take_back(track, result);
+            }
+            if let Some(closing) = closing {
+                self.close(&closing);
+                abandon |= closing.is_over(self.stuck_since);
+            }
+            if !abandon {
+                self.dispatch();
+            } else if self.flights.is_empty() {
                 self.abandon();
                 return;
             }
-            let waiting = self.retry_at.is_some_and(|at| at > Instant::now());
-            let more = !waiting && self.round();
-            if closing && self.tracks.is_empty() && self.shared.state().arrivals.is_empty() {
+            let idle = self.tracks.is_empty() && self.flights.is_empty();
+            if closing.is_some() && idle && self.shared.state().arrivals.is_empty() {
                 return;
             }
-            if !more {
-                let state = self.shared.state();
-                if state.arrivals.is_empty() && !state.abandon {
-                    let tick = self.target.pace.tick;
-                    let pause = match self.retry_at {
-                        Some(at) => at.saturating_duration_since(Instant::now()).min(tick),
-                        // What is left is known, and waits for nobody.
-                        None if closing => tick.min(Duration::from_millis(20)),
-                        None => tick,
-                    };
-                    drop(self.shared.news.wait_timeout(state, pause));
-                }
+            self.wait();
+        }
+    }
+
+    /// Waits until a run is due, or there are news.
+    fn wait(&self) {
+        let now = Instant::now();
+        let tick = self.tick();
+        let dues = self.tracks.iter().map(|track| track.due);
+        let next = dues.chain(self.away.as_ref().map(|away| away.retry_at));
+        // What is due already waits for a lane.
+        let next = next.filter(|due| *due > now).min();
+        let pause = next.map_or(tick, |due| due.saturating_duration_since(now).min(tick));
+        let state = self.shared.state();
+        if state.arrivals.is_empty() && state.returned.is_empty() {
+            drop(self.shared.news.wait_timeout(state, pause));
+        }
+    }
+
+    fn tick(&self) -> Duration {
+        let tick = self.target.pace.tick;
+        if self.closing { tick.min(CLOSING_TICK) } else { tick }
+    }
+
+    /// No further run comes: what is left is known, and waits for nobody.
+    fn close(&mut self, closing: &Closing) {
+        if !std::mem::replace(&mut self.closing, true) {
+            for track in self.tracks.iter_mut().filter(|track| track.faults == 0) {
+                track.due = Instant::now();
             }
         }
+        while let Some(i) = self.tracks.iter().position(|track| closing.is_over(track.stuck_since)) {
+            let track = self.tracks.swap_remove(i);
+            self.give_up(track);
+        }
+    }
+
+    /// Gives runs that are due their turn, those that work first.
+    fn dispatch(&mut self) {
+        let now = Instant::now();
+        if let Some(away) = &self.away
+            && away.retry_at <= now
+            && self.flights.iter().all(|flight| flight.fallen)
+        {
+            let known = self.tracks.iter().position(|track| track.away);
+            let other = || self.tracks.iter().position(|track| !track.fallen);
+            if let Some(i) = known.or_else(other) {
+                self.launch(i, true);
+            }
+        }
+        let lanes = self.target.lanes.max(1);
+        while self.flights.len() < lanes {
+            // Not all lanes are for those that keep them waiting.
+            let faulty = self.flights.iter().filter(|flight| flight.faulty).count();
+            let has_turn = |track: &Track| {
+                track.due <= now
+                    && (self.away.is_none() || track.fallen)
+                    && (track.faults == 0 || faulty < lanes.div_ceil(2))
+            };
+            let due = self.tracks.iter().enumerate().filter(|(_, track)| has_turn(track));
+            let first = due.min_by_key(|(_, track)| (track.faults > 0, track.due));
+            let Some((i, _)) = first else { break };
+            self.launch(i, false);
+        }
+    }
+
+    fn launch(&mut self, i: usize, probe: bool) {
+        let track = self.tracks.swap_remove(i);
+        self.flights.push(Flight {
+            folder: track.folder().to_owned(),
+            faulty: track.faults > 0,
+            fallen: track.fallen,
+            probe,
+        });
+        // Lanes end when the sender does.
+        let _ = self.lanes.send(track);
     }
 
     fn accept(&mut self, source: Box<dyn Source>) {
+        let folder = source.folder().path();
         // A run that is begun again, or goes on in another process, is told from its beginning.
-        if let Some(before) =
-            self.tracks.iter().position(|track| track.source.folder() == source.folder())
-        {
+        if let Some(before) = self.tracks.iter().position(|track| track.folder() == folder) {
             self.tracks.swap_remove(before);
             self.shared.state().open -= 1;
         }
-        match (self.target.open)(source.folder()) {
-            Ok(sink) => self.tracks.push(Track { source, sink, refused: None, ended: false }),
-            Err(fault) => self.lose(source, reason_of(fault)),
+        if self.flights.iter().any(|flight| flight.folder == folder) {
+            let held = self.held.len();
+            self.held.retain(|other| other.folder().path() != folder);
+            self.shared.state().open -= held - self.held.len();
+            self.held.push(source);
+            return;
         }
-    }
-
-    /// One turn of every run; true where another should follow at once.
-    fn round(&mut self) -> bool {
-        let mut more = false;
-        let mut i = 0;
-        while i < self.tracks.len() {
-            let track = &mut self.tracks[i];
-            match track.advance() {
-                Ok(done) => {
-                    self.recovered();
-                    let track = &self.tracks[i];
-                    more |= !done && (track.ended || !track.sink.has_room());
-                    if done {
-                        self.tracks.swap_remove(i);
-                        self.shared.state().open -= 1;
-                    } else {
-                        i += 1;
-                    }
-                }
-                Err(Fault::Later { reason, wait }) => {
-                    self.put_off(reason, wait);
-                    // Another run goes first next time.
-                    self.tracks.rotate_left(1);
-                    return false;
-                }
-                Err(Fault::Run(reason)) => {
-                    let track = self.tracks.swap_remove(i);
-                    (self.notice)(&format!(
-                        "{}: {}: {reason}",
-                        self.target.name,
-                        track.source.folder().path().display()
-                    ));
-                    self.fall_back(track.source, reason);
-                }
-                Err(Fault::Sink(reason)) => {
-                    self.replace(&reason);
-                    return true;
-                }
+        match (self.target.open)(source.folder()) {
+            Ok(sink) => self.tracks.push(Track::new(source, sink, self.generation)),
+            Err(fault) => {
+                let damaged = matches!(fault, Fault::Run(_));
+                self.lose(&*source, reason_of(fault), damaged);
             }
         }
-        // A run that has more than one turn's worth, or a sink with something left to send.
-        more
     }
 
-    fn recovered(&mut self) {
-        if self.faults > 0 {
+    /// A run has had its turn.
+    fn take_back(&mut self, mut track: Box<Track>, result: Result<Progress, Trouble>) {
+        let folder = track.folder().to_owned();
+        let mut probe = false;
+        self.flights.retain(|flight| {
+            let mine = flight.folder == folder;
+            probe |= mine && flight.probe;
+            !mine
+        });
+        if probe && !matches!(result, Err(Trouble::Sink(Fault::Away { .. }))) {
+            self.is_back(&mut track);
+        }
+        if let Some(i) = self.held.iter().position(|source| source.folder().path() == folder) {
+            let source = self.held.swap_remove(i);
+            self.shared.state().open -= 1;
+            return self.accept(source);
+        }
+        let replaced = track.generation != self.generation && !track.fallen;
+        match result {
+            Ok(progress) => {
+                self.worked(&mut track);
+                match progress {
+                    Progress::Done => self.shared.state().open -= 1,
+                    _ if replaced => self.open_anew(track.source),
+                    Progress::More => {
+                        track.due = Instant::now();
+                        self.tracks.push(track);
+                    }
+                    Progress::Idle => {
+                        track.due = Instant::now() + self.tick();
+                        self.tracks.push(track);
+                    }
+                }
+            }
+            Err(Trouble::Source(reason)) => {
+                self.tell(&track, &reason);
+                self.drop_track(&track, reason, true);
+            }
+            Err(Trouble::Sink(_)) if replaced => self.open_anew(track.source),
+            Err(Trouble::Sink(Fault::Later { reason, wait })) => self.put_off(track, reason, wait),
+            Err(Trouble::Sink(Fault::Away { reason, wait })) => self.go_away(track, reason, wait),
+            Err(Trouble::Sink(Fault::Run(reason))) => {
+                self.tell(&track, &reason);
+                self.fall_back(track, reason);
+            }
+            Err(Trouble::Sink(Fault::Sink(reason))) => {
+                self.tracks.push(track);
+                self.replace(&reason);
+            }
+        }
+    }
+
+    fn tell(&self, track: &Track, text: &str) {
+        (self.notice)(&format!("{}: {}: {text}", self.target.name, track.folder().display()));
+    }
+
+    /// A turn of the run has worked.
+    fn worked(&mut self, track: &mut Track) {
+        if std::mem::take(&mut track.told) {
+            self.tell(track, "works again");
+        }
+        track.faults = 0;
+        track.stuck_since = None;
+        if !track.fallen && self.away.is_none() {
+            self.stuck_since = None;
+        }
+    }
+
+    /// The run is tried again later; the others go on.
+    fn put_off(&mut self, mut track: Box<Track>, reason: String, wait: Option<Duration>) {
+        if track.memory.is_news(&reason) {
+            track.told = true;
+            self.tell(&track, &goes_on(&reason));
+        }
+        let now = Instant::now();
+        track.due = now + wait.unwrap_or_else(|| self.pause(track.faults, track.folder()));
+        track.faults = track.faults.saturating_add(1);
+        track.stuck_since.get_or_insert(now);
+        self.stuck_since.get_or_insert(now);
+        self.reason.clone_from(&reason);
+        track.reason = reason;
+        self.tracks.push(track);
+    }
+
+    /// The server is not there: nobody but this run asks it until it is.
+    fn go_away(&mut self, mut track: Box<Track>, reason: String, wait: Option<Duration>) {
+        let now = Instant::now();
+        let faults = self.away.as_ref().map_or(0, |away| away.faults);
+        // Others that were on their way say nothing new.
+        if self.away.as_ref().is_none_or(|away| away.retry_at <= now) {
+            let mut told = self.away.as_ref().is_some_and(|away| away.told);
+            if self.memory.is_news(&reason) && !told {
+                told = true;
+                (self.notice)(&format!("{}: {}", self.target.name, goes_on(&reason)));
+            }
+            let retry_at = now + wait.unwrap_or_else(|| self.pause(faults, track.folder()));
+            self.away = Some(Away { faults: faults.saturating_add(1), retry_at, told });
+        }
+        self.stuck_since.get_or_insert(now);
+        self.reason.clone_from(&reason);
+        track.reason = reason;
+        track.away = true;
+        track.due = now;
+        self.tracks.push(track);
+    }
+
+    /// The server has answered.
+    fn is_back(&mut self, track: &mut Track) {
+        if self.away.take().is_some_and(|away| away.told) {
             (self.notice)(&format!("{}: works again", self.target.name));
         }
-        self.faults = 0;
-        self.retry_at = None;
-        self.shared.state().stuck_since = None;
-    }
-
-    fn put_off(&mut self, reason: String, wait: Option<Duration>) {
-        if self.faults == 0 {
-            (self.notice)(&format!(
-                "{}: {reason}; training goes on, and what is measured is kept until it works again",
-                self.target.name
-            ));
+        track.away = false;
+        for track in &mut self.tracks {
+            track.away = false;
         }
-        let Pace { first_wait, longest_wait, .. } = self.target.pace;
-        let doubled = first_wait.saturating_mul(1 << self.faults.min(10)).min(longest_wait);
-        // Many who were turned away together should not come back together.
-        let jitter = f64::from(std::process::id() % 64) / 64.0;
-        let pause = wait.unwrap_or_else(|| doubled.mul_f64(0.75 + 0.5 * jitter));
-        self.faults += 1;
-        self.retry_at = Some(Instant::now() + pause);
-        self.reason = reason;
-        self.shared.state().stuck_since.get_or_insert_with(Instant::now);
     }
 
-    /// The sink will not work: every run goes to its fallback, from the beginning.
+    /// How long to wait after so many faults.
+    fn pause(&self, faults: u32, folder: &Path) -> Duration {
+        let Pace { first_wait, longest_wait, .. } = self.target.pace;
+        let doubled = first_wait.saturating_mul(1 << faults.min(10)).min(longest_wait);
+        // Many that were turned away together should not come back together.
+        let name = folder.as_os_str().as_encoded_bytes();
+        let sum = name.iter().fold(std::process::id(), |sum, byte| {
+            sum.wrapping_mul(31).wrapping_add(u32::from(*byte))
+        });
+        doubled.mul_f64(0.75 + 0.5 * f64::from(sum % 64) / 64.0)
+    }
+
+    /// The sink will not work: every run goes to its fallback, from the beginning. One that has its turn
+    /// follows when that is over.
     fn replace(&mut self, reason: &str) {
-        let tracks = std::mem::take(&mut self.tracks);
         let instead = self.target.fallback.take();
         (self.notice)(&format!(
             "{}: {reason}{}",
@@ -364,61 +681,96 @@ impl Worker {
                 ""
             }
         ));
-        let sources = tracks.into_iter().map(|track| track.source);
-        if let Some(open) = instead {
-            self.target.open = open;
-            self.reason = reason.to_owned();
-            for mut source in sources {
-                source.rewind();
-                self.accept(source);
-            }
-        } else {
-            self.target.open = refuse(reason.to_owned());
-            for source in sources {
-                self.lose(source, reason.to_owned());
-            }
+        reason.clone_into(&mut self.reason);
+        self.target.open = instead.unwrap_or_else(|| refuse(reason.to_owned()));
+        self.generation += 1;
+        self.away = None;
+        self.stuck_since = None;
+        let (fallen, tracks) =
+            std::mem::take(&mut self.tracks).into_iter().partition(|track| track.fallen);
+        self.tracks = fallen;
+        for track in tracks {
+            self.open_anew(track.source);
         }
+    }
+
+    /// Opens the sink that there is now for a run that went to another.
+    fn open_anew(&mut self, mut source: Box<dyn Source>) {
+        source.rewind();
+        self.accept(source);
     }
 
     /// The sink does not take this run: it goes to the fallback, from the beginning.
-    fn fall_back(&mut self, mut source: Box<dyn Source>, reason: String) {
-        source.rewind();
-        let sink = self.target.fallback.as_mut().map(|open| open(source.folder()));
-        if let Some(Ok(sink)) = sink {
-            self.note(&*source, reason, true);
-            self.tracks.push(Track { source, sink, refused: None, ended: false });
+    fn fall_back(&mut self, mut track: Box<Track>, reason: String) {
+        track.source.rewind();
+        let folder = track.source.folder();
+        let open = self.target.fallback.as_mut().filter(|_| !track.fallen);
+        if let Some(Ok(sink)) = open.map(|open| open(folder)) {
+            self.note(folder.path(), reason, true, false);
+            let mut track = Track::new(track.source, sink, self.generation);
+            track.fallen = true;
+            self.tracks.push(track);
         } else {
-            self.lose(source, reason);
+            self.drop_track(&track, reason, false);
         }
     }
 
+    fn drop_track(&mut self, track: &Track, reason: String, damaged: bool) {
+        self.lose(&*track.source, reason, damaged);
+    }
+
     /// The run is left as it is.
-    fn lose(&mut self, source: Box<dyn Source>, reason: String) {
-        self.note(&*source, reason, false);
+    fn lose(&mut self, source: &dyn Source, reason: String, damaged: bool) {
+        self.note(source.folder().path(), reason, false, damaged);
         self.shared.state().open -= 1;
     }
 
-    fn note(&self, source: &dyn Source, reason: String, saved: bool) {
-        let folder = source.folder().path().to_owned();
-        let sink = self.target.name;
-        self.shared.state().leftovers.push(Leftover { sink, folder, reason, saved });
+    /// Remembers that the sink lacks the run in `folder`; the first reason counts.
+    fn note(&self, folder: &Path, reason: String, saved: bool, damaged: bool) {
+        let mut state = self.shared.state();
+        if let Some(known) = state.leftovers.iter_mut().find(|left| left.folder == folder) {
+            (known.saved, known.damaged) = (saved, known.damaged || damaged);
+            return;
+        }
+        let (sink, folder) = (self.target.name, folder.to_owned());
+        let reason = printable(&reason);
+        state.leftovers.push(Leftover { sink, folder, reason, saved, damaged });
+    }
+
+    /// Leaves the run, but writes down what can be written.
+    fn give_up(&mut self, mut track: Box<Track>) {
+        let reason = std::mem::take(&mut track.reason);
+        let reason = if reason.is_empty() { self.reason.clone() } else { reason };
+        self.write_down(&mut *track.source, reason);
+    }
+
+    fn write_down(&mut self, source: &mut dyn Source, reason: String) {
+        source.rewind();
+        let saved = match &mut self.target.fallback {
+            Some(open) => write_out(source, open),
+            None => false,
+        };
+        let reason = if reason.is_empty() { "it was given up".to_owned() } else { reason };
+        self.note(source.folder().path(), reason, saved, false);
+        self.shared.state().open -= 1;
     }
 
     /// Leaves what is not handed over, but writes down what can be written.
     fn abandon(&mut self) {
+        for track in std::mem::take(&mut self.tracks) {
+            self.give_up(track);
+        }
         let arrivals = std::mem::take(&mut self.shared.state().arrivals);
-        let sources = std::mem::take(&mut self.tracks).into_iter().map(|track| track.source);
-        for mut source in sources.chain(arrivals.into_iter().map(|Arrival(source)| source)) {
-            source.rewind();
-            let saved = match &mut self.target.fallback {
-                Some(open) => write_out(&mut *source, open),
-                None => false,
-            };
-            let reason = if self.reason.is_empty() { "it was given up" } else { &self.reason };
-            self.note(&*source, reason.to_owned(), saved);
-            self.shared.state().open -= 1;
+        let held = std::mem::take(&mut self.held);
+        for mut source in held.into_iter().chain(arrivals.into_iter().map(|Arrival(source)| source)) {
+            self.write_down(&mut *source, self.reason.clone());
         }
     }
+}
+
+/// What users hear of a fault that may pass.
+fn goes_on(reason: &str) -> String {
+    format!("{reason}; training goes on, and what is measured is kept until it works again")
 }
 
 /// Hands everything that there is to a sink that `open` makes; whether it took all.
@@ -438,6 +790,9 @@ fn refuse(reason: String) -> Open {
 
 fn reason_of(fault: Fault) -> String {
     match fault {
-        Fault::Later { reason, .. } | Fault::Run(reason) | Fault::Sink(reason) => reason,
+        Fault::Later { reason, .. }
+        | Fault::Away { reason, .. }
+        | Fault::Run(reason)
+        | Fault::Sink(reason) => reason,
     }
 }

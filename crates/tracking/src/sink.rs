@@ -26,8 +26,15 @@ pub trait Sink: Send {
 /// Why a sink did not do as it was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// It may work later: the server is away, the disk is full.
+    /// It may work later for this run: the server is busy, the disk is full.
     Later {
+        /// What happened.
+        reason: String,
+        /// How long the server asks to be left alone.
+        wait: Option<Duration>,
+    },
+    /// It works for no run now, and may later: the server cannot be reached.
+    Away {
         /// What happened.
         reason: String,
         /// How long the server asks to be left alone.
@@ -85,6 +92,8 @@ pub struct Target {
     pub name: &'static str,
     /// How often it hears of runs.
     pub pace: Pace,
+    /// Runs that it takes at the same time: more than one where a run may keep it waiting.
+    pub lanes: usize,
     /// Opens a sink.
     pub open: Open,
     /// Opens what is used instead where a fault is final, or where events are left at the end.

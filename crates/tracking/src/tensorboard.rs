@@ -33,6 +33,7 @@ pub fn target(folder: PathBuf) -> Target {
     Target {
         name: "TensorBoard",
         pace: Pace::default(),
+        lanes: 1,
         open: Box::new(move |_: &RunDir| {
             Ok(Box::new(TensorBoard { folder: folder.clone(), file: None, step: 0 })
                 as Box<dyn Sink>)

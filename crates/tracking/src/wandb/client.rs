@@ -8,6 +8,9 @@ use reqwest::blocking::{Client as Http, RequestBuilder, Response};
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 const VIEWER: &str = "query Viewer { viewer { id entity username } }";
@@ -37,9 +40,24 @@ pub(super) struct Client {
     direct: Http,
     base_url: String,
     key: ApiKey,
-    /// The key was good once.
-    known: bool,
+    /// How often it was asked whether the key is good.
+    asked: AtomicU64,
+    /// What came of that last.
+    key_check: Mutex<Option<Result<(), Fault>>>,
+    project: Mutex<Project>,
 }
+
+/// How the project takes runs.
+#[derive(Debug, Default)]
+struct Project {
+    /// It has taken one.
+    takes_runs: bool,
+    /// Ids of runs that were refused before it took any.
+    refused: BTreeSet<String>,
+}
+
+/// So many runs are refused, and none is taken, before it counts as a refusal of the whole project.
+const REFUSALS: usize = 3;
 
 /// What is told of a run that begins.
 #[derive(Debug)]
@@ -93,7 +111,15 @@ impl Client {
         let failed = |error| SettingsError::Client(chain(&error));
         let http = builder().build().map_err(failed)?;
         let direct = builder().no_proxy().build().map_err(failed)?;
-        Ok(Self { http, direct, base_url: settings.base_url.clone(), key, known: false })
+        Ok(Self {
+            http,
+            direct,
+            base_url: settings.base_url.clone(),
+            key,
+            asked: AtomicU64::new(0),
+            key_check: Mutex::new(None),
+            project: Mutex::default(),
+        })
     }
 
     /// The client for what is sent to `url`.
@@ -102,21 +128,53 @@ impl Client {
         if here { &self.direct } else { &self.http }
     }
 
-    /// Asks once whether the key is good.
-    pub(super) fn check_key(&mut self) -> Result<(), Fault> {
-        if self.known {
-            return Ok(());
+    /// Asks once whether the key is good. What is wrong here is wrong for every run.
+    pub(super) fn check_key(&self) -> Result<(), Fault> {
+        let asked = self.asked.load(Ordering::Acquire);
+        let mut check = whole(&self.key_check);
+        match &*check {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(fault @ Fault::Sink(_))) => return Err(fault.clone()),
+            // Another run has asked while this one waited.
+            Some(Err(fault)) if asked != self.asked.load(Ordering::Acquire) => {
+                return Err(fault.clone());
+            }
+            Some(Err(_)) | None => {}
         }
-        let data = self.graphql("Viewer", VIEWER, json!({}))?;
-        if data["viewer"].is_null() {
-            return Err(Fault::Sink(format!("{} does not know the key", self.base_url)));
-        }
-        self.known = true;
-        Ok(())
+        let answer = match self.graphql("Viewer", VIEWER, json!({})) {
+            Ok(data) if data["viewer"].is_null() => {
+                Err(Fault::Sink(format!("{} does not know the key", self.base_url)))
+            }
+            Ok(_) => Ok(()),
+            Err(Fault::Later { reason, wait }) => Err(Fault::Away { reason, wait }),
+            Err(Fault::Run(reason)) => Err(Fault::Sink(reason)),
+            Err(fault) => Err(fault),
+        };
+        self.asked.fetch_add(1, Ordering::AcqRel);
+        *check = Some(answer.clone());
+        answer
     }
 
     /// Creates the run, or finds it again.
     pub(super) fn upsert(&self, run: Upsert<'_>) -> Result<Bucket, Fault> {
+        let id = run.id.to_owned();
+        let answer = self.try_upsert(run);
+        let mut project = whole(&self.project);
+        project.takes_runs |= answer.is_ok();
+        match answer {
+            Err(Fault::Run(reason)) if !project.takes_runs => {
+                project.refused.insert(id);
+                Err(if project.refused.len() < REFUSALS {
+                    Fault::Run(reason)
+                } else {
+                    Fault::Sink(format!("{reason} (so for every run)"))
+                })
+            }
+            answer => answer,
+        }
+    }
+
+    fn try_upsert(&self, run: Upsert<'_>) -> Result<Bucket, Fault> {
         let variables = json!({
             "id": null,
             "name": run.id,
@@ -197,7 +255,10 @@ impl Client {
             let url = entry.and_then(|entry| entry["uploadUrl"].as_str());
             let settled = match url.map(|url| self.put(url, file, &answer["uploadHeaders"])) {
                 Some(Ok(())) => &mut *uploaded,
-                Some(Err(fault @ Fault::Later { .. })) => return Err(fault),
+                // The store may be another host than the server: what it does concerns this run.
+                Some(Err(Fault::Later { reason, wait } | Fault::Away { reason, wait })) => {
+                    return Err(Fault::Later { reason, wait });
+                }
                 Some(Err(_)) | None => &mut *refused,
             };
             settled.extend(files.pop().map(|file| file.name));
@@ -232,7 +293,7 @@ impl Client {
             && data.as_object().is_none_or(|data| data.values().all(Value::is_null))
         {
             let message = error["message"].as_str().unwrap_or("no message");
-            return Err(Fault::Sink(format!("{} refuses {operation}: {message}", self.base_url)));
+            return Err(Fault::Run(format!("{} refuses {operation}: {message}", self.base_url)));
         }
         if !data.is_object() {
             return Err(Fault::later(format!(
@@ -250,7 +311,16 @@ impl Client {
     /// The text of an answer that says yes.
     fn answer(&self, request: RequestBuilder) -> Result<String, Fault> {
         use std::io::Read;
-        let response = request.send().map_err(|error| Fault::later(chain(&error.without_url())))?;
+        let response = request.send().map_err(|error| {
+            let (never, nobody) = (error.is_builder(), error.is_connect());
+            let reason = chain(&error.without_url());
+            match (never, nobody) {
+                // An address or a header that is none.
+                (true, _) => Fault::Run(reason),
+                (_, true) => Fault::Away { reason, wait: None },
+                _ => Fault::later(reason),
+            }
+        })?;
         let status = response.status();
         if !status.is_success() {
             return Err(self.refusal(status, &response));
@@ -270,13 +340,13 @@ impl Client {
             401 => {
                 Fault::Sink(format!("{host} answers {status}: the key is wrong or was withdrawn"))
             }
-            403 => Fault::Sink(format!(
-                "{host} answers {status}: the key may not write to this entity and project"
+            403 => Fault::Run(format!(
+                "{host} answers {status}: the key may not write this run, or to this entity and project"
             )),
-            404 => Fault::Sink(format!(
-                "{host} answers {status}: there is no such entity or project, or WANDB_BASE_URL is no W&B server"
+            404 => Fault::Run(format!(
+                "{host} answers {status}: there is no such run, entity or project, or WANDB_BASE_URL is no W&B server"
             )),
-            300..=399 => Fault::Sink(format!(
+            300..=399 => Fault::Run(format!(
                 "{host} answers {status}: it is elsewhere now; give its address in WANDB_BASE_URL"
             )),
             408 | 425 | 429 | 500..=599 => Fault::Later {
@@ -289,6 +359,11 @@ impl Client {
             _ => Fault::Run(format!("{host} answers {status}")),
         }
     }
+}
+
+/// What a lock guards, which is whole after every statement.
+fn whole<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The time of a `Retry-After` header: seconds, or a date.

@@ -10,15 +10,18 @@ mod proto;
 mod settings;
 mod source;
 
-use crate::{Fault, Notice, Pace, Sink, Target};
+use crate::{Fault, Notice, Pace, Sink, Target, printing};
 use record::{RunDir, WandbRun};
 use sha2::{Digest, Sha256};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 pub use log::LogError;
 pub use settings::{ApiKey, Environment, Mode, Settings, SettingsError, Wish};
 pub use source::LogSource;
+
+/// Runs that are sent at the same time.
+const LANES: usize = 8;
 
 /// The sink that sends runs to the server of `settings`, or writes offline directories.
 ///
@@ -28,11 +31,12 @@ pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target
     let directories = offline_sinks(settings.clone());
     match settings.mode {
         Mode::Online => {
-            let client = Arc::new(Mutex::new(client::Client::new(settings, pace)?));
-            let (settings, notice) = (settings.clone(), Arc::clone(notice));
+            let client = Arc::new(client::Client::new(settings, pace)?);
+            let (settings, notice) = (settings.clone(), printing(notice));
             Ok(Target {
                 name: "W&B",
                 pace,
+                lanes: LANES,
                 open: Box::new(move |dir| {
                     let sink = online::Online::new(
                         Arc::clone(&client),
@@ -47,7 +51,7 @@ pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target
             })
         }
         Mode::Offline | Mode::Disabled => {
-            Ok(Target { name: "W&B offline", pace, open: directories, fallback: None })
+            Ok(Target { name: "W&B offline", pace, lanes: 1, open: directories, fallback: None })
         }
     }
 }

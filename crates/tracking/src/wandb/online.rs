@@ -7,7 +7,7 @@ use crate::event::{Document, Run};
 use crate::{Event, Fault, Notice, Pace, Sink};
 use record::{RunDir, WandbRun, WandbUpload};
 use serde_json::{Map, Value, json};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Lines of one request at most.
@@ -17,7 +17,7 @@ const BYTES: usize = 4 << 20;
 
 /// One run on a server.
 pub(super) struct Online {
-    client: Arc<Mutex<Client>>,
+    client: Arc<Client>,
     settings: Settings,
     pace: Pace,
     dir: RunDir,
@@ -33,6 +33,8 @@ pub(super) struct Online {
     summary_is_new: bool,
     files: Vec<Document>,
     uploaded: Vec<String>,
+    /// Files that the server's store did not take.
+    refused: Vec<String>,
     exit_code: Option<i32>,
     /// The server knows that the run has ended.
     complete: bool,
@@ -97,7 +99,7 @@ impl Lines {
 
 impl Online {
     pub(super) fn new(
-        client: Arc<Mutex<Client>>,
+        client: Arc<Client>,
         settings: Settings,
         pace: Pace,
         dir: RunDir,
@@ -120,13 +122,14 @@ impl Online {
             summary_is_new: false,
             files: Vec::new(),
             uploaded: Vec::new(),
+            refused: Vec::new(),
             exit_code: None,
             complete: false,
         })
     }
 
     /// Makes the run known to the server, and learns what that has of it.
-    fn open(&mut self, client: &mut Client, run: &Run) -> Result<Session, Fault> {
+    fn open(&mut self, client: &Client, run: &Run) -> Result<Session, Fault> {
         client.check_key()?;
         // The id is kept before the server hears of it, or a crash would leave a run that nobody claims.
         self.keep()?;
@@ -161,10 +164,10 @@ impl Online {
         self.events.begin(events, bucket.events_lines.unwrap_or(events));
         self.output.begin(output, bucket.output_lines.unwrap_or(output));
         let url = self.settings.run_url(&bucket.entity, &bucket.project, &self.note.id);
-        (self.notice)(&format!("W&B: {}: {url}", run.name));
-        self.note.url = Some(url);
+        self.note.url = Some(url.clone());
         self.note.upload = Some(upload);
         self.keep()?;
+        (self.notice)(&format!("W&B: {}: {url}", run.name));
         let place =
             Place { entity: bucket.entity, project: bucket.project, id: self.note.id.clone() };
         Ok(Session { place, heard: Instant::now(), streaming: false })
@@ -205,13 +208,7 @@ impl Online {
         if self.files.is_empty() {
             return Ok(());
         }
-        let mut refused = Vec::new();
-        let uploaded =
-            client.upload(&session.place, &mut self.files, &mut self.uploaded, &mut refused);
-        for name in &refused {
-            (self.notice)(&format!("W&B: {name} of {} is refused", self.note.id));
-        }
-        uploaded
+        client.upload(&session.place, &mut self.files, &mut self.uploaded, &mut self.refused)
     }
 
     /// Tells the server that nothing follows.
@@ -221,6 +218,10 @@ impl Online {
             body["uploaded"] = json!(self.uploaded);
         }
         client.file_stream(&session.place, &body)?;
+        if !self.refused.is_empty() {
+            let files = self.refused.join(", ");
+            return Err(Fault::Run(format!("the server did not take these files: {files}")));
+        }
         self.complete = true;
         if let Some(upload) = &mut self.note.upload {
             upload.complete = true;
@@ -234,7 +235,7 @@ impl Online {
         self.keep()
     }
 
-    fn advance(&mut self, client: &mut Client) -> Result<bool, Fault> {
+    fn advance(&mut self, client: &Client) -> Result<bool, Fault> {
         let mut session = match self.session.take() {
             Some(session) => session,
             None => {
@@ -266,9 +267,7 @@ impl Online {
         if due {
             self.send(client, session)?;
         }
-        if self.exit_code.is_some() || !session.streaming || due {
-            self.upload(client, session)?;
-        }
+        self.upload(client, session)?;
         match self.exit_code {
             Some(code) => {
                 self.close(client, session, code)?;
@@ -337,8 +336,6 @@ impl Sink for Online {
             return Ok(true);
         }
         let client = Arc::clone(&self.client);
-        // A client keeps nothing half-done.
-        let mut client = client.lock().unwrap_or_else(PoisonError::into_inner);
-        self.advance(&mut client)
+        self.advance(&client)
     }
 }
