@@ -27,6 +27,8 @@ pub enum Fault {
     Garbage,
     /// It was done, and the answer is empty.
     NoData,
+    /// An answer of GraphQL that names an error, with an escape sequence in it; nothing was done.
+    Errors,
 }
 
 /// Says what goes wrong with the next request.

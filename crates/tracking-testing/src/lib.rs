@@ -129,6 +129,11 @@ fn serve(stream: TcpStream, shared: &Shared, stop: &AtomicBool) {
             connection.answer(code, header, "{\"error\":\"as planned\"}");
             continue;
         }
+        if let Some(Fault::Errors) = fault {
+            let body = r#"{"data":{"any":null},"errors":[{"message":"\u001b[31mas planned"}]}"#;
+            connection.answer(200, None, body);
+            continue;
+        }
         if let Some(Fault::CloseUnread) = fault {
             return;
         }

@@ -17,6 +17,8 @@ pub struct Received {
     /// Whether a run's answer tells how many lines of system metrics and output there are, as the public
     /// server does.
     pub tells_all_counts: bool,
+    /// Where files of a run, by its id, are to be sent instead.
+    pub upload_urls: BTreeMap<String, String>,
 }
 
 /// A run.
@@ -92,6 +94,7 @@ impl Received {
             faults: Vec::new(),
             requests: BTreeMap::new(),
             tells_all_counts: true,
+            upload_urls: BTreeMap::new(),
         }
     }
 
@@ -158,6 +161,7 @@ impl Received {
                 let files = names.iter().map(|name| {
                     let name = name.as_str().unwrap_or_default();
                     let url = format!("{}/upload/{run}/{name}", self.base_url);
+                    let url = self.upload_urls.get(run).unwrap_or(&url);
                     json!({ "name": name, "uploadUrl": url })
                 });
                 let files: Vec<_> = files.collect();

@@ -65,6 +65,10 @@ pub struct RecordSource {
     point: Option<Point>,
     spec: Option<RunSpec>,
     time: f64,
+    /// The run's beginning was read.
+    begun: bool,
+    /// Last step of training that was read.
+    step: u64,
 }
 
 #[derive(Debug)]
@@ -85,6 +89,8 @@ impl RecordSource {
             point: None,
             spec: None,
             time: 0.0,
+            begun: false,
+            step: 0,
         }
     }
 
@@ -113,7 +119,8 @@ impl RecordSource {
             }
             None => {
                 let Some(exit_code) = ended else { return Ok(false) };
-                self.finish(exit_code)?;
+                let torn = reader.torn();
+                self.finish(exit_code, torn)?;
                 Ok(true)
             }
         }
@@ -129,13 +136,14 @@ impl RecordSource {
         }
         match line.event {
             record::Event::Start(start) => {
+                self.begun = true;
                 if let Some(spec) = &self.spec {
                     let run = run(spec, &start, time);
                     self.ready.push_back(Event::Start(Box::new(run)));
                 }
             }
-            record::Event::Train(_)
-            | record::Event::Validation(_)
+            record::Event::Train(train) => self.step = train.step,
+            record::Event::Validation(_)
             | record::Event::Gradients(_) => {}
             record::Event::Site(site) => self.add(site.step, time, histograms(&site)),
             record::Event::System(sample) => {
@@ -165,12 +173,37 @@ impl RecordSource {
         self.ready.extend(self.point.take().map(Event::Point));
     }
 
-    fn finish(&mut self, exit_code: i32) -> Result<(), Error> {
+    /// That the stream is not what a run leaves.
+    fn damage(&self, what: String) -> Error {
+        let source = std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+        Error::Io { action: "read all of", path: self.dir.path().join("metrics.jsonl"), source }
+    }
+
+    fn finish(&mut self, exit_code: i32, torn: bool) -> Result<(), Error> {
+        let mut time = self.time;
+        let record = match self.dir.state() {
+            RunState::Finished => Some(self.dir.record()?),
+            RunState::Absent | RunState::Unfinished => None,
+        };
+        // A run that was stopped before it began leaves nothing to tell.
+        if record.is_some() && !self.begun {
+            return Err(self.damage("it does not tell of the run's beginning".to_owned()));
+        }
+        if let Some(record) = &record
+            && record.outcome == Outcome::Completed
+        {
+            let steps = record.summary.as_ref().map_or(0, |summary| summary.steps);
+            if torn {
+                return Err(self.damage("its last line is cut off".to_owned()));
+            }
+            if self.step < steps {
+                let reason = format!("it ends at step {} of {steps}", self.step);
+                return Err(self.damage(reason));
+            }
+        }
         self.end_point();
         self.stage = Stage::Ended;
-        let mut time = self.time;
-        if self.dir.state() == RunState::Finished {
-            let record = self.dir.record()?;
+        if let Some(record) = record {
             time = time.max(record.timing.started_unix + record.timing.total_seconds);
             self.ready.push_back(Event::Summary(summary(&record)));
             for name in ["spec.json", "record.json"] {

@@ -2,14 +2,19 @@
 
 use crate::append::AppendFile;
 use crate::event::{Metric, Point, Run};
-use crate::source::{TRAIN, TUNE};
+use crate::source::{TRAIN, TUNE, exit_code};
 use crate::{Event, Fault, Pace, Sink, Target};
 use prost::Message;
 use record::{Histogram, RunDir};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::fs;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Names of our event files begin and end with these.
+const PREFIX: &str = "events.out.tfevents.";
+const SUFFIX: &str = ".actlab";
 
 /// Keys of a run's configuration that TensorBoard's table of hyper-parameters shows, and where they lie.
 const HPARAMS: [(&str, &str); 12] = [
@@ -27,22 +32,26 @@ const HPARAMS: [(&str, &str); 12] = [
     ("parameters", "/parameters"),
 ];
 
+/// The sink, as users call it.
+pub const NAME: &str = "TensorBoard";
+
 /// The sink that writes event files, a folder for each run below `folder`.
 #[must_use]
 pub fn target(folder: PathBuf) -> Target {
     Target {
-        name: "TensorBoard",
+        name: NAME,
         pace: Pace::default(),
         lanes: 1,
-        open: Box::new(move |_: &RunDir| {
-            Ok(Box::new(TensorBoard { folder: folder.clone(), file: None, step: 0 })
-                as Box<dyn Sink>)
+        open: Box::new(move |dir: &RunDir| {
+            let folder = folder_of_run(&folder, dir);
+            Ok(Box::new(TensorBoard { folder, file: None, step: 0 }) as Box<dyn Sink>)
         }),
         fallback: None,
     }
 }
 
 struct TensorBoard {
+    /// Of this run alone.
     folder: PathBuf,
     file: Option<AppendFile>,
     /// Last step: what has no step of its own is shown there.
@@ -52,16 +61,12 @@ struct TensorBoard {
 impl TensorBoard {
     /// Begins the run's folder anew: what an earlier beginning left would be shown twice.
     fn begin(&mut self, run: &Run) -> io::Result<AppendFile> {
-        let folder = self.folder.join(&run.name);
-        fs::create_dir_all(&folder)?;
-        for entry in fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().contains("tfevents")) {
-                fs::remove_file(path)?;
-            }
+        fs::create_dir_all(&self.folder)?;
+        for path in event_files(&self.folder)? {
+            fs::remove_file(path)?;
         }
-        let name = format!("events.out.tfevents.{:.0}.actlab", run.started);
-        let mut file = AppendFile::create(&folder.join(name))?;
+        let name = format!("{PREFIX}{:.0}{SUFFIX}", run.started);
+        let mut file = AppendFile::create(&self.folder.join(name))?;
         let version = What::FileVersion("brain.Event:2".to_owned());
         let hparams = summary(vec![hparams_value("session_start_info", &session_start(run))]);
         file.append(&[frame(run.started, 0, version), frame(run.started, 0, hparams)].concat())?;
@@ -87,8 +92,7 @@ impl TensorBoard {
                 frame(*time, self.step, summary(values.collect()))
             }
             Event::End { exit_code, time } => {
-                let status = if *exit_code == 0 { STATUS_SUCCESS } else { STATUS_FAILURE };
-                let end = SessionEndInfo { status, end_time_secs: *time };
+                let end = SessionEndInfo { status: status_of(*exit_code), end_time_secs: *time };
                 let data = HparamsData { session_end_info: Some(end), ..HparamsData::default() };
                 let value = hparams_value("session_end_info", &data);
                 frame(*time, self.step, summary(vec![value]))
@@ -115,6 +119,74 @@ impl Sink for TensorBoard {
 #[must_use]
 pub fn folder_of(sweep: &Path) -> PathBuf {
     sweep.join("tensorboard")
+}
+
+/// Folder of event files of the run in `dir`. Its name is that of the run's own folder: a label is not enough,
+/// since runs with other settings share it.
+fn folder_of_run(folder: &Path, dir: &RunDir) -> PathBuf {
+    folder.join(dir.path().file_name().unwrap_or_default())
+}
+
+/// The event files of ours in the folder of a run.
+fn event_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
+/// Whether the event files below `folder` tell of the finished run in `dir` to its end. Where its record
+/// cannot be read, nothing more can be told.
+#[must_use]
+pub fn is_complete(folder: &Path, dir: &RunDir) -> bool {
+    let Ok(record) = dir.record() else { return true };
+    let Ok(paths) = event_files(&folder_of_run(folder, dir)) else { return false };
+    let [path] = paths.as_slice() else { return false };
+    let Ok(Some(last)) = last_event(path) else { return false };
+    // The end of an attempt that was interrupted is one that failed, or lies before the run's own.
+    let Some(status) = end_status(&last) else { return false };
+    let timing = record.timing;
+    status == status_of(exit_code(&record.outcome))
+        && last.wall_time >= timing.started_unix + timing.total_seconds - 1e-3
+}
+
+/// The last event of a file, where it is whole and no longer than one that tells of an end.
+fn last_event(path: &Path) -> io::Result<Option<EventProto>> {
+    const LONGEST: u64 = 1024;
+    let mut file = fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LONGEST)))?;
+    let mut tail = Vec::new();
+    file.take(LONGEST).read_to_end(&mut tail)?;
+    // The one that is as long as it says, ends with the file, and has the right checksums.
+    let event = |start| -> Option<EventProto> {
+        let (head, rest) = tail.get(start..)?.split_first_chunk::<8>()?;
+        let (head_sum, rest) = rest.split_first_chunk()?;
+        let (event, event_sum) = rest.split_last_chunk()?;
+        let whole = u64::from_le_bytes(*head) == event.len() as u64
+            && u32::from_le_bytes(*head_sum) == masked(crc32c::crc32c(head))
+            && u32::from_le_bytes(*event_sum) == masked(crc32c::crc32c(event));
+        EventProto::decode(event).ok().filter(|_| whole)
+    };
+    Ok((0..tail.len()).rev().find_map(event))
+}
+
+/// How the run ended, where `event` tells of its end.
+fn end_status(event: &EventProto) -> Option<i32> {
+    let Some(What::Summary(summary)) = &event.what else { return None };
+    let data = summary.value.first()?.metadata.as_ref()?.plugin_data.as_ref()?;
+    let data = HparamsData::decode(data.content.as_slice()).ok()?;
+    data.session_end_info.map(|end| end.status)
+}
+
+fn status_of(exit_code: i32) -> i32 {
+    if exit_code == 0 { STATUS_SUCCESS } else { STATUS_FAILURE }
 }
 
 fn values(point: &Point) -> Vec<SummaryValue> {

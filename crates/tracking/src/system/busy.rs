@@ -22,17 +22,20 @@ impl Busy {
 
     /// This process's part of the processor time that was used since the last look, of at most 1; all of it
     /// where nothing was, or the system does not tell.
-    #[expect(clippy::cast_precision_loss, reason = "ticks are far below 2^52")]
     pub(super) fn part(&mut self) -> f64 {
         let now = Times::now();
-        let before = std::mem::replace(&mut self.last, now);
-        match (before, now) {
-            (Some(before), Some(now)) if now.machine > before.machine => {
-                let own = now.own.saturating_sub(before.own) as f64;
-                (own / (now.machine - before.machine) as f64).min(1.0)
-            }
-            _ => 1.0,
+        part(std::mem::replace(&mut self.last, now), now)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "ticks are far below 2^52")]
+fn part(before: Option<Times>, now: Option<Times>) -> f64 {
+    match (before, now) {
+        (Some(before), Some(now)) if now.machine > before.machine => {
+            let own = now.own.saturating_sub(before.own) as f64;
+            (own / (now.machine - before.machine) as f64).min(1.0)
         }
+        _ => 1.0,
     }
 }
 
@@ -79,13 +82,16 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_a_part() {
-        let mut busy = Busy::open();
-        let mut x = 0_u64;
-        for i in 0..50_000_000_u64 {
-            x = std::hint::black_box(x ^ i);
-        }
-        let part = busy.part();
-        assert!((0.0..=1.0).contains(&part), "{part}");
+    #[expect(clippy::float_cmp, reason = "quotients of small integers")]
+    fn a_part_is_what_was_used_since_the_last_look() {
+        let times = |own, machine| Some(Times { own, machine });
+        assert_eq!(part(times(10, 100), times(40, 140)), 0.75);
+        assert_eq!(part(times(10, 100), times(10, 140)), 0.0);
+        // The two files are read one after the other, so the process may seem to have used more than all.
+        assert_eq!(part(times(10, 100), times(60, 140)), 1.0);
+        // Nothing was used, or the system does not tell.
+        assert_eq!(part(times(10, 100), times(10, 100)), 1.0);
+        assert_eq!(part(None, times(10, 100)), 1.0);
+        assert_eq!(part(times(10, 100), None), 1.0);
     }
 }

@@ -5,5 +5,6 @@
 mod directories;
 mod event_files;
 mod faults;
+mod one_run;
 mod server;
 mod support;

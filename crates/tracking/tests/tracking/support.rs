@@ -57,7 +57,14 @@ impl Place {
 
     /// Begins the run of `seed`.
     pub(crate) fn begin(&self, seed: u64) -> Written {
-        Written::begin(&self.path().join("results"), seed)
+        self.begin_with(seed, |_| {})
+    }
+
+    /// Begins a run of `seed` whose spec `change` changes.
+    pub(crate) fn begin_with(&self, seed: u64, change: impl FnOnce(&mut RunSpec)) -> Written {
+        let mut spec = spec(seed);
+        change(&mut spec);
+        Written::begin(&self.path().join("results"), spec)
     }
 
     /// No file and no message holds the key.
@@ -106,8 +113,7 @@ pub(crate) struct Written {
 }
 
 impl Written {
-    pub(crate) fn begin(runs: &Path, seed: u64) -> Self {
-        let spec = spec(seed);
+    fn begin(runs: &Path, spec: RunSpec) -> Self {
         let dir = RunDir::of(runs, &spec);
         let writer = dir.begin(&spec).unwrap();
         let mut run = Self { dir, spec, writer, history: Vec::new() };
