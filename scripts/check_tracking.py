@@ -990,14 +990,15 @@ def check_tensorboard(folder, runs):
     from tensorboard.backend.event_processing import event_accumulator
 
     root = os.path.join(folder, "results", SWEEP, "tensorboard")
-    expect_names("TensorBoard's folder", [run.label for run in runs], os.listdir(root))
+    names = [os.path.basename(run.folder) for run in runs]
+    expect_names("TensorBoard's folder", names, os.listdir(root))
     everything = {
         event_accumulator.SCALARS: 0, event_accumulator.HISTOGRAMS: 0, event_accumulator.TENSORS: 0,
     }
     scalars = histograms = hparams = 0
     for run in runs:
         where = f"TensorBoard: {run.label}"
-        path = os.path.join(root, run.label)
+        path = os.path.join(root, os.path.basename(run.folder))
         names = os.listdir(path)
         one = len(names) == 1 and names[0].startswith("events.out.tfevents.")
         expect_that(where, one, f"not one event file: {', '.join(names)}")

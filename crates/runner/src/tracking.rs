@@ -92,8 +92,8 @@ impl Tracking {
             }
             Mode::Disabled => "W&B: not logging; --wandb online or offline turns it on".to_owned(),
         });
-        if *mode == Mode::Online && self.wandb.key_in_the_open() {
-            console::warning("WANDB_BASE_URL is http: the key can be read on its way; use https");
+        if *mode == Mode::Online {
+            warn_of_open_key(&self.wandb);
         }
         if self.tensorboard {
             let folder = tensorboard::folder_of(sweep.path());
@@ -106,15 +106,28 @@ impl Tracking {
         self.tracker.follow(dir)
     }
 
-    /// Sends what an earlier process left: of finished runs that a server knows, but not to their end.
-    pub(crate) fn catch_up(&self, finished: &[RunDir]) {
-        if self.wandb.mode != Mode::Online {
-            return;
-        }
-        for dir in finished {
+    /// Sends what an earlier process left of finished runs: to W&B's server the rest of those that it knows,
+    /// but not to their end, and to TensorBoard those that it lacks.
+    pub(crate) fn catch_up(&self, finished: &[RunDir], sweep: &SweepDir) {
+        if self.wandb.mode == Mode::Online {
             let begun = |note: WandbRun| note.upload.is_some_and(|upload| !upload.complete);
-            if dir.wandb().ok().flatten().is_some_and(begun) {
-                self.tracker.send(|| RecordSource::finished(dir.clone()));
+            for dir in finished {
+                if dir.wandb().ok().flatten().is_some_and(begun) {
+                    self.tracker.send_to(wandb::NAME, RecordSource::finished(dir.clone()));
+                }
+            }
+        }
+        if self.tensorboard {
+            let folder = tensorboard::folder_of(sweep.path());
+            let lacking = |dir: &&RunDir| !tensorboard::is_complete(&folder, dir);
+            let lacking: Vec<_> = finished.iter().filter(lacking).collect();
+            if !lacking.is_empty() {
+                let n = lacking.len();
+                let runs = if n == 1 { "run" } else { "runs" };
+                (self.notice)(&format!("TensorBoard: writing event files of {n} finished {runs}"));
+            }
+            for dir in lacking {
+                self.tracker.send_to(tensorboard::NAME, RecordSource::finished(dir.clone()));
             }
         }
     }
@@ -127,12 +140,19 @@ impl Tracking {
 
     /// Waits until everybody has heard everything, and says what was left.
     pub(crate) fn finish(self, sweep: &SweepDir) {
-        finish(self.tracker, &format!("actlab sync {}", sweep.path().display()));
+        let later = format!("actlab sync {}", sweep.path().display());
+        drop(finish(self.tracker, &later));
     }
 }
 
-/// Waits for `tracker`; `later` is the command that sends what is left. Returns whether nothing is.
-fn finish(tracker: Tracker, later: &str) -> bool {
+fn warn_of_open_key(settings: &Settings) {
+    if settings.key_in_the_open() {
+        console::warning("WANDB_BASE_URL is http: the key can be read on its way; use https");
+    }
+}
+
+/// Waits for `tracker`; `later` is the command that sends W&B what is left, which is returned.
+fn finish(tracker: Tracker, later: &str) -> Vec<Leftover> {
     let began = Instant::now();
     let told = Cell::new(false);
     let pending = tracker.pending();
@@ -148,27 +168,39 @@ fn finish(tracker: Tracker, later: &str) -> bool {
         false
     };
     let leftovers = tracker.finish(PATIENCE, &give_up);
-    for (sink, reason, runs, saved) in by_reason(&leftovers) {
-        let one = runs == 1;
-        console::warning(&format!(
-            "{sink}: {runs} {} not arrive: {reason}. Everything is in the {}{}; `{later}` sends the rest",
-            if one { "run did" } else { "runs did" },
-            if one { "record" } else { "records" },
-            if saved { " and in offline directories" } else { "" },
-        ));
+    for (left, runs) in by_reason(&leftovers) {
+        console::warning(&said_of(left, runs, later));
     }
-    leftovers.is_empty()
+    leftovers
 }
 
-/// Leftovers with the same cause, counted.
-fn by_reason(leftovers: &[Leftover]) -> Vec<(&str, &str, usize, bool)> {
-    let mut groups: Vec<(&str, &str, usize, bool)> = Vec::new();
+/// What is said of `runs` runs that did not arrive as `left` did not.
+fn said_of(left: &Leftover, runs: usize, later: &str) -> String {
+    let one = runs == 1;
+    let Leftover { sink, reason, .. } = left;
+    let said =
+        format!("{sink}: {runs} {} not arrive: {reason}", if one { "run did" } else { "runs did" });
+    if left.damaged {
+        return said;
+    }
+    let record = if one { "record" } else { "records" };
+    let place = if left.saved { " and in offline directories" } else { "" };
+    let then = if *sink == tensorboard::NAME {
+        "the same sweep with --tensorboard writes".to_owned()
+    } else {
+        format!("`{later}` sends")
+    };
+    format!("{said}. Everything is in the {record}{place}; {then} the rest")
+}
+
+/// Leftovers with the same cause: the first of them, and how many they are.
+fn by_reason(leftovers: &[Leftover]) -> Vec<(&Leftover, usize)> {
+    let mut groups: Vec<(&Leftover, usize)> = Vec::new();
     for left in leftovers {
-        match groups.iter_mut().find(|(sink, reason, _, saved)| {
-            (*sink, *reason, *saved) == (left.sink, left.reason.as_str(), left.saved)
-        }) {
-            Some(group) => group.2 += 1,
-            None => groups.push((left.sink, &left.reason, 1, left.saved)),
+        let cause = |left: &Leftover| (left.sink, left.reason.clone(), left.saved, left.damaged);
+        match groups.iter_mut().find(|(first, _)| cause(first) == cause(left)) {
+            Some(group) => group.1 += 1,
+            None => groups.push((left, 1)),
         }
     }
     groups
@@ -177,6 +209,7 @@ fn by_reason(leftovers: &[Leftover]) -> Vec<(&str, &str, usize, bool)> {
 /// Uploads what `dirs` hold and the server has not.
 pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
     let settings = resolve(&Wish { flag: Some(Mode::Online), ..Wish::default() })?;
+    warn_of_open_key(&settings);
     interrupt::install();
     let notice: Notice = Arc::new(|line| note!("{line}"));
     // What is there already is sent as fast as the server takes it.
@@ -185,6 +218,9 @@ pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
     let mut found = Found::default();
     for dir in dirs {
         found.look_into(dir)?;
+    }
+    for reason in &found.damaged {
+        console::warning(&format!("not uploaded: {reason}"));
     }
     let threads = |error| Error::Usage(format!("cannot start a thread: {error}"));
     let tracker = Tracker::start(vec![target], &notice).map_err(threads)?;
@@ -199,18 +235,20 @@ pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
         let name = sweep.file_name().unwrap_or_default().to_string_lossy();
         tracker.send(|| ReportSource::new(&name, sweep.clone(), &REPORT_FILES));
     }
-    if !finish(tracker, "the same command") {
-        return Err(Error::NotSynced);
-    }
-    for log in &found.logs {
+    let left = finish(tracker, "the same command");
+    let arrived = |path: &Path| left.iter().all(|left| left.folder != path);
+    for log in found.logs.iter().filter(|log| arrived(log.path())) {
         log.mark_synced().map_err(Error::io("write to", log.path()))?;
     }
     let before = match found.before {
         0 => String::new(),
         n => format!("; {n} had been uploaded before"),
     };
-    note!("{count} {} uploaded{before}", if count == 1 { "run" } else { "runs" });
-    Ok(())
+    let missing = left.len() + found.damaged.len();
+    let not = if missing == 0 { String::new() } else { format!(", {missing} not") };
+    let uploaded = count.saturating_sub(left.len());
+    note!("{uploaded} {} uploaded{not}{before}", if uploaded == 1 { "run" } else { "runs" });
+    if missing == 0 { Ok(()) } else { Err(Error::NotSynced) }
 }
 
 /// What there is to upload.
@@ -222,54 +260,57 @@ struct Found {
     reports: Vec<PathBuf>,
     /// Runs that were uploaded before.
     before: usize,
+    /// What cannot be read, and why.
+    damaged: Vec<String>,
 }
 
 impl Found {
     fn look_into(&mut self, dir: &Path) -> Result<(), Error> {
         if dir.join("sweep.json").exists() {
             for run in record::find_runs(&dir.join("runs"))? {
-                self.add_run(run)?;
+                self.add_run(run);
             }
             // A sweep's folder has the name of the sweep.
-            if is_uploaded(&RunDir::at(dir.to_owned()))? {
-                self.before += 1;
-            } else if dir.join("report.md").exists() {
+            if self.is_new(&RunDir::at(dir.to_owned())) && dir.join("report.md").exists() {
                 // Its name is asked for, which `.` has not.
                 self.reports.push(dir.canonicalize().unwrap_or_else(|_| dir.to_owned()));
             }
         } else if dir.join("record.json").exists() {
-            self.add_run(RunDir::at(dir.to_owned()))?;
+            self.add_run(RunDir::at(dir.to_owned()));
         } else if dir.join("spec.json").exists() {
             return Err(Error::Usage(format!(
                 "{}: the run is not finished; `actlab sweep` goes on with it",
                 dir.display()
             )));
         } else {
-            let log = wandb::LogSource::open(dir)
-                .map_err(|error| Error::Usage(format!("nothing to upload: {error}")))?;
-            if log.is_synced() {
-                self.before += 1;
-            } else {
-                self.logs.push(log);
+            match wandb::LogSource::open(dir) {
+                Ok(log) if log.is_synced() => self.before += 1,
+                Ok(log) => self.logs.push(log),
+                Err(error) if wandb::LogSource::is_one(dir) => self.damaged.push(error.to_string()),
+                Err(error) => return Err(Error::Usage(format!("nothing to upload: {error}"))),
             }
         }
         Ok(())
     }
 
-    fn add_run(&mut self, dir: RunDir) -> Result<(), Error> {
+    fn add_run(&mut self, dir: RunDir) {
         // That it can be read is seen now.
-        StoredRun::read(dir.clone())?;
-        if is_uploaded(&dir)? {
-            self.before += 1;
-        } else {
-            self.runs.push(dir);
+        match StoredRun::read(dir.clone()) {
+            Ok(_) if self.is_new(&dir) => self.runs.push(dir),
+            Ok(_) => {}
+            Err(error) => self.damaged.push(error.to_string()),
         }
-        Ok(())
     }
-}
 
-/// Whether a server has everything of the run in `dir`.
-fn is_uploaded(dir: &RunDir) -> Result<bool, Error> {
-    let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
-    Ok(dir.wandb()?.is_some_and(complete))
+    /// Whether the server lacks something of the run in `dir`; where it does not, or nobody knows, that is
+    /// counted.
+    fn is_new(&mut self, dir: &RunDir) -> bool {
+        let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
+        match dir.wandb().map(|note| note.is_some_and(complete)) {
+            Ok(false) => return true,
+            Ok(true) => self.before += 1,
+            Err(error) => self.damaged.push(error.to_string()),
+        }
+        false
+    }
 }

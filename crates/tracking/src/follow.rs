@@ -110,7 +110,7 @@ impl std::fmt::Debug for Arrival {
 }
 
 /// A run that had its turn.
-struct Returned(Box<Track>, Result<Progress, Trouble>);
+struct Returned(Track, Result<Progress, Trouble>);
 
 impl std::fmt::Debug for Returned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -280,8 +280,8 @@ impl From<Fault> for Trouble {
 }
 
 impl Track {
-    fn new(source: Box<dyn Source>, sink: Box<dyn Sink>, generation: u32) -> Box<Self> {
-        Box::new(Self {
+    fn new(source: Box<dyn Source>, sink: Box<dyn Sink>, generation: u32) -> Self {
+        Self {
             source,
             sink,
             refused: None,
@@ -295,7 +295,7 @@ impl Track {
             told: false,
             away: false,
             memory: Told::default(),
-        })
+        }
     }
 
     fn folder(&self) -> &Path {
@@ -333,7 +333,7 @@ impl Track {
 }
 
 /// Gives runs their turns, until nobody sends any.
-fn lane(queue: &Mutex<Receiver<Box<Track>>>, shared: &Shared) {
+fn lane(queue: &Mutex<Receiver<Track>>, shared: &Shared) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut track) = next else { return };
@@ -351,9 +351,9 @@ struct Worker {
     target: Target,
     shared: Arc<Shared>,
     notice: Notice,
-    lanes: Sender<Box<Track>>,
+    lanes: Sender<Track>,
     /// Runs that wait for their turn.
-    tracks: Vec<Box<Track>>,
+    tracks: Vec<Track>,
     /// Those that have it.
     flights: Vec<Flight>,
     /// Runs that are begun again while the one before has its turn.
@@ -469,7 +469,8 @@ impl Worker {
                 track.due = Instant::now();
             }
         }
-        while let Some(i) = self.tracks.iter().position(|track| closing.is_over(track.stuck_since)) {
+        while let Some(i) = self.tracks.iter().position(|track| closing.is_over(track.stuck_since))
+        {
             let track = self.tracks.swap_remove(i);
             self.give_up(track);
         }
@@ -540,7 +541,7 @@ impl Worker {
     }
 
     /// A run has had its turn.
-    fn take_back(&mut self, mut track: Box<Track>, result: Result<Progress, Trouble>) {
+    fn take_back(&mut self, mut track: Track, result: Result<Progress, Trouble>) {
         let folder = track.folder().to_owned();
         let mut probe = false;
         self.flights.retain(|flight| {
@@ -608,7 +609,7 @@ impl Worker {
     }
 
     /// The run is tried again later; the others go on.
-    fn put_off(&mut self, mut track: Box<Track>, reason: String, wait: Option<Duration>) {
+    fn put_off(&mut self, mut track: Track, reason: String, wait: Option<Duration>) {
         if track.memory.is_news(&reason) {
             track.told = true;
             self.tell(&track, &goes_on(&reason));
@@ -624,7 +625,7 @@ impl Worker {
     }
 
     /// The server is not there: nobody but this run asks it until it is.
-    fn go_away(&mut self, mut track: Box<Track>, reason: String, wait: Option<Duration>) {
+    fn go_away(&mut self, mut track: Track, reason: String, wait: Option<Duration>) {
         let now = Instant::now();
         let faults = self.away.as_ref().map_or(0, |away| away.faults);
         // Others that were on their way say nothing new.
@@ -701,7 +702,7 @@ impl Worker {
     }
 
     /// The sink does not take this run: it goes to the fallback, from the beginning.
-    fn fall_back(&mut self, mut track: Box<Track>, reason: String) {
+    fn fall_back(&mut self, mut track: Track, reason: String) {
         track.source.rewind();
         let folder = track.source.folder();
         let open = self.target.fallback.as_mut().filter(|_| !track.fallen);
@@ -738,7 +739,7 @@ impl Worker {
     }
 
     /// Leaves the run, but writes down what can be written.
-    fn give_up(&mut self, mut track: Box<Track>) {
+    fn give_up(&mut self, mut track: Track) {
         let reason = std::mem::take(&mut track.reason);
         let reason = if reason.is_empty() { self.reason.clone() } else { reason };
         self.write_down(&mut *track.source, reason);
@@ -762,7 +763,8 @@ impl Worker {
         }
         let arrivals = std::mem::take(&mut self.shared.state().arrivals);
         let held = std::mem::take(&mut self.held);
-        for mut source in held.into_iter().chain(arrivals.into_iter().map(|Arrival(source)| source)) {
+        for mut source in held.into_iter().chain(arrivals.into_iter().map(|Arrival(source)| source))
+        {
             self.write_down(&mut *source, self.reason.clone());
         }
     }

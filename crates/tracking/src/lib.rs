@@ -16,7 +16,8 @@ pub type Notice = std::sync::Arc<dyn Fn(&str) + Send + Sync>;
 fn printable(text: &str) -> String {
     let hidden = |char: &char| {
         // Controls, and marks that turn the direction of writing.
-        char.is_control() || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        char.is_control()
+            || matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     let text = text.replace(['\n', '\t'], " ");
     text.chars().filter(|char| !hidden(char)).collect()

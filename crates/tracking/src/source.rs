@@ -143,8 +143,7 @@ impl RecordSource {
                 }
             }
             record::Event::Train(train) => self.step = train.step,
-            record::Event::Validation(_)
-            | record::Event::Gradients(_) => {}
+            record::Event::Validation(_) | record::Event::Gradients(_) => {}
             record::Event::Site(site) => self.add(site.step, time, histograms(&site)),
             record::Event::System(sample) => {
                 let figures = system_figures(&sample);

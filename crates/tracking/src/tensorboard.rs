@@ -8,9 +8,9 @@ use prost::Message;
 use record::{Histogram, RunDir};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 /// Names of our event files begin and end with these.
 const PREFIX: &str = "events.out.tfevents.";
@@ -68,7 +68,8 @@ impl TensorBoard {
         let name = format!("{PREFIX}{:.0}{SUFFIX}", run.started);
         let mut file = AppendFile::create(&self.folder.join(name))?;
         let version = What::FileVersion("brain.Event:2".to_owned());
-        let hparams = summary(vec![hparams_value("session_start_info", &session_start(run))]);
+        let hparams =
+            summary(vec![hparams_value("session_start_info", &session_start(run, &self.folder))]);
         file.append(&[frame(run.started, 0, version), frame(run.started, 0, hparams)].concat())?;
         Ok(file)
     }
@@ -224,14 +225,16 @@ fn histogram_proto(histogram: &Histogram) -> HistogramProto {
     }
 }
 
-fn session_start(run: &Run) -> HparamsData {
+fn session_start(run: &Run, folder: &Path) -> HparamsData {
     let config = Value::Object(run.config.clone());
     let hparams = HPARAMS
         .into_iter()
         .filter_map(|(name, path)| Some((name.to_owned(), hparam(config.pointer(path)?)?)))
         .collect();
+    // Sessions of one name are taken for one.
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
     let start =
-        SessionStartInfo { hparams, group_name: run.name.clone(), start_time_secs: run.started };
+        SessionStartInfo { hparams, group_name: name.into_owned(), start_time_secs: run.started };
     HparamsData { session_start_info: Some(start), ..HparamsData::default() }
 }
 

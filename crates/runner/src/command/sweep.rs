@@ -63,7 +63,7 @@ pub(super) fn go_on(
     let done = work.done().len();
     let progress = SweepProgress::new(work.total(), done, costs);
     let tracking = Tracking::start(experiment, wandb, sweep, progress.notice())?;
-    tracking.catch_up(work.done());
+    tracking.catch_up(work.done(), sweep);
     let some = !first.is_empty();
     let result = if some {
         train(experiment, sweep, device, first, work, &progress, &tracking)

@@ -9,7 +9,10 @@ use tracking_testing::{Fault, KEY, Received, Request, Seeded, Server, calm};
 /// The program with a user's key for `server`.
 fn logged(place: &Place, server: &Server, args: &[&str]) -> Command {
     let mut command = place.command(args);
-    command.env("WANDB_BASE_URL", server.url()).env("WANDB_API_KEY", KEY).env("WANDB_MODE", "online");
+    command
+        .env("WANDB_BASE_URL", server.url())
+        .env("WANDB_API_KEY", KEY)
+        .env("WANDB_MODE", "online");
     // Nothing for this machine goes through a proxy.
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
         command.env(name, "http://127.0.0.1:9");
@@ -126,6 +129,90 @@ fn offline_directories_are_uploaded_later() {
 
     let again = text(logged(&place, &server, &args).output().unwrap().stderr);
     assert!(again.contains("0 runs uploaded; 9 had been uploaded before"), "{again}");
+}
+
+/// What cannot be sent is neither counted as sent, nor keeps the rest from it.
+#[test]
+fn only_what_arrives_counts_as_uploaded() {
+    let (place, server) = (place(), Server::start(calm()));
+    let said = place.run(&["sweep", "tiny.toml", "--set", "seeds=[1]"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let all = runs(&place);
+    let metrics = std::fs::read(all[0].join("metrics.jsonl")).unwrap();
+    std::fs::write(all[0].join("metrics.jsonl"), "").unwrap();
+    std::fs::write(all[1].join("wandb.json"), "").unwrap();
+    std::fs::write(all[2].join("record.json"), "{").unwrap();
+    let sync = || {
+        let output = logged(&place, &server, &["sync", "results/tiny"]).output().unwrap();
+        (output.status.code(), text(output.stderr))
+    };
+    let (code, said) = sync();
+    assert_eq!(code, Some(1), "{said}");
+    // A run and the report.
+    assert!(said.contains("2 runs uploaded, 3 not\n"), "{said}");
+    for (run, file) in all.iter().zip(["metrics.jsonl", "wandb.json", "record.json"]) {
+        let path = run.join(file).strip_prefix(place.path("")).unwrap().display().to_string();
+        assert!(said.contains(&path), "{path}: {said}");
+    }
+    assert_eq!(server.received().runs.len(), 2);
+    std::fs::write(all[0].join("metrics.jsonl"), metrics).unwrap();
+    let (code, said) = sync();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("1 run uploaded, 2 not; 2 had been uploaded before\n"), "{said}");
+}
+
+/// Runs that finished without event files, or whose files were cut off, get them with the next sweep.
+#[test]
+fn event_files_are_completed() {
+    let place = place();
+    let sweep = |more: &[&str]| {
+        let args = [&["sweep", "tiny.toml", "--set", "seeds=[1]"], more].concat();
+        let said = place.run(&args);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        said.err
+    };
+    sweep(&[]);
+    let folder = place.path("results/tiny/tensorboard");
+    assert!(!folder.exists());
+    let said = sweep(&["--tensorboard"]);
+    assert!(said.contains("event files of 4 finished runs"), "{said}");
+    let files = || {
+        let mut files: Vec<_> = runs(&place)
+            .iter()
+            .map(|run| {
+                let folder = folder.join(run.file_name().unwrap());
+                let mut files = std::fs::read_dir(folder).unwrap();
+                let file = files.next().unwrap().unwrap().path();
+                assert!(files.next().is_none());
+                (std::fs::read(&file).unwrap(), file)
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let before = files();
+    assert_eq!(before.len(), 4);
+    let (bytes, file) = &before[0];
+    std::fs::write(file, &bytes[..bytes.len() - 70]).unwrap();
+    let said = sweep(&["--tensorboard"]);
+    assert!(said.contains("event files of 1 finished run\n"), "{said}");
+    assert_eq!(files(), before);
+    let said = sweep(&["--tensorboard"]);
+    assert!(!said.contains("TensorBoard"), "{said}");
+}
+
+#[test]
+fn names_that_the_server_does_not_take_are_refused_before_training() {
+    let place = place();
+    let set = |value: &str| {
+        place.run(&["sweep", "tiny.toml", "--wandb", "offline", "--set", value]).refused()
+    };
+    let said = set("wandb.project=\"vision/activations\"");
+    assert!(said.contains("wandb.project = \"vision/activations\""), "{said}");
+    let tag = "x".repeat(66);
+    let said = set(&format!("wandb.tags=[\"{tag}\"]"));
+    assert!(said.contains(&format!("wandb.tags = \"{tag}\"")), "{said}");
+    assert!(!place.path("results").exists() && !place.path("wandb").exists());
 }
 
 /// Killed while the server takes nothing: the next command sends the rest, and nothing twice.

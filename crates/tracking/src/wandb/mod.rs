@@ -20,6 +20,9 @@ pub use log::LogError;
 pub use settings::{ApiKey, Environment, Mode, Settings, SettingsError, Wish};
 pub use source::LogSource;
 
+/// The sink that talks to a server, as users call it.
+pub const NAME: &str = "W&B";
+
 /// Runs that are sent at the same time.
 const LANES: usize = 8;
 
@@ -34,7 +37,7 @@ pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target
             let client = Arc::new(client::Client::new(settings, pace)?);
             let (settings, notice) = (settings.clone(), printing(notice));
             Ok(Target {
-                name: "W&B",
+                name: NAME,
                 pace,
                 lanes: LANES,
                 open: Box::new(move |dir| {

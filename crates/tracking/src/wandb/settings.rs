@@ -12,8 +12,11 @@ const PUBLIC_SERVER: &str = "https://api.wandb.ai";
 const PUBLIC_SERVER_IN_NETRC: &str = "api.forge.coreweave.com";
 const DEFAULT_PROJECT: &str = "actlab";
 
-/// Whether and how runs go to W&B; a later one tells the server less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+/// Whether and how runs go to W&B.
+// A later one tells the server less.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// To a server, while they go on.
@@ -271,7 +274,8 @@ fn key(
     }
     let host = url.host_str().unwrap_or_default().to_owned();
     // `wandb login` writes the port too.
-    let mut hosts: Vec<String> = url.port().map(|port| format!("{host}:{port}")).into_iter().collect();
+    let mut hosts: Vec<String> =
+        url.port().map(|port| format!("{host}:{port}")).into_iter().collect();
     hosts.push(host.clone());
     if url.as_str().trim_end_matches('/') == PUBLIC_SERVER {
         hosts.push(PUBLIC_SERVER_IN_NETRC.to_owned());

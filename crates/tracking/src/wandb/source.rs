@@ -61,6 +61,12 @@ impl LogSource {
         Ok(source)
     }
 
+    /// Whether `directory` holds the file of an offline run, be it damaged.
+    #[must_use]
+    pub fn is_one(directory: &Path) -> bool {
+        file_in(directory).is_ok()
+    }
+
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {
