@@ -55,6 +55,7 @@ const KEYS: &[(&str, &str)] = &[
     ("training.clip_norm", "regularisation"),
     ("training.evaluate_every", "validation"),
     ("training.patience", "validation"),
+    ("training.divergence", "divergence"),
 ];
 
 /// A run of each recipe: runs that differ in their seed alone have one.
@@ -89,6 +90,7 @@ pub(crate) fn conditions(runs: &[&StoredRun], tuned: &[(String, bool)]) -> Vec<C
         Condition::of("schedule", &recipes, |spec| schedule(&spec.training)),
         Condition::of("regularisation", &recipes, |spec| regularisation(&spec.training)),
         Condition::of("validation", &recipes, |spec| validation(&spec.training)),
+        Condition::of("divergence", &recipes, |spec| divergence(&spec.training)),
         Condition::of("site statistics", &recipes, |spec| sites(&spec.training)),
         Condition::of("device", &recipes, |spec| spec.device.clone()),
     ];
@@ -214,10 +216,21 @@ fn validation(training: &TrainingSpec) -> String {
     };
     let target = training.target_accuracy;
     let target = target.map(|target| format!(", target {}\u{a0}%", number::percent(target)));
-    let patience = training
-        .patience
-        .map(|patience| format!(", over after {} in vain", count(patience, "evaluation")));
+    let patience = training.patience.map(|patience| {
+        format!(", stops after {} without improvement", count(patience, "evaluation"))
+    });
     format!("{every}{}{}", target.unwrap_or_default(), patience.unwrap_or_default())
+}
+
+fn divergence(training: &TrainingSpec) -> String {
+    match training.divergence {
+        None => "NaN or infinity".into(),
+        Some(rule) => format!(
+            "NaN, infinity, or a mean loss of the last {} above {} times that of guessing",
+            count(rule.window, "step"),
+            rule.ratio
+        ),
+    }
 }
 
 fn sites(training: &TrainingSpec) -> String {
