@@ -1,11 +1,10 @@
 //! How many seeds a difference takes, from the spread of pilot runs: before the runs that decide.
 
-use crate::comparison::{ALPHA, Family, TaskScores};
+use crate::comparison::{ALPHA, Family, TaskScores, paired_scores};
 use crate::statistics::{
     detectable_effect, pairs_needed, standard_deviation, upper_standard_deviation,
 };
 use serde::Serialize;
-use std::collections::HashMap;
 
 /// Confidence of the upper bound of a spread: few pilot runs know it badly.
 const CONFIDENCE: f64 = 0.8;
@@ -69,12 +68,9 @@ pub fn plan_seeds(
     let mut plans = Vec::new();
     for task in tasks {
         let of = |label: &str| task.arms.iter().find(|arm| arm.activation == label);
-        let theirs: HashMap<&str, f64> = of(baseline)
-            .map(|arm| arm.runs.iter().map(|(seed, score)| (seed.as_str(), *score)).collect())
-            .unwrap_or_default();
+        let baseline_arm = of(baseline);
         for arm in task.arms.iter().filter(|arm| arm.activation != baseline) {
-            let pair = |(seed, score): &(String, f64)| Some((*score, *theirs.get(seed.as_str())?));
-            let pairs: Vec<(f64, f64)> = arm.runs.iter().filter_map(pair).collect();
+            let pairs = baseline_arm.map(|other| paired_scores(arm, other)).unwrap_or_default();
             let sd = standard_deviation(&task.resolution.differences(&pairs));
             let spread = sd.filter(|sd| *sd > 0.0);
             let upper = spread.and_then(|sd| upper_standard_deviation(sd, pairs.len(), CONFIDENCE));

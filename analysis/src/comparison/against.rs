@@ -165,7 +165,7 @@ impl Past {
             let first: HashSet<&str> = plan.order.iter().take(*seeds).map(String::as_str).collect();
             let runs = arm.runs.iter().filter(|(seed, _)| first.contains(seed.as_str())).cloned();
             let arm = ArmScores::new(arm.activation.clone(), runs.collect());
-            resolution.differences(&pairs(&arm, baseline))
+            resolution.differences(&paired_scores(&arm, baseline))
         };
         Some(Self { looks: Looks::new(&plan.seeds)?, differences: made.map(at).collect() })
     }
@@ -208,7 +208,7 @@ fn by_seed(arm: &ArmScores) -> HashMap<&str, f64> {
 }
 
 /// Scores of both under the seeds that both have, in the order of the arm's runs.
-pub(super) fn pairs(arm: &ArmScores, other: &ArmScores) -> Vec<(f64, f64)> {
+pub(crate) fn paired_scores(arm: &ArmScores, other: &ArmScores) -> Vec<(f64, f64)> {
     let theirs = by_seed(other);
     let pair = |(seed, score): &(String, f64)| Some((*score, *theirs.get(seed.as_str())?));
     arm.runs.iter().filter_map(pair).collect()
@@ -225,7 +225,7 @@ impl Against {
         // Between looks, what has come in since the last one is not looked at.
         let looked_at = past.as_ref().and_then(|past| past.differences.last().cloned());
         let differences =
-            looked_at.unwrap_or_else(|| resolution.differences(&pairs(arm, baseline)));
+            looked_at.unwrap_or_else(|| resolution.differences(&paired_scores(arm, baseline)));
         let all = resolution.scores(&[arm.values(), baseline.values()].concat());
         let (ours, theirs) = all.split_at(arm.runs.len());
         let moments = |arm: &ArmScores, scores| arm.published.or(Moments::of(scores));
@@ -255,7 +255,8 @@ impl Against {
             .map(|past| past.p(|sample| Some(sample.t_test()?.p)));
         Self {
             pairs: differences.len(),
-            unpaired: (ours.len() + theirs.len()).saturating_sub(2 * pairs(arm, baseline).len()),
+            unpaired: (ours.len() + theirs.len())
+                .saturating_sub(2 * paired_scores(arm, baseline).len()),
             paired,
             difference: sample.difference(),
             standard_deviation: standard_deviation(&differences).filter(|_| paired),

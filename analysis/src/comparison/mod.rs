@@ -20,6 +20,7 @@ pub use overall::{Overall, RankTests};
 pub use pairs::{AllPairs, Pair};
 pub use scores::read_scores;
 
+pub(crate) use against::paired_scores;
 pub(crate) use overall::{ENOUGH_RUNS, normalised, overall};
 
 /// Level at which a difference is significant, over a whole family of tests.

@@ -154,7 +154,8 @@ fn task_block(task: &TaskScores) -> Option<Vec<f64>> {
 }
 
 fn differences(task: &TaskScores, arm: usize, baseline: usize) -> Vec<f64> {
-    task.resolution.differences(&super::against::pairs(&task.arms[arm], &task.arms[baseline]))
+    task.resolution
+        .differences(&super::against::paired_scores(&task.arms[arm], &task.arms[baseline]))
 }
 
 /// Interquartile means of the arms over all runs.

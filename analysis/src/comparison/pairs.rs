@@ -1,6 +1,6 @@
 //! Every arm against every other.
 
-use super::against::pairs as paired_scores;
+use super::against::paired_scores;
 use super::{ALPHA, ArmScores, Family, Rules, TaskScores};
 use crate::statistics::{Moments, holm, mean, paired_t, tukey, welch};
 use serde::{Deserialize, Serialize};
