@@ -13,6 +13,7 @@ use record::{
     LayerGradient, ModelSpec, OptimizerSpec, Outcome, Prediction, RunDir, RunRecord, RunSpec,
     SCHEMA_VERSION, ScheduleSpec, Site, SiteStatistics, Summary, Timing, TrainStep, TrainingSpec,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -141,6 +142,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
             peak_memory_bytes: Some(300 << 20),
             energy_joules: None,
         },
+        files: BTreeMap::new(),
         environment: Environment {
             actlab: "0.1.0".into(),
             rustc: String::new(),

@@ -8,18 +8,20 @@ use crate::statistics::{
 use crate::summary::{Arm, ExampleFigures};
 use record::{Prediction, StoredRun};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 /// Resamples of an interval at most: each draws every test example.
 const RESAMPLES: usize = 1_000;
 
-/// Adds to `arms` what the predictions of their runs show. A run whose predictions cannot be read is left out, as those
-/// of early records are.
+/// Adds to `arms` what the predictions of their runs show. The answer is how many runs have predictions that cannot be
+/// read, and why the first cannot: those are left out. Early records have none, and are left out without a word.
 pub(super) fn add_figures(
     arms: &mut [Arm],
     runs: &[&StoredRun],
     baseline: &str,
     bootstrap: Bootstrap,
-) {
+) -> Option<(usize, String)> {
+    let mut unread: Option<(usize, String)> = None;
     let bootstrap = Bootstrap { resamples: bootstrap.resamples.min(RESAMPLES), ..bootstrap };
     let mut of_arms: BTreeMap<(&str, &str), Vec<&StoredRun>> = BTreeMap::new();
     for run in runs.iter().filter(|run| Status::of(&run.record) == Status::Completed) {
@@ -30,27 +32,43 @@ pub(super) fn add_figures(
         let name = task[0].task.clone();
         let of = |label: &str| match of_arms.get(&(name.as_str(), label)) {
             Some(runs) => read(runs),
-            None => BTreeMap::new(),
+            None => (BTreeMap::new(), Vec::new()),
         };
         let theirs: BTreeMap<u64, Vec<bool>> = of(baseline)
+            .0
             .into_iter()
             .map(|(seed, predictions)| (seed, correct(&predictions).collect()))
             .collect();
         let labels: Vec<String> = task.iter().map(|arm| arm.activation.clone()).collect();
         let figures = parallel::map(&labels, |label| {
             let theirs = (label != baseline).then_some(&theirs);
-            figures(&of(label), theirs, bootstrap)
+            let (ours, errors) = of(label);
+            (figures(&ours, theirs, bootstrap), errors)
         });
-        for (arm, figures) in task.iter_mut().zip(figures) {
+        for (arm, (figures, errors)) in task.iter_mut().zip(figures) {
             arm.examples = figures;
+            for error in errors {
+                unread.get_or_insert((0, error)).0 += 1;
+            }
         }
     }
+    unread
 }
 
-/// Predictions by seed.
-fn read(runs: &[&StoredRun]) -> BTreeMap<u64, Vec<Prediction>> {
-    let read = |run: &&StoredRun| Some((run.record.spec.seed, run.dir.predictions().ok()?));
-    runs.iter().filter_map(read).collect()
+/// Predictions by seed, and why those of other runs cannot be read.
+fn read(runs: &[&StoredRun]) -> (BTreeMap<u64, Vec<Prediction>>, Vec<String>) {
+    let (mut read, mut errors) = (BTreeMap::new(), Vec::new());
+    for run in runs {
+        match run.predictions() {
+            Ok(predictions) => {
+                read.insert(run.record.spec.seed, predictions);
+            }
+            Err(record::Error::Io { source, .. })
+                if source.kind() == ErrorKind::NotFound && run.record.files.is_empty() => {}
+            Err(error) => errors.push(error.to_string()),
+        }
+    }
+    (read, errors)
 }
 
 fn correct(predictions: &[Prediction]) -> impl Iterator<Item = bool> {

@@ -46,6 +46,7 @@ pub(super) fn render(report: &Report) -> String {
     parts.extend(methods::paragraphs(report).map(|text| wrap(&text, "", report.width)));
     parts.extend(unfinished(report));
     parts.extend(without_curve(report));
+    parts.extend(without_predictions(report));
     parts.extend(skipped(report));
     parts.push(heading("##", "How to read this", report.width));
     parts.push(bullets(&legend::entries(report), report.width));
@@ -180,7 +181,19 @@ fn skipped(report: &Report) -> Vec<String> {
 fn without_curve(report: &Report) -> Option<String> {
     let (runs, reason) = report.without_curve.as_ref()?;
     let note = format!(
-        "The learning curves of {} could not be read and are left out. The first: {}.",
+        "The learning curves of {} could not be read and are left out. The first: {}. To train such a run again, remove its \
+         record.json.",
+        plural(*runs, "run"),
+        escape(reason)
+    );
+    Some(wrap(&note, "", report.width))
+}
+
+fn without_predictions(report: &Report) -> Option<String> {
+    let (runs, reason) = report.without_predictions.as_ref()?;
+    let note = format!(
+        "The test predictions of {} could not be read and are left out. The first: {}. To train such a run again, remove its \
+         record.json.",
         plural(*runs, "run"),
         escape(reason)
     );

@@ -139,6 +139,8 @@ pub struct Report {
     tuning: Option<Tuning>,
     /// Runs whose metrics stream cannot be read, and why the first cannot.
     without_curve: Option<(usize, String)>,
+    /// How many runs have predictions that cannot be read, and why the first cannot.
+    without_predictions: Option<(usize, String)>,
     unfinished: Vec<Unfinished>,
     skipped: Vec<String>,
     page: html::Page,
@@ -244,7 +246,7 @@ impl Report {
         let mut arms = arms(&frame, &bootstrap)?;
         let compared = Comparison::new(&scores(&stored, Diverged::LeftOut), &rules);
         add_comparison(&mut arms, &compared.tasks);
-        examples::add_figures(&mut arms, &stored, &baseline, bootstrap);
+        let without_predictions = examples::add_figures(&mut arms, &stored, &baseline, bootstrap);
         let to_baseline = target::find(&mut arms, &runs, &baseline);
         for task in arms.chunk_by_mut(|a, b| a.task == b.task) {
             find_front(task);
@@ -300,6 +302,7 @@ impl Report {
             overall,
             to_baseline,
             without_curve,
+            without_predictions,
             unfinished: stored.iter().filter_map(|run| unfinished(run)).collect(),
             skipped: options.skipped.clone(),
             page: html::Page::new(&stored),
@@ -430,20 +433,31 @@ impl Report {
 /// What was measured on the way of `runs`, and how many have no stream that can be read.
 fn measured<'a>(runs: &[&'a StoredRun]) -> (Vec<Measured<'a>>, Option<(usize, String)>) {
     // Long streams: every processor reads some.
-    let timelines = parallel::map(runs, |run| run.dir.timeline(MOST_LOOKS));
+    let timelines = parallel::map(runs, |run| timeline(run));
     let mut missing: Option<(usize, String)> = None;
     let runs = runs
         .iter()
         .zip(timelines)
         .map(|(run, timeline)| {
             let timeline = timeline.unwrap_or_else(|error| {
-                missing.get_or_insert_with(|| (0, error.to_string())).0 += 1;
+                missing.get_or_insert((0, error)).0 += 1;
                 Timeline::default()
             });
             Measured { run, timeline }
         })
         .collect();
     (runs, missing)
+}
+
+/// What was measured on the way of a run. A stream without an evaluation is not that of a run that has one.
+fn timeline(run: &StoredRun) -> Result<Timeline, String> {
+    let timeline = run.timeline(MOST_LOOKS).map_err(|error| error.to_string())?;
+    let evaluated =
+        run.record.summary.as_ref().is_some_and(|summary| summary.last_validation.is_some());
+    if evaluated && timeline.validations.is_empty() {
+        return Err(format!("{}: metrics.jsonl has no evaluation", run.dir.path().display()));
+    }
+    Ok(timeline)
 }
 
 /// Hands every arm what `tasks` say of it.

@@ -6,6 +6,7 @@ use record::{
     OptimizerSpec, Outcome, RunDir, RunRecord, RunSpec, SCHEMA_VERSION, ScheduleSpec, Site,
     SiteStatistics, StoredRun, Summary, Timing, TrainingSpec,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) const IMAGES: &str = "fashion_resnet8";
@@ -86,6 +87,7 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
                 energy_joules: None,
             },
             environment: environment(),
+            files: BTreeMap::new(),
             spec,
         },
     }

@@ -6,7 +6,7 @@ use crate::parameters::{Each, for_each_tensor};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, TensorData};
-use record::{Evaluation, Summary};
+use record::{Evaluation, LayerGradient, Summary};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 const PROGRESS: &str = "progress";
 
 /// Version of what a checkpoint holds.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Why a checkpoint is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,7 @@ pub struct Unusable(String);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Progress {
     pub(crate) version: u32,
+    pub(crate) stage: Stage,
     pub(crate) summary: Summary,
     /// Evaluation of the best weights so far.
     pub(crate) best: Option<Evaluation>,
@@ -43,6 +44,21 @@ pub(crate) struct Progress {
     pub(crate) seconds: f64,
     pub(crate) train_seconds: f64,
     pub(crate) train_examples: u64,
+}
+
+/// What training does next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Stage {
+    /// The next step, if there is one.
+    Step,
+    /// The evaluation after the last step.
+    Evaluate {
+        /// Gradients by layer of that step.
+        layers: Vec<LayerGradient>,
+    },
+    /// Nothing: early stopping has ended it.
+    Ended,
 }
 
 /// Training as it stood after a step.
@@ -115,6 +131,7 @@ impl Progress {
     pub(crate) fn new(size: ModelSize, classes: usize) -> Self {
         Self {
             version: VERSION,
+            stage: Stage::Step,
             summary: Summary {
                 parameters: size.parameters,
                 flops: size.flops,

@@ -1,7 +1,7 @@
 //! The training loop.
 
 use crate::Error;
-use crate::checkpoint::{Checkpoint, Progress, Tensors, Unusable};
+use crate::checkpoint::{Checkpoint, Progress, Stage, Tensors, Unusable};
 use crate::data::{Batch, Batches, Dataset, Examples, Inputs, Part};
 use crate::divergence::{self, LONGEST_WINDOW, not_finite};
 use crate::evaluate::{Said, better, cross_entropy, evaluation, largest, said};
@@ -239,6 +239,52 @@ struct Best<N> {
     network: N,
 }
 
+/// How many steps a run has, and when it is evaluated.
+struct Steps {
+    per_epoch: u64,
+    /// Of the whole budget.
+    total: u64,
+    /// The step at which it ends, which a trial does earlier.
+    last: u64,
+    evaluate_every: u64,
+}
+
+impl Steps {
+    fn of(spec: &RunSpec, data: &Dataset) -> Self {
+        let per_epoch = data.train.len().div_ceil(spec.training.batch_size) as u64;
+        let total = spec.training.budget.steps(per_epoch);
+        Self {
+            per_epoch,
+            total,
+            last: spec.trial.map_or(total, |trial| trial.steps.min(total)),
+            evaluate_every: spec.training.evaluate_every.unwrap_or(per_epoch),
+        }
+    }
+}
+
+/// How far training has come.
+struct Course<N> {
+    progress: Progress,
+    best: Option<Best<N>>,
+    /// The step at which it diverged, and why.
+    diverged: Option<(u64, String)>,
+    started: Instant,
+    /// Wall time before it was stopped and resumed, in seconds.
+    seconds_before: f64,
+}
+
+impl<N> Course<N> {
+    /// Steps that were made.
+    fn made(&self) -> u64 {
+        self.progress.summary.steps
+    }
+
+    /// Wall time so far.
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+}
+
 impl<'a, N: Network> Run<'a, N> {
     fn new(trainer: Trainer<'a>, network: N) -> Self {
         let Trainer { spec, data, .. } = trainer;
@@ -311,16 +357,10 @@ impl<'a, N: Network> Run<'a, N> {
         })
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    fn run(mut self, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
+    /// Trains from where the monitor has a checkpoint, or from the beginning.
+    fn begin(&mut self, monitor: &mut dyn Monitor) -> Result<Course<N>, Stopped> {
         let Trainer { spec, activation, data, .. } = self.trainer;
-        let started = Instant::now();
-        let training = &spec.training;
-        let per_epoch = data.train.len().div_ceil(training.batch_size) as u64;
-        let total = training.budget.steps(per_epoch);
-        let evaluate_every = training.evaluate_every.unwrap_or(per_epoch);
-        let last = spec.trial.map_or(total, |trial| trial.steps.min(total));
-        let (mut progress, mut best) = match monitor.resume() {
+        let (progress, best) = match monitor.resume() {
             Some(checkpoint) => self.restore(checkpoint)?,
             None => {
                 let size = ModelConfig::new(&spec.model, data)?.size(&**activation);
@@ -328,101 +368,59 @@ impl<'a, N: Network> Run<'a, N> {
             }
         };
         let seconds_before = progress.seconds;
-        let mut diverged = None;
+        Ok(Course { progress, best, diverged: None, started: Instant::now(), seconds_before })
+    }
 
-        for step in progress.summary.steps + 1..=last {
+    fn run(mut self, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
+        let Trainer { spec, data, .. } = self.trainer;
+        let steps = Steps::of(spec, data);
+        let mut course = self.begin(monitor)?;
+        while course.diverged.is_none() {
             let interrupted = monitor.interrupted();
-            if step > 1 && (interrupted || monitor.checkpoint_due()) {
-                progress.seconds = seconds_before + started.elapsed().as_secs_f64();
-                let checkpoint = self.keep(progress.clone(), best.as_ref())?;
-                monitor.checkpoint(step - 1, checkpoint.to_bytes()?);
+            if course.made() > 0 && (interrupted || monitor.checkpoint_due()) {
+                self.save(&mut course, monitor)?;
             }
             if interrupted {
                 return Err(Stopped::Interrupted);
             }
-            let Progress { summary, recent_losses, evaluations, .. } = &mut progress;
-            let epoch = step as f64 / per_epoch as f64;
-            let (train_step, layers) = self.step(step, total, epoch);
-            monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
-            summary.steps = step;
-            if step == 1 {
-                summary.initial_loss = train_step.loss;
-            }
-            if let Some(reason) = not_finite(&train_step) {
-                diverged = Some((step, reason));
-                break;
-            }
-            divergence::remember(training.divergence, recent_losses, train_step.loss);
-
-            if step % evaluate_every != 0 && step != total {
-                continue;
-            }
-            let network = self.network().valid();
-            let said =
-                self.predict(&network, &data.validation, |i| Examples::Validation(i), monitor)?;
-            let evaluation = evaluation(step, epoch, &said);
-            monitor.event(&Event::Validation(evaluation)).map_err(Stopped::Monitor)?;
-            let gradients = Gradients { step, layers };
-            monitor.event(&Event::Gradients(gradients)).map_err(Stopped::Monitor)?;
-            summary.last_validation = Some(evaluation);
-            *evaluations += 1;
-            let improved = best.as_ref().is_none_or(|best| better(&evaluation, &best.evaluation));
-            let best_step =
-                best.as_ref().filter(|_| !improved).map_or(step, |best| best.evaluation.step);
-            let in_vain = (step - best_step).div_ceil(evaluate_every);
-            let gives_up = training.patience.is_some_and(|patience| in_vain >= patience);
-            let statistics = training.site_statistics;
-            let ends = step == total || gives_up;
-            if statistics.examples > 0 && (*evaluations % statistics.every == 0 || ends) {
-                summary.sites = self.measure_sites(&network, step, statistics.examples);
-                for site in &mut summary.sites {
-                    monitor.event(&Event::Site(site.clone())).map_err(Stopped::Monitor)?;
-                    // They stay in the stream: a summary is read for thousands of runs.
-                    (site.inputs, site.outputs) = (None, None);
+            match course.progress.stage.clone() {
+                Stage::Step if course.made() < steps.last => {
+                    self.advance(&mut course, &steps, monitor)?;
                 }
-            }
-            if !evaluation.loss.is_finite() {
-                diverged = Some((step, "the validation loss is not finite".to_owned()));
-                break;
-            }
-            if training.target_accuracy.is_some_and(|target| evaluation.accuracy >= target) {
-                summary.steps_to_target.get_or_insert(step);
-            }
-            if improved {
-                summary.best_validation = Some(evaluation);
-                best = Some(Best { evaluation, network });
-            }
-            if gives_up {
-                break;
+                Stage::Evaluate { layers } => {
+                    let result = self.validate(&mut course, &steps, layers, monitor);
+                    self.saved_where_interrupted(result, &mut course, monitor)?;
+                }
+                Stage::Step | Stage::Ended => break,
             }
         }
 
-        let steps = progress.summary.steps;
-        // The end of training, not that of a trial from which a longer one goes on.
-        if diverged.is_none() && (steps < last || last == total) {
-            let classes = data.classes.len();
+        let made = course.made();
+        // The end of training, not that of a trial from which a longer one continues.
+        if course.diverged.is_none() && (made < steps.last || steps.last == steps.total) {
+            let losses = &course.progress.recent_losses;
             let reason =
-                divergence::at_the_end(training.divergence, &progress.recent_losses, classes);
-            diverged = reason.map(|reason| (steps, reason));
+                divergence::at_the_end(spec.training.divergence, losses, data.classes.len());
+            course.diverged = reason.map(|reason| (made, reason));
         }
-        if steps == last && last < total && diverged.is_none() {
-            // A longer trial of the same goes on from here.
-            progress.seconds = seconds_before + started.elapsed().as_secs_f64();
-            let checkpoint = self.keep(progress.clone(), best.as_ref())?;
-            monitor.checkpoint(last, checkpoint.to_bytes()?);
+        if made == steps.last && steps.last < steps.total && course.diverged.is_none() {
+            // A longer trial of the same continues from here.
+            self.save(&mut course, monitor)?;
         }
-        let mut summary = progress.summary;
         let mut predictions = Vec::new();
-        let outcome = if let Some((step, reason)) = diverged {
+        let summary = &mut course.progress.summary;
+        let outcome = if let Some((step, reason)) = course.diverged.take() {
             // Never reported by its best moment before the crash.
             summary.best_validation = None;
             summary.steps_to_target = None;
             Outcome::Diverged { step, reason }
         } else {
-            if let Some(best) = best.filter(|_| spec.trial.is_none()) {
+            if let Some(best) = course.best.as_ref().filter(|_| spec.trial.is_none()) {
                 let Evaluation { step, epoch, .. } = best.evaluation;
-                let said =
-                    self.predict(&best.network, &data.test, |i| Examples::Test(i), monitor)?;
+                let result =
+                    self.predict(&best.network, &data.test, |i| Examples::Test(i), monitor);
+                let said = self.saved_where_interrupted(result, &mut course, monitor)?;
+                let summary = &mut course.progress.summary;
                 summary.test = Some(evaluation(step, epoch, &said));
                 summary.test_examples = Some(said.len() as u64);
                 predictions =
@@ -432,12 +430,115 @@ impl<'a, N: Network> Run<'a, N> {
         };
         Ok(Finished {
             outcome,
-            summary,
             predictions,
-            seconds: seconds_before + started.elapsed().as_secs_f64(),
+            seconds: course.seconds(),
+            summary: course.progress.summary,
             train_seconds: self.train_seconds,
             train_examples: self.train_examples,
         })
+    }
+
+    /// Hands the state of training to the monitor.
+    fn save(&self, course: &mut Course<N>, monitor: &mut dyn Monitor) -> Result<(), Unusable> {
+        course.progress.seconds = course.seconds();
+        let checkpoint = self.keep(course.progress.clone(), course.best.as_ref())?;
+        monitor.checkpoint(course.made(), checkpoint.to_bytes()?);
+        Ok(())
+    }
+
+    /// `result`, after the state has been saved where an evaluation was interrupted: it is done anew later.
+    fn saved_where_interrupted<T>(
+        &self,
+        result: Result<T, Stopped>,
+        course: &mut Course<N>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<T, Stopped> {
+        if let Err(Stopped::Interrupted) = result {
+            self.save(course, monitor)?;
+        }
+        result
+    }
+
+    /// Makes the next step.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn advance(
+        &mut self,
+        course: &mut Course<N>,
+        steps: &Steps,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), Stopped> {
+        let step = course.made() + 1;
+        let epoch = step as f64 / steps.per_epoch as f64;
+        let (train_step, layers) = self.step(step, steps.total, epoch);
+        monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
+        let Progress { summary, recent_losses, stage, .. } = &mut course.progress;
+        summary.steps = step;
+        if step == 1 {
+            summary.initial_loss = train_step.loss;
+        }
+        if let Some(reason) = not_finite(&train_step) {
+            course.diverged = Some((step, reason));
+            return Ok(());
+        }
+        divergence::remember(self.trainer.spec.training.divergence, recent_losses, train_step.loss);
+        if step % steps.evaluate_every == 0 || step == steps.total {
+            *stage = Stage::Evaluate { layers };
+        }
+        Ok(())
+    }
+
+    /// Evaluates the network on the validation split after a step whose gradients by layer are `layers`. Where that is
+    /// interrupted, nothing has changed.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn validate(
+        &self,
+        course: &mut Course<N>,
+        steps: &Steps,
+        layers: Vec<LayerGradient>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), Stopped> {
+        let Trainer { spec: RunSpec { training, .. }, data, .. } = self.trainer;
+        let step = course.made();
+        let epoch = step as f64 / steps.per_epoch as f64;
+        let network = self.network().valid();
+        let said =
+            self.predict(&network, &data.validation, |i| Examples::Validation(i), monitor)?;
+        let evaluation = evaluation(step, epoch, &said);
+        monitor.event(&Event::Validation(evaluation)).map_err(Stopped::Monitor)?;
+        let gradients = Gradients { step, layers };
+        monitor.event(&Event::Gradients(gradients)).map_err(Stopped::Monitor)?;
+        let Course { progress, best, diverged, .. } = course;
+        let Progress { summary, evaluations, stage, .. } = progress;
+        summary.last_validation = Some(evaluation);
+        *evaluations += 1;
+        let improved = best.as_ref().is_none_or(|best| better(&evaluation, &best.evaluation));
+        let best_step =
+            best.as_ref().filter(|_| !improved).map_or(step, |best| best.evaluation.step);
+        let in_vain = (step - best_step).div_ceil(steps.evaluate_every);
+        let gives_up = training.patience.is_some_and(|patience| in_vain >= patience);
+        let statistics = training.site_statistics;
+        let ends = step == steps.total || gives_up;
+        if statistics.examples > 0 && (*evaluations % statistics.every == 0 || ends) {
+            summary.sites = self.measure_sites(&network, step, statistics.examples);
+            for site in &mut summary.sites {
+                monitor.event(&Event::Site(site.clone())).map_err(Stopped::Monitor)?;
+                // They stay in the stream: a summary is read for thousands of runs.
+                (site.inputs, site.outputs) = (None, None);
+            }
+        }
+        if !evaluation.loss.is_finite() {
+            *diverged = Some((step, "the validation loss is not finite".to_owned()));
+            return Ok(());
+        }
+        if training.target_accuracy.is_some_and(|target| evaluation.accuracy >= target) {
+            summary.steps_to_target.get_or_insert(step);
+        }
+        if improved {
+            summary.best_validation = Some(evaluation);
+            *best = Some(Best { evaluation, network });
+        }
+        *stage = if gives_up { Stage::Ended } else { Stage::Step };
+        Ok(())
     }
 
     /// The next batch of the training order; a new epoch is a new permutation.

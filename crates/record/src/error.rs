@@ -23,6 +23,14 @@ pub enum Error {
         /// Where it stops making sense.
         source: serde_json::Error,
     },
+    /// A file is not as it was written.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How that shows.
+        reason: String,
+    },
     /// A table of predictions is not what this program writes.
     #[error("{} is not a valid table of predictions: line {line}", path.display())]
     Predictions {

@@ -7,10 +7,10 @@
 //! | `spec.json` | first | the resolved [`RunSpec`] |
 //! | `metrics.jsonl` | append-only while running | one [`Stamped`] event a line |
 //! | `predictions.csv` | atomically, before the record | one test example a line |
-//! | `checkpoint-STEP-BYTES.safetensors` | atomically, while running | training after `STEP`, when `metrics.jsonl` had `BYTES` |
+//! | `checkpoint-STEP-BYTES-CHECKSUM.safetensors` | atomically, while running | training after `STEP`, when `metrics.jsonl` had `BYTES` |
 //! | `attempt.json` | atomically, when a process begins to work on the run | the [`Attempt`]; gone when the run has ended |
 //! | `wandb.json` | atomically, where Weights & Biases is used | the [`WandbRun`] |
-//! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended |
+//! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended; it holds the checksums of the files above, and ends with its own |
 //!
 //! This crate knows no tensor and no table: `runner` writes through it, `analysis` reads through it.
 
@@ -38,6 +38,7 @@ pub use spec::{
     RunId, RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec, Trial, json_sha256,
 };
 pub use store::{
-    CheckpointFile, MetricsReader, MetricsWriter, RunDir, RunLock, RunState, StoredRun, Timeline,
-    find_all_runs, find_runs, now, read_runs, write_atomically,
+    CheckpointFile, FileSum, HeldLocks, MetricsReader, MetricsWriter, RunDir, RunLock, RunState,
+    SavedRun, StoredRun, Timeline, find_all_runs, find_runs, is_same_file, now, read_runs,
+    write_atomically,
 };

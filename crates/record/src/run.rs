@@ -1,5 +1,7 @@
-use crate::{Environment, Evaluation, RunId, RunSpec, Site};
+use crate::store::seal;
+use crate::{Environment, Evaluation, FileSum, RunId, RunSpec, Site};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Version of everything this crate writes; it grows when a reader of the old form would go wrong.
@@ -22,6 +24,19 @@ pub struct RunRecord {
     pub timing: Timing,
     /// Where it ran. Not part of what is reproducible.
     pub environment: Environment,
+    /// Size and checksum of each file beside the record, by its name. Absent in early records.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, FileSum>,
+}
+
+impl RunRecord {
+    /// The content of `record.json`: a JSON object that ends with the checksum of its text.
+    ///
+    /// # Errors
+    /// If it cannot be represented in JSON.
+    pub fn to_file(&self) -> Result<Vec<u8>, serde_json::Error> {
+        Ok(seal(serde_json::to_vec_pretty(self)?))
+    }
 }
 
 /// How a run ended.

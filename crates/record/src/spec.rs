@@ -1,9 +1,9 @@
 //! The resolved description of one run. It serialises to canonical JSON, whose hash names the run.
 
+use crate::store::sha256;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
-use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// Everything that decides the numbers of a run.
@@ -58,8 +58,7 @@ impl RunSpec {
 /// SHA-256 of a JSON value, in hexadecimal digits, which does not depend on the order of keys.
 #[must_use]
 pub fn json_sha256(value: serde_json::Value) -> String {
-    let digest = Sha256::digest(sorted(value).to_string().as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(sorted(value).to_string().as_bytes())
 }
 
 /// The value with the keys of every object in alphabetical order, so that the order of fields in

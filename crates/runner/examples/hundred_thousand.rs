@@ -115,6 +115,6 @@ fn copy(runs: &Path, template: &Path, record: &RunRecord, seed: u64) -> Result<(
         fs::hard_link(template.join(name), dir.path().join(name))?;
     }
     fs::write(dir.path().join("spec.json"), serde_json::to_vec_pretty(&record.spec)?)?;
-    fs::write(dir.path().join("record.json"), serde_json::to_vec_pretty(&record)?)?;
+    fs::write(dir.path().join("record.json"), record.to_file()?)?;
     Ok(())
 }

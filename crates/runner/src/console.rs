@@ -5,6 +5,7 @@ use crate::Error;
 use crate::plan::PlannedRun;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::{Evaluation, Outcome, RunRecord, TrainStep};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,16 +46,26 @@ macro_rules! note {
 
 pub(crate) use {note, out, outln};
 
+/// `text` as a terminal may show it: the name of a file, or what a server says, must not command it. Lines stay.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    let command = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if !text.contains(command) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if command(c) { char::REPLACEMENT_CHARACTER } else { c };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
 /// Prints an error, in red where that is wanted.
 pub(crate) fn error(error: &Error) {
     let word = if colour() { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
-    note!("{word}: {error}");
+    note!("{word}: {}", printable(&error.to_string()));
 }
 
 /// Prints a warning.
 pub(crate) fn warning(text: &str) {
     let word = if colour() { "\u{1b}[33mwarning\u{1b}[0m" } else { "warning" };
-    note!("{word}: {text}");
+    note!("{word}: {}", printable(text));
 }
 
 fn colour() -> bool {
@@ -215,6 +226,7 @@ impl SweepProgress {
 }
 
 fn line_above(bars: &MultiProgress, text: &str) {
+    let text = printable(text);
     if bars.is_hidden() {
         note!("{text}");
     } else {
@@ -281,6 +293,13 @@ impl RunProgress<'_> {
         self.validation = Some(evaluation);
     }
 
+    /// The run is left out: its bar is removed.
+    pub(crate) fn leave(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
     /// The run ended: a line that stays.
     pub(crate) fn end(self, record: &RunRecord) {
         let (finished, runs, left) = {
@@ -339,6 +358,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let padded: Vec<String> = cells
             .zip(&widths)
+            .map(|(cell, width)| (printable(cell), width))
             .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
             .collect();
         format!("{}\n", padded.join("  ").trim_end())
@@ -377,6 +397,16 @@ mod tests {
         let unknown = state(vec![task(0.0, 20.0, 40.0), task(10.0, 0.0, 0.0)]);
         assert_eq!(unknown.time_left(20.0), Some(Duration::from_secs(10)));
         assert_eq!(state(vec![task(1.0, 0.0, 0.0)]).time_left(20.0), None);
+    }
+
+    #[test]
+    fn names_do_not_command_the_terminal() {
+        assert_eq!(printable("plain é\n"), "plain é\n");
+        assert_eq!(
+            printable("\u{1b}[31mred\u{7}\u{9b}2J\r"),
+            "\u{fffd}[31mred\u{fffd}\u{fffd}2J\u{fffd}"
+        );
+        assert!(!table(&["a"], &[vec!["\u{1b}]0;x".to_owned()]]).contains('\u{1b}'));
     }
 
     #[test]

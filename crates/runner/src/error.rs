@@ -34,14 +34,19 @@ pub enum Error {
         /// The system's answer.
         source: std::io::Error,
     },
-    /// Some runs failed; the others are recorded.
-    #[error("{failed} of {runs} runs failed; the reasons are in the report")]
+    /// Some runs failed or could not be trained; the others are recorded.
+    #[error("{}", runs_without_result(*failed, *refused, *runs))]
     RunsFailed {
-        /// Runs that failed.
+        /// Runs that failed: their records tell why.
         failed: usize,
+        /// Runs that could not be trained: they have no record.
+        refused: usize,
         /// Runs of the sweep.
         runs: usize,
     },
+    /// A worker could not train its run. That concerns no other run.
+    #[error("{0}")]
+    ThisRun(Box<Error>),
     /// A worker could not do its work, and another would fare no better.
     #[error("{label}: {reason}")]
     Worker {
@@ -70,11 +75,59 @@ pub enum Error {
     Interrupted(String),
 }
 
+/// What became of runs that have no result.
+fn runs_without_result(failed: usize, refused: usize, runs: usize) -> String {
+    let mut parts = Vec::new();
+    if failed > 0 {
+        parts.push(format!("{failed} of {runs} runs failed; the reasons are in the report"));
+    }
+    if refused > 0 {
+        let not = if refused == 1 { "was not trained" } else { "were not trained" };
+        parts.push(format!(
+            "{refused} of {runs} runs {not}, for the reason above; the same command tries again"
+        ));
+    }
+    parts.join(". ")
+}
+
 impl Error {
+    /// What a worker exits with where its reason concerns its run alone.
+    pub(crate) const THIS_RUN_ALONE: u8 = 3;
+
+    /// The same error of a worker, marked where it concerns its run alone: a file or folder of the run, or another
+    /// process that works on it. A full disk, or data that is missing, would meet every other run too.
+    pub(crate) fn of_a_run(self) -> Self {
+        let full = |source: &std::io::Error| {
+            use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+            matches!(source.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+        };
+        let alone = match &self {
+            Self::Record(record::Error::Io { source, .. }) | Self::Io { source, .. } => {
+                !full(source)
+            }
+            Self::Record(_) | Self::Usage(_) | Self::Checkpoint(_) | Self::Activation(_) => true,
+            _ => false,
+        };
+        if alone { Self::ThisRun(Box::new(self)) } else { self }
+    }
+
     /// The operating system refused to do `action` with `path`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// Whether a folder cannot be written because it is for reading alone.
+    pub(crate) fn is_read_only(&self) -> bool {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        match self {
+            Self::Record(record::Error::Io { source, .. })
+            | Self::Analysis(analysis::Error::Record(record::Error::Io { source, .. }))
+            | Self::Io { source, .. } => {
+                matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem)
+            }
+            _ => false,
+        }
     }
 
     /// What the process exits with: 1, something that was tried failed; 2, it was asked for wrongly;
@@ -82,6 +135,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::ThisRun(_) => Self::THIS_RUN_ALONE,
             Self::RunsFailed { .. }
             | Self::Worker { .. }
             | Self::Checkpoint(_)

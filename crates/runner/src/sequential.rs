@@ -96,7 +96,7 @@ pub(crate) struct Stages<'a> {
     /// Whether every comparison is decided.
     decided: bool,
     done: Vec<RunDir>,
-    known: Vec<RunDir>,
+    known: usize,
 }
 
 impl<'a> Stages<'a> {
@@ -128,7 +128,7 @@ impl<'a> Stages<'a> {
             pending: HashSet::new(),
             decided: false,
             done: Vec::new(),
-            known: Vec::new(),
+            known: 0,
         }
     }
 
@@ -140,13 +140,13 @@ impl<'a> Stages<'a> {
         for run in &self.stages[next] {
             let dir = RunDir::of(&self.sweep.runs(), &run.spec);
             self.manifest.runs.push(run.spec.id());
-            if is_done(&dir)? {
-                self.done.push(dir.clone());
+            if is_done(&dir) {
+                self.done.push(dir);
             } else {
                 self.pending.insert(run.spec.id());
                 open.push(run.clone());
             }
-            self.known.push(dir);
+            self.known += 1;
         }
         self.manifest.planned = Some(self.total());
         self.sweep.write_manifest(&self.manifest)?;
@@ -181,17 +181,13 @@ impl Work for Stages<'_> {
     fn total(&self) -> usize {
         let last = self.current.is_some_and(|stage| stage + 1 == self.stages.len());
         if self.decided || last {
-            return self.known.len();
+            return self.known;
         }
         self.stages.iter().map(Vec::len).sum()
     }
 
     fn done(&self) -> &[RunDir] {
         &self.done
-    }
-
-    fn known(&self) -> &[RunDir] {
-        &self.known
     }
 }
 

@@ -12,7 +12,8 @@ use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, 
 use indexmap::IndexMap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use record::{
-    ActivationSpec, Outcome, RunDir, RunId, RunState, StoredRun, find_runs, write_atomically,
+    ActivationSpec, HeldLocks, Outcome, RunDir, RunId, RunState, StoredRun, find_all_runs,
+    find_runs, is_same_file, write_atomically,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -168,19 +169,15 @@ impl Manifest {
     }
 }
 
-/// Whether the run has a record that counts: one of another schema does not, nor one of a failure, which is
-/// tried again: what made it fail may have been mended.
-pub(crate) fn is_done(dir: &RunDir) -> Result<bool, Error> {
-    if dir.state() != RunState::Finished {
-        return Ok(false);
-    }
-    match dir.record() {
-        Ok(record) => Ok(!matches!(record.outcome, Outcome::Failed { .. })),
-        Err(error @ record::Error::Schema { .. }) => {
-            console::warning(&format!("{error}; it is run again now"));
-            Ok(false)
+/// Whether the run has a record that counts. A record that is damaged, of another run or of another schema does not:
+/// the run is trained again. Nor does one of a failure, whose cause may have been removed.
+pub(crate) fn is_done(dir: &RunDir) -> bool {
+    match dir.outcome() {
+        Ok(outcome) => outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Failed { .. })),
+        Err(error) => {
+            console::warning(&format!("{error}; the run is trained again"));
+            false
         }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -213,12 +210,30 @@ pub(crate) struct Reported {
     pub(crate) skipped: Vec<String>,
 }
 
-/// Finished runs in the folder of a sweep.
+/// Runs in the folder of a sweep.
 #[derive(Default)]
 struct Found {
+    /// Finished ones that the sweep reports.
     ours: Vec<RunDir>,
+    /// Finished trials of tuning.
     trials: Vec<RunDir>,
+    /// Finished ones that are not of the sweep.
     strangers: Vec<RunDir>,
+    unfinished: Vec<RunDir>,
+    /// Runs of the sweep with a file in the place of their record that is none.
+    damaged: Vec<RunDir>,
+}
+
+/// How far a sweep has come.
+pub(crate) struct Progress {
+    /// Runs of the sweep that are finished, trials too.
+    pub(crate) finished: usize,
+    /// Its runs, as many as they may become.
+    pub(crate) runs: usize,
+    /// Runs that have begun and not ended, of this sweep or an earlier form of it.
+    pub(crate) unfinished: Vec<RunDir>,
+    /// Runs of the sweep with a file in the place of their record that is none.
+    pub(crate) damaged: Vec<RunDir>,
 }
 
 /// What the folder of a sweep holds.
@@ -255,6 +270,8 @@ impl SweepDir {
         let mut file =
             options.create(true).append(true).open(&path).map_err(Error::io("write", &path))?;
         match file.try_lock() {
+            // The folder may have been removed and made again since it was opened.
+            Ok(()) if !is_same_file(&file, &path) => self.lock(),
             Ok(()) => {
                 let _ = file.set_len(0);
                 // For whoever comes second. What cannot be written is not missed.
@@ -334,20 +351,25 @@ impl SweepDir {
         Ok(!runs.is_empty() && Report::decided(&runs, &manifest.options())?)
     }
 
-    /// How many runs of this sweep are finished, trials too, of how many.
-    pub(crate) fn progress(&self) -> Result<(usize, usize), Error> {
+    /// How far the sweep has come. Nothing is written for that, and no lock taken.
+    pub(crate) fn progress(&self) -> Result<Progress, Error> {
         let manifest = self.manifest()?;
         let found = self.find(&manifest)?;
         let known = manifest.runs.len() + manifest.trials().count();
-        Ok((found.ours.len() + found.trials.len(), manifest.planned.unwrap_or(known)))
+        Ok(Progress {
+            finished: found.ours.len() + found.trials.len(),
+            runs: manifest.planned.unwrap_or(known),
+            unfinished: found.unfinished,
+            damaged: found.damaged,
+        })
     }
 
-    /// Who is at work in the folder, if anybody is.
-    pub(crate) fn holder(&self) -> Option<String> {
+    /// Which process works in the folder, if one does, as far as `locks` tell.
+    pub(crate) fn holder(&self, locks: &HeldLocks) -> Option<String> {
         let path = self.path.join(LOCK);
-        let file = File::options().append(true).open(&path).ok()?;
-        matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-            .then(|| fs::read_to_string(&path).unwrap_or_default().trim().to_owned())
+        let holder = fs::read_to_string(&path).ok()?.trim().to_owned();
+        let held = locks.holds(&path).unwrap_or_else(|| is_alive(&holder));
+        held.then_some(holder)
     }
 
     /// The finished runs of this sweep, and what is wrong with records that are left out.
@@ -358,28 +380,48 @@ impl SweepDir {
 
     fn read(&self, manifest: &Manifest) -> Result<Records, Error> {
         // Only what belongs here is read: a stranger that is damaged does no harm.
-        let Found { ours, trials, strangers } = self.find(manifest)?;
-        let (runs, skipped) = read(ours);
+        let Found { ours, trials, strangers, damaged, .. } = self.find(manifest)?;
+        let (runs, mut skipped) = read(ours);
+        let reported: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
+        let damaged = damaged.iter().filter(|dir| dir.id().is_some_and(|id| reported.contains(id)));
+        skipped.extend(damaged.filter_map(|dir| Some(dir.record().err()?.to_string())));
         Ok(Records { runs, trials, skipped, strangers })
     }
 
-    /// Finished runs: those that the sweep reports, its trials, and those that are not of the sweep.
+    /// Runs that have ended: those that the sweep reports, its trials, and those that are not of the sweep.
     fn find(&self, manifest: &Manifest) -> Result<Found, Error> {
         let ours: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
         let trials: HashSet<&str> = manifest.trials().map(RunId::as_str).collect();
         let mut found = Found::default();
-        for dir in find_runs(&self.runs())? {
+        for (dir, state) in find_all_runs(&self.runs())? {
             let of = |ids: &HashSet<&str>| dir.id().is_some_and(|id| ids.contains(id));
-            if of(&ours) {
-                found.ours.push(dir);
-            } else if of(&trials) {
-                found.trials.push(dir);
-            } else {
-                found.strangers.push(dir);
+            match state {
+                RunState::Absent => {}
+                RunState::Unfinished => found.unfinished.push(dir),
+                RunState::Finished if of(&ours) => found.ours.push(dir),
+                RunState::Finished if of(&trials) => found.trials.push(dir),
+                RunState::Finished => found.strangers.push(dir),
+                RunState::Damaged if of(&ours) || of(&trials) => found.damaged.push(dir),
+                // What is no run of this sweep does no harm.
+                RunState::Damaged => {}
             }
         }
         Ok(found)
     }
+}
+
+/// Whether the process lives that `holder` names, as the file of a lock does: `process 123 on HOST`.
+fn is_alive(holder: &str) -> bool {
+    let words: Vec<&str> = holder.split_whitespace().collect();
+    let ["process", process, "on", name] = words[..] else { return false };
+    name == host() && process.parse().is_ok_and(is_running)
+}
+
+/// Whether `process` of this machine is one of this program's, where the system tells.
+pub(crate) fn is_running(process: u32) -> bool {
+    let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    let name = command.split(|byte| *byte == 0).next().unwrap_or_default();
+    name.ends_with(b"actlab")
 }
 
 /// What has changed since an experiment was registered, a sentence each.
@@ -503,7 +545,7 @@ fn read(dirs: Vec<RunDir>) -> (Vec<StoredRun>, Vec<String>) {
     let read = |dir: RunDir| {
         let name = dir.path().display().to_string();
         let run = StoredRun::read(dir);
-        let own = run.as_ref().is_ok_and(|run| run.record.spec.id() == run.record.id);
+        let own = run.as_ref().is_ok_and(|run| run.dir.id() == Some(run.record.id.as_str()));
         (name, own, run)
     };
     let all: Vec<_> = dirs.into_par_iter().map(read).collect();
@@ -511,7 +553,7 @@ fn read(dirs: Vec<RunDir>) -> (Vec<StoredRun>, Vec<String>) {
         match run {
             Err(error) => skipped.push(error.to_string()),
             Ok(_) if !own => {
-                skipped.push(format!("{name}: its spec is not the one that its id stands for"));
+                skipped.push(format!("{name}: its record is that of another run"));
             }
             Ok(run) => match known.get(&run.record.id) {
                 Some(first) => skipped.push(format!("{name}: the same run as {first}")),

@@ -181,7 +181,7 @@ impl RecordSource {
     fn finish(&mut self, exit_code: i32, torn: bool) -> Result<(), Error> {
         let mut time = self.time;
         let record = match self.dir.state() {
-            RunState::Finished => Some(self.dir.record()?),
+            RunState::Finished | RunState::Damaged => Some(self.dir.record()?),
             RunState::Absent | RunState::Unfinished => None,
         };
         // A run that was stopped before it began leaves nothing to tell.

@@ -8,6 +8,7 @@ use record::{
     ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, Event, ModelSpec,
     OptimizerSpec, Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec, Trial,
 };
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::f64::consts::LN_10;
 use std::path::PathBuf;
@@ -17,6 +18,9 @@ use std::path::PathBuf;
 pub(crate) struct Memory {
     pub(crate) events: Vec<Event>,
     pub(crate) stop_after: Option<usize>,
+    /// Whether the user wants to stop when that has been asked so many times.
+    pub(crate) stop_at_question: Option<usize>,
+    pub(crate) questions: Cell<usize>,
     /// Whether every checkpoint is kept.
     pub(crate) keeps: bool,
     /// Checkpoints, and how many events came before.
@@ -35,7 +39,9 @@ impl Monitor for Memory {
     }
 
     fn interrupted(&self) -> bool {
+        let question = self.questions.replace(self.questions.get() + 1);
         self.stop_after.is_some_and(|steps| self.events.len() >= steps)
+            || self.stop_at_question.is_some_and(|last| question >= last)
     }
 
     fn resume(&mut self) -> Option<Checkpoint> {
@@ -156,8 +162,9 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
     for spec in [resnet, bert, blown_up] {
         let mut whole = Memory { keeps: true, ..Memory::default() };
         let undisturbed = run_with(&spec, 1, &mut whole);
+        // Between steps, and between a step and its evaluation.
         let Budget::Steps(steps) = spec.training.budget else { panic!("steps") };
-        assert_eq!(whole.kept.len() as u64, steps - 1);
+        assert!(whole.kept.len() as u64 > steps, "{}", whole.kept.len());
         for (events, bytes) in &whole.kept {
             let mut memory = Memory { from: Some(bytes.clone()), ..Memory::default() };
             let finished = run_with(&spec, 2, &mut memory);
@@ -168,6 +175,40 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
             assert_eq!(finished.train_examples, undisturbed.train_examples);
         }
     }
+}
+
+/// An interrupt is noticed between steps and between the batches of an evaluation, on validation or test data: a
+/// checkpoint is kept each time, and nothing of the evaluation is seen twice.
+#[test]
+fn an_interrupt_at_any_moment_keeps_a_checkpoint() {
+    let mut spec = resnet("relu");
+    spec.training.patience = Some(1);
+    let (undisturbed, events) = run(&spec, 1);
+    let (activation, data, device) = (activation("relu"), data(&spec), Device::flex());
+    let trainer = Trainer { spec: &spec, activation: &activation, data: &data, device: &device };
+    let mut moments = 0;
+    loop {
+        let mut memory = Memory { stop_at_question: Some(moments), ..Memory::default() };
+        match train(trainer, &mut memory) {
+            Err(Stopped::Interrupted) => {}
+            Ok(_) => break,
+            Err(error) => panic!("{error}"),
+        }
+        moments += 1;
+        let Some((before, bytes)) = memory.kept.pop() else {
+            assert!(memory.events.is_empty(), "nothing is lost but what was not yet begun");
+            continue;
+        };
+        assert_eq!(before, memory.events.len(), "nothing is measured after the checkpoint");
+        let mut rest = Memory { from: Some(bytes), ..Memory::default() };
+        let finished = run_with(&spec, 1, &mut rest);
+        assert_eq!([memory.events, rest.events].concat(), events);
+        assert_eq!(finished.summary, undisturbed.summary);
+        assert_eq!(finished.predictions, undisturbed.predictions);
+    }
+    // One before each step, one or more in each evaluation, and one or more on the test data.
+    let steps = usize::try_from(undisturbed.summary.steps).unwrap();
+    assert!(moments > steps + 3, "{moments}");
 }
 
 #[test]

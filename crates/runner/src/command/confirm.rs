@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
     if let Some(note) = &manifest.confirms {
         console::note!("{}", note.statement);
     }
-    let mut work = Known::new(&planned, &sweep.runs())?;
+    let mut work = Known::new(&planned, &sweep.runs());
     let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
     go_on(&experiment, &sweep, device, wandb, &mut work, costs)
 }

@@ -148,7 +148,7 @@ fn pilot(
         looks: None,
         ..manifest.clone()
     })?;
-    let mut work = Known::new(&pilots, &sweep.runs())?;
+    let mut work = Known::new(&pilots, &sweep.runs());
     let first = work.next()?;
     if !first.is_empty() {
         let workers =
@@ -185,7 +185,7 @@ fn read(sweep: &SweepDir, planned: &[PlannedRun]) -> Result<Vec<StoredRun>, Erro
     let mut runs = Vec::new();
     for run in planned {
         let dir = RunDir::of(&sweep.runs(), &run.spec);
-        if is_done(&dir)? {
+        if is_done(&dir) {
             runs.push(StoredRun::read(dir)?);
         }
     }

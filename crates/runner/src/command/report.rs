@@ -2,8 +2,9 @@ use crate::Error;
 use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
 use crate::interrupt;
-use crate::sweep_dir::SweepDir;
-use record::RunDir;
+use crate::sweep_dir::{Progress, SweepDir};
+use analysis::Report;
+use record::{RunDir, StoredRun};
 use std::time::Duration;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.
@@ -20,19 +21,17 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
     if args.watch {
         watch(&sweep)?;
     }
-    write_and_print(&sweep)?;
-    if args.parquet { export(&sweep) } else { Ok(()) }
+    let (report, runs) = show(&sweep)?;
+    if args.parquet { export(&sweep, &report, &runs) } else { Ok(()) }
 }
 
 /// Writes the records as tables for other tools.
-fn export(sweep: &SweepDir) -> Result<(), Error> {
-    if let Some(reported) = sweep.report(WIDTH)? {
-        let exported = reported.report.export(&reported.runs, sweep.path())?;
-        for line in &exported.unread {
-            console::warning(&format!("left out from there on: {line}"));
-        }
-        note!("written: {}, {}", exported.records.display(), exported.metrics.display());
+fn export(sweep: &SweepDir, report: &Report, runs: &[StoredRun]) -> Result<(), Error> {
+    let exported = report.export(runs, sweep.path())?;
+    for line in &exported.unread {
+        console::warning(&format!("left out from there on: {line}"));
     }
+    note!("written: {}, {}", exported.records.display(), exported.metrics.display());
     Ok(())
 }
 
@@ -41,7 +40,7 @@ fn watch(sweep: &SweepDir) -> Result<(), Error> {
     interrupt::install();
     let mut shown = None;
     loop {
-        let (finished, runs) = sweep.progress()?;
+        let Progress { finished, runs, .. } = sweep.progress()?;
         if shown != Some(finished) {
             shown = Some(finished);
             let written = match sweep.report(WIDTH)? {
@@ -79,8 +78,13 @@ fn warn_of_strangers(sweep: &SweepDir, strangers: &[RunDir]) {
     ));
 }
 
-/// Writes the report beside the records, and prints it.
+/// Writes the report beside the records, and prints it. Where the folder is for reading alone, it is printed.
 pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
+    show(sweep).map(drop)
+}
+
+/// Writes and prints the report; it, and the runs that it was made from.
+fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
     let Some(reported) = sweep.report(WIDTH)? else {
         return Err(Error::Usage(format!(
             "no run of {} is finished yet: run the sweep first",
@@ -95,7 +99,13 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
         console::warning(&format!("left out: {line}"));
     }
     warn_of_strangers(sweep, &reported.strangers);
-    let written = reported.written?;
+    let written = match reported.written.map_err(Error::from) {
+        Err(error) if error.is_read_only() => {
+            console::warning(&format!("the report is not written: {error}"));
+            return Ok((reported.report, reported.runs));
+        }
+        written => written?,
+    };
     for line in &written.undrawn {
         console::warning(&format!("not drawn: {line}"));
     }
@@ -108,5 +118,5 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
         written.latex.display(),
         written.runs.display()
     );
-    Ok(())
+    Ok((reported.report, reported.runs))
 }

@@ -4,10 +4,13 @@ use crate::environment::cores;
 use crate::execute::launcher::{End, Limits, Local};
 use crate::execute::{Job, JobContext};
 use crate::{Error, interrupt};
-use record::{Event, Outcome, RunDir, RunRecord};
+use record::{Event, Outcome, RunDir, RunRecord, RunState};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Name of the sweep that a repeated run belongs to.
+const REPETITION: &str = "rerun";
 
 /// Trains the run once more, from nothing but its record, and compares what came out.
 pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
@@ -30,7 +33,7 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
         spec: record.spec.clone(),
         goes_on_from: None,
         context: JobContext {
-            sweep: "rerun".to_owned(),
+            sweep: REPETITION.to_owned(),
             runs: args.output.clone(),
             device,
             threads: args.threads.unwrap_or_else(cores),
@@ -47,6 +50,7 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
         },
     };
     let after = job.dir();
+    refuse_to_overwrite(&before, &after)?;
     note!("{}: training it again", record.spec.label());
     train(&job)?;
     let again = after.record()?;
@@ -65,18 +69,51 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
     Err(Error::Differs)
 }
 
+/// Refuses to repeat a run in the folder of its original, or in that of a run of a sweep: what is there would be lost.
+fn refuse_to_overwrite(before: &RunDir, after: &RunDir) -> Result<(), Error> {
+    let place = |dir: &RunDir| dir.path().canonicalize().ok();
+    let Some(there) = place(after) else { return Ok(()) };
+    let what = if place(before).as_ref() == Some(&there) {
+        "the record that is compared with"
+    } else if is_repetition(after) {
+        return Ok(());
+    } else {
+        "another run"
+    };
+    Err(Error::Usage(format!(
+        "{} holds {what}: choose another folder with --output",
+        after.path().display()
+    )))
+}
+
+/// Whether the folder holds what an earlier repetition left.
+fn is_repetition(dir: &RunDir) -> bool {
+    let mut events = dir.metrics().into_iter().flatten();
+    let sweep = events.find_map(|line| match line.ok()?.event {
+        Event::Start(start) => Some(start.sweep),
+        _ => None,
+    });
+    match sweep {
+        Some(sweep) => sweep == REPETITION,
+        // It ended before its first event, and nothing can be lost.
+        None => matches!(dir.state(), RunState::Absent | RunState::Unfinished),
+    }
+}
+
 fn train(job: &Job) -> Result<(), Error> {
     interrupt::install();
-    // What an earlier one left is not gone on with.
-    job.dir().remove_checkpoints().or_else(|error| match &error {
-        record::Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        _ => Err(error),
-    })?;
+    // What an earlier repetition left is not resumed.
+    match std::fs::remove_dir_all(job.dir().path()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", job.dir().path())(error));
+        }
+        _ => {}
+    }
     let mut local = Local::new(1, false, Limits::default(), Arc::new(|line| note!("{line}")));
     match local.run(job)? {
         End::Done => Ok(()),
-        End::Stopped => Err(Error::Interrupted("nothing was changed".into())),
-        End::Refused { reason } | End::Died { reason, .. } => {
+        End::Stopped | End::NotStarted => Err(Error::Interrupted("nothing was changed".into())),
+        End::Refused { reason, .. } | End::Died { reason, .. } => {
             Err(Error::Worker { label: job.spec.label(), reason })
         }
     }

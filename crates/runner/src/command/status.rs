@@ -1,27 +1,33 @@
 use crate::Error;
 use crate::cli::StatusArgs;
-use crate::console::{duration, out, outln, table};
-use crate::sweep_dir::SweepDir;
-use record::{Event, RunDir, RunState, find_all_runs};
+use crate::console::{self, duration, out, outln, printable, table};
+use crate::environment::host;
+use crate::sweep_dir::{Progress, SweepDir, is_running};
+use record::{Event, HeldLocks, RunDir};
 use serde::Serialize;
 use std::time::Duration;
+
+/// Runs that are named before the others are counted.
+const MOST_NAMES: usize = 10;
 
 /// How far a sweep has come.
 #[derive(Debug, Serialize)]
 struct Status {
     finished: usize,
     runs: usize,
-    /// Who is at work in the folder.
+    /// Which process works in the folder.
     holder: Option<String>,
     begun: Vec<Begun>,
+    /// Folders of runs whose record cannot be used: they will be trained again.
+    damaged: Vec<String>,
 }
 
 /// A run that has begun and not ended.
 #[derive(Debug, Serialize)]
 struct Begun {
     run: String,
-    /// Whether a process works on it now.
-    running: bool,
+    /// Whether a process works on it now; absent where that is another machine's process.
+    running: Option<bool>,
     host: String,
     process: u32,
     step: u64,
@@ -32,16 +38,18 @@ struct Begun {
     silent_seconds: Option<f64>,
 }
 
+/// Nothing is written and no lock is taken, so that it works on a read-only folder and disturbs no worker.
 pub(crate) fn run(args: &StatusArgs) -> Result<(), Error> {
     let sweep = SweepDir::new(args.dir.clone());
-    let (finished, runs) = sweep.progress()?;
-    let mut begun = Vec::new();
-    for (dir, state) in find_all_runs(&sweep.runs())? {
-        if state == RunState::Unfinished {
-            begun.extend(Begun::of(&dir)?);
-        }
-    }
-    let status = Status { finished, runs, holder: sweep.holder(), begun };
+    let Progress { finished, runs, unfinished, damaged } = sweep.progress()?;
+    let locks = HeldLocks::now();
+    let status = Status {
+        finished,
+        runs,
+        holder: sweep.holder(&locks),
+        begun: unfinished.iter().filter_map(|dir| Begun::of(dir, &locks)).collect(),
+        damaged: damaged.iter().map(name).collect(),
+    };
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&status).unwrap_or_default());
     } else {
@@ -50,14 +58,34 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Error> {
     Ok(())
 }
 
+fn name(dir: &RunDir) -> String {
+    dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn show(sweep: &SweepDir, status: &Status) {
-    let Status { finished, runs, holder, begun } = status;
+    let Status { finished, runs, holder, begun, damaged } = status;
     let at_work = match holder {
         Some(holder) => format!("at work: {holder}"),
-        None if finished < runs => "nobody is at work; `actlab sweep` goes on with it".to_owned(),
+        None if finished < runs => "not running; resume with `actlab sweep`".to_owned(),
         None => "nothing is left to do".to_owned(),
     };
-    outln!("{}: {finished} of {runs} runs are finished; {at_work}", sweep.path().display());
+    let folder = sweep.path().display().to_string();
+    outln!(
+        "{}: {finished} of {runs} runs are finished; {}",
+        printable(&folder),
+        printable(&at_work)
+    );
+    if !damaged.is_empty() {
+        let mut names: Vec<&str> = damaged.iter().map(String::as_str).take(MOST_NAMES).collect();
+        let more = format!("and {} more", damaged.len() - names.len());
+        if damaged.len() > names.len() {
+            names.push(&more);
+        }
+        console::warning(&format!(
+            "the record of {} cannot be read; `actlab sweep` trains the run again",
+            names.join(", ")
+        ));
+    }
     if begun.is_empty() {
         return;
     }
@@ -73,8 +101,8 @@ fn show(sweep: &SweepDir, status: &Status) {
                 one.validation_accuracy.map(percent).unwrap_or_default(),
                 silent.map(|silent| format!("{} ago", duration(silent))).unwrap_or_default(),
                 match one.running {
-                    true => format!("process {} on {}", one.process, one.host),
-                    false => "stopped".to_owned(),
+                    Some(false) => "stopped".to_owned(),
+                    Some(true) | None => format!("process {} on {}", one.process, one.host),
                 },
             ]
         })
@@ -84,15 +112,15 @@ fn show(sweep: &SweepDir, status: &Status) {
 
 impl Begun {
     /// How far the run in `dir` is; nothing where it has not really begun, or has ended just now.
-    fn of(dir: &RunDir) -> Result<Option<Self>, Error> {
-        let (Some(attempt), Some(name)) = (dir.attempt()?, dir.path().file_name()) else {
-            return Ok(None);
-        };
-        let Ok(events) = dir.metrics() else { return Ok(None) };
+    fn of(dir: &RunDir, locks: &HeldLocks) -> Option<Self> {
+        let attempt = dir.attempt()?;
+        let events = dir.metrics().ok()?;
+        let here = attempt.host == host();
+        let locked =
+            || locks.holds(&dir.lock_path()).unwrap_or_else(|| is_running(attempt.process));
         let mut begun = Self {
-            run: name.to_string_lossy().into_owned(),
-            // Who can lock it knows that nobody else has.
-            running: dir.lock()?.is_none(),
+            run: name(dir),
+            running: here.then(locked),
             host: attempt.host,
             process: attempt.process,
             step: attempt.after_step,
@@ -116,6 +144,6 @@ impl Begun {
                 _ => {}
             }
         }
-        Ok(Some(begun))
+        Some(begun)
     }
 }

@@ -12,7 +12,7 @@ use crate::tune::{Count, Tuning};
 use crate::{Error, interrupt};
 use ::tracking::wandb::Settings;
 use actlab_core::DeviceSpec;
-use record::{Outcome, RunDir};
+use record::RunDir;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::time::Duration;
@@ -30,24 +30,33 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     device.open()?;
     let manifest = Manifest::of(&experiment, &plan);
     let Plan { runs: base, planner, .. } = &mut plan;
+    let _lock = match sweep.lock() {
+        Err(error) if error.is_read_only() && is_complete(&sweep, &manifest) => {
+            return super::report::write_and_print(&sweep);
+        }
+        lock => lock?,
+    };
     if experiment.tune.is_some() {
         let mut tuning = Tuning::new(&experiment, planner, &sweep, manifest)?;
         let costs = tuning.costs(base);
-        let _lock = sweep.lock()?;
         go_on(&experiment, &sweep, device, wandb, &mut tuning, costs)
     } else if let Some(looks) = manifest.looks.clone() {
         let costs = base.iter().map(|run| (run.spec.task.clone(), run.cost())).collect();
-        let _lock = sweep.lock()?;
         let runs = std::mem::take(base);
         let mut work = Stages::new(runs, &looks.seeds, &looks.order, &sweep, manifest);
         go_on(&experiment, &sweep, device, wandb, &mut work, costs)
     } else {
-        let _lock = sweep.lock()?;
         sweep.write_manifest(&manifest)?;
-        let mut work = Known::new(base, &sweep.runs())?;
+        let mut work = Known::new(base, &sweep.runs());
         let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
         go_on(&experiment, &sweep, device, wandb, &mut work, costs)
     }
+}
+
+/// Whether the folder holds the very experiment of `manifest`, and all its runs are finished.
+fn is_complete(sweep: &SweepDir, manifest: &Manifest) -> bool {
+    let same = sweep.manifest().is_ok_and(|there| there.experiment == manifest.experiment);
+    same && sweep.progress().is_ok_and(|progress| progress.finished >= progress.runs)
 }
 
 /// Resumes a sweep, trains it to its end, and shows what came out.
@@ -70,7 +79,6 @@ pub(super) fn go_on(
     } else {
         Ok(())
     };
-    let result = result.and_then(|()| failures(work.known()));
     // What is there is shown even where the sweep could not go on.
     let shown = match &result {
         Ok(()) | Err(Error::RunsFailed { .. }) => super::report::write_and_print(sweep),
@@ -115,18 +123,6 @@ pub(super) fn train(
     execution.execute(first, work, &mut *launcher)
 }
 
-/// An error if any of `runs` failed.
-fn failures(runs: &[RunDir]) -> Result<(), Error> {
-    let mut failed = 0;
-    for dir in runs {
-        failed += usize::from(matches!(dir.record()?.outcome, Outcome::Failed { .. }));
-    }
-    if failed > 0 {
-        return Err(Error::RunsFailed { failed, runs: runs.len() });
-    }
-    Ok(())
-}
-
 /// Shows what would be trained. The time is measured: one step of every arm on every task.
 fn dry_run<'a>(
     experiment: &'a Experiment,
@@ -144,7 +140,7 @@ fn dry_run<'a>(
     } else {
         let mut counts = Vec::new();
         for run in base.iter() {
-            let done = usize::from(is_done(&RunDir::of(&sweep.runs(), &run.spec))?);
+            let done = usize::from(is_done(&RunDir::of(&sweep.runs(), &run.spec)));
             let (task, activation) = (run.spec.task.clone(), run.spec.activation.label.clone());
             counts.push(Count { task, activation, runs: 1, done, whole: 1.0 });
         }

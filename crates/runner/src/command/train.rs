@@ -46,7 +46,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;
     let dir = RunDir::of(&sweep.runs(), &run.spec);
-    let record = if is_done(&dir)? {
+    let record = if is_done(&dir) {
         note!("this run is done already");
         dir.record()?
     } else {
@@ -58,10 +58,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         let runs = sweep.runs();
         let execution = Execution::new(&experiment, &runs, device, workers, &progress, &tracking);
         let mut launcher = launcher(&experiment, workers, progress.notice())?;
-        let mut work = Known::new(std::slice::from_ref(run), &runs)?;
+        let mut work = Known::new(std::slice::from_ref(run), &runs);
         let trained = execution.execute(work.next()?, &mut work, &mut *launcher);
         tracking.finish(&sweep);
-        trained?;
+        match trained {
+            // Its record tells the reason, which is shown below.
+            Ok(()) | Err(Error::RunsFailed { refused: 0, .. }) => {}
+            Err(error) => return Err(error),
+        }
         dir.record()?
     };
     let percent = |accuracy: f64| format!("{:.2} %", 100.0 * accuracy);
@@ -86,7 +90,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     outln!("examples/s   {:.0}", record.timing.examples_per_second);
     outln!("record       {}", dir.path().join("record.json").display());
     match record.outcome {
-        Outcome::Failed { .. } => Err(Error::RunsFailed { failed: 1, runs: 1 }),
+        Outcome::Failed { .. } => Err(Error::RunsFailed { failed: 1, refused: 0, runs: 1 }),
         _ => Ok(()),
     }
 }

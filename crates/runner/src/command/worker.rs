@@ -6,8 +6,8 @@ use std::io::{BufRead, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Trains the run that the first line of standard input describes. Whoever gave it keeps its end open; when that
-/// closes, also because the other is dead, the run is stopped so that it can go on later.
+/// Trains the run that the first line of standard input describes. The process that gave it keeps its end open; when
+/// that closes, also because that process is dead, the run is stopped so that it can be resumed.
 pub(crate) fn run() -> Result<(), Error> {
     interrupt::install();
     // Where the system is out of memory, this process is the one to kill, not that which looks after it.
@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<(), Error> {
         let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
         interrupt::interrupt();
     });
-    worker::work(&job).map(drop)
+    worker::work(&job).map(drop).map_err(Error::of_a_run)
 }
 
 /// Trains the runs of a task on a node of a cluster, each in a process of its own, and says beside `file` how each
@@ -33,10 +33,7 @@ pub(crate) fn run_task(file: &Path) -> Result<(), Error> {
         .map_err(|error| Error::Usage(format!("{} is not a task: {error}", file.display())))?;
     let mut local = Local::new(1, false, task.limits, Arc::new(|line| note!("{line}")));
     for job in &task.jobs {
-        let mut end = End::Stopped;
-        if !interrupt::interrupted() {
-            end = local.run(job)?;
-        }
+        let end = if interrupt::interrupted() { End::NotStarted } else { local.run(job)? };
         slurm::write_end(file, &job.token, &end)?;
     }
     Ok(())

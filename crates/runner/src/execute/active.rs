@@ -8,6 +8,10 @@ use crate::tracking::Tracking;
 use record::{Event, MetricsReader, RunDir, RunRecord};
 use tracking::Following;
 
+/// Times in a row that a worker may be stopped before it has begun, as where the time of a cluster's task is over,
+/// before that costs retries.
+const MOST_UNSTARTED: u32 = 20;
+
 pub(super) struct Active<'a> {
     pub(super) run: PlannedRun,
     pub(super) token: Token,
@@ -19,9 +23,13 @@ pub(super) struct Active<'a> {
     stream: Option<MetricsReader>,
     /// Tells trackers of the end.
     following: Option<Following>,
-    /// The step after which the worker went on: those before it are known.
+    /// The step after which the worker resumed: those before it are known.
     after_step: u64,
     last_step: u64,
+    /// How often in a row its worker was stopped before it had begun.
+    unstarted: u32,
+    /// Whether what the worker writes cannot be read: it is not looked at any more.
+    blind: bool,
 }
 
 impl<'a> Active<'a> {
@@ -36,6 +44,8 @@ impl<'a> Active<'a> {
             following: None,
             after_step: 0,
             last_step: 0,
+            unstarted: 0,
+            blind: false,
         }
     }
 
@@ -43,22 +53,40 @@ impl<'a> Active<'a> {
         &self.dir
     }
 
-    /// Whether steps were made since it began, or was begun again.
-    pub(super) fn has_come_further(&self) -> bool {
-        self.last_step > self.after_step
+    /// Whether a worker that was stopped costs no retry: it made steps, or had not yet begun.
+    pub(super) fn stops_for_free(&self) -> bool {
+        let begun = self.stream.is_some() || self.blind;
+        if begun { self.last_step > self.after_step } else { self.unstarted < MOST_UNSTARTED }
     }
 
     /// It is begun again under another token; `free` is whether that is no retry.
     pub(super) fn again(&mut self, token: Token, free: bool) {
         self.retries += u32::from(!free);
+        let begun = self.stream.is_some() || self.blind;
+        self.unstarted = if free && !begun { self.unstarted + 1 } else { 0 };
         self.token = token;
         self.stream = None;
+        self.blind = false;
+        // Steps of the worker before are no progress of the next one.
+        (self.after_step, self.last_step) = (0, 0);
     }
 
-    /// Shows what is new in the record, and lets trackers follow it from its beginning.
-    pub(super) fn look(&mut self, tracking: &Tracking) -> Result<(), Error> {
+    /// Shows what is new in the record, and lets trackers follow it from its beginning. Where that cannot be read,
+    /// the run itself goes on; the answer then says why.
+    pub(super) fn look(&mut self, tracking: &Tracking) -> Option<String> {
+        if self.blind {
+            return None;
+        }
+        let result = self.try_look(tracking);
+        self.blind = result.is_err();
+        result
+            .err()
+            .map(|error| format!("{}: no progress is shown: {error}", self.run.spec.label()))
+    }
+
+    fn try_look(&mut self, tracking: &Tracking) -> Result<(), Error> {
         if self.stream.is_none() {
-            let Some(attempt) = self.dir.attempt()? else { return Ok(()) };
+            let Some(attempt) = self.dir.attempt() else { return Ok(()) };
             if attempt.token != self.token {
                 return Ok(());
             }
@@ -100,6 +128,14 @@ impl<'a> Active<'a> {
             following.end(tracking::exit_code(&record.outcome));
         }
         self.progress.end(record);
+    }
+
+    /// It could not be trained.
+    pub(super) fn refused(self) {
+        if let Some(following) = self.following {
+            following.end(1);
+        }
+        self.progress.leave();
     }
 
     /// It was stopped.

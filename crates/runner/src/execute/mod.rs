@@ -17,9 +17,9 @@ use crate::tracking::Tracking;
 use crate::{Error, interrupt};
 use active::Active;
 use actlab_core::DeviceSpec;
-use launcher::{End, Launcher, LauncherKind, Limits, Local, Slurm};
+use launcher::{End, Launcher, LauncherKind, Limits, Local, Scope, Slurm};
 use record::{Outcome, RunDir, RunRecord, RunState, SCHEMA_VERSION, Timing};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -105,10 +105,11 @@ impl<'a> Execution<'a> {
     }
 
     /// Trains the runs `first`, which `work` has given, and every other that it gives, and leaves their records; a run
-    /// that fails leaves one that says so.
+    /// that fails leaves one that says so. A run whose folder cannot be used is left out.
     ///
     /// # Errors
-    /// If nothing can be written, or the user interrupts: the other runs are then stopped too, and go on later.
+    /// If some runs failed or were left out, when all others have ended. If nothing can be written, or the user
+    /// interrupts: the other runs are then stopped too, and can be resumed.
     pub(crate) fn execute(
         &self,
         first: Vec<PlannedRun>,
@@ -120,11 +121,19 @@ impl<'a> Execution<'a> {
             ready: VecDeque::new(),
             active: Vec::new(),
             again: Vec::new(),
+            failed: 0,
+            refused: 0,
         };
         schedule.add(first);
         let result = schedule.run(work, launcher);
         self.progress.clear();
-        result
+        let Schedule { failed, refused, .. } = schedule;
+        match result {
+            Ok(()) if failed + refused > 0 => {
+                Err(Error::RunsFailed { failed, refused, runs: work.total() })
+            }
+            result => result,
+        }
     }
 
     fn job(&self, run: &PlannedRun) -> Job {
@@ -173,6 +182,10 @@ struct Schedule<'a, 'b> {
     active: Vec<Active<'a>>,
     /// Runs that are begun again.
     again: Vec<Job>,
+    /// Runs that have a record of failure.
+    failed: usize,
+    /// Runs that could not be trained and have no record.
+    refused: usize,
 }
 
 impl Schedule<'_, '_> {
@@ -215,7 +228,9 @@ impl Schedule<'_, '_> {
             if looked.elapsed() >= pause {
                 looked = Instant::now();
                 for one in &mut self.active {
-                    one.look(self.execution.tracking)?;
+                    if let Some(trouble) = one.look(self.execution.tracking) {
+                        self.execution.progress.line(&format!("warning: {trouble}"));
+                    }
                 }
                 // Thousands of runs on a slow disk must not keep this process busy.
                 pause = LOOK.max(20 * looked.elapsed());
@@ -271,41 +286,43 @@ impl Schedule<'_, '_> {
         stopping: bool,
     ) -> Result<(), Error> {
         let tracking = self.execution.tracking;
-        let stopped = end == End::Stopped;
-        let (reason, again) = match end {
-            End::Done => {
-                let one = self.active.swap_remove(place);
-                let record = one.dir().record()?;
-                work.finished(&record);
-                one.end(&record, tracking);
+        if stopping && end != End::Done {
+            self.active.swap_remove(place).stopped();
+            return Ok(());
+        }
+        let (reason, again, free) = match end {
+            End::Done => match self.active[place].dir().record() {
+                Ok(record) => {
+                    self.ended(place, &record, work);
+                    return Ok(());
+                }
+                Err(error) => (error.to_string(), true, false),
+            },
+            // One that is told to stop costs no retry where it has come further, or had not yet begun: its time on a
+            // cluster was over.
+            End::Stopped | End::NotStarted => {
+                let one = &mut self.active[place];
+                let _ = one.look(tracking);
+                ("its process was terminated".to_owned(), true, one.stops_for_free())
+            }
+            End::Refused { reason, scope: Scope::Run } => {
+                self.refuse(place, &reason);
                 return Ok(());
             }
-            End::Stopped if stopping => {
-                self.active.swap_remove(place).stopped();
-                return Ok(());
-            }
-            // Somebody stopped this one alone.
-            End::Stopped => ("its process was told to stop".to_owned(), true),
-            End::Refused { reason } => {
+            End::Refused { reason, scope: Scope::Sweep } => {
                 let one = self.active.swap_remove(place);
                 let label = one.run.spec.label();
                 one.stopped();
                 return Err(Error::Worker { label, reason });
             }
-            End::Died { reason, again } => (reason, again),
+            End::Died { reason, again } => (reason, again, false),
         };
         let one = &mut self.active[place];
-        if stopping {
-            self.active.swap_remove(place).stopped();
-            return Ok(());
-        }
-        // One that was told to stop and has come further costs no retry: its time on a cluster was over.
-        let free = stopped && one.has_come_further();
         if again && (free || one.retries < self.execution.retries) {
             let job = self.execution.job(&one.run);
             one.again(job.token.clone(), free);
             self.execution.progress.line(&format!(
-                "{}: {reason}; it begins again from its last checkpoint ({} of {} retries)",
+                "{}: {reason}; it resumes from its last checkpoint ({} of {} retries)",
                 one.run.spec.label(),
                 one.retries,
                 self.execution.retries
@@ -313,18 +330,43 @@ impl Schedule<'_, '_> {
             self.again.push(job);
             return Ok(());
         }
-        let one = self.active.swap_remove(place);
-        let record = self.execution.failure(&one.run, one.dir(), reason)?;
-        work.finished(&record);
-        one.end(&record, tracking);
+        let one = &self.active[place];
+        match self.execution.failure(&one.run, one.dir(), reason) {
+            Ok(record) => self.ended(place, &record, work),
+            Err(error) => match Error::from(error).of_a_run() {
+                Error::ThisRun(error) => self.refuse(place, &error.to_string()),
+                error => return Err(error),
+            },
+        }
         Ok(())
+    }
+
+    /// A run has a record.
+    fn ended(&mut self, place: usize, record: &RunRecord, work: &mut dyn Work) {
+        self.failed += usize::from(matches!(record.outcome, Outcome::Failed { .. }));
+        work.finished(record);
+        self.active.swap_remove(place).end(record, self.execution.tracking);
+    }
+
+    /// A run cannot be trained, which concerns no other one.
+    fn refuse(&mut self, place: usize, reason: &str) {
+        self.refused += 1;
+        let one = self.active.swap_remove(place);
+        let label = one.run.spec.label();
+        one.refused();
+        self.execution.progress.line(&format!("{label}: not trained: {reason}"));
     }
 }
 
 impl Execution<'_> {
     /// Records that `run` failed without a record of its own.
-    fn failure(&self, run: &PlannedRun, dir: &RunDir, reason: String) -> Result<RunRecord, Error> {
-        let begun = dir.attempt()?;
+    fn failure(
+        &self,
+        run: &PlannedRun,
+        dir: &RunDir,
+        reason: String,
+    ) -> Result<RunRecord, record::Error> {
+        let begun = dir.attempt();
         if dir.state() == RunState::Absent {
             dir.begin(&run.spec)?;
         }
@@ -344,6 +386,7 @@ impl Execution<'_> {
                 energy_joules: None,
             },
             environment: environment(self.device, self.context.threads),
+            files: BTreeMap::new(),
         };
         dir.finish(&record)?;
         Ok(record)

@@ -20,32 +20,29 @@ pub(crate) trait Work {
 
     /// Runs that were done before.
     fn done(&self) -> &[RunDir];
-
-    /// Every run so far, done or not.
-    fn known(&self) -> &[RunDir];
 }
 
 /// Runs that are all known.
 pub(crate) struct Known {
     open: Vec<PlannedRun>,
     done: Vec<RunDir>,
-    known: Vec<RunDir>,
+    /// How many there are.
+    total: usize,
 }
 
 impl Known {
     /// `all`, with their records below `runs`.
-    pub(crate) fn new(all: &[PlannedRun], runs: &Path) -> Result<Self, Error> {
-        let mut work = Self { open: Vec::new(), done: Vec::new(), known: Vec::new() };
+    pub(crate) fn new(all: &[PlannedRun], runs: &Path) -> Self {
+        let mut work = Self { open: Vec::new(), done: Vec::new(), total: all.len() };
         for run in all {
             let dir = RunDir::of(runs, &run.spec);
-            if is_done(&dir)? {
-                work.done.push(dir.clone());
+            if is_done(&dir) {
+                work.done.push(dir);
             } else {
                 work.open.push(run.clone());
             }
-            work.known.push(dir);
         }
-        Ok(work)
+        work
     }
 
     /// Runs that were not done before, until they are given.
@@ -62,14 +59,10 @@ impl Work for Known {
     fn finished(&mut self, _: &RunRecord) {}
 
     fn total(&self) -> usize {
-        self.known.len()
+        self.total
     }
 
     fn done(&self) -> &[RunDir] {
         &self.done
-    }
-
-    fn known(&self) -> &[RunDir] {
-        &self.known
     }
 }

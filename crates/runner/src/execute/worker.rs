@@ -14,6 +14,7 @@ use record::{
     Attempt, Environment, Event, MetricsWriter, Outcome, RunDir, RunLock, RunRecord, RunState,
     SCHEMA_VERSION, Start, Timing,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,10 +46,13 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
     let run = PlannedRun::new(job.spec.clone(), activation, Arc::new(data))?;
     let executor = Executor::new(device, context.threads)?;
     let dir = job.dir();
-    let lock = lock(&dir)?;
-    let record = executor.run(&run, &dir, job);
-    drop(lock);
-    record
+    let _lock = lock(&dir)?;
+    // Another process may have finished it while this one waited. What is wrong with a record was said before.
+    if matches!(dir.outcome(), Ok(Some(Outcome::Completed | Outcome::Diverged { .. }))) {
+        dir.tidy()?;
+        return Ok(dir.record()?);
+    }
+    executor.run(&run, &dir, job)
 }
 
 fn lock(dir: &RunDir) -> Result<RunLock, Error> {
@@ -61,11 +65,15 @@ fn lock(dir: &RunDir) -> Result<RunLock, Error> {
             return Err(Error::Interrupted("nothing was begun".into()));
         }
         if waiting.elapsed() > PATIENCE {
-            let who = match dir.attempt()? {
+            let holder = match dir.attempt() {
                 Some(attempt) => format!("process {} on {}", attempt.process, attempt.host),
                 None => "another process".to_owned(),
             };
-            return Err(Error::Usage(format!("{}: {who} is at work on it", dir.path().display())));
+            return Err(Error::Usage(format!(
+                "{holder} still works in {} after {} s: end that process first",
+                dir.path().display(),
+                PATIENCE.as_secs()
+            )));
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -201,6 +209,7 @@ impl Executor {
                 energy_joules: energy.joules(),
             },
             environment,
+            files: BTreeMap::new(),
         };
         // No sample may follow.
         drop(energy);
@@ -291,7 +300,7 @@ fn open(
     run: &PlannedRun,
     shorter: Option<&Path>,
 ) -> Result<(MetricsWriter, Option<Resumed>), Error> {
-    // Only what this very run left is gone on with.
+    // Only what this very run left is resumed.
     let own = dir.spec().is_ok_and(|spec| spec == run.spec) && dir.state() == RunState::Unfinished;
     if own && let Some((metrics, resumed)) = go_on(dir, dir)? {
         return Ok((metrics, Some(resumed)));
@@ -305,16 +314,19 @@ fn open(
     Ok((metrics, None))
 }
 
-/// Goes on in `dir` from the newest checkpoint in `from` that can be read.
+/// Resumes in `dir` from the newest checkpoint in `from` that can be read.
 fn go_on(dir: &RunDir, from: &RunDir) -> Result<Option<(MetricsWriter, Resumed)>, Error> {
-    for file in from.checkpoints()? {
-        let checkpoint = file
-            .read()
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| Checkpoint::from_bytes(&bytes).map_err(|error| error.to_string()));
-        match checkpoint {
-            Ok(checkpoint) => {
-                let metrics = dir.resume(from, &file)?;
+    let mut files = from.checkpoints()?.into_iter().peekable();
+    while let Some(file) = files.next() {
+        let saved = from.read_checkpoint(&file).map_err(|error| error.to_string());
+        let saved = saved.and_then(|saved| {
+            let checkpoint = Checkpoint::from_bytes(&saved.checkpoint)
+                .map_err(|error| format!("{}: {error}", file.path().display()))?;
+            Ok((saved, checkpoint))
+        });
+        match saved {
+            Ok((saved, checkpoint)) => {
+                let metrics = dir.resume(&saved)?;
                 let joules = dir.metrics()?.filter_map(|event| match event.ok()?.event {
                     Event::System(sample) => sample.joules(),
                     _ => None,
@@ -323,7 +335,11 @@ fn go_on(dir: &RunDir, from: &RunDir) -> Result<Option<(MetricsWriter, Resumed)>
                 return Ok(Some((metrics, Resumed { checkpoint, joules })));
             }
             Err(reason) => {
-                console::warning(&format!("{}: {reason}", file.path().display()));
+                let next = match files.peek() {
+                    Some(_) => "an older checkpoint is tried",
+                    None => "the run begins anew",
+                };
+                console::warning(&format!("{reason}; {next}"));
             }
         }
     }

@@ -24,8 +24,6 @@ pub(crate) struct Tuning<'a, 'b> {
     waiting: HashMap<RunId, usize>,
     /// Runs that were done before.
     done: Vec<RunDir>,
-    /// Every run so far.
-    known: Vec<RunDir>,
     /// Whether the manifest is to be written.
     news: bool,
     /// Whether nothing is to be written.
@@ -137,7 +135,6 @@ impl<'a, 'b> Tuning<'a, 'b> {
             groups,
             waiting: HashMap::new(),
             done: Vec::new(),
-            known: Vec::new(),
             news: false,
             dry: false,
         };
@@ -252,11 +249,10 @@ impl<'a, 'b> Tuning<'a, 'b> {
         let mut open = Vec::new();
         for run in runs {
             let dir = RunDir::of(&folder, &run.spec);
-            let done = is_done(&dir)?;
-            self.known.push(dir.clone());
+            let done = is_done(&dir);
             if done {
                 self.groups[place].done += 1;
-                self.done.push(dir.clone());
+                self.done.push(dir);
             } else {
                 let id = run.spec.id();
                 self.groups[place].pending.insert(id.clone());
@@ -423,9 +419,5 @@ impl Work for Tuning<'_, '_> {
 
     fn done(&self) -> &[RunDir] {
         &self.done
-    }
-
-    fn known(&self) -> &[RunDir] {
-        &self.known
     }
 }

@@ -5,6 +5,7 @@
 mod activations;
 mod bench;
 mod claims;
+mod damage;
 mod data;
 mod errors;
 mod rerun;

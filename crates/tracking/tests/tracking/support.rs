@@ -5,6 +5,7 @@ use record::{
     ScheduleSpec, Site, SiteStatistics, Start, SystemSample, Timing, TrainStep, TrainingSpec,
 };
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -123,6 +124,7 @@ impl Written {
             flops: 20,
             steps: 100,
             environment: environment(),
+            files: BTreeMap::new(),
         };
         run.write(&Event::Start(Box::new(start)));
         run
@@ -215,6 +217,7 @@ impl Written {
                     energy_joules: Some(12.5),
                 },
                 environment: environment(),
+                files: BTreeMap::new(),
             })
             .unwrap();
     }

@@ -1,6 +1,6 @@
 //! Processes of this machine.
 
-use super::{End, Launcher};
+use super::{End, Launcher, Scope};
 use crate::Error;
 use crate::environment::{memory_available, memory_of};
 use crate::execute::{Job, TICK};
@@ -208,7 +208,11 @@ impl Running {
         match (status.code(), error) {
             (Some(0), _) => End::Done,
             (Some(130), _) => End::Stopped,
-            (Some(_), Some(error)) => End::Refused { reason: error.to_owned() },
+            (Some(code), Some(error)) => {
+                let alone = code == i32::from(Error::THIS_RUN_ALONE);
+                let scope = if alone { Scope::Run } else { Scope::Sweep };
+                End::Refused { reason: error.to_owned(), scope }
+            }
             _ => {
                 let last: Vec<&str> =
                     said.iter().map(String::as_str).filter(|line| !line.is_empty()).collect();

@@ -50,6 +50,17 @@ pub(crate) trait Launcher {
     fn stop(&mut self);
 }
 
+/// What a reason not to train concerns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Scope {
+    /// This run alone: its folder cannot be used, or another process works in it.
+    Run,
+    /// Every run: the disk is full, data or a device is missing.
+    #[default]
+    Sweep,
+}
+
 /// How a job's process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
@@ -58,10 +69,15 @@ pub(crate) enum End {
     Done,
     /// It stopped because it was told to.
     Stopped,
-    /// It could not do its work, and another would fare no better: nothing can be written, data is missing.
+    /// It was told to stop before its turn came.
+    NotStarted,
+    /// It could not do its work, and would not the next time.
     Refused {
         /// In words.
         reason: String,
+        /// What that concerns.
+        #[serde(default)]
+        scope: Scope,
     },
     /// It died.
     Died {

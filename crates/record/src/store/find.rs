@@ -1,0 +1,98 @@
+//! Runs in a folder.
+
+use super::{RunDir, RunState};
+use crate::{Error, Prediction, RunRecord, Timeline};
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::thread::ScopedJoinHandle;
+
+/// Folders that a thread looks into at least; fewer are not worth another thread.
+const LEAST_SHARE: usize = 256;
+
+/// A finished run and where it lies.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredRun {
+    /// Its folder.
+    pub dir: RunDir,
+    /// Its record.
+    pub record: RunRecord,
+}
+
+impl StoredRun {
+    /// Reads the record in `dir`.
+    ///
+    /// # Errors
+    /// If it is missing, damaged or of another schema.
+    pub fn read(dir: RunDir) -> Result<Self, Error> {
+        Ok(Self { record: dir.record()?, dir })
+    }
+
+    /// What was measured at evaluations, as [`RunDir::timeline`] reads it.
+    ///
+    /// # Errors
+    /// Those of [`RunDir::timeline`], and where the stream is not the one that the run left.
+    pub fn timeline(&self, most: usize) -> Result<Timeline, Error> {
+        self.dir.checked_timeline(&self.record.files, most)
+    }
+
+    /// The test predictions, as [`RunDir::predictions`] reads them.
+    ///
+    /// # Errors
+    /// Those of [`RunDir::predictions`], and where the table is not the one that the run left.
+    pub fn predictions(&self) -> Result<Vec<Prediction>, Error> {
+        self.dir.checked_predictions(&self.record.files)
+    }
+}
+
+/// Finds everything below `runs` that may be a run, ordered by folder name, and how far it has come.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn find_all_runs(runs: &Path) -> Result<Vec<(RunDir, RunState)>, Error> {
+    let entries = fs::read_dir(runs).map_err(Error::io("read", runs))?;
+    let mut names = Vec::new();
+    for entry in entries {
+        names.push(entry.map_err(Error::io("read", runs))?.file_name());
+    }
+    names.sort_unstable();
+    let look = |name: &OsString| {
+        let dir = RunDir::at(runs.join(name));
+        let state = dir.state();
+        (dir, state)
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = names.len().div_ceil(threads).max(LEAST_SHARE);
+    let look_at = |part: &[OsString]| part.iter().map(look).collect::<Vec<_>>();
+    // The system waits for each file: several threads wait side by side.
+    Ok(std::thread::scope(|scope| {
+        let start = |part| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, move || look_at(part));
+            thread.map_err(|_| part)
+        };
+        let parts: Vec<_> = names.chunks(share).map(start).collect();
+        let join = |part: Result<ScopedJoinHandle<'_, Vec<_>>, &[OsString]>| match part {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // Where the system gives no thread, this one looks.
+            Err(part) => look_at(part),
+        };
+        parts.into_iter().flat_map(join).collect()
+    }))
+}
+
+/// Finds every finished run below `runs`, ordered by folder name, without reading it.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn find_runs(runs: &Path) -> Result<Vec<RunDir>, Error> {
+    let finished = |(dir, state)| (state == RunState::Finished).then_some(dir);
+    Ok(find_all_runs(runs)?.into_iter().filter_map(finished).collect())
+}
+
+/// Reads every finished run below `runs`, ordered by folder name; unfinished and damaged ones are left out.
+///
+/// # Errors
+/// If the folder cannot be read, or a record is of another schema.
+pub fn read_runs(runs: &Path) -> Result<Vec<StoredRun>, Error> {
+    find_runs(runs)?.into_iter().map(StoredRun::read).collect()
+}

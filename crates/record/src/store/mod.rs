@@ -1,0 +1,430 @@
+//! Files of a run: one folder, written by one process, readable at any instant.
+
+mod atomic;
+mod checkpoint;
+mod checksum;
+mod find;
+mod lock;
+mod stream;
+
+pub use atomic::write_atomically;
+pub use checkpoint::{CheckpointFile, SavedRun};
+pub use checksum::FileSum;
+pub(crate) use checksum::{seal, sha256};
+pub use find::{StoredRun, find_all_runs, find_runs, read_runs};
+pub use lock::{HeldLocks, RunLock, is_same_file};
+pub use stream::{MetricsReader, MetricsWriter, Timeline, now};
+
+use crate::{
+    Attempt, Error, Outcome, Prediction, RunId, RunRecord, RunSpec, SCHEMA_VERSION, WandbRun,
+};
+use checksum::{SEAL_BYTES, Seal};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+const SPEC: &str = "spec.json";
+const METRICS: &str = "metrics.jsonl";
+const PREDICTIONS: &str = "predictions.csv";
+const RECORD: &str = "record.json";
+const WANDB: &str = "wandb.json";
+const ATTEMPT: &str = "attempt.json";
+const LOCK: &str = ".lock";
+
+/// Where a record is kept that this program cannot use, when its run is trained again.
+const UNUSABLE: &str = "record.json.unusable";
+
+/// Bytes of a folder's name that every file system takes.
+const LONGEST_NAME: usize = 255;
+
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    /// No folder, or an empty one.
+    Absent,
+    /// Begun and not ended.
+    Unfinished,
+    /// Its record is there, and whole as far as its end tells.
+    Finished,
+    /// There is a file in the place of its record that is none, as far as its end tells: empty, cut off, or of another
+    /// schema.
+    Damaged,
+}
+
+/// The folder of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// The folder that `spec` has below `runs`: a readable label and the hash. A label that is too long for a file
+    /// system is cut, and what no name of a task has, as in a record of unknown origin, is replaced: so the folder lies
+    /// below `runs` whatever the spec says.
+    #[must_use]
+    pub fn of(runs: &Path, spec: &RunSpec) -> Self {
+        let id = spec.id();
+        let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+        let longest = LONGEST_NAME - 1 - id.as_str().len();
+        let label: String = spec.label().chars().map(safe).take(longest).collect();
+        Self { path: runs.join(format!("{label}-{id}")) }
+    }
+
+    /// The folder `path`, as a user named it.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's id, as the folder's name has it.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        let (_, id) = self.path.file_name()?.to_str()?.rsplit_once('-')?;
+        Some(id)
+    }
+
+    /// Where the lock of the run lies while a process works on it.
+    #[must_use]
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.join(LOCK)
+    }
+
+    /// How far the run has come. Of a record, its end is looked at; [`RunDir::record`] reads all of it.
+    #[must_use]
+    pub fn state(&self) -> RunState {
+        match self.record_end() {
+            Ok(tail) if checksum::is_seal(&tail) => RunState::Finished,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                if self.path.join(SPEC).exists() { RunState::Unfinished } else { RunState::Absent }
+            }
+            // An early record has no checksum.
+            _ => match self.record() {
+                Ok(_) => RunState::Finished,
+                Err(_) => RunState::Damaged,
+            },
+        }
+    }
+
+    /// The last bytes of the record.
+    fn record_end(&self) -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(self.path.join(RECORD))?;
+        // One that is shorter has no checksum.
+        if file.seek(SeekFrom::End(-(SEAL_BYTES as i64))).is_err() {
+            return Ok(Vec::new());
+        }
+        let mut tail = Vec::with_capacity(SEAL_BYTES);
+        file.take(SEAL_BYTES as u64).read_to_end(&mut tail)?;
+        Ok(tail)
+    }
+
+    /// Creates the folder, and keeps other processes from writing the run; nothing where one does.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn lock(&self) -> Result<Option<RunLock>, Error> {
+        fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
+        let path = self.lock_path();
+        let file = File::create(&path).map_err(Error::io("write", &path))?;
+        match file.try_lock() {
+            // The process that ended the run took the file away, and another may have made one of the same name.
+            Ok(()) if is_same_file(&file, &path) => Ok(Some(RunLock { _file: file })),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", &path)(source)),
+        }
+    }
+
+    /// Starts the run anew: writes its spec and opens an empty metrics stream. A record that cannot be used is kept
+    /// under another name.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn begin(&self, spec: &RunSpec) -> Result<MetricsWriter, Error> {
+        fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
+        // Those of another stream must not be taken for ones of this, nor an earlier end for this one's.
+        self.remove_checkpoints()?;
+        match self.record() {
+            Ok(_) => self.remove(RECORD)?,
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            Err(_) => {
+                let path = self.path.join(RECORD);
+                fs::rename(&path, self.path.join(UNUSABLE)).map_err(Error::io("rename", &path))?;
+            }
+        }
+        let path = self.path.join(SPEC);
+        let json = serde_json::to_vec_pretty(spec).map_err(Error::format("run spec", &path))?;
+        write_atomically(&path, &json)?;
+        MetricsWriter::create(self.path.join(METRICS), &[])
+    }
+
+    /// Says which process works on the run from now on.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_attempt(&self, attempt: &Attempt) -> Result<(), Error> {
+        let path = self.path.join(ATTEMPT);
+        let json = serde_json::to_vec_pretty(attempt)
+            .map_err(Error::format("note of an attempt", &path))?;
+        write_atomically(&path, &json)
+    }
+
+    /// Which process worked on the run last; nothing where none has begun, the run has ended, or the note cannot be
+    /// read: nothing depends on it.
+    #[must_use]
+    pub fn attempt(&self) -> Option<Attempt> {
+        read_json(&self.path.join(ATTEMPT), "note of an attempt").ok()
+    }
+
+    /// Writes the test predictions.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_predictions(&self, predictions: &[Prediction]) -> Result<(), Error> {
+        let csv = Prediction::to_csv(predictions);
+        write_atomically(&self.path.join(PREDICTIONS), csv.as_bytes())
+    }
+
+    /// Ends the run: after this it is [`RunState::Finished`]. The record gets the checksums of the files beside it, and
+    /// its own. Checkpoints are removed, but for that at the end of a trial, from which a longer one continues.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn finish(&self, record: &RunRecord) -> Result<(), Error> {
+        fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
+        let mut record = record.clone();
+        for name in [METRICS, PREDICTIONS] {
+            let path = self.path.join(name);
+            match fs::read(&path) {
+                Ok(content) => {
+                    record.files.insert(name.to_owned(), FileSum::of(&content));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(source) => return Err(Error::io("read", &path)(source)),
+            }
+        }
+        let path = self.path.join(RECORD);
+        let content = record.to_file().map_err(Error::format("run record", &path))?;
+        write_atomically(&path, &content)?;
+        let end = record.spec.trial.map(|trial| trial.steps);
+        self.remove_checkpoints_but(end)?;
+        self.tidy()
+    }
+
+    /// Removes what only a run that has not ended needs. The caller holds its lock.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn tidy(&self) -> Result<(), Error> {
+        self.remove(ATTEMPT)?;
+        self.remove(LOCK)
+    }
+
+    fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Error::io("remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the final record.
+    ///
+    /// # Errors
+    /// If it is missing, damaged, or of another schema.
+    pub fn record(&self) -> Result<RunRecord, Error> {
+        let (path, bytes) = self.read_record()?;
+        let seal = checksum::check(&bytes);
+        let record = parse(&path, &bytes, |record: &RunRecord| record.schema)?;
+        // The checksum covers the spec.
+        let reason = if seal != Seal::Whole && record.spec.id() != record.id {
+            "its spec is not the one that its id stands for"
+        } else if seal == Seal::Broken {
+            "its content does not have the checksum at its end"
+        } else {
+            return Ok(record);
+        };
+        Err(Error::Damaged { path, reason: reason.to_owned() })
+    }
+
+    /// How the run ended, if it has: the record is read as far as that needs, and must be that of this folder's run.
+    ///
+    /// # Errors
+    /// If there is a record that is damaged, of another schema, or of another run.
+    pub fn outcome(&self) -> Result<Option<Outcome>, Error> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: u32,
+            id: RunId,
+            outcome: Outcome,
+        }
+
+        let (path, bytes) = match self.read_record() {
+            Ok(read) => read,
+            Err(Error::Io { source, .. })
+                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let (id, outcome) = match checksum::check(&bytes) {
+            Seal::Whole => {
+                let head = parse(&path, &bytes, |head: &Head| head.schema)?;
+                (head.id, head.outcome)
+            }
+            Seal::Absent | Seal::Broken => {
+                let record = self.record()?;
+                (record.id, record.outcome)
+            }
+        };
+        if self.id() != Some(id.as_str()) {
+            return Err(Error::Damaged { path, reason: format!("it is the record of run {id}") });
+        }
+        Ok(Some(outcome))
+    }
+
+    fn read_record(&self) -> Result<(PathBuf, Vec<u8>), Error> {
+        let path = self.path.join(RECORD);
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        Ok((path, bytes))
+    }
+
+    /// Reads the spec.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn spec(&self) -> Result<RunSpec, Error> {
+        read_json(&self.path.join(SPEC), "run spec")
+    }
+
+    /// Where the run is on Weights & Biases, if it is.
+    ///
+    /// # Errors
+    /// If that cannot be read, or is damaged.
+    pub fn wandb(&self) -> Result<Option<WandbRun>, Error> {
+        let path = self.path.join(WANDB);
+        if path.exists() { read_json(&path, "note about W&B").map(Some) } else { Ok(None) }
+    }
+
+    /// Keeps where the run is on Weights & Biases.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_wandb(&self, run: &WandbRun) -> Result<(), Error> {
+        let path = self.path.join(WANDB);
+        let json =
+            serde_json::to_vec_pretty(run).map_err(Error::format("note about W&B", &path))?;
+        write_atomically(&path, &json)
+    }
+
+    /// Reads what was measured at evaluations, which is much faster than the whole stream: every evaluation on
+    /// validation data, and the sites and gradients of at most `most` of them, evenly spread, the last one
+    /// included. A torn last line is left out.
+    ///
+    /// # Errors
+    /// If the stream cannot be read, or one of these lines is damaged.
+    pub fn timeline(&self, most: usize) -> Result<Timeline, Error> {
+        self.checked_timeline(&BTreeMap::new(), most)
+    }
+
+    fn checked_timeline(
+        &self,
+        files: &BTreeMap<String, FileSum>,
+        most: usize,
+    ) -> Result<Timeline, Error> {
+        let (path, content) = self.read_checked(METRICS, files)?;
+        Timeline::read(&content, &path, most)
+    }
+
+    /// Reads the test predictions, in the order of the examples.
+    ///
+    /// # Errors
+    /// If there are none, or they are damaged; the error tells the line.
+    pub fn predictions(&self) -> Result<Vec<Prediction>, Error> {
+        self.checked_predictions(&BTreeMap::new())
+    }
+
+    fn checked_predictions(
+        &self,
+        files: &BTreeMap<String, FileSum>,
+    ) -> Result<Vec<Prediction>, Error> {
+        let (path, content) = self.read_checked(PREDICTIONS, files)?;
+        let csv = String::from_utf8_lossy(&content);
+        Prediction::from_csv(&csv).map_err(|line| Error::Predictions { path, line })
+    }
+
+    /// A file of the run; where `files` has its checksum, that is compared.
+    fn read_checked(
+        &self,
+        name: &str,
+        files: &BTreeMap<String, FileSum>,
+    ) -> Result<(PathBuf, Vec<u8>), Error> {
+        let path = self.path.join(name);
+        let content = fs::read(&path).map_err(Error::io("read", &path))?;
+        if let Some(sum) = files.get(name) {
+            sum.check(&path, &content)?;
+        }
+        Ok((path, content))
+    }
+
+    /// Reads which test examples were classified correctly, in their order.
+    ///
+    /// # Errors
+    /// Those of [`RunDir::predictions`].
+    pub fn correct(&self) -> Result<Vec<bool>, Error> {
+        let predictions = self.predictions()?;
+        Ok(predictions.iter().map(|prediction| prediction.label == prediction.predicted).collect())
+    }
+
+    /// Opens the metrics stream, of a finished run or a running one.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn metrics(&self) -> Result<MetricsReader, Error> {
+        MetricsReader::open(self.path.join(METRICS))
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
+    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    serde_json::from_slice(&bytes).map_err(Error::format(what, path))
+}
+
+/// Reads a record, or a part of it, that says of which schema it is.
+fn parse<T: serde::de::DeserializeOwned>(
+    path: &Path,
+    bytes: &[u8],
+    schema: impl Fn(&T) -> u32,
+) -> Result<T, Error> {
+    #[derive(Deserialize)]
+    struct Schema {
+        schema: u64,
+    }
+
+    let other = |found| Error::Schema { path: path.to_owned(), found };
+    match serde_json::from_slice(bytes) {
+        Ok(parsed) if schema(&parsed) == SCHEMA_VERSION => Ok(parsed),
+        Ok(parsed) => Err(other(schema(&parsed))),
+        // Where it cannot be read, its schema may be the reason.
+        Err(error) => Err(match serde_json::from_slice::<Schema>(bytes) {
+            Ok(Schema { schema }) if schema != u64::from(SCHEMA_VERSION) => {
+                other(u32::try_from(schema).unwrap_or(u32::MAX))
+            }
+            _ => Error::format("run record", path)(error),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

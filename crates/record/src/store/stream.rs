@@ -1,0 +1,165 @@
+//! The metrics stream of a run: `metrics.jsonl`, one event per line.
+
+use super::atomic::write_atomically;
+use crate::{Error, Evaluation, Event, Gradients, Site, Stamped};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds since 1970 (UTC).
+#[must_use]
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+}
+
+/// Appends events to a metrics stream, one per line.
+#[derive(Debug)]
+pub struct MetricsWriter {
+    path: PathBuf,
+    file: File,
+    /// Of everything that is in the stream.
+    digest: Sha256,
+    bytes: u64,
+}
+
+impl MetricsWriter {
+    /// A stream that begins with `bytes`. A reader of an older stream goes on seeing that, and no end of it.
+    pub(super) fn create(path: PathBuf, bytes: &[u8]) -> Result<Self, Error> {
+        write_atomically(&path, bytes)?;
+        let file = File::options().append(true).open(&path).map_err(Error::io("write", &path))?;
+        let digest = Sha256::new_with_prefix(bytes);
+        Ok(Self { file, path, digest, bytes: bytes.len() as u64 })
+    }
+
+    /// Appends one event, with the time, and hands it to the operating system.
+    ///
+    /// # Errors
+    /// If the disk refuses it.
+    pub fn write(&mut self, event: &Event) -> Result<(), Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            time: f64,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+
+        let line = Line { time: now(), event };
+        let mut line = serde_json::to_vec(&line).map_err(Error::format("event", &self.path))?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(Error::io("write", &self.path))?;
+        self.digest.update(&line);
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// Brings the stream to the disk; its length, and the state of its checksum.
+    pub(super) fn sync(&self) -> Result<(u64, Sha256), Error> {
+        self.file.sync_data().map_err(Error::io("write", &self.path))?;
+        Ok((self.bytes, self.digest.clone()))
+    }
+}
+
+/// Reads a metrics stream line by line, also one that a worker still writes: where the iterator has ended,
+/// asking again gives what was appended meanwhile. A torn last line, as a killed process leaves it, is no
+/// event; [`MetricsReader::torn`] tells of it.
+#[derive(Debug)]
+pub struct MetricsReader {
+    path: PathBuf,
+    lines: BufReader<File>,
+    /// The last line as far as it is there.
+    line: Vec<u8>,
+}
+
+impl MetricsReader {
+    pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
+        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        Ok(Self { lines: BufReader::new(file), path, line: Vec::new() })
+    }
+
+    /// Whether the last line was cut off. Known once the iterator has ended.
+    #[must_use]
+    pub fn torn(&self) -> bool {
+        !self.line.is_empty()
+    }
+}
+
+impl Iterator for MetricsReader {
+    type Item = Result<Stamped, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Err(source) = self.lines.read_until(b'\n', &mut self.line) {
+            return Some(Err(Error::io("read", &self.path)(source)));
+        }
+        if self.line.last() != Some(&b'\n') {
+            return None;
+        }
+        let event =
+            serde_json::from_slice(&self.line).map_err(Error::format("metrics stream", &self.path));
+        self.line.clear();
+        Some(event)
+    }
+}
+
+/// What was measured at the evaluations of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Timeline {
+    /// Every evaluation on validation data.
+    pub validations: Vec<Evaluation>,
+    /// Activation sites, without their histograms, at some of them.
+    pub sites: Vec<Site>,
+    /// Gradients by layer at some of them.
+    pub gradients: Vec<Gradients>,
+}
+
+impl Timeline {
+    /// Reads what was measured at evaluations from the `content` of the stream at `path`, which is much faster than
+    /// the whole stream: every evaluation on validation data, and the sites and gradients of at most `most` of them,
+    /// evenly spread, the last one included. A torn last line is left out.
+    pub(super) fn read(content: &[u8], path: &Path, most: usize) -> Result<Self, Error> {
+        let text = String::from_utf8_lossy(content);
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let mut timeline = Self::default();
+        // The steps at which sites or gradients were measured, before any of their long lines is parsed.
+        let mut measured: Vec<(u64, &str)> = Vec::new();
+        for line in whole.lines() {
+            if line.contains("\"event\":\"validation\"") {
+                timeline.add(line, path)?;
+            } else if line.contains("\"event\":\"site\"")
+                || line.contains("\"event\":\"gradients\"")
+            {
+                measured.extend(step_of(line).map(|step| (step, line)));
+            }
+        }
+        let mut steps: Vec<u64> = measured.iter().map(|(step, _)| *step).collect();
+        steps.dedup();
+        let stride = steps.len().div_ceil(most.max(1)).max(1);
+        let chosen: BTreeSet<u64> = steps.into_iter().rev().step_by(stride).collect();
+        for (_, line) in measured.iter().filter(|(step, _)| chosen.contains(step)) {
+            timeline.add(line, path)?;
+        }
+        Ok(timeline)
+    }
+
+    fn add(&mut self, line: &str, path: &Path) -> Result<(), Error> {
+        let line: Stamped =
+            serde_json::from_str(line).map_err(Error::format("metrics stream", path))?;
+        match line.event {
+            Event::Validation(evaluation) => self.validations.push(evaluation),
+            Event::Site(site) => self.sites.push(Site { inputs: None, outputs: None, ..site }),
+            Event::Gradients(gradients) => self.gradients.push(gradients),
+            Event::Start(_) | Event::Train(_) | Event::System(_) | Event::Output { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+/// The step of an event, read from its line without the rest of it.
+fn step_of(line: &str) -> Option<u64> {
+    let (_, rest) = line.split_once("\"step\":")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit())?;
+    rest[..end].parse().ok()
+}
