@@ -39,6 +39,6 @@ pub use spec::{
 };
 pub use store::{
     CheckpointFile, FileSum, HeldLocks, MetricsReader, MetricsWriter, RunDir, RunLock, RunState,
-    SavedRun, StoredRun, Timeline, find_all_runs, find_runs, is_same_file, now, read_runs,
-    write_atomically,
+    SavedRun, StoredRun, Timeline, any_run_has_ended, find_all_runs, find_runs, is_same_file, now,
+    read_runs, write_atomically,
 };

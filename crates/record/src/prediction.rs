@@ -40,37 +40,81 @@ impl Prediction {
     /// # Errors
     /// The number of the first line that makes no sense, from 1: where a cell is missing, is no number, or is too
     /// many, or where an index is not one more than that of the line before.
-    pub(crate) fn from_csv(csv: &str) -> Result<Vec<Self>, usize> {
-        let mut lines = csv.lines();
-        let has_confidence = match lines.next() {
-            Some(HEADER) => true,
-            Some(EARLY_HEADER) => false,
+    pub(crate) fn from_csv(csv: &[u8]) -> Result<Vec<Self>, usize> {
+        let (header, mut rest) = split_line(csv);
+        let has_confidence = match header {
+            header if header == HEADER.as_bytes() => true,
+            header if header == EARLY_HEADER.as_bytes() => false,
             _ => return Err(1),
         };
-        lines
-            .enumerate()
-            .map(|(index, line)| {
-                Self::from_line(line, has_confidence)
-                    .filter(|prediction| prediction.index == index)
-                    // The header is line 1.
-                    .ok_or(index + 2)
-            })
-            .collect()
+        // A report of thousands of runs reads millions of lines: each is gone over once.
+        let mut predictions = Vec::with_capacity(rest.len() / SHORT_LINE);
+        while !rest.is_empty() {
+            let (line, after) = split_line(rest);
+            let index = predictions.len();
+            let prediction = Self::from_line(line, has_confidence);
+            // The header is line 1.
+            let prediction = prediction.filter(|one| one.index == index).ok_or(index + 2)?;
+            predictions.push(prediction);
+            rest = after;
+        }
+        Ok(predictions)
     }
 
-    fn from_line(line: &str, has_confidence: bool) -> Option<Self> {
-        let mut cells = line.split(',');
+    fn from_line(line: &[u8], has_confidence: bool) -> Option<Self> {
+        let mut cells = Cells(Some(line));
         let prediction = Self {
-            index: cells.next()?.parse().ok()?,
-            label: cells.next()?.parse().ok()?,
-            predicted: cells.next()?.parse().ok()?,
-            probability: cells.next()?.parse().ok()?,
-            confidence: match has_confidence.then(|| cells.next()) {
-                None | Some(Some("")) => None,
-                Some(cell) => Some(cell?.parse().ok()?),
+            index: cells.whole()?,
+            label: cells.whole()?,
+            predicted: cells.whole()?,
+            probability: cells.number()?,
+            confidence: match has_confidence {
+                false => None,
+                true if cells.0 == Some(b"") => cells.next().and(None),
+                true => Some(cells.number()?),
             },
         };
-        cells.next().is_none().then_some(prediction)
+        cells.0.is_none().then_some(prediction)
+    }
+}
+
+/// Bytes of a line that is shorter than most.
+const SHORT_LINE: usize = 24;
+
+/// The first line of `text` without its end, and what follows it.
+fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
+    let (line, rest) = match text.iter().position(|byte| *byte == b'\n') {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (text, &[][..]),
+    };
+    (line.strip_suffix(b"\r").unwrap_or(line), rest)
+}
+
+/// Cells of a line that are not yet read; nothing after the last one.
+struct Cells<'a>(Option<&'a [u8]>);
+
+impl<'a> Cells<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let line = self.0?;
+        let end = line.iter().position(|byte| *byte == b',');
+        self.0 = end.map(|end| &line[end + 1..]);
+        Some(end.map_or(line, |end| &line[..end]))
+    }
+
+    /// A whole number.
+    fn whole(&mut self) -> Option<usize> {
+        let cell = self.next()?;
+        if cell.is_empty() {
+            return None;
+        }
+        cell.iter().try_fold(0_usize, |number, byte| {
+            let digit = byte.is_ascii_digit().then(|| usize::from(byte - b'0'))?;
+            number.checked_mul(10)?.checked_add(digit)
+        })
+    }
+
+    fn number(&mut self) -> Option<f64> {
+        std::str::from_utf8(self.next()?).ok()?.parse().ok()
     }
 }
 
@@ -87,15 +131,15 @@ mod tests {
         let predictions = [prediction(0, Some(0.75)), prediction(1, None)];
         let csv = Prediction::to_csv(&predictions);
         assert_eq!(csv, format!("{HEADER}\n0,1,0,0.25,0.75\n1,1,0,0.25,\n"));
-        assert_eq!(Prediction::from_csv(&csv).unwrap(), predictions);
-        assert_eq!(Prediction::from_csv(&Prediction::to_csv(&[])).unwrap(), []);
+        assert_eq!(Prediction::from_csv(csv.as_bytes()).unwrap(), predictions);
+        assert_eq!(Prediction::from_csv(Prediction::to_csv(&[]).as_bytes()).unwrap(), []);
     }
 
     #[test]
     fn early_files_have_no_confidence() {
         let csv = format!("{EARLY_HEADER}\n0,1,0,0.25\n1,1,0,0.25\n");
         let predictions = [prediction(0, None), prediction(1, None)];
-        assert_eq!(Prediction::from_csv(&csv).unwrap(), predictions);
+        assert_eq!(Prediction::from_csv(csv.as_bytes()).unwrap(), predictions);
     }
 
     #[test]
@@ -115,7 +159,7 @@ mod tests {
             (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0\n")),
             (3, format!("{HEADER}\n0,0,0,0.5,0.5\n\n2,0,0,0.5,0.5\n")),
         ] {
-            assert_eq!(Prediction::from_csv(&csv).unwrap_err(), line, "{csv}");
+            assert_eq!(Prediction::from_csv(csv.as_bytes()).unwrap_err(), line, "{csv}");
         }
     }
 }

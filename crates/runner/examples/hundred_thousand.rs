@@ -4,14 +4,17 @@
 //! ```text
 //! cargo run -p runner --example hundred_thousand
 //! cargo run -p runner --example hundred_thousand -- 50
+//! cargo run -p runner --example hundred_thousand -- 50 FOLDER
 //! ```
+//!
+//! Where a folder is named, everything stays there; where it holds the runs already, they are not made again.
 //!
 //! One run of each arm on each task is trained, in no time; its files stand for those of every other seed.
 
 use record::{RunDir, RunRecord};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -30,11 +33,25 @@ fn main() -> Result<()> {
         std::process::exit(runner::run(std::env::args_os()).into());
     }
     let seeds = std::env::args().nth(1).map_or(Ok(500), |text| text.parse())?;
-    let place = tempfile::tempdir()?;
-    let file = place.path().join("big.toml");
+    let temporary = tempfile::tempdir()?;
+    let named = std::env::args().nth(2).map(PathBuf::from);
+    let place = named.as_deref().unwrap_or(temporary.path());
+    if !place.join("results/big").exists() {
+        record_runs(place, seeds)?;
+    }
+    timed(place, "plan and resume check", &["sweep", "big.toml", "--dry-run"])?;
+    timed(place, "plan, resume check and report", &["sweep", "big.toml"])?;
+    timed(place, "report", &["report", "results/big"])?;
+    timed(place, "report and Parquet", &["report", "results/big", "--parquet"])?;
+    timed(place, "status", &["status", "results/big"])
+}
+
+/// Trains the first seed in `place`, and makes the others of it.
+fn record_runs(place: &Path, seeds: u64) -> Result<()> {
+    let file = place.join("big.toml");
     fs::write(&file, experiment(1))?;
-    timed(place.path(), "the first seed, trained", &["sweep", "big.toml"])?;
-    let runs = place.path().join("results/big/runs");
+    timed(place, "the first seed, trained", &["sweep", "big.toml"])?;
+    let runs = place.join("results/big/runs");
     let began = Instant::now();
     let templates = record::read_runs(&runs)?;
     for template in &templates {
@@ -45,10 +62,7 @@ fn main() -> Result<()> {
     let count = templates.len() as u64 * seeds;
     println!("{count} runs are recorded ({:.1} s to write them)", began.elapsed().as_secs_f64());
     fs::write(&file, experiment(seeds))?;
-    timed(place.path(), "plan and resume check", &["sweep", "big.toml", "--dry-run"])?;
-    timed(place.path(), "plan, resume check and report", &["sweep", "big.toml"])?;
-    timed(place.path(), "report", &["report", "results/big"])?;
-    timed(place.path(), "status", &["status", "results/big"])
+    Ok(())
 }
 
 /// Tells this program that it is to be `actlab`.

@@ -12,8 +12,8 @@ use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, 
 use indexmap::IndexMap;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use record::{
-    ActivationSpec, HeldLocks, Outcome, RunDir, RunId, RunState, StoredRun, find_all_runs,
-    find_runs, is_same_file, write_atomically,
+    ActivationSpec, HeldLocks, Outcome, RunDir, RunId, RunState, StoredRun, any_run_has_ended,
+    find_all_runs, is_same_file, write_atomically,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -299,7 +299,7 @@ impl SweepDir {
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<(), Error> {
         write_diff(&self.path)?;
         let before = self.manifest().ok().and_then(|before| before.registration);
-        let seen = !find_runs(&self.runs())?.is_empty();
+        let seen = any_run_has_ended(&self.runs())?;
         let now = || RegistrationNote {
             sha256: record::json_sha256(manifest.experiment.clone()),
             experiment: manifest.experiment.clone(),

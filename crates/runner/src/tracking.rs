@@ -5,7 +5,7 @@ use crate::console::{self, note};
 use crate::experiment::Experiment;
 use crate::interrupt;
 use crate::sweep_dir::SweepDir;
-use record::{RunDir, StoredRun, WandbRun};
+use record::{RunDir, RunState, StoredRun, WandbRun};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -267,8 +267,11 @@ struct Found {
 impl Found {
     fn look_into(&mut self, dir: &Path) -> Result<(), Error> {
         if dir.join("sweep.json").exists() {
-            for run in record::find_runs(&dir.join("runs"))? {
-                self.add_run(run);
+            for (run, state) in record::find_all_runs(&dir.join("runs"))? {
+                // One that is damaged is named.
+                if matches!(state, RunState::Finished | RunState::Damaged) {
+                    self.add_run(run);
+                }
             }
             // A sweep's folder has the name of the sweep.
             if self.is_new(&RunDir::at(dir.to_owned())) && dir.join("report.md").exists() {

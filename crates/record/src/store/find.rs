@@ -1,6 +1,6 @@
 //! Runs in a folder.
 
-use super::{RunDir, RunState};
+use super::{RECORD, RunDir, RunState};
 use crate::{Error, Prediction, RunRecord, Timeline};
 use std::ffi::OsString;
 use std::fs;
@@ -87,6 +87,20 @@ pub fn find_all_runs(runs: &Path) -> Result<Vec<(RunDir, RunState)>, Error> {
 pub fn find_runs(runs: &Path) -> Result<Vec<RunDir>, Error> {
     let finished = |(dir, state)| (state == RunState::Finished).then_some(dir);
     Ok(find_all_runs(runs)?.into_iter().filter_map(finished).collect())
+}
+
+/// Whether a run below `runs` has ended, so that a result could be seen. A damaged record counts: it was whole once.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn any_run_has_ended(runs: &Path) -> Result<bool, Error> {
+    for entry in fs::read_dir(runs).map_err(Error::io("read", runs))? {
+        let path = entry.map_err(Error::io("read", runs))?.path();
+        if path.join(RECORD).exists() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Reads every finished run below `runs`, ordered by folder name; unfinished and damaged ones are left out.

@@ -11,7 +11,7 @@ pub use atomic::write_atomically;
 pub use checkpoint::{CheckpointFile, SavedRun};
 pub use checksum::FileSum;
 pub(crate) use checksum::{seal, sha256};
-pub use find::{StoredRun, find_all_runs, find_runs, read_runs};
+pub use find::{StoredRun, any_run_has_ended, find_all_runs, find_runs, read_runs};
 pub use lock::{HeldLocks, RunLock, is_same_file};
 pub use stream::{MetricsReader, MetricsWriter, Timeline, now};
 
@@ -115,13 +115,15 @@ impl RunDir {
         }
     }
 
-    /// The last bytes of the record.
+    /// The last bytes of the record. Most records fit into one reading, and status looks at thousands.
     fn record_end(&self) -> std::io::Result<Vec<u8>> {
         let mut file = File::open(self.path.join(RECORD))?;
-        // One that is shorter has no checksum.
-        if file.seek(SeekFrom::End(-(SEAL_BYTES as i64))).is_err() {
-            return Ok(Vec::new());
+        let mut start = [0; 16 << 10];
+        let length = file.read(&mut start)?;
+        if length < start.len() {
+            return Ok(start[length.saturating_sub(SEAL_BYTES)..length].to_vec());
         }
+        file.seek(SeekFrom::End(-(SEAL_BYTES as i64)))?;
         let mut tail = Vec::with_capacity(SEAL_BYTES);
         file.take(SEAL_BYTES as u64).read_to_end(&mut tail)?;
         Ok(tail)
@@ -360,8 +362,7 @@ impl RunDir {
         files: &BTreeMap<String, FileSum>,
     ) -> Result<Vec<Prediction>, Error> {
         let (path, content) = self.read_checked(PREDICTIONS, files)?;
-        let csv = String::from_utf8_lossy(&content);
-        Prediction::from_csv(&csv).map_err(|line| Error::Predictions { path, line })
+        Prediction::from_csv(&content).map_err(|line| Error::Predictions { path, line })
     }
 
     /// A file of the run; where `files` has its checksum, that is compared.

@@ -120,18 +120,17 @@ impl Timeline {
     /// the whole stream: every evaluation on validation data, and the sites and gradients of at most `most` of them,
     /// evenly spread, the last one included. A torn last line is left out.
     pub(super) fn read(content: &[u8], path: &Path, most: usize) -> Result<Self, Error> {
-        let text = String::from_utf8_lossy(content);
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let mut timeline = Self::default();
         // The steps at which sites or gradients were measured, before any of their long lines is parsed.
-        let mut measured: Vec<(u64, &str)> = Vec::new();
-        for line in whole.lines() {
-            if line.contains("\"event\":\"validation\"") {
-                timeline.add(line, path)?;
-            } else if line.contains("\"event\":\"site\"")
-                || line.contains("\"event\":\"gradients\"")
-            {
-                measured.extend(step_of(line).map(|step| (step, line)));
+        let mut measured: Vec<(u64, &[u8])> = Vec::new();
+        for line in content[..whole].split_inclusive(|byte| *byte == b'\n') {
+            match kind_of(line) {
+                b"validation" => timeline.add(line, path)?,
+                b"site" | b"gradients" => {
+                    measured.extend(step_of(line).map(|step| (step, line)));
+                }
+                _ => {}
             }
         }
         let mut steps: Vec<u64> = measured.iter().map(|(step, _)| *step).collect();
@@ -144,9 +143,9 @@ impl Timeline {
         Ok(timeline)
     }
 
-    fn add(&mut self, line: &str, path: &Path) -> Result<(), Error> {
+    fn add(&mut self, line: &[u8], path: &Path) -> Result<(), Error> {
         let line: Stamped =
-            serde_json::from_str(line).map_err(Error::format("metrics stream", path))?;
+            serde_json::from_slice(line).map_err(Error::format("metrics stream", path))?;
         match line.event {
             Event::Validation(evaluation) => self.validations.push(evaluation),
             Event::Site(site) => self.sites.push(Site { inputs: None, outputs: None, ..site }),
@@ -157,9 +156,22 @@ impl Timeline {
     }
 }
 
+/// What follows the first `key` in a line.
+fn after<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
+    let place = line.windows(key.len()).position(|part| part == key)?;
+    Some(&line[place + key.len()..])
+}
+
+/// The kind of an event, read from its line without the rest of it; empty where the line has none. It stands near the
+/// beginning, behind the time.
+fn kind_of(line: &[u8]) -> &[u8] {
+    let rest = after(line, b"\"event\":\"").unwrap_or_default();
+    rest.split(|byte| *byte == b'"').next().unwrap_or_default()
+}
+
 /// The step of an event, read from its line without the rest of it.
-fn step_of(line: &str) -> Option<u64> {
-    let (_, rest) = line.split_once("\"step\":")?;
-    let end = rest.find(|c: char| !c.is_ascii_digit())?;
-    rest[..end].parse().ok()
+fn step_of(line: &[u8]) -> Option<u64> {
+    let rest = after(line, b"\"step\":")?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
 }

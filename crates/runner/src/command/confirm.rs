@@ -80,7 +80,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
 /// Refuses to state something else where runs of a confirmation are there already.
 fn refuse_another(sweep: &SweepDir, manifest: &Manifest) -> Result<(), Error> {
     let Ok(before) = sweep.manifest() else { return Ok(()) };
-    let seen = !record::find_runs(&sweep.runs())?.is_empty();
+    let seen = record::any_run_has_ended(&sweep.runs())?;
     let same = before.confirms == manifest.confirms && before.experiment == manifest.experiment;
     if !seen || same {
         return Ok(());
