@@ -148,7 +148,7 @@ wait $sweep
 cat slurm.err.log
 
 grep -q 'is gone' slurm.err.log || { echo "the lost task was not noticed"; exit 1; }
-grep -q 'begins again from its last checkpoint' slurm.err.log
+grep -q 'resumes from its last checkpoint' slurm.err.log
 [ "$(ls results/wide/slurm | wc -l)" -ge 2 ] || { echo "nothing was submitted again"; exit 1; }
 sort -u apptainer.calls | sed "s#$place/results/wide/##"
 grep -q '/0.json on GPU [01]$' apptainer.calls

@@ -15,13 +15,13 @@ fn plugins_that_go_wrong_cost_their_runs_and_not_the_sweep() {
     }
     assert_eq!(std::fs::read_dir(place.path("results/tiny/runs")).unwrap().count(), 10);
     // A panic is the same each time; a process that died is begun again once.
-    assert_eq!(said.err.matches("it begins again").count(), 2, "{}", said.err);
+    assert_eq!(said.err.matches("it resumes from").count(), 2, "{}", said.err);
     assert!(said.err.contains("4 of 10 runs failed"), "{}", said.err);
 
     // What failed is tried again, and the code says once more that it failed.
     let said = place.run(&[&args[..], &["--retries", "0"]].concat());
     assert_eq!(said.code, Some(1), "{}", said.err);
-    assert_eq!(said.err.matches("it begins again").count(), 0, "{}", said.err);
+    assert_eq!(said.err.matches("it resumes from").count(), 0, "{}", said.err);
 }
 
 #[test]
