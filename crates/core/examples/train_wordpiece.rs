@@ -18,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use tokenizers::{
     AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Trainer,
     models::wordpiece::{WordPiece, WordPieceTrainer},
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
 /// The `sentence` column of a gzipped, tab-separated file with a header.
 fn read_sentences(path: &Path) -> Result<Vec<String>> {
     let file = File::open(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    let mut lines = BufReader::new(GzDecoder::new(file)).lines();
+    let mut lines = BufReader::new(MultiGzDecoder::new(file)).lines();
     let header = lines.next().ok_or("the file is empty")??;
     let column = header.split('\t').position(|name| name == "sentence");
     let column = column.ok_or("the file has no column `sentence`")?;

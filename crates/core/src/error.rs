@@ -14,12 +14,14 @@ pub enum Error {
         known: Vec<&'static str>,
     },
     /// A file of a data set is not there.
-    #[error("data set `{name}` lacks {} (plain or with .gz): fetch it with `actlab data fetch {name}`, or name the folder that holds it", path.display())]
+    #[error("data set `{name}` lacks {} (plain or with .gz): {found}; fetch it with `actlab data fetch {name}`, or name the folder that holds it", path.display())]
     MissingData {
         /// Name of the data set.
         name: String,
         /// The file.
         path: PathBuf,
+        /// What is there instead.
+        found: String,
     },
     /// A file is there, but is not what it should be.
     #[error("{}: {reason}", path.display())]

@@ -64,6 +64,17 @@ pub enum Error {
     /// Some checks failed.
     #[error("{0} of the checks failed")]
     ChecksFailed(usize),
+    /// Files of a data set are not the published ones.
+    #[error(
+        "{files} {} not as published; `actlab data fetch {name}` fetches the published files of `{name}`",
+        if *files == 1 { "file is" } else { "files are" }
+    )]
+    OtherData {
+        /// Name of the data set.
+        name: String,
+        /// Files that differ.
+        files: usize,
+    },
     /// What W&B needs to know makes no sense.
     #[error(transparent)]
     Wandb(#[from] tracking::wandb::SettingsError),
@@ -141,6 +152,7 @@ impl Error {
             | Self::Checkpoint(_)
             | Self::Differs
             | Self::ChecksFailed(_)
+            | Self::OtherData { .. }
             | Self::Record(_)
             | Self::Analysis(_)
             | Self::Io { .. }

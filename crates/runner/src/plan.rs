@@ -231,6 +231,9 @@ impl<'a> Planner<'a> {
                     .catalogue
                     .load(&task.data, &task.model)
                     .map_err(|error| inside(format!("tasks.{name}.data"), &error))?;
+                if !self.loaded.values().any(|other| other.name == data.name) {
+                    warn_of_differences(&data);
+                }
                 Arc::clone(self.loaded.entry(key).or_insert(Arc::new(data)))
             }
         };
@@ -257,6 +260,20 @@ impl<'a> Planner<'a> {
         PlannedRun::new(spec, Arc::clone(activation), data)
             .map_err(|error| inside(format!("tasks.{name}.model"), &error))
     }
+}
+
+/// Results on other data than the published are not comparable with those of others under the same name.
+fn warn_of_differences(data: &Dataset) {
+    let [first, others @ ..] = &data.differences[..] else { return };
+    let others = match others.len() {
+        0 => String::new(),
+        1 => ", and 1 other file of it differs".to_owned(),
+        more => format!(", and {more} other files of it differ"),
+    };
+    crate::console::warning(&format!(
+        "data set `{0}` is not as published: {first}{others}; `actlab data verify {0}` lists all",
+        data.name
+    ));
 }
 
 /// `task` with `assignments` laid upon it.

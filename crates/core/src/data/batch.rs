@@ -223,6 +223,7 @@ mod tests {
             validation: images(vec![255, 255, 255, 0]),
             test: images(vec![0; 4]),
             sha256: String::new(),
+            differences: Vec::new(),
         };
         let batches = Batches::new(&data, Augmentation::None);
         let batch = batches.batch(Examples::Validation(&[0]), &Device::flex());

@@ -8,6 +8,11 @@ use std::path::Path;
 
 const PIXELS: usize = 3 * 32 * 32;
 
+/// Whole records in the content of a batch file.
+pub(super) fn count(bytes: &[u8]) -> usize {
+    bytes.len() / (PIXELS + 1)
+}
+
 /// The examples of several batch files, one behind the other; the paths are for errors.
 pub(super) fn parse(files: &[(&Path, Vec<u8>)]) -> Result<Part, Error> {
     let (mut labels, mut pixels) = (Vec::new(), Vec::new());
@@ -16,7 +21,8 @@ pub(super) fn parse(files: &[(&Path, Vec<u8>)]) -> Result<Part, Error> {
             return Err(bad(
                 path,
                 format!(
-                    "holds {} bytes, which is not a multiple of {}: it is truncated",
+                    "holds {} bytes, which is no whole number of records of {} bytes: it is truncated, or not CIFAR-10's \
+                     binary version",
                     bytes.len(),
                     PIXELS + 1
                 ),

@@ -3,7 +3,7 @@
 use super::catalogue::{Download, Entry, Source, Then};
 use super::files::{bad, io_error, sha256_of_file};
 use crate::Error;
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use reqwest::StatusCode;
 use reqwest::blocking::Client;
 use reqwest::header::RANGE;
@@ -37,8 +37,11 @@ pub fn fetch(entry: &Entry, folder: &Path, progress: &mut dyn Progress) -> Resul
 }
 
 fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) -> Result<(), Error> {
-    let name = download.url.rsplit('/').next().unwrap_or(download.url);
+    let name = download.name();
     let target = folder.join(name);
+    if target.is_dir() {
+        return Err(bad(&target, "is a folder, but the file is to lie there: rename or remove it"));
+    }
     // An unpacked archive leaves its checksum behind, as the sign that all of it is there.
     let receipt = folder.join(format!("{name}.sha256"));
     let have = match download.then {
@@ -49,6 +52,13 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
     };
     if have {
         return Ok(());
+    }
+    // An archive that was put there by hand need not be fetched, and stays.
+    if download.then != Then::Keep
+        && target.is_file()
+        && sha256_of_file(&target)? == download.sha256
+    {
+        return place_all(download, &target, folder, &receipt);
     }
     let part = folder.join(format!("{name}.part"));
     receive(download, name, &part, progress)?;
@@ -63,19 +73,30 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
             ),
         });
     }
+    if download.then == Then::Keep {
+        return fs::rename(&part, &target).map_err(io_error("write", &target));
+    }
+    place_all(download, &part, folder, &receipt)?;
+    fs::remove_file(&part).map_err(io_error("remove", &part))
+}
+
+/// Unpacks `archive` into `folder`, and leaves `receipt` as the sign that all of it is there.
+fn place_all(
+    download: &Download,
+    archive: &Path,
+    folder: &Path,
+    receipt: &Path,
+) -> Result<(), Error> {
     let placed = match download.then {
-        Then::Keep => {
-            return fs::rename(&part, &target).map_err(io_error("write", &target));
-        }
-        Then::Untar => untar(&part, folder)?,
-        Then::Unzip => unzip(&part, folder)?,
+        Then::Keep => Vec::new(),
+        Then::Untar => untar(archive, folder)?,
+        Then::Unzip => unzip(archive, folder)?,
     };
     let mut text = format!("{}\n", download.sha256);
     for (name, bytes) in placed {
         text.push_str(&format!("{bytes} {name}\n"));
     }
-    fs::write(&receipt, text).map_err(io_error("write", &receipt))?;
-    fs::remove_file(&part).map_err(io_error("remove", &part))
+    fs::write(receipt, text).map_err(io_error("write", receipt))
 }
 
 /// Whether a receipt is of the archive `sha256`, and every file that it lists is there in its size.
@@ -170,7 +191,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn untar(archive: &Path, folder: &Path) -> Result<Vec<(String, u64)>, Error> {
     let mut placed = Vec::new();
     let file = File::open(archive).map_err(io_error("read", archive))?;
-    let mut tar = tar::Archive::new(GzDecoder::new(file));
+    let mut tar = tar::Archive::new(MultiGzDecoder::new(file));
     for entry in tar.entries().map_err(io_error("read", archive))? {
         let mut entry = entry.map_err(io_error("read", archive))?;
         if !entry.header().entry_type().is_file() {
@@ -337,5 +358,15 @@ mod tests {
         fs::remove_file(folder.path().join("data.bin")).unwrap();
         fetch_one(&download, folder.path(), &mut Quiet).unwrap();
         assert_eq!(fs::read(folder.path().join("data.bin")).unwrap(), b"hello");
+        assert_eq!(ranges.lock().unwrap().len(), 2);
+
+        // An archive that is in the folder already is unpacked, and kept.
+        let folder = tempfile::tempdir().unwrap();
+        let archive = folder.path().join("file.bin");
+        fs::write(&archive, &content).unwrap();
+        fetch_one(&download, folder.path(), &mut Quiet).unwrap();
+        assert_eq!(fs::read(folder.path().join("data.bin")).unwrap(), b"hello");
+        assert_eq!(fs::read(&archive).unwrap(), content);
+        assert_eq!(ranges.lock().unwrap().len(), 2);
     }
 }

@@ -29,6 +29,12 @@ pub(super) fn parse(
     Ok(Part { inputs: Inputs::Images(Images { channels: 1, height, width, pixels }), labels })
 }
 
+/// Examples that the header of unpacked IDX content promises; 0 where there is no whole header.
+pub(super) fn count(bytes: &[u8]) -> usize {
+    let word = bytes.get(4..8).and_then(|word| word.try_into().ok());
+    word.map_or(0, |word| u32::from_be_bytes(word) as usize)
+}
+
 /// Labels as class numbers, where each is below `classes`.
 pub(super) fn check_labels(
     path: &Path,

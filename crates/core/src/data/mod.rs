@@ -7,14 +7,17 @@ mod cifar;
 mod download;
 mod files;
 mod idx;
+mod locate;
 mod sentences;
 mod wordpiece;
 
 pub use batch::{Batch, BatchInputs, Batches, Examples};
-pub use catalogue::{Catalogue, Entry, Source};
+pub use catalogue::{Catalogue, Entry, NeededFile, Source};
 pub use download::{Progress, fetch};
 
 use record::Split;
+use std::fmt;
+use std::path::PathBuf;
 
 /// A data set with its three splits.
 #[derive(Debug, Clone)]
@@ -31,6 +34,23 @@ pub struct Dataset {
     pub test: Part,
     /// SHA-256 over the content of its files.
     pub sha256: String,
+    /// How its files differ from those that the catalogue names; empty where they do not.
+    pub differences: Vec<Difference>,
+}
+
+/// A file that is not the one that the catalogue names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The file.
+    pub path: PathBuf,
+    /// How it differs.
+    pub reason: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.reason)
+    }
 }
 
 impl Dataset {

@@ -9,6 +9,11 @@ use std::path::Path;
 /// Sentences with their classes, in the order of the file.
 pub(super) type Sentences = Vec<(String, usize)>;
 
+/// Lines below the header of a table.
+pub(super) fn count(bytes: &[u8]) -> usize {
+    bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count().saturating_sub(1)
+}
+
 /// The columns `label` and `sentence` of a table with a header line; the path is for errors.
 pub(super) fn parse(path: &Path, bytes: &[u8], classes: usize) -> Result<Sentences, Error> {
     let mut reader = csv::ReaderBuilder::new()
@@ -19,7 +24,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8], classes: usize) -> Result<Sentenc
     let header = reader.headers().map_err(|error| bad(path, error.to_string()))?.clone();
     let column = |name: &str| {
         header.iter().position(|found| found.trim() == name).ok_or_else(|| {
-            bad(path, format!("has no column `{name}` in its first line, which is {header:?}"))
+            bad(path, format!(
+                "has no column `{name}`: the first line must name `sentence` and `label`, separated by a tab, and is {:?}",
+                header.iter().collect::<Vec<_>>().join("\t")
+            ))
         })
     };
     let (label, sentence) = (column("label")?, column("sentence")?);

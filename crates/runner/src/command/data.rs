@@ -95,7 +95,13 @@ fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
         );
     }
     outln!("  sha256      {}", data.sha256);
-    Ok(())
+    if data.differences.is_empty() {
+        return Ok(());
+    }
+    for difference in &data.differences {
+        console::warning(&difference.to_string());
+    }
+    Err(Error::OtherData { name: data.name, files: data.differences.len() })
 }
 
 fn inputs(data: &Dataset) -> String {

@@ -11,6 +11,7 @@ mod errors;
 mod rerun;
 mod scaffold;
 mod schema;
+mod source;
 mod stats;
 mod support;
 mod sweep;

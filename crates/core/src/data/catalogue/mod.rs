@@ -1,0 +1,202 @@
+//! Every data set that has a name.
+
+mod entries;
+mod load;
+#[cfg(test)]
+mod tests;
+
+use super::locate::locate;
+use super::{Dataset, Part};
+use crate::Error;
+use entries::ENTRIES;
+use load::{Files, check_splits};
+use record::{DataSpec, ModelSpec};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A data set that has a name.
+#[derive(Debug)]
+pub struct Entry {
+    /// Name in experiment files.
+    pub name: &'static str,
+    /// What it holds, in a line.
+    pub description: &'static str,
+    /// Licence, in a word.
+    pub licence: &'static str,
+    /// Where it is from.
+    pub source: Source,
+    /// Names of the classes.
+    classes: &'static [&'static str],
+    load: fn(&Entry, &mut Files<'_>, usize) -> Result<[Part; 3], Error>,
+}
+
+impl Entry {
+    /// Names of the archives that its files come in.
+    fn archives(&self) -> Vec<&'static str> {
+        let Source::Remote { downloads, .. } = &self.source else { return Vec::new() };
+        downloads.iter().filter(|one| one.then != Then::Keep).map(Download::name).collect()
+    }
+}
+
+/// Where a data set is from.
+#[derive(Debug)]
+pub enum Source {
+    /// It ships with the program: names and contents.
+    Bundled(&'static [(&'static str, &'static [u8])]),
+    /// It is fetched into a folder.
+    Remote {
+        /// What is fetched.
+        downloads: &'static [Download],
+        /// Files that it needs there.
+        files: &'static [NeededFile],
+    },
+}
+
+/// A file that a data set needs in its folder.
+#[derive(Debug)]
+pub struct NeededFile {
+    /// Its name, without `.gz`.
+    pub name: &'static str,
+    /// Examples that the published file holds.
+    pub examples: usize,
+    /// Counts the examples in the content of such a file.
+    count: fn(&[u8]) -> usize,
+    /// SHA-256 of the published file, unpacked: another packing of the same content is the same data.
+    sha256: Option<&'static str>,
+}
+
+impl NeededFile {
+    /// How a file of this `content`, whose checksum is `sha256`, differs from the published one, if it does.
+    fn difference(&self, content: &[u8], sha256: &str) -> Option<String> {
+        let examples = (self.count)(content);
+        if examples != self.examples {
+            return Some(format!(
+                "holds {examples} examples, but the published file has {}",
+                self.examples
+            ));
+        }
+        let published = self.sha256.filter(|published| *published != sha256)?;
+        Some(format!("its content has SHA-256 {sha256}, but the published file has {published}"))
+    }
+}
+
+/// A file to fetch.
+#[derive(Debug)]
+pub struct Download {
+    /// Address.
+    pub url: &'static str,
+    /// SHA-256 of what is fetched.
+    pub sha256: &'static str,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// What becomes of it.
+    pub then: Then,
+}
+
+impl Download {
+    /// Name of the file, which is the last part of its address.
+    pub(super) fn name(&self) -> &'static str {
+        self.url.rsplit('/').next().unwrap_or(self.url)
+    }
+}
+
+/// What becomes of a fetched file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It is kept under the last part of its address.
+    Keep,
+    /// It is a gzipped tar archive, and its files are kept, without their folders.
+    Untar,
+    /// It is a zip archive, and its files are kept, without their folders.
+    Unzip,
+}
+
+/// The data sets, and the folders in which those that do not ship lie.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    root: PathBuf,
+    folders: BTreeMap<String, PathBuf>,
+}
+
+impl Catalogue {
+    /// Data sets lie below `root`, each in a folder of its name, but where `folders` says otherwise.
+    #[must_use]
+    pub fn new(root: PathBuf, folders: BTreeMap<String, PathBuf>) -> Self {
+        Self { root, folders }
+    }
+
+    /// Every data set.
+    #[must_use]
+    pub fn entries() -> &'static [Entry] {
+        ENTRIES
+    }
+
+    /// The data set called `name`.
+    ///
+    /// # Errors
+    /// If there is none; the error lists all.
+    pub fn find(name: &str) -> Result<&'static Entry, Error> {
+        ENTRIES.iter().find(|entry| entry.name == name).ok_or_else(|| Error::UnknownData {
+            name: name.to_owned(),
+            known: ENTRIES.iter().map(|entry| entry.name).collect(),
+        })
+    }
+
+    /// The folder of a data set that does not ship.
+    #[must_use]
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.folders.get(name).cloned().unwrap_or_else(|| self.root.join(name))
+    }
+
+    /// Whether every file of `entry` is here. They are not read.
+    #[must_use]
+    pub fn has(&self, entry: &Entry) -> bool {
+        match &entry.source {
+            Source::Bundled(_) => true,
+            Source::Remote { files, .. } => {
+                let folder = self.folder(entry.name);
+                locate(entry.name, &folder, files, &entry.archives()).is_ok()
+            }
+        }
+    }
+
+    /// Loads the data that `spec` asks for, as `model` takes it.
+    ///
+    /// # Errors
+    /// If it is unknown, missing, or damaged.
+    pub fn load(&self, spec: &DataSpec, model: &ModelSpec) -> Result<Dataset, Error> {
+        let max_length = match model {
+            ModelSpec::Bert { max_length, .. } => *max_length,
+            ModelSpec::Resnet { .. } => usize::MAX,
+        };
+        let mut data = self.load_entry(Self::find(&spec.name)?, max_length)?;
+        if let Some(limit) = spec.train_limit {
+            data.train = data.train.take(limit);
+        }
+        if spec.train_limit == Some(0) {
+            return Err(Error::spec("train_limit", "must be 1 or more"));
+        }
+        Ok(data)
+    }
+
+    /// Loads the whole of `entry`, text cut to `max_length` tokens.
+    ///
+    /// # Errors
+    /// If it is missing or damaged.
+    pub fn load_entry(&self, entry: &Entry, max_length: usize) -> Result<Dataset, Error> {
+        let folder = self.folder(entry.name);
+        let mut files = Files::new(entry, &folder)?;
+        let parts = (entry.load)(entry, &mut files, max_length)?;
+        check_splits(&folder, &parts)?;
+        let [train, validation, test] = parts;
+        Ok(Dataset {
+            name: entry.name.to_owned(),
+            classes: entry.classes.iter().map(|class| (*class).to_owned()).collect(),
+            train,
+            validation,
+            test,
+            sha256: files.sha256(),
+            differences: files.into_differences(),
+        })
+    }
+}
