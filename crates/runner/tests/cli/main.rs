@@ -11,6 +11,8 @@ mod errors;
 mod rerun;
 mod scaffold;
 mod schema;
+#[cfg(unix)]
+mod slurm;
 mod source;
 mod stats;
 mod support;

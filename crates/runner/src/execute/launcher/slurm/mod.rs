@@ -1,18 +1,24 @@
 //! Tasks of a Slurm cluster: jobs go out as arrays, and come back through the folder of the sweep, which every node
 //! sees.
 
+mod cluster;
+mod script;
+mod submission;
+
+pub(crate) use submission::write_end;
+
 use super::{End, Launcher, Limits};
-use crate::Error;
 use crate::execute::{Job, Token};
+use crate::{Error, interrupt};
+use cluster::Cluster;
 use record::{RunId, write_atomically};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
+use submission::{Found, Submission, end_notes};
 use tracking::Notice;
 
 /// Tasks of an array at most: clusters take a thousand where nobody has said otherwise.
@@ -26,10 +32,6 @@ const ASK: Duration = Duration::from_secs(5);
 
 /// How long a task that is gone may take to say how its runs ended: a shared folder may show it late.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// Ending of the file in which a task says how one of its runs ended.
-const END: &str = ".end.json";
-const SUBMISSION: &str = "submission.json";
 
 /// States of a task that will do no more (`man squeue`, "Job state codes").
 const OVER: [&str; 11] = [
@@ -96,17 +98,9 @@ pub(crate) struct Task {
     pub(crate) limits: Limits,
 }
 
-/// What was given to the cluster, as the next process finds it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Submission {
-    /// Number of the array.
-    array: u64,
-    /// By task: the tokens of its jobs, and the runs that they are about.
-    tasks: Vec<Vec<(Token, RunId)>>,
-}
-
 /// Gives jobs to Slurm.
 pub(crate) struct Slurm {
+    cluster: Cluster,
     settings: SlurmSettings,
     limits: Limits,
     name: String,
@@ -146,17 +140,18 @@ impl Slurm {
         sweep: &Path,
         notice: Notice,
     ) -> Result<Self, Error> {
-        if let Err(error) = Command::new("sbatch").arg("--version").output() {
+        let mut slurm = Self::idle(Cluster::default(), settings, limits, name, sweep, notice);
+        if let Err(error) = slurm.cluster.try_it() {
             return Err(Error::Usage(format!(
                 "cannot start sbatch ({error}): --launcher slurm is for the login node of a Slurm cluster"
             )));
         }
-        let mut slurm = Self::idle(settings, limits, name, sweep, notice);
         slurm.find_earlier()?;
         Ok(slurm)
     }
 
     fn idle(
+        cluster: Cluster,
         settings: SlurmSettings,
         limits: Limits,
         name: &str,
@@ -164,6 +159,7 @@ impl Slurm {
         notice: Notice,
     ) -> Self {
         Self {
+            cluster,
             settings,
             limits,
             name: name.to_owned(),
@@ -188,28 +184,14 @@ impl Slurm {
         };
         for entry in entries {
             let folder = entry.map_err(Error::io("read", &self.folder))?.path();
-            let path = folder.join(SUBMISSION);
-            let Ok(text) = fs::read_to_string(&path) else { continue };
-            let Ok(submission) = serde_json::from_str::<Submission>(&text) else { continue };
-            let ended = self.end_notes(&folder)?;
-            for (task, jobs) in submission.tasks.into_iter().enumerate() {
-                for (token, run) in jobs {
-                    if !ended.contains_key(&token) {
-                        let (folder, array) = (folder.clone(), submission.array);
-                        self.out.insert(token.clone(), Place { folder, array, task, gone: None });
-                        self.before.insert(run, token);
-                    }
-                }
-            }
+            self.find_submission(&folder)?;
         }
         if self.out.is_empty() {
             return Ok(());
         }
         // What is gone without a word is nobody's any more.
         let Some(states) = self.states() else {
-            return Err(Error::Usage(
-                "squeue does not answer, and an earlier sweep has left tasks: try again".into(),
-            ));
+            return Err(unanswered());
         };
         self.out.retain(|_, place| over(&states, place).is_none());
         let alive: BTreeSet<&Token> = self.out.keys().collect();
@@ -223,69 +205,96 @@ impl Slurm {
         Ok(())
     }
 
-    /// How runs in `folder` ended, by their tokens, as far as their tasks have said so.
-    fn end_notes(&self, folder: &Path) -> Result<BTreeMap<Token, End>, Error> {
-        let mut notes = BTreeMap::new();
-        for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
-            let path = entry.map_err(Error::io("read", folder))?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            let Some(token) = name.and_then(|name| name.strip_suffix(END)) else { continue };
-            let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-            let end = serde_json::from_str(&text)
-                .map_err(|error| Error::Usage(format!("{} is damaged: {error}", path.display())))?;
-            notes.insert(token.to_owned(), end);
+    /// The jobs that were submitted from `folder` and have not ended.
+    fn find_submission(&mut self, folder: &Path) -> Result<(), Error> {
+        let name = || {
+            let batch = folder.file_name().unwrap_or_default().to_string_lossy();
+            script::job_name(&self.settings, &self.name, &batch)
+        };
+        let mut submission = match Submission::find(folder, name) {
+            Found::Nothing => return Ok(()),
+            Found::Submission(submission) => submission,
+            Found::Damaged(reason, submission) => {
+                (self.notice)(&format!(
+                    "Slurm: submission.json in {} is damaged ({reason}); its job is looked for by the name {}",
+                    folder.display(),
+                    submission.name
+                ));
+                submission
+            }
+        };
+        let ended = end_notes(folder);
+        if submission.tasks.iter().flatten().all(|(token, _)| ended.contains_key(token)) {
+            return Ok(());
         }
-        Ok(notes)
+        let array = match submission.array {
+            Some(array) => array,
+            None => {
+                let Some(array) = self.find_job(folder, &submission.name)? else { return Ok(()) };
+                submission.array = Some(array);
+                submission.write(folder)?;
+                array
+            }
+        };
+        for (task, jobs) in submission.tasks.into_iter().enumerate() {
+            for (token, run) in jobs.into_iter().filter(|(token, _)| !ended.contains_key(token)) {
+                let place = Place { folder: folder.to_owned(), array, task, gone: None };
+                self.out.insert(token.clone(), place);
+                self.before.insert(run, token);
+            }
+        }
+        Ok(())
+    }
+
+    /// Number of the job `name`, whose sweep ended before it had written it down; none where the job was not submitted,
+    /// or is forgotten.
+    fn find_job(&self, folder: &Path, name: &str) -> Result<Option<u64>, Error> {
+        // An sbatch that has outlived its sweep may be at work still.
+        let young = fs::metadata(folder)
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|time| time.elapsed().is_ok_and(|age| age < GRACE));
+        let looking = Instant::now();
+        loop {
+            let found = self.cluster.find(name).map_err(|words| {
+                (self.notice)(&format!("squeue does not answer ({words})"));
+                unanswered()
+            })?;
+            if found.is_some() || !young || looking.elapsed() >= GRACE {
+                return Ok(found);
+            }
+            if interrupt::interrupted() {
+                return Err(Error::Interrupted("the same command goes on from there".into()));
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// State of every task of the arrays that are out, by `ARRAY_TASK`; nothing where Slurm does not answer.
     fn states(&mut self) -> Option<HashMap<String, String>> {
-        let mut arrays: Vec<String> =
-            self.out.values().map(|place| place.array.to_string()).collect();
-        arrays.sort_unstable();
-        arrays.dedup();
+        let arrays: BTreeSet<u64> = self.out.values().map(|place| place.array).collect();
         let mut states = HashMap::new();
         for array in arrays {
-            let output = Command::new("squeue")
-                .args(["--noheader", "--array", "--states=all", "--format=%i|%T", "--jobs", &array])
-                .output();
-            let (answer, trouble) = match output {
-                Ok(output) if output.status.success() => (output.stdout, None),
-                // One that ended long ago is forgotten.
-                Ok(output)
-                    if String::from_utf8_lossy(&output.stderr).contains("Invalid job id") =>
-                {
-                    (Vec::new(), None)
-                }
-                Ok(output) => {
-                    let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                    (Vec::new(), Some(words))
-                }
-                Err(error) => (Vec::new(), Some(error.to_string())),
-            };
-            if let Some(trouble) = trouble {
-                if !self.silent {
-                    (self.notice)(&format!(
-                        "squeue does not answer ({trouble}); it is asked again"
-                    ));
-                }
-                self.silent = true;
-                return None;
-            }
-            self.silent = false;
-            for line in String::from_utf8_lossy(&answer).lines() {
-                if let Some((task, state)) = line.trim().split_once('|') {
-                    states.insert(task.to_owned(), state.to_owned());
+            match self.cluster.states(array) {
+                Ok(answer) => states.extend(answer),
+                Err(words) => {
+                    if !self.silent {
+                        (self.notice)(&format!(
+                            "squeue does not answer ({words}); it is asked again"
+                        ));
+                    }
+                    self.silent = true;
+                    return None;
                 }
             }
         }
+        self.silent = false;
         Some(states)
     }
 
     fn submit(&mut self, jobs: &[Job]) -> Result<(), Error> {
         self.batches += 1;
         let batch = format!("{}-{:.3}-{}", std::process::id(), record::now(), self.batches);
-        let folder = self.folder.join(batch);
+        let folder = self.folder.join(&batch);
         fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
         let tasks: Vec<&[Job]> = jobs.chunks(self.settings.runs_per_task.max(1)).collect();
         for (number, jobs) in tasks.iter().enumerate() {
@@ -293,27 +302,24 @@ impl Slurm {
             let json = serde_json::to_vec(&task).unwrap_or_default();
             write_atomically(&folder.join(format!("{number}.json")), &json)?;
         }
-        let script = folder.join("task.sh");
+        let name = script::job_name(&self.settings, &self.name, &batch);
+        let path = folder.join("task.sh");
         let threads = jobs.first().map_or(1, |job| job.context.threads);
-        write_atomically(&script, self.script(&folder, tasks.len(), threads)?.as_bytes())?;
-        let output = Command::new("sbatch").arg("--parsable").arg(&script).output();
-        let output = output.map_err(Error::io("start", Path::new("sbatch")))?;
-        let answer = String::from_utf8_lossy(&output.stdout);
-        // The number, and behind a semicolon the cluster where there are several.
-        let array = answer.trim().split(';').next().and_then(|number| number.parse().ok());
-        let (true, Some(array)) = (output.status.success(), array) else {
-            return Err(Error::Usage(format!(
-                "sbatch refuses {}: {}",
-                script.display(),
-                String::from_utf8_lossy(&output.stderr).trim()
-            )));
-        };
+        let script = script::script(&self.settings, &name, &folder, tasks.len(), threads)?;
+        write_atomically(&path, &script)?;
         let named = |jobs: &&[Job]| -> Vec<(Token, RunId)> {
             jobs.iter().map(|job| (job.token.clone(), job.spec.id())).collect()
         };
-        let submission = Submission { array, tasks: tasks.iter().map(named).collect() };
-        let json = serde_json::to_vec_pretty(&submission).unwrap_or_default();
-        write_atomically(&folder.join(SUBMISSION), &json)?;
+        let mut submission =
+            Submission { name, array: None, tasks: tasks.iter().map(named).collect() };
+        // Written first: whatever happens from here on, the next process finds the job.
+        submission.write(&folder)?;
+        let array = match self.cluster.submit(&path) {
+            Ok(array) => array,
+            Err(words) => self.taken_after_all(&folder, &submission.name, &path, &words)?,
+        };
+        submission.array = Some(array);
+        submission.write(&folder)?;
         for (task, jobs) in submission.tasks.into_iter().enumerate() {
             for (token, _) in jobs {
                 self.out.insert(token, Place { folder: folder.clone(), array, task, gone: None });
@@ -327,64 +333,33 @@ impl Slurm {
         Ok(())
     }
 
-    /// The batch script of `tasks` tasks with their files in `folder`.
-    fn script(&self, folder: &Path, tasks: usize, threads: usize) -> Result<String, Error> {
-        let SlurmSettings { partition, account, time, memory, gpus, container, .. } =
-            &self.settings;
-        let at_once =
-            self.settings.tasks_at_once.map(|most| format!("%{most}")).unwrap_or_default();
-        let folder = std::path::absolute(folder).map_err(Error::io("find", folder))?;
-        let folder = folder.display();
-        let mut options = vec![
-            format!("--job-name=actlab-{}", self.name),
-            format!("--array=0-{}{at_once}", tasks - 1),
-            format!("--output={folder}/%a.log"),
-            format!("--cpus-per-task={threads}"),
-            // A task that is lost is submitted again, from its checkpoint.
-            "--no-requeue".to_owned(),
-            "--signal=B:TERM@60".to_owned(),
-        ];
-        let words = [
-            ("partition", partition.clone()),
-            ("account", account.clone()),
-            ("time", time.clone()),
-            ("mem", memory.clone()),
-            ("gpus", gpus.map(|gpus| gpus.to_string())),
-        ];
-        for (key, value) in words {
-            options.extend(value.map(|value| format!("--{key}={value}")));
-        }
-        options.extend(self.settings.options.iter().cloned());
-        let mut script = String::from("#!/bin/bash\n");
-        for option in options {
-            let _ = writeln!(script, "#SBATCH {option}");
-        }
-        for line in &self.settings.setup {
-            let _ = writeln!(script, "{line}");
-        }
-        let program = match container {
-            Some(image) => {
-                let gpus = if gpus.is_some() { "--nv " } else { "" };
-                format!("apptainer exec {gpus}{} actlab", quoted(&image.display().to_string()))
+    /// The number of a job that sbatch has failed to tell, with `words`: where an answer was lost on its way, the
+    /// cluster has it.
+    fn taken_after_all(
+        &self,
+        folder: &Path,
+        name: &str,
+        script: &Path,
+        words: &str,
+    ) -> Result<u64, Error> {
+        match self.cluster.find(name) {
+            Ok(Some(array)) => {
+                (self.notice)(&format!(
+                    "Slurm: sbatch failed ({words}), but job {array} was submitted"
+                ));
+                return Ok(array);
             }
-            None => {
-                let own =
-                    std::env::current_exe().map_err(Error::io("find", Path::new("actlab")))?;
-                quoted(&own.display().to_string())
-            }
-        };
-        let _ = writeln!(
-            script,
-            "exec {program} worker {}/\"$SLURM_ARRAY_TASK_ID\".json",
-            quoted(&folder.to_string())
-        );
-        Ok(script)
+            // It is certain that nothing runs.
+            Ok(None) => Submission::remove(folder)?,
+            Err(_) => {}
+        }
+        Err(Error::Usage(format!("sbatch refuses {}: {words}", script.display())))
     }
 }
 
-/// The word for a shell.
-fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
+/// The error of a cluster that cannot be asked, where tasks may run.
+fn unanswered() -> Error {
+    Error::Usage("squeue does not answer, and an earlier sweep has left tasks: try again".into())
 }
 
 /// How the task at `place` ended, if it has.
@@ -393,12 +368,6 @@ fn over(states: &HashMap<String, String>, place: &Place) -> Option<String> {
         None => Some("forgotten".to_owned()),
         Some(state) => OVER.contains(&state.as_str()).then(|| state.clone()),
     }
-}
-
-/// Says how the run of `token` ended, in the folder of the task's `file`.
-pub(crate) fn write_end(file: &Path, token: &Token, end: &End) -> Result<(), Error> {
-    let json = serde_json::to_vec(end).unwrap_or_default();
-    Ok(write_atomically(&file.with_file_name(format!("{token}{END}")), &json)?)
 }
 
 impl Launcher for Slurm {
@@ -429,7 +398,7 @@ impl Launcher for Slurm {
         let folders: BTreeSet<PathBuf> =
             self.out.values().map(|place| place.folder.clone()).collect();
         for folder in folders {
-            for (token, end) in self.end_notes(&folder)? {
+            for (token, end) in end_notes(&folder) {
                 if self.out.remove(&token).is_some() {
                     ended.push((token, end));
                 }
@@ -462,46 +431,14 @@ impl Launcher for Slurm {
     }
 
     fn stop(&mut self) {
-        let mut arrays: Vec<String> =
-            self.out.values().map(|place| place.array.to_string()).collect();
-        arrays.sort_unstable();
-        arrays.dedup();
+        let arrays: BTreeSet<u64> = self.out.values().map(|place| place.array).collect();
         if !arrays.is_empty() {
+            let arrays: Vec<String> = arrays.iter().map(ToString::to_string).collect();
             let arrays = arrays.join(" ");
             (self.notice)(&format!(
                 "Slurm goes on with {arrays}: the same command follows it again, `scancel {arrays}` ends it"
             ));
         }
         self.detached = true;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::Arc;
-
-    #[test]
-    fn the_script_asks_for_what_the_experiment_says() {
-        let settings: SlurmSettings = toml::from_str(
-            r#"
-            partition = "gpu"
-            account = "vision"
-            time = "4:00:00"
-            memory = "8G"
-            gpus = 1
-            runs_per_task = 4
-            tasks_at_once = 50
-            container = "/images/act lab.sif"
-            options = ["--qos=low"]
-            setup = ["module load apptainer"]
-            "#,
-        )
-        .unwrap();
-        let sweep = Path::new("/shared/results/wide");
-        let slurm = Slurm::idle(settings, Limits::default(), "wide", sweep, Arc::new(|_| {}));
-        insta::assert_snapshot!(
-            slurm.script(Path::new("/shared/results/wide/slurm/1"), 250, 4).unwrap()
-        );
     }
 }
