@@ -17,6 +17,14 @@ def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def skip(reason):
+    """Ends the check without having checked anything, which is an error in CI, where everything is to be installed."""
+    if os.environ.get("CI", "false") not in ("", "false"):
+        raise Failure(f"{reason} (CI is set, so nothing may be skipped)")
+    note(f"{os.path.basename(sys.argv[0])}: skipped: {reason}")
+    sys.exit(0)
+
+
 def build_actlab():
     """Builds the program; its path."""
     note("building ActLab")
