@@ -1,5 +1,8 @@
 //! What a record says of the machine and of the program.
 
+mod memory;
+
+use crate::console;
 use actlab_core::DeviceSpec;
 use record::{Environment, Git, write_atomically};
 use sha2::{Digest, Sha256};
@@ -53,7 +56,7 @@ pub(crate) fn environment(device: DeviceSpec, threads: usize) -> Environment {
         os: os(),
         cpu: cpu(),
         cores: cores(),
-        memory_bytes: proc_kib("/proc/meminfo", "MemTotal:"),
+        memory_bytes: proc_kib("meminfo", "MemTotal:"),
         gpu: gpu(&device.to_string()).and_then(gpu_name),
         device: device.to_string(),
         threads,
@@ -64,24 +67,27 @@ pub(crate) fn environment(device: DeviceSpec, threads: usize) -> Environment {
 
 /// Largest resident size of this process so far, in bytes, where the system tells.
 pub(crate) fn peak_memory_bytes() -> Option<u64> {
-    proc_kib("/proc/self/status", "VmHWM:")
+    proc_kib("self/status", "VmHWM:")
 }
 
 /// Resident size of the process `id`, in bytes, where the system tells.
 pub(crate) fn memory_of(id: u32) -> Option<u64> {
-    proc_kib(&format!("/proc/{id}/status"), "VmRSS:")
+    proc_kib(&format!("{id}/status"), "VmRSS:")
 }
 
 /// Bytes that programs can still have without the machine, or the container that this is, getting short of
 /// memory; where the system tells.
 pub(crate) fn memory_available() -> Option<u64> {
-    let machine = proc_kib("/proc/meminfo", "MemAvailable:");
-    let group = |name: &str| {
-        let text = fs::read_to_string(format!("/sys/fs/cgroup/memory.{name}")).ok()?;
-        text.trim().parse::<u64>().ok()
-    };
-    let container = group("max").zip(group("current")).map(|(max, used)| max.saturating_sub(used));
-    machine.into_iter().chain(container).min()
+    memory::available(Path::new("/"))
+}
+
+/// Warns of a `memory_limit` that cannot be kept, since the system does not tell what a process uses.
+pub(crate) fn check_memory_limit(limit: Option<u64>) {
+    if limit.is_some() && memory_of(std::process::id()).is_none() {
+        console::warning(
+            "memory_limit: this system does not tell how much memory a process uses, so runs are not limited",
+        );
+    }
 }
 
 /// Name of this machine.
@@ -129,11 +135,8 @@ fn cpu() -> String {
         .map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.trim().to_owned())
 }
 
-/// A figure that Linux gives in KiB, in bytes.
 fn proc_kib(file: &str, key: &str) -> Option<u64> {
-    let text = fs::read_to_string(file).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+    memory::proc_kib(Path::new("/"), file, key)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::sequential::Stages;
 use crate::sweep_dir::{Manifest, SweepDir, is_done};
 use crate::tracking::{self, Tracking};
 use crate::tune::{Count, Tuning};
-use crate::{Error, interrupt};
+use crate::{Error, environment, interrupt};
 use ::tracking::wandb::Settings;
 use actlab_core::DeviceSpec;
 use record::RunDir;
@@ -103,6 +103,7 @@ pub(super) fn train(
     tracking: &Tracking,
 ) -> Result<(), Error> {
     interrupt::install();
+    environment::check_memory_limit(experiment.memory_limit);
     let (total, done) = (work.total(), work.done().len());
     let workers = Workers::new(device, total - done, experiment.jobs.number(), experiment.threads);
     let how = match experiment.launcher {
