@@ -3,9 +3,17 @@
 use crate::execute::launcher::LauncherKind;
 use crate::experiment::{Jobs, Pairs};
 use analysis::Family;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tracking::wandb::Mode;
+
+/// Takes a path that records and jobs can hold, which are text: another one would name another folder there.
+fn utf8_path() -> impl TypedValueParser<Value = String> {
+    OsStringValueParser::new().try_map(|path| {
+        path.into_string().map_err(|_| "a folder for results must be named in UTF-8")
+    })
+}
 
 /// Compare neural-network activation functions under equal conditions.
 #[derive(Debug, Parser)]
@@ -176,8 +184,8 @@ pub(crate) struct Flags {
     #[arg(long, value_enum, value_name = "WHERE", hide_possible_values = true)]
     pub(crate) launcher: Option<LauncherKind>,
     /// Folder for results; each experiment has one of its name in it [default: results]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", value_parser = utf8_path())]
+    pub(crate) output: Option<String>,
     /// Log to Weights & Biases: online, offline or disabled [default: disabled]
     #[arg(long, value_name = "MODE")]
     pub(crate) wandb: Option<Mode>,
@@ -275,7 +283,7 @@ pub(crate) struct RerunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Folder for the run that is made
-    #[arg(long, value_name = "DIR", default_value = "results/reruns")]
+    #[arg(long, value_name = "DIR", default_value = "results/reruns", value_parser = utf8_path().map(PathBuf::from))]
     pub(crate) output: PathBuf,
     #[command(flatten)]
     pub(crate) place: DataFolder,

@@ -47,6 +47,13 @@ pub(crate) fn settings(experiment: &Experiment) -> Result<Settings, Error> {
 }
 
 fn resolve(wish: &Wish) -> Result<Settings, Error> {
+    for (name, value) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        // Taken for unset, it would change where a run is logged.
+        if (name.starts_with("WANDB_") || name == "NETRC") && value.to_str().is_none() {
+            return Err(Error::Usage(format!("environment variable {name}: is not UTF-8 text")));
+        }
+    }
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let environment = Environment { variable: &variable, home: std::env::home_dir() };
     Ok(Settings::resolve(wish, &environment)?)

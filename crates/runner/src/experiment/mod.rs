@@ -373,7 +373,7 @@ impl Experiment {
             ),
             ("retries", args.retries.map(|retries| toml::Value::Integer(retries.into()))),
             ("threads", args.threads.map(count)),
-            ("output", args.output.as_ref().map(|path| path.display().to_string().into())),
+            ("output", args.output.clone().map(toml::Value::String)),
         ];
         for (key, value) in words {
             if let Some(value) = value {

@@ -66,3 +66,20 @@ fn a_device_that_is_not_built_in_says_how_to_build_it() {
     assert!(said.contains("build with `--features cuda`"), "{said}");
     assert!(!place.path("results").exists(), "nothing is written");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_folder_for_results_is_named_in_utf8() {
+    use std::os::unix::ffi::OsStrExt;
+    let bad = std::ffi::OsStr::from_bytes(b"bad\xff");
+    let place = place();
+    for command in [&["sweep", "tiny.toml"][..], &["train"], &["rerun", "results/x"]] {
+        let output = place.command(command).arg("--output").arg(bad).output().unwrap();
+        let said = crate::support::Said::new(output).refused();
+        assert!(said.contains("must be named in UTF-8") && said.contains("--output"), "{said}");
+    }
+    let mut command = place.command(&["sweep", "tiny.toml", "--wandb", "offline"]);
+    let said = crate::support::Said::new(command.env("WANDB_DIR", bad).output().unwrap()).refused();
+    assert!(said.contains("environment variable WANDB_DIR: is not UTF-8 text"), "{said}");
+    assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 1, "nothing is written");
+}
