@@ -46,12 +46,18 @@ fn number(x: f64) -> Value {
     if x.is_finite() { json!(x) } else { json!(x.to_string()) }
 }
 
+/// Sizes that are printed without an exponent.
+const PLAIN: std::ops::Range<f64> = 1e-5..1e6;
+
 /// As many digits as the type holds; a single-precision result is not padded with doubtful ones.
 fn display(x: f64, dtype: Dtype) -> String {
+    let plain = x == 0.0 || !x.is_finite() || PLAIN.contains(&x.abs());
     #[expect(clippy::cast_possible_truncation, reason = "the value came from f32")]
-    let text = match dtype {
-        Dtype::F64 => x.to_string(),
-        Dtype::F32 => (x as f32).to_string(),
+    let text = match (dtype, plain) {
+        (Dtype::F64, true) => x.to_string(),
+        (Dtype::F64, false) => format!("{x:e}"),
+        (Dtype::F32, true) => (x as f32).to_string(),
+        (Dtype::F32, false) => format!("{:e}", x as f32),
     };
     if x >= 0.0 { format!(" {text}") } else { text }
 }
@@ -150,4 +156,35 @@ fn gradient(x: &Tensor<1>, gradients: &burn::tensor::Gradients) -> Vec<f64> {
 
 fn numbers(tensor: Tensor<1>) -> Vec<f64> {
     tensor.into_data().iter::<f32>().map(f64::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_and_small_numbers_have_exponents_and_all_their_digits() {
+        for (x, text) in [
+            (0.0, " 0"),
+            (-0.0, " -0"),
+            (1.5, " 1.5"),
+            (-0.158_655_253_931_457_07, "-0.15865525393145707"),
+            (999_999.5, " 999999.5"),
+            (1e6, " 1e6"),
+            (-1_234_567.8, "-1.2345678e6"),
+            (1e308, " 1e308"),
+            (1e-5, " 0.00001"),
+            (-9.9e-6, "-9.9e-6"),
+            (5e-324, " 5e-324"),
+            (f64::INFINITY, " inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(display(x, Dtype::F64), text);
+            let number: f64 = text.trim().parse().unwrap();
+            assert!(number == x || x.is_nan(), "{text} is {number}, not {x}");
+        }
+        assert_eq!(display(f64::from(0.1_f32), Dtype::F32), " 0.1");
+        assert_eq!(display(f64::from(1e-7_f32), Dtype::F32), " 1e-7");
+        assert_eq!(display(1e308, Dtype::F32), " inf");
+    }
 }
