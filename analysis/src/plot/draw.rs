@@ -262,9 +262,10 @@ mod tests {
     #[test]
     fn a_png_is_twice_as_dense_and_not_blank() {
         let png = plot().png().unwrap();
-        let mut reader = png::Decoder::new(png.as_slice()).read_info().unwrap();
+        let mut reader =
+            png::Decoder::new(std::io::Cursor::new(png.as_slice())).read_info().unwrap();
         assert_eq!(reader.info().width, 1520);
-        let mut pixels = vec![0; reader.output_buffer_size()];
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();
         let gelu = [0xd5, 0x5e, 0x00];
         let drawn = pixels.chunks_exact(3).filter(|pixel| *pixel == gelu).count();
