@@ -138,6 +138,9 @@ for _ in $(seq 300); do
   sleep 0.1
 done
 kill -9 $sweep
+# As if it had died before it wrote the job's number down: the next one asks for the job by its name.
+sed -i 's/"array": [0-9]*/"array": null/' results/wide/slurm/*/submission.json
+grep -q '"array": null' results/wide/slurm/*/submission.json
 "$actlab" sweep wide.toml --launcher slurm >slurm.md 2>slurm.err.log &
 sweep=$!
 for _ in $(seq 100); do

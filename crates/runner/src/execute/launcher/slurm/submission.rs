@@ -53,7 +53,11 @@ impl Submission {
     pub(super) fn find(folder: &Path, name: impl FnOnce() -> String) -> Found {
         let path = folder.join(SUBMISSION);
         let reason = match fs::read(&path) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(bytes) => match serde_json::from_slice::<Self>(&bytes) {
+                // One with neither could be any job.
+                Ok(submission) if submission.array.is_none() && submission.name.is_empty() => {
+                    "it has neither a name nor a number".to_owned()
+                }
                 Ok(submission) => return Found::Submission(submission),
                 Err(error) => error.to_string(),
             },
@@ -154,7 +158,9 @@ mod tests {
         let intent = Submission { name: "n".to_owned(), array: None, tasks: Vec::new() };
         intent.write(folder.path()).unwrap();
         assert_eq!(find(), Found::Submission(intent.clone()));
-        for damage in ["", "{", "\0\0\0\0", "[]", r#"{ "array": -1, "tasks": [] }"#] {
+        let damages =
+            ["", "{", "\0\0\0\0", "[]", r#"{ "array": -1, "tasks": [] }"#, r#"{ "tasks": [] }"#];
+        for damage in damages {
             fs::write(folder.path().join(SUBMISSION), damage).unwrap();
             let Found::Damaged(_, submission) = find() else { panic!("{damage}") };
             assert_eq!(submission, intent);
