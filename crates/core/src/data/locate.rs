@@ -110,8 +110,8 @@ fn found(dataset: &str, folder: &Path, name: &str, below: &[PathBuf], archives: 
     if let Some(archive) = archives.iter().find(|name| folder.join(name).is_file()) {
         let folder = folder.display();
         return format!(
-            "the archive {folder}/{archive} is not unpacked (`actlab data fetch {dataset} --folder {folder}` does \
-             it without a download)"
+            "the archive {folder}/{archive} is not unpacked: `actlab data fetch {dataset} --folder {folder}` unpacks the \
+             published one without a download"
         );
     }
     format!("{} holds {}", folder.display(), listing(below))
