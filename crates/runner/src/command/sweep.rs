@@ -15,7 +15,7 @@ use actlab_core::DeviceSpec;
 use record::RunDir;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     let experiment = Experiment::load(&args.experiment)?;
@@ -149,14 +149,13 @@ fn dry_run<'a>(
     };
     let runs: usize = counts.iter().map(|count| count.runs).sum();
     let workers = Workers::new(device, runs, experiment.jobs.number(), experiment.threads);
-    let executor = Executor::new(device, workers.threads)?;
+    let mut stopwatch = Stopwatch::new(Executor::new(device, workers.threads)?);
     let mut cells: BTreeMap<(usize, usize), Cell> = BTreeMap::new();
     for run in base.iter() {
         let task = experiment.tasks.get_index_of(&run.spec.task).unwrap_or_default();
         let arm = labels.iter().position(|label| *label == run.spec.activation.label);
         if let Entry::Vacant(entry) = cells.entry((task, arm.unwrap_or_default())) {
-            note!("measuring a step of {} on {}", run.spec.activation.label, run.spec.task);
-            let mut cell = Cell::new(run, executor.measure_step(run)?);
+            let mut cell = Cell::new(run, stopwatch.step_seconds(run)?);
             for count in &counts {
                 if count.task == cell.task && count.activation == cell.label {
                     cell.runs += count.runs;
@@ -167,8 +166,22 @@ fn dry_run<'a>(
             entry.insert(cell);
         }
     }
+    if stopwatch.estimated > 0 {
+        note!(
+            "note: after {} s of measuring, the steps of {} arms on tasks were estimated from their operations",
+            MEASURING.as_secs(),
+            stopwatch.estimated
+        );
+    }
+    let cells: Vec<Cell> = cells.into_values().collect();
+    show(&cells, workers.jobs, sweep);
+    Ok(())
+}
+
+/// Prints the plan: a line for each arm on each task, and the time of all, `jobs` at a time.
+fn show(cells: &[Cell], jobs: usize, sweep: &SweepDir) {
     let rows: Vec<Vec<String>> = cells
-        .values()
+        .iter()
         .map(|cell| {
             vec![
                 cell.task.clone(),
@@ -178,23 +191,95 @@ fn dry_run<'a>(
                 cell.steps.to_string(),
                 cell.runs.to_string(),
                 cell.done.to_string(),
-                duration(Duration::from_secs_f64(cell.run_seconds)),
+                duration(seconds(cell.run_seconds)),
             ]
         })
         .collect();
     let header =
         ["task", "activation", "model", "parameters", "steps", "runs", "done", "time a run"];
     out!("{}", console::table(&header, &rows));
-    let left = cells.values().map(Cell::seconds_left).sum::<f64>() / workers.jobs as f64;
+    let left = cells.iter().map(Cell::seconds_left).sum::<f64>() / jobs as f64;
     let (runs, done) =
-        cells.values().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
+        cells.iter().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
     outln!(
         "\n{runs} runs, {done} of them done; the others take about {} here, {} at a time",
-        duration(Duration::from_secs_f64(left)),
-        workers.jobs
+        duration(seconds(left)),
+        jobs
     );
     outln!("results go to {}", sweep.path().display());
-    Ok(())
+}
+
+/// Time after which steps are no longer measured.
+const MEASURING: Duration = Duration::from_secs(10);
+
+/// Operations of a forward pass over the batch of a step that is measured: about a second of an old processor's core.
+const MEASURED_FLOPS: f64 = 1e10;
+
+/// Examples of a step that is measured.
+const MEASURED_EXAMPLES: usize = 1024;
+
+/// Parameters of a model whose step is measured: with gradients and momenta about a gigabyte.
+const MEASURED_PARAMETERS: u64 = 50_000_000;
+
+/// So many seconds, or as many as a duration holds.
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// Measures steps, in a bounded time.
+struct Stopwatch {
+    executor: Executor,
+    started: Instant,
+    /// Seconds of all steps that were measured, and their operations.
+    measured: (f64, f64),
+    /// Steps that were not measured.
+    estimated: usize,
+}
+
+impl Stopwatch {
+    fn new(executor: Executor) -> Self {
+        Self { executor, started: Instant::now(), measured: (0.0, 0.0), estimated: 0 }
+    }
+
+    /// Seconds that a step of `run` takes. A large batch is measured in part; where much time has gone into
+    /// measuring, the step is estimated from those before.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate"
+    )]
+    fn step_seconds(&mut self, run: &PlannedRun) -> Result<f64, Error> {
+        let (seconds, operations) = self.measured;
+        let (label, task) = (&run.spec.activation.label, &run.spec.task);
+        let small = run.size.parameters <= MEASURED_PARAMETERS
+            && (run.size.flops as f64) <= 10.0 * MEASURED_FLOPS;
+        if !small {
+            note!(
+                "not measuring a step of {label} on {task}: the model is too large; its time is estimated"
+            );
+        }
+        if !small || (self.started.elapsed() > MEASURING && operations > 0.0) {
+            self.estimated += usize::from(small);
+            let each = if operations > 0.0 { seconds / operations } else { 3.0 / MEASURED_FLOPS };
+            return Ok(each * run.step_cost());
+        }
+        let batch = run.spec.training.batch_size;
+        let most = (MEASURED_FLOPS / (run.size.flops as f64).max(1.0)) as usize;
+        let part = batch.min(most.clamp(1, MEASURED_EXAMPLES));
+        let examples = if part < batch {
+            format!(", with {part} of the {batch} examples of its batch")
+        } else {
+            String::new()
+        };
+        note!("measuring a step of {label} on {task}{examples}");
+        let mut smaller = run.clone();
+        smaller.spec.training.batch_size = part;
+        let measured = self.executor.measure_step(&smaller)?;
+        self.measured.0 += measured;
+        self.measured.1 += smaller.step_cost();
+        Ok(measured * batch as f64 / part as f64)
+    }
 }
 
 /// One arm on one task.

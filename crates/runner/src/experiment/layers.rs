@@ -1,5 +1,6 @@
 //! Layers of values, and where each is from: the file, the environment, flags.
 
+use super::limits::{MOST, MOST_PARTS, grouped};
 use super::{BUDGET, FORMS};
 use crate::Error;
 use config::{Map, Source, Value, ValueKind};
@@ -11,30 +12,101 @@ use std::path::PathBuf;
 pub(super) struct Origins {
     pub(super) file: PathBuf,
     pub(super) values: Value,
+    /// Values that stand elsewhere in the file that they are from.
+    pub(super) moved: Vec<Moved>,
+}
+
+/// A value that has another key in its own file than in the experiment, as in a sweep file of W&B's.
+#[derive(Debug, Clone)]
+pub(crate) struct Moved {
+    /// Its key in the experiment.
+    pub(crate) key: String,
+    /// Its origin.
+    pub(crate) origin: String,
+    /// Its key there.
+    pub(crate) own: String,
+}
+
+/// What follows `key` in `longer`, if that is `key` or a key below it.
+fn below<'a>(longer: &'a str, key: &str) -> Option<&'a str> {
+    longer.strip_prefix(key).filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 impl Origins {
     pub(super) fn error(&self, key: &str, what: &dyn std::fmt::Display) -> Error {
-        let origin = self.of(key).unwrap_or_else(|| self.file.display().to_string());
-        let key = if key == "." { String::new() } else { format!("{key}: ") };
-        Error::Experiment(format!("{origin}: {key}{what}"))
+        Error::Experiment(format!("{}: {what}", self.place(key)))
+    }
+
+    /// Where the value at `key` is from: the origin, and its key there.
+    pub(super) fn place(&self, key: &str) -> String {
+        let origin = self.of(key);
+        if let Some(place) = self.own_place(key, origin.as_deref()) {
+            return place;
+        }
+        let origin = origin.unwrap_or_else(|| self.file.display().to_string());
+        match key {
+            "." => origin,
+            key => format!("{origin}: {key}"),
+        }
+    }
+
+    /// The place of a value that was moved.
+    fn own_place(&self, key: &str, origin: Option<&str>) -> Option<String> {
+        let moved = || self.moved.iter().filter(|one| origin.is_none_or(|own| own == one.origin));
+        let nearest = moved()
+            .filter_map(|one| Some((one, below(key, &one.key)?)))
+            .max_by_key(|(one, _)| one.key.len());
+        if let Some((one, rest)) = nearest {
+            return Some(format!("{}: {}{rest}", one.origin, one.own));
+        }
+        // A part of the experiment that holds moved values.
+        let mut inner = moved().filter(|one| below(&one.key, key).is_some());
+        let first = inner.next()?;
+        let shared = |a: &str, b: &str| {
+            let same = a.split('.').zip(b.split('.')).take_while(|(a, b)| a == b);
+            same.map(|(a, _)| a).collect::<Vec<_>>().join(".")
+        };
+        let own = inner.fold(first.own.clone(), |own, one| shared(&own, &one.own));
+        Some(if own.is_empty() { first.origin.clone() } else { format!("{}: {own}", first.origin) })
     }
 
     /// Origin of the value at `key`, or of what it lies in.
     fn of(&self, key: &str) -> Option<String> {
         let mut value = &self.values;
         let mut origin = None;
-        for segment in key.split(['.', '[']).map(|segment| segment.trim_end_matches(']')) {
-            let inner = match &value.kind {
-                ValueKind::Table(table) => table.get(segment),
-                ValueKind::Array(items) => segment.parse().ok().and_then(|i: usize| items.get(i)),
+        let mut segments: Vec<&str> = key.split(['.', '[']).collect();
+        segments.iter_mut().for_each(|segment| *segment = segment.trim_end_matches(']'));
+        let mut rest = &segments[..];
+        while !rest.is_empty() {
+            // A key may have dots in it.
+            let inner = (1..=rest.len()).find_map(|count| match &value.kind {
+                ValueKind::Table(table) => Some((table.get(&rest[..count].join("."))?, count)),
+                ValueKind::Array(items) if count == 1 => {
+                    Some((items.get(rest[0].parse::<usize>().ok()?)?, count))
+                }
                 _ => None,
-            };
-            let Some(inner) = inner else { break };
+            });
+            let Some((inner, count)) = inner else { break };
+            rest = &rest[count..];
             value = inner;
-            origin = value.origin().or(origin);
+            origin = value.origin().map(str::to_owned).or_else(|| common_origin(value)).or(origin);
         }
-        origin.map(str::to_owned)
+        origin
+    }
+}
+
+/// The origin of all values in a table, if it is one: tables are merged and have none themselves.
+fn common_origin(value: &Value) -> Option<String> {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            let mut origins = table
+                .values()
+                .filter(|value| !matches!(value.kind, ValueKind::Nil))
+                .map(|value| value.origin().map(str::to_owned).or_else(|| common_origin(value)));
+            let first = origins.next()??;
+            origins.all(|other| other.as_ref() == Some(&first)).then_some(first)
+        }
+        _ => None,
     }
 }
 
@@ -69,12 +141,34 @@ impl Setting {
         if key.is_empty() {
             return Err(Error::Usage(format!("{origin}: the key is missing")));
         }
+        check_key(key).map_err(|message| {
+            let shown: String = key.chars().take(40).collect();
+            let dots = if shown.len() < key.len() { "…" } else { "" };
+            Error::Usage(format!("{origin} {shown}{dots}: {message}"))
+        })?;
         // What is not TOML is a bare word: --set device=cuda.
         let value = toml::from_str::<toml::Table>(&format!("value = {text}"))
             .ok()
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| toml::Value::String(text.to_owned()));
         Ok(Self { key: key.to_owned(), value: from_toml(value, origin) })
+    }
+
+    /// The value `value` of the key `key` of `origin`.
+    pub(crate) fn json(origin: &str, key: &str, value: serde_json::Value) -> Result<Self, String> {
+        Ok(Self { key: key.to_owned(), value: from_json(value, origin)? })
+    }
+
+    /// Key and value as TOML, for tests.
+    #[cfg(test)]
+    pub(crate) fn shown(&self) -> String {
+        let value = to_toml(self.value.clone());
+        format!("{} = {}", self.key, value.map_or("nothing".to_owned(), |value| value.to_string()))
+    }
+
+    /// Takes the value at `key` back.
+    pub(crate) fn unset(key: &str) -> Self {
+        Self { key: key.to_owned(), value: Value::new(None, ValueKind::Nil) }
     }
 
     /// The value that must give way before this one is laid upon the layers below, which config merges
@@ -114,6 +208,26 @@ impl Source for Clear {
     }
 }
 
+/// Refuses a key that is deeper than any experiment, or whose place in a list would need many items before it.
+fn check_key(key: &str) -> Result<(), String> {
+    let parts = key.split(['.', '[']).count();
+    if parts > MOST_PARTS {
+        return Err(format!("the key has {parts} parts; at most {MOST_PARTS} are supported"));
+    }
+    for place in key.split('[').skip(1) {
+        let place = place.split(']').next().unwrap_or_default().trim();
+        let number = place.trim_start_matches(['-', '+']);
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        if digits && number.parse::<usize>().map_or(true, |place| place >= MOST) {
+            return Err(format!(
+                "[{place}] is beyond the {} items that a list may have",
+                grouped(MOST)
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// `ACTLAB_TASKS__A__TRAINING__WARMUP=0.2` sets `tasks.a.training.warmup`.
 pub(super) fn environment(
     variables: impl Iterator<Item = (OsString, OsString)>,
@@ -135,6 +249,22 @@ pub(super) fn environment(
     }
     settings.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(settings)
+}
+
+/// The key of a number in `value`, which is at `key`, that is NaN or infinite.
+pub(super) fn non_finite(value: &Value, key: &str) -> Option<(String, f64)> {
+    let dot = if key.is_empty() { "" } else { "." };
+    match &value.kind {
+        ValueKind::Float(number) if !number.is_finite() => Some((key.to_owned(), *number)),
+        ValueKind::Array(items) => {
+            let of = |(i, item)| non_finite(item, &format!("{key}[{i}]"));
+            items.iter().enumerate().find_map(of)
+        }
+        ValueKind::Table(table) => {
+            table.iter().find_map(|(name, value)| non_finite(value, &format!("{key}{dot}{name}")))
+        }
+        _ => None,
+    }
 }
 
 /// The merged values, without those that were taken back.
@@ -173,4 +303,30 @@ pub(super) fn from_toml(value: toml::Value, origin: &str) -> Value {
         ),
     };
     Value::new(Some(&owned), kind)
+}
+
+/// A JSON value as one of a layer; TOML, through which layers go, has no numbers above 2^63 − 1 and no null.
+fn from_json(value: serde_json::Value, origin: &str) -> Result<Value, String> {
+    use serde_json::Value as Json;
+    let owned = origin.to_owned();
+    let kind = match value {
+        Json::Null => ValueKind::Nil,
+        Json::Bool(truth) => ValueKind::Boolean(truth),
+        Json::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(number), ..) => ValueKind::I64(number),
+            (None, None, Some(number)) => ValueKind::Float(number),
+            _ => return Err(format!("{number} is too large: at most {} is supported", i64::MAX)),
+        },
+        Json::String(text) => ValueKind::String(text),
+        Json::Array(items) => ValueKind::Array(
+            items.into_iter().map(|item| from_json(item, origin)).collect::<Result<_, _>>()?,
+        ),
+        Json::Object(table) => ValueKind::Table(
+            table
+                .into_iter()
+                .map(|(key, value)| Ok((key, from_json(value, origin)?)))
+                .collect::<Result<_, String>>()?,
+        ),
+    };
+    Ok(Value::new(Some(&owned), kind))
 }

@@ -1,15 +1,21 @@
 //! Tuning: the same trials for every arm, chosen on validation data, before the runs that are reported.
 
+mod range;
+mod rung;
 mod score;
 mod space;
 mod work;
 
+pub(crate) use range::{distinct, unset};
+pub(crate) use rung::{EarlyStop, Rung};
 pub(crate) use score::Score;
-pub(crate) use space::{Assignment, Space};
+pub(crate) use space::{Assignment, Space, overlap};
 pub(crate) use work::{Count, Tuning};
 
+use crate::experiment::limits::{MOST, grouped, within};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fmt;
 
 /// How keys of the tasks are tuned: every arm gets the same trials on each task; the best by validation accuracy,
@@ -22,13 +28,16 @@ pub(crate) struct Tune {
     /// Trials of each arm on each task; not for a grid, which tries every combination.
     #[serde(default)]
     pub(crate) trials: Option<usize>,
-    /// Every trial is trained once with each; none may be among the seeds of the experiment.
-    pub(crate) seeds: Vec<u64>,
+    /// Every trial is trained once with each; none may be among the seeds of the experiment. Where absent, 1000001,
+    /// 1000002 and 1000003, or the ones that follow where the experiment has one of these.
+    #[serde(default)]
+    seeds: Option<Vec<u64>>,
     /// Seed of the values that are drawn.
     #[serde(default)]
     pub(crate) search_seed: u64,
     /// What is tuned, by its key: `training.learning_rate` on every task, `tasks.NAME.training.learning_rate` on
-    /// one. Either `values`, or `min` and `max` with a `scale` (`linear` or `log`) and perhaps `integer = true`.
+    /// one. Either `values`, of which `{ unset = true }` leaves the key out, or `min` and `max` with a `scale`
+    /// (`linear` or `log`) and perhaps `integer = true`.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub(crate) parameters: toml::Table,
     /// Ends trials that do badly before their budget is used. Final runs are never ended so.
@@ -59,78 +68,39 @@ impl fmt::Display for Method {
     }
 }
 
-/// Which trials go on. Decisions wait until every trial of an arm on a task has come as far, so that they do not
-/// depend on which worker was faster.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
-#[serde(tag = "policy", rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum EarlyStop {
-    /// One in `eta` goes on with a budget `eta` times as large (Jamieson and Talwalkar 2016).
-    SuccessiveHalving {
-        /// Part of the budget after which trials are compared first.
-        first: f64,
-        /// One in so many goes on.
-        #[serde(default = "default_eta")]
-        eta: u32,
-    },
-    /// A trial ends whose best validation accuracy is below the median of the others' means until then
-    /// (Golovin et al. 2017).
-    Median {
-        /// Part of the budget after which trials are compared first, and then again each time.
-        first: f64,
-    },
-}
-
-fn default_eta() -> u32 {
-    3
-}
-
-impl EarlyStop {
-    /// Parts of the budget after which trials are compared; the last is all of it.
-    pub(crate) fn rungs(self) -> Vec<f64> {
-        let mut rungs = Vec::new();
-        let mut part = self.first();
-        while part < 1.0 - 1e-9 {
-            rungs.push(part);
-            part = match self {
-                Self::SuccessiveHalving { eta, .. } => part * f64::from(eta),
-                Self::Median { first } => part + first,
-            };
-        }
-        rungs.push(1.0);
-        rungs
-    }
-
-    fn first(self) -> f64 {
-        match self {
-            Self::SuccessiveHalving { first, .. } | Self::Median { first } => first,
-        }
-    }
-
-    /// What is wrong with it: a key and the reason.
-    fn check(self) -> Result<(), (&'static str, &'static str)> {
-        if !(self.first() >= 0.01 && self.first() < 1.0) {
-            return Err(("first", "must be at least 0.01 and below 1: a part of the budget"));
-        }
-        match self {
-            Self::SuccessiveHalving { eta: 0 | 1, .. } => Err(("eta", "must be 2 or more")),
-            _ => Ok(()),
-        }
-    }
-}
+/// Seeds of trials where the experiment names none: so many, from this one on. They do not depend on the
+/// experiment's own, so that a seed more leaves trials and their choices as they are.
+const FIRST_TRIAL_SEED: u64 = 1_000_001;
+pub(crate) const TRIAL_SEEDS: usize = 3;
 
 impl Tune {
+    /// Every trial is trained once with each.
+    pub(crate) fn seeds(&self) -> &[u64] {
+        self.seeds.as_deref().unwrap_or_default()
+    }
+
+    /// Fills in what the experiment leaves out; `final_seeds` are those of the experiment.
+    pub(crate) fn fill_in(&mut self, final_seeds: &[u64]) {
+        let used: HashSet<u64> = final_seeds.iter().copied().collect();
+        let free = (FIRST_TRIAL_SEED..).filter(|seed| !used.contains(seed));
+        self.seeds.get_or_insert_with(|| free.take(TRIAL_SEEDS).collect());
+    }
+
     /// Refuses what no type forbids; `final_seeds` are those of the experiment. The error is a key below `tune` and
     /// what is wrong with it.
     pub(crate) fn check(&self, final_seeds: &[u64]) -> Result<(), (String, String)> {
         let refuse = |key: &str, message: String| Err((key.to_owned(), message));
-        if self.seeds.is_empty() {
+        if self.seeds().is_empty() {
             return refuse("seeds", "must hold one seed or more".to_owned());
         }
-        for (i, seed) in self.seeds.iter().enumerate() {
-            if self.seeds[..i].contains(seed) {
-                return refuse("seeds", format!("{seed} stands there twice"));
+        within(self.seeds().len(), MOST, "seeds").map_err(|message| ("seeds".into(), message))?;
+        let finals: HashSet<u64> = final_seeds.iter().copied().collect();
+        let mut seen = HashSet::new();
+        for seed in self.seeds() {
+            if !seen.insert(*seed) {
+                return refuse("seeds", format!("duplicate seed {seed}"));
             }
-            if final_seeds.contains(seed) {
+            if finals.contains(seed) {
                 return refuse(
                     "seeds",
                     format!("{seed} is a seed of the final runs too, which must be fresh"),
@@ -147,13 +117,17 @@ impl Tune {
             (Method::Random | Method::QuasiRandom, None) => {
                 return refuse("trials", "is missing: how many values to try".to_owned());
             }
-            (_, Some(0)) => return refuse("trials", "must be 1 or more".to_owned()),
+            (_, Some(trials)) if !(1..=MOST).contains(&trials) => {
+                let most = grouped(MOST);
+                return refuse(
+                    "trials",
+                    format!("must be from 1 to {most}, not {}", grouped(trials)),
+                );
+            }
             _ => {}
         }
-        if let Some(early_stop) = self.early_stop {
-            early_stop
-                .check()
-                .map_err(|(key, message)| (format!("early_stop.{key}"), message.to_owned()))?;
+        if let Some(early_stop) = &self.early_stop {
+            early_stop.check().map_err(|(key, message)| (format!("early_stop.{key}"), message))?;
         }
         Space::new(self).map(drop)
     }
@@ -164,11 +138,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rungs_end_with_the_whole_budget() {
-        let halving = |first, eta| EarlyStop::SuccessiveHalving { first, eta }.rungs();
-        assert_eq!(halving(0.25, 2), [0.25, 0.5, 1.0]);
-        assert_eq!(halving(0.2, 3), [0.2, 0.2 * 3.0, 1.0]);
-        assert_eq!(EarlyStop::Median { first: 0.5 }.rungs(), [0.5, 1.0]);
-        assert_eq!(EarlyStop::Median { first: 0.1 }.rungs().len(), 10);
+    fn seeds_of_trials_do_not_depend_on_how_many_seeds_there_are() {
+        let filled = |finals: &[u64]| {
+            let text = "method = \"grid\"\nparameters.training.warmup = { values = [0.1] }";
+            let mut tune: Tune = toml::from_str(text).unwrap();
+            tune.fill_in(finals);
+            tune.seeds().to_vec()
+        };
+        assert_eq!(filled(&[1, 2]), [1_000_001, 1_000_002, 1_000_003]);
+        assert_eq!(filled(&[1, 2, u64::MAX]), [1_000_001, 1_000_002, 1_000_003]);
+        assert_eq!(filled(&[1_000_002]), [1_000_001, 1_000_003, 1_000_004]);
     }
 }

@@ -1,21 +1,17 @@
 //! What is tuned, and the points that are tried.
 
+use super::range::{Range, Table};
 use super::{Method, Tune};
+use crate::experiment::limits::{MOST, MOST_PARAMETERS, grouped, within};
+use crate::experiment::{BUDGET, words};
 use actlab_core::stream::Stream;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Beginning of a key that is about one task.
 const TASKS: &str = "tasks.";
 
 /// Parts of a task that can be tuned.
-const PARTS: [&str; 3] = ["model.", "data.", "training."];
-
-/// Significant digits of numbers that are drawn.
-const DIGITS: i32 = 4;
-
-/// Trials of a grid at most.
-const MOST: usize = 100_000;
+const PARTS: [&str; 3] = ["model", "data", "training"];
 
 /// What is tuned.
 #[derive(Debug, Clone)]
@@ -37,37 +33,14 @@ struct Parameter {
     range: Range,
 }
 
-/// Values to try.
-#[derive(Debug, Clone)]
-enum Range {
-    Values(Vec<Value>),
-    Between { min: f64, max: f64, log: bool, integer: bool },
-}
-
-/// A range as users write it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Table {
-    values: Option<Vec<Value>>,
-    min: Option<f64>,
-    max: Option<f64>,
-    scale: Option<Scale>,
-    #[serde(default)]
-    integer: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Scale {
-    Linear,
-    Log,
-}
-
 /// One value of a trial.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Assignment {
+    /// The key as the user wrote it.
+    pub(crate) key: String,
     /// Its place in a task, as in `training.learning_rate`.
     pub(crate) path: String,
+    /// Null takes the key away, so that its default holds.
     pub(crate) value: Value,
 }
 
@@ -87,7 +60,10 @@ impl Space {
                 if parameters.is_empty() {
                     return Err((String::new(), "must hold one key or more".to_owned()));
                 }
-                parameters.iter().try_for_each(|parameter| parameter.check(tune.method))
+                within(parameters.len(), MOST_PARAMETERS, "keys")
+                    .map_err(|message| (String::new(), message))?;
+                parameters.iter().try_for_each(|parameter| parameter.check(tune.method))?;
+                distinct_places(&parameters)
             })
             .map_err(|(key, message)| {
                 let dot = if key.is_empty() { "" } else { "." };
@@ -119,34 +95,14 @@ impl Space {
         if parameters.is_empty() {
             return Ok(Vec::new());
         }
-        let assignment = |parameter: &Parameter, value: Value| Assignment {
-            path: parameter.path.clone(),
-            value,
-        };
-        if self.method == Method::Grid {
-            let size = parameters.iter().try_fold(1_usize, |size, one| {
-                size.checked_mul(one.range.values().len()).filter(|size| *size <= MOST)
-            });
-            if size.is_none() {
-                return Err(format!("the grid has more than {MOST} points"));
-            }
-            // The last key changes fastest.
-            return Ok(parameters.iter().fold(vec![Vec::new()], |points, one| {
-                let extend = |point: &Vec<Assignment>| {
-                    let point = point.clone();
-                    one.range
-                        .values()
-                        .iter()
-                        .map(move |value| {
-                            let mut point = point.clone();
-                            point.push(assignment(one, value.clone()));
-                            point
-                        })
-                        .collect::<Vec<_>>()
-                };
-                points.iter().flat_map(extend).collect()
-            }));
+        match self.method {
+            Method::Grid => grid(&parameters),
+            Method::Random | Method::QuasiRandom => Ok(self.draws(&parameters)),
         }
+    }
+
+    /// Points between the ends of ranges.
+    fn draws(&self, parameters: &[&Parameter]) -> Vec<Vec<Assignment>> {
         let trials = self.trials.unwrap_or(1);
         let steps = golden_steps(parameters.len());
         // A key has the same values on every task.
@@ -165,13 +121,36 @@ impl Space {
                 }
             })
             .collect();
-        Ok((0..trials)
+        (0..trials)
             .map(|i| {
                 let values = parameters.iter().zip(&columns);
-                values.map(|(one, column)| assignment(one, one.range.at(column[i]))).collect()
+                values.map(|(one, column)| one.assignment(one.range.at(column[i]))).collect()
             })
-            .collect())
+            .collect()
     }
+}
+
+/// Every combination of values; the last key changes fastest.
+fn grid(parameters: &[&Parameter]) -> Result<Vec<Vec<Assignment>>, String> {
+    let size = parameters.iter().try_fold(1_usize, |size, one| {
+        size.checked_mul(one.range.values().len()).filter(|size| *size <= MOST)
+    });
+    if size.is_none() {
+        let most = grouped(MOST);
+        return Err(format!("the grid has more than {most} points; at most {most} are supported"));
+    }
+    let mut points = vec![Vec::new()];
+    for one in parameters {
+        let with = |point: &Vec<Assignment>, value: &Value| {
+            let added = one.assignment(value.clone());
+            point.iter().cloned().chain(std::iter::once(added)).collect()
+        };
+        let longer = points.iter().flat_map(|point| {
+            one.range.values().iter().map(move |value| with(point, value)).collect::<Vec<_>>()
+        });
+        points = longer.collect();
+    }
+    Ok(points)
 }
 
 /// Steps of an additive low-discrepancy sequence in `dimensions` dimensions: powers of the inverse of the root of
@@ -203,113 +182,67 @@ fn flatten(
     Ok(())
 }
 
+/// Refuses two keys that lead to one place on a task: which one would hold is not said anywhere.
+fn distinct_places(parameters: &[Parameter]) -> Result<(), (String, String)> {
+    for (i, one) in parameters.iter().enumerate() {
+        for other in &parameters[..i] {
+            let tasks = one.task.is_none() || other.task.is_none() || one.task == other.task;
+            if tasks && overlap(&one.path, &other.path) {
+                let message =
+                    format!("leads to the same place as `{}`: keep one of them", other.key);
+                return Err((one.key.clone(), message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two keys of a task lead to one place: they are equal, one lies in the other, or both are units of a budget.
+pub(crate) fn overlap(a: &str, b: &str) -> bool {
+    fn within(a: &str, b: &str) -> bool {
+        a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+    fn place(path: &str) -> &str {
+        let end: usize =
+            path.split('.').take_while(|part| *part != BUDGET).map(|part| part.len() + 1).sum();
+        path.get(..end + BUDGET.len()).filter(|place| within(path, place)).unwrap_or(path)
+    }
+    within(place(a), place(b)) || within(place(b), place(a))
+}
+
 impl Parameter {
+    fn assignment(&self, value: Value) -> Assignment {
+        Assignment { key: self.key.clone(), path: self.path.clone(), value }
+    }
+
     fn new(key: String, table: &toml::Table) -> Result<Self, (String, String)> {
         let (task, path) = match key.strip_prefix(TASKS).and_then(|rest| rest.split_once('.')) {
             Some((task, path)) => (Some(task.to_owned()), path.to_owned()),
             None => (None, key.clone()),
         };
-        if !PARTS.iter().any(|part| path.starts_with(part)) {
+        if !PARTS.contains(&path.split('.').next().unwrap_or_default()) {
             let message =
                 "must begin with `training.`, `model.` or `data.`, perhaps after `tasks.NAME.`";
             return Err((key, message.to_owned()));
         }
         let table: Table = match toml::Value::Table(table.clone()).try_into() {
             Ok(table) => table,
-            Err(error) => return Err((key, error.to_string().trim_end().to_owned())),
+            Err(error) => return Err((key, words::plain(&error.to_string()))),
         };
         match Range::new(table) {
             Ok(range) => Ok(Self { key, task, path, range }),
-            Err(message) => Err((key, message.to_owned())),
+            Err(message) => Err((key, message)),
         }
     }
 
     fn check(&self, method: Method) -> Result<(), (String, String)> {
         match (&self.range, method) {
-            (Range::Between { .. }, Method::Grid) => {
+            (Range::Between { .. } | Range::Whole { .. }, Method::Grid) => {
                 Err((self.key.clone(), "a grid needs `values`".to_owned()))
             }
             _ => Ok(()),
         }
     }
-}
-
-impl Range {
-    fn new(table: Table) -> Result<Self, &'static str> {
-        let Table { values, min, max, scale, integer } = table;
-        match (values, min, max) {
-            (Some(values), None, None) if scale.is_none() && !integer => {
-                if values.is_empty() {
-                    Err("must hold one value or more")
-                } else {
-                    Ok(Self::Values(values))
-                }
-            }
-            (None, Some(min), Some(max)) => {
-                let log = scale == Some(Scale::Log);
-                if !(min < max && min.is_finite() && max.is_finite()) {
-                    return Err("`min` must be below `max`");
-                }
-                if log && min <= 0.0 {
-                    return Err("`min` must be above 0 on a logarithmic scale");
-                }
-                Ok(Self::Between { min, max, log, integer })
-            }
-            _ => Err("needs either `values`, or `min` and `max` (with `scale` and `integer`)"),
-        }
-    }
-
-    fn values(&self) -> &[Value] {
-        match self {
-            Self::Values(values) => values,
-            Self::Between { .. } => &[],
-        }
-    }
-
-    /// Whether steps are better seen as factors: values a tenfold or more apart.
-    fn is_logarithmic(&self) -> bool {
-        match self {
-            Self::Between { log, .. } => *log,
-            Self::Values(values) => {
-                let numbers: Option<Vec<f64>> = values.iter().map(Value::as_f64).collect();
-                let Some(numbers) = numbers else { return false };
-                let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
-                let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                least > 0.0 && most / least >= 4.0
-            }
-        }
-    }
-
-    /// The value at `u`, from 0 to 1.
-    fn at(&self, u: f64) -> Value {
-        match self {
-            Self::Values(values) => {
-                values[((u * values.len() as f64) as usize).min(values.len() - 1)].clone()
-            }
-            Self::Between { min, max, log, integer } => {
-                let value = if *log {
-                    let (low, high) = (libm::log(*min), libm::log(*max));
-                    libm::exp(low + u * (high - low))
-                } else {
-                    min + u * (max - min)
-                };
-                if *integer {
-                    return json!(value.round().clamp(min.ceil(), max.floor()) as i64);
-                }
-                json!(rounded(value).clamp(*min, *max))
-            }
-        }
-    }
-}
-
-/// The number with a few significant digits.
-fn rounded(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let digits = usize::try_from(DIGITS - 1).unwrap_or(0);
-    // By way of text, so that 0.3 is 0.3.
-    format!("{value:.digits$e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -385,11 +318,51 @@ mod tests {
         assert!(counts.iter().all(|count| (2..=6).contains(count)), "{counts:?}");
     }
 
+    /// Thirty points on three whole numbers: ten of each, where points are spread evenly.
     #[test]
-    fn numbers_are_short() {
-        assert_eq!(rounded(0.000_123_456), 0.000_123_5);
-        assert_eq!(rounded(0.299_99), 0.3);
-        assert_eq!(rounded(0.0), 0.0);
+    fn whole_numbers_are_drawn_equally_often() {
+        let count = |method: &str, parameter: &str, which: i64| {
+            let text = format!(
+                "method = {method:?}\ntrials = 30\nseeds = [9]\n[parameters]\ntraining.batch_size = {parameter}\n"
+            );
+            let method = if method == "grid" { text.replace("trials = 30\n", "") } else { text };
+            let points = space(&method).unwrap().points("any").unwrap();
+            points.iter().filter(|point| point[0].value == json!(which)).count()
+        };
+        for which in 2..=4 {
+            let range = "{ min = 2, max = 4, integer = true }";
+            assert!(count("quasi_random", range, which).abs_diff(10) <= 1, "{which}");
+            assert!(count("random", range, which).abs_diff(10) <= 6, "{which}");
+            assert_eq!(count("grid", "{ values = [2, 3, 4] }", which), 1);
+        }
+        // On a logarithmic scale the shares of 1, 2 and 3 are as ln 3, ln 5/3 and ln 7/5.
+        let range = "{ min = 1, max = 3, integer = true, scale = \"log\" }";
+        for (which, share) in [(1, 16.9), (2, 7.9), (3, 5.2)] {
+            let found = count("quasi_random", range, which) as f64;
+            assert!((found - share).abs() <= 1.5, "{which}: {found}");
+        }
+    }
+
+    #[test]
+    fn keys_that_lead_to_one_place_overlap() {
+        let same = [
+            ("training.learning_rate", "training.learning_rate"),
+            ("training.budget.epochs", "training.budget.steps"),
+            ("training.budget", "training.budget.steps"),
+            ("training.optimizer", "training.optimizer.momentum"),
+            ("training", "training.warmup"),
+        ];
+        let other = [
+            ("training.learning_rate", "training.learning_rate2"),
+            ("training.optimizer.name", "training.optimizer.momentum"),
+            ("training.budget.steps", "training.warmup"),
+        ];
+        for (a, b) in same {
+            assert!(overlap(a, b) && overlap(b, a), "{a}, {b}");
+        }
+        for (a, b) in other {
+            assert!(!overlap(a, b) && !overlap(b, a), "{a}, {b}");
+        }
     }
 
     #[test]
@@ -402,6 +375,13 @@ mod tests {
             "training.learning_rate = { values = [] }",
             "training.learning_rate = { values = [1], step = 2 }",
             "learning_rate = { values = [1] }",
+            "training.batch_size = { min = 0.2, max = 0.8, integer = true }",
+            "training.batch_size = { min = 1, max = 1e300, integer = true }",
+            "training.learning_rate = { min = nan, max = 1 }",
+            "training.learning_rate = { min = -1e308, max = 1e308 }",
+            "training.learning_rate = { min = \"low\", max = 1 }",
+            "training.budget.epochs = { values = [1] }\ntraining.budget.steps = { values = [1] }",
+            "training.warmup = { values = [0.1] }\ntasks.a.training.warmup = { values = [0.2] }",
             "",
         ];
         let messages: Vec<String> = cases

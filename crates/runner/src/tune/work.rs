@@ -1,10 +1,11 @@
 //! The runs of a tuned sweep, as they become known.
 
 use super::score::median;
-use super::{Assignment, EarlyStop, Score, Space};
+use super::{Assignment, EarlyStop, Rung, Score, Space};
 use crate::Error;
 use crate::execute::Work;
 use crate::experiment::Experiment;
+use crate::experiment::limits::{MOST_RUNS, grouped};
 use crate::plan::{PlannedRun, Planner};
 use crate::sweep_dir::{Manifest, SweepDir, TrialNote, TuningNote, is_done};
 use record::{RunDir, RunId, RunRecord};
@@ -17,7 +18,6 @@ pub(crate) struct Tuning<'a, 'b> {
     planner: &'b mut Planner<'a>,
     /// Rewritten when something is chosen.
     manifest: Manifest,
-    rungs: Vec<f64>,
     seeds: &'a [u64],
     groups: Vec<Group>,
     /// The group of every run that is not done.
@@ -26,6 +26,8 @@ pub(crate) struct Tuning<'a, 'b> {
     done: Vec<RunDir>,
     /// Whether the manifest is to be written.
     news: bool,
+    /// Runs so far: trials whose specs are equal share one.
+    planned: HashSet<RunId>,
     /// Whether nothing is to be written.
     dry: bool,
 }
@@ -46,6 +48,8 @@ struct Group {
     task: String,
     arm: usize,
     candidates: Vec<Candidate>,
+    /// Where trials are compared.
+    rungs: Vec<Rung>,
     stage: Stage,
     /// Runs of this stage that are not done.
     pending: HashSet<RunId>,
@@ -66,6 +70,8 @@ enum Stage {
 /// One trial: values, and its runs.
 struct Candidate {
     assignments: Vec<Assignment>,
+    /// Whether an earlier one comes to the same runs.
+    repeated: bool,
     /// Whether it goes on.
     alive: bool,
     chosen: bool,
@@ -92,31 +98,27 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 return Err(bad(&format!("parameters.{key}"), &message));
             }
         }
-        let rungs = tune.early_stop.map_or_else(|| vec![1.0], EarlyStop::rungs);
         let mut groups = Vec::new();
         for task in experiment.tasks.keys() {
             let points = space.points(task).map_err(|message| bad("parameters", &message))?;
+            let most = MOST_RUNS / (planner.labels.len() * tune.seeds().len()).max(1) as u64;
+            if points.len() as u64 > most {
+                let message = format!(
+                    "{} trials of each activation under {} seeds are too many: at most {} runs are supported",
+                    grouped(points.len()),
+                    tune.seeds().len(),
+                    grouped(MOST_RUNS)
+                );
+                return Err(bad("parameters", &message));
+            }
             for arm in 0..planner.labels.len() {
-                let candidate = |assignments: &Vec<Assignment>| Candidate {
-                    assignments: assignments.clone(),
-                    alive: true,
-                    chosen: false,
-                    runs: Vec::new(),
-                };
-                let candidates: Vec<Candidate> = points.iter().map(candidate).collect();
-                // Whatever makes no sense is refused before anything runs.
-                for candidate in &candidates {
-                    planner.run(task, arm, tune.seeds[0], &candidate.assignments)?;
-                }
-                let task = task.clone();
-                let pending = HashSet::new();
-                groups.push(Group { task, arm, candidates, stage: Stage::New, pending, done: 0 });
+                groups.push(Group::new(experiment, planner, task, arm, &points)?);
             }
         }
         let mut manifest = Manifest { runs: Vec::new(), ..manifest };
         manifest.tuning = Some(TuningNote {
             method: tune.method.to_string(),
-            seeds: tune.seeds.clone(),
+            seeds: tune.seeds().to_vec(),
             parameters: experiment
                 .tasks
                 .keys()
@@ -130,12 +132,12 @@ impl<'a, 'b> Tuning<'a, 'b> {
             sweep,
             planner,
             manifest,
-            rungs,
-            seeds: &tune.seeds,
+            seeds: tune.seeds(),
             groups,
             waiting: HashMap::new(),
             done: Vec::new(),
             news: false,
+            planned: HashSet::new(),
             dry: false,
         };
         tuning.manifest.planned = Some(tuning.total());
@@ -144,19 +146,21 @@ impl<'a, 'b> Tuning<'a, 'b> {
 
     /// Runs of a group, as many as it may still become.
     fn runs_of(&self, group: &Group) -> usize {
-        let known: usize = group.candidates.iter().map(|candidate| candidate.runs.len()).sum();
+        let own = || group.candidates.iter().filter(|candidate| !candidate.repeated);
+        let known: usize = own().map(|candidate| candidate.runs.len()).sum();
         let mut alive = group.candidates.iter().filter(|candidate| candidate.alive).count();
+        let distinct = own().filter(|candidate| candidate.alive).count();
         let ahead = match group.stage {
-            Stage::New => self.rungs.len(),
+            Stage::New => group.rungs.len(),
             Stage::Rung(rung) => {
                 alive = self.most_survivors(alive);
-                self.rungs.len() - 1 - rung
+                group.rungs.len() - 1 - rung
             }
             Stage::Final => 0,
         };
         let mut trials = known;
         for _ in 0..ahead {
-            trials += alive;
+            trials += alive.min(distinct);
             alive = self.most_survivors(alive);
         }
         trials * self.seeds.len() + self.experiment.seeds.len()
@@ -174,11 +178,12 @@ impl<'a, 'b> Tuning<'a, 'b> {
         let count = |group: &Group| {
             let mut alive = group.candidates.len();
             let mut whole = self.experiment.seeds.len() as f64;
+            let distinct = group.candidates.iter().filter(|one| !one.repeated).count();
             let mut before = 0.0;
-            for rung in &self.rungs {
+            for rung in &group.rungs {
                 // A longer trial goes on from the shorter one.
-                whole += (rung - before) * (alive * self.seeds.len()) as f64;
-                before = *rung;
+                whole += (rung.part - before) * (alive.min(distinct) * self.seeds.len()) as f64;
+                before = rung.part;
                 alive = self.most_survivors(alive);
             }
             Count {
@@ -205,9 +210,9 @@ impl<'a, 'b> Tuning<'a, 'b> {
 
     /// How many of `alive` trials go on, at most.
     fn most_survivors(&self, alive: usize) -> usize {
-        match self.experiment.tune.as_ref().and_then(|tune| tune.early_stop) {
+        match self.experiment.tune.as_ref().and_then(|tune| tune.early_stop.as_ref()) {
             Some(EarlyStop::SuccessiveHalving { eta, .. }) if alive > 0 => {
-                (alive / eta as usize).max(1)
+                (alive / *eta as usize).max(1)
             }
             _ => alive,
         }
@@ -220,7 +225,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
             if !group.pending.is_empty() {
                 return Ok(Vec::new());
             }
-            let last = self.rungs.len() - 1;
+            let last = group.rungs.len() - 1;
             let next = match group.stage {
                 Stage::New if group.candidates.is_empty() => Stage::Final,
                 Stage::New => Stage::Rung(0),
@@ -248,13 +253,16 @@ impl<'a, 'b> Tuning<'a, 'b> {
         let folder = self.sweep.runs();
         let mut open = Vec::new();
         for run in runs {
+            let id = run.spec.id();
+            if !self.planned.insert(id.clone()) {
+                continue;
+            }
             let dir = RunDir::of(&folder, &run.spec);
             let done = is_done(&dir);
             if done {
                 self.groups[place].done += 1;
                 self.done.push(dir);
             } else {
-                let id = run.spec.id();
                 self.groups[place].pending.insert(id.clone());
                 self.waiting.insert(id, place);
                 open.push(run);
@@ -269,10 +277,12 @@ impl<'a, 'b> Tuning<'a, 'b> {
         let mut all = Vec::new();
         for candidate in group.candidates.iter_mut().filter(|candidate| candidate.alive) {
             let mut runs = Vec::new();
+            let first = self.seeds.first().copied().unwrap_or_default();
+            let like = self.planner.run(&group.task, group.arm, first, &candidate.assignments)?;
+            let like = like.trial(group.rungs[rung]);
             for seed in self.seeds {
-                let run =
-                    self.planner.run(&group.task, group.arm, *seed, &candidate.assignments)?;
-                let mut run = run.trial(self.rungs[rung]);
+                let mut run = like.clone();
+                run.spec.seed = *seed;
                 run.goes_on_from = candidate.runs.last().and_then(|shorter: &Vec<PlannedRun>| {
                     let shorter = shorter.iter().find(|one| one.spec.seed == *seed)?;
                     let dir = RunDir::of(&folder, &shorter.spec);
@@ -301,9 +311,9 @@ impl<'a, 'b> Tuning<'a, 'b> {
     /// Compares the trials of a group that have come as far as `rung`: which go on, or which is the best.
     fn decide(&mut self, place: usize, rung: usize) -> Result<(), Error> {
         let folder = self.sweep.runs();
-        let last = rung + 1 == self.rungs.len();
-        let policy = self.experiment.tune.as_ref().and_then(|tune| tune.early_stop);
+        let policy = self.experiment.tune.as_ref().and_then(|tune| tune.early_stop.as_ref());
         let group = &self.groups[place];
+        let last = rung + 1 == group.rungs.len();
         let alive: Vec<usize> =
             (0..group.candidates.len()).filter(|i| group.candidates[*i].alive).collect();
         let mut scores = Vec::new();
@@ -336,13 +346,20 @@ impl<'a, 'b> Tuning<'a, 'b> {
             scores.iter().take(self.most_survivors(alive.len())).map(|(i, _)| *i).collect()
         };
         let group = &mut self.groups[place];
+        // Trials may share a run.
+        let kept =
+            group.candidates.iter().enumerate().filter(|(i, _)| !last && survivors.contains(i));
+        let needed: HashSet<RunId> = kept
+            .flat_map(|(_, candidate)| candidate.runs[rung].iter().map(|run| run.spec.id()))
+            .collect();
         for i in alive {
             let candidate = &mut group.candidates[i];
             candidate.alive = survivors.contains(&i) && !last;
             candidate.chosen = survivors.contains(&i) && last;
             // A longer trial goes on from the checkpoint of the one before it, and from no other.
             let useless = candidate.runs.iter().take(if candidate.alive { rung } else { rung + 1 });
-            for run in useless.flatten().filter(|_| !self.dry) {
+            for run in useless.flatten().filter(|run| !self.dry && !needed.contains(&run.spec.id()))
+            {
                 RunDir::of(&folder, &run.spec).remove_checkpoints()?;
             }
         }
@@ -392,6 +409,55 @@ impl<'a, 'b> Tuning<'a, 'b> {
             tuning.trials = trials;
         }
         self.sweep.write_manifest(&self.manifest)
+    }
+}
+
+impl Group {
+    /// The trials `points` of an arm on a task. Whatever makes no sense is refused before anything runs.
+    fn new(
+        experiment: &Experiment,
+        planner: &mut Planner<'_>,
+        task: &str,
+        arm: usize,
+        points: &[Vec<Assignment>],
+    ) -> Result<Self, Error> {
+        let mut group = Self {
+            task: task.to_owned(),
+            arm,
+            candidates: Vec::with_capacity(points.len()),
+            rungs: vec![Rung::WHOLE],
+            stage: Stage::New,
+            pending: HashSet::new(),
+            done: 0,
+        };
+        let Some(tune) = &experiment.tune else { return Ok(group) };
+        let policy = tune.early_stop.as_ref();
+        let mut seen = HashSet::new();
+        let mut evaluations = None;
+        for assignments in points {
+            let seed = tune.seeds().first().copied().unwrap_or_default();
+            let run = planner.run(task, arm, seed, assignments)?;
+            let repeated = !seen.insert(run.spec.id());
+            let own = run.evaluations();
+            let first = *evaluations.get_or_insert(own);
+            if first != own && policy.is_some_and(EarlyStop::counts_evaluations) {
+                let message = format!(
+                    "counts in evaluations, and trials on task {task} have different numbers of them, as {first} and \
+                     {own}: use `first`, a part of the budget, in [tune] early_stop"
+                );
+                return Err(experiment.error("tune.early_stop.after", &message));
+            }
+            let assignments = assignments.clone();
+            let (alive, chosen, runs) = (true, false, Vec::new());
+            group.candidates.push(Candidate { assignments, repeated, alive, chosen, runs });
+        }
+        if let (Some(policy), Some(evaluations)) = (policy, evaluations) {
+            group.rungs = policy.rungs(evaluations).map_err(|(key, message)| {
+                let message = format!("task {task}: {message}");
+                experiment.error(&format!("tune.early_stop.{key}"), &message)
+            })?;
+        }
+        Ok(group)
     }
 }
 

@@ -4,10 +4,13 @@
 
 mod activations;
 mod bench;
+mod bounds;
 mod claims;
 mod damage;
 mod data;
 mod errors;
+mod mutate;
+mod mutation;
 mod rerun;
 mod scaffold;
 mod schema;
@@ -19,3 +22,4 @@ mod support;
 mod sweep;
 mod tracking;
 mod tune;
+mod wandb_sweep;

@@ -1,15 +1,22 @@
 //! From an experiment to its runs.
 
-use crate::experiment::{BUDGET, Experiment, FORMS, Task};
+mod blame;
+mod merge;
+
+use crate::Error;
+use crate::experiment::{Experiment, Task};
 use crate::guard::guarded;
-use crate::tune::Assignment;
-use crate::{Error, experiment::Override};
+use crate::tune::{Assignment, Rung};
 use activation::{Activation, ActivationRequest};
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{DeviceSpec, ModelSize, model_size};
+use blame::Blame;
 use record::{ActivationSpec, RunSpec, Trial};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Bytes of an activation's label: with the names of task, seed and run it is a folder's name, which has 255 at most.
+const LONGEST_LABEL: usize = 100;
 
 /// Everything that a sweep does.
 #[derive(Debug)]
@@ -36,6 +43,10 @@ pub(crate) struct Planner<'a> {
     overridden: Vec<Option<String>>,
     catalogue: Catalogue,
     loaded: HashMap<String, Arc<Dataset>>,
+    /// A run of each arm on each task, without assignments.
+    cells: HashMap<(String, usize), PlannedRun>,
+    /// Each task as overrides leave it for an arm.
+    tasks: HashMap<(String, usize), Task>,
 }
 
 /// One run with what it needs.
@@ -72,20 +83,31 @@ impl PlannedRun {
         self.spec.trial.map_or(self.steps, |trial| trial.steps.min(self.steps))
     }
 
-    /// The same run as a trial of tuning that ends after the part `part` of its budget, or at the evaluation that
-    /// follows.
+    /// The same run as a trial of tuning that ends at `rung`, or at the evaluation that follows.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "steps are far below 2^52"
     )]
-    pub(crate) fn trial(mut self, part: f64) -> Self {
-        let every = self.spec.training.evaluate_every.unwrap_or_else(|| self.steps_per_epoch());
-        let wanted = (part * self.steps as f64).ceil() as u64;
-        let steps = wanted.max(1).next_multiple_of(every).min(self.steps);
-        self.spec.trial = Some(Trial { steps });
+    pub(crate) fn trial(mut self, rung: Rung) -> Self {
+        let every = self.evaluate_every();
+        let wanted = match rung.evaluations {
+            Some(evaluations) => evaluations.saturating_mul(every),
+            None => (rung.part * self.steps as f64).ceil() as u64,
+        };
+        let whole = wanted.max(1).checked_next_multiple_of(every).unwrap_or(u64::MAX);
+        self.spec.trial = Some(Trial { steps: whole.min(self.steps) });
         self
+    }
+
+    /// Evaluations of its whole budget on validation data.
+    pub(crate) fn evaluations(&self) -> u64 {
+        self.steps.div_ceil(self.evaluate_every())
+    }
+
+    fn evaluate_every(&self) -> u64 {
+        self.spec.training.evaluate_every.unwrap_or_else(|| self.steps_per_epoch()).max(1)
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -136,8 +158,7 @@ impl<'a> Plan<'a> {
             Some(request) => {
                 let label = label(request).map_err(|error| experiment.error("baseline", &error))?;
                 if !planner.labels.contains(&label) {
-                    let reason = format!("`{label}` is none of the activations");
-                    return Err(experiment.error("baseline", &reason));
+                    return Err(planner.no_such_baseline(&label));
                 }
                 label
             }
@@ -164,7 +185,13 @@ impl<'a> Planner<'a> {
             let key = format!("activations[{i}]");
             let arm = activation::build(request).map_err(|error| at(key.clone(), &error))?;
             if arms.iter().any(|other| other.label() == arm.label()) {
-                return Err(at(key, &format!("`{}` stands there twice", arm.label())));
+                return Err(at(key, &format!("duplicate activation `{}`", arm.label())));
+            }
+            if arm.label().len() > LONGEST_LABEL {
+                let message = format!(
+                    "its label has more than {LONGEST_LABEL} characters, and names a folder"
+                );
+                return Err(at(key, &message));
             }
             arms.push(arm);
         }
@@ -175,8 +202,10 @@ impl<'a> Planner<'a> {
             let arm = change.activation.as_ref().map(label).transpose();
             let arm = arm.map_err(|error| at(key(), &error))?;
             if let Some(arm) = arm.as_ref().filter(|arm| !labels.contains(arm)) {
-                let known = labels.join(", ");
-                return Err(at(key(), &format!("`{arm}` is none of the activations: {known}")));
+                let (known, place) = (labels.join(", "), experiment.place("activations"));
+                let message =
+                    format!("`{arm}` is none of the activations, which are {known} ({place})");
+                return Err(at(key(), &message));
             }
             overridden.push(arm);
         }
@@ -189,7 +218,22 @@ impl<'a> Planner<'a> {
             arms,
             catalogue: Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone()),
             loaded: HashMap::new(),
+            cells: HashMap::new(),
+            tasks: HashMap::new(),
         })
+    }
+
+    fn no_such_baseline(&self, label: &str) -> Error {
+        let experiment = self.experiment;
+        let known = self.labels.join(", ");
+        let place = experiment.place("activations");
+        let other = self.labels.first().map_or("", String::as_str);
+        let message = format!(
+            "`{label}` is none of the activations, which are {known} ({place}): add it there, or name another \
+             baseline, as in --set baseline={}",
+            if other.contains('(') { format!("'\"{other}\"'") } else { other.to_owned() }
+        );
+        experiment.error("baseline", &message)
     }
 
     /// The run of the arm number `arm` on `task` with `seed`, and with `assignments` laid upon its recipe.
@@ -200,49 +244,40 @@ impl<'a> Planner<'a> {
         seed: u64,
         assignments: &[Assignment],
     ) -> Result<PlannedRun, Error> {
-        let experiment = self.experiment;
-        let at = |key: String, what: &dyn std::fmt::Display| {
-            if assignments.is_empty() {
-                return experiment.error(&key, what);
-            }
-            let values: Vec<String> =
-                assignments.iter().map(|one| format!("{} = {}", one.path, one.value)).collect();
-            let what = format!("with {}: {key}: {what}", values.join(", "));
-            experiment.error("tune.parameters", &what)
-        };
-        let inside = |part: String, error: &actlab_core::Error| match error.key() {
-            // An error that names a key of another part of the task.
-            Some(key) if key.starts_with("data.") => {
-                at(part.replace(".training", &format!(".{key}")), error)
-            }
-            Some(key) => at(format!("{part}.{key}"), error),
-            None => at(part, error),
-        };
-        let label = &self.labels[arm];
-        let task = &experiment.tasks[name];
-        let task = apply(task, &experiment.overrides, &self.overridden, name, label)
-            .map_err(|(change, error)| at(format!("overrides[{change}].set"), &error))?;
-        let task = lay(task, assignments).map_err(|error| at(format!("tasks.{name}"), &error))?;
-        let key = format!("{:?} {:?}", task.data, task.model);
-        let data = match self.loaded.get(&key) {
+        // Seeds of one arm on one task differ in nothing else.
+        let cell = (name.to_owned(), arm);
+        if assignments.is_empty()
+            && let Some(like) = self.cells.get(&cell)
+        {
+            let mut run = like.clone();
+            run.spec.seed = seed;
+            return Ok(run);
+        }
+        let blame = Blame { planner: self, name, arm, assignments };
+        let task = blame.task()?;
+        if assignments.is_empty() {
+            self.tasks.insert(cell.clone(), task.clone());
+        }
+        let blame = Blame { planner: self, name, arm, assignments };
+        let data = match self.loaded.get(&format!("{:?} {:?}", task.data, task.model)) {
             Some(data) => Arc::clone(data),
             None => {
-                let data = self
-                    .catalogue
-                    .load(&task.data, &task.model)
-                    .map_err(|error| inside(format!("tasks.{name}.data"), &error))?;
+                let data = self.catalogue.load(&task.data, &task.model);
+                let data = data.map_err(|error| blame.refuse("data", &error))?;
                 if !self.loaded.values().any(|other| other.name == data.name) {
                     warn_of_differences(&data);
                 }
+                let key = format!("{:?} {:?}", task.data, task.model);
                 Arc::clone(self.loaded.entry(key).or_insert(Arc::new(data)))
             }
         };
+        let blame = Blame { planner: self, name, arm, assignments };
         let activation = &self.arms[arm];
         let spec = RunSpec {
             activation: ActivationSpec {
                 name: activation.registration().name.to_owned(),
                 parameters: activation.parameters().clone(),
-                label: label.clone(),
+                label: self.labels[arm].clone(),
                 fingerprint: self.fingerprints[arm].clone(),
             },
             task: name.to_owned(),
@@ -255,10 +290,19 @@ impl<'a> Planner<'a> {
             numerics: actlab_core::NUMERICS,
             trial: None,
         };
-        actlab_core::check(&spec, &data)
-            .map_err(|error| inside(format!("tasks.{name}.training"), &error))?;
-        PlannedRun::new(spec, Arc::clone(activation), data)
-            .map_err(|error| inside(format!("tasks.{name}.model"), &error))
+        actlab_core::check(&spec, &data).map_err(|error| blame.refuse("training", &error))?;
+        let (batch, examples) = (spec.training.batch_size, data.train.len());
+        if batch > examples {
+            let message =
+                format!("{batch} is more than the {examples} examples of the training set");
+            return Err(blame.at("training.batch_size", &message));
+        }
+        let run = PlannedRun::new(spec, Arc::clone(activation), data)
+            .map_err(|error| blame.refuse("model", &error))?;
+        if assignments.is_empty() {
+            self.cells.insert(cell, run.clone());
+        }
+        Ok(run)
     }
 }
 
@@ -276,85 +320,13 @@ fn warn_of_differences(data: &Dataset) {
     ));
 }
 
-/// `task` with `assignments` laid upon it.
-fn lay(task: Task, assignments: &[Assignment]) -> Result<Task, serde_json::Error> {
-    if assignments.is_empty() {
-        return Ok(task);
-    }
-    let mut value = serde_json::to_value(&task)?;
-    for assignment in assignments {
-        merge(&mut value, &assignment.nested());
-    }
-    serde_json::from_value(value)
-}
-
 fn label(request: &ActivationRequest) -> Result<String, activation::BuildError> {
     Ok(activation::build(request)?.label())
-}
-
-/// The task as `overrides` leave it for one arm; an error comes with the position of its override.
-fn apply(
-    task: &Task,
-    overrides: &[Override],
-    arms: &[Option<String>],
-    name: &str,
-    label: &str,
-) -> Result<Task, (usize, serde_json::Error)> {
-    let mut changed = task.clone();
-    for (i, (change, arm)) in overrides.iter().zip(arms).enumerate() {
-        let meant = change.task.as_deref().is_none_or(|task| task == name)
-            && arm.as_deref().is_none_or(|arm| arm == label);
-        if meant {
-            let mut value = serde_json::to_value(&changed).map_err(|error| (i, error))?;
-            merge(&mut value, &change.set);
-            changed = serde_json::from_value(value).map_err(|error| (i, error))?;
-        }
-    }
-    Ok(changed)
-}
-
-/// Lays `over` upon `under`, table by table, as the layers of an experiment do: another form of a model
-/// or optimizer, and another budget, replace the old one as a whole.
-fn merge(under: &mut serde_json::Value, over: &serde_json::Value) {
-    match (under, over) {
-        (serde_json::Value::Object(under), serde_json::Value::Object(over)) => {
-            for (key, value) in over {
-                match under.get_mut(key) {
-                    Some(old) if key != BUDGET && same_form(key, old, value) => merge(old, value),
-                    _ => {
-                        under.insert(key.clone(), value.clone());
-                    }
-                }
-            }
-        }
-        (under, over) => *under = over.clone(),
-    }
-}
-
-fn same_form(key: &str, old: &serde_json::Value, new: &serde_json::Value) -> bool {
-    !FORMS.contains(&key) || new.get("name").is_none_or(|name| old.get("name") == Some(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn overrides_merge_tables_and_replace_forms() {
-        let mut value = json!({
-            "optimizer": { "name": "sgd", "momentum": 0.9 }, "budget": { "epochs": 3 }, "warmup": 0.1
-        });
-        merge(&mut value, &json!({ "optimizer": { "momentum": 0.8 }, "budget": { "steps": 9 } }));
-        assert_eq!(
-            value,
-            json!({
-                "optimizer": { "name": "sgd", "momentum": 0.8 }, "budget": { "steps": 9 }, "warmup": 0.1
-            })
-        );
-        merge(&mut value, &json!({ "optimizer": { "name": "adamw" } }));
-        assert_eq!(value["optimizer"], json!({ "name": "adamw" }));
-    }
 
     /// Every experiment that ships can be planned with what ships, and names its schema.
     #[test]

@@ -1,0 +1,251 @@
+//! From files, the environment and flags to an experiment.
+
+use super::choices::AUTO;
+use super::kinds::fault_of_experiment;
+use super::layers::{Moved, Origins, Setting, Text, environment, from_toml, non_finite, to_toml};
+use super::{DEFAULT_FILE, DEFAULTS, Experiment, Jobs, words};
+use crate::Error;
+use crate::cli::{ExperimentArgs, Flags};
+use crate::console::note;
+use crate::execute::launcher::LauncherKind;
+use crate::wandb_sweep;
+use config::{Config, FileFormat};
+use std::path::Path;
+
+/// What lies upon the file of an experiment.
+#[derive(Debug, Default)]
+struct Layers {
+    settings: Vec<Setting>,
+    /// Values of `settings` that stand elsewhere in their own file.
+    moved: Vec<Moved>,
+}
+
+impl Experiment {
+    /// Reads the experiment: defaults, then the file, then the environment, then the flags.
+    pub(crate) fn load(args: &ExperimentArgs) -> Result<Self, Error> {
+        let mut file = args.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let read = |file: &Path| {
+            std::fs::read_to_string(file)
+                .map_err(|error| missing(file, args.file.is_none(), &error))
+        };
+        let mut text = read(&file)?;
+        let mut layers = Layers::default();
+        if wandb_sweep::is_one(&file) {
+            let table = |base: &Path| {
+                toml::from_str(&read(base)?).map_err(|error: toml::de::Error| {
+                    Error::Experiment(format!("{}: {error}", base.display()))
+                })
+            };
+            let changes = wandb_sweep::read(&file, &text, &table)?;
+            for line in &changes.notes {
+                note!("note: {}: {line}", file.display());
+            }
+            layers = Layers { settings: changes.settings, moved: changes.moved };
+            file = changes.base;
+            text = read(&file)?;
+        }
+        Self::layered(&file, &text, layers, &args.flags)
+    }
+
+    /// The experiment `text` of `file`, with `layers` upon it, then the environment, then the flags.
+    fn layered(file: &Path, text: &str, mut layers: Layers, args: &Flags) -> Result<Self, Error> {
+        let mut flags = Vec::new();
+        for pair in &args.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                Error::Usage(format!("--set {pair}: must be KEY=VALUE, as in --set 'seeds=[1,2]'"))
+            })?;
+            flags.push(Setting::new("--set", key.trim(), value.trim())?);
+        }
+        let count = |n: usize| toml::Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
+        if args.tensorboard {
+            let value = from_toml(toml::Value::Boolean(true), "--tensorboard");
+            flags.push(Setting { key: "tensorboard".to_owned(), value });
+        }
+        let jobs = args.jobs.map(|jobs| match jobs {
+            Jobs::Auto => toml::Value::String(AUTO.to_owned()),
+            Jobs::Number(number) => count(number),
+        });
+        let words = [
+            ("device", args.device.clone().map(toml::Value::String)),
+            ("jobs", jobs),
+            (
+                "launcher",
+                args.launcher.map(|launcher| match launcher {
+                    LauncherKind::Local => "local".into(),
+                    LauncherKind::Slurm => "slurm".into(),
+                }),
+            ),
+            ("retries", args.retries.map(|retries| toml::Value::Integer(retries.into()))),
+            ("threads", args.threads.map(count)),
+            ("output", args.output.clone().map(toml::Value::String)),
+        ];
+        for (key, value) in words {
+            if let Some(value) = value {
+                let origin = format!("--{key}");
+                let value = from_toml(value, &origin);
+                flags.push(Setting { key: key.to_owned(), value });
+            }
+        }
+        layers.settings.extend(environment(std::env::vars_os())?);
+        let mut experiment = Self::parse(file, text, layers, flags)?;
+        experiment.wandb_flag = args.wandb;
+        Ok(experiment)
+    }
+
+    fn parse(file: &Path, text: &str, layers: Layers, flags: Vec<Setting>) -> Result<Self, Error> {
+        let config = Config::builder()
+            .add_source(config::File::from_str(DEFAULTS, FileFormat::Toml))
+            .add_source(Text { origin: file.display().to_string(), text: text.to_owned() });
+        let config = layers
+            .settings
+            .into_iter()
+            .chain(flags)
+            .fold(config, |config, setting| config.add_source(setting.clear()).add_source(setting))
+            .build()
+            .map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
+        let values = config.cache.clone();
+        let origins = Origins { file: file.to_owned(), values, moved: layers.moved };
+        // JSON, in which specs are written, has no such numbers.
+        if let Some((key, number)) = non_finite(&origins.values, "") {
+            return Err(origins.error(&key, &format!("must be a finite number, not {number}")));
+        }
+        // By way of TOML, which is strict: config itself would take 2.5 epochs for 3.
+        let values = to_toml(config.cache).unwrap_or(toml::Value::Table(toml::Table::new()));
+        let mut experiment: Self =
+            serde_path_to_error::deserialize(values.clone()).map_err(|error| {
+                let key = error.path().to_string();
+                match fault_at(&values, &key) {
+                    Some((key, message)) => origins.error(&key, &message),
+                    None => origins.error(&key, &words::plain(&error.inner().to_string())),
+                }
+            })?;
+        experiment.origins = origins;
+        if let Some(tune) = &mut experiment.tune {
+            tune.fill_in(&experiment.seeds);
+        }
+        experiment.check().map_err(|(key, message)| experiment.error(&key, &message))?;
+        Ok(experiment)
+    }
+
+    /// An experiment again that [`Experiment::registered`] told of, which `file` holds, called `name`.
+    pub(crate) fn again(
+        file: &Path,
+        registered: &serde_json::Value,
+        name: &str,
+        flags: &Flags,
+    ) -> Result<Self, Error> {
+        let mut registered = registered.clone();
+        if let Some(table) = registered.as_object_mut() {
+            table.insert("name".to_owned(), name.into());
+        }
+        let text = toml::Table::try_from(&registered).map(|table| table.to_string());
+        let text =
+            text.map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
+        Self::layered(file, &text, Layers::default(), flags)
+    }
+}
+
+/// The value that is not of its kind, in the part of the experiment that an error at `key` is about.
+fn fault_at(values: &toml::Value, key: &str) -> Option<(String, String)> {
+    let part = key.split(['.', '[']).next()?;
+    let value = serde_json::to_value(values.get(part)?).ok()?;
+    fault_of_experiment(&serde_json::json!({ part: value }))
+}
+
+fn missing(file: &Path, default: bool, error: &std::io::Error) -> Error {
+    let hint = if default {
+        "; run it in the folder of the project, or name a file: actlab sweep FILE"
+    } else {
+        ""
+    };
+    Error::Experiment(format!("cannot read {}: {error}{hint}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+        name = "test"
+        activations = ["relu", { name = "silu", beta = 1.702 }]
+        seeds = [1]
+        [tasks.zebra]
+        model = { name = "resnet", depth = 8 }
+        data = { name = "fashion-mnist-mini" }
+        training = { batch_size = 2, budget = { epochs = 1 }, optimizer = { name = "sgd" }, learning_rate = 1 }
+        [tasks.ant]
+        model = { name = "bert", size = "tiny" }
+        data = { name = "movie-reviews" }
+        training = { batch_size = 2, budget = { steps = 7 }, optimizer = { name = "adamw" }, learning_rate = 1e-3 }
+    "#;
+
+    fn parse(text: &str, flags: &[(&str, &str)]) -> Result<Experiment, String> {
+        let flags =
+            flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
+        let environment =
+            environment([("ACTLAB_DESCRIPTION".into(), "from the environment".into())].into_iter());
+        let layers = Layers { settings: environment.unwrap(), moved: Vec::new() };
+        Experiment::parse(Path::new("x.toml"), text, layers, flags)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn layers_lie_over_each_other() {
+        let flags =
+            [("seeds", "[4, 5]"), ("tasks.zebra.training.budget.steps", "3"), ("device", "cuda:1")];
+        let experiment = parse(FILE, &flags).unwrap();
+        assert_eq!(experiment.seeds, [4, 5]);
+        assert_eq!(experiment.description, "from the environment");
+        assert_eq!(experiment.device, "cuda:1");
+        assert_eq!(experiment.output, Path::new("results"));
+        assert_eq!(experiment.tasks.keys().collect::<Vec<_>>(), ["zebra", "ant"]);
+        assert_eq!(experiment.tasks["zebra"].training.budget, record::Budget::Steps(3));
+        assert_eq!(experiment.activations[1].to_string(), "silu(beta=1.702)");
+    }
+
+    #[test]
+    fn a_setting_that_chooses_another_form_keeps_nothing_of_the_old_one() {
+        let optimizer = |flags: &[(&str, &str)]| {
+            let experiment = parse(FILE, flags).unwrap();
+            format!("{:?}", experiment.tasks["zebra"].training.optimizer)
+        };
+        let momentum = ("tasks.zebra.training.optimizer.momentum", "0.5");
+        assert_eq!(optimizer(&[momentum]), "Sgd { momentum: 0.5, nesterov: false }");
+        let adamw = "Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }";
+        assert_eq!(optimizer(&[momentum, ("tasks.zebra.training.optimizer.name", "adamw")]), adamw);
+        assert_eq!(
+            optimizer(&[momentum, ("tasks.zebra.training.optimizer", "{ name = \"adamw\" }")]),
+            adamw
+        );
+        let budget = ("tasks.zebra.training.budget", "{ steps = 9 }");
+        let experiment = parse(FILE, &[budget]).unwrap();
+        assert_eq!(experiment.tasks["zebra"].training.budget, record::Budget::Steps(9));
+        // A data set has one form: its other keys stay.
+        let flags = [("tasks.zebra.data.train_limit", "5"), ("tasks.zebra.data.name", "mnist")];
+        let data = &parse(FILE, &flags).unwrap().tasks["zebra"].data;
+        assert_eq!((data.name.as_str(), data.train_limit), ("mnist", Some(5)));
+    }
+
+    #[test]
+    fn errors_name_file_key_and_what_would_be_right() {
+        let cases: [(String, &[(&str, &str)]); 14] = [
+            (FILE.into(), &[("tasks.ant.training.budget.steps", "2.5")]),
+            (FILE.into(), &[("tasks.ant.training.batch_size", "true")]),
+            (FILE.replace("seeds = [1]", "seeds = [1]\nactivations2 = 3"), &[]),
+            (FILE.into(), &[("tasks.zebra.model.depth", "eight")]),
+            (FILE.into(), &[("tasks.zebra.model.name", "resnt")]),
+            (FILE.into(), &[("tasks.zebra.training.batchsize", "2")]),
+            (FILE.into(), &[("seeds", "[1, -2]")]),
+            (FILE.into(), &[("seeds", "[]")]),
+            (FILE.into(), &[("tasks.zebra.training.budget", "{ hours = 1 }")]),
+            (FILE.into(), &[("activations", "[\"gelu(\"]")]),
+            (FILE.into(), &[("activations", "[3]")]),
+            (FILE.into(), &[("overrides", "[{ task = \"x\", set = {} }]")]),
+            (FILE.replace("seeds = [1]", ""), &[]),
+            (FILE.replace("seeds = [1]", "seeds = [1"), &[]),
+        ];
+        let messages: Vec<_> =
+            cases.iter().map(|(text, flags)| parse(text, flags).unwrap_err()).collect();
+        insta::assert_snapshot!(messages.join("\n\n"));
+    }
+}
