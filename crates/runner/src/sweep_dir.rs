@@ -384,7 +384,7 @@ impl SweepDir {
         let (runs, mut skipped) = read(ours);
         let reported: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
         let damaged = damaged.iter().filter(|dir| dir.id().is_some_and(|id| reported.contains(id)));
-        skipped.extend(damaged.filter_map(|dir| Some(dir.record().err()?.to_string())));
+        skipped.extend(damaged.filter_map(|dir| Some(dir.outcome().err()?.to_string())));
         Ok(Records { runs, trials, skipped, strangers })
     }
 

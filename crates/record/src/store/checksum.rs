@@ -15,7 +15,7 @@ const END: &str = "\"\n}\n";
 const DIGITS: usize = 64;
 
 /// Bytes at the end of a record that hold its checksum.
-pub(super) const SEAL_BYTES: usize = KEY.len() + DIGITS + END.len();
+const SEAL_BYTES: usize = KEY.len() + DIGITS + END.len();
 
 /// What the end of a record says of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,7 @@ pub(crate) fn seal(mut json: Vec<u8>) -> Vec<u8> {
     json
 }
 
-/// Whether `tail`, the last [`SEAL_BYTES`] bytes of a file, has the form of a checksum.
-pub(super) fn is_seal(tail: &[u8]) -> bool {
-    digits_of(tail).is_some()
-}
-
+/// The checksum in `tail`, the last [`SEAL_BYTES`] bytes of a file, if they have its form.
 fn digits_of(tail: &[u8]) -> Option<&[u8]> {
     let digits = tail.strip_prefix(KEY.as_bytes())?.strip_suffix(END.as_bytes())?;
     (digits.len() == DIGITS && digits.iter().all(u8::is_ascii_hexdigit)).then_some(digits)
@@ -115,7 +111,6 @@ mod tests {
         let parsed: serde_json::Value = serde_json::from_slice(&file).unwrap();
         assert_eq!(parsed["b"], "x");
         assert_eq!(check(&file), Seal::Whole);
-        assert!(is_seal(&file[file.len() - SEAL_BYTES..]));
         for place in 0..file.len() {
             for bit in 0..8 {
                 let mut damaged = file.clone();

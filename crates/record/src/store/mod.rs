@@ -18,11 +18,11 @@ pub use stream::{MetricsReader, MetricsWriter, Timeline, now};
 use crate::{
     Attempt, Error, Outcome, Prediction, RunId, RunRecord, RunSpec, SCHEMA_VERSION, WandbRun,
 };
-use checksum::{SEAL_BYTES, Seal};
+use checksum::Seal;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 const SPEC: &str = "spec.json";
@@ -36,6 +36,9 @@ const LOCK: &str = ".lock";
 /// Where a record is kept that this program cannot use, when its run is trained again.
 const UNUSABLE: &str = "record.json.unusable";
 
+/// Bytes at the beginning of a record in which its id stands.
+const HEAD_BYTES: usize = 128;
+
 /// Bytes of a folder's name that every file system takes.
 const LONGEST_NAME: usize = 255;
 
@@ -46,10 +49,9 @@ pub enum RunState {
     Absent,
     /// Begun and not ended.
     Unfinished,
-    /// Its record is there, and whole as far as its end tells.
+    /// Its record is there, and whole.
     Finished,
-    /// There is a file in the place of its record that is none, as far as its end tells: empty, cut off, or of another
-    /// schema.
+    /// There is a file in the place of its record that is none: empty, cut off, altered, of another run or schema.
     Damaged,
 }
 
@@ -97,36 +99,44 @@ impl RunDir {
         self.path.join(LOCK)
     }
 
-    /// How far the run has come. Of a record, its end is looked at; [`RunDir::record`] reads all of it.
+    /// How far the run has come. A record counts where it is whole and that of the run that the folder is named after.
     #[must_use]
     pub fn state(&self) -> RunState {
-        match self.record_end() {
-            Ok(tail) if checksum::is_seal(&tail) => RunState::Finished,
+        match self.read_quickly() {
+            Ok(bytes) if checksum::check(&bytes) == Seal::Whole && self.is_own(&bytes) => {
+                RunState::Finished
+            }
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
                 if self.path.join(SPEC).exists() { RunState::Unfinished } else { RunState::Absent }
             }
             // An early record has no checksum.
-            _ => match self.record() {
-                Ok(_) => RunState::Finished,
-                Err(_) => RunState::Damaged,
+            _ => match self.outcome() {
+                Ok(Some(_)) => RunState::Finished,
+                Ok(None) | Err(_) => RunState::Damaged,
             },
         }
     }
 
-    /// The last bytes of the record. Most records fit into one reading, and status looks at thousands.
-    fn record_end(&self) -> std::io::Result<Vec<u8>> {
+    /// The content of the record. Status looks at thousands: most of them fit into one reading.
+    fn read_quickly(&self) -> std::io::Result<Vec<u8>> {
         let mut file = File::open(self.path.join(RECORD))?;
-        let mut start = [0; 16 << 10];
-        let length = file.read(&mut start)?;
-        if length < start.len() {
-            return Ok(start[length.saturating_sub(SEAL_BYTES)..length].to_vec());
+        let mut bytes = vec![0; 16 << 10];
+        let length = file.read(&mut bytes)?;
+        bytes.truncate(length);
+        if length == bytes.capacity() {
+            file.read_to_end(&mut bytes)?;
         }
-        file.seek(SeekFrom::End(-(SEAL_BYTES as i64)))?;
-        let mut tail = Vec::with_capacity(SEAL_BYTES);
-        file.take(SEAL_BYTES as u64).read_to_end(&mut tail)?;
-        Ok(tail)
+        Ok(bytes)
+    }
+
+    /// Whether a whole record is that of the run that the folder is named after, as its first lines tell.
+    fn is_own(&self, record: &[u8]) -> bool {
+        let Some(id) = self.id() else { return false };
+        let line = format!("\n  \"id\": \"{id}\",\n");
+        let head = &record[..record.len().min(HEAD_BYTES)];
+        head.windows(line.len()).any(|part| part == line.as_bytes())
     }
 
     /// Creates the folder, and keeps other processes from writing the run; nothing where one does.
@@ -157,15 +167,21 @@ impl RunDir {
         match self.record() {
             Ok(_) => self.remove(RECORD)?,
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-            Err(_) => {
-                let path = self.path.join(RECORD);
-                fs::rename(&path, self.path.join(UNUSABLE)).map_err(Error::io("rename", &path))?;
-            }
+            Err(_) => self.set_record_aside()?,
         }
         let path = self.path.join(SPEC);
         let json = serde_json::to_vec_pretty(spec).map_err(Error::format("run spec", &path))?;
         write_atomically(&path, &json)?;
         MetricsWriter::create(self.path.join(METRICS), &[])
+    }
+
+    /// Gives the record another name, so that the run is trained again.
+    ///
+    /// # Errors
+    /// If there is none, or the folder cannot be written.
+    pub fn set_record_aside(&self) -> Result<(), Error> {
+        let path = self.path.join(RECORD);
+        fs::rename(&path, self.path.join(UNUSABLE)).map_err(Error::io("rename", &path))
     }
 
     /// Says which process works on the run from now on.

@@ -3,12 +3,13 @@
 use super::score::median;
 use super::{Assignment, EarlyStop, Rung, Score, Space};
 use crate::Error;
+use crate::console;
 use crate::execute::Work;
 use crate::experiment::Experiment;
 use crate::experiment::limits::{MOST_RUNS, grouped};
 use crate::plan::{PlannedRun, Planner};
 use crate::sweep_dir::{Manifest, SweepDir, TrialNote, TuningNote, is_done};
-use record::{RunDir, RunId, RunRecord};
+use record::{RunDir, RunId, RunRecord, StoredRun};
 use std::collections::{HashMap, HashSet};
 
 /// Trials of every arm on every task, then the chosen ones with the seeds of the experiment.
@@ -258,7 +259,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 continue;
             }
             let dir = RunDir::of(&folder, &run.spec);
-            let done = is_done(&dir);
+            let done = is_done(&dir) && self.can_be_judged(&dir)?;
             if done {
                 self.groups[place].done += 1;
                 self.done.push(dir);
@@ -269,6 +270,23 @@ impl<'a, 'b> Tuning<'a, 'b> {
             }
         }
         Ok(open)
+    }
+
+    /// Whether a finished run has what the median rule compares. One whose metrics are not those that it left is
+    /// trained again.
+    fn can_be_judged(&self, dir: &RunDir) -> Result<bool, Error> {
+        let policy = self.experiment.tune.as_ref().and_then(|tune| tune.early_stop.as_ref());
+        if !matches!(policy, Some(EarlyStop::Median { .. })) {
+            return Ok(true);
+        }
+        let Err(error) = StoredRun::read(dir.clone()).and_then(|run| run.timeline(0)) else {
+            return Ok(true);
+        };
+        console::warning(&format!("{error}; the run is trained again"));
+        if !self.dry {
+            dir.set_record_aside()?;
+        }
+        Ok(false)
     }
 
     fn trials(&mut self, place: usize, rung: usize) -> Result<Vec<PlannedRun>, Error> {

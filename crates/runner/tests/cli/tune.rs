@@ -173,6 +173,16 @@ fn the_median_rule_ends_some_and_never_the_best() {
     assert_eq!(steps(4), 24);
     assert!((6..=24).contains(&steps(8)) && steps(8) % 3 == 0, "{}", steps(8));
     assert_eq!(records.values().filter(|one| !is_trial(one)).count(), 4);
+
+    // A trial that lost its metrics cannot be compared: it is trained again, and the choice stays.
+    let chosen = place.read("results/tuned/sweep.json");
+    let short = records.iter().find(|(_, one)| one["spec"]["trial"]["steps"] == 4).unwrap().0;
+    place.write(&format!("results/tuned/runs/{short}/metrics.jsonl"), "");
+    let said = place.run(&["sweep", "tuned.toml"]);
+    assert!(said.err.contains("metrics.jsonl is damaged"), "{}", said.err);
+    said.ok();
+    assert_eq!(place.read("results/tuned/sweep.json"), chosen);
+    assert!(!place.read(&format!("results/tuned/runs/{short}/metrics.jsonl")).is_empty());
 }
 
 #[test]
