@@ -45,6 +45,9 @@ pub struct Difference {
     pub path: PathBuf,
     /// How it differs.
     pub reason: String,
+    /// Whether it holds as many examples as the published one: then it is an altered copy. Other files in the published
+    /// form may be data of the user's own.
+    pub altered: bool,
 }
 
 impl fmt::Display for Difference {

@@ -59,7 +59,8 @@ fn data_that_is_not_as_published_is_told_once() {
     let place = place();
     small_mnist(&place, "dotted", |name| name.replace("-idx", ".idx"));
     let verified = place.run(&["data", "verify", "mnist", "--folder", "dotted"]);
-    assert_eq!(verified.code, Some(1), "{verified:?}");
+    // Its numbers tell that it is other data, no altered copy.
+    assert_eq!(verified.code, Some(0), "{verified:?}");
     assert!(verified.out.contains("train       18 examples"), "{}", verified.out);
     assert_snapshot!(verified.err);
 

@@ -63,8 +63,8 @@ impl<'a> Files<'a> {
             }
         };
         let sum = sha256(&content);
-        let reason = needed.and_then(|file: &NeededFile| file.difference(&content, &sum));
-        self.differences.extend(reason.map(|reason| Difference { path: path.clone(), reason }));
+        let difference = |file: &NeededFile| file.difference(&path, &content, &sum);
+        self.differences.extend(needed.and_then(difference));
         self.seen.insert(name.to_owned(), sum);
         Ok((path, content))
     }

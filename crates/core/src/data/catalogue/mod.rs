@@ -6,13 +6,13 @@ mod load;
 mod tests;
 
 use super::locate::locate;
-use super::{Dataset, Part};
+use super::{Dataset, Difference, Part};
 use crate::Error;
 use entries::ENTRIES;
 use load::{Files, check_splits};
 use record::{DataSpec, ModelSpec};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A data set that has a name.
 #[derive(Debug)]
@@ -66,17 +66,17 @@ pub struct NeededFile {
 }
 
 impl NeededFile {
-    /// How a file of this `content`, whose checksum is `sha256`, differs from the published one, if it does.
-    fn difference(&self, content: &[u8], sha256: &str) -> Option<String> {
+    /// How the file at `path` with this `content`, whose checksum is `sha256`, differs from the published one, if it does.
+    fn difference(&self, path: &Path, content: &[u8], sha256: &str) -> Option<Difference> {
         let examples = (self.count)(content);
-        if examples != self.examples {
-            return Some(format!(
-                "holds {examples} examples, but the published file has {}",
-                self.examples
-            ));
-        }
-        let published = self.sha256.filter(|published| *published != sha256)?;
-        Some(format!("its content has SHA-256 {sha256}, but the published file has {published}"))
+        let altered = examples == self.examples;
+        let reason = if altered {
+            let published = self.sha256.filter(|published| *published != sha256)?;
+            format!("its content has SHA-256 {sha256}, but the published file has {published}")
+        } else {
+            format!("holds {examples} examples, but the published file has {}", self.examples)
+        };
+        Some(Difference { path: path.to_owned(), reason, altered })
     }
 }
 
