@@ -158,3 +158,26 @@ fn a_damaged_end_note_costs_its_run_one_retry() {
     said.ok();
     assert!(jobs(&place) >= 2);
 }
+
+/// The time of the first two tasks is over while their first run is trained, or before: runs whose turn had not come cost
+/// no retry.
+#[test]
+fn runs_whose_turn_did_not_come_cost_no_retry() {
+    let place = cluster("", "");
+    let in_turn =
+        "for task in $(seq 0 \"$last\"); do SLURM_ARRAY_TASK_ID=$task bash \"$script\"; done";
+    let cut_short = r#"SLURM_ARRAY_TASK_ID=0 bash "$script" & task=$!
+  if [ "$number" -lt 42 ]; then
+    until grep -qs '"train"' "$folder"/../../runs/*/metrics.jsonl; do sleep 0.02; done
+    kill -TERM $task
+  fi
+  wait $task"#;
+    let sbatch = place.read("bin/sbatch");
+    assert!(sbatch.contains(in_turn));
+    place.write("bin/sbatch", &sbatch.replace(in_turn, cut_short));
+    let said = sweep(&place, &["--set", "slurm.runs_per_task=4", "--retries", "1"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.out.contains("4 runs of 2 activations"), "{}", said.out);
+    assert!(said.err.contains("its process was terminated"), "{}", said.err);
+    assert!(jobs(&place) >= 3, "{}", said.err);
+}
