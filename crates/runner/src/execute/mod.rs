@@ -197,7 +197,7 @@ impl Schedule<'_, '_> {
         loop {
             if interrupt::interrupted() && stopping.is_none() {
                 launcher.stop();
-                stopping = Some(Error::Interrupted("the same command goes on from there".into()));
+                stopping = Some(Error::Interrupted(interrupt::how_to_resume()));
             }
             if stopping.is_none() {
                 self.launch(launcher)?;

@@ -177,7 +177,7 @@ impl Executor {
                 (outcome, Some(summary), predictions, seconds, examples)
             }
             Ok(Err(Stopped::Interrupted)) => {
-                return Err(Error::Interrupted("the same command goes on from there".into()));
+                return Err(Error::Interrupted("its sweep resumes it".into()));
             }
             Ok(Err(Stopped::Monitor(error))) => {
                 return Err(failure.map_or_else(|| Error::Usage(error.to_string()), Error::Record));

@@ -263,7 +263,7 @@ impl Slurm {
                 return Ok(found);
             }
             if interrupt::interrupted() {
-                return Err(Error::Interrupted("the same command goes on from there".into()));
+                return Err(Error::Interrupted(interrupt::how_to_resume()));
             }
             std::thread::sleep(LOOK);
         }
