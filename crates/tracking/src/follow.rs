@@ -181,9 +181,9 @@ impl Tracker {
         self.threads.iter().map(|thread| thread.shared.state().open).sum()
     }
 
-    /// Waits until every sink has everything. A run for which nothing works for `patience` is left, and all
-    /// are where nothing works for any of them, or `give_up` says so: what a sink falls back on is written,
-    /// and the runs are returned.
+    /// Waits until every sink has everything. A run for which nothing works for `patience`, or that of its sink where that
+    /// is shorter, is left, and all are where nothing works for any of them, or `give_up` says so: what a sink falls back
+    /// on is written, and the runs are returned.
     pub fn finish(self, patience: Duration, give_up: &dyn Fn() -> bool) -> Vec<Leftover> {
         let closing = Closing { since: Instant::now(), patience };
         for Thread { shared, .. } in &self.threads {
@@ -424,6 +424,9 @@ impl Worker {
             for Returned(track, result) in returned {
                 self.take_back(track, result);
             }
+            let own = self.target.pace.patience;
+            let closing =
+                closing.map(|closing| Closing { patience: closing.patience.min(own), ..closing });
             if let Some(closing) = closing {
                 self.close(&closing);
                 abandon |= closing.is_over(self.stuck_since);

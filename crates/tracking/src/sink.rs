@@ -71,6 +71,15 @@ pub struct Pace {
     pub heartbeat: Duration,
     /// Longest time that a request may take.
     pub timeout: Duration,
+    /// Longest time at the end for which a run may wait until its sink works again.
+    pub patience: Duration,
+}
+
+impl Pace {
+    /// For a sink that writes files: a folder that cannot be written seldom changes while the program waits.
+    pub(crate) fn of_files(self) -> Self {
+        Self { patience: Duration::from_secs(2), ..self }
+    }
 }
 
 impl Default for Pace {
@@ -82,6 +91,7 @@ impl Default for Pace {
             interval: Duration::from_secs(5),
             heartbeat: Duration::from_secs(30),
             timeout: Duration::from_secs(20),
+            patience: Duration::from_secs(60),
         }
     }
 }

@@ -40,7 +40,7 @@ pub const NAME: &str = "TensorBoard";
 pub fn target(folder: PathBuf) -> Target {
     Target {
         name: NAME,
-        pace: Pace::default(),
+        pace: Pace::default().of_files(),
         lanes: 1,
         open: Box::new(move |dir: &RunDir| {
             let folder = folder_of_run(&folder, dir);

@@ -54,6 +54,7 @@ pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target
             })
         }
         Mode::Offline | Mode::Disabled => {
+            let pace = pace.of_files();
             Ok(Target { name: "W&B offline", pace, lanes: 1, open: directories, fallback: None })
         }
     }
@@ -81,10 +82,21 @@ fn offline_sinks(settings: Settings) -> crate::sink::Open {
 /// What is known of the run in `dir` on W&B; a run that is new there gets an id.
 fn note_of(dir: &RunDir) -> Result<WandbRun, Fault> {
     match dir.wandb() {
+        // It becomes a part of paths and addresses.
+        Ok(Some(run)) if !is_id(&run.id) => {
+            let path = dir.path().join("wandb.json");
+            Err(Fault::Run(format!("{}: `{}` is no id of a run", path.display(), run.id)))
+        }
         Ok(Some(run)) => Ok(run),
         Ok(None) => Ok(WandbRun { id: new_id(dir.path()), url: None, offline: None, upload: None }),
         Err(error) => Err(Fault::Run(error.to_string())),
     }
+}
+
+/// Whether W&B could have given a run this id.
+fn is_id(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&id.len()) && id.bytes().all(plain)
 }
 
 /// Name of the file of an offline run.
@@ -113,4 +125,25 @@ fn new_id(place: &Path) -> String {
     hash.update(std::process::id().to_le_bytes());
     hash.update(sysinfo::System::host_name().unwrap_or_default());
     hash.finalize()[..8].iter().map(|byte| char::from(LETTERS[usize::from(byte % 36)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_a_foreign_note_names_no_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = RunDir::at(folder.path().to_owned());
+        for id in ["../../escaped", "a/b", "", "a b", "\u{1b}[31m", &"x".repeat(65)] {
+            let note = WandbRun { id: id.to_owned(), url: None, offline: None, upload: None };
+            dir.write_wandb(&note).expect("a note");
+            assert!(matches!(note_of(&dir), Err(Fault::Run(_))), "{id}");
+        }
+        for id in ["ji6fiein", "my-run_1"] {
+            let note = WandbRun { id: id.to_owned(), url: None, offline: None, upload: None };
+            dir.write_wandb(&note).expect("a note");
+            assert_eq!(note_of(&dir).map(|note| note.id).ok().as_deref(), Some(id));
+        }
+    }
 }

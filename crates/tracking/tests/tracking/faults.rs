@@ -184,8 +184,7 @@ fn an_upload_that_broke_off_is_completed() {
     let left = tracker.finish(Duration::from_millis(100), &|| false);
     assert_eq!(left.len(), 1);
     let id = runs[0].dir.wandb().unwrap().unwrap().id;
-    let before = server.received().runs[&id].history().len();
-    assert!(before < 300, "{before}");
+    // How many lines had arrived depends on the machine; the end of the run had not.
     server.set_plan(calm());
     // By another process, from the record.
     let settings = place.settings(Mode::Online, &server.url());

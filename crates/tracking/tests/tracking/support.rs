@@ -98,6 +98,7 @@ pub(crate) fn pace() -> Pace {
         interval: Duration::from_millis(20),
         heartbeat: Duration::from_millis(200),
         timeout: Duration::from_millis(400),
+        patience: Duration::from_secs(60),
     }
 }
 
@@ -124,7 +125,6 @@ impl Written {
             flops: 20,
             steps: 100,
             environment: environment(),
-            files: BTreeMap::new(),
         };
         run.write(&Event::Start(Box::new(start)));
         run
