@@ -53,6 +53,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a folder lies where a file should.
+    pub(crate) fn is_a_folder(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory)
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

@@ -3,6 +3,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
+/// Ending of the names of temporary files.
+pub(super) const TEMPORARY: &str = ".tmp";
+
 /// Writes a file so that a reader sees the old content or the new one, never a part: to a temporary
 /// name beside it, synced, then renamed.
 ///
@@ -13,7 +16,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let folder = folder.unwrap_or(Path::new("."));
     (|| {
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".").suffix(".tmp");
+        builder.prefix(".").suffix(TEMPORARY);
         // Temporary files are private by default, but results are to be read.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));

@@ -30,6 +30,10 @@ pub struct CheckpointFile {
     path: PathBuf,
 }
 
+/// Where in its run a checkpoint was taken: after which step, and at which length of the stream, since there may be one
+/// before and one after the evaluation of a step.
+type Moment = (u64, u64);
+
 /// A run as it was when a checkpoint was taken.
 #[derive(Debug, Clone)]
 pub struct SavedRun {
@@ -37,7 +41,7 @@ pub struct SavedRun {
     pub(super) metrics: Vec<u8>,
     /// Content of the checkpoint's file.
     pub checkpoint: Vec<u8>,
-    step: u64,
+    moment: Moment,
 }
 
 impl CheckpointFile {
@@ -53,6 +57,10 @@ impl CheckpointFile {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn moment(&self) -> Moment {
+        (self.step, self.metrics_bytes)
     }
 
     fn remove(&self) -> Result<(), Error> {
@@ -83,7 +91,7 @@ impl RunDir {
             let path = entry.map_err(Error::io("read", self.path()))?.path();
             found.extend(CheckpointFile::named(path));
         }
-        found.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.step));
+        found.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.moment()));
         Ok(found)
     }
 
@@ -118,7 +126,7 @@ impl RunDir {
         let name = format!("{PREFIX}{step}-{length}-{checksum}{ENDING}");
         let path = self.path().join(name);
         write_atomically(&path, bytes)?;
-        let older = |one: &&CheckpointFile| one.step < step;
+        let older = |one: &&CheckpointFile| one.moment() < (step, length);
         let all = self.checkpoints()?;
         let kept: Vec<&CheckpointFile> = all.iter().filter(older).take(KEPT - 1).collect();
         let useless = |one: &&CheckpointFile| one.path != path && !kept.contains(one);
@@ -148,7 +156,7 @@ impl RunDir {
                 "it, or metrics.jsonl before it, does not have the checksum in its name",
             ));
         }
-        Ok(SavedRun { metrics, checkpoint, step: file.step })
+        Ok(SavedRun { metrics, checkpoint, moment: file.moment() })
     }
 
     /// Continues in this folder from `saved`, a state of this run or of one that begins in the same way. Later
@@ -158,7 +166,10 @@ impl RunDir {
     /// If the folder cannot be written.
     pub fn resume(&self, saved: &SavedRun) -> Result<MetricsWriter, Error> {
         let later = self.checkpoints()?;
-        later.iter().filter(|one| one.step > saved.step).try_for_each(CheckpointFile::remove)?;
+        later
+            .iter()
+            .filter(|one| one.moment() > saved.moment)
+            .try_for_each(CheckpointFile::remove)?;
         MetricsWriter::create(self.path().join(METRICS), &saved.metrics)
     }
 }

@@ -164,24 +164,34 @@ impl RunDir {
         fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
         // Those of another stream must not be taken for ones of this, nor an earlier end for this one's.
         self.remove_checkpoints()?;
-        match self.record() {
-            Ok(_) => self.remove(RECORD)?,
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+        match self.outcome() {
+            Ok(Some(_)) => self.remove(RECORD)?,
+            Ok(None) => {}
+            // One that cannot be read now may be whole.
+            Err(error @ Error::Io { .. }) if !error.is_a_folder() => return Err(error),
             Err(_) => self.set_record_aside()?,
         }
+        self.remove(PREDICTIONS)?;
+        self.remove_litter();
         let path = self.path.join(SPEC);
         let json = serde_json::to_vec_pretty(spec).map_err(Error::format("run spec", &path))?;
         write_atomically(&path, &json)?;
         MetricsWriter::create(self.path.join(METRICS), &[])
     }
 
-    /// Gives the record another name, so that the run is trained again.
+    /// Gives the record another name, which no earlier one has, so that the run is trained again.
     ///
     /// # Errors
     /// If there is none, or the folder cannot be written.
     pub fn set_record_aside(&self) -> Result<(), Error> {
         let path = self.path.join(RECORD);
-        fs::rename(&path, self.path.join(UNUSABLE)).map_err(Error::io("rename", &path))
+        let named = |number| match number {
+            1 => self.path.join(UNUSABLE),
+            number => self.path.join(format!("{UNUSABLE}-{number}")),
+        };
+        let free = (1..).map(named).find(|name| !name.exists());
+        let free = free.unwrap_or_else(|| named(1));
+        fs::rename(&path, free).map_err(Error::io("rename", &path))
     }
 
     /// Says which process works on the run from now on.
@@ -221,7 +231,14 @@ impl RunDir {
         let mut record = record.clone();
         for name in [METRICS, PREDICTIONS] {
             let path = self.path.join(name);
-            match fs::read(&path) {
+            // What the record says of a file must not be on the disk before the file is.
+            let read = File::open(&path).and_then(|mut file| {
+                file.sync_all()?;
+                let mut content = Vec::new();
+                file.read_to_end(&mut content)?;
+                Ok(content)
+            });
+            match read {
                 Ok(content) => {
                     record.files.insert(name.to_owned(), FileSum::of(&content));
                 }
@@ -232,18 +249,30 @@ impl RunDir {
         let path = self.path.join(RECORD);
         let content = record.to_file().map_err(Error::format("run record", &path))?;
         write_atomically(&path, &content)?;
-        let end = record.spec.trial.map(|trial| trial.steps);
-        self.remove_checkpoints_but(end)?;
-        self.tidy()
+        self.tidy(&record);
+        Ok(())
     }
 
-    /// Removes what only a run that has not ended needs. The caller holds its lock.
-    ///
-    /// # Errors
-    /// If the folder cannot be written.
-    pub fn tidy(&self) -> Result<(), Error> {
-        self.remove(ATTEMPT)?;
-        self.remove(LOCK)
+    /// Removes what only a run that has not ended needs: checkpoints, but for that at the end of a trial, from which a
+    /// longer one continues. The caller holds its lock. What cannot be removed does no harm to a run that has ended.
+    pub fn tidy(&self, record: &RunRecord) {
+        let end = record.spec.trial.map(|trial| trial.steps);
+        let _ = self.remove_checkpoints_but(end);
+        self.remove_litter();
+        let _ = self.remove(ATTEMPT);
+        let _ = self.remove(LOCK);
+    }
+
+    /// Removes temporary files that killed processes have left. The caller holds the lock.
+    fn remove_litter(&self) {
+        let files = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok);
+        for file in files {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with('.') && name.ends_with(atomic::TEMPORARY) {
+                let _ = fs::remove_file(file.path());
+            }
+        }
     }
 
     fn remove(&self, name: &str) -> Result<(), Error> {

@@ -24,6 +24,8 @@ pub struct MetricsWriter {
     /// Of everything that is in the stream.
     digest: Sha256,
     bytes: u64,
+    /// Whether a part of a line may stand at the end.
+    torn: bool,
 }
 
 impl MetricsWriter {
@@ -32,7 +34,7 @@ impl MetricsWriter {
         write_atomically(&path, bytes)?;
         let file = File::options().append(true).open(&path).map_err(Error::io("write", &path))?;
         let digest = Sha256::new_with_prefix(bytes);
-        Ok(Self { file, path, digest, bytes: bytes.len() as u64 })
+        Ok(Self { file, path, digest, bytes: bytes.len() as u64, torn: false })
     }
 
     /// Appends one event, with the time, and hands it to the operating system.
@@ -50,9 +52,31 @@ impl MetricsWriter {
         let line = Line { time: now(), event };
         let mut line = serde_json::to_vec(&line).map_err(Error::format("event", &self.path))?;
         line.push(b'\n');
-        self.file.write_all(&line).map_err(Error::io("write", &self.path))?;
+        self.mend()?;
+        if let Err(source) = self.file.write_all(&line) {
+            // A full disk takes a part of a line: the next one must not follow it.
+            self.torn = true;
+            let _ = self.mend();
+            return Err(Error::io("write", &self.path)(source));
+        }
         self.digest.update(&line);
         self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// Leaves a part of a line, as a full disk does.
+    #[cfg(test)]
+    pub(super) fn tear(&mut self, part: &[u8]) {
+        self.file.write_all(part).expect("a part of a line");
+        self.torn = true;
+    }
+
+    /// Cuts off what a write that failed has left.
+    fn mend(&mut self) -> Result<(), Error> {
+        if self.torn {
+            self.file.set_len(self.bytes).map_err(Error::io("write", &self.path))?;
+            self.torn = false;
+        }
         Ok(())
     }
 
@@ -72,12 +96,14 @@ pub struct MetricsReader {
     lines: BufReader<File>,
     /// The last line as far as it is there.
     line: Vec<u8>,
+    /// Whether the system refused to read on: then nothing follows.
+    failed: bool,
 }
 
 impl MetricsReader {
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
         let file = File::open(&path).map_err(Error::io("read", &path))?;
-        Ok(Self { lines: BufReader::new(file), path, line: Vec::new() })
+        Ok(Self { lines: BufReader::new(file), path, line: Vec::new(), failed: false })
     }
 
     /// Whether the last line was cut off. Known once the iterator has ended.
@@ -91,7 +117,11 @@ impl Iterator for MetricsReader {
     type Item = Result<Stamped, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
         if let Err(source) = self.lines.read_until(b'\n', &mut self.line) {
+            self.failed = true;
             return Some(Err(Error::io("read", &self.path)(source)));
         }
         if self.line.last() != Some(&b'\n') {

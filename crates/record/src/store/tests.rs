@@ -123,6 +123,40 @@ fn a_flipped_bit_in_a_checkpoint_or_the_stream_before_it_is_found() {
 }
 
 #[test]
+fn a_write_that_fails_leaves_no_part_of_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::at(folder.path().to_owned());
+    let path = folder.path().join(METRICS);
+    let mut writer = MetricsWriter::create(path.clone(), &[]).unwrap();
+    writer.write(&step(1, 1.0)).unwrap();
+    // As a full disk leaves it.
+    writer.tear(b"{\"time\":1.0,\"event\":\"tra");
+    writer.write(&step(2, 1.0)).unwrap();
+    let events: Vec<_> = dir.metrics().unwrap().map(|event| event.unwrap().event).collect();
+    assert_eq!(events, [step(1, 1.0), step(2, 1.0)]);
+    dir.write_checkpoint(&writer, 2, b"weights").unwrap();
+    assert!(dir.read_checkpoint(&dir.checkpoints().unwrap()[0]).is_ok());
+}
+
+#[test]
+fn a_checkpoint_after_the_evaluation_of_a_step_is_newer() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::at(folder.path().to_owned());
+    let mut writer = MetricsWriter::create(folder.path().join(METRICS), &[]).unwrap();
+    writer.write(&step(1, 1.0)).unwrap();
+    dir.write_checkpoint(&writer, 1, b"before").unwrap();
+    let evaluation = Evaluation { step: 1, epoch: 0.5, loss: 1.0, accuracy: 0.5 };
+    writer.write(&Event::Validation(evaluation)).unwrap();
+    dir.write_checkpoint(&writer, 1, b"after").unwrap();
+    let found = dir.checkpoints().unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(dir.read_checkpoint(&found[0]).unwrap().checkpoint, b"after");
+    // Where the older one is resumed, the newer one fits no more.
+    dir.resume(&dir.read_checkpoint(&found[1]).unwrap()).unwrap();
+    assert_eq!(dir.checkpoints().unwrap().len(), 1);
+}
+
+#[test]
 fn a_reader_of_a_stream_is_not_disturbed_by_its_new_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let dir = RunDir::at(folder.path().to_owned());
@@ -153,7 +187,7 @@ fn one_process_writes_a_run() {
     let first = dir.lock().unwrap();
     assert!(first.is_some());
     // The file that was locked is gone: another process would lock a new one.
-    dir.tidy().unwrap();
+    dir.tidy(&record());
     assert!(dir.lock().unwrap().is_some());
 }
 
@@ -261,11 +295,16 @@ fn a_record_that_is_none_is_no_end() {
     fs::copy(elsewhere.path().join(RECORD), &path).unwrap();
     assert!(dir.outcome().unwrap_err().to_string().contains("it is the record of run"));
     assert_eq!(dir.state(), RunState::Damaged);
-    // What cannot be used is kept when the run begins anew.
-    fs::write(&path, "of a newer version").unwrap();
+    // What cannot be used is kept when the run begins anew, each time under another name.
+    let foreign = fs::read(&path).unwrap();
     dir.begin(&record().spec).unwrap();
     assert_eq!(dir.state(), RunState::Unfinished);
-    assert_eq!(fs::read(dir.path().join(UNUSABLE)).unwrap(), b"of a newer version");
+    assert_eq!(fs::read(dir.path().join(UNUSABLE)).unwrap(), foreign);
+    fs::write(&path, "of a newer version").unwrap();
+    dir.begin(&record().spec).unwrap();
+    let second = dir.path().join(format!("{UNUSABLE}-2"));
+    assert_eq!(fs::read(second).unwrap(), b"of a newer version");
+    assert!(!dir.path().join(PREDICTIONS).exists(), "those of an earlier end");
 }
 
 #[test]
