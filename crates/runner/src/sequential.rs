@@ -178,6 +178,12 @@ impl Work for Stages<'_> {
         self.pending.remove(&record.id);
     }
 
+    fn refused(&mut self, run: &RunId) -> Option<String> {
+        // The look is taken at the others.
+        self.pending.remove(run);
+        None
+    }
+
     fn total(&self) -> usize {
         let last = self.current.is_some_and(|stage| stage + 1 == self.stages.len());
         if self.decided || last {

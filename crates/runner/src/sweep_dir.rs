@@ -174,6 +174,11 @@ impl Manifest {
 pub(crate) fn is_done(dir: &RunDir) -> bool {
     match dir.outcome() {
         Ok(outcome) => outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Failed { .. })),
+        // A worker refuses a run whose record cannot be read, which may be whole.
+        Err(error @ record::Error::Io { .. }) => {
+            console::warning(&error.to_string());
+            false
+        }
         Err(error) => {
             console::warning(&format!("{error}; the run is trained again"));
             false
@@ -222,6 +227,16 @@ struct Found {
     unfinished: Vec<RunDir>,
     /// Runs of the sweep with a file in the place of their record that is none.
     damaged: Vec<RunDir>,
+}
+
+/// Which process works in the folder of a sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Holder {
+    None,
+    /// One of this machine.
+    Process(String),
+    /// One of another machine was the last; whether it still works cannot be seen from here.
+    Elsewhere(String),
 }
 
 /// How far a sweep has come.
@@ -330,6 +345,7 @@ impl SweepDir {
         let manifest = self.manifest()?;
         let Records { runs, trials, skipped, strangers } = self.read(&manifest)?;
         if runs.is_empty() {
+            skipped.iter().for_each(|line| console::warning(&format!("left out: {line}")));
             return Ok(None);
         }
         let mut shapes = shapes(&runs);
@@ -356,20 +372,36 @@ impl SweepDir {
         let manifest = self.manifest()?;
         let found = self.find(&manifest)?;
         let known = manifest.runs.len() + manifest.trials().count();
+        // A folder that was copied is no second run.
+        let finished: HashSet<_> =
+            found.ours.iter().chain(&found.trials).filter_map(RunDir::id).collect();
         Ok(Progress {
-            finished: found.ours.len() + found.trials.len(),
+            finished: finished.len(),
             runs: manifest.planned.unwrap_or(known),
             unfinished: found.unfinished,
             damaged: found.damaged,
         })
     }
 
-    /// Which process works in the folder, if one does, as far as `locks` tell.
-    pub(crate) fn holder(&self, locks: &HeldLocks) -> Option<String> {
+    /// Which process works in the folder, if one does, as far as this machine can tell.
+    pub(crate) fn holder(&self, locks: &HeldLocks) -> Holder {
         let path = self.path.join(LOCK);
-        let holder = fs::read_to_string(&path).ok()?.trim().to_owned();
-        let held = locks.holds(&path).unwrap_or_else(|| is_alive(&holder));
-        held.then_some(holder)
+        let Ok(text) = fs::read_to_string(&path) else { return Holder::None };
+        let holder = text.trim().to_owned();
+        let (process, place) = match holder.split_whitespace().collect::<Vec<_>>()[..] {
+            ["process", process, "on", place] => (process.parse().ok(), Some(place)),
+            _ => (None, None),
+        };
+        if locks.holds(&path) == Some(true) {
+            Holder::Process(holder)
+        } else if place.is_some_and(|place| place != host()) {
+            Holder::Elsewhere(holder)
+        } else if process.is_some_and(is_running) {
+            // Some file systems give the list of locks other numbers.
+            Holder::Process(holder)
+        } else {
+            Holder::None
+        }
     }
 
     /// The finished runs of this sweep, and what is wrong with records that are left out.
@@ -408,13 +440,6 @@ impl SweepDir {
         }
         Ok(found)
     }
-}
-
-/// Whether the process lives that `holder` names, as the file of a lock does: `process 123 on HOST`.
-fn is_alive(holder: &str) -> bool {
-    let words: Vec<&str> = holder.split_whitespace().collect();
-    let ["process", process, "on", name] = words[..] else { return false };
-    name == host() && process.parse().is_ok_and(is_running)
 }
 
 /// Whether `process` of this machine is one of this program's, where the system tells.

@@ -276,8 +276,10 @@ impl Found {
         if dir.join("sweep.json").exists() {
             for (run, state) in record::find_all_runs(&dir.join("runs"))? {
                 // One that is damaged is named.
-                if matches!(state, RunState::Finished | RunState::Damaged) {
-                    self.add_run(run);
+                match (state, run.outcome()) {
+                    (RunState::Damaged, Err(error)) => self.damaged.push(error.to_string()),
+                    (RunState::Finished | RunState::Damaged, _) => self.add_run(run),
+                    (RunState::Absent | RunState::Unfinished, _) => {}
                 }
             }
             // A sweep's folder has the name of the sweep.
@@ -305,7 +307,8 @@ impl Found {
 
     fn add_run(&mut self, dir: RunDir) {
         // That it can be read is seen now.
-        match StoredRun::read(dir.clone()) {
+        let read = StoredRun::read(dir.clone()).and_then(|run| run.timeline(0));
+        match read {
             Ok(_) if self.is_new(&dir) => self.runs.push(dir),
             Ok(_) => {}
             Err(error) => self.damaged.push(error.to_string()),

@@ -4,13 +4,14 @@ use crate::environment::cores;
 use crate::execute::launcher::{End, Limits, Local};
 use crate::execute::{Job, JobContext};
 use crate::{Error, interrupt};
-use record::{Event, Outcome, RunDir, RunRecord, RunState};
+use record::{Event, Outcome, Prediction, RunDir, RunRecord, RunState};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
-/// Name of the sweep that a repeated run belongs to.
-const REPETITION: &str = "rerun";
+/// Name of the sweep that a repeated run belongs to. No sweep of an experiment can have it.
+const REPETITION: &str = "actlab rerun";
 
 /// Trains the run once more, from nothing but its record, and compares what came out.
 pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
         token: format!("rerun-{}", std::process::id()),
         spec: record.spec.clone(),
         goes_on_from: None,
+        repeats: true,
         context: JobContext {
             sweep: REPETITION.to_owned(),
             runs: args.output.clone(),
@@ -102,7 +104,13 @@ fn is_repetition(dir: &RunDir) -> bool {
 
 fn train(job: &Job) -> Result<(), Error> {
     interrupt::install();
-    // What an earlier repetition left is not resumed.
+    // What an earlier repetition left is not resumed, unless another process still works on it.
+    if job.dir().lock()?.is_none() {
+        return Err(Error::Usage(format!(
+            "another process works in {}: wait for it, or choose another folder with --output",
+            job.dir().path().display()
+        )));
+    }
     match std::fs::remove_dir_all(job.dir().path()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Error::io("remove", job.dir().path())(error));
@@ -112,8 +120,10 @@ fn train(job: &Job) -> Result<(), Error> {
     let mut local = Local::new(1, false, Limits::default(), Arc::new(|line| note!("{line}")));
     match local.run(job)? {
         End::Done => Ok(()),
-        End::Stopped | End::NotStarted => Err(Error::Interrupted("nothing was changed".into())),
-        End::Refused { reason, .. } | End::Died { reason, .. } => {
+        End::Stopped | End::NotStarted => {
+            Err(Error::Interrupted("the repetition is not finished".into()))
+        }
+        End::Refused { reason, .. } | End::Died { reason, .. } | End::Lost { reason } => {
             Err(Error::Worker { label: job.spec.label(), reason })
         }
     }
@@ -157,14 +167,41 @@ fn compare(
             test(record)
         ));
     }
-    match (before.correct(), after.correct()) {
-        (Ok(then), Ok(now)) if then != now => {
-            let count = then.iter().zip(&now).filter(|(then, now)| then != now).count();
-            differences.push(format!("{count} test examples are right in one alone"));
-        }
-        _ => {}
-    }
+    differences.extend(predictions(before, after));
     Ok(differences)
+}
+
+/// How the test predictions differ, or why they cannot be compared.
+fn predictions(before: &RunDir, after: &RunDir) -> Option<String> {
+    let absent = |read: &Result<Vec<Prediction>, record::Error>| matches!(read, Err(record::Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
+    let (then, now) = (before.predictions(), after.predictions());
+    if absent(&then) && absent(&now) {
+        // A trial has none, nor has a run that diverged.
+        return None;
+    }
+    let (then, now) = match (then, now) {
+        (Ok(then), Ok(now)) => (then, now),
+        (Err(error), _) | (_, Err(error)) => {
+            return Some(format!("the predictions cannot be compared: {error}"));
+        }
+    };
+    if then.len() != now.len() {
+        return Some(format!(
+            "there are predictions for {} test examples, not {}",
+            now.len(),
+            then.len()
+        ));
+    }
+    let bits = |number: Option<f64>| number.map(f64::to_bits);
+    let same = |then: &Prediction, now: &Prediction| {
+        // Early files have no confidence.
+        let confident = then.confidence.is_none() || bits(then.confidence) == bits(now.confidence);
+        (then.label, then.predicted) == (now.label, now.predicted)
+            && then.probability.to_bits() == now.probability.to_bits()
+            && confident
+    };
+    let count = then.iter().zip(&now).filter(|(then, now)| !same(then, now)).count();
+    (count > 0).then(|| format!("the predictions for {count} test examples"))
 }
 
 /// The first step at which the metrics are not the same.

@@ -2,7 +2,7 @@ use crate::Error;
 use crate::cli::StatusArgs;
 use crate::console::{self, duration, out, outln, printable, table};
 use crate::environment::host;
-use crate::sweep_dir::{Progress, SweepDir, is_running};
+use crate::sweep_dir::{Holder, Progress, SweepDir, is_running};
 use record::{Event, HeldLocks, RunDir};
 use serde::Serialize;
 use std::time::Duration;
@@ -15,8 +15,10 @@ const MOST_NAMES: usize = 10;
 struct Status {
     finished: usize,
     runs: usize,
-    /// Which process works in the folder.
+    /// Which process of this machine works in the folder.
     holder: Option<String>,
+    /// Which process of another machine worked in the folder last: whether it still does cannot be seen from here.
+    holder_elsewhere: Option<String>,
     begun: Vec<Begun>,
     /// Folders of runs whose record cannot be used: they will be trained again.
     damaged: Vec<String>,
@@ -43,10 +45,16 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Error> {
     let sweep = SweepDir::new(args.dir.clone());
     let Progress { finished, runs, unfinished, damaged } = sweep.progress()?;
     let locks = HeldLocks::now();
+    let (holder, holder_elsewhere) = match sweep.holder(&locks) {
+        Holder::None => (None, None),
+        Holder::Process(holder) => (Some(holder), None),
+        Holder::Elsewhere(holder) => (None, Some(holder)),
+    };
     let status = Status {
         finished,
         runs,
-        holder: sweep.holder(&locks),
+        holder,
+        holder_elsewhere,
         begun: unfinished.iter().filter_map(|dir| Begun::of(dir, &locks)).collect(),
         damaged: damaged.iter().map(name).collect(),
     };
@@ -63,11 +71,14 @@ fn name(dir: &RunDir) -> String {
 }
 
 fn show(sweep: &SweepDir, status: &Status) {
-    let Status { finished, runs, holder, begun, damaged } = status;
-    let at_work = match holder {
-        Some(holder) => format!("at work: {holder}"),
-        None if finished < runs => "not running; resume with `actlab sweep`".to_owned(),
-        None => "nothing is left to do".to_owned(),
+    let Status { finished, runs, holder, holder_elsewhere, begun, damaged } = status;
+    let at_work = match (holder, holder_elsewhere) {
+        (Some(holder), _) => format!("at work: {holder}"),
+        (None, _) if finished >= runs => "nothing is left to do".to_owned(),
+        (None, Some(last)) => {
+            format!("last worked on by {last}; from here it cannot be seen whether it still is")
+        }
+        (None, None) => "not running; resume with `actlab sweep`".to_owned(),
     };
     let folder = sweep.path().display().to_string();
     outln!(
@@ -116,8 +127,7 @@ impl Begun {
         let attempt = dir.attempt()?;
         let events = dir.metrics().ok()?;
         let here = attempt.host == host();
-        let locked =
-            || locks.holds(&dir.lock_path()).unwrap_or_else(|| is_running(attempt.process));
+        let locked = || locks.holds(&dir.lock_path()) == Some(true) || is_running(attempt.process);
         let mut begun = Self {
             run: name(dir),
             running: here.then(locked),

@@ -88,8 +88,8 @@ pub(super) fn go_on(
         tracking.report(sweep);
     }
     tracking.finish(sweep);
-    shown?;
-    result
+    // Why runs have no result matters more than that there is no report yet.
+    result.and(shown)
 }
 
 /// Trains the runs `first` and all that follow from them.

@@ -5,12 +5,12 @@ use crate::Error;
 use crate::console::RunProgress;
 use crate::plan::PlannedRun;
 use crate::tracking::Tracking;
-use record::{Event, MetricsReader, RunDir, RunRecord};
+use record::{Event, MetricsReader, Outcome, RunDir, RunRecord};
 use tracking::Following;
 
 /// Times in a row that a worker may be stopped before it has begun, as where the time of a cluster's task is over,
 /// before that costs retries.
-const MOST_UNSTARTED: u32 = 20;
+const MOST_UNSTARTED: u32 = 100;
 
 pub(super) struct Active<'a> {
     pub(super) run: PlannedRun,
@@ -53,10 +53,31 @@ impl<'a> Active<'a> {
         &self.dir
     }
 
+    /// The record of the run, if it has one. That of a failure counts where the worker says that it has `done` its work:
+    /// else it is that of an earlier sweep.
+    pub(super) fn result(&self, done: bool) -> Result<Option<RunRecord>, record::Error> {
+        match self.dir.outcome()? {
+            None => Ok(None),
+            Some(Outcome::Failed { .. }) if !done => Ok(None),
+            Some(_) => self.dir.record().map(Some),
+        }
+    }
+
+    /// Whether the worker has begun with the run.
+    pub(super) fn has_begun(&mut self, tracking: &Tracking) -> bool {
+        let _ = self.look(tracking);
+        self.stream.is_some() || self.blind
+    }
+
     /// Whether a worker that was stopped costs no retry: it made steps, or had not yet begun.
     pub(super) fn stops_for_free(&self) -> bool {
         let begun = self.stream.is_some() || self.blind;
-        if begun { self.last_step > self.after_step } else { self.unstarted < MOST_UNSTARTED }
+        !begun || self.last_step > self.after_step
+    }
+
+    /// Whether it may be begun again once more without a retry.
+    pub(super) fn may_stop_for_free(&self) -> bool {
+        self.unstarted < MOST_UNSTARTED
     }
 
     /// It is begun again under another token; `free` is whether that is no retry.

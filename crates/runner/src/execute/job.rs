@@ -13,6 +13,9 @@ pub(crate) struct Job {
     /// Folder name of a shorter trial of the same, where this one goes on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goes_on_from: Option<String>,
+    /// Whether it repeats a run of a record, with this program's training code.
+    #[serde(default)]
+    pub(crate) repeats: bool,
     pub(crate) context: JobContext,
 }
 

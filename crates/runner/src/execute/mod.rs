@@ -141,6 +141,7 @@ impl<'a> Execution<'a> {
             token: token(),
             spec: run.spec.clone(),
             goes_on_from: run.goes_on_from.clone(),
+            repeats: false,
             context: self.context.clone(),
         }
     }
@@ -237,7 +238,14 @@ impl Schedule<'_, '_> {
             }
             if ended && stopping.is_none() {
                 let before = work.done().len();
-                self.add(work.next()?);
+                match work.next() {
+                    Ok(runs) => self.add(runs),
+                    // The workers keep checkpoints before the sweep ends.
+                    Err(error) => {
+                        launcher.stop();
+                        stopping = Some(error);
+                    }
+                }
                 let progress = self.execution.progress;
                 progress.set_totals(work.total(), work.done().len() - before);
             }
@@ -290,34 +298,40 @@ impl Schedule<'_, '_> {
             self.active.swap_remove(place).stopped();
             return Ok(());
         }
-        let (reason, again, free) = match end {
-            End::Done => match self.active[place].dir().record() {
-                Ok(record) => {
-                    self.ended(place, &record, work);
-                    return Ok(());
-                }
-                Err(error) => (error.to_string(), true, false),
-            },
-            // One that is told to stop costs no retry where it has come further, or had not yet begun: its time on a
-            // cluster was over.
-            End::Stopped | End::NotStarted => {
-                let one = &mut self.active[place];
-                let _ = one.look(tracking);
-                ("its process was terminated".to_owned(), true, one.stops_for_free())
-            }
-            End::Refused { reason, scope: Scope::Run } => {
-                self.refuse(place, &reason);
+        // Whatever became of its process: a run that has its record has ended.
+        let recorded = self.active[place].result(end == End::Done);
+        let (reason, again, free) = match (end, recorded) {
+            (_, Ok(Some(record))) => {
+                self.ended(place, &record, work);
                 return Ok(());
             }
-            End::Refused { reason, scope: Scope::Sweep } => {
+            (End::Done, Ok(None)) => ("it ended without a record".to_owned(), true, false),
+            (End::Done, Err(error)) => (error.to_string(), true, false),
+            (End::Lost { reason }, _) => (reason, true, !self.active[place].has_begun(tracking)),
+            // One that is told to stop costs no retry where it has come further, or had not yet begun: its time on a
+            // cluster was over.
+            (End::Stopped | End::NotStarted, _) => {
+                let one = &mut self.active[place];
+                let reason = match one.has_begun(tracking) {
+                    true => "its process was terminated",
+                    false => "its process was terminated before its turn came",
+                };
+                (reason.to_owned(), true, one.stops_for_free())
+            }
+            (End::Refused { reason, scope: Scope::Run }, _) => {
+                self.refuse(place, &reason, work);
+                return Ok(());
+            }
+            (End::Refused { reason, scope: Scope::Sweep }, _) => {
                 let one = self.active.swap_remove(place);
                 let label = one.run.spec.label();
                 one.stopped();
                 return Err(Error::Worker { label, reason });
             }
-            End::Died { reason, again } => (reason, again, false),
+            (End::Died { reason, again }, _) => (reason, again, false),
         };
         let one = &mut self.active[place];
+        let free = free && one.may_stop_for_free();
         if again && (free || one.retries < self.execution.retries) {
             let job = self.execution.job(&one.run);
             one.again(job.token.clone(), free);
@@ -331,10 +345,14 @@ impl Schedule<'_, '_> {
             return Ok(());
         }
         let one = &self.active[place];
-        match self.execution.failure(&one.run, one.dir(), reason) {
-            Ok(record) => self.ended(place, &record, work),
+        match self.execution.failure(&one.run, one.dir(), reason.clone()) {
+            Ok(Some(record)) => self.ended(place, &record, work),
+            Ok(None) => {
+                let reason = format!("{reason}; another process still works in its folder");
+                self.refuse(place, &reason, work);
+            }
             Err(error) => match Error::from(error).of_a_run() {
-                Error::ThisRun(error) => self.refuse(place, &error.to_string()),
+                Error::ThisRun(error) => self.refuse(place, &error.to_string(), work),
                 error => return Err(error),
             },
         }
@@ -349,25 +367,33 @@ impl Schedule<'_, '_> {
     }
 
     /// A run cannot be trained, which concerns no other one.
-    fn refuse(&mut self, place: usize, reason: &str) {
+    fn refuse(&mut self, place: usize, reason: &str, work: &mut dyn Work) {
         self.refused += 1;
         let one = self.active.swap_remove(place);
         let label = one.run.spec.label();
+        let waits = work.refused(&one.run.spec.id());
+        let waits = waits.map(|waits| format!("; {waits}")).unwrap_or_default();
         one.refused();
-        self.execution.progress.line(&format!("{label}: not trained: {reason}"));
+        self.execution.progress.line(&format!("{label}: not trained: {reason}{waits}"));
     }
 }
 
 impl Execution<'_> {
-    /// Records that `run` failed without a record of its own.
+    /// Records that `run` failed without a record of its own. The answer is the record that the run then has; nothing
+    /// where another process works on it.
     fn failure(
         &self,
         run: &PlannedRun,
         dir: &RunDir,
         reason: String,
-    ) -> Result<RunRecord, record::Error> {
+    ) -> Result<Option<RunRecord>, record::Error> {
+        let Some(_lock) = dir.lock()? else { return Ok(None) };
+        // The process may have ended the run at the last moment.
+        if let Ok(Some(Outcome::Completed | Outcome::Diverged { .. })) = dir.outcome() {
+            return dir.record().map(Some);
+        }
         let begun = dir.attempt();
-        if dir.state() == RunState::Absent {
+        if matches!(dir.state(), RunState::Absent | RunState::Damaged) {
             dir.begin(&run.spec)?;
         }
         let started_unix = begun.map_or_else(record::now, |attempt| attempt.started_unix);
@@ -389,6 +415,6 @@ impl Execution<'_> {
             files: BTreeMap::new(),
         };
         dir.finish(&record)?;
-        Ok(record)
+        Ok(Some(record))
     }
 }

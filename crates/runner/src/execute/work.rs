@@ -1,7 +1,7 @@
 use crate::Error;
 use crate::plan::PlannedRun;
 use crate::sweep_dir::is_done;
-use record::{RunDir, RunRecord};
+use record::{RunDir, RunId, RunRecord};
 use std::path::Path;
 
 /// Gives runs as they become possible.
@@ -14,6 +14,12 @@ pub(crate) trait Work {
 
     /// A run that was given has ended.
     fn finished(&mut self, record: &RunRecord);
+
+    /// A run that was given cannot be trained. The answer says what waits for it, where something does.
+    fn refused(&mut self, run: &RunId) -> Option<String> {
+        let _ = run;
+        None
+    }
 
     /// How many runs there are in all, as far as is known.
     fn total(&self) -> usize;

@@ -33,6 +33,13 @@ type Stream = Arc<Mutex<MetricsWriter>>;
 /// interrupted, or nothing can be written.
 pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
     let context = &job.context;
+    if job.spec.numerics != actlab_core::NUMERICS && !job.repeats {
+        return Err(Error::Usage(format!(
+            "the sweep wants training code {}, and this program has {}: use one program for both",
+            job.spec.numerics,
+            actlab_core::NUMERICS
+        )));
+    }
     let device: DeviceSpec = context.device.parse()?;
     let activation = build(&job.spec.activation)?;
     let catalogue = Catalogue::new(context.data_dir.clone(), context.data_folders.clone());
@@ -49,8 +56,9 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
     let _lock = lock(&dir)?;
     // Another process may have finished it while this one waited. What is wrong with a record was said before.
     if matches!(dir.outcome(), Ok(Some(Outcome::Completed | Outcome::Diverged { .. }))) {
-        dir.tidy()?;
-        return Ok(dir.record()?);
+        let record = dir.record()?;
+        dir.tidy(&record);
+        return Ok(record);
     }
     executor.run(&run, &dir, job)
 }

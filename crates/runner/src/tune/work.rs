@@ -9,7 +9,7 @@ use crate::experiment::Experiment;
 use crate::experiment::limits::{MOST_RUNS, grouped};
 use crate::plan::{PlannedRun, Planner};
 use crate::sweep_dir::{Manifest, SweepDir, TrialNote, TuningNote, is_done};
-use record::{RunDir, RunId, RunRecord, StoredRun};
+use record::{Outcome, RunDir, RunId, RunRecord, StoredRun};
 use std::collections::{HashMap, HashSet};
 
 /// Trials of every arm on every task, then the chosen ones with the seeds of the experiment.
@@ -378,7 +378,8 @@ impl<'a, 'b> Tuning<'a, 'b> {
             let useless = candidate.runs.iter().take(if candidate.alive { rung } else { rung + 1 });
             for run in useless.flatten().filter(|run| !self.dry && !needed.contains(&run.spec.id()))
             {
-                RunDir::of(&folder, &run.spec).remove_checkpoints()?;
+                // One that stays costs space, and no more.
+                let _ = RunDir::of(&folder, &run.spec).remove_checkpoints();
             }
         }
         Ok(())
@@ -389,7 +390,12 @@ impl<'a, 'b> Tuning<'a, 'b> {
         let folder = self.sweep.runs();
         let mut means = Vec::new();
         for run in &self.groups[place].candidates[candidate].runs[rung] {
-            let timeline = RunDir::of(&folder, &run.spec).timeline(0)?;
+            let dir = RunDir::of(&folder, &run.spec);
+            let timeline = match dir.outcome()? {
+                // It may have failed before it measured anything.
+                Some(Outcome::Failed { .. }) => dir.timeline(0).unwrap_or_default(),
+                _ => dir.timeline(0)?,
+            };
             let all: Vec<f64> = timeline.validations.iter().map(|one| one.accuracy).collect();
             #[expect(clippy::cast_precision_loss, reason = "evaluations are few")]
             means.push(if all.is_empty() {
@@ -494,6 +500,15 @@ impl Work for Tuning<'_, '_> {
     fn finished(&mut self, record: &RunRecord) {
         if let Some(place) = self.waiting.remove(&record.id) {
             self.groups[place].pending.remove(&record.id);
+        }
+    }
+
+    fn refused(&mut self, run: &RunId) -> Option<String> {
+        let group = &self.groups[*self.waiting.get(run)?];
+        let arm = &self.planner.labels[group.arm];
+        match group.stage {
+            Stage::New | Stage::Final => None,
+            Stage::Rung(_) => Some(format!("the choice for {arm} on {} waits for it", group.task)),
         }
     }
 

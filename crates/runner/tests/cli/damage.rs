@@ -215,6 +215,10 @@ fn one_damaged_file_costs_its_run_alone() {
                 assert_eq!(sweep.code, Some(0), "{what}: {}", sweep.err);
                 assert!(sweep.err.contains("4 runs, 3 of them done"), "{what}: {}", sweep.err);
                 assert_eq!(predictions(&place), calm, "{what}");
+                // What could not be used is kept: it may be the only copy of another run's.
+                if what.contains("another run") || what.contains("half a record") {
+                    assert!(run.join("record.json.unusable").exists(), "{what}");
+                }
             }
             Fate::LeftOut => {
                 assert_eq!(sweep.code, Some(1), "{what}: {}", sweep.err);
@@ -233,6 +237,21 @@ fn one_damaged_file_costs_its_run_alone() {
             fs::copy(file.path(), run.join(file.file_name())).unwrap();
         }
     }
+}
+
+/// Where no run has a result, the reason is said, and not that there is nothing to report.
+#[test]
+fn a_sweep_without_any_result_says_why() {
+    let place = place();
+    place.write("small.toml", &SMALL.replace("\"relu\", ", "").replace("[1, 2]", "[1]"));
+    place.run(&SWEEP).ok();
+    let run = runs(&place).remove(0);
+    remove(&run);
+    fs::write(&run, "x").unwrap();
+    let said = place.run(&SWEEP);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("1 of 1 runs was not trained"), "{}", said.err);
+    assert!(said.err.contains("not trained: cannot create"), "{}", said.err);
 }
 
 /// A record without a whole end is no end of its run, and names of files cannot command the terminal.
@@ -255,8 +274,19 @@ fn status_counts_what_is_whole_and_writes_nothing() {
         place.path("results/small/runs/\u{1b}[31mred-1/attempt.json"),
     )
     .unwrap();
+    let tree = || {
+        let folders = runs(&place).into_iter().filter(|run| run.is_dir());
+        let files = folders.flat_map(|run| fs::read_dir(run).unwrap());
+        files.map(|file| file.unwrap().path()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = tree();
     let said = place.run(&["status", "results/small"]);
-    assert!(said.out.contains("2 of 4 runs are finished"), "{}", said.out);
+    assert_eq!(tree(), before, "nothing is written");
+    assert!(said.out.contains("2 of 4 runs are finished; not running"), "{}", said.out);
+    // A process of another machine cannot be seen.
+    place.write("results/small/.lock", "process 1 on elsewhere.example");
+    let other = place.run(&["status", "results/small"]).out;
+    assert!(other.contains("last worked on by process 1 on elsewhere.example"), "{other}");
     assert!(said.err.contains("cannot be read"), "{}", said.err);
     assert!(!said.out.contains('\u{1b}') && said.out.contains("[31mred-1"), "{}", said.out);
     assert!(!run.join(".lock").exists(), "status takes no lock");

@@ -21,6 +21,19 @@ fn a_run_is_repeated_to_the_last_bit() {
     let said = place.run(&["rerun", run]);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.out.contains("differs      the metrics, from step 3 on"), "{}", said.out);
+    std::fs::write(format!("{run}/metrics.jsonl"), &metrics).unwrap();
+
+    // Another probability of the same class, and no predictions at all.
+    let path = format!("{run}/predictions.csv");
+    let table = std::fs::read_to_string(&path).unwrap();
+    let (line, rest) = table.split_once("\n1,").unwrap();
+    std::fs::write(&path, format!("{}1\n1,{rest}", line)).unwrap();
+    let said = place.run(&["rerun", run]);
+    assert!(said.out.contains("differs      the predictions for 1 test examples"), "{said:?}");
+    std::fs::remove_file(&path).unwrap();
+    let said = place.run(&["rerun", run]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("the predictions cannot be compared"), "{}", said.out);
     let said = place.run(&["rerun", "results/tiny"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.err.contains("record.json"), "{}", said.err);

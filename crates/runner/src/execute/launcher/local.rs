@@ -201,7 +201,8 @@ impl Running {
             std::thread::sleep(Duration::from_millis(1));
         }
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(reason) = self.over {
+        // One that ended well in the very moment in which it went over a limit has a record.
+        if let Some(reason) = self.over.filter(|_| !status.success()) {
             return End::Died { reason, again: false };
         }
         let error = said.iter().rev().find_map(|line| line.strip_prefix(ERROR));

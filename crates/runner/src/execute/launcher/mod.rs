@@ -71,6 +71,11 @@ pub(crate) enum End {
     Stopped,
     /// It was told to stop before its turn came.
     NotStarted,
+    /// It is gone without a word, perhaps before its turn came.
+    Lost {
+        /// In words.
+        reason: String,
+    },
     /// It could not do its work, and would not the next time.
     Refused {
         /// In words.

@@ -424,7 +424,7 @@ impl Launcher for Slurm {
         for token in lost {
             if let Some(Place { array, task, gone: Some((_, how)), .. }) = self.out.remove(&token) {
                 let reason = format!("its Slurm task {array}_{task} is gone ({how})");
-                ended.push((token, End::Died { reason, again: true }));
+                ended.push((token, End::Lost { reason }));
             }
         }
         Ok(ended)
