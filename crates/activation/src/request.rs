@@ -42,9 +42,14 @@ impl FromStr for ActivationRequest {
             let (key, value) = pair
                 .split_once('=')
                 .ok_or_else(|| error(&format!("`{pair}` is not of the form parameter=value")))?;
-            let (key, value) = (key.trim(), value.trim().trim_matches(['"', '\'']));
+            let (key, value) = (key.trim(), unquoted(value.trim()));
             if key.is_empty() || value.is_empty() {
                 return Err(error(&format!("`{pair}` is not of the form parameter=value")));
+            }
+            // Such a value would not be the same when it is printed and read again.
+            if value.contains(['"', '\'']) || value.trim() != value {
+                let reason = "has a quotation mark inside the value, or a blank at its end";
+                return Err(error(&format!("`{pair}` {reason}")));
             }
             let value = match value.parse::<f64>() {
                 Ok(number) if number.is_finite() => Value::from(number),
@@ -56,6 +61,12 @@ impl FromStr for ActivationRequest {
         }
         Ok(Self { name: name.to_owned(), parameters })
     }
+}
+
+/// `value` without the quotation marks around it.
+fn unquoted(value: &str) -> &str {
+    let inside = |mark: char| value.strip_prefix(mark)?.strip_suffix(mark);
+    inside('"').or_else(|| inside('\'')).unwrap_or(value)
 }
 
 impl fmt::Display for ActivationRequest {
@@ -142,6 +153,9 @@ mod tests {
             ("gelu(a=)", "not of the form"),
             ("gelu(a=1,)", "not of the form"),
             ("gelu(a=1,a=2)", "given twice"),
+            ("gelu(a=\"x)", "quotation mark"),
+            ("gelu(a='x\")", "quotation mark"),
+            ("gelu(a=' x')", "a blank"),
         ] {
             let error = text.parse::<ActivationRequest>().unwrap_err();
             assert!(error.reason.contains(reason), "{text}: {error}");

@@ -12,6 +12,7 @@ mod optimizer;
 mod parameters;
 mod schedule;
 mod site;
+mod steps;
 pub mod stream;
 mod train;
 

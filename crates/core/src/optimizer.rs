@@ -1,7 +1,7 @@
 //! Update rules, with weight decay on weights alone, and clipping of the whole gradient.
 
-use crate::checkpoint::Tensors;
-use crate::parameters::{Each, for_each_tensor, parameter_names};
+use crate::checkpoint::{Tensors, Unusable};
+use crate::parameters::{Each, for_each_tensor, parameter_lengths, parameter_names};
 use actlab_kernels::{AdamW, Sgd, sum_of_squares};
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
@@ -51,26 +51,39 @@ impl Optimizer {
         updates
     }
 
-    /// Remembers what [`Optimizer::save`] saved; [`None`] if a part of it is missing.
+    /// Remembers what [`Optimizer::save`] saved.
+    ///
+    /// # Errors
+    /// If a part of it is missing, has another shape, or belongs to no parameter of `module`.
     pub(crate) fn load<M: Module>(
         &mut self,
         module: &M,
         tensors: &mut Tensors,
         updates: &BTreeMap<String, u64>,
         device: &Device,
-    ) -> Option<()> {
-        for (name, id) in parameter_names(module) {
-            let Some(&steps) = updates.get(&name) else { continue };
+    ) -> Result<(), Unusable> {
+        let lengths = parameter_lengths(module);
+        if let Some(name) = updates.keys().find(|name| !lengths.contains_key(*name)) {
+            return Err(Unusable::new(format!("`updates` has `{name}`, which is no parameter")));
+        }
+        for (name, (id, length)) in &lengths {
+            let Some(&steps) = updates.get(name) else { continue };
             let mut memory = Memory { steps, ..Memory::default() };
-            let mut take = |place| tensors.take::<1>(&slot(&name, place), device);
+            let mut take = |place| {
+                let name = slot(name, place);
+                let part = tensors.take(&name, [*length], device);
+                let wrong = || Unusable::new(format!("`{name}` is missing, or has another shape"));
+                part.ok_or_else(wrong)
+            };
             match self.rule {
                 // Without momentum there is none.
-                OptimizerSpec::Sgd { .. } => memory.velocity = take(0),
+                OptimizerSpec::Sgd { momentum, .. } if momentum == 0.0 => {}
+                OptimizerSpec::Sgd { .. } => memory.velocity = Some(take(0)?),
                 OptimizerSpec::Adamw { .. } => memory.moments = Some([take(0)?, take(1)?]),
             }
-            self.memory.insert(id, memory);
+            self.memory.insert(*id, memory);
         }
-        Some(())
+        Ok(())
     }
 
     /// `module` after one update by its gradients times `gradient_scale`.

@@ -2,6 +2,7 @@
 
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use std::collections::BTreeMap;
 
 /// Is shown every float tensor of a module with its name.
 pub(crate) trait Each {
@@ -40,6 +41,39 @@ pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
     impl Each for Names {
         fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
             self.0.push((name.to_owned(), id));
+        }
+    }
+
+    let mut names = Names(Vec::new());
+    for_each_tensor(module, &mut names);
+    names.0
+}
+
+/// Id of every parameter of `module`, and how many numbers it has, by its name.
+pub(crate) fn parameter_lengths<M: Module>(module: &M) -> BTreeMap<String, (ParamId, usize)> {
+    struct Lengths(BTreeMap<String, (ParamId, usize)>);
+
+    impl Each for Lengths {
+        fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>) {
+            self.0.insert(name.to_owned(), (id, tensor.dims().iter().product()));
+        }
+    }
+
+    let mut lengths = Lengths(BTreeMap::new());
+    for_each_tensor(module, &mut lengths);
+    lengths.0
+}
+
+/// Name of every parameter of `module`, a network with autodiff, that training changes by gradients: of no running
+/// statistic.
+pub(crate) fn trained_names<M: Module>(module: &M) -> Vec<String> {
+    struct Names(Vec<String>);
+
+    impl Each for Names {
+        fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
+            if tensor.is_require_grad() {
+                self.0.push(name.to_owned());
+            }
         }
     }
 

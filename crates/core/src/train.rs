@@ -1,13 +1,15 @@
 //! The training loop.
 
 use crate::Error;
-use crate::checkpoint::{Checkpoint, Progress, Stage, Tensors, Unusable};
-use crate::data::{Batch, Batches, Dataset, Examples, Inputs, Part};
+use crate::checkpoint::{self, Checkpoint, Progress, Recipe, Stage, Tensors, Unusable};
+use crate::data::{AUGMENTATION, Batch, Batches, Dataset, Examples, Inputs, Part};
 use crate::divergence::{self, LONGEST_WINDOW, not_finite};
 use crate::evaluate::{Said, better, cross_entropy, evaluation, largest, said};
-use crate::model::{ModelConfig, Network, Pass, Probe, initialize};
+use crate::model::{ModelConfig, ModelSize, Network, Pass, Probe, initialize};
 use crate::optimizer::{Optimizer, gradient_norm};
+use crate::parameters::trained_names;
 use crate::schedule::learning_rate;
+use crate::steps::Steps;
 use crate::stream::Stream;
 use activation::Activation;
 use burn::optim::GradientsParams;
@@ -239,29 +241,6 @@ struct Best<N> {
     network: N,
 }
 
-/// How many steps a run has, and when it is evaluated.
-struct Steps {
-    per_epoch: u64,
-    /// Of the whole budget.
-    total: u64,
-    /// The step at which it ends, which a trial does earlier.
-    last: u64,
-    evaluate_every: u64,
-}
-
-impl Steps {
-    fn of(spec: &RunSpec, data: &Dataset) -> Self {
-        let per_epoch = data.train.len().div_ceil(spec.training.batch_size) as u64;
-        let total = spec.training.budget.steps(per_epoch);
-        Self {
-            per_epoch,
-            total,
-            last: spec.trial.map_or(total, |trial| trial.steps.min(total)),
-            evaluate_every: spec.training.evaluate_every.unwrap_or(per_epoch),
-        }
-    }
-}
-
 /// How far training has come.
 struct Course<N> {
     progress: Progress,
@@ -296,7 +275,7 @@ impl<'a, N: Network> Run<'a, N> {
             network: Some(network),
             order: Vec::new(),
             order_stream: Stream::new(spec.seed, "order"),
-            augmentation: Stream::new(spec.seed, "augmentation"),
+            augmentation: Stream::new(spec.seed, AUGMENTATION),
             dropout: Stream::new(spec.seed, "dropout"),
             train_seconds: 0.0,
             train_examples: 0,
@@ -308,9 +287,15 @@ impl<'a, N: Network> Run<'a, N> {
     }
 
     /// Goes to where `checkpoint` was taken; the best weights until then.
-    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(Progress, Option<Best<N>>), Unusable> {
+    fn restore(
+        &mut self,
+        checkpoint: Checkpoint,
+        size: ModelSize,
+    ) -> Result<(Progress, Option<Best<N>>), Unusable> {
+        let Trainer { spec, data, device, .. } = self.trainer;
         let Checkpoint { progress, mut tensors } = checkpoint;
-        let device = self.trainer.device;
+        let streams = checkpoint::check(&progress, &Recipe { spec, data, size })?;
+        self.unchanged_without_updates(&progress, &tensors)?;
         let best = match progress.best {
             Some(evaluation) => {
                 let network = tensors.load_module(BEST, self.network().valid())?;
@@ -319,18 +304,35 @@ impl<'a, N: Network> Run<'a, N> {
             None => None,
         };
         self.network = Some(tensors.load_module(MODEL, self.network().clone())?);
-        let missing = |what: &str| Unusable::new(format!("{what} is missing"));
-        self.optimizer
-            .load(self.network.as_ref().expect(WHOLE), &mut tensors, &progress.updates, device)
-            .ok_or_else(|| missing("a part of the optimizer's memory"))?;
-        let streams = [&mut self.order_stream, &mut self.augmentation, &mut self.dropout];
-        for (stream, position) in streams.into_iter().zip(&progress.streams) {
-            stream.seek(position).ok_or_else(|| missing("the position of a random stream"))?;
+        let network = self.network.as_ref().expect(WHOLE);
+        self.optimizer.load(network, &mut tensors, &progress.updates, device)?;
+        if let Some(name) = tensors.left() {
+            return Err(Unusable::new(format!("the tensor `{name}` belongs to nothing")));
         }
+        [self.order_stream, self.augmentation, self.dropout] = streams;
         self.order.clone_from(&progress.order);
         self.train_seconds = progress.train_seconds;
         self.train_examples = progress.train_examples;
         Ok((progress, best))
+    }
+
+    /// Refuses weights that differ from the initial ones though they were never updated.
+    fn unchanged_without_updates(
+        &self,
+        progress: &Progress,
+        tensors: &Tensors,
+    ) -> Result<(), Unusable> {
+        let mut initial = Tensors::default();
+        initial.add_module(MODEL, &self.network().valid());
+        for name in trained_names(self.network()) {
+            let updated = progress.updates.contains_key(&name);
+            if !updated && !tensors.agrees(&initial, &format!("{MODEL}{name}")) {
+                return Err(Unusable::new(format!(
+                    "`updates` lacks `{name}`, which is not as it was initialised"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Training as it stands, to go on from.
@@ -360,12 +362,10 @@ impl<'a, N: Network> Run<'a, N> {
     /// Trains from where the monitor has a checkpoint, or from the beginning.
     fn begin(&mut self, monitor: &mut dyn Monitor) -> Result<Course<N>, Stopped> {
         let Trainer { spec, activation, data, .. } = self.trainer;
+        let size = ModelConfig::new(&spec.model, data)?.size(&**activation);
         let (progress, best) = match monitor.resume() {
-            Some(checkpoint) => self.restore(checkpoint)?,
-            None => {
-                let size = ModelConfig::new(&spec.model, data)?.size(&**activation);
-                (Progress::new(size, data.classes.len()), None)
-            }
+            Some(checkpoint) => self.restore(checkpoint, size)?,
+            None => (Progress::new(size, data.classes.len()), None),
         };
         let seconds_before = progress.seconds;
         Ok(Course { progress, best, diverged: None, started: Instant::now(), seconds_before })
@@ -460,7 +460,6 @@ impl<'a, N: Network> Run<'a, N> {
     }
 
     /// Makes the next step.
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn advance(
         &mut self,
         course: &mut Course<N>,
@@ -468,7 +467,7 @@ impl<'a, N: Network> Run<'a, N> {
         monitor: &mut dyn Monitor,
     ) -> Result<(), Stopped> {
         let step = course.made() + 1;
-        let epoch = step as f64 / steps.per_epoch as f64;
+        let epoch = steps.epoch(step);
         let (train_step, layers) = self.step(step, steps.total, epoch);
         monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
         let Progress { summary, recent_losses, stage, .. } = &mut course.progress;
@@ -481,7 +480,7 @@ impl<'a, N: Network> Run<'a, N> {
             return Ok(());
         }
         divergence::remember(self.trainer.spec.training.divergence, recent_losses, train_step.loss);
-        if step % steps.evaluate_every == 0 || step == steps.total {
+        if steps.evaluates_after(step) {
             *stage = Stage::Evaluate { layers };
         }
         Ok(())
@@ -489,7 +488,6 @@ impl<'a, N: Network> Run<'a, N> {
 
     /// Evaluates the network on the validation split after a step whose gradients by layer are `layers`. Where that is
     /// interrupted, nothing has changed.
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn validate(
         &self,
         course: &mut Course<N>,
@@ -499,7 +497,7 @@ impl<'a, N: Network> Run<'a, N> {
     ) -> Result<(), Stopped> {
         let Trainer { spec: RunSpec { training, .. }, data, .. } = self.trainer;
         let step = course.made();
-        let epoch = step as f64 / steps.per_epoch as f64;
+        let epoch = steps.epoch(step);
         let network = self.network().valid();
         let said =
             self.predict(&network, &data.validation, |i| Examples::Validation(i), monitor)?;
@@ -514,7 +512,7 @@ impl<'a, N: Network> Run<'a, N> {
         let improved = best.as_ref().is_none_or(|best| better(&evaluation, &best.evaluation));
         let best_step =
             best.as_ref().filter(|_| !improved).map_or(step, |best| best.evaluation.step);
-        let in_vain = (step - best_step).div_ceil(steps.evaluate_every);
+        let in_vain = steps.in_vain(best_step, step);
         let gives_up = training.patience.is_some_and(|patience| in_vain >= patience);
         let statistics = training.site_statistics;
         let ends = step == steps.total || gives_up;

@@ -18,6 +18,8 @@ mod environment;
 mod error;
 mod event;
 mod float;
+#[doc(hidden)]
+pub mod fuzzing;
 mod prediction;
 mod run;
 mod spec;

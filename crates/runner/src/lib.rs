@@ -17,6 +17,8 @@ mod environment;
 mod error;
 mod execute;
 mod experiment;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod interrupt;
 mod plan;

@@ -32,6 +32,8 @@ fn printing(notice: &Notice) -> Notice {
 mod append;
 mod event;
 mod follow;
+#[doc(hidden)]
+pub mod fuzzing;
 mod sink;
 mod source;
 pub mod system;

@@ -2,9 +2,39 @@
 
 use super::Images;
 use crate::stream::Stream;
+use record::Augmentation;
 
 /// Pixels of padding on each side before a crop (He et al. 2016, section 4.2).
 const PADDING: usize = 4;
+
+/// Name of the stream that augmentation draws from.
+pub(crate) const STREAM: &str = "augmentation";
+
+/// What a random crop does to an image.
+struct Crop {
+    top: usize,
+    left: usize,
+    flip: bool,
+}
+
+impl Crop {
+    /// All that an image takes from the stream.
+    fn draw(stream: &mut Stream) -> Self {
+        let (top, left) = (stream.below(2 * PADDING + 1), stream.below(2 * PADDING + 1));
+        Self { top, left, flip: stream.coin() }
+    }
+}
+
+/// The stream of augmentation after `examples` training examples.
+pub(crate) fn augmentation_after(augmentation: Augmentation, seed: u64, examples: u64) -> Stream {
+    let mut stream = Stream::new(seed, STREAM);
+    if augmentation == Augmentation::CropFlip {
+        for _ in 0..examples {
+            Crop::draw(&mut stream);
+        }
+    }
+    stream
+}
 
 /// A random crop of the zero-padded image, mirrored with probability ½.
 ///
@@ -17,8 +47,7 @@ pub(super) fn crop_flip(
     stream: &mut Stream,
 ) -> Vec<f32> {
     let (height, width) = (images.height, images.width);
-    let (top, left) = (stream.below(2 * PADDING + 1), stream.below(2 * PADDING + 1));
-    let flip = stream.coin();
+    let Crop { top, left, flip } = Crop::draw(stream);
     let mut out = Vec::with_capacity(pixels.len());
     for (plane, background) in pixels.chunks_exact(height * width).zip(background) {
         for row in 0..height {

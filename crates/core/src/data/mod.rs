@@ -11,6 +11,7 @@ mod locate;
 mod sentences;
 mod wordpiece;
 
+pub(crate) use augment::{STREAM as AUGMENTATION, augmentation_after};
 pub use batch::{Batch, BatchInputs, Batches, Examples};
 pub use catalogue::{Catalogue, Entry, NeededFile, Source};
 pub use download::{Progress, fetch};

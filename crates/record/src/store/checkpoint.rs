@@ -1,7 +1,7 @@
 //! Checkpoints of a run that has not ended.
 
 use super::checksum::hexadecimal;
-use super::stream::MetricsWriter;
+use super::stream::{MetricsWriter, kind_of, step_of};
 use super::{METRICS, RunDir};
 use crate::{Error, write_atomically};
 use sha2::{Digest, Sha256};
@@ -44,6 +44,15 @@ pub struct SavedRun {
     moment: Moment,
 }
 
+impl SavedRun {
+    /// The last training step in the metrics stream; nothing where there is none.
+    #[must_use]
+    pub fn last_step(&self) -> Option<u64> {
+        let lines = self.metrics.rsplit(|byte| *byte == b'\n');
+        lines.filter(|line| kind_of(line) == b"train").find_map(step_of)
+    }
+}
+
 impl CheckpointFile {
     fn named(path: PathBuf) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
@@ -63,7 +72,11 @@ impl CheckpointFile {
         (self.step, self.metrics_bytes)
     }
 
-    fn remove(&self) -> Result<(), Error> {
+    /// Removes it.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn remove(&self) -> Result<(), Error> {
         fs::remove_file(&self.path).map_err(Error::io("remove", &self.path))
     }
 }

@@ -291,17 +291,7 @@ impl RunDir {
     /// If it is missing, damaged, or of another schema.
     pub fn record(&self) -> Result<RunRecord, Error> {
         let (path, bytes) = self.read_record()?;
-        let seal = checksum::check(&bytes);
-        let record = parse(&path, &bytes, |record: &RunRecord| record.schema)?;
-        // The checksum covers the spec.
-        let reason = if seal != Seal::Whole && record.spec.id() != record.id {
-            "its spec is not the one that its id stands for"
-        } else if seal == Seal::Broken {
-            "its content does not have the checksum at its end"
-        } else {
-            return Ok(record);
-        };
-        Err(Error::Damaged { path, reason: reason.to_owned() })
+        parse_record(&path, &bytes)
     }
 
     /// How the run ended, if it has: the record is read as far as that needs, and must be that of this folder's run.
@@ -445,6 +435,21 @@ impl RunDir {
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     serde_json::from_slice(&bytes).map_err(Error::format(what, path))
+}
+
+/// The record in `bytes`, the content of the file at `path`.
+pub(crate) fn parse_record(path: &Path, bytes: &[u8]) -> Result<RunRecord, Error> {
+    let seal = checksum::check(bytes);
+    let record = parse(path, bytes, |record: &RunRecord| record.schema)?;
+    // The checksum covers the spec.
+    let reason = if seal != Seal::Whole && record.spec.id() != record.id {
+        "its spec is not the one that its id stands for"
+    } else if seal == Seal::Broken {
+        "its content does not have the checksum at its end"
+    } else {
+        return Ok(record);
+    };
+    Err(Error::Damaged { path: path.to_owned(), reason: reason.to_owned() })
 }
 
 /// Reads a record, or a part of it, that says of which schema it is.

@@ -149,7 +149,7 @@ impl Timeline {
     /// Reads what was measured at evaluations from the `content` of the stream at `path`, which is much faster than
     /// the whole stream: every evaluation on validation data, and the sites and gradients of at most `most` of them,
     /// evenly spread, the last one included. A torn last line is left out.
-    pub(super) fn read(content: &[u8], path: &Path, most: usize) -> Result<Self, Error> {
+    pub(crate) fn read(content: &[u8], path: &Path, most: usize) -> Result<Self, Error> {
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let mut timeline = Self::default();
         // The steps at which sites or gradients were measured, before any of their long lines is parsed.
@@ -194,13 +194,13 @@ fn after<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
 
 /// The kind of an event, read from its line without the rest of it; empty where the line has none. It stands near the
 /// beginning, behind the time.
-fn kind_of(line: &[u8]) -> &[u8] {
+pub(super) fn kind_of(line: &[u8]) -> &[u8] {
     let rest = after(line, b"\"event\":\"").unwrap_or_default();
     rest.split(|byte| *byte == b'"').next().unwrap_or_default()
 }
 
 /// The step of an event, read from its line without the rest of it.
-fn step_of(line: &[u8]) -> Option<u64> {
+pub(super) fn step_of(line: &[u8]) -> Option<u64> {
     let rest = after(line, b"\"step\":")?;
     let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     std::str::from_utf8(&rest[..end]).ok()?.parse().ok()

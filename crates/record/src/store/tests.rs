@@ -83,6 +83,7 @@ fn a_run_resumes_where_a_checkpoint_was_taken() {
     assert_eq!(found.iter().map(|one| one.step).collect::<Vec<_>>(), [3, 2]);
     let saved = dir.read_checkpoint(&found[1]).unwrap();
     assert_eq!(saved.checkpoint, [2]);
+    assert_eq!(saved.last_step(), Some(2));
     let mut writer = dir.resume(&saved).unwrap();
     writer.write(&step(9, 1.0)).unwrap();
     let events: Vec<_> = dir.metrics().unwrap().map(|event| event.unwrap().event).collect();

@@ -11,8 +11,8 @@ use actlab_core::{Checkpoint, DeviceSpec, Finished, Monitor, Stopped, Trainer, t
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use record::{
-    Attempt, Environment, Event, MetricsWriter, Outcome, RunDir, RunLock, RunRecord, RunState,
-    SCHEMA_VERSION, Start, Timing,
+    Attempt, CheckpointFile, Environment, Event, MetricsWriter, Outcome, RunDir, RunLock,
+    RunRecord, RunState, SCHEMA_VERSION, SavedRun, Start, Timing,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,6 +111,7 @@ impl Executor {
         let (metrics, resumed) = open(dir, run, shorter.as_deref())?;
         let after_step = resumed.as_ref().map_or(0, |resumed| resumed.checkpoint.step());
         let joules = resumed.as_ref().and_then(|resumed| resumed.joules);
+        let file = resumed.as_ref().map(|resumed| resumed.file.clone());
         let mut monitor = RunMonitor {
             stream: Arc::new(Mutex::new(metrics)),
             failure: None,
@@ -141,11 +142,20 @@ impl Executor {
         })?;
         let energy = Energy { before: joules, sampler: sampler(job, &monitor.stream) };
         match self.finish(run, dir, &mut monitor, environment, energy) {
-            Err(Error::Checkpoint(reason)) => {
-                console::warning(&format!("{reason}: the run begins anew"));
-                dir.remove_checkpoints()?;
-                self.run(run, dir, &Job { goes_on_from: None, ..job.clone() })
-            }
+            // What does not fit the run is not tried again.
+            Err(Error::Checkpoint(reason)) => match file {
+                Some(file) if file.path().parent() == Some(dir.path()) => {
+                    let next = next_try(dir.checkpoints()?.len() > 1);
+                    console::warning(&format!("{}: {reason}; {next}", file.path().display()));
+                    file.remove()?;
+                    self.run(run, dir, job)
+                }
+                _ => {
+                    console::warning(&format!("{reason}; {}", next_try(false)));
+                    dir.remove_checkpoints()?;
+                    self.run(run, dir, &Job { goes_on_from: None, ..job.clone() })
+                }
+            },
             result => result,
         }
     }
@@ -258,6 +268,8 @@ impl Executor {
 /// What a run goes on from.
 struct Resumed {
     checkpoint: Checkpoint,
+    /// Where it lies: in the folder of the run, or of the shorter trial.
+    file: CheckpointFile,
     /// Energy that it had taken.
     joules: Option<f64>,
 }
@@ -328,8 +340,8 @@ fn go_on(dir: &RunDir, from: &RunDir) -> Result<Option<(MetricsWriter, Resumed)>
     while let Some(file) = files.next() {
         let saved = from.read_checkpoint(&file).map_err(|error| error.to_string());
         let saved = saved.and_then(|saved| {
-            let checkpoint = Checkpoint::from_bytes(&saved.checkpoint)
-                .map_err(|error| format!("{}: {error}", file.path().display()))?;
+            let checkpoint = usable(&file, &saved)
+                .map_err(|reason| format!("{}: {reason}", file.path().display()))?;
             Ok((saved, checkpoint))
         });
         match saved {
@@ -340,18 +352,37 @@ fn go_on(dir: &RunDir, from: &RunDir) -> Result<Option<(MetricsWriter, Resumed)>
                     _ => None,
                 });
                 let joules = joules.reduce(|a, b| a + b);
-                return Ok(Some((metrics, Resumed { checkpoint, joules })));
+                return Ok(Some((metrics, Resumed { checkpoint, file, joules })));
             }
             Err(reason) => {
-                let next = match files.peek() {
-                    Some(_) => "an older checkpoint is tried",
-                    None => "the run begins anew",
-                };
+                let next = next_try(files.peek().is_some());
                 console::warning(&format!("{reason}; {next}"));
             }
         }
     }
     Ok(None)
+}
+
+/// What happens after a checkpoint that is of no use.
+fn next_try(older: bool) -> &'static str {
+    if older { "an older checkpoint is tried" } else { "the run begins anew" }
+}
+
+/// The checkpoint in `saved`, where it is of the step in its name and the metrics stream has come as far.
+fn usable(file: &CheckpointFile, saved: &SavedRun) -> Result<Checkpoint, String> {
+    let checkpoint =
+        Checkpoint::from_bytes(&saved.checkpoint).map_err(|error| error.to_string())?;
+    let step = checkpoint.step();
+    if step != file.step {
+        return Err(format!("it is of step {step}, and its name says step {}", file.step));
+    }
+    match saved.last_step() {
+        Some(last) if last == step => Ok(checkpoint),
+        last => {
+            let last = last.map_or_else(|| "no step".to_owned(), |last| format!("step {last}"));
+            Err(format!("it is of step {step}, and metrics.jsonl before it ends with {last}"))
+        }
+    }
 }
 
 /// Writes what a run measures.

@@ -47,6 +47,23 @@ impl Experiment {
         Self::layered(&file, &text, layers, &args.flags)
     }
 
+    /// The experiment `text`, without environment and flags.
+    pub(crate) fn of_text(text: &str) -> Result<Self, Error> {
+        Self::parse(Path::new(DEFAULT_FILE), text, Layers::default(), Vec::new())
+    }
+
+    /// The experiment `base` as the sweep file `text` varies it, without environment and flags.
+    pub(crate) fn of_sweep(text: &str, base: &str) -> Result<Self, Error> {
+        let table = |file: &Path| {
+            toml::from_str(base).map_err(|error: toml::de::Error| {
+                Error::Experiment(format!("{}: {error}", file.display()))
+            })
+        };
+        let changes = wandb_sweep::read(Path::new("sweep.yaml"), text, &table)?;
+        let layers = Layers { settings: changes.settings, moved: changes.moved };
+        Self::parse(&changes.base, base, layers, Vec::new())
+    }
+
     /// The experiment `text` of `file`, with `layers` upon it, then the environment, then the flags.
     fn layered(file: &Path, text: &str, mut layers: Layers, args: &Flags) -> Result<Self, Error> {
         let mut flags = Vec::new();

@@ -293,7 +293,7 @@ fn status_counts_what_is_whole_and_writes_nothing() {
 }
 
 /// Stops the sweep when its run has come to `step`.
-fn interrupt_at(place: &Place, step: u64) {
+pub(crate) fn interrupt_at(place: &Place, step: u64) {
     let mut child = place
         .command(&[&SWEEP[..], &["--jobs", "1"]].concat())
         .stdout(Stdio::null())

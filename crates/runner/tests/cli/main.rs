@@ -9,7 +9,6 @@ mod claims;
 mod damage;
 mod data;
 mod errors;
-mod mutate;
 mod mutation;
 mod rerun;
 mod scaffold;

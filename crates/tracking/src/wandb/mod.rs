@@ -99,6 +99,11 @@ fn is_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(plain)
 }
 
+/// Whether `text` is a netrc file.
+pub(crate) fn is_netrc(text: &str) -> bool {
+    netrc::look_up(text, &["api.wandb.ai".to_owned()]).is_ok()
+}
+
 /// Name of the file of an offline run.
 fn log_name(id: &str) -> String {
     format!("run-{id}.wandb")

@@ -5,6 +5,7 @@
 mod directories;
 mod event_files;
 mod faults;
+mod mutation;
 mod one_run;
 mod server;
 mod support;

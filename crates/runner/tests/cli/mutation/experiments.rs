@@ -1,6 +1,7 @@
 //! Experiment files, sweep files of W&B's and `--set` with accidental changes: each is planned or refused.
 
-use crate::mutate::{Dice, mutated, survives, value};
+use super::change::{Dice, mutated, value};
+use super::survive::{Call, Case, survives};
 use crate::support::Place;
 
 /// A sweep whose plan takes milliseconds.
@@ -132,8 +133,14 @@ const KEYS: &[&str] = &[
     "wandb.mode",
 ];
 
-fn dry_run(file: &str) -> Vec<String> {
-    ["sweep", file, "--dry-run"].map(str::to_owned).to_vec()
+fn dry_run(file: &str) -> Call {
+    Call::new(&["sweep", file, "--dry-run"], &[0, 2])
+}
+
+/// The case of a file with `bytes`.
+fn planned(place: &Place, file: &str, bytes: &[u8]) -> Case {
+    std::fs::write(place.path(file), bytes).unwrap();
+    Case { calls: vec![dry_run(file)], input: String::from_utf8_lossy(bytes).into_owned() }
 }
 
 fn experiment(dice: &mut Dice) -> String {
@@ -143,39 +150,33 @@ fn experiment(dice: &mut Dice) -> String {
 /// 120 cases, 1 to 3 changes each, of an experiment alone, with `[tune]`, and with `[sequential]`.
 #[test]
 fn changed_experiments_are_planned_or_refused() {
-    survives(120, 1, &[0, 2], |place, dice| {
+    survives(120, 1, |place, dice| {
         let text = experiment(dice);
-        std::fs::write(place.path("case.toml"), mutated(&text, dice)).unwrap();
-        dry_run("case.toml")
+        planned(place, "case.toml", &mutated(text, dice))
     });
 }
 
 /// 120 cases of a grid and a random search.
 #[test]
 fn changed_sweep_files_are_planned_or_refused() {
-    survives(120, 2, &[0, 2], |place, dice| {
-        small(place);
+    survives(120, 2, |place, dice| {
+        place.write("small.toml", PLAIN);
         let text = dice.pick(&[GRID, RANDOM]);
-        std::fs::write(place.path("case.yaml"), mutated(text, dice)).unwrap();
-        dry_run("case.yaml")
+        planned(place, "case.yaml", &mutated(text, dice))
     });
 }
 
 /// 120 cases, one or two settings each.
 #[test]
 fn any_setting_is_planned_or_refused() {
-    survives(120, 3, &[0, 2], |place, dice| {
+    survives(120, 3, |place, dice| {
         let text = experiment(dice);
         place.write("case.toml", &text);
-        let mut args = dry_run("case.toml");
+        let mut call = dry_run("case.toml");
         for _ in 0..1 + dice.below(2) {
             let setting = format!("{}={}", dice.pick(KEYS), value(dice));
-            args.extend(["--set".to_owned(), setting]);
+            call = call.with(&["--set", &setting]);
         }
-        args
+        Case { calls: vec![call], input: text }
     });
-}
-
-fn small(place: &Place) {
-    place.write("small.toml", PLAIN);
 }

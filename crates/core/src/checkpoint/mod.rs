@@ -1,6 +1,8 @@
 //! The state of training between two steps, in the [safetensors](https://github.com/huggingface/safetensors)
 //! format: weights, running statistics and the optimizer's memory as tensors, everything else as metadata.
 
+mod check;
+
 use crate::model::ModelSize;
 use crate::parameters::{Each, for_each_tensor};
 use burn::Tensor;
@@ -17,6 +19,8 @@ const PROGRESS: &str = "progress";
 
 /// Version of what a checkpoint holds.
 const VERSION: u32 = 2;
+
+pub(crate) use check::{Recipe, check};
 
 /// Why a checkpoint is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -172,16 +176,27 @@ impl Tensors {
         for_each_tensor(module, &mut Add { tensors: self, prefix });
     }
 
-    /// Takes a tensor out, if it is there.
+    /// Takes a tensor of `shape` out, if it is there.
     pub(crate) fn take<const D: usize>(
         &mut self,
         name: &str,
+        shape: [usize; D],
         device: &Device,
     ) -> Option<Tensor<D>> {
-        let (shape, bytes) = self.0.remove(name).filter(|(shape, _)| shape.len() == D)?;
+        let (shape, bytes) = self.0.remove(name).filter(|(own, _)| *own == shape)?;
         let (values, _) = bytes.as_chunks::<4>();
         let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
         Some(Tensor::from_data(TensorData::new(values, shape), device))
+    }
+
+    /// The name of one of the tensors that are left, if any is.
+    pub(crate) fn left(&self) -> Option<&str> {
+        self.0.keys().next().map(String::as_str)
+    }
+
+    /// Whether `other` holds the same tensor `name`, to the last bit.
+    pub(crate) fn agrees(&self, other: &Self, name: &str) -> bool {
+        self.0.get(name) == other.0.get(name)
     }
 
     /// `module` with the tensors that [`Tensors::add_module`] added.
@@ -233,7 +248,7 @@ impl ModuleMapper for Load<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let name = format!("{}{}", self.prefix, self.path.join("."));
         let (shape, device) = (param.val().dims(), param.val().device());
-        match self.tensors.take::<D>(&name, &device).filter(|new| new.dims() == shape) {
+        match self.tensors.take(&name, shape, &device) {
             Some(new) => param.map(|old| new.set_require_grad(old.is_require_grad())),
             None => {
                 self.wrong.get_or_insert(name);

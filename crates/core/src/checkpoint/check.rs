@@ -1,0 +1,229 @@
+//! Whether a checkpoint is one that its run can have left.
+//!
+//! The checksum in its name tells that a file is as it was written, not that this run has written it. Most of what is no
+//! tensor follows from the spec, the data and the number of steps, and is compared with that: a run never continues
+//! from a state that gives other numbers.
+
+use super::{Progress, Stage, Unusable};
+use crate::data::{Dataset, augmentation_after};
+use crate::evaluate::better;
+use crate::model::ModelSize;
+use crate::steps::Steps;
+use crate::stream::Stream;
+use record::{Evaluation, RunSpec, Summary};
+use std::fmt::Display;
+
+/// What a run is made of.
+pub(crate) struct Recipe<'a> {
+    pub(crate) spec: &'a RunSpec,
+    pub(crate) data: &'a Dataset,
+    pub(crate) size: ModelSize,
+}
+
+/// Refuses progress that the run of `recipe` cannot have made; its streams of order, augmentation and dropout.
+///
+/// # Errors
+/// The first value that is wrong, and what it would have to be.
+pub(crate) fn check(progress: &Progress, recipe: &Recipe<'_>) -> Result<[Stream; 3], Unusable> {
+    let steps = Steps::of(recipe.spec, recipe.data);
+    let step = progress.summary.steps;
+    within("steps", step, 1, steps.last)?;
+    let state = State { progress, recipe, step, steps };
+    state.counts()?;
+    state.stage()?;
+    state.evaluations()?;
+    state.results()?;
+    state.losses()?;
+    state.times()?;
+    state.streams()
+}
+
+struct State<'a> {
+    progress: &'a Progress,
+    recipe: &'a Recipe<'a>,
+    /// Steps that were made.
+    step: u64,
+    steps: Steps,
+}
+
+impl State<'_> {
+    /// What the number of steps alone decides.
+    fn counts(&self) -> Result<(), Unusable> {
+        let Progress { summary, updates, train_examples, .. } = self.progress;
+        let Recipe { spec, data, size } = self.recipe;
+        equal("parameters", summary.parameters, size.parameters)?;
+        equal("flops", summary.flops, size.flops)?;
+        equal("classes", summary.classes.unwrap_or(0), data.classes.len() as u64)?;
+        let (batch, all) = (spec.training.batch_size as u64, data.train.len() as u64);
+        let begun = self.step % self.steps.per_epoch * batch;
+        equal("train_examples", *train_examples, self.step / self.steps.per_epoch * all + begun)?;
+        for (name, count) in updates {
+            equal(&format!("updates of {name}"), *count, self.step)?;
+        }
+        Ok(())
+    }
+
+    /// Evaluations that were made; one may be due.
+    fn evaluated(&self) -> u64 {
+        let due = matches!(self.progress.stage, Stage::Evaluate { .. });
+        self.steps.evaluations(self.step) - u64::from(due)
+    }
+
+    fn stage(&self) -> Result<(), Unusable> {
+        let after = self.steps.evaluates_after(self.step);
+        let patience = self.recipe.spec.training.patience;
+        match &self.progress.stage {
+            Stage::Step => Ok(()),
+            Stage::Evaluate { .. } if !after => {
+                Err(wrong("stage", &"an evaluation", &"a step: no evaluation is due"))
+            }
+            Stage::Evaluate { layers } => {
+                layers.iter().try_for_each(|layer| real("norm of a gradient", layer.norm))
+            }
+            Stage::Ended if after && patience.is_some() => Ok(()),
+            Stage::Ended => Err(wrong("stage", &"ended", &"a step: training cannot end here")),
+        }
+    }
+
+    fn evaluations(&self) -> Result<(), Unusable> {
+        let Progress { summary, best, evaluations, stage, .. } = self.progress;
+        let Summary { best_validation, last_validation, .. } = summary;
+        let made = self.evaluated();
+        equal("evaluations", *evaluations, made)?;
+        if best_validation != best {
+            return Err(Unusable::new("`best_validation` is not `best`".to_owned()));
+        }
+        for (name, value) in [("best_validation", best), ("last_validation", last_validation)] {
+            if value.is_some() != (made > 0) {
+                let there = if made > 0 { "missing" } else { "there" };
+                return Err(Unusable::new(format!("`{name}` is {there} after {made} evaluations")));
+            }
+        }
+        let (Some(best), Some(last)) = (best, last_validation) else { return Ok(()) };
+        for (name, evaluation) in [("best_validation", best), ("last_validation", last)] {
+            self.evaluation(name, evaluation)?;
+        }
+        equal("evaluations until last_validation", self.steps.evaluations(last.step), made)?;
+        if best.step > last.step || (best.step == last.step && best != last) || better(last, best) {
+            let reason = "`best_validation` is not the best evaluation until then";
+            return Err(Unusable::new(reason.to_owned()));
+        }
+        if let Some(patience) = self.recipe.spec.training.patience {
+            let over = self.steps.in_vain(best.step, last.step) >= patience;
+            equal("training ended by early stopping", *stage == Stage::Ended, over)?;
+        }
+        Ok(())
+    }
+
+    /// A result on the validation split.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn evaluation(&self, name: &str, evaluation: &Evaluation) -> Result<(), Unusable> {
+        let Evaluation { step, epoch, loss, accuracy } = *evaluation;
+        within(&format!("step of {name}"), step, 1, self.step)?;
+        if !self.steps.evaluates_after(step) {
+            return Err(wrong(&format!("step of {name}"), &step, &"one that is evaluated"));
+        }
+        equal(&format!("epoch of {name}"), epoch, self.steps.epoch(step))?;
+        real(&format!("loss of {name}"), loss)?;
+        let examples = self.recipe.data.validation.len().max(1) as f64;
+        let correct = (accuracy * examples).round().clamp(0.0, examples);
+        equal(&format!("accuracy of {name}"), accuracy, correct / examples)
+    }
+
+    fn results(&self) -> Result<(), Unusable> {
+        let Summary { initial_loss, test, test_examples, steps_to_target, sites, .. } =
+            &self.progress.summary;
+        let training = &self.recipe.spec.training;
+        real("initial_loss", *initial_loss)?;
+        if test.is_some() || test_examples.is_some() {
+            let reason = "`test` or `test_examples` is there before the end of training";
+            return Err(Unusable::new(reason.to_owned()));
+        }
+        let best = self.progress.best.map_or(0.0, |best| best.accuracy);
+        let reached = training.target_accuracy.is_some_and(|target| best >= target);
+        equal("target accuracy reached", steps_to_target.is_some(), reached)?;
+        if let Some(step) = steps_to_target {
+            within("steps_to_target", *step, 1, self.progress.best.map_or(0, |best| best.step))?;
+            if !self.steps.evaluates_after(*step) {
+                return Err(wrong("steps_to_target", step, &"a step that is evaluated"));
+            }
+        }
+        if training.site_statistics.examples == 0 {
+            equal("number of sites", sites.len(), 0)?;
+        }
+        for site in sites {
+            within(&format!("step of site {}", site.site), site.step, 1, self.step)?;
+        }
+        Ok(())
+    }
+
+    fn losses(&self) -> Result<(), Unusable> {
+        let losses = &self.progress.recent_losses;
+        let rule = self.recipe.spec.training.divergence;
+        let kept = rule.map_or(0, |rule| rule.window.min(self.step));
+        equal("number of recent_losses", losses.len() as u64, kept)?;
+        losses.iter().try_for_each(|loss| real("recent loss", *loss))
+    }
+
+    fn times(&self) -> Result<(), Unusable> {
+        let Progress { seconds, train_seconds, .. } = self.progress;
+        for (name, time) in [("seconds", *seconds), ("train_seconds", *train_seconds)] {
+            real(name, time)?;
+            if time < 0.0 {
+                return Err(wrong(name, &time, &"0 or more"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Streams as the seed and the examples so far leave them, with the order that is left of the epoch. How many
+    /// numbers dropout takes is the network's matter: its position is taken as it is.
+    fn streams(&self) -> Result<[Stream; 3], Unusable> {
+        let Recipe { spec, data, .. } = self.recipe;
+        let [order_position, augmentation_position, dropout_position] = &self.progress.streams;
+        let mut order = Stream::new(spec.seed, "order");
+        let mut left = Vec::new();
+        for _ in 0..self.step.div_ceil(self.steps.per_epoch) {
+            left = order.permutation(data.train.len());
+        }
+        let batches = usize::try_from((self.step - 1) % self.steps.per_epoch + 1);
+        let used = batches.unwrap_or(usize::MAX).saturating_mul(spec.training.batch_size);
+        left.drain(..used.min(left.len()));
+        left.reverse();
+        if self.progress.order != left {
+            let found = format!("{} examples", self.progress.order.len());
+            let right = format!("the {} that the seed leaves of the epoch", left.len());
+            return Err(Unusable::new(format!("`order` has {found}, which are not {right}")));
+        }
+        equal("position of the stream of order", order_position, &order.position())?;
+        let examples = self.progress.train_examples;
+        let augmentation = augmentation_after(spec.data.augmentation, spec.seed, examples);
+        let position = augmentation.position();
+        equal("position of the stream of augmentation", augmentation_position, &position)?;
+        let mut dropout = Stream::new(spec.seed, "dropout");
+        if dropout.seek(dropout_position).is_none() || dropout.position() != *dropout_position {
+            let name = "position of the stream of dropout";
+            return Err(wrong(name, dropout_position, &"a number below 2^68"));
+        }
+        Ok([order, augmentation, dropout])
+    }
+}
+
+fn wrong(name: &str, found: &dyn Display, right: &dyn Display) -> Unusable {
+    Unusable::new(format!("`{name}` is {found}, but must be {right}"))
+}
+
+fn equal<T: PartialEq + Display>(name: &str, found: T, right: T) -> Result<(), Unusable> {
+    if found == right { Ok(()) } else { Err(wrong(name, &found, &right)) }
+}
+
+fn within(name: &str, found: u64, least: u64, most: u64) -> Result<(), Unusable> {
+    if (least..=most).contains(&found) {
+        return Ok(());
+    }
+    Err(Unusable::new(format!("`{name}` is {found}, but must be from {least} to {most}")))
+}
+
+fn real(name: &str, found: f64) -> Result<(), Unusable> {
+    if found.is_finite() { Ok(()) } else { Err(wrong(name, &found, &"a number")) }
+}

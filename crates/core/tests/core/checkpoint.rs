@@ -1,0 +1,225 @@
+//! Checkpoints with the right checksum and wrong content: a run refuses each, and none changes a number.
+
+use crate::training::{Memory, bert, data, resnet, run_with};
+use activation_testing::activation;
+use actlab_core::{Checkpoint, Stopped, Trainer, train};
+use burn::tensor::Device;
+use record::{Budget, OptimizerSpec, RunSpec};
+use serde_json::{Map, Value, json};
+
+/// The header of a file of safetensors, its progress, and its tensors.
+struct Parts {
+    header: Map<String, Value>,
+    progress: Value,
+    tensors: Vec<u8>,
+}
+
+impl Parts {
+    fn of(bytes: &[u8]) -> Self {
+        let (length, rest) = bytes.split_first_chunk::<8>().unwrap();
+        let (header, tensors) =
+            rest.split_at(usize::try_from(u64::from_le_bytes(*length)).unwrap());
+        let header: Map<String, Value> = serde_json::from_slice(header).unwrap();
+        let progress = header["__metadata__"]["progress"].as_str().unwrap();
+        let progress = serde_json::from_str(progress).unwrap();
+        Self { header, progress, tensors: tensors.to_vec() }
+    }
+
+    fn bytes(mut self) -> Vec<u8> {
+        self.header["__metadata__"]["progress"] = self.progress.to_string().into();
+        let mut header = serde_json::to_vec(&self.header).unwrap();
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let length = (header.len() as u64).to_le_bytes();
+        [&length[..], &header, &self.tensors].concat()
+    }
+
+    /// The progress at a path like `/summary/steps`.
+    fn at(&mut self, path: &str) -> &mut Value {
+        self.progress.pointer_mut(path).unwrap_or_else(|| panic!("no {path}"))
+    }
+
+    /// Gives the tensor `from` the name `to`.
+    fn rename(&mut self, from: &str, to: &str) {
+        let tensor = self.header.remove(from).unwrap_or_else(|| panic!("no {from}"));
+        self.header.insert(to.to_owned(), tensor);
+    }
+}
+
+/// Checkpoints of a run of five steps with an evaluation after every third.
+fn kept(spec: &RunSpec) -> Vec<Vec<u8>> {
+    let mut memory = Memory { keeps: true, ..Memory::default() };
+    run_with(spec, 1, &mut memory);
+    memory.kept.into_iter().map(|(_, bytes)| bytes).collect()
+}
+
+/// Why the run does not continue from `bytes`; nothing where it does.
+fn refusal(spec: &RunSpec, bytes: &[u8]) -> Option<String> {
+    if let Err(unusable) = Checkpoint::from_bytes(bytes) {
+        return Some(unusable.to_string());
+    }
+    let (activation, data) = (activation(&spec.activation.label), data(spec));
+    let device = Device::flex();
+    let trainer = Trainer { spec, activation: &activation, data: &data, device: &device };
+    let mut memory = Memory { from: Some(bytes.to_vec()), ..Memory::default() };
+    match train(trainer, &mut memory) {
+        Ok(_) => None,
+        Err(Stopped::Checkpoint(unusable)) => {
+            assert!(memory.events.is_empty(), "nothing is measured from what is refused");
+            Some(unusable.to_string())
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+const HUGE: u64 = u64::MAX;
+
+/// A change to a progress, and what the refusal names.
+type Change = (&'static str, fn(&mut Parts));
+
+const CHANGES: &[Change] = &[
+    ("`steps`", |parts| *parts.at("/summary/steps") = HUGE.into()),
+    ("`steps`", |parts| *parts.at("/summary/steps") = 1_000_000_000.into()),
+    ("`steps`", |parts| *parts.at("/summary/steps") = 0.into()),
+    ("`train_examples`", |parts| *parts.at("/summary/steps") = 3.into()),
+    ("`train_examples`", |parts| *parts.at("/train_examples") = HUGE.into()),
+    ("`train_examples`", |parts| *parts.at("/train_examples") = 0.into()),
+    ("`parameters`", |parts| *parts.at("/summary/parameters") = 1.into()),
+    ("`flops`", |parts| *parts.at("/summary/flops") = HUGE.into()),
+    ("`classes`", |parts| *parts.at("/summary/classes") = 3.into()),
+    ("`evaluations`", |parts| *parts.at("/evaluations") = HUGE.into()),
+    ("`evaluations`", |parts| *parts.at("/evaluations") = 0.into()),
+    ("`order`", |parts| *parts.at("/order") = json!([1_000_000_000])),
+    ("`order`", |parts| *parts.at("/order") = json!([])),
+    ("`order`", |parts| parts.at("/order")[0] = HUGE.into()),
+    ("`order`", |parts| parts.at("/order")[0] = parts.at("/order")[1].clone()),
+    ("`order`", |parts| parts.at("/order").as_array_mut().unwrap().reverse()),
+    ("stream of order", |parts| *parts.at("/streams/0") = "0".into()),
+    ("stream of augmentation", |parts| *parts.at("/streams/1") = "7".into()),
+    ("stream of dropout", |parts| *parts.at("/streams/2") = "-1".into()),
+    ("stream of dropout", |parts| *parts.at("/streams/2") = u128::MAX.to_string().into()),
+    ("`updates` lacks", |parts| *parts.at("/updates") = json!({})),
+    ("`updates` lacks", |parts| {
+        let name = "head.bias";
+        parts.at("/updates").as_object_mut().unwrap().remove(name).unwrap();
+    }),
+    ("no parameter", |parts| parts.at("/updates")["head.nothing"] = 4.into()),
+    ("updates of ", |parts| {
+        for count in parts.at("/updates").as_object_mut().unwrap().values_mut() {
+            *count = HUGE.into();
+        }
+    }),
+    ("`best_validation`", |parts| *parts.at("/best") = Value::Null),
+    ("best_validation", |parts| {
+        parts.at("/best")["accuracy"] = 1.5.into();
+        parts.at("/summary/best_validation")["accuracy"] = 1.5.into();
+    }),
+    ("best_validation", |parts| {
+        parts.at("/best")["step"] = 4.into();
+        parts.at("/summary/best_validation")["step"] = 4.into();
+    }),
+    ("last_validation", |parts| *parts.at("/summary/last_validation") = Value::Null),
+    ("`initial_loss`", |parts| *parts.at("/summary/initial_loss") = "nan".into()),
+    ("test_examples", |parts| parts.at("/summary")["test_examples"] = 3.into()),
+    ("recent_losses", |parts| *parts.at("/recent_losses") = json!([0.5])),
+    ("`seconds`", |parts| *parts.at("/seconds") = (-1.0).into()),
+    ("`train_seconds`", |parts| *parts.at("/train_seconds") = (-1e300).into()),
+    ("step of site", |parts| parts.at("/summary/sites/0")["step"] = HUGE.into()),
+    ("`stage`", |parts| *parts.at("/stage") = json!({ "evaluate": { "layers": [] } })),
+    ("`stage`", |parts| *parts.at("/stage") = "ended".into()),
+    ("has version 1", |parts| *parts.at("/version") = 1.into()),
+    ("belongs to nothing", |parts| {
+        parts.header.insert(
+            "model/more".to_owned(),
+            json!({ "dtype": "F32", "shape": [0], "data_offsets": [0, 0] }),
+        );
+    }),
+    ("`optimizer/0/head.bias` is missing", |parts| {
+        parts.rename("optimizer/0/head.bias", "optimizer/9/head.bias");
+    }),
+    ("`model/head.bias` is missing", |parts| parts.rename("model/head.bias", "model/head.x")),
+    ("`best/head.bias` is missing", |parts| parts.rename("best/head.bias", "best/head.x")),
+];
+
+#[test]
+fn progress_that_the_run_cannot_have_made_is_refused() {
+    let mut text = bert("relu");
+    text.training.budget = Budget::Steps(5);
+    for spec in [resnet("gelu"), text] {
+        // After the fourth of its steps.
+        let four = kept(&spec).into_iter().find(|bytes| {
+            let parts = Parts::of(bytes);
+            parts.progress["summary"]["steps"] == 4 && parts.progress["stage"] == "step"
+        });
+        let four = four.unwrap_or_else(|| panic!("no checkpoint after step 4"));
+        assert_eq!(refusal(&spec, &Parts::of(&four).bytes()), None, "as it was");
+        for (i, (words, change)) in CHANGES.iter().enumerate() {
+            let mut parts = Parts::of(&four);
+            change(&mut parts);
+            let said = refusal(&spec, &parts.bytes());
+            let said = said.unwrap_or_else(|| panic!("change {i} ({words}) is taken"));
+            assert!(said.contains(words), "change {i}: {said}, not {words}");
+        }
+    }
+}
+
+/// Each of the optimizers needs its memory of every parameter in its size.
+#[test]
+fn the_memory_of_an_optimizer_is_whole() {
+    let mut adamw = resnet("relu");
+    adamw.training.optimizer = OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    let mut plain = resnet("relu");
+    plain.training.optimizer = OptimizerSpec::Sgd { momentum: 0.0, nesterov: false };
+    for (spec, slots) in [(adamw, 2), (resnet("relu"), 1), (plain, 0)] {
+        let bytes = kept(&spec).swap_remove(1);
+        assert_eq!(refusal(&spec, &bytes), None);
+        for slot in 0..2 {
+            let mut parts = Parts::of(&bytes);
+            let name = format!("optimizer/{slot}/head.bias");
+            if slot >= slots {
+                assert!(!parts.header.contains_key(&name));
+                continue;
+            }
+            // As many bytes, and another shape.
+            let tensor = parts.header.get_mut(&name).unwrap();
+            let length = tensor["shape"][0].clone();
+            tensor["shape"] = json!([1, length]);
+            let said = refusal(&spec, &parts.bytes()).unwrap();
+            assert!(said.contains(&name), "{said}");
+        }
+    }
+}
+
+/// A checkpoint of one run is none of another, even where all shapes agree.
+#[test]
+fn a_checkpoint_of_another_seed_is_refused() {
+    let spec = resnet("relu");
+    let bytes = kept(&spec).swap_remove(1);
+    let mut other = spec.clone();
+    other.seed += 1;
+    assert!(refusal(&other, &bytes).unwrap().contains("`order`"));
+    let mut shorter = spec.clone();
+    shorter.training.budget = Budget::Steps(1);
+    let late = kept(&spec).pop().unwrap();
+    assert!(refusal(&shorter, &late).unwrap().contains("`steps`"));
+}
+
+#[test]
+fn bytes_of_any_kind_are_refused_without_a_panic() {
+    let spec = resnet("relu");
+    let whole = kept(&spec).swap_remove(1);
+    let header = usize::try_from(u64::from_le_bytes(*whole.first_chunk().unwrap())).unwrap();
+    let mut state = 7_u64;
+    let mut below = |end: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % end
+    };
+    for _ in 0..2000 {
+        let mut bytes = whole.clone();
+        for _ in 0..=below(3) {
+            let place = below(header + 8);
+            bytes[place] = [b'9', b'0', b'"', b'{', b']', b',', 0, 255][below(8)];
+        }
+        let _ = Checkpoint::from_bytes(&bytes);
+    }
+}
