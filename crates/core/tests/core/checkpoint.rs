@@ -1,11 +1,14 @@
 //! Checkpoints with the right checksum and wrong content: a run refuses each, and none changes a number.
 
 use crate::training::{Memory, bert, data, resnet, run_with};
+use activation::Activation;
 use activation_testing::activation;
-use actlab_core::{Checkpoint, Stopped, Trainer, train};
+use actlab_core::data::Dataset;
+use actlab_core::{Checkpoint, Finished, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{Budget, OptimizerSpec, RunSpec};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
 /// The header of a file of safetensors, its progress, and its tensors.
 struct Parts {
@@ -52,22 +55,37 @@ fn kept(spec: &RunSpec) -> Vec<Vec<u8>> {
     memory.kept.into_iter().map(|(_, bytes)| bytes).collect()
 }
 
-/// Why the run does not continue from `bytes`; nothing where it does.
-fn refusal(spec: &RunSpec, bytes: &[u8]) -> Option<String> {
-    if let Err(unusable) = Checkpoint::from_bytes(bytes) {
-        return Some(unusable.to_string());
+/// A run that may continue from a checkpoint.
+struct Subject {
+    spec: RunSpec,
+    activation: Arc<dyn Activation>,
+    data: Dataset,
+}
+
+impl Subject {
+    fn new(spec: RunSpec) -> Self {
+        let (activation, data) = (activation(&spec.activation.label), data(&spec));
+        Self { spec, activation, data }
     }
-    let (activation, data) = (activation(&spec.activation.label), data(spec));
-    let device = Device::flex();
-    let trainer = Trainer { spec, activation: &activation, data: &data, device: &device };
-    let mut memory = Memory { from: Some(bytes.to_vec()), ..Memory::default() };
-    match train(trainer, &mut memory) {
-        Ok(_) => None,
-        Err(Stopped::Checkpoint(unusable)) => {
-            assert!(memory.events.is_empty(), "nothing is measured from what is refused");
-            Some(unusable.to_string())
-        }
-        Err(error) => panic!("{error}"),
+
+    /// Trains from `bytes` on; why that is refused, where it is.
+    fn train(&self, bytes: &[u8], memory: &mut Memory) -> Result<Finished, String> {
+        Checkpoint::from_bytes(bytes).map_err(|unusable| unusable.to_string())?;
+        let Self { spec, activation, data } = self;
+        let trainer = Trainer { spec, activation, data, device: &Device::flex() };
+        memory.from = Some(bytes.to_vec());
+        train(trainer, memory).map_err(|stopped| match stopped {
+            Stopped::Checkpoint(unusable) => {
+                assert!(memory.events.is_empty(), "nothing is measured from what is refused");
+                unusable.to_string()
+            }
+            error => panic!("{error}"),
+        })
+    }
+
+    /// Why the run does not continue from `bytes`; nothing where it does.
+    fn refusal(&self, bytes: &[u8]) -> Option<String> {
+        self.train(bytes, &mut Memory::default()).err()
     }
 }
 
@@ -151,11 +169,12 @@ fn progress_that_the_run_cannot_have_made_is_refused() {
             parts.progress["summary"]["steps"] == 4 && parts.progress["stage"] == "step"
         });
         let four = four.unwrap_or_else(|| panic!("no checkpoint after step 4"));
-        assert_eq!(refusal(&spec, &Parts::of(&four).bytes()), None, "as it was");
+        let subject = Subject::new(spec);
+        assert_eq!(subject.refusal(&Parts::of(&four).bytes()), None, "as it was");
         for (i, (words, change)) in CHANGES.iter().enumerate() {
             let mut parts = Parts::of(&four);
             change(&mut parts);
-            let said = refusal(&spec, &parts.bytes());
+            let said = subject.refusal(&parts.bytes());
             let said = said.unwrap_or_else(|| panic!("change {i} ({words}) is taken"));
             assert!(said.contains(words), "change {i}: {said}, not {words}");
         }
@@ -171,7 +190,8 @@ fn the_memory_of_an_optimizer_is_whole() {
     plain.training.optimizer = OptimizerSpec::Sgd { momentum: 0.0, nesterov: false };
     for (spec, slots) in [(adamw, 2), (resnet("relu"), 1), (plain, 0)] {
         let bytes = kept(&spec).swap_remove(1);
-        assert_eq!(refusal(&spec, &bytes), None);
+        let subject = Subject::new(spec);
+        assert_eq!(subject.refusal(&bytes), None);
         for slot in 0..2 {
             let mut parts = Parts::of(&bytes);
             let name = format!("optimizer/{slot}/head.bias");
@@ -183,7 +203,7 @@ fn the_memory_of_an_optimizer_is_whole() {
             let tensor = parts.header.get_mut(&name).unwrap();
             let length = tensor["shape"][0].clone();
             tensor["shape"] = json!([1, length]);
-            let said = refusal(&spec, &parts.bytes()).unwrap();
+            let said = subject.refusal(&parts.bytes()).unwrap();
             assert!(said.contains(&name), "{said}");
         }
     }
@@ -196,11 +216,54 @@ fn a_checkpoint_of_another_seed_is_refused() {
     let bytes = kept(&spec).swap_remove(1);
     let mut other = spec.clone();
     other.seed += 1;
-    assert!(refusal(&other, &bytes).unwrap().contains("`order`"));
+    assert!(Subject::new(other).refusal(&bytes).unwrap().contains("`order`"));
     let mut shorter = spec.clone();
     shorter.training.budget = Budget::Steps(1);
     let late = kept(&spec).pop().unwrap();
-    assert!(refusal(&shorter, &late).unwrap().contains("`steps`"));
+    assert!(Subject::new(shorter).refusal(&late).unwrap().contains("`steps`"));
+}
+
+/// Any value of the progress, replaced by an extreme one or removed: it is refused, or changes no result.
+#[test]
+fn a_changed_progress_changes_no_result() {
+    let spec = resnet("relu");
+    let bytes = kept(&spec).swap_remove(1);
+    let subject = Subject::new(spec);
+    let mut whole = Memory::default();
+    let calm = subject.train(&bytes, &mut whole).unwrap();
+    let values =
+        [json!(0), json!(-1), json!(1e300), json!(HUGE), json!(0.5), json!("x"), json!([])];
+    for path in paths(&Parts::of(&bytes).progress, "") {
+        for value in &values {
+            let mut parts = Parts::of(&bytes);
+            *parts.at(&path) = value.clone();
+            let mut memory = Memory::default();
+            let Ok(finished) = subject.train(&parts.bytes(), &mut memory) else { continue };
+            assert_eq!(memory.events, whole.events, "{path}: {value}");
+            assert_eq!(finished.predictions, calm.predictions, "{path}: {value}");
+            assert_eq!(finished.outcome, calm.outcome, "{path}: {value}");
+        }
+    }
+}
+
+/// Where values are in `json`; of lists, the first item.
+fn paths(json: &Value, path: &str) -> Vec<String> {
+    let mut all = vec![path.to_owned()];
+    match json {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                // Parameters are named alike.
+                if path != "/updates" || key.starts_with("head") {
+                    all.extend(paths(field, &format!("{path}/{key}")));
+                }
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            all.extend(paths(&items[0], &format!("{path}/0")))
+        }
+        _ => {}
+    }
+    all
 }
 
 #[test]

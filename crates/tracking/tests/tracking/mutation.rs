@@ -53,6 +53,18 @@ impl Dice {
     }
 }
 
+impl Dice {
+    /// Changes a letter, digit or mark of a text in `bytes`, whose length stays.
+    fn change_text(&mut self, bytes: &mut [u8]) {
+        const MARKS: &[u8] = b"09-.e\"{}[]:,/\\ n";
+        let places: Vec<usize> =
+            (0..bytes.len()).filter(|i| bytes[*i].is_ascii_graphic()).collect();
+        if !places.is_empty() {
+            bytes[places[self.below(places.len())]] = MARKS[self.below(MARKS.len())];
+        }
+    }
+}
+
 /// The records of a file whose chunks are whole.
 fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = &bytes[FILE..];
@@ -128,12 +140,15 @@ fn changed_offline_files_are_read_or_refused() {
         let mut dice = Dice(seed ^ (case as u64) << 32);
         let mut parts = records(&bytes);
         let mut changed = bytes.clone();
-        for _ in 0..=dice.below(3) {
-            if dice.below(4) == 0 {
-                dice.change(&mut changed);
-            } else {
-                let part = dice.below(parts.len());
-                dice.change(&mut parts[part]);
+        for _ in 0..=dice.below(4) / 3 {
+            let part = dice.below(parts.len());
+            match dice.below(5) {
+                0 => dice.change(&mut changed),
+                1 => dice.change(&mut parts[part]),
+                2 => drop(parts.remove(part)),
+                _ => dice.change_text(&mut parts[part]),
+            }
+            if changed == bytes {
                 changed = file(&bytes, &parts);
             }
         }

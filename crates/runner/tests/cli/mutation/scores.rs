@@ -24,13 +24,13 @@ relu,CIFAR-100,23,60.2,1.1
 mish,CIFAR-100,23,61.5,0.9
 ";
 
-const ONE_TASK: &str = "activation,seed,score,guessing
-relu,1,0.5,0.1
-relu,2,0.5,0.1
-gelu,1,0.6,0.1
-gelu,2,0.6,0.1
-swiglu,1,0.55,0.1
-swiglu,2,0.65,0.1
+const GUESSING: &str = "activation,task,seed,score,guessing
+relu,t,1,0.5,0.1
+relu,t,2,0.5,0.1
+gelu,t,1,0.6,0.1
+gelu,t,2,0.6,0.1
+swiglu,t,1,0.55,0.1
+swiglu,t,2,0.65,0.1
 ";
 
 const QUOTED: &str = "\"task\",\"activation\",\"seed\",\"score\"
@@ -68,7 +68,7 @@ fn changed_scores_are_compared_or_refused() {
         let text = match dice.below(6) {
             0 | 1 => SEEDS.to_owned(),
             2 => PUBLISHED.to_owned(),
-            3 => ONE_TASK.to_owned(),
+            3 => GUESSING.to_owned(),
             4 => QUOTED.to_owned(),
             _ => long(dice),
         };
