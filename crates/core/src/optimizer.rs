@@ -77,7 +77,7 @@ impl Optimizer {
             };
             match self.rule {
                 // Without momentum there is none.
-                OptimizerSpec::Sgd { momentum, .. } if momentum == 0.0 => {}
+                OptimizerSpec::Sgd { momentum: 0.0, .. } => {}
                 OptimizerSpec::Sgd { .. } => memory.velocity = Some(take(0)?),
                 OptimizerSpec::Adamw { .. } => memory.moments = Some([take(0)?, take(1)?]),
             }
