@@ -191,9 +191,10 @@ impl State<'_> {
         left.drain(..used.min(left.len()));
         left.reverse();
         if self.progress.order != left {
-            let found = format!("{} examples", self.progress.order.len());
-            let right = format!("the {} that the seed leaves of the epoch", left.len());
-            return Err(Unusable::new(format!("`order` has {found}, which are not {right}")));
+            let count = left.len();
+            return Err(Unusable::new(format!(
+                "`order` does not hold the {count} examples that the seed leaves of the epoch"
+            )));
         }
         equal("position of the stream of order", order_position, &order.position())?;
         let examples = self.progress.train_examples;

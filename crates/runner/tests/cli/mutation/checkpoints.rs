@@ -108,3 +108,54 @@ fn changed_checkpoints_cost_no_sweep() {
         Case { calls: vec![Call::new(&["sweep", "small.toml"], &[0, 1])], input }
     });
 }
+
+fn predictions(place: &Place) -> String {
+    fs::read_to_string(run(place).path().join("predictions.csv")).unwrap()
+}
+
+/// What is no state of the run is told and left out: the run begins anew, or from an older checkpoint, and ends in the
+/// same bits.
+#[test]
+fn a_checkpoint_that_the_run_cannot_have_left_changes_no_result() {
+    let calm = place();
+    calm.write("small.toml", LONG);
+    calm.run(&["sweep", "small.toml"]).ok();
+    let place = place();
+    place.write("small.toml", LONG);
+    interrupt_at(&place, 8);
+    let stopped = place.path("stopped");
+    copy(&place.path("results"), &stopped);
+    let changes: [(&str, Value, &str); 3] = [
+        (
+            "/summary/steps",
+            u64::MAX.into(),
+            "it is of step 18446744073709551615, and its name says",
+        ),
+        ("/updates", Value::Object(serde_json::Map::new()), "`updates` lacks `"),
+        ("/order", vec![1_000_000_000].into(), "`order` does not hold the"),
+    ];
+    for (i, (path, value, words)) in changes.into_iter().enumerate() {
+        fs::remove_dir_all(place.path("results")).unwrap();
+        copy(&stopped, &place.path("results"));
+        let files = run(&place).checkpoints().unwrap();
+        let bytes = fs::read(files[0].path()).unwrap();
+        let (mut header, tensors) = parts(&bytes);
+        let text = header["__metadata__"]["progress"].as_str().unwrap();
+        let mut progress: Value = serde_json::from_str(text).unwrap();
+        *progress.pointer_mut(path).unwrap() = value;
+        header["__metadata__"]["progress"] = progress.to_string().into();
+        let bytes = joined(header.to_string().as_bytes(), tensors);
+        let older = (i > 0).then(|| (files[1].path(), fs::read(files[1].path()).unwrap()));
+        let length = usize::try_from(files[0].metrics_bytes).unwrap();
+        replace(&run(&place), files[0].step, length, &bytes);
+        if let Some((path, bytes)) = &older {
+            fs::write(path, bytes).unwrap();
+        }
+        let said = place.run(&["sweep", "small.toml"]);
+        assert!(said.err.contains(words), "{}", said.err);
+        let next = if older.is_some() { "an older checkpoint is tried" } else { "begins anew" };
+        assert!(said.err.contains(next), "{}", said.err);
+        said.ok();
+        assert_eq!(predictions(&place), predictions(&calm), "{path}");
+    }
+}
