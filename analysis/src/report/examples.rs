@@ -30,20 +30,15 @@ pub(super) fn add_figures(
     }
     for task in arms.chunk_by_mut(|a, b| a.task == b.task) {
         let name = task[0].task.clone();
-        let of = |label: &str| match of_arms.get(&(name.as_str(), label)) {
-            Some(runs) => read(runs),
-            None => (BTreeMap::new(), Vec::new()),
-        };
-        let theirs: BTreeMap<u64, Vec<bool>> = of(baseline)
-            .0
-            .into_iter()
-            .map(|(seed, predictions)| (seed, correct(&predictions).collect()))
-            .collect();
+        let of = |label: &str| of_arms.get(&(name.as_str(), label)).map_or(&[][..], Vec::as_slice);
+        let theirs = Predicted::of(parallel::map(of(baseline), |run| Examples::read(run)));
         let labels: Vec<String> = task.iter().map(|arm| arm.activation.clone()).collect();
         let figures = parallel::map(&labels, |label| {
-            let theirs = (label != baseline).then_some(&theirs);
-            let (ours, errors) = of(label);
-            (figures(&ours, theirs, bootstrap), errors)
+            if label == baseline {
+                return (figures(&theirs, None, bootstrap), theirs.errors.clone());
+            }
+            let ours = Predicted::of(of(label).iter().map(|run| Examples::read(run)).collect());
+            (figures(&ours, Some(&theirs), bootstrap), ours.errors)
         });
         for (arm, (figures, errors)) in task.iter_mut().zip(figures) {
             arm.examples = figures;
@@ -55,59 +50,97 @@ pub(super) fn add_figures(
     unread
 }
 
-/// Predictions by seed, and why those of other runs cannot be read.
-fn read(runs: &[&StoredRun]) -> (BTreeMap<u64, Vec<Prediction>>, Vec<String>) {
-    let (mut read, mut errors) = (BTreeMap::new(), Vec::new());
-    for run in runs {
+/// What a run said about the test examples.
+struct Examples {
+    seed: u64,
+    /// Whether it was right, for each.
+    correct: Vec<bool>,
+    /// The class that it predicted, for each.
+    predicted: Vec<usize>,
+    log_likelihood: Option<f64>,
+    calibration: Option<f64>,
+}
+
+impl Examples {
+    /// Nothing of an early record, which has no predictions.
+    fn read(run: &StoredRun) -> Result<Option<Self>, String> {
         match run.predictions() {
-            Ok(predictions) => {
-                read.insert(run.record.spec.seed, predictions);
-            }
+            Ok(predictions) => Ok(Some(Self::of(run.record.spec.seed, &predictions))),
             Err(record::Error::Io { source, .. })
-                if source.kind() == ErrorKind::NotFound && run.record.files.is_empty() => {}
-            Err(error) => errors.push(error.to_string()),
+                if source.kind() == ErrorKind::NotFound && run.record.files.is_empty() =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error.to_string()),
         }
     }
-    (read, errors)
+
+    fn of(seed: u64, predictions: &[Prediction]) -> Self {
+        let correct = |one: &Prediction| one.label == one.predicted;
+        let probabilities: Vec<f64> = predictions.iter().map(|one| one.probability).collect();
+        let confident = predictions.iter().map(|one| Some((one.confidence?, correct(one))));
+        let confident: Option<Vec<_>> = confident.collect();
+        Self {
+            seed,
+            correct: predictions.iter().map(correct).collect(),
+            predicted: predictions.iter().map(|one| one.predicted).collect(),
+            log_likelihood: negative_log_likelihood(&probabilities),
+            calibration: confident.and_then(|confident| expected_calibration_error(&confident)),
+        }
+    }
 }
 
-fn correct(predictions: &[Prediction]) -> impl Iterator<Item = bool> {
-    predictions.iter().map(|one| one.label == one.predicted)
+/// What the runs of an arm said about the test examples.
+struct Predicted {
+    /// In the order of seeds.
+    runs: Vec<Examples>,
+    /// Why other runs cannot be read.
+    errors: Vec<String>,
 }
 
-/// Figures of an arm; `theirs` is what the baseline classified correctly, by seed.
-fn figures(
-    ours: &BTreeMap<u64, Vec<Prediction>>,
-    theirs: Option<&BTreeMap<u64, Vec<bool>>>,
-    bootstrap: Bootstrap,
-) -> ExampleFigures {
-    let each = |figure: &dyn Fn(&[Prediction]) -> Option<f64>| {
-        let figures: Option<Vec<f64>> = ours.values().map(|one| figure(one)).collect();
+impl Predicted {
+    fn of(read: Vec<Result<Option<Examples>, String>>) -> Self {
+        let (mut runs, mut errors) = (BTreeMap::new(), Vec::new());
+        for one in read {
+            match one {
+                Ok(Some(run)) => {
+                    runs.insert(run.seed, run);
+                }
+                Ok(None) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        Self { runs: runs.into_values().collect(), errors }
+    }
+
+    fn with_seed(&self, seed: u64) -> Option<&Examples> {
+        let place = self.runs.binary_search_by_key(&seed, |run| run.seed).ok()?;
+        Some(&self.runs[place])
+    }
+}
+
+/// Figures of an arm, where `theirs` is the baseline.
+fn figures(ours: &Predicted, theirs: Option<&Predicted>, bootstrap: Bootstrap) -> ExampleFigures {
+    let each = |figure: fn(&Examples) -> Option<f64>| {
+        let figures: Option<Vec<f64>> = ours.runs.iter().map(figure).collect();
         mean(&figures?)
     };
-    let differences: Vec<Vec<f32>> = theirs
-        .into_iter()
-        .flat_map(|theirs| ours.iter().filter_map(|(seed, ours)| Some((ours, theirs.get(seed)?))))
-        .filter(|(ours, theirs)| ours.len() == theirs.len())
+    let pairs = theirs.into_iter().flat_map(|theirs| {
+        ours.runs.iter().filter_map(|ours| Some((ours, theirs.with_seed(ours.seed)?)))
+    });
+    let differences: Vec<Vec<f32>> = pairs
+        .filter(|(ours, theirs)| ours.correct.len() == theirs.correct.len())
         .map(|(ours, theirs)| {
-            let pairs = correct(ours).zip(theirs);
-            pairs.map(|(a, b)| f32::from(a) - f32::from(*b)).collect()
+            let pairs = ours.correct.iter().zip(&theirs.correct);
+            pairs.map(|(a, b)| f32::from(*a) - f32::from(*b)).collect()
         })
         .collect();
-    let classes: Vec<Vec<usize>> =
-        ours.values().map(|one| one.iter().map(|one| one.predicted).collect()).collect();
+    let classes: Vec<&[usize]> = ours.runs.iter().map(|run| run.predicted.as_slice()).collect();
     ExampleFigures {
         crossed: Crossed::of(&differences),
         bootstrap: bootstrap.seeds_and_examples(&differences),
-        log_likelihood: each(&|one| {
-            let probabilities: Vec<f64> = one.iter().map(|one| one.probability).collect();
-            negative_log_likelihood(&probabilities)
-        }),
-        calibration: each(&|one| {
-            let confident =
-                one.iter().map(|one| Some((one.confidence?, one.label == one.predicted)));
-            expected_calibration_error(&confident.collect::<Option<Vec<_>>>()?)
-        }),
+        log_likelihood: each(|run| run.log_likelihood),
+        calibration: each(|run| run.calibration),
         disagreement: disagreement(&classes),
     }
 }

@@ -150,25 +150,21 @@ impl Bootstrap {
             return None;
         }
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut times_drawn = vec![0.0_f32; examples];
-        let means = (0..self.resamples_of(figures.len()))
-            .map(|_| {
-                let seeds: Vec<usize> =
-                    figures.iter().map(|_| below(&mut rng, figures.len())).collect();
-                times_drawn.fill(0.0);
-                for _ in 0..examples {
-                    times_drawn[below(&mut rng, examples)] += 1.0;
+        let mut left = self.resamples_of(figures.len());
+        let mut means = Vec::with_capacity(left);
+        // Several resamples at a time: a seed's figures are in the cache for all of them.
+        let mut draws = vec![Draw::new(figures.len(), examples); left.min(AT_A_TIME)];
+        while left > 0 {
+            draws.truncate(left);
+            left -= draws.len();
+            draws.iter_mut().for_each(|draw| draw.again(&mut rng));
+            for (seed, figures) in figures.iter().enumerate() {
+                for draw in draws.iter_mut().filter(|draw| draw.seeds[seed] > 0.0) {
+                    draw.sum += draw.seeds[seed] * weighted_sum(figures, &draw.examples);
                 }
-                let mut seed_drawn = vec![0.0; figures.len()];
-                for seed in &seeds {
-                    seed_drawn[*seed] += 1.0;
-                }
-                let drawn = figures.iter().zip(&seed_drawn).filter(|(_, times)| **times > 0.0);
-                let sum: f64 =
-                    drawn.map(|(figures, times)| times * weighted_sum(figures, &times_drawn)).sum();
-                sum / (seeds.len() * examples) as f64
-            })
-            .collect();
+            }
+            means.extend(draws.iter().map(|draw| draw.sum / (figures.len() * examples) as f64));
+        }
         Some(middle(means))
     }
 
@@ -194,6 +190,36 @@ impl Bootstrap {
             .collect();
         means.sort_by(f64::total_cmp);
         Some(means)
+    }
+}
+
+/// Resamples over seeds and examples that are looked at together.
+const AT_A_TIME: usize = 8;
+
+/// A resample over seeds and examples: how often each was drawn, and the sum of the figures.
+#[derive(Clone)]
+struct Draw {
+    seeds: Vec<f64>,
+    examples: Vec<f32>,
+    sum: f64,
+}
+
+impl Draw {
+    fn new(seeds: usize, examples: usize) -> Self {
+        Self { seeds: vec![0.0; seeds], examples: vec![0.0; examples], sum: 0.0 }
+    }
+
+    /// Draws as many seeds as there are, then as many examples.
+    fn again(&mut self, rng: &mut ChaCha8Rng) {
+        self.seeds.fill(0.0);
+        for _ in 0..self.seeds.len() {
+            self.seeds[below(rng, self.seeds.len())] += 1.0;
+        }
+        self.examples.fill(0.0);
+        for _ in 0..self.examples.len() {
+            self.examples[below(rng, self.examples.len())] += 1.0;
+        }
+        self.sum = 0.0;
     }
 }
 

@@ -35,20 +35,26 @@ pub fn expected_calibration_error(predictions: &[(f64, bool)]) -> Option<f64> {
 ///
 /// [`None`] of fewer than two runs, or where runs differ in their examples.
 #[must_use]
-pub fn disagreement(classes: &[Vec<usize>]) -> Option<f64> {
+pub fn disagreement(classes: &[impl AsRef<[usize]>]) -> Option<f64> {
+    let classes: Vec<&[usize]> = classes.iter().map(AsRef::as_ref).collect();
     let examples = classes.first()?.len();
     if classes.len() < 2 || examples == 0 || classes.iter().any(|run| run.len() != examples) {
         return None;
     }
     let pairs = (classes.len() * (classes.len() - 1) / 2) as f64;
     let mut differing = 0_u64;
-    let mut counts = std::collections::BTreeMap::new();
+    // How many runs say what, of an example. Runs agree mostly: few classes are looked through.
+    let mut counts: Vec<(usize, u64)> = Vec::new();
     for example in 0..examples {
         counts.clear();
-        for run in classes {
-            *counts.entry(run[example]).or_insert(0_u64) += 1;
+        for run in &classes {
+            let class = run[example];
+            match counts.iter_mut().find(|(known, _)| *known == class) {
+                Some((_, count)) => *count += 1,
+                None => counts.push((class, 1)),
+            }
         }
-        let alike: u64 = counts.values().map(|n| n * (n - 1) / 2).sum();
+        let alike: u64 = counts.iter().map(|(_, n)| n * (n - 1) / 2).sum();
         differing += (classes.len() * (classes.len() - 1) / 2) as u64 - alike;
     }
     Some(differing as f64 / pairs / examples as f64)

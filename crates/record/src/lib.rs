@@ -14,6 +14,7 @@
 //!
 //! This crate knows no tensor and no table: `runner` writes through it, `analysis` reads through it.
 
+mod decimal;
 mod environment;
 mod error;
 mod event;

@@ -1,3 +1,4 @@
+use crate::decimal;
 use serde::{Deserialize, Serialize};
 
 /// What a run said about one test example: a line of `predictions.csv`.
@@ -41,7 +42,7 @@ impl Prediction {
     /// The number of the first line that makes no sense, from 1: where a cell is missing, is no number, or is too
     /// many, or where an index is not one more than that of the line before.
     pub(crate) fn from_csv(csv: &[u8]) -> Result<Vec<Self>, usize> {
-        let (header, mut rest) = split_line(csv);
+        let (header, rest) = split_line(csv);
         let has_confidence = match header {
             header if header == HEADER.as_bytes() => true,
             header if header == EARLY_HEADER.as_bytes() => false,
@@ -49,32 +50,33 @@ impl Prediction {
         };
         // A report of thousands of runs reads millions of lines: each is gone over once.
         let mut predictions = Vec::with_capacity(rest.len() / SHORT_LINE);
-        while !rest.is_empty() {
-            let (line, after) = split_line(rest);
+        let mut cells = Cells(rest);
+        while !cells.0.is_empty() {
             let index = predictions.len();
-            let prediction = Self::from_line(line, has_confidence);
+            let prediction = Self::from_line(&mut cells, has_confidence);
             // The header is line 1.
             let prediction = prediction.filter(|one| one.index == index).ok_or(index + 2)?;
             predictions.push(prediction);
-            rest = after;
         }
         Ok(predictions)
     }
 
-    fn from_line(line: &[u8], has_confidence: bool) -> Option<Self> {
-        let mut cells = Cells(Some(line));
-        let prediction = Self {
-            index: cells.whole()?,
-            label: cells.whole()?,
-            predicted: cells.whole()?,
-            probability: cells.number()?,
-            confidence: match has_confidence {
-                false => None,
-                true if cells.0 == Some(b"") => cells.next().and(None),
-                true => Some(cells.number()?),
-            },
+    fn from_line(cells: &mut Cells<'_>, has_confidence: bool) -> Option<Self> {
+        let index = cells.whole()?;
+        cells.comma()?;
+        let label = cells.whole()?;
+        cells.comma()?;
+        let predicted = cells.whole()?;
+        cells.comma()?;
+        let probability = cells.number()?;
+        let confidence = if has_confidence {
+            cells.comma()?;
+            cells.optional_number()?
+        } else {
+            None
         };
-        cells.0.is_none().then_some(prediction)
+        cells.line_end()?;
+        Some(Self { index, label, predicted, probability, confidence })
     }
 }
 
@@ -90,32 +92,61 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
     (line.strip_suffix(b"\r").unwrap_or(line), rest)
 }
 
-/// Cells of a line that are not yet read; nothing after the last one.
-struct Cells<'a>(Option<&'a [u8]>);
+/// What is not yet read of a table.
+struct Cells<'a>(&'a [u8]);
 
-impl<'a> Cells<'a> {
-    fn next(&mut self) -> Option<&'a [u8]> {
-        let line = self.0?;
-        let end = line.iter().position(|byte| *byte == b',');
-        self.0 = end.map(|end| &line[end + 1..]);
-        Some(end.map_or(line, |end| &line[..end]))
+impl Cells<'_> {
+    fn comma(&mut self) -> Option<()> {
+        self.0 = self.0.strip_prefix(b",")?;
+        Some(())
+    }
+
+    /// The end of a line; the last line needs none.
+    fn line_end(&mut self) -> Option<()> {
+        let rest = self.0.strip_prefix(b"\r").unwrap_or(self.0);
+        self.0 = if rest.is_empty() { rest } else { rest.strip_prefix(b"\n")? };
+        Some(())
     }
 
     /// A whole number.
     fn whole(&mut self) -> Option<usize> {
-        let cell = self.next()?;
-        if cell.is_empty() {
-            return None;
+        let (mut number, mut digits) = (0_usize, 0);
+        while let Some(byte) = self.0.get(digits).filter(|byte| byte.is_ascii_digit()) {
+            number = number.checked_mul(10)?.checked_add(usize::from(byte - b'0'))?;
+            digits += 1;
         }
-        cell.iter().try_fold(0_usize, |number, byte| {
-            let digit = byte.is_ascii_digit().then(|| usize::from(byte - b'0'))?;
-            number.checked_mul(10)?.checked_add(digit)
-        })
+        self.0 = &self.0[digits..];
+        (digits > 0).then_some(number)
     }
 
+    /// A number of any form.
     fn number(&mut self) -> Option<f64> {
-        std::str::from_utf8(self.next()?).ok()?.parse().ok()
+        let (number, length) = match decimal::leading(self.0) {
+            Some((number, length)) if ends_cell(self.0.get(length)) => (number, length),
+            _ => {
+                let cell = self.cell();
+                (std::str::from_utf8(cell).ok()?.parse().ok()?, cell.len())
+            }
+        };
+        self.0 = &self.0[length..];
+        Some(number)
     }
+
+    /// A number, or an empty cell.
+    fn optional_number(&mut self) -> Option<Option<f64>> {
+        if ends_cell(self.0.first()) { Some(None) } else { self.number().map(Some) }
+    }
+
+    /// The bytes up to the end of the cell.
+    fn cell(&self) -> &[u8] {
+        let end = self.0.iter().position(|byte| ends_cell(Some(byte)));
+        &self.0[..end.unwrap_or(self.0.len())]
+    }
+}
+
+/// Whether a cell ends before this byte, or where there is none.
+fn ends_cell(byte: Option<&u8>) -> bool {
+    matches!(byte, None | Some(b',' | b'\n' | b'\r'))
 }
 
 #[cfg(test)]
@@ -143,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_and_ends_of_lines_have_every_form() {
+        let csv = format!(
+            "{HEADER}\r\n0,1,0,1e-7,nan\r\n1,1,0,0.12345678901234567890123,+.5\n2,1,0,1,\r\n3,1,0,inf,5."
+        );
+        let read = Prediction::from_csv(csv.as_bytes()).unwrap();
+        let probabilities: Vec<f64> = read.iter().map(|one| one.probability).collect();
+        assert_eq!(probabilities, [1e-7, 0.123_456_789_012_345_68, 1.0, f64::INFINITY]);
+        assert!(read[0].confidence.unwrap().is_nan());
+        assert_eq!((read[1].confidence, read[2].confidence), (Some(0.5), None));
+        assert_eq!(read[3].confidence, Some(5.0));
+    }
+
+    #[test]
     fn the_first_wrong_line_is_told() {
         for (line, csv) in [
             (1, String::new()),
@@ -157,6 +201,12 @@ mod tests {
             (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0,0,0.5,0.5,\n")),
             (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0,0,half,0.5\n")),
             (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0\n")),
+            (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0,0,,0.5\n")),
+            (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,,0,0.5,0.5\n")),
+            (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0,0,0.5,0.5 \n")),
+            (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0,0,0.5,0.5\r\r\n")),
+            (3, format!("{HEADER}\n0,0,0,0.5,0.5\n1,0,0,0.5\r,0.5\n")),
+            (3, format!("{EARLY_HEADER}\n0,0,0,0.5\n1,0,0,0.5,0.5\n")),
             (3, format!("{HEADER}\n0,0,0,0.5,0.5\n\n2,0,0,0.5,0.5\n")),
         ] {
             assert_eq!(Prediction::from_csv(csv.as_bytes()).unwrap_err(), line, "{csv}");
