@@ -10,12 +10,16 @@ enum Align {
     Right,
 }
 
+/// Width of a column whose cells are narrower: its rule takes that.
+const LEAST_WIDTH: usize = 3;
+
 /// One column: a header and a cell a row, all of them escaped.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
     cells: Vec<String>,
     align: Align,
-    reserved: usize,
+    /// Columns of the terminal that the widest cell takes, or more.
+    width: usize,
 }
 
 impl Column {
@@ -32,23 +36,20 @@ impl Column {
     fn new(header: &str, cells: Vec<String>, align: Align) -> Self {
         let cells = std::iter::once(header.to_owned()).chain(cells);
         // A no-break space does its work in running text; in a cell nothing breaks.
-        let cells = cells.map(|cell| cell.replace('\u{a0}', " ")).collect();
-        Self { cells, align, reserved: 3 }
+        let cells: Vec<String> = cells.map(|cell| cell.replace('\u{a0}', " ")).collect();
+        let width = cells.iter().map(|cell| width(cell)).max().unwrap_or(0).max(LEAST_WIDTH);
+        Self { cells, align, width }
     }
 
     /// The same column, at least so wide: how a table is laid out then does not depend on cells that
     /// differ from one execution to the next.
     pub(crate) fn reserve(self, columns: usize) -> Self {
-        Self { reserved: columns, ..self }
-    }
-
-    fn width(&self) -> usize {
-        self.cells.iter().map(|cell| width(cell)).max().unwrap_or(0).max(self.reserved)
+        Self { width: self.width.max(columns), ..self }
     }
 
     fn cell(&self, row: usize) -> String {
         let cell = &self.cells[row];
-        let padding = " ".repeat(self.width() - width(cell));
+        let padding = " ".repeat(self.width - width(cell));
         match self.align {
             Align::Left => format!(" {cell}{padding} |"),
             Align::Right => format!(" {padding}{cell} |"),
@@ -57,8 +58,8 @@ impl Column {
 
     fn rule(&self) -> String {
         match self.align {
-            Align::Left => format!(" {} |", "-".repeat(self.width())),
-            Align::Right => format!(" {}: |", "-".repeat(self.width() - 1)),
+            Align::Left => format!(" {} |", "-".repeat(self.width)),
+            Align::Right => format!(" {}: |", "-".repeat(self.width - 1)),
         }
     }
 }
@@ -74,7 +75,7 @@ impl Table {
     /// The table as Markdown in lines of at most `columns`. Blocks that do not fit beside the others
     /// go to a further table with the same key.
     pub(crate) fn render(&self, columns: usize) -> String {
-        let span = |column: &Column| column.width() + 3;
+        let span = |column: &Column| column.width + 3;
         let mut tables: Vec<Vec<&Column>> = Vec::new();
         let mut used = 0;
         for block in self.blocks.iter().filter(|block| !block.is_empty()) {

@@ -23,21 +23,22 @@ pub(super) fn add_figures(
 ) -> Option<(usize, String)> {
     let mut unread: Option<(usize, String)> = None;
     let bootstrap = Bootstrap { resamples: bootstrap.resamples.min(RESAMPLES), ..bootstrap };
-    let mut of_arms: BTreeMap<(&str, &str), Vec<&StoredRun>> = BTreeMap::new();
+    let mut of_arms: OfArms<'_> = BTreeMap::new();
     for run in runs.iter().filter(|run| Status::of(&run.record) == Status::Completed) {
         let spec = &run.record.spec;
         of_arms.entry((&spec.task, &spec.activation.label)).or_default().push(run);
     }
     for task in arms.chunk_by_mut(|a, b| a.task == b.task) {
         let name = task[0].task.clone();
-        let of = |label: &str| of_arms.get(&(name.as_str(), label)).map_or(&[][..], Vec::as_slice);
-        let theirs = Predicted::of(parallel::map(of(baseline), |run| Examples::read(run)));
+        let theirs = runs_of(&of_arms, &name, baseline);
+        let theirs = Predicted::of(parallel::map(theirs, |run| Examples::read(run)));
         let labels: Vec<String> = task.iter().map(|arm| arm.activation.clone()).collect();
         let figures = parallel::map(&labels, |label| {
             if label == baseline {
                 return (figures(&theirs, None, bootstrap), theirs.errors.clone());
             }
-            let ours = Predicted::of(of(label).iter().map(|run| Examples::read(run)).collect());
+            let ours = runs_of(&of_arms, &name, label).iter();
+            let ours = Predicted::of(ours.map(|run| Examples::read(run)).collect());
             (figures(&ours, Some(&theirs), bootstrap), ours.errors)
         });
         for (arm, (figures, errors)) in task.iter_mut().zip(figures) {
@@ -48,6 +49,13 @@ pub(super) fn add_figures(
         }
     }
     unread
+}
+
+/// Completed runs by task and activation.
+type OfArms<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a StoredRun>>;
+
+fn runs_of<'a>(of_arms: &'a OfArms<'a>, task: &'a str, label: &'a str) -> &'a [&'a StoredRun] {
+    of_arms.get(&(task, label)).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// What a run said about the test examples.

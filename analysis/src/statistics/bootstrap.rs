@@ -211,14 +211,11 @@ impl Draw {
 
     /// Draws as many seeds as there are, then as many examples.
     fn again(&mut self, rng: &mut ChaCha8Rng) {
+        let (seeds, examples) = (self.seeds.len(), self.examples.len());
         self.seeds.fill(0.0);
-        for _ in 0..self.seeds.len() {
-            self.seeds[below(rng, self.seeds.len())] += 1.0;
-        }
         self.examples.fill(0.0);
-        for _ in 0..self.examples.len() {
-            self.examples[below(rng, self.examples.len())] += 1.0;
-        }
+        (0..seeds).for_each(|_| self.seeds[below(rng, seeds)] += 1.0);
+        (0..examples).for_each(|_| self.examples[below(rng, examples)] += 1.0);
         self.sum = 0.0;
     }
 }

@@ -38,7 +38,8 @@ pub use run::{
 };
 pub use spec::{
     ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, ModelSpec, OptimizerSpec,
-    RunId, RunSpec, ScheduleSpec, SiteStatistics, Split, TrainingSpec, Trial, json_sha256,
+    RunId, RunSpec, ScheduleSpec, SiteStatistics, SpecText, Split, TrainingSpec, Trial,
+    json_sha256,
 };
 pub use store::{
     CheckpointFile, FileSum, HeldLocks, MetricsReader, MetricsWriter, RunDir, RunLock, RunState,

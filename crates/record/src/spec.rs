@@ -4,6 +4,8 @@ use crate::store::sha256;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// Everything that decides the numbers of a run.
@@ -43,15 +45,57 @@ impl RunSpec {
     /// The run's identity: a hash of the spec's JSON.
     #[must_use]
     pub fn id(&self) -> RunId {
+        self.but_for_seed().id(self.seed)
+    }
+
+    /// The spec but for its seed, from which the identities of runs under other seeds follow.
+    #[must_use]
+    pub fn but_for_seed(&self) -> SpecText {
         // Strings, numbers and maps with text keys: nothing that JSON lacks.
         let json = serde_json::to_value(self).expect("a spec is representable in JSON");
-        RunId(json_sha256(json).chars().take(16).collect())
+        let (mut before, mut after) = (String::new(), String::new());
+        let mut fields = BTreeMap::new();
+        if let serde_json::Value::Object(map) = json {
+            fields.extend(map);
+        }
+        for (key, value) in fields {
+            match key.as_str().cmp(SEED) {
+                Ordering::Less => before += &format!("\"{key}\":{},", sorted(value)),
+                Ordering::Equal => {}
+                Ordering::Greater => after += &format!(",\"{key}\":{}", sorted(value)),
+            }
+        }
+        SpecText { before: format!("{{{before}\"{SEED}\":"), after: after + "}" }
     }
 
     /// A readable name, as in `gelu-resnet_fashion-s3`.
     #[must_use]
     pub fn label(&self) -> String {
         format!("{}-{}-s{}", self.activation.slug(), self.task, self.seed)
+    }
+}
+
+/// The field of a spec that differs between the seeds of an arm.
+const SEED: &str = "seed";
+
+/// The canonical JSON of a spec without its seed. A sweep has many seeds, and to write the rest takes much longer than
+/// to hash it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecText {
+    /// What stands before the seed.
+    before: String,
+    /// What stands behind it.
+    after: String,
+}
+
+impl SpecText {
+    /// The identity of the run with `seed`.
+    #[must_use]
+    pub fn id(&self, seed: u64) -> RunId {
+        let Self { before, after } = self;
+        let mut digits = sha256(format!("{before}{seed}{after}").as_bytes());
+        digits.truncate(16);
+        RunId(digits)
     }
 }
 
@@ -461,6 +505,17 @@ mod tests {
     fn identity_is_stable() {
         assert_eq!(spec().id().to_string(), "06b3b08c3009b2f9");
         assert_eq!(spec().label(), "leaky_relu-slope0.2-fashion-s3");
+    }
+
+    #[test]
+    fn identity_is_the_hash_of_the_whole_spec() {
+        let trial = RunSpec { trial: Some(Trial { steps: 7 }), seed: u64::MAX, ..spec() };
+        for spec in [spec(), RunSpec { task: "a\"b\\\u{7}é".into(), ..spec() }, trial] {
+            let whole = json_sha256(serde_json::to_value(&spec).unwrap());
+            assert_eq!(spec.id().as_str(), &whole[..16]);
+            let other = RunSpec { seed: 12, ..spec.clone() };
+            assert_eq!(spec.but_for_seed().id(12), other.id());
+        }
     }
 
     #[test]

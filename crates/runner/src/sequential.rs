@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::execute::Work;
 use crate::plan::PlannedRun;
-use crate::sweep_dir::{Manifest, SweepDir, is_done};
+use crate::sweep_dir::{Manifest, SweepDir, which_are_done};
 use record::{RunDir, RunId, RunRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -137,13 +137,13 @@ impl<'a> Stages<'a> {
         let next = self.current.map_or(0, |stage| stage + 1);
         self.current = Some(next);
         let mut open = Vec::new();
-        for run in &self.stages[next] {
-            let dir = RunDir::of(&self.sweep.runs(), &run.spec);
-            self.manifest.runs.push(run.spec.id());
-            if is_done(&dir) {
+        let stage = &self.stages[next];
+        for (run, (dir, done)) in stage.iter().zip(which_are_done(stage, &self.sweep.runs())) {
+            self.manifest.runs.push(run.id());
+            if done {
                 self.done.push(dir);
             } else {
-                self.pending.insert(run.spec.id());
+                self.pending.insert(run.id());
                 open.push(run.clone());
             }
             self.known += 1;

@@ -5,12 +5,12 @@ use crate::console;
 use crate::environment::{host, write_diff};
 use crate::experiment::Experiment;
 use crate::guard::guarded;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedRun};
 use crate::tune::Score;
 use activation::ActivationRequest;
 use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
 use indexmap::IndexMap;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use record::{
     ActivationSpec, HeldLocks, Outcome, RunDir, RunId, RunState, StoredRun, any_run_has_ended,
     find_all_runs, is_same_file, write_atomically,
@@ -132,7 +132,7 @@ impl Manifest {
             baseline: plan.baseline.clone(),
             activations: plan.planner.labels.clone(),
             tasks: experiment.tasks.keys().cloned().collect(),
-            runs: plan.runs.iter().map(|run| run.spec.id()).collect(),
+            runs: plan.runs.iter().map(PlannedRun::id).collect(),
             planned: None,
             tuning: None,
         }
@@ -172,7 +172,23 @@ impl Manifest {
 /// Whether the run has a record that counts. A record that is damaged, of another run or of another schema does not:
 /// the run is trained again. Nor does one of a failure, whose cause may have been removed.
 pub(crate) fn is_done(dir: &RunDir) -> bool {
-    match dir.outcome() {
+    counts(dir.outcome())
+}
+
+/// The folders of `all` below `runs`, and for each whether [`is_done`]. Several threads read.
+pub(crate) fn which_are_done(all: &[PlannedRun], runs: &Path) -> Vec<(RunDir, bool)> {
+    let look = |run: &PlannedRun| {
+        let dir = run.dir(runs);
+        let outcome = dir.outcome();
+        (dir, outcome)
+    };
+    let found: Vec<_> = all.par_iter().map(look).collect();
+    // Warnings are in the order of the runs.
+    found.into_iter().map(|(dir, outcome)| (dir, counts(outcome))).collect()
+}
+
+fn counts(outcome: Result<Option<Outcome>, record::Error>) -> bool {
+    match outcome {
         Ok(outcome) => outcome.is_some_and(|outcome| !matches!(outcome, Outcome::Failed { .. })),
         // A worker refuses a run whose record cannot be read, which may be whole.
         Err(error @ record::Error::Io { .. }) => {

@@ -67,7 +67,12 @@ impl RunDir {
     /// below `runs` whatever the spec says.
     #[must_use]
     pub fn of(runs: &Path, spec: &RunSpec) -> Self {
-        let id = spec.id();
+        Self::with_id(runs, spec, &spec.id())
+    }
+
+    /// The same where the id of `spec` is known.
+    #[must_use]
+    pub fn with_id(runs: &Path, spec: &RunSpec, id: &RunId) -> Self {
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
         let longest = LONGEST_NAME - 1 - id.as_str().len();
         let label: String = spec.label().chars().map(safe).take(longest).collect();

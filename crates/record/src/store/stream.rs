@@ -2,7 +2,8 @@
 
 use super::atomic::write_atomically;
 use crate::{Error, Evaluation, Event, Gradients, Site, Stamped};
-use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -127,8 +128,7 @@ impl Iterator for MetricsReader {
         if self.line.last() != Some(&b'\n') {
             return None;
         }
-        let event =
-            serde_json::from_slice(&self.line).map_err(Error::format("metrics stream", &self.path));
+        let event = parse(&self.line).map_err(Error::format("metrics stream", &self.path));
         self.line.clear();
         Some(event)
     }
@@ -174,9 +174,7 @@ impl Timeline {
     }
 
     fn add(&mut self, line: &[u8], path: &Path) -> Result<(), Error> {
-        let line: Stamped =
-            serde_json::from_slice(line).map_err(Error::format("metrics stream", path))?;
-        match line.event {
+        match parse(line).map_err(Error::format("metrics stream", path))?.event {
             Event::Validation(evaluation) => self.validations.push(evaluation),
             Event::Site(site) => self.sites.push(Site { inputs: None, outputs: None, ..site }),
             Event::Gradients(gradients) => self.gradients.push(gradients),
@@ -184,6 +182,36 @@ impl Timeline {
         }
         Ok(())
     }
+}
+
+/// Reads a line. Its kind is looked for first, so that the reader knows the form of the rest: a derived reader of
+/// [`Stamped`] does not, and keeps a copy of everything.
+fn parse(line: &[u8]) -> Result<Stamped, serde_json::Error> {
+    fn body<T: DeserializeOwned>(
+        line: &[u8],
+        event: impl Fn(T) -> Event,
+    ) -> Result<Stamped, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Time {
+            #[serde(default)]
+            time: Option<f64>,
+        }
+
+        let event = event(serde_json::from_slice(line)?);
+        let Time { time } = serde_json::from_slice(line)?;
+        Ok(Stamped { time, event })
+    }
+
+    let read = match kind_of(line) {
+        b"train" => body(line, Event::Train),
+        b"validation" => body(line, Event::Validation),
+        b"site" => body(line, Event::Site),
+        b"gradients" => body(line, Event::Gradients),
+        b"system" => body(line, Event::System),
+        _ => return serde_json::from_slice(line),
+    };
+    // What is wrong with a line is said of the whole of it.
+    read.or_else(|_| serde_json::from_slice(line))
 }
 
 /// What follows the first `key` in a line.

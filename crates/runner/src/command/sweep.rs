@@ -6,15 +6,15 @@ use crate::execute::{Execution, Known, Work, Workers, launcher};
 use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
 use crate::sequential::Stages;
-use crate::sweep_dir::{Manifest, SweepDir, is_done};
+use crate::sweep_dir::{Manifest, SweepDir, which_are_done};
 use crate::tracking::{self, Tracking};
 use crate::tune::{Count, Tuning};
 use crate::{Error, environment, interrupt};
 use ::tracking::wandb::Settings;
 use actlab_core::DeviceSpec;
 use record::RunDir;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
@@ -139,29 +139,32 @@ fn dry_run<'a>(
         tuning.next()?;
         tuning.counts()
     } else {
-        let mut counts = Vec::new();
-        for run in base.iter() {
-            let done = usize::from(is_done(&RunDir::of(&sweep.runs(), &run.spec)));
+        let done = which_are_done(base, &sweep.runs());
+        let count = |(run, (_, done)): (&PlannedRun, &(RunDir, bool))| {
             let (task, activation) = (run.spec.task.clone(), run.spec.activation.label.clone());
-            counts.push(Count { task, activation, runs: 1, done, whole: 1.0 });
-        }
-        counts
+            Count { task, activation, runs: 1, done: usize::from(*done), whole: 1.0 }
+        };
+        base.iter().zip(&done).map(count).collect()
     };
     let runs: usize = counts.iter().map(|count| count.runs).sum();
     let workers = Workers::new(device, runs, experiment.jobs.number(), experiment.threads);
     let mut stopwatch = Stopwatch::new(Executor::new(device, workers.threads)?);
+    let mut counted: HashMap<(&str, &str), Vec<&Count>> = HashMap::new();
+    for count in &counts {
+        counted.entry((&count.task, &count.activation)).or_default().push(count);
+    }
     let mut cells: BTreeMap<(usize, usize), Cell> = BTreeMap::new();
     for run in base.iter() {
         let task = experiment.tasks.get_index_of(&run.spec.task).unwrap_or_default();
         let arm = labels.iter().position(|label| *label == run.spec.activation.label);
         if let Entry::Vacant(entry) = cells.entry((task, arm.unwrap_or_default())) {
             let mut cell = Cell::new(run, stopwatch.step_seconds(run)?);
-            for count in &counts {
-                if count.task == cell.task && count.activation == cell.label {
-                    cell.runs += count.runs;
-                    cell.done += count.done;
-                    cell.whole += count.whole;
-                }
+            for count in
+                counted.get(&(cell.task.as_str(), cell.label.as_str())).into_iter().flatten()
+            {
+                cell.runs += count.runs;
+                cell.done += count.done;
+                cell.whole += count.whole;
             }
             entry.insert(cell);
         }

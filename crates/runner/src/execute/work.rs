@@ -1,6 +1,6 @@
 use crate::Error;
 use crate::plan::PlannedRun;
-use crate::sweep_dir::is_done;
+use crate::sweep_dir::which_are_done;
 use record::{RunDir, RunId, RunRecord};
 use std::path::Path;
 
@@ -40,9 +40,8 @@ impl Known {
     /// `all`, with their records below `runs`.
     pub(crate) fn new(all: &[PlannedRun], runs: &Path) -> Self {
         let mut work = Self { open: Vec::new(), done: Vec::new(), total: all.len() };
-        for run in all {
-            let dir = RunDir::of(runs, &run.spec);
-            if is_done(&dir) {
+        for (run, (dir, done)) in all.iter().zip(which_are_done(all, runs)) {
+            if done {
                 work.done.push(dir);
             } else {
                 work.open.push(run.clone());

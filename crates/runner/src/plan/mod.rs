@@ -11,8 +11,9 @@ use activation::{Activation, ActivationRequest};
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{DeviceSpec, ModelSize, model_size};
 use blame::Blame;
-use record::{ActivationSpec, RunSpec, Trial};
+use record::{ActivationSpec, RunDir, RunId, RunSpec, SpecText, Trial};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes of an activation's label: with the names of task, seed and run it is a folder's name, which has 255 at most.
@@ -60,6 +61,8 @@ pub(crate) struct PlannedRun {
     pub(crate) steps: u64,
     /// Folder name of a shorter trial of the same, from whose end it goes on.
     pub(crate) goes_on_from: Option<String>,
+    /// The spec but for its seed, where other runs share it.
+    shared: Option<Arc<SpecText>>,
 }
 
 impl PlannedRun {
@@ -75,7 +78,20 @@ impl PlannedRun {
         let size = model_size(&spec.model, &data, &activation)?;
         let per_epoch = data.train.len().div_ceil(spec.training.batch_size.max(1)) as u64;
         let steps = spec.training.budget.steps(per_epoch);
-        Ok(Self { spec, activation, data, size, steps, goes_on_from: None })
+        Ok(Self { spec, activation, data, size, steps, goes_on_from: None, shared: None })
+    }
+
+    /// The identity of its spec.
+    pub(crate) fn id(&self) -> RunId {
+        match &self.shared {
+            Some(shared) => shared.id(self.spec.seed),
+            None => self.spec.id(),
+        }
+    }
+
+    /// Its folder below `runs`.
+    pub(crate) fn dir(&self, runs: &Path) -> RunDir {
+        RunDir::with_id(runs, &self.spec, &self.id())
     }
 
     /// The step at which it ends.
@@ -98,6 +114,7 @@ impl PlannedRun {
         };
         let whole = wanted.max(1).checked_next_multiple_of(every).unwrap_or(u64::MAX);
         self.spec.trial = Some(Trial { steps: whole.min(self.steps) });
+        self.shared = None;
         self
     }
 
@@ -297,9 +314,10 @@ impl<'a> Planner<'a> {
                 format!("{batch} is more than the {examples} examples of the training set");
             return Err(blame.at("training.batch_size", &message));
         }
-        let run = PlannedRun::new(spec, Arc::clone(activation), data)
+        let mut run = PlannedRun::new(spec, Arc::clone(activation), data)
             .map_err(|error| blame.refuse("model", &error))?;
         if assignments.is_empty() {
+            run.shared = Some(Arc::new(run.spec.but_for_seed()));
             self.cells.insert(cell, run.clone());
         }
         Ok(run)
