@@ -1,6 +1,7 @@
 //! Records as tables for other tools: Apache Parquet.
 
 use crate::Error;
+use crate::parallel;
 use polars::prelude::{
     Column, DataFrame, DataType, Field, NamedFrom, ParquetWriter, PolarsResult, Schema, Series,
 };
@@ -29,13 +30,21 @@ pub(crate) fn write(runs: &DataFrame, stored: &[StoredRun], dir: &Path) -> Resul
     let mut unread = Vec::new();
     atomically(&metrics, |file| {
         let mut writer = ParquetWriter::new(file).batched(&schema())?;
-        for run in stored {
-            let rows = Rows::read(run, &mut unread);
-            if rows.step.is_empty() {
-                continue;
+        let mut rows = Rows::default();
+        let mut rest = stored;
+        while !rest.is_empty() {
+            let runs;
+            (runs, rest) = rest.split_at(some_at_a_time(rest));
+            for (run, error) in parallel::map(runs, Rows::read) {
+                rows.append(run);
+                unread.extend(error);
+                if rows.step.len() >= ROWS_AT_A_TIME {
+                    writer.write_batch(&std::mem::take(&mut rows).into_frame()?)?;
+                }
             }
-            // A run at a time: memory does not grow with the sweep.
-            writer.write_batch(&rows.into_frame(&run.record.id.to_string())?)?;
+        }
+        if !rows.step.is_empty() {
+            writer.write_batch(&rows.into_frame()?)?;
         }
         writer.finish()?;
         Ok(())
@@ -70,9 +79,29 @@ fn schema() -> Schema {
     ])
 }
 
-/// Numbers of one run.
+/// Bytes of streams that are read side by side: memory does not grow with the sweep.
+const BYTES_AT_A_TIME: u64 = 16 << 20;
+
+/// How many of the first of `runs` are read side by side.
+fn some_at_a_time(runs: &[StoredRun]) -> usize {
+    let mut bytes = 0_u64;
+    let taken = runs.iter().take_while(|run| {
+        let some = bytes < BYTES_AT_A_TIME;
+        // An early record does not say how long the stream is.
+        let sum = run.record.files.get("metrics.jsonl");
+        bytes = bytes.saturating_add(sum.map_or(BYTES_AT_A_TIME, |sum| sum.bytes));
+        some
+    });
+    taken.count()
+}
+
+/// Rows from which on a group of them is written, so that a group is not much larger than the stream of a run.
+const ROWS_AT_A_TIME: usize = 1 << 18;
+
+/// Numbers of some runs.
 #[derive(Default)]
 struct Rows {
+    run: Vec<String>,
     step: Vec<u64>,
     time: Vec<Option<f64>>,
     metric: Vec<String>,
@@ -80,38 +109,43 @@ struct Rows {
 }
 
 impl Rows {
-    fn read(run: &StoredRun, unread: &mut Vec<String>) -> Self {
+    /// Those of one run, and why its stream could not be read to its end.
+    fn read(run: &StoredRun) -> (Self, Option<String>) {
         let mut rows = Self::default();
         let stream = match run.dir.metrics() {
             Ok(stream) => stream,
-            Err(error) => {
-                unread.push(error.to_string());
-                return rows;
-            }
+            Err(error) => return (rows, Some(error.to_string())),
         };
+        let id = run.record.id.as_str();
         for line in stream {
             let line = match line {
                 Ok(line) => line,
-                Err(error) => {
-                    unread.push(error.to_string());
-                    break;
-                }
+                Err(error) => return (rows, Some(error.to_string())),
             };
             let Some((step, numbers)) = line.event.metrics() else { continue };
             for (metric, value) in numbers {
+                rows.run.push(id.to_owned());
                 rows.step.push(step);
                 rows.time.push(line.time);
                 rows.metric.push(metric);
                 rows.value.push(value);
             }
         }
-        rows
+        (rows, None)
     }
 
-    fn into_frame(self, run: &str) -> PolarsResult<DataFrame> {
+    fn append(&mut self, mut other: Self) {
+        self.run.append(&mut other.run);
+        self.step.append(&mut other.step);
+        self.time.append(&mut other.time);
+        self.metric.append(&mut other.metric);
+        self.value.append(&mut other.value);
+    }
+
+    fn into_frame(self) -> PolarsResult<DataFrame> {
         let height = self.step.len();
         let columns: Vec<Column> = vec![
-            Series::new("run".into(), vec![run; height]).into(),
+            Series::new("run".into(), self.run).into(),
             Series::new("step".into(), self.step).into(),
             Series::new("time".into(), self.time).into(),
             Series::new("metric".into(), self.metric).into(),

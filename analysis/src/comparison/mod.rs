@@ -197,10 +197,14 @@ impl Comparison {
         let against = against_baseline(tasks, rules);
         let comparisons = comparisons(&against, rules.family);
         let pairs = pairs::all(tasks, rules);
+        // All arms of all tasks at once: of many tasks, each has little to do.
+        let all: Vec<(&TaskScores, &ArmScores)> =
+            tasks.iter().flat_map(|task| task.arms.iter().map(move |arm| (task, arm))).collect();
+        let mut described =
+            parallel::map(&all, |(task, arm)| describe(arm, task.resolution, &rules.bootstrap))
+                .into_iter();
         let compared = tasks.iter().zip(against).zip(pairs).map(|((task, against), pairs)| {
-            let described =
-                parallel::map(&task.arms, |arm| describe(arm, task.resolution, &rules.bootstrap));
-            let arms = described.into_iter().zip(against);
+            let arms = described.by_ref().take(task.arms.len()).zip(against);
             TaskComparison {
                 task: task.task.clone(),
                 arms: arms.map(|(arm, against)| ArmFigures { against, ..arm }).collect(),
@@ -208,11 +212,12 @@ impl Comparison {
                 guessing: task.guessing,
             }
         });
+        let compared: Vec<TaskComparison> = compared.collect();
         Self {
             baseline: rules.baseline.clone(),
             family: rules.family,
             comparisons,
-            tasks: compared.collect(),
+            tasks: compared,
             overall: overall(tasks, rules),
         }
     }
@@ -220,19 +225,21 @@ impl Comparison {
 
 /// Each arm of each of `tasks` against the baseline; nothing for the baseline itself, and where there is none.
 pub(crate) fn against_baseline(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<Option<Against>>> {
-    let mut compared: Vec<Vec<Option<Against>>> = tasks
+    let all: Vec<(&TaskScores, Option<&ArmScores>, &ArmScores)> = tasks
         .iter()
-        .map(|task| {
-            let Some(baseline) = task.arms.iter().find(|arm| arm.activation == rules.baseline)
-            else {
-                return task.arms.iter().map(|_| None).collect();
-            };
-            parallel::map(&task.arms, |arm| {
-                (arm.activation != baseline.activation)
-                    .then(|| Against::new(arm, baseline, task.resolution, rules))
-            })
+        .flat_map(|task| {
+            let baseline = task.arms.iter().find(|arm| arm.activation == rules.baseline);
+            task.arms.iter().map(move |arm| (task, baseline, arm))
         })
         .collect();
+    // All arms of all tasks at once: of many tasks, each has little to do.
+    let mut against = parallel::map(&all, |(task, baseline, arm)| {
+        let baseline = baseline.filter(|baseline| arm.activation != baseline.activation)?;
+        Some(Against::new(arm, baseline, task.resolution, rules))
+    })
+    .into_iter();
+    let mut compared: Vec<Vec<Option<Against>>> =
+        tasks.iter().map(|task| against.by_ref().take(task.arms.len()).collect()).collect();
     family::correct(&mut compared, rules);
     compared
 }
@@ -256,6 +263,7 @@ pub(crate) fn describe(
 ) -> ArmFigures {
     let values = arm.values();
     let moments = arm.published;
+    let (interval_bootstrap, interval_bca) = bootstrap.mean_and_bca(&values);
     let by = |a: &&(String, f64), b: &&(String, f64)| a.1.total_cmp(&b.1);
     ArmFigures {
         activation: arm.activation.clone(),
@@ -270,8 +278,8 @@ pub(crate) fn describe(
             Some(moments) => t_interval_of(moments, LEVEL),
             None => t_interval(&resolution.scores(&values), LEVEL),
         },
-        interval_bootstrap: bootstrap.mean(&values),
-        interval_bca: bootstrap.mean_bca(&values),
+        interval_bootstrap,
+        interval_bca,
         best: arm.runs.iter().max_by(by).cloned(),
         worst: arm.runs.iter().min_by(by).cloned(),
         against: None,

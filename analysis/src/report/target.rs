@@ -8,6 +8,7 @@ use crate::render::table::{Column, Table};
 use crate::render::text::escape;
 use crate::statistics::time_to_target_score;
 use crate::summary::Arm;
+use std::collections::HashMap;
 
 /// Steps to the baseline's accuracy over all tasks that have it.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,17 +31,18 @@ struct ArmTimes {
 /// Finds the steps of every arm, and keeps them there; the score of the arms that have runs on every task.
 pub(super) fn find(arms: &mut [Arm], runs: &[Measured<'_>], baseline: &str) -> Option<ToBaseline> {
     let mut tasks = Vec::new();
+    let mut of_arms: HashMap<(&str, &str), Vec<&Measured<'_>>> = HashMap::new();
+    for one in runs {
+        let spec = &one.run.record.spec;
+        of_arms.entry((&spec.task, &spec.activation.label)).or_default().push(one);
+    }
     for arms in arms.chunk_by_mut(|a, b| a.task == b.task) {
         let name = arms[0].task.clone();
-        let of = |label: &str| {
-            let spec = |one: &&Measured<'_>| {
-                one.run.record.spec.task == name && one.run.record.spec.activation.label == label
-            };
-            runs.iter().filter(spec).collect::<Vec<_>>()
-        };
-        let Some(target) = target(&of(baseline)) else { continue };
+        let baseline = of_arms.get(&(name.as_str(), baseline)).map(Vec::as_slice);
+        let Some(target) = target(baseline.unwrap_or_default()) else { continue };
         for arm in arms.iter_mut() {
-            arm.steps_to_baseline = steps(&of(&arm.activation), target);
+            let own = of_arms.get(&(name.as_str(), arm.activation.as_str())).map(Vec::as_slice);
+            arm.steps_to_baseline = steps(own.unwrap_or_default(), target);
         }
         tasks.push((name, target));
     }

@@ -72,29 +72,15 @@ impl Bootstrap {
     /// one value after the other shows. Otherwise as [`Bootstrap::mean`].
     #[must_use]
     pub fn mean_bca(&self, values: &[f64]) -> Option<Interval> {
-        let means = self.means(values)?;
-        let centre = mean(values)?;
-        let n = values.len() as f64;
-        // Ties count half, or a lattice of means would look biased.
-        let below = means.iter().filter(|value| **value < centre).count() as f64;
-        let equal = means.iter().filter(|value| **value == centre).count() as f64;
-        let share = (below + 0.5 * equal) / means.len() as f64;
-        // The mean without a value lies on the other side of it.
-        let distances = values.iter().map(|value| (value - centre) / (n - 1.0));
-        let (cubes, squares) =
-            distances.fold((0.0, 0.0), |(cubes, squares), d| (cubes + d * d * d, squares + d * d));
-        if squares <= 0.0 {
-            return Some(Interval { low: centre, high: centre });
-        }
-        let acceleration = cubes / (6.0 * libm::pow(squares, 1.5));
-        let normal = normal();
-        let bias = normal.inverse_cdf(share.clamp(1e-9, 1.0 - 1e-9));
-        let moved = |probability: f64| {
-            let z = bias + normal.inverse_cdf(probability);
-            quantile(&means, normal.cdf(bias + z / (1.0 - acceleration * z)))
-        };
-        let tail = (1.0 - LEVEL) / 2.0;
-        Some(Interval { low: moved(tail), high: moved(1.0 - tail) })
+        bca(values, &self.means(values)?)
+    }
+
+    /// [`Bootstrap::mean`] and [`Bootstrap::mean_bca`], of the same resamples.
+    #[must_use]
+    pub fn mean_and_bca(&self, values: &[f64]) -> (Option<Interval>, Option<Interval>) {
+        let Some(means) = self.means(values) else { return (None, None) };
+        let bca = bca(values, &means);
+        (Some(middle(means)), bca)
     }
 
     /// Percentile interval of `statistic` at [`LEVEL`], where runs are drawn with replacement within each of
@@ -226,6 +212,32 @@ fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
 
+/// The interval of [`Bootstrap::mean_bca`], where `means` are those of resamples in ascending order.
+fn bca(values: &[f64], means: &[f64]) -> Option<Interval> {
+    let centre = mean(values)?;
+    let n = values.len() as f64;
+    // Ties count half, or a lattice of means would look biased.
+    let below = means.iter().filter(|value| **value < centre).count() as f64;
+    let equal = means.iter().filter(|value| **value == centre).count() as f64;
+    let share = (below + 0.5 * equal) / means.len() as f64;
+    // The mean without a value lies on the other side of it.
+    let distances = values.iter().map(|value| (value - centre) / (n - 1.0));
+    let (cubes, squares) =
+        distances.fold((0.0, 0.0), |(cubes, squares), d| (cubes + d * d * d, squares + d * d));
+    if squares <= 0.0 {
+        return Some(Interval { low: centre, high: centre });
+    }
+    let acceleration = cubes / (6.0 * libm::pow(squares, 1.5));
+    let normal = normal();
+    let bias = normal.inverse_cdf(share.clamp(1e-9, 1.0 - 1e-9));
+    let moved = |probability: f64| {
+        let z = bias + normal.inverse_cdf(probability);
+        quantile(means, normal.cdf(bias + z / (1.0 - acceleration * z)))
+    };
+    let tail = (1.0 - LEVEL) / 2.0;
+    Some(Interval { low: moved(tail), high: moved(1.0 - tail) })
+}
+
 /// The interval that holds the middle of so many resamples.
 fn middle(mut figures: Vec<f64>) -> Interval {
     figures.sort_by(f64::total_cmp);
@@ -280,6 +292,14 @@ mod tests {
         let other = Bootstrap { seed: 8, ..BOOTSTRAP };
         assert_eq!(BOOTSTRAP.mean(&values), BOOTSTRAP.mean(&values));
         assert_ne!(BOOTSTRAP.mean(&values), other.mean(&values));
+    }
+
+    #[test]
+    fn both_intervals_are_those_of_either() {
+        for values in [vec![0.1, 0.4, 0.2, 0.9], vec![0.5, 0.5], vec![0.5]] {
+            let both = BOOTSTRAP.mean_and_bca(&values);
+            assert_eq!(both, (BOOTSTRAP.mean(&values), BOOTSTRAP.mean_bca(&values)));
+        }
     }
 
     #[test]
