@@ -2,6 +2,7 @@
 
 use crate::training::{Memory, bert, resnet, run_with};
 use activation::simd::{VARIABLE, Width};
+use actlab_core::Checkpoint;
 use record::{Budget, OptimizerSpec, RunSpec};
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
@@ -61,11 +62,12 @@ fn specs() -> Vec<(&'static str, RunSpec)> {
     found
 }
 
-/// The hash of what the last checkpoint holds.
+/// The hash of what the last checkpoint before the last step holds.
 fn bits(spec: &RunSpec, threads: usize) -> String {
     let mut memory = Memory { keeps: true, ..Memory::default() };
-    run_with(spec, threads, &mut memory);
-    let (_, bytes) = memory.kept.last().unwrap();
+    let last = run_with(spec, threads, &mut memory).summary.steps;
+    let before = |bytes: &[u8]| Checkpoint::from_bytes(bytes).unwrap().step() < last;
+    let (_, bytes) = memory.kept.iter().rfind(|(_, bytes)| before(bytes)).unwrap();
     let file = SafeTensors::deserialize(bytes).unwrap();
     let mut tensors = file.tensors();
     tensors.sort_by(|(a, _), (b, _)| a.cmp(b));

@@ -3,6 +3,7 @@
 
 use crate::training::{Memory, bert, data, resnet, run_with};
 use activation_testing::activation;
+use actlab_core::Checkpoint;
 use actlab_core::data::{Batch, BatchInputs, Batches, Dataset, Examples};
 use actlab_core::model::{ModelConfig, initialize};
 use actlab_core::stream::Stream;
@@ -73,7 +74,11 @@ struct Place {
 /// The places of a run after each of its steps but the last, by its checkpoints.
 fn places(spec: &RunSpec) -> Vec<Place> {
     let mut memory = Memory { keeps: true, ..Memory::default() };
-    run_with(spec, 2, &mut memory);
+    let last = run_with(spec, 2, &mut memory).summary.steps;
+    let step = |bytes: &[u8]| Checkpoint::from_bytes(bytes).unwrap().step();
+    memory.kept.retain(|(_, bytes)| step(bytes) < last);
+    // An evaluation has a checkpoint before it and one after it.
+    memory.kept.dedup_by_key(|(_, bytes)| step(bytes));
     let place = |(_, bytes): &(usize, Vec<u8>)| {
         let (_, metadata) = SafeTensors::read_metadata(bytes).unwrap();
         let progress = &metadata.metadata().as_ref().unwrap()["progress"];
