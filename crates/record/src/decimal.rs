@@ -174,7 +174,7 @@ mod tests {
             let digits = mantissa.to_string();
             let point = next() as usize % (digits.len() + 1);
             let whole = if point == 0 { "0" } else { &digits[..point] };
-            check(&format!("{whole}.{}", &digits[point..]).trim_end_matches('.').to_owned());
+            check(format!("{whole}.{}", &digits[point..]).trim_end_matches('.'));
             check(&format!("0.{}{digits}", "0".repeat(next() as usize % 4)));
             check(&digits);
         }
