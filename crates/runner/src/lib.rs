@@ -23,6 +23,7 @@ mod guard;
 mod interrupt;
 mod plan;
 mod plugins;
+mod registration;
 mod sequential;
 mod sweep_dir;
 mod tracking;

@@ -6,6 +6,7 @@ use crate::environment::{host, write_diff};
 use crate::experiment::Experiment;
 use crate::guard::guarded;
 use crate::plan::{Plan, PlannedRun};
+use crate::registration::changes;
 use crate::tune::Score;
 use activation::ActivationRequest;
 use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
@@ -17,7 +18,7 @@ use record::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -463,54 +464,6 @@ pub(crate) fn is_running(process: u32) -> bool {
     let command = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
     let name = command.split(|byte| *byte == 0).next().unwrap_or_default();
     name.ends_with(b"actlab")
-}
-
-/// What has changed since an experiment was registered, a sentence each.
-fn changes(before: &Value, now: &Value) -> Vec<String> {
-    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
-    flatten("", before, &mut old);
-    flatten("", now, &mut new);
-    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let word = |value: Option<&Value>| value.map_or("absent".to_owned(), Value::to_string);
-    let mut changes: Vec<String> = keys
-        .into_iter()
-        .filter(|key| old.get(*key) != new.get(*key))
-        .map(|key| format!("{key} was {}, is {}", word(old.get(key)), word(new.get(key))))
-        .collect();
-    if old
-        .iter()
-        .chain(&new)
-        .any(|(key, _)| key.starts_with("sequential") && old.get(key) != new.get(key))
-    {
-        changes.push(
-            "the plan of looks changed after results could be seen, which its bounds do not account for"
-                .to_owned(),
-        );
-    }
-    let seeds = |value: &Value| value.get("seeds").and_then(Value::as_array).map_or(0, Vec::len);
-    if seeds(now) > seeds(before) && seeds(before) > 0 && now.get("sequential").is_none() {
-        changes.push(
-            "seeds were added after results could be seen, which p values do not account for; `[sequential]` does"
-                .to_owned(),
-        );
-    }
-    changes
-}
-
-/// The values below `value` by their dotted keys; a list counts as one.
-fn flatten(prefix: &str, value: &Value, values: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Object(table) => {
-            for (key, value) in table {
-                let key = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                flatten(&key, value, values);
-            }
-        }
-        Value::Null => {}
-        other => {
-            values.insert(prefix.to_owned(), other.clone());
-        }
-    }
 }
 
 /// What the activations of `runs` look like, as far as this program still has them as they were.

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const SPEC: &str = "spec.json";
 const METRICS: &str = "metrics.jsonl";
@@ -35,6 +36,9 @@ const LOCK: &str = ".lock";
 
 /// Where a record is kept that this program cannot use, when its run is trained again.
 const UNUSABLE: &str = "record.json.unusable";
+
+/// Age of a temporary file that no process still writes.
+const LITTER_AGE: Duration = Duration::from_secs(3600);
 
 /// Bytes at the beginning of a record in which its id stands.
 const HEAD_BYTES: usize = 128;
@@ -268,13 +272,16 @@ impl RunDir {
         let _ = self.remove(LOCK);
     }
 
-    /// Removes temporary files that killed processes have left. The caller holds the lock.
+    /// Removes temporary files that killed processes have left. Young ones may be those of a tracker, which writes its
+    /// note without the lock of the run.
     fn remove_litter(&self) {
         let files = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok);
         for file in files {
             let name = file.file_name();
             let name = name.to_string_lossy();
-            if name.starts_with('.') && name.ends_with(atomic::TEMPORARY) {
+            let temporary = name.starts_with('.') && name.ends_with(atomic::TEMPORARY);
+            let age = || file.metadata().ok()?.modified().ok()?.elapsed().ok();
+            if temporary && age().is_some_and(|age| age > LITTER_AGE) {
                 let _ = fs::remove_file(file.path());
             }
         }

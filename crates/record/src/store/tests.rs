@@ -188,7 +188,13 @@ fn one_process_writes_a_run() {
     let first = dir.lock().unwrap();
     assert!(first.is_some());
     // The file that was locked is gone: another process would lock a new one.
+    let young = dir.path().join(".young.tmp");
+    fs::write(&young, "of a tracker").unwrap();
+    let old = dir.path().join(".old.tmp");
+    let file = File::create(&old).unwrap();
+    file.set_modified(std::time::SystemTime::now() - 2 * LITTER_AGE).unwrap();
     dir.tidy(&record());
+    assert!(young.exists() && !old.exists());
     assert!(dir.lock().unwrap().is_some());
 }
 

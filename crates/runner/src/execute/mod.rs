@@ -335,12 +335,13 @@ impl Schedule<'_, '_> {
         if again && (free || one.retries < self.execution.retries) {
             let job = self.execution.job(&one.run);
             one.again(job.token.clone(), free);
-            self.execution.progress.line(&format!(
-                "{}: {reason}; it resumes from its last checkpoint ({} of {} retries)",
-                one.run.spec.label(),
-                one.retries,
-                self.execution.retries
-            ));
+            let label = one.run.spec.label();
+            let cost = match free {
+                true => ", which costs no retry".to_owned(),
+                false => format!(" ({} of {} retries)", one.retries, self.execution.retries),
+            };
+            let line = format!("{label}: {reason}; it resumes from its last checkpoint{cost}");
+            self.execution.progress.line(&line);
             self.again.push(job);
             return Ok(());
         }
