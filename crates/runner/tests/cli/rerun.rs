@@ -26,8 +26,10 @@ fn a_run_is_repeated_to_the_last_bit() {
     // Another probability of the same class, and no predictions at all.
     let path = format!("{run}/predictions.csv");
     let table = std::fs::read_to_string(&path).unwrap();
-    let (line, rest) = table.split_once("\n1,").unwrap();
-    std::fs::write(&path, format!("{}1\n1,{rest}", line)).unwrap();
+    let (first, rest) = table.split_once("\n1,").unwrap();
+    let (first, confidence) = first.rsplit_once(',').unwrap();
+    let other = 0.5 * confidence.parse::<f64>().unwrap();
+    std::fs::write(&path, format!("{first},{other}\n1,{rest}")).unwrap();
     let said = place.run(&["rerun", run]);
     assert!(said.out.contains("differs      the predictions for 1 test examples"), "{said:?}");
     std::fs::remove_file(&path).unwrap();
