@@ -72,6 +72,8 @@ fn data_that_is_not_as_published_is_told_once() {
         "data_folders.mnist=dotted",
         "--set",
         "tasks.images.data={ name = \"mnist\" }",
+        "--set",
+        "tasks.images.training.batch_size=16",
     ]);
     assert_eq!(planned.code, Some(0), "{planned:?}");
     assert_eq!(planned.err.matches("is not as published").count(), 1, "{}", planned.err);
