@@ -20,6 +20,7 @@ use crate::{
 };
 use checksum::Seal;
 use serde::Deserialize;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read};
@@ -111,10 +112,9 @@ impl RunDir {
     /// How far the run has come. A record counts where it is whole and that of the run that the folder is named after.
     #[must_use]
     pub fn state(&self) -> RunState {
-        match self.read_quickly() {
-            Ok(bytes) if checksum::check(&bytes) == Seal::Whole && self.is_own(&bytes) => {
-                RunState::Finished
-            }
+        let own = |bytes: &[u8]| checksum::check(bytes) == Seal::Whole && self.is_own(bytes);
+        match self.with_record(own) {
+            Ok(true) => RunState::Finished,
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
@@ -128,24 +128,34 @@ impl RunDir {
         }
     }
 
-    /// The content of the record. Status looks at thousands: most of them fit into one reading.
-    fn read_quickly(&self) -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(self.path.join(RECORD))?;
-        let mut bytes = vec![0; 16 << 10];
-        let length = file.read(&mut bytes)?;
-        bytes.truncate(length);
-        if length == bytes.capacity() {
-            file.read_to_end(&mut bytes)?;
+    /// What `look` says of the content of the record. Status looks at thousands: most of them fit into one reading, into
+    /// the same memory.
+    fn with_record<R>(&self, look: impl FnOnce(&[u8]) -> R) -> std::io::Result<R> {
+        thread_local! {
+            static START: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 << 10]);
         }
-        Ok(bytes)
+        let mut file = File::open(self.path.join(RECORD))?;
+        START.with_borrow_mut(|start| {
+            let length = file.read(start)?;
+            if length < start.len() {
+                return Ok(look(&start[..length]));
+            }
+            let mut bytes = start.clone();
+            file.read_to_end(&mut bytes)?;
+            Ok(look(&bytes))
+        })
     }
 
     /// Whether a whole record is that of the run that the folder is named after, as its first lines tell.
     fn is_own(&self, record: &[u8]) -> bool {
         let Some(id) = self.id() else { return false };
-        let line = format!("\n  \"id\": \"{id}\",\n");
         let head = &record[..record.len().min(HEAD_BYTES)];
-        head.windows(line.len()).any(|part| part == line.as_bytes())
+        let mut lines = head.split(|byte| *byte == b'\n');
+        lines.any(|line| {
+            let stated =
+                line.strip_prefix(b"  \"id\": \"").and_then(|rest| rest.strip_suffix(b"\","));
+            stated == Some(id.as_bytes())
+        })
     }
 
     /// Creates the folder, and keeps other processes from writing the run; nothing where one does.
