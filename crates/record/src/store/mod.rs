@@ -436,15 +436,6 @@ impl RunDir {
         Ok((path, content))
     }
 
-    /// Reads which test examples were classified correctly, in their order.
-    ///
-    /// # Errors
-    /// Those of [`RunDir::predictions`].
-    pub fn correct(&self) -> Result<Vec<bool>, Error> {
-        let predictions = self.predictions()?;
-        Ok(predictions.iter().map(|prediction| prediction.label == prediction.predicted).collect())
-    }
-
     /// Opens the metrics stream, of a finished run or a running one.
     ///
     /// # Errors
