@@ -398,6 +398,8 @@ def config_of(spec, start, run_id, model_name):
         "activation_parameters": activation["parameters"],
         "model_name": model_name,
         "run_id": run_id,
+        # Left out of a spec where it is what it always was.
+        "objective": spec.get("objective", {"name": "classification"}),
         **{key: spec[key] for key in copied},
         **{key: start[key] for key in ("sweep", "parameters", "flops", "steps")},
     }

@@ -9,9 +9,10 @@
 use analysis::{Report, ReportOptions};
 use indexmap::IndexMap;
 use record::{
-    ActivationSpec, Augmentation, Budget, DataSpec, Environment, Evaluation, Event, Gradients,
-    LayerGradient, ModelSpec, OptimizerSpec, Outcome, Prediction, RunDir, RunRecord, RunSpec,
-    SCHEMA_VERSION, ScheduleSpec, Site, SiteStatistics, Summary, Timing, TrainStep, TrainingSpec,
+    ActivationSpec, Budget, CLASSIFICATION, Component, DataSpec, Described, Environment,
+    Evaluation, Event, Gradients, LayerGradient, Metric, Outcome, Prediction, Predictions, RunDir,
+    RunRecord, RunSpec, SCHEMA_VERSION, Site, SiteStatistics, Summary, Timing, TrainStep,
+    TrainingSpec,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -89,14 +90,15 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
             step,
             epoch,
             loss: 2.0 / step as f64,
-            accuracy: 0.5,
+            metrics: [("accuracy", 0.5)].into(),
             learning_rate: 0.1,
             gradient_norm: 1.0,
             seconds: 0.01,
         }))?;
         let accuracy = 0.9 - 0.5 / step as f64 + 0.01 * noise(step);
-        let evaluation = Evaluation { step, epoch, loss: 1.0 - accuracy, accuracy };
-        stream.write(&Event::Validation(evaluation))?;
+        let metrics = [("accuracy", accuracy)].into();
+        let evaluation = Evaluation { step, epoch, loss: 1.0 - accuracy, metrics };
+        stream.write(&Event::Validation(evaluation.clone()))?;
         last = Some(evaluation);
         for depth in 0..SITES {
             stream.write(&Event::Site(site(step, depth)))?;
@@ -115,20 +117,22 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
         probability: 0.9,
         confidence: Some(0.9),
     };
-    dir.write_predictions(&(0..EXAMPLES).map(said).collect::<Vec<_>>())?;
+    dir.write_predictions(&Predictions::Classes((0..EXAMPLES).map(said).collect()))?;
     dir.finish(&RunRecord {
         schema: SCHEMA_VERSION,
         id: spec.id(),
         spec,
         outcome: Outcome::Completed,
+        described: Described::default(),
         summary: Some(Summary {
             parameters: 75_002,
             flops: 18_290_000,
             steps: points,
             classes: Some(10),
+            metric: Some(Metric::accuracy(Some(10))),
             initial_loss: 2.3,
-            best_validation: last,
-            last_validation: last,
+            best_validation: last.clone(),
+            last_validation: last.clone(),
             test: last,
             test_examples: Some(EXAMPLES as u64),
             steps_to_target: Some(10),
@@ -171,28 +175,27 @@ fn spec(i: u64) -> RunSpec {
             parameters: IndexMap::new(),
             label: label.into(),
             fingerprint: "00".into(),
+            sites: Vec::new(),
         },
         task: format!("task{}", i / arms % TASKS),
-        model: ModelSpec::Resnet { depth: 8, width: 16 },
-        data: DataSpec {
-            name: "fashion-mnist-mini".into(),
-            augmentation: Augmentation::None,
-            train_limit: None,
-        },
+        model: Component::named("resnet").with("depth", 8).with("width", 16),
+        objective: Component::named(CLASSIFICATION),
+        data: DataSpec::named("fashion-mnist-mini"),
         data_sha256: "00".into(),
         training: TrainingSpec {
             batch_size: 128,
             budget: Budget::Epochs(3),
-            optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: true },
+            optimizer: Component::named("sgd").with("momentum", 0.9).with("nesterov", true),
             learning_rate: 0.1,
             weight_decay: 5e-4,
-            schedule: ScheduleSpec::Cosine,
+            schedule: Component::named("cosine"),
             warmup: 0.1,
             label_smoothing: 0.0,
             clip_norm: None,
             evaluate_every: Some(1),
             patience: None,
             target_accuracy: Some(0.8),
+            target: None,
             divergence: None,
             site_statistics: SiteStatistics::default(),
         },

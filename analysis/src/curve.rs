@@ -1,47 +1,53 @@
 //! How a run came to its result: its validation curve.
 
 use crate::statistics::{mean, standard_deviation};
-use record::Evaluation;
+use record::{Evaluation, Metric};
 
 /// Evaluations at the end of a run over which volatility is taken.
 pub(crate) const LAST: usize = 5;
 
-/// Figures of a validation curve.
+/// Figures of a validation curve, in units of the recorded values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Curve {
-    /// Mean accuracy over the steps from the first evaluation to the last (trapezoids).
+    /// Mean value over the steps from the first evaluation to the last (trapezoids).
     pub(crate) area: f64,
-    /// Standard deviation of the accuracies of the last [`LAST`] evaluations.
+    /// Standard deviation of the values of the last [`LAST`] evaluations.
     pub(crate) volatility: Option<f64>,
-    /// Largest loss of accuracy against the best one before.
+    /// Largest move to the worse against the best value before; 0 or more.
     pub(crate) largest_drop: f64,
-    /// Accuracy at the end minus the best.
+    /// Value at the end minus the best: its sign is that of the recorded values.
     pub(crate) final_minus_best: f64,
 }
 
 impl Curve {
-    /// The figures of the evaluations of a run; nothing of none.
-    pub(crate) fn of(evaluations: &[Evaluation]) -> Option<Self> {
-        let last = evaluations.last()?;
-        let (mut best, mut largest_drop) = (f64::NEG_INFINITY, 0.0_f64);
-        for evaluation in evaluations {
-            best = best.max(evaluation.accuracy);
-            largest_drop = largest_drop.max(best - evaluation.accuracy);
+    /// The figures of the evaluations of a run by `metric`, of those whose value is finite; nothing of none.
+    pub(crate) fn of(evaluations: &[Evaluation], metric: &Metric) -> Option<Self> {
+        let point = |one: &Evaluation| (one.step as f64, one.value(metric));
+        let points: Vec<(f64, f64)> =
+            evaluations.iter().map(point).filter(|(_, value)| value.is_finite()).collect();
+        let (_, first) = *points.first()?;
+        let (_, last) = *points.last()?;
+        let (mut best, mut largest_drop) = (first, 0.0_f64);
+        for (_, value) in &points {
+            if metric.is_better(*value, best) {
+                best = *value;
+            }
+            largest_drop = largest_drop.max(metric.merit(best) - metric.merit(*value));
         }
-        let width = |pair: &[Evaluation]| pair[1].step as f64 - pair[0].step as f64;
-        let steps: f64 = evaluations.windows(2).map(width).sum();
-        let under = |pair: &[Evaluation]| width(pair) * (pair[0].accuracy + pair[1].accuracy) / 2.0;
-        let accuracies: Vec<f64> = evaluations.iter().map(|one| one.accuracy).collect();
+        let width = |pair: &[(f64, f64)]| pair[1].0 - pair[0].0;
+        let steps: f64 = points.windows(2).map(width).sum();
+        let under = |pair: &[(f64, f64)]| width(pair) * (pair[0].1 + pair[1].1) / 2.0;
+        let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
         let area = if steps > 0.0 {
-            evaluations.windows(2).map(under).sum::<f64>() / steps
+            points.windows(2).map(under).sum::<f64>() / steps
         } else {
-            mean(&accuracies)?
+            mean(&values)?
         };
         Some(Self {
             area,
-            volatility: standard_deviation(&accuracies[accuracies.len().saturating_sub(LAST)..]),
+            volatility: standard_deviation(&values[values.len().saturating_sub(LAST)..]),
             largest_drop,
-            final_minus_best: last.accuracy - best,
+            final_minus_best: last - best,
         })
     }
 }
@@ -49,15 +55,38 @@ impl Curve {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::tests::bits_per_byte;
 
-    fn curve(points: &[(u64, f64)]) -> Option<Curve> {
-        let evaluation = |(step, accuracy): &(u64, f64)| Evaluation {
+    fn curve_by(metric: &Metric, points: &[(u64, f64)]) -> Option<Curve> {
+        let evaluation = |(step, value): &(u64, f64)| Evaluation {
             step: *step,
             epoch: 0.0,
             loss: 1.0,
-            accuracy: *accuracy,
+            metrics: [(metric.name.as_str(), *value)].into(),
         };
-        Curve::of(&points.iter().map(evaluation).collect::<Vec<_>>())
+        Curve::of(&points.iter().map(evaluation).collect::<Vec<_>>(), metric)
+    }
+
+    fn curve(points: &[(u64, f64)]) -> Option<Curve> {
+        curve_by(&Metric::accuracy(Some(10)), points)
+    }
+
+    /// A rise of bits per byte is the unwanted move.
+    #[test]
+    fn a_drop_is_a_move_to_the_worse() {
+        let metric = bits_per_byte();
+        let curve = curve_by(&metric, &[(10, 3.0), (20, 2.0), (30, 2.25), (40, 2.125)]).unwrap();
+        assert_eq!((curve.largest_drop, curve.final_minus_best), (0.25, 0.125));
+        let falling = curve_by(&metric, &[(10, 3.0), (20, 2.0)]).unwrap();
+        assert_eq!((falling.largest_drop, falling.final_minus_best), (0.0, 0.0));
+        assert_eq!(falling.area, 2.5);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_no_point() {
+        let points = [(10, 0.5), (20, f64::NAN), (30, f64::INFINITY), (40, 0.7)];
+        assert_eq!(curve(&points), curve(&[(10, 0.5), (40, 0.7)]));
+        assert_eq!(curve(&[(10, f64::NAN)]), None);
     }
 
     #[test]

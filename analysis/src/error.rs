@@ -24,6 +24,18 @@ pub enum Error {
         /// Folder of the other.
         second: PathBuf,
     },
+    /// Runs of one task are judged by different metrics, which cannot be set against each other.
+    #[error(
+        "task {task} has runs that are judged by {first} and by {second}: report on one experiment at a time"
+    )]
+    Metrics {
+        /// Name of the task.
+        task: String,
+        /// Name of one of the metrics.
+        first: String,
+        /// Name of the other.
+        second: String,
+    },
     /// The records could not be put into a table.
     #[error("cannot tabulate the runs: {0}")]
     Table(#[from] polars::error::PolarsError),

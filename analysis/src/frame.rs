@@ -1,8 +1,9 @@
 //! The records as a table: one row a run.
 
 use crate::curve::Curve;
+use crate::metric::test_value;
 use polars::prelude::{Column, DataFrame, NamedFrom, PolarsResult, Series};
-use record::{Outcome, RunRecord, Site, StoredRun, Summary};
+use record::{Direction, Metric, Outcome, RunRecord, Site, StoredRun, Summary};
 
 /// How a run counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,12 +17,16 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    /// How `run` counts. A run that claims to have completed but carries no test accuracy counts
-    /// as failed, so that the number of completed runs is the number that a mean is taken over.
+    /// How `run` counts. A run that claims to have completed but was not tested counts as failed, and one whose test
+    /// value is not finite as diverged, so that the number of completed runs is the number that a mean is taken over.
     pub(crate) fn of(run: &RunRecord) -> Self {
         match run.outcome {
-            Outcome::Completed if tested(run) => Self::Completed,
-            Outcome::Completed | Outcome::Failed { .. } => Self::Failed,
+            Outcome::Completed => match test_value(run) {
+                Some(value) if value.is_finite() => Self::Completed,
+                Some(_) => Self::Diverged,
+                None => Self::Failed,
+            },
+            Outcome::Failed { .. } => Self::Failed,
             Outcome::Diverged { .. } => Self::Diverged,
         }
     }
@@ -35,23 +40,34 @@ impl Status {
     }
 }
 
-fn tested(run: &RunRecord) -> bool {
-    let test = run.summary.as_ref().and_then(|summary| summary.test);
-    test.is_some_and(|test| test.accuracy.is_finite())
+/// The test value of a run that completed.
+pub(crate) fn score(run: &RunRecord) -> Option<f64> {
+    if Status::of(run) == Status::Completed { test_value(run) } else { None }
 }
 
 /// Why a run did not complete, in the record's words; [`None`] where it did.
-pub(crate) fn reason(run: &RunRecord) -> Option<&str> {
+pub(crate) fn reason(run: &RunRecord) -> Option<String> {
     match &run.outcome {
-        Outcome::Completed if tested(run) => None,
-        Outcome::Completed => Some("completed without a test evaluation"),
-        Outcome::Diverged { reason, .. } | Outcome::Failed { reason } => Some(reason),
+        Outcome::Completed => match (test_value(run), &run.summary) {
+            (Some(value), _) if value.is_finite() => None,
+            (Some(value), Some(summary)) => Some(format!(
+                "the test {} is {}",
+                summary.metric().label,
+                if value.is_nan() { "NaN" } else { "infinite" }
+            )),
+            _ => Some("completed without a test evaluation".to_owned()),
+        },
+        Outcome::Diverged { reason, .. } | Outcome::Failed { reason } => Some(reason.clone()),
     }
 }
 
+/// Columns of values of the runs' own metrics.
+const VALUES: [&str; 4] = ["test", "best_validation", "last_validation", "target"];
+
 /// One row a run, in the order given.
 ///
-/// Accuracies, `dead`, `zero` and `saturated` are fractions; losses are in nats; times in seconds;
+/// The columns [`VALUES`] are of the run's own metric, whose name and direction are in the last columns. `dead`,
+/// `zero` and `saturated` are fractions; losses are in nats; times in seconds;
 /// `peak_memory` in bytes; `flops` those of one example's forward pass. The five columns about
 /// activation sites are means over the sites of the last evaluation, each site counting the same.
 /// The four columns about the validation curve are those of [`Curve`]. What a run did not measure is null.
@@ -67,7 +83,7 @@ pub(crate) fn of_runs(runs: &[&StoredRun], curves: &[Option<Curve>]) -> PolarsRe
             rows.text("id", |run| Some(run.id.to_string())),
             rows.text("task", |run| Some(run.spec.task.clone())),
             rows.text("activation", |run| Some(run.spec.activation.label.clone())),
-            rows.text("model", |run| Some(run.spec.model.label())),
+            rows.text("model", |run| Some(run.described.or_names(&run.spec).model)),
             rows.text("data", |run| Some(run.spec.data.name.clone())),
             rows.integer("seed", |run| Some(run.spec.seed)),
             rows.float("learning_rate", |run| Some(run.spec.training.learning_rate)),
@@ -77,16 +93,18 @@ pub(crate) fn of_runs(runs: &[&StoredRun], curves: &[Option<Curve>]) -> PolarsRe
                 Outcome::Diverged { step, .. } => Some(step),
                 Outcome::Completed | Outcome::Failed { .. } => None,
             }),
-            rows.text("reason", |run| reason(run).map(str::to_owned)),
-            rows.float("test_accuracy", |run| Some(run.summary.as_ref()?.test?.accuracy)),
-            rows.float("test_loss", |run| Some(run.summary.as_ref()?.test?.loss)),
-            rows.float("best_validation_accuracy", |run| best(run, |best| best.accuracy)),
+            rows.text("reason", reason),
+            rows.float("test", test_value),
+            rows.float("test_loss", |run| Some(run.summary.as_ref()?.test.as_ref()?.loss)),
+            rows.float("best_validation", |run| of_validation(run, |one| &one.best_validation)),
             rows.float("best_validation_loss", |run| best(run, |best| best.loss)),
             rows.integer("best_validation_step", |run| best(run, |best| best.step)),
             rows.float("best_validation_epoch", |run| best(run, |best| best.epoch)),
-            rows.float("last_validation_accuracy", |run| last(run, |last| last.accuracy)),
-            rows.float("last_validation_loss", |run| last(run, |last| last.loss)),
-            rows.float("target_accuracy", |run| run.spec.training.target_accuracy),
+            rows.float("last_validation", |run| of_validation(run, |one| &one.last_validation)),
+            rows.float("last_validation_loss", |run| {
+                run.summary.as_ref()?.last_validation.as_ref().map(|last| last.loss)
+            }),
+            rows.float("target", |run| run.spec.training.target()),
             rows.integer("steps_to_target", |run| run.summary.as_ref()?.steps_to_target),
             rows.float("seconds_to_target", |run| {
                 let summary = run.summary.as_ref()?;
@@ -112,8 +130,56 @@ pub(crate) fn of_runs(runs: &[&StoredRun], curves: &[Option<Curve>]) -> PolarsRe
             rows.float("total_seconds", |run| Some(run.timing.total_seconds)),
             rows.float("train_seconds", |run| Some(run.timing.train_seconds)),
             rows.float("examples_per_second", |run| Some(run.timing.examples_per_second)),
+            rows.text("metric", |run| measured(run, |summary| summary.metric().name)),
+            rows.text("direction", |run| {
+                measured(run, |summary| direction(&summary.metric()).to_owned())
+            }),
         ],
     )
+}
+
+/// The direction in a word of tables.
+pub(crate) fn direction(metric: &Metric) -> &'static str {
+    match metric.direction {
+        Direction::Higher => "higher",
+        Direction::Lower => "lower",
+    }
+}
+
+/// Name of a column of values of the metric called `metric`, as in `test_accuracy` or `target_bits_per_byte`.
+pub(crate) fn value_column(what: &str, metric: &str) -> String {
+    format!("{what}_{metric}")
+}
+
+/// The table for other tools: the values of each of `metrics` in columns of their own. A loss has one already.
+pub(crate) fn by_metric(runs: &DataFrame, metrics: &[&Metric]) -> PolarsResult<DataFrame> {
+    let mut taken: Vec<&str> = runs.columns().iter().map(|column| column.name().as_str()).collect();
+    taken.retain(|name| !VALUES.contains(name));
+    let of_rows = runs.column("metric")?.str()?;
+    let mut columns = Vec::new();
+    for column in runs.columns() {
+        let what = column.name().as_str();
+        if !VALUES.contains(&what) {
+            columns.push(column.clone());
+            continue;
+        }
+        let values = column.f64()?;
+        let mut seen: Vec<&str> = Vec::new();
+        for metric in metrics {
+            let name = value_column(what, &metric.name);
+            if taken.contains(&name.as_str()) || seen.contains(&metric.name.as_str()) {
+                continue;
+            }
+            seen.push(&metric.name);
+            // A run without a summary has a target alone, and is of the only metric where there is one.
+            let own =
+                |row: usize| of_rows.get(row).map_or(metrics.len() == 1, |own| own == metric.name);
+            let cell = |row: usize| values.get(row).filter(|_| own(row));
+            let cells: Vec<Option<f64>> = (0..runs.height()).map(cell).collect();
+            columns.push(Series::new(name.into(), cells).into());
+        }
+    }
+    DataFrame::new(runs.height(), columns)
 }
 
 fn measured<T>(run: &RunRecord, get: impl Fn(&Summary) -> T) -> Option<T> {
@@ -124,8 +190,13 @@ fn best<T>(run: &RunRecord, get: impl Fn(&record::Evaluation) -> T) -> Option<T>
     run.summary.as_ref()?.best_validation.as_ref().map(get)
 }
 
-fn last<T>(run: &RunRecord, get: impl Fn(&record::Evaluation) -> T) -> Option<T> {
-    run.summary.as_ref()?.last_validation.as_ref().map(get)
+/// The value of the run's own metric at one of its evaluations on validation data.
+fn of_validation(
+    run: &RunRecord,
+    get: impl Fn(&Summary) -> &Option<record::Evaluation>,
+) -> Option<f64> {
+    let summary = run.summary.as_ref()?;
+    get(summary).as_ref().map(|evaluation| evaluation.value(&summary.metric()))
 }
 
 fn over_sites(run: &RunRecord, get: impl Fn(&Site) -> f64) -> Option<f64> {

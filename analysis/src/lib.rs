@@ -11,6 +11,10 @@
 //! 4. `report`: the arms become Markdown, CSV, LaTeX and a page, and `plot`s, which are data first and drawn
 //!    after.
 //!
+//! What a task is judged by, its primary metric, comes with the records (`metric`): its name, unit and digits are those of
+//! every table and sentence, and its direction decides which of two values is better. Values and differences are shown
+//! as they were recorded, so that 0.05 fewer bits per byte are "−0.0500" and better.
+//!
 //! The result is a function of the set of runs and the options: the order in which runs are given,
 //! hash maps and thread counts do not enter.
 //!
@@ -30,6 +34,7 @@ mod curve;
 mod error;
 mod export;
 mod frame;
+mod metric;
 mod order;
 mod parallel;
 mod planning;

@@ -47,7 +47,7 @@ pub struct Needed {
 
 /// Plans the comparisons of every arm of `tasks` with `baseline`, so that a true difference of `effect` is found with
 /// each of `powers`; and the level of a single test, which is 0.05 over all comparisons of the family, as the first
-/// step of Holm's correction is.
+/// step of Holm's correction is. The effect is a size in units of the recorded scores.
 ///
 /// Nothing here depends on the differences that the pilot shows, only on their spread.
 #[must_use]
@@ -115,6 +115,7 @@ mod tests {
             arms: vec![arm("relu", [0.5, 0.5, 0.5]), arm("gelu", gelu)],
             guessing: None,
             resolution: Resolution::Rounding,
+            metric: None,
         }
     }
 

@@ -1,10 +1,12 @@
 //! The conditions under which the runs of a task were made, and where they differ.
 
+use crate::metric::Shown;
 use crate::render::number;
 use record::{
-    Augmentation, Budget, DataSpec, ModelSpec, Outcome, RunRecord, RunSpec, ScheduleSpec,
-    StoredRun, TrainingSpec,
+    Budget, CLASSIFICATION, Component, Described, Metric, Outcome, RunRecord, RunSpec, StoredRun,
+    TrainingSpec,
 };
+use serde_json::json;
 
 /// One condition, as in the model or the budget.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,10 +21,33 @@ pub(crate) struct Condition {
 
 impl Condition {
     fn of(name: &'static str, runs: &[&StoredRun], words: impl Fn(&RunSpec) -> String) -> Self {
+        let words = runs.iter().map(|run| words(&run.record.spec));
+        Self::with_words(name, runs, words.collect())
+    }
+
+    /// A condition whose words come from the records. One of an early record, which has none, takes those of a run
+    /// whose `key` is the same: the same component must not look like two.
+    fn described(
+        name: &'static str,
+        runs: &[&StoredRun],
+        key: impl Fn(&RunSpec) -> serde_json::Value,
+        words: impl Fn(&RunSpec, &Described) -> String,
+    ) -> Self {
+        let keys: Vec<serde_json::Value> = runs.iter().map(|run| key(&run.record.spec)).collect();
+        let words = keys.iter().zip(runs).map(|(key, run)| {
+            let own = &run.record;
+            let same = keys.iter().zip(runs).filter(|(other, _)| *other == key);
+            let described = same.map(|(_, run)| &run.record).find(|run| !run.described.is_empty());
+            words(&own.spec, &described.unwrap_or(own).described.or_names(&own.spec))
+        });
+        Self::with_words(name, runs, words.collect())
+    }
+
+    /// A condition of `runs`, whose values are `words`.
+    fn with_words(name: &'static str, runs: &[&StoredRun], words: Vec<String>) -> Self {
         let mut values: Vec<(String, Vec<String>)> = Vec::new();
-        for run in runs {
+        for (run, value) in runs.iter().zip(words) {
             let spec = &run.record.spec;
-            let value = words(spec);
             let place = values.iter().position(|(known, _)| *known == value).unwrap_or_else(|| {
                 values.push((value, Vec::new()));
                 values.len() - 1
@@ -44,6 +69,7 @@ impl Condition {
 /// Keys that say something of a condition, and its name.
 const KEYS: &[(&str, &str)] = &[
     ("model.", "model"),
+    ("objective", "objective"),
     ("data.", "data"),
     ("training.batch_size", "budget"),
     ("training.budget", "budget"),
@@ -66,34 +92,64 @@ fn recipes<'a>(runs: &[&'a StoredRun]) -> Vec<&'a StoredRun> {
         let same =
             |other: &&StoredRun| RunSpec { seed: spec.seed, ..other.record.spec.clone() } == *spec;
         // Runs of an arm stand together.
-        if !found.iter().rev().any(same) {
-            found.push(run);
+        match found.iter().rposition(same) {
+            None => found.push(run),
+            // A later program says more of the same spec.
+            Some(place) if found[place].record.described.is_empty() => found[place] = run,
+            Some(_) => {}
         }
     }
     found
 }
 
-/// The conditions of a task, those that readers ask for first at the top, of which the keys `tuned` were tuned for each arm.
-pub(crate) fn conditions(runs: &[&StoredRun], tuned: &[(String, bool)]) -> Vec<Condition> {
+/// The conditions of a task that is judged by `metric`, those that readers ask for first at the top, of which the keys
+/// `tuned` were tuned for each arm.
+pub(crate) fn conditions(
+    runs: &[&StoredRun],
+    metric: &Metric,
+    tuned: &[(String, bool)],
+) -> Vec<Condition> {
     let recipes = recipes(runs);
-    let mut conditions = vec![
-        Condition::of("model", &recipes, |spec| model(&spec.model)),
-        Condition::of("data", &recipes, |spec| data(&spec.data)),
+    let mut conditions = vec![Condition::described(
+        "model",
+        &recipes,
+        |spec| json!(spec.model),
+        |_, words| {
+            let words = [&words.model_details, &words.model];
+            words.into_iter().find(|words| !words.is_empty()).cloned().unwrap_or_default()
+        },
+    )];
+    let plain = Component::named(CLASSIFICATION);
+    if recipes.iter().any(|run| run.record.spec.objective != plain) {
+        conditions.push(Condition::of("objective", &recipes, |spec| spec.objective.to_string()));
+    }
+    conditions.extend([
+        Condition::described("data", &recipes, |spec| json!(spec.data), data),
         Condition::of("budget", &recipes, |spec| budget(spec, runs)),
-        Condition::of("optimizer", &recipes, |spec| optimizer(&spec.training)),
+        Condition::described(
+            "optimizer",
+            &recipes,
+            |spec| json!(spec.training.optimizer),
+            |_, words| words.optimizer.clone(),
+        ),
         Condition {
             tunable: true,
             ..Condition::of("learning rate", &recipes, |spec| {
                 spec.training.learning_rate.to_string()
             })
         },
-        Condition::of("schedule", &recipes, |spec| schedule(&spec.training)),
+        Condition::described(
+            "schedule",
+            &recipes,
+            |spec| json!([spec.training.schedule, spec.training.warmup]),
+            |spec, words| schedule(&spec.training, &words.schedule),
+        ),
         Condition::of("regularisation", &recipes, |spec| regularisation(&spec.training)),
-        Condition::of("validation", &recipes, |spec| validation(&spec.training)),
+        Condition::of("validation", &recipes, |spec| validation(&spec.training, metric)),
         Condition::of("divergence", &recipes, |spec| divergence(&spec.training)),
         Condition::of("site statistics", &recipes, |spec| sites(&spec.training)),
         Condition::of("device", &recipes, |spec| spec.device.clone()),
-    ];
+    ]);
     // A hash tells a reader nothing, unless there are two.
     let files = Condition::of("data files (SHA-256)", &recipes, |spec| spec.data_sha256.clone());
     if !files.uniform() {
@@ -108,23 +164,13 @@ pub(crate) fn conditions(runs: &[&StoredRun], tuned: &[(String, bool)]) -> Vec<C
     conditions
 }
 
-fn model(model: &ModelSpec) -> String {
-    match model {
-        ModelSpec::Resnet { .. } => model.label(),
-        ModelSpec::Bert { max_length, dropout, .. } => {
-            format!("{}, sequences of up to {max_length} tokens, dropout {dropout}", model.label())
-        }
-    }
-}
-
-fn data(data: &DataSpec) -> String {
-    let mut words = data.name.clone();
-    if let Some(limit) = data.train_limit {
+fn data(spec: &RunSpec, described: &Described) -> String {
+    let mut words = spec.data.component().to_string();
+    if let Some(limit) = spec.data.train_limit {
         words += &format!(", first {} training examples", number::grouped(limit as u64));
     }
-    match data.augmentation {
-        Augmentation::None => {}
-        Augmentation::CropFlip => words += ", random crops and flips",
+    if !described.augmentation.is_empty() {
+        words += &format!(", {}", described.augmentation);
     }
     words
 }
@@ -163,31 +209,11 @@ fn budget(spec: &RunSpec, runs: &[&StoredRun]) -> String {
 /// Passes over the data that the whole run made, from where it last evaluated.
 fn epochs(run: &RunRecord) -> Option<f64> {
     let summary = run.summary.as_ref()?;
-    let last = summary.last_validation.filter(|last| last.step > 0)?;
+    let last = summary.last_validation.as_ref().filter(|last| last.step > 0)?;
     Some(last.epoch * summary.steps as f64 / last.step as f64)
 }
 
-fn optimizer(training: &TrainingSpec) -> String {
-    match training.optimizer {
-        record::OptimizerSpec::Sgd { momentum: 0.0, .. } => "SGD".into(),
-        record::OptimizerSpec::Sgd { momentum, nesterov: false } => {
-            format!("SGD, momentum {momentum}")
-        }
-        record::OptimizerSpec::Sgd { momentum, nesterov: true } => {
-            format!("SGD, Nesterov momentum {momentum}")
-        }
-        record::OptimizerSpec::Adamw { beta1, beta2, epsilon } => {
-            format!("AdamW, β₁ {beta1}, β₂ {beta2}, ε {epsilon:e}")
-        }
-    }
-}
-
-fn schedule(training: &TrainingSpec) -> String {
-    let shape = match training.schedule {
-        ScheduleSpec::Constant => "constant",
-        ScheduleSpec::Cosine => "cosine to zero",
-        ScheduleSpec::Linear => "linear to zero",
-    };
+fn schedule(training: &TrainingSpec, shape: &str) -> String {
     if training.warmup == 0.0 {
         return shape.into();
     }
@@ -208,14 +234,14 @@ fn regularisation(training: &TrainingSpec) -> String {
     if parts.is_empty() { "none".into() } else { parts.join(", ") }
 }
 
-fn validation(training: &TrainingSpec) -> String {
+fn validation(training: &TrainingSpec, metric: &Metric) -> String {
     let every = match training.evaluate_every {
         None => "every epoch".into(),
         Some(1) => "every step".into(),
         Some(steps) => format!("every {} steps", number::grouped(steps)),
     };
-    let target = training.target_accuracy;
-    let target = target.map(|target| format!(", target {}\u{a0}%", number::percent(target)));
+    let target = training.target();
+    let target = target.map(|target| format!(", target {}", metric.quantity(target)));
     let patience = training.patience.map(|patience| {
         format!(", stops after {} without improvement", count(patience, "evaluation"))
     });

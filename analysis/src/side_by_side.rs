@@ -2,13 +2,14 @@
 
 use crate::Error;
 use crate::comparison::{ALPHA, ArmScores, Family, Rules, TaskScores, Verdict, against_baseline};
-use crate::frame::Status;
-use crate::render::number::{ABSENT, percent, points};
+use crate::frame::score;
+use crate::metric::{self, Shown};
+use crate::render::number::ABSENT;
 use crate::render::number::{equals, probability};
 use crate::render::table::{Column, Table};
 use crate::render::text::{escape, wrap};
 use crate::statistics::{Bootstrap, Interval, Resolution, mean};
-use record::StoredRun;
+use record::{Direction, Metric, StoredRun};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +27,8 @@ pub struct Side<'a> {
 /// seed), then arms that one of them lacks.
 ///
 /// # Errors
-/// [`Error::NoRuns`] if either has none.
+/// [`Error::NoRuns`] if either has none; [`Error::Metrics`] if runs of one task of a sweep are judged by different
+/// metrics.
 pub fn side_by_side(
     a: Side<'_>,
     b: Side<'_>,
@@ -37,24 +39,14 @@ pub fn side_by_side(
         return Err(Error::NoRuns);
     }
     let mut parts = vec![format!("# {} and {}\n", escape(a.name), escape(b.name))];
-    let cells = Cells::new(a, b, bootstrap);
+    let cells = Cells::new(a, b, bootstrap)?;
     parts.push(cells.verdicts(a.name, b.name, columns));
     parts.push("## What changed in the configuration\n".to_owned());
     parts.push(changes(a, b, columns));
     parts.push("## What changed in the results\n".to_owned());
     parts.push(cells.table(a.name, b.name).render(columns));
     parts.push(cells.lonely(a.name, b.name, columns));
-    parts.push(wrap(
-        &format!(
-            "Test accuracy in percent; the difference in points is {} minus {}, of runs under the same seed where \
-             two or more pair up (paired t test, exact Wilcoxon test), else of all runs (Welch's t, exact \
-             Mann–Whitney). p (Holm) is corrected over all rows; level {ALPHA}.",
-            escape(b.name),
-            escape(a.name)
-        ),
-        "",
-        columns,
-    ));
+    parts.push(wrap(&cells.legend(a.name, b.name), "", columns));
     parts.retain(|part| !part.is_empty());
     Ok(parts.join("\n"))
 }
@@ -63,6 +55,7 @@ pub fn side_by_side(
 struct Cell {
     task: String,
     activation: String,
+    metric: Metric,
     means: (f64, f64),
     counts: (usize, usize),
     difference: f64,
@@ -76,29 +69,48 @@ struct Cells {
     both: Vec<Cell>,
     /// Task and activation of arms that one sweep lacks.
     only: [Vec<(String, String)>; 2],
+    /// Tasks that the sweeps judge by different metrics, and the names of both.
+    unlike: Vec<(String, [String; 2])>,
+    /// What the arms of both are judged by; where there are none, what the tasks are.
+    metrics: Vec<Metric>,
 }
 
 type Scores = BTreeMap<(String, String), Vec<(String, f64)>>;
 
-/// Test accuracies of completed runs by task and activation.
+/// What every task is judged by.
+fn metrics(runs: &[StoredRun]) -> Result<BTreeMap<String, Metric>, Error> {
+    let mut of_tasks: BTreeMap<String, Vec<&StoredRun>> = BTreeMap::new();
+    for run in runs {
+        of_tasks.entry(run.record.spec.task.clone()).or_default().push(run);
+    }
+    of_tasks.into_iter().map(|(task, runs)| Ok((task, metric::of_task(&runs)?))).collect()
+}
+
+/// Test values of completed runs by task and activation.
 fn scores(runs: &[StoredRun]) -> Scores {
     let mut scores = Scores::new();
     for run in runs {
         let record = &run.record;
         let key = (record.spec.task.clone(), record.spec.activation.label.clone());
         let entry = scores.entry(key).or_default();
-        if Status::of(record) == Status::Completed
-            && let Some(test) = record.summary.as_ref().and_then(|summary| summary.test)
-        {
-            entry.push((record.spec.seed.to_string(), test.accuracy));
-        }
+        entry.extend(score(record).map(|score| (record.spec.seed.to_string(), score)));
     }
     scores
 }
 
 impl Cells {
-    fn new(a: Side<'_>, b: Side<'_>, bootstrap: Bootstrap) -> Self {
+    fn new(a: Side<'_>, b: Side<'_>, bootstrap: Bootstrap) -> Result<Self, Error> {
         let (of_a, of_b) = (scores(a.runs), scores(b.runs));
+        let (metrics_a, metrics_b) = (metrics(a.runs)?, metrics(b.runs)?);
+        let unlike: Vec<(String, [String; 2])> = metrics_a
+            .iter()
+            .filter_map(|(task, ours)| Some((task, ours, metrics_b.get(task)?)))
+            .filter(|(_, ours, theirs)| !metric::same(ours, theirs))
+            .map(|(task, ours, theirs)| {
+                (task.clone(), [ours, theirs].map(|metric| metric.label.clone()))
+            })
+            .collect();
+        let alike = |task: &String| !unlike.iter().any(|(other, _)| other == task);
         let rules = Rules {
             baseline: "a".to_owned(),
             margin: None,
@@ -107,28 +119,33 @@ impl Cells {
             all_pairs: None,
             looks: None,
         };
-        let shared: Vec<_> =
-            of_a.iter().filter_map(|(key, ours)| Some((key, ours, of_b.get(key)?))).collect();
+        let shared: Vec<_> = of_a
+            .iter()
+            .filter(|((task, _), _)| alike(task))
+            .filter_map(|(key, ours)| Some((key, ours, of_b.get(key)?, metrics_a.get(&key.0)?)))
+            .collect();
         let arm =
             |name: &str, runs: &[(String, f64)]| ArmScores::new(name.to_owned(), runs.to_vec());
         let tasks: Vec<TaskScores> = shared
             .iter()
-            .map(|((task, _), ours, theirs)| TaskScores {
+            .map(|((task, _), ours, theirs, metric)| TaskScores {
                 task: task.clone(),
                 arms: vec![arm("a", ours), arm("b", theirs)],
                 guessing: None,
                 resolution: Resolution::Rounding,
+                metric: Some((*metric).clone()),
             })
             .collect();
         let compared = against_baseline(&tasks, &rules);
         let values =
             |runs: &[(String, f64)]| runs.iter().map(|(_, score)| *score).collect::<Vec<_>>();
-        let both =
-            shared.iter().zip(compared).filter_map(|(((task, activation), ours, theirs), arms)| {
+        let both = shared.iter().zip(compared).filter_map(
+            |(((task, activation), ours, theirs, metric), arms)| {
                 let against = arms.into_iter().flatten().next()?;
                 Some(Cell {
                     task: task.clone(),
                     activation: activation.clone(),
+                    metric: metric::in_markdown(metric),
                     means: (mean(&values(ours))?, mean(&values(theirs))?),
                     counts: (ours.len(), theirs.len()),
                     difference: against.difference?,
@@ -137,12 +154,52 @@ impl Cells {
                     p_holm: against.p_holm,
                     p_ranks: against.rank_test.map(|test| test.p),
                 })
-            });
-        let both = both.collect();
+            },
+        );
+        let both: Vec<Cell> = both.collect();
+        let of_tasks = metrics_a.values().chain(metrics_b.values());
+        let of_cells = both.iter().map(|cell| &cell.metric);
+        let metrics = match &both[..] {
+            [] => metric::distinct(of_tasks).into_iter().map(metric::in_markdown).collect(),
+            _ => metric::distinct(of_cells).into_iter().cloned().collect(),
+        };
         let lacks = |of: &Scores, other: &Scores| {
             of.keys().filter(|key| !other.contains_key(*key)).cloned().collect()
         };
-        Self { both, only: [lacks(&of_a, &of_b), lacks(&of_b, &of_a)] }
+        Ok(Self { both, only: [lacks(&of_a, &of_b), lacks(&of_b, &of_a)], unlike, metrics })
+    }
+
+    /// What the table shows.
+    fn legend(&self, a: &str, b: &str) -> String {
+        let metrics: Vec<&Metric> = self.metrics.iter().collect();
+        let values = metric::alternatives(&metrics, |metric| match metric.unit.as_str() {
+            "%" => format!("{} in percent", metric.label),
+            _ => metric.named_with_unit(),
+        });
+        let differences =
+            metric::alternatives(&metrics, |metric| format!(" in {}", metric.difference_unit()));
+        let lower: Vec<String> = metrics
+            .iter()
+            .filter(|metric| metric.direction == Direction::Lower)
+            .map(|metric| metric.label.clone())
+            .collect();
+        let lower = match &lower[..] {
+            [] => String::new(),
+            labels if labels.len() == metrics.len() => " (lower is better)".to_owned(),
+            labels => format!(" (of {} lower is better)", labels.join(" and ")),
+        };
+        format!(
+            "Test {}{lower}; the difference{} is {} minus {}, of runs under the same seed where two or more pair up \
+             (paired t test, exact Wilcoxon test), else of all runs (Welch's t, exact Mann–Whitney). p (Holm) is \
+             corrected over all rows; level {ALPHA}.",
+            values.join(" or "),
+            match &differences[..] {
+                [unit] if unit != " in " => unit,
+                _ => "",
+            },
+            escape(b),
+            escape(a)
+        )
     }
 
     fn verdicts(&self, a: &str, b: &str, columns: usize) -> String {
@@ -160,16 +217,16 @@ impl Cells {
             .filter(real)
             .map(|cell| {
                 format!(
-                    "**{} on {}: {} is {}**: {}\u{a0}points{}, {}.",
+                    "**{} on {}: {} is {}**: {}{}, {}.",
                     escape(&cell.activation),
                     escape(&cell.task),
                     escape(b),
-                    if cell.difference > 0.0 { "better" } else { "worse" },
-                    points(cell.difference),
+                    cell.verdict.name(),
+                    cell.metric.with_difference_unit(&cell.metric.difference(cell.difference)),
                     cell.interval.map_or(String::new(), |interval| format!(
                         " [{},\u{a0}{}]",
-                        points(interval.low),
-                        points(interval.high)
+                        cell.metric.difference(interval.low),
+                        cell.metric.difference(interval.high)
                     )),
                     equals(cell.p_holm.unwrap_or(1.0)),
                 )
@@ -196,7 +253,7 @@ impl Cells {
         let column = |header: &str, cell: &dyn Fn(&Cell) -> String| {
             Column::numbers(header, self.both.iter().map(cell).collect())
         };
-        let mean = |mean: f64, n: usize| format!("{} ({n})", percent(mean));
+        let mean = |cell: &Cell, mean: f64, n: usize| format!("{} ({n})", cell.metric.number(mean));
         let p = |p: Option<f64>| p.map_or(ABSENT.into(), probability);
         let name = |cell: &Cell| format!("{} {}", escape(&cell.task), escape(&cell.activation));
         Table {
@@ -204,15 +261,19 @@ impl Cells {
             blocks: vec![
                 vec![
                     column(&format!("{} (n)", escape(a)), &|cell| {
-                        mean(cell.means.0, cell.counts.0)
+                        mean(cell, cell.means.0, cell.counts.0)
                     }),
                     column(&format!("{} (n)", escape(b)), &|cell| {
-                        mean(cell.means.1, cell.counts.1)
+                        mean(cell, cell.means.1, cell.counts.1)
                     }),
-                    column("difference", &|cell| points(cell.difference)),
+                    column("difference", &|cell| cell.metric.difference(cell.difference)),
                     column("interval", &|cell| {
                         cell.interval.map_or(ABSENT.into(), |interval| {
-                            format!("[{}, {}]", points(interval.low), points(interval.high))
+                            format!(
+                                "[{}, {}]",
+                                cell.metric.difference(interval.low),
+                                cell.metric.difference(interval.high)
+                            )
                         })
                     }),
                 ],
@@ -232,12 +293,24 @@ impl Cells {
                 .collect();
             wrap(&format!("Only in {}: {}.", escape(name), names.join(", ")), "- ", columns)
         };
-        [a, b]
-            .iter()
+        let unlike = self.unlike.iter().map(|(task, [ours, theirs])| {
+            let text = format!(
+                "{} is judged by {} in {} and by {} in {}: not compared.",
+                escape(task),
+                escape(ours),
+                escape(a),
+                escape(theirs),
+                escape(b)
+            );
+            wrap(&text, "- ", columns)
+        });
+        let unlike: String = unlike.collect();
+        let lonely = [a, b]
+            .into_iter()
             .zip(&self.only)
             .filter(|(_, only)| !only.is_empty())
-            .map(|(name, only)| line(name, only))
-            .collect()
+            .map(|(name, only)| line(name, only));
+        lonely.chain([unlike]).collect()
     }
 }
 

@@ -3,13 +3,14 @@
 use crate::comparison::{Against, ArmFigures};
 use crate::frame::Status;
 use crate::parallel;
-use crate::statistics::{Bootstrap, Crossed, Estimate, Interval, mean, median};
+use crate::statistics::{Crossed, Estimate, Interval, mean, median};
 use polars::prelude::{
     Column, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit,
 };
+use record::Metric;
 
 /// What the runs of one activation on one task showed. Means are over the runs that completed and
-/// measured the thing; accuracies and shares are fractions.
+/// measured the thing; values are those of the task's metric, as they were recorded, and shares are fractions.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Arm {
     pub(crate) task: String,
@@ -19,35 +20,34 @@ pub(crate) struct Arm {
     pub(crate) completed: usize,
     pub(crate) diverged: usize,
     pub(crate) failed: usize,
-    pub(crate) test_accuracy: Option<Estimate>,
-    /// Test accuracy set against the baseline's; absent for the baseline itself, and where either has no
+    pub(crate) test: Option<Estimate>,
+    /// Test value set against the baseline's; absent for the baseline itself, and where either has no
     /// completed run.
     pub(crate) against: Option<Against>,
     /// What single test examples show.
     pub(crate) examples: ExampleFigures,
-    /// How the test accuracies of completed runs are spread.
+    /// How the test values of completed runs are spread.
     pub(crate) spread: Option<ArmFigures>,
     pub(crate) test_loss: Option<f64>,
-    pub(crate) best_validation_accuracy: Option<f64>,
+    pub(crate) best_validation: Option<f64>,
     pub(crate) best_validation_epoch: Option<f64>,
-    pub(crate) last_validation_accuracy: Option<f64>,
+    pub(crate) last_validation: Option<f64>,
     pub(crate) validation_area: Option<f64>,
     pub(crate) validation_volatility: Option<f64>,
     pub(crate) largest_drop: Option<f64>,
     pub(crate) final_minus_best: Option<f64>,
     /// The largest target that a run was given; all runs of an arm share it.
-    pub(crate) target_accuracy: Option<f64>,
+    pub(crate) target: Option<f64>,
     /// Completed runs that reached their target. A run that reached it and then diverged did not.
     pub(crate) reached: usize,
     /// Median step at which the target was reached; absent unless every run reached it.
     pub(crate) steps_to_target: Option<f64>,
     /// The same in seconds of training.
     pub(crate) seconds_to_target: Option<f64>,
-    /// Median step at which the validation accuracy reached what the baseline's runs reach; infinite where
+    /// Median step at which the validation value reached what the baseline's runs reach; infinite where
     /// most of the runs never do, absent where there is no such target.
     pub(crate) steps_to_baseline: Option<f64>,
-    /// The most accurate arm of those that are both more accurate and faster, each beyond the 95 % intervals of the
-    /// means.
+    /// The best arm of those that are both better and faster, each beyond the 95 % intervals of the means.
     pub(crate) dominated_by: Option<String>,
     /// Least and greatest number of parameters; they differ only where the model does.
     pub(crate) parameters: Option<(u64, u64)>,
@@ -85,25 +85,27 @@ pub(crate) struct ExampleFigures {
 impl Arm {
     /// Whether no arm of the task is both better and faster beyond doubt.
     pub(crate) fn on_front(&self) -> bool {
-        self.train_seconds.is_some() && self.test_accuracy.is_some() && self.dominated_by.is_none()
+        self.train_seconds.is_some() && self.test.is_some() && self.dominated_by.is_none()
     }
 
-    /// Intervals of time and accuracy, where both are known.
-    fn cost(&self) -> Option<(Interval, Interval)> {
-        Some((self.train_seconds?.interval?, self.test_accuracy?.interval?))
+    /// Intervals of time and of merit, where both are known.
+    fn cost(&self, metric: &Metric) -> Option<(Interval, Interval)> {
+        let value = self.test?.interval?;
+        let (a, b) = (metric.merit(value.low), metric.merit(value.high));
+        Some((self.train_seconds?.interval?, Interval { low: a.min(b), high: a.max(b) }))
     }
 }
 
-/// Finds out which of `arms`, all of one task, are dominated in accuracy and training time at once.
-pub(crate) fn find_front(arms: &mut [Arm]) {
+/// Finds out which of `arms`, all of one task that is judged by `metric`, are dominated in it and in training time at
+/// once.
+pub(crate) fn find_front(arms: &mut [Arm], metric: &Metric) {
     for i in 0..arms.len() {
-        let Some((seconds, accuracy)) = arms[i].cost() else { continue };
+        let Some((seconds, merit)) = arms[i].cost(metric) else { continue };
         let dominates = |other: &&Arm| {
-            let beyond =
-                |(s, a): (Interval, Interval)| s.high < seconds.low && a.low > accuracy.high;
-            other.cost().is_some_and(beyond)
+            let beyond = |(s, m): (Interval, Interval)| s.high < seconds.low && m.low > merit.high;
+            other.cost(metric).is_some_and(beyond)
         };
-        let mean = |arm: &&Arm| arm.test_accuracy.map_or(f64::NEG_INFINITY, |one| one.mean);
+        let mean = |arm: &&Arm| arm.test.map_or(f64::NEG_INFINITY, |one| metric.merit(one.mean));
         let best = arms.iter().filter(dominates).max_by(|a, b| mean(a).total_cmp(&mean(b)));
         arms[i].dominated_by = best.map(|arm| arm.activation.clone());
     }
@@ -111,11 +113,11 @@ pub(crate) fn find_front(arms: &mut [Arm]) {
 
 /// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
 const MEASURED: [&str; 22] = [
-    "test_accuracy",
+    "test",
     "test_loss",
-    "best_validation_accuracy",
+    "best_validation",
     "best_validation_epoch",
-    "last_validation_accuracy",
+    "last_validation",
     "steps_to_target",
     "seconds_to_target",
     "validation_area",
@@ -136,10 +138,10 @@ const MEASURED: [&str; 22] = [
 ];
 
 /// The arms in the order in which `runs` first shows them.
-pub(crate) fn arms(runs: &DataFrame, bootstrap: &Bootstrap) -> PolarsResult<Vec<Arm>> {
+pub(crate) fn arms(runs: &DataFrame) -> PolarsResult<Vec<Arm>> {
     let arms = group(runs.clone().lazy()).collect()?;
     let rows: Vec<usize> = (0..arms.height()).collect();
-    parallel::map(&rows, |row| arm(&arms, *row, bootstrap)).into_iter().collect()
+    parallel::map(&rows, |row| arm(&arms, *row)).into_iter().collect()
 }
 
 /// One row an arm: how its runs ended, and for each of [`MEASURED`] the list of its values in the
@@ -154,7 +156,7 @@ fn group(runs: LazyFrame) -> LazyFrame {
         ended(Status::Completed),
         ended(Status::Diverged),
         ended(Status::Failed),
-        col("target_accuracy").max(),
+        col("target").max(),
         col("parameters").min().alias("parameters_min"),
         col("parameters").max().alias("parameters_max"),
         col("flops").min().alias("flops_min"),
@@ -174,7 +176,7 @@ fn ended(status: Status) -> Expr {
     col("status").eq(lit(status.name()))
 }
 
-fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm> {
+fn arm(arms: &DataFrame, row: usize) -> PolarsResult<Arm> {
     let average = |name| Ok::<_, polars::error::PolarsError>(mean(&list(arms, name, row)?));
     let range = |least, greatest| {
         let range = (integer(arms.column(least)?, row)?, integer(arms.column(greatest)?, row)?);
@@ -190,19 +192,19 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         completed: count(arms, "completed", row)?,
         diverged: count(arms, "diverged", row)?,
         failed: count(arms, "failed", row)?,
-        test_accuracy: Estimate::of(&list(arms, "test_accuracy", row)?, bootstrap),
+        test: Estimate::without_bootstrap(&list(arms, "test", row)?),
         against: None,
         examples: ExampleFigures::default(),
         spread: None,
         test_loss: average("test_loss")?,
-        best_validation_accuracy: average("best_validation_accuracy")?,
+        best_validation: average("best_validation")?,
         best_validation_epoch: average("best_validation_epoch")?,
-        last_validation_accuracy: average("last_validation_accuracy")?,
+        last_validation: average("last_validation")?,
         validation_area: average("validation_area")?,
         validation_volatility: average("validation_volatility")?,
         largest_drop: average("largest_drop")?,
         final_minus_best: average("final_minus_best")?,
-        target_accuracy: arms.column("target_accuracy")?.f64()?.get(row),
+        target: arms.column("target")?.f64()?.get(row),
         reached,
         steps_to_target: if reached == runs { median(&steps_to_target) } else { None },
         seconds_to_target: if reached == runs {
@@ -223,7 +225,7 @@ fn arm(arms: &DataFrame, row: usize, bootstrap: &Bootstrap) -> PolarsResult<Arm>
         peak_memory: average("peak_memory")?,
         energy_joules: average("energy_joules")?,
         total_seconds: average("total_seconds")?,
-        train_seconds: Estimate::of(&list(arms, "train_seconds", row)?, bootstrap),
+        train_seconds: Estimate::without_bootstrap(&list(arms, "train_seconds", row)?),
         examples_per_second: average("examples_per_second")?,
     })
 }
@@ -248,6 +250,7 @@ fn list(table: &DataFrame, name: &str, row: usize) -> PolarsResult<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::tests::bits_per_byte;
     use polars::prelude::{NamedFrom, Series};
 
     /// Four runs: a baseline that diverged under seed 1, and an arm that completed both.
@@ -258,7 +261,7 @@ mod tests {
             Series::new("seed".into(), [0u64, 1, 0, 1]).into(),
             Series::new("status".into(), ["completed", "diverged", "completed", "completed"])
                 .into(),
-            Series::new("target_accuracy".into(), [Some(0.5); 4]).into(),
+            Series::new("target".into(), [Some(0.5); 4]).into(),
             Series::new("parameters".into(), [10u64; 4]).into(),
             Series::new("flops".into(), [Some(20u64), None, Some(20), Some(22)]).into(),
         ];
@@ -271,8 +274,7 @@ mod tests {
     }
 
     fn both() -> (Arm, Arm) {
-        let bootstrap = Bootstrap { resamples: 100, seed: 0 };
-        let mut arms = arms(&runs(), &bootstrap).unwrap();
+        let mut arms = arms(&runs()).unwrap();
         let gelu = arms.pop().unwrap();
         (arms.pop().unwrap(), gelu)
     }
@@ -281,39 +283,43 @@ mod tests {
     fn a_diverged_run_is_counted_and_enters_no_mean() {
         let (relu, _) = both();
         assert_eq!((relu.runs, relu.completed, relu.diverged, relu.failed), (2, 1, 1, 0));
-        assert_eq!(relu.test_accuracy.unwrap().mean, 0.5);
-        assert_eq!(relu.best_validation_accuracy, Some(0.5));
+        assert_eq!(relu.test.unwrap().mean, 0.5);
+        assert_eq!(relu.best_validation, Some(0.5));
         assert_eq!((relu.reached, relu.steps_to_target), (1, None));
     }
 
     #[test]
     fn an_arm_is_dominated_beyond_the_intervals_alone() {
         let (relu, gelu) = both();
-        let of = |seconds: [f64; 2], accuracy: [f64; 2], arm: &Arm| {
-            let bootstrap = Bootstrap { resamples: 100, seed: 0 };
-            Arm {
-                train_seconds: Estimate::of(&seconds, &bootstrap),
-                test_accuracy: Estimate::of(&accuracy, &bootstrap),
-                ..arm.clone()
-            }
+        let of = |seconds: [f64; 2], values: [f64; 2], arm: &Arm| Arm {
+            train_seconds: Estimate::without_bootstrap(&seconds),
+            test: Estimate::without_bootstrap(&values),
+            ..arm.clone()
         };
-        let dominated = |a: Arm, b: Arm| {
+        let dominated = |a: Arm, b: Arm, metric: &Metric| {
             let mut arms = [a, b];
-            find_front(&mut arms);
+            find_front(&mut arms, metric);
             arms.map(|arm| arm.dominated_by)
         };
         let slow = of([20.0, 20.1], [0.5, 0.501], &relu);
         let sure = of([10.0, 10.1], [0.7, 0.701], &gelu);
-        assert_eq!(dominated(slow.clone(), sure), [Some("gelu".into()), None]);
+        let accuracy = Metric::accuracy(None);
+        let gelu_dominates = [Some("gelu".into()), None];
+        assert_eq!(dominated(slow.clone(), sure.clone(), &accuracy), gelu_dominates);
         // Higher in the mean, but two runs reach far.
         let unsure = of([10.0, 10.1], [0.6, 0.8], &gelu);
-        assert_eq!(dominated(slow, unsure), [None, None]);
+        assert_eq!(dominated(slow.clone(), unsure, &accuracy), [None, None]);
+        // Higher bits per byte are worse: neither is both faster and better.
+        assert_eq!(dominated(slow.clone(), sure, &bits_per_byte()), [None, None]);
+        let lower = of([10.0, 10.1], [0.4, 0.401], &gelu);
+        assert_eq!(dominated(slow.clone(), lower.clone(), &bits_per_byte()), gelu_dominates);
+        assert_eq!(dominated(slow, lower, &accuracy), [None, None]);
     }
 
     #[test]
     fn medians_are_of_the_runs_that_reached_the_target() {
         let (_, gelu) = both();
-        assert_eq!(gelu.test_accuracy.unwrap().n, 2);
+        assert_eq!(gelu.test.unwrap().n, 2);
         assert_eq!(gelu.steps_to_target, Some(0.875));
     }
 

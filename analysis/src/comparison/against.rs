@@ -1,6 +1,6 @@
 //! One arm against the baseline.
 
-use super::{ALPHA, ArmScores, LookPlan, POWER, Rules, TestFigures};
+use super::{ALPHA, ArmScores, LookPlan, POWER, Rules, TaskScores, TestFigures};
 use crate::statistics::{
     Adjusted, Bootstrap, Interval, LEVEL, Looks, Moments, Probabilities, Resolution, cliffs_delta,
     cohen_d, cohen_d_paired, detectable_effect, improvement_of_places, mann_whitney, mean,
@@ -52,11 +52,11 @@ pub struct Against {
     pub equivalence: Option<Equivalence>,
     /// Probabilities by Student's posterior, where there is a margin and the runs are pairs.
     pub probabilities: Option<Probabilities>,
-    /// Cohen's d by the deviation of the pairs' differences.
+    /// Cohen's d by the deviation of the pairs' differences, with the sign of the difference.
     pub cohen_d_paired: Option<f64>,
-    /// Cohen's d by the pooled deviation.
+    /// Cohen's d by the pooled deviation, with the sign of the difference.
     pub cohen_d: Option<f64>,
-    /// Cliff's δ.
+    /// Cliff's δ: positive where runs of this arm are better more often than worse.
     pub cliffs_delta: Option<f64>,
     /// Probability that a run of this arm beats one of the baseline.
     pub probability_of_improvement: Option<f64>,
@@ -70,6 +70,12 @@ pub struct Against {
     pub verdict: Verdict,
     #[serde(skip)]
     differences: Vec<f64>,
+    /// The margin in units of the scores, where there is one for the task.
+    #[serde(skip)]
+    margin: Option<f64>,
+    /// 1 where larger scores are better, −1 where smaller ones are.
+    #[serde(skip)]
+    direction: f64,
     #[serde(skip)]
     sides: Option<Sides>,
     #[serde(skip)]
@@ -103,9 +109,9 @@ pub struct Power {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
-    /// Significantly higher than the baseline, at level 0.05 over the family.
+    /// Significantly better than the baseline, at level 0.05 over the family.
     Better,
-    /// Significantly lower than the baseline, at level 0.05 over the family.
+    /// Significantly worse than the baseline, at level 0.05 over the family.
     Worse,
     /// Within the margin that does not matter, at level 0.05 over the family.
     Equivalent,
@@ -218,9 +224,11 @@ impl Against {
     pub(super) fn new(
         arm: &ArmScores,
         baseline: &ArmScores,
-        resolution: Resolution,
+        task: &TaskScores,
         rules: &Rules,
     ) -> Self {
+        let resolution = task.resolution;
+        let margin = rules.margin_of(task.metric.as_ref());
         let past = rules.looks.as_ref().and_then(|plan| Past::new(plan, arm, baseline, resolution));
         // Between looks, what has come in since the last one is not looked at.
         let looked_at = past.as_ref().and_then(|past| past.differences.last().cloned());
@@ -236,16 +244,19 @@ impl Against {
             .map(|(a, b)| Sides { moments: [a, b], scores: [ours.to_vec(), theirs.to_vec()] });
         let sample = Sample::of(sides.as_ref(), &differences);
         let paired = sides.is_none();
-        let improvement = probability_of_improvement(ours, theirs);
+        // Differences keep the sign of the scores; what is won and lost goes by merit.
+        let merits = |scores: &[f64]| scores.iter().map(|x| task.merit(*x)).collect::<Vec<_>>();
+        let (our_merits, their_merits) = (merits(ours), merits(theirs));
+        let improvement = probability_of_improvement(&our_merits, &their_merits);
         let several = ours.len().min(theirs.len()) > 1;
-        let drawn = |strata: &[Vec<f64>]| improvement_of_places(&strata[0], &strata[1]);
-        let placed = places(ours, theirs);
+        let drawn = |strata: &[Vec<u32>]| improvement_of_places(&strata[0], &strata[1]);
+        let placed = places(&our_merits, &their_merits);
         // Before the first look nothing is tested.
         let early = past.as_ref().is_some_and(|past| past.differences.is_empty());
         let t_test = sample.t_test().filter(|_| !early);
-        let within = |sample: Sample<'_>| sample.equivalence(rules.margin?);
+        let within = |sample: Sample<'_>| sample.equivalence(margin?);
         let equivalence = match &past {
-            _ if t_test.is_none() || rules.margin.is_none() => None,
+            _ if t_test.is_none() || margin.is_none() => None,
             Some(past) => Some(past.p(within).0),
             None => within(sample),
         };
@@ -271,13 +282,12 @@ impl Against {
             deciding: over_looks.and_then(|(_, look)| look),
             p_holm: None,
             equivalence: equivalence.map(|p| Equivalence { p, p_holm: 1.0 }),
-            probabilities: rules
-                .margin
+            probabilities: margin
                 .filter(|_| paired)
-                .and_then(|margin| posterior_t(&differences, margin, 0.0)),
+                .and_then(|margin| posterior_t(&merits(&differences), margin, 0.0)),
             cohen_d_paired: if paired { cohen_d_paired(&differences) } else { None },
             cohen_d: both.and_then(|(a, b)| cohen_d(&a, &b)),
-            cliffs_delta: cliffs_delta(ours, theirs),
+            cliffs_delta: cliffs_delta(&our_merits, &their_merits),
             probability_of_improvement: improvement,
             probability_interval: improvement.and_then(|theta| {
                 probability_of_improvement_interval(theta, (ours.len(), theirs.len()))
@@ -290,6 +300,8 @@ impl Against {
             past,
             sides,
             differences,
+            margin,
+            direction: task.merit(1.0),
         }
     }
 
@@ -317,7 +329,7 @@ impl Against {
         };
         self.verdict = match direction {
             _ if equivalent.is_some() => Verdict::Equivalent,
-            Some(difference) if significant && difference > 0.0 => Verdict::Better,
+            Some(difference) if significant && self.direction * difference > 0.0 => Verdict::Better,
             Some(_) if significant => Verdict::Worse,
             _ => Verdict::Undecided,
         };
@@ -349,17 +361,13 @@ pub(super) struct Effects(HashMap<(usize, u64), Option<f64>>);
 
 impl Effects {
     /// What pairs like those of `against` find at `level`, and how many the margin takes.
-    pub(super) fn power(
-        &mut self,
-        against: &Against,
-        level: f64,
-        margin: Option<f64>,
-    ) -> Option<Power> {
+    pub(super) fn power(&mut self, against: &Against, level: f64) -> Option<Power> {
         let (spread, level) = (against.standard_deviation?, against.planned_level(level)?);
         let needed = |margin: f64| pairs_needed(margin / spread, POWER, level, MOST_PAIRS);
         Some(Power {
             detectable: self.detectable(against.pairs, level)? * spread,
-            seeds_for_margin: margin
+            seeds_for_margin: against
+                .margin
                 .filter(|_| against.pairs >= ENOUGH_TO_PLAN)
                 .and_then(needed)
                 .map(|seeds| seeds.max(ENOUGH_TO_PLAN)),

@@ -7,16 +7,16 @@ use crate::statistics::holm;
 /// Corrects the tests of `tasks`, and judges every arm that was tested.
 pub(super) fn correct(tasks: &mut [Vec<Option<Against>>], rules: &Rules) {
     match rules.family {
-        Family::Report => correct_together(tasks.iter_mut().flatten().flatten(), rules),
+        Family::Report => correct_together(tasks.iter_mut().flatten().flatten()),
         Family::Task => {
             for task in tasks {
-                correct_together(task.iter_mut().flatten(), rules);
+                correct_together(task.iter_mut().flatten());
             }
         }
     }
 }
 
-fn correct_together<'a>(arms: impl Iterator<Item = &'a mut Against>, rules: &Rules) {
+fn correct_together<'a>(arms: impl Iterator<Item = &'a mut Against>) {
     // Arms without a test pay for nothing.
     let mut tested: Vec<&mut Against> = arms.filter(|arm| arm.p().is_some()).collect();
     let mut tests = Vec::new();
@@ -32,6 +32,6 @@ fn correct_together<'a>(arms: impl Iterator<Item = &'a mut Against>, rules: &Rul
         let Some(differs) = adjusted.next() else { return };
         let within = arm.equivalence.and_then(|_| adjusted.next());
         arm.correct(differs, within);
-        arm.power = effects.power(arm, level, rules.margin);
+        arm.power = effects.power(arm, level);
     }
 }

@@ -8,11 +8,13 @@ mod pairs;
 mod scores;
 pub(crate) mod sentences;
 
+use crate::metric::Shown;
 use crate::parallel;
 use crate::statistics::{
     Bootstrap, Interval, LEVEL, Moments, Probabilities, Resolution, Test, interquartile_mean, mean,
     median, standard_deviation, t_interval, t_interval_of,
 };
+use record::Metric;
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use against::{Against, Equivalence, Power, Verdict};
@@ -29,7 +31,7 @@ pub const ALPHA: f64 = 0.05;
 /// Probability with which a difference should be found.
 pub const POWER: f64 = 0.8;
 
-/// Scores of one arm on one task, higher is better: a seed and a score each.
+/// Scores of one arm on one task: a seed and a score each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmScores {
     /// Label of the activation.
@@ -63,6 +65,22 @@ pub struct TaskScores {
     pub guessing: Option<f64>,
     /// What two scores must differ by to differ at all.
     pub resolution: Resolution,
+    /// What the scores are values of, as they were recorded. Absent for scores from elsewhere, of which higher ones are
+    /// better.
+    pub metric: Option<Metric>,
+}
+
+impl TaskScores {
+    /// `score` as a number of which larger ones are better.
+    #[must_use]
+    pub fn merit(&self, score: f64) -> f64 {
+        merit(self.metric.as_ref(), score)
+    }
+}
+
+/// `score` as a number of which larger ones are better.
+fn merit(metric: Option<&Metric>, score: f64) -> f64 {
+    metric.map_or(score, |metric| metric.merit(score))
 }
 
 /// Tests that share one error rate.
@@ -81,7 +99,8 @@ pub enum Family {
 pub struct Rules {
     /// Label of the arm that the others are compared with.
     pub baseline: String,
-    /// Differences of at most this size do not matter, in units of the score.
+    /// Differences of at most this size do not matter: in units of the score where tasks have no metric, otherwise a
+    /// fraction, which is for metrics in percent alone.
     pub margin: Option<f64>,
     /// How resampled intervals are made.
     pub bootstrap: Bootstrap,
@@ -91,6 +110,26 @@ pub struct Rules {
     pub all_pairs: Option<AllPairs>,
     /// Numbers of seeds after which the results were looked at, ascending, where a sweep could end early.
     pub looks: Option<LookPlan>,
+}
+
+impl Rules {
+    /// The margin on a task that is judged by `metric`, in units of its scores.
+    pub(crate) fn margin_of(&self, metric: Option<&Metric>) -> Option<f64> {
+        margin_of(self.margin, metric)
+    }
+}
+
+/// The margin `fraction` in units of recorded values of `metric`: a margin is stated in percentage points, and says
+/// nothing of another unit.
+pub(crate) fn margin_of(fraction: Option<f64>, metric: Option<&Metric>) -> Option<f64> {
+    match metric {
+        Some(metric) if metric.is_share() => {
+            let margin = fraction.map(|margin| margin * (100.0 / metric.scale));
+            margin.filter(|margin| margin.is_finite() && *margin > 0.0)
+        }
+        Some(_) => None,
+        None => fraction,
+    }
 }
 
 /// A plan of looks, stated before the first run.
@@ -131,6 +170,8 @@ pub struct TaskComparison {
     pub pairs: Vec<Pair>,
     #[serde(skip)]
     guessing: Option<f64>,
+    #[serde(skip)]
+    metric: Option<Metric>,
 }
 
 /// One arm on one task.
@@ -194,6 +235,11 @@ impl Comparison {
     /// Compares the arms of every task with the baseline.
     #[must_use]
     pub fn new(tasks: &[TaskScores], rules: &Rules) -> Self {
+        Self { overall: overall(tasks, rules), ..Self::by_task(tasks, rules) }
+    }
+
+    /// The same without what is over all tasks.
+    pub(crate) fn by_task(tasks: &[TaskScores], rules: &Rules) -> Self {
         let against = against_baseline(tasks, rules);
         let comparisons = comparisons(&against, rules.family);
         let pairs = pairs::all(tasks, rules);
@@ -201,8 +247,7 @@ impl Comparison {
         let all: Vec<(&TaskScores, &ArmScores)> =
             tasks.iter().flat_map(|task| task.arms.iter().map(move |arm| (task, arm))).collect();
         let mut described =
-            parallel::map(&all, |(task, arm)| describe(arm, task.resolution, &rules.bootstrap))
-                .into_iter();
+            parallel::map(&all, |(task, arm)| describe(arm, task, &rules.bootstrap)).into_iter();
         let compared = tasks.iter().zip(against).zip(pairs).map(|((task, against), pairs)| {
             let arms = described.by_ref().take(task.arms.len()).zip(against);
             TaskComparison {
@@ -210,6 +255,7 @@ impl Comparison {
                 arms: arms.map(|(arm, against)| ArmFigures { against, ..arm }).collect(),
                 pairs,
                 guessing: task.guessing,
+                metric: task.metric.clone(),
             }
         });
         let compared: Vec<TaskComparison> = compared.collect();
@@ -218,7 +264,7 @@ impl Comparison {
             family: rules.family,
             comparisons,
             tasks: compared,
-            overall: overall(tasks, rules),
+            overall: None,
         }
     }
 }
@@ -235,7 +281,7 @@ pub(crate) fn against_baseline(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<O
     // All arms of all tasks at once: of many tasks, each has little to do.
     let mut against = parallel::map(&all, |(task, baseline, arm)| {
         let baseline = baseline.filter(|baseline| arm.activation != baseline.activation)?;
-        Some(Against::new(arm, baseline, task.resolution, rules))
+        Some(Against::new(arm, baseline, task, rules))
     })
     .into_iter();
     let mut compared: Vec<Vec<Option<Against>>> =
@@ -256,15 +302,11 @@ pub(crate) fn comparisons(against: &[Vec<Option<Against>>], family: Family) -> u
 }
 
 /// The scores of one arm by themselves.
-pub(crate) fn describe(
-    arm: &ArmScores,
-    resolution: Resolution,
-    bootstrap: &Bootstrap,
-) -> ArmFigures {
+pub(crate) fn describe(arm: &ArmScores, task: &TaskScores, bootstrap: &Bootstrap) -> ArmFigures {
     let values = arm.values();
     let moments = arm.published;
     let (interval_bootstrap, interval_bca) = bootstrap.mean_and_bca(&values);
-    let by = |a: &&(String, f64), b: &&(String, f64)| a.1.total_cmp(&b.1);
+    let by = |a: &&(String, f64), b: &&(String, f64)| task.merit(a.1).total_cmp(&task.merit(b.1));
     ArmFigures {
         activation: arm.activation.clone(),
         n: moments.map_or(values.len(), |moments| moments.n),
@@ -276,7 +318,7 @@ pub(crate) fn describe(
         interquartile_mean: interquartile_mean(&values),
         interval: match &moments {
             Some(moments) => t_interval_of(moments, LEVEL),
-            None => t_interval(&resolution.scores(&values), LEVEL),
+            None => t_interval(&task.resolution.scores(&values), LEVEL),
         },
         interval_bootstrap,
         interval_bca,

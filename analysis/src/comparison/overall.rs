@@ -2,10 +2,13 @@
 
 use super::pairs::blocks as seed_blocks;
 use super::{ALPHA, ArmScores, Rules, TaskScores, TestFigures};
+use crate::metric;
 use crate::parallel;
 use crate::statistics::{
-    Interval, Nested, Probabilities, Ranks, interquartile_mean, mean, signed_rank_posterior,
+    Interval, Nested, Probabilities, Ranks, interquartile_mean, interquartile_mean_of_drawn, mean,
+    signed_rank_posterior,
 };
+use record::Metric;
 use serde::Serialize;
 use std::collections::HashMap;
 
@@ -22,6 +25,9 @@ pub struct Overall {
     pub activations: Vec<String>,
     /// Tasks.
     pub tasks: usize,
+    /// Names of the tasks' metrics, where those differ: there are no figures of raw scores then. Empty otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<String>,
     /// Blocks that arms are ranked in: tasks, by the arms' means over seeds; of a single task its seeds.
     pub blocks: usize,
     /// Interquartile mean of each arm over runs and tasks, with its 95 % interval, runs drawn within tasks. Of
@@ -36,11 +42,11 @@ pub struct Overall {
     #[serde(flatten)]
     pub tests: Option<RankTests>,
     /// Probabilities that a new task would show each arm worse than the baseline by more than the margin, within it,
-    /// and better; empty without a margin, and of fewer than five tasks.
+    /// and better; empty without a margin, of fewer than five tasks, and where tasks have different metrics.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub probabilities: Vec<Option<Probabilities>>,
     /// How differences to the baseline spread between tasks and between the seeds of a task; empty of one task, and
-    /// where tasks differ in the number of seeds.
+    /// where tasks differ in the number of seeds or in their metrics.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Option<Nested>>,
 }
@@ -66,8 +72,16 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
         common.first()?.arms.iter().map(|arm| arm.activation.clone()).collect();
     let blocks: Vec<Vec<f64>> = match &common[..] {
         [task] => seed_blocks(task),
-        _ => common.iter().filter_map(task_block).collect(),
+        _ => common.iter().map(task_block).collect::<Option<_>>().unwrap_or_default(),
     };
+    // Ranks and probabilities go by merit, which is larger for better scores, whatever the metric.
+    let task_of = |block: usize| if common.len() == 1 { &common[0] } else { &common[block] };
+    let blocks: Vec<Vec<f64>> = blocks
+        .into_iter()
+        .enumerate()
+        .map(|(place, block)| block.into_iter().map(|x| task_of(place).merit(x)).collect())
+        .collect();
+    let metrics = different_metrics(&common);
     if activations.len() < 3 || blocks.len() < 2 {
         return None;
     }
@@ -77,7 +91,10 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
         Ranks::of(&blocks).filter(|ranks| ranks.blocks >= ENOUGH_BLOCKS && rules.looks.is_none());
     let sizes = common.iter().flat_map(|task| task.arms.iter().map(|arm| arm.runs.len()));
     let places: Vec<usize> = (0..activations.len()).collect();
-    let margin = rules.margin.filter(|_| common.len() >= ENOUGH_BLOCKS);
+    let alike = metrics.is_empty();
+    let margin = rules
+        .margin_of(common.first()?.metric.as_ref())
+        .filter(|_| alike && common.len() >= ENOUGH_BLOCKS);
     Some(Overall {
         tasks: common.len(),
         blocks: blocks.len(),
@@ -102,10 +119,21 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
         components: if_any(places.iter().map(|i| {
             let other = baseline.filter(|b| b != i)?;
             let differences = common.iter().map(|task| differences(task, *i, other));
-            Nested::of(&differences.collect::<Vec<_>>())
+            if alike { Nested::of(&differences.collect::<Vec<_>>()) } else { None }
         })),
         activations,
+        metrics,
     })
+}
+
+/// Names of the metrics of `tasks`, where they are not all the same.
+fn different_metrics(tasks: &[TaskScores]) -> Vec<String> {
+    let known: Option<Vec<&Metric>> = tasks.iter().map(|task| task.metric.as_ref()).collect();
+    let distinct = known.map(metric::distinct).unwrap_or_default();
+    if distinct.len() < 2 {
+        return Vec::new();
+    }
+    distinct.into_iter().map(|metric| metric.label.clone()).collect()
 }
 
 /// The items, or none of them where all are absent.
@@ -142,6 +170,7 @@ fn common(tasks: &[TaskScores]) -> Vec<TaskScores> {
             arms: labels.iter().map(|label| arms[label].clone()).collect(),
             guessing: task.guessing,
             resolution: task.resolution,
+            metric: task.metric.clone(),
         })
         .collect()
 }
@@ -166,26 +195,42 @@ fn pooled(tasks: &[TaskScores], rules: &Rules) -> Vec<(f64, Option<Interval>)> {
     };
     let Some(scaled) = scaled else { return Vec::new() };
     let arms = scaled.first().map_or(0, |task| task.arms.len());
-    let middle = |strata: &[Vec<f64>]| interquartile_mean(&strata.concat()).unwrap_or(f64::NAN);
-    let places: Vec<usize> = (0..arms).collect();
-    parallel::map(&places, |i| {
+    let arms: Vec<usize> = (0..arms).collect();
+    parallel::map(&arms, |i| {
         let strata: Vec<Vec<f64>> = scaled.iter().map(|task| task.arms[*i].values()).collect();
-        (middle(&strata), rules.bootstrap.stratified(&strata, middle))
+        // Resamples count how often each value was drawn: nothing is sorted for each of them.
+        let mut values = strata.concat();
+        values.sort_unstable_by(f64::total_cmp);
+        values.dedup_by_key(|value| value.to_bits());
+        let place = |value: &f64| values.partition_point(|other| other.total_cmp(value).is_lt());
+        let placed: Vec<Vec<u32>> = strata
+            .iter()
+            .map(|stratum| stratum.iter().map(|value| place(value) as u32).collect())
+            .collect();
+        let middle = |drawn: &[Vec<u32>]| {
+            let mut times = vec![0; values.len()];
+            drawn.iter().flatten().for_each(|place| times[*place as usize] += 1);
+            interquartile_mean_of_drawn(&values, &times).unwrap_or(f64::NAN)
+        };
+        let interval = rules.bootstrap.stratified(&placed, middle);
+        (interquartile_mean(&strata.concat()).unwrap_or(f64::NAN), interval)
     })
 }
 
-/// A task's scores with guessing at 0 and the best arm's mean at 1; nothing where guessing is not known, or no arm
-/// is better.
+/// A task's scores with guessing at 0 and the best arm's mean at 1, so that larger ones are better; nothing where
+/// guessing is not known, or no arm is better.
 pub(crate) fn normalised(task: &TaskScores) -> Option<TaskScores> {
-    let guessing = task.guessing?;
-    let best = task.arms.iter().filter_map(|arm| mean(&arm.values())).reduce(f64::max)?;
-    let scale = best - guessing;
+    let guessing = task.guessing.filter(|guessing| guessing.is_finite())?;
+    let means = task.arms.iter().filter_map(|arm| mean(&arm.values()));
+    let best = means.map(|mean| task.merit(mean)).reduce(f64::max)?;
+    let scale = best - task.merit(guessing);
     (scale > 0.0).then(|| {
+        let scaled = |score: f64| (task.merit(score) - task.merit(guessing)) / scale;
         let arm = |arm: &ArmScores| {
-            let runs = arm.runs.iter();
-            let scaled = runs.map(|(seed, score)| (seed.clone(), (score - guessing) / scale));
-            ArmScores::new(arm.activation.clone(), scaled.collect())
+            let runs = arm.runs.iter().map(|(seed, score)| (seed.clone(), scaled(*score)));
+            ArmScores::new(arm.activation.clone(), runs.collect())
         };
-        TaskScores { arms: task.arms.iter().map(arm).collect(), ..task.clone() }
+        let arms = task.arms.iter().map(arm).collect();
+        TaskScores { arms, metric: None, ..task.clone() }
     })
 }

@@ -202,6 +202,7 @@ impl Builder {
                 arms: Vec::new(),
                 guessing: row.guessing,
                 resolution: Resolution::Rounding,
+                metric: None,
             });
             self.tasks.len() - 1
         });

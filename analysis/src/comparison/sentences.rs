@@ -2,6 +2,7 @@
 
 use super::{ALPHA, Family, POWER};
 use super::{Against, ArmFigures, Comparison, Overall, RankTests, TaskComparison, Verdict};
+use crate::metric::Shown;
 use crate::render::number::{bracket, equals, fixed, probability};
 use crate::render::text::escape;
 
@@ -79,10 +80,12 @@ pub(super) fn verdicts(task: &TaskComparison, comparison: &Comparison) -> Vec<St
 
 fn nothing_learned(task: &TaskComparison, form: Form) -> Option<String> {
     let guessing = task.guessing?;
-    let best = task.arms.iter().filter_map(|arm| arm.mean).reduce(f64::max)?;
-    (best <= guessing).then(|| {
+    let merit = |score: f64| super::merit(task.metric.as_ref(), score);
+    let best = task.arms.iter().filter_map(|arm| arm.mean).map(merit).reduce(f64::max)?;
+    (best <= merit(guessing)).then(|| {
         format!(
-            "**Nothing was learned**: no activation's mean is above guessing ({}). There is no winner.",
+            "**Nothing was learned**: no activation's mean is {} guessing ({}). There is no winner.",
+            task.metric.as_ref().map_or("above", |metric| metric.better_side()),
             form.score(guessing)
         )
     })
@@ -183,6 +186,13 @@ pub(crate) fn overall(overall: &Overall) -> Vec<String> {
             super::overall::ENOUGH_BLOCKS
         ),
     }];
+    if !overall.metrics.is_empty() {
+        lines.push(format!(
+            "Tasks have different metrics ({}): activations are compared by their ranks on each task, and no mean of raw \
+             scores over tasks is shown.",
+            overall.metrics.iter().map(|label| escape(label)).collect::<Vec<_>>().join(", ")
+        ));
+    }
     if overall.tasks > 1 {
         lines.push(if overall.interquartile_mean.is_empty() {
             "Scores are not pooled over tasks: what guessing scores is not known, or no activation is better."

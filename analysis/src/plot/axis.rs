@@ -1,6 +1,8 @@
 //! An axis: what it measures, and where its numbers stand.
 
+use crate::metric::Shown;
 use crate::render::number::{fixed, grouped};
+use record::Metric;
 use serde::Serialize;
 
 /// What one direction of a plot measures.
@@ -9,6 +11,10 @@ pub(crate) struct Axis {
     /// Quantity and unit.
     pub(crate) label: String,
     pub(crate) format: Format,
+    /// Numbers of the data times this are what the axis says.
+    pub(crate) scale: f64,
+    /// Unit behind the numbers.
+    pub(crate) unit: String,
     /// Where there is something to read, and what, in place of round numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ticks: Option<Vec<(f64, String)>>,
@@ -21,21 +27,38 @@ pub(crate) struct Axis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Format {
-    /// As it is.
+    /// In digits.
     Number,
-    /// A share as a percentage.
-    Percent,
     /// Not at all.
     Nothing,
 }
 
 impl Axis {
     pub(crate) fn number(label: &str) -> Self {
-        Self { label: label.to_owned(), format: Format::Number, ticks: None, range: None }
+        Self {
+            label: label.to_owned(),
+            format: Format::Number,
+            scale: 1.0,
+            unit: String::new(),
+            ticks: None,
+            range: None,
+        }
     }
 
+    /// Shares as percentages.
     pub(crate) fn percent(label: &str) -> Self {
-        Self { format: Format::Percent, ..Self::number(label) }
+        Self { scale: 100.0, unit: "\u{a0}%".to_owned(), ..Self::number(label) }
+    }
+
+    /// Values of a metric; what they are, as in `test`, and more about them.
+    pub(crate) fn metric(what: &str, metric: &Metric, more: &str) -> Self {
+        if metric.is_share() {
+            let label = format!("{what} {}{more}", metric.label);
+            return Self { scale: metric.scale, ..Self::percent(&label) };
+        }
+        // A long unit stands once, beside the axis.
+        let label = format!("{what} {}{more}", metric.named_with_unit());
+        Self { scale: metric.scale, ..Self::number(&label) }
     }
 
     /// Rows or columns that have names, at 0, 1, 2 and so on.
@@ -92,7 +115,7 @@ impl Axis {
             let shown = |(at, _): &&(f64, String)| low <= *at && *at <= high;
             return ticks.iter().filter(shown).cloned().collect();
         }
-        let scale = if self.format == Format::Percent { 100.0 } else { 1.0 };
+        let scale = self.scale;
         let (low, high) = (low * scale, high * scale);
         let rough = libm::exp10(libm::log10((high - low) / 4.0).floor());
         let step = [1.0, 2.0, 5.0, 10.0]
@@ -111,8 +134,7 @@ impl Axis {
                 } else {
                     fixed(value, decimals)
                 };
-                let unit = if self.format == Format::Percent { "\u{a0}%" } else { "" };
-                (value / scale, format!("{text}{unit}"))
+                (value / scale, format!("{text}{}", self.unit))
             })
             .collect()
     }

@@ -5,24 +5,12 @@ use crate::statistics::Interval;
 /// A quantity that was not measured.
 pub(crate) const ABSENT: &str = "—";
 
-/// A fraction in hundredths of a percent: the last digit that the report shows. Everything that the
-/// report says about equality and sign is decided on this, so that it never contradicts its tables.
-pub(crate) fn hundredths(fraction: f64) -> i64 {
-    (fraction * 1e4).round() as i64
-}
-
 /// A fraction in percent with two decimals: `84.20`.
 pub(crate) fn percent(fraction: f64) -> String {
-    let hundredths = hundredths(fraction);
+    let hundredths = (fraction * 1e4).round() as i64;
     let sign = if hundredths < 0 { "−" } else { "" };
     let size = hundredths.unsigned_abs();
     format!("{sign}{}.{:02}", size / 100, size % 100)
-}
-
-/// A difference of fractions in percentage points, signed: `+0.60`, `−0.10`, `0.00`.
-pub(crate) fn points(fraction: f64) -> String {
-    let plus = if hundredths(fraction) > 0 { "+" } else { "" };
-    format!("{plus}{}", percent(fraction))
 }
 
 /// A number with so many decimals, its integer part in groups of three digits; from a million on, with
@@ -68,7 +56,7 @@ pub(crate) fn bracket(interval: Option<Interval>, show: impl Fn(f64) -> String) 
     })
 }
 
-fn group(digits: &str) -> String {
+pub(crate) fn group(digits: &str) -> String {
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
@@ -89,14 +77,6 @@ mod tests {
         assert_eq!(percent(1.0), "100.00");
         assert_eq!(percent(0.00004), "0.00");
         assert_eq!(percent(-0.0123), "−1.23");
-    }
-
-    #[test]
-    fn points_are_signed_unless_they_round_to_zero() {
-        assert_eq!(points(0.006), "+0.60");
-        assert_eq!(points(-0.001), "−0.10");
-        assert_eq!(points(-0.00004), "0.00");
-        assert_eq!(points(0.00004), "0.00");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use super::Task;
 use super::labels::Labels;
 use crate::comparison::markdown::pair_table;
 use crate::comparison::{Against, ArmFigures};
-use crate::render::number::{ABSENT, bracket, fixed, grouped, percent, points, probability};
+use crate::metric::Shown;
+use crate::render::number::{ABSENT, bracket, fixed, grouped, percent, probability};
 use crate::render::table::{Column, Table};
 use crate::render::text::{escape, width, wrap};
 use crate::statistics::{Crossed, LEVEL};
@@ -18,12 +19,13 @@ const COUNT_MARK: &str = "†";
 
 /// Names of the columns, as the legend explains them.
 pub(super) mod header {
+    use crate::metric::Shown;
+    use record::Metric;
+
     pub(in super::super) const N: &str = "n";
     pub(in super::super) const DIVERGED: &str = "diverged";
     pub(in super::super) const FAILED: &str = "failed";
-    pub(in super::super) const TEST: &str = "test %";
     pub(in super::super) const INTERVAL: &str = "95 % interval";
-    pub(in super::super) const DIFFERENCE: &str = "Δ to baseline, points";
     pub(in super::super) const PAIRS: &str = "pairs";
     pub(in super::super) const VALIDATION: &str = "validation (epoch)";
     pub(in super::super) const TARGET: &str = "to target";
@@ -34,18 +36,12 @@ pub(super) mod header {
     pub(in super::super) const EFFECT: &str = "d (pairs)";
     pub(in super::super) const CLIFF: &str = "Cliff's δ";
     pub(in super::super) const IMPROVES: &str = "P(better)";
-    pub(in super::super) const FOUND: &str = "MDE, points";
     pub(in super::super) const EXAMPLES: &str = "Δ, seeds and examples";
     pub(in super::super) const SEED_SPREAD: &str = "sd, seeds";
     pub(in super::super) const EXAMPLE_SPREAD: &str = "sd, examples";
     pub(in super::super) const LIKELIHOOD: &str = "NLL";
     pub(in super::super) const CALIBRATION: &str = "ECE %";
     pub(in super::super) const DISAGREEMENT: &str = "disagreement %";
-    pub(in super::super) const MEDIAN: &str = "median %";
-    pub(in super::super) const IQM: &str = "IQM %";
-    pub(in super::super) const BEST: &str = "best % (seed)";
-    pub(in super::super) const WORST: &str = "worst % (seed)";
-    pub(in super::super) const AREA: &str = "area %";
     pub(in super::super) const VOLATILITY: &str = "volatility";
     pub(in super::super) const DROP: &str = "largest drop";
     pub(in super::super) const FINAL: &str = "final − best";
@@ -61,13 +57,51 @@ pub(super) mod header {
     pub(in super::super) const MEMORY: &str = "peak MiB";
     pub(in super::super) const ENERGY: &str = "energy, J";
     pub(in super::super) const TARGET_TIME: &str = "to target, s";
-    pub(in super::super) const TUNED: &str = "validation %";
     pub(in super::super) const SPREAD: &str = "of all trials";
     pub(in super::super) const DOMINATED: &str = "dominated by";
+
+    pub(in super::super) fn test(metric: &Metric) -> String {
+        metric.header("test")
+    }
+
+    pub(in super::super) fn median(metric: &Metric) -> String {
+        metric.header("median")
+    }
+
+    pub(in super::super) fn iqm(metric: &Metric) -> String {
+        metric.header("IQM")
+    }
+
+    pub(in super::super) fn area(metric: &Metric) -> String {
+        metric.header("area")
+    }
+
+    pub(in super::super) fn tuned(metric: &Metric) -> String {
+        metric.header("validation")
+    }
+
+    pub(in super::super) fn difference(metric: &Metric) -> String {
+        metric.difference_header("Δ to baseline")
+    }
+
+    pub(in super::super) fn found(metric: &Metric) -> String {
+        metric.difference_header("MDE")
+    }
+
+    pub(in super::super) fn best(metric: &Metric) -> String {
+        format!("{} (seed)", metric.header("best"))
+    }
+
+    pub(in super::super) fn worst(metric: &Metric) -> String {
+        format!("{} (seed)", metric.header("worst"))
+    }
 }
 
-/// Accuracy, its uncertainty, and how fast it was reached.
+/// Test values, their uncertainty, and how fast they were reached.
 pub(super) fn results(task: &Task, labels: &Labels) -> Table {
+    let metric = &task.metric;
+    let (number, difference_of) =
+        (|value: f64| metric.number(value), |value: f64| metric.difference(value));
     let mut sizes = vec![numbers(task, header::N, |arm| arm.completed.to_string())];
     if task.arms.iter().any(|arm| arm.diverged > 0) {
         sizes.push(numbers(task, header::DIVERGED, |arm| k_of_n(arm.diverged, arm)));
@@ -75,27 +109,28 @@ pub(super) fn results(task: &Task, labels: &Labels) -> Table {
     if task.arms.iter().any(|arm| arm.failed > 0) {
         sizes.push(numbers(task, header::FAILED, |arm| k_of_n(arm.failed, arm)));
     }
-    let accuracy = vec![
-        numbers(task, header::TEST, |arm| {
-            let Some(accuracy) = arm.test_accuracy else { return ABSENT.into() };
-            let spread = accuracy.standard_deviation.map(|sd| format!(" ± {}", percent(sd)));
-            format!("{}{}", percent(accuracy.mean), spread.unwrap_or_default())
+    let values = vec![
+        numbers(task, &header::test(metric), |arm| {
+            let Some(value) = arm.test else { return ABSENT.into() };
+            let spread = value.standard_deviation.map(|sd| format!(" ± {}", number(sd)));
+            format!("{}{}", number(value.mean), spread.unwrap_or_default())
         }),
         numbers(task, header::INTERVAL, |arm| {
-            bracket(arm.test_accuracy.and_then(|accuracy| accuracy.interval), percent)
+            bracket(arm.test.and_then(|value| value.interval), number)
         }),
     ];
     let mut comparison = Vec::new();
     let difference = |arm: &Arm| arm.against.as_ref()?.difference;
     if task.arms.iter().any(|arm| difference(arm).is_some()) {
-        comparison.push(numbers(task, header::DIFFERENCE, |arm| {
+        comparison.push(numbers(task, &header::difference(metric), |arm| {
             if arm.activation == task.baseline {
                 return "baseline".into();
             }
             let Some(difference) = difference(arm) else { return ABSENT.into() };
             let interval = arm.against.as_ref().and_then(|against| against.interval);
-            let interval = interval.map(|interval| format!(" {}", bracket(Some(interval), points)));
-            format!("{}{}", points(difference), interval.unwrap_or_default())
+            let interval =
+                interval.map(|interval| format!(" {}", bracket(Some(interval), difference_of)));
+            format!("{}{}", difference_of(difference), interval.unwrap_or_default())
         }));
         let pairs = |arm: &Arm| arm.against.as_ref().map(|against| against.pairs);
         if task.arms.iter().any(|arm| pairs(arm).is_some_and(|pairs| pairs != arm.completed)) {
@@ -105,40 +140,44 @@ pub(super) fn results(task: &Task, labels: &Labels) -> Table {
         }
     }
     let mut progress = vec![numbers(task, header::VALIDATION, |arm| {
-        let Some(accuracy) = arm.best_validation_accuracy else { return ABSENT.into() };
+        let Some(value) = arm.best_validation else { return ABSENT.into() };
         let epoch = arm.best_validation_epoch.map(|epoch| format!(" ({})", fixed(epoch, 1)));
-        format!("{}{}", percent(accuracy), epoch.unwrap_or_default())
+        format!("{}{}", number(value), epoch.unwrap_or_default())
     })];
     if task.has_target() {
         progress.push(numbers(task, header::TARGET, |arm| match arm.steps_to_target {
-            _ if arm.target_accuracy.is_none() => ABSENT.into(),
+            _ if arm.target.is_none() => ABSENT.into(),
             None => k_of_n(arm.reached, arm),
             // The median of an even number of runs can lie halfway between two steps.
             Some(steps) => fixed(steps, usize::from(steps.fract() != 0.0)),
         }));
     }
-    Table { key: key(task, labels), blocks: vec![sizes, accuracy, comparison, progress] }
+    Table { key: key(task, labels), blocks: vec![sizes, values, comparison, progress] }
 }
 
-/// How the accuracies of runs are spread.
+/// How the test values of runs are spread.
 pub(super) fn spread(task: &Task, labels: &Labels) -> Option<Table> {
     if !task.has_spread() {
         return None;
     }
-    let figure = |header, cell: fn(&ArmFigures) -> Option<String>| {
-        numbers(task, header, |arm| arm.spread.as_ref().and_then(cell).unwrap_or(ABSENT.into()))
+    let metric = &task.metric;
+    let figure = |header: &str, cell: fn(&ArmFigures) -> Option<f64>| {
+        numbers(task, header, |arm| {
+            let value = arm.spread.as_ref().and_then(cell);
+            value.map_or(ABSENT.into(), |value| metric.number(value))
+        })
     };
-    let run = |run: &(String, f64)| format!("{} ({})", percent(run.1), run.0);
+    let run = |run: &(String, f64)| format!("{} ({})", metric.number(run.1), run.0);
     let middle = vec![
-        figure(header::MEDIAN, |spread| spread.median.map(percent)),
-        figure(header::IQM, |spread| spread.interquartile_mean.map(percent)),
+        figure(&header::median(metric), |spread| spread.median),
+        figure(&header::iqm(metric), |spread| spread.interquartile_mean),
     ];
     let ends = vec![
-        numbers(task, header::WORST, |arm| {
+        numbers(task, &header::worst(metric), |arm| {
             let worst = arm.spread.as_ref().and_then(|spread| spread.worst.as_ref());
             worst.map_or(ABSENT.into(), run)
         }),
-        numbers(task, header::BEST, |arm| {
+        numbers(task, &header::best(metric), |arm| {
             let best = arm.spread.as_ref().and_then(|spread| spread.best.as_ref());
             best.map_or(ABSENT.into(), run)
         }),
@@ -151,7 +190,7 @@ pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
     if !task.has_tests() {
         return None;
     }
-    let figure = |header, cell: fn(&Against) -> Option<String>| {
+    let figure = |header: &str, cell: &dyn Fn(&Against) -> Option<String>| {
         numbers(task, header, |arm| match &arm.against {
             Some(against) => cell(against).unwrap_or(ABSENT.into()),
             None if arm.activation == task.baseline => String::new(),
@@ -159,23 +198,25 @@ pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
         })
     };
     let mut tests = vec![
-        figure(header::P, |against| Some(probability(against.p_holm?))),
-        figure(header::RANKS, |against| Some(probability(against.rank_test?.p))),
+        figure(header::P, &|against| Some(probability(against.p_holm?))),
+        figure(header::RANKS, &|against| Some(probability(against.rank_test?.p))),
     ];
     let has = |get: fn(&Against) -> bool| {
         task.arms.iter().any(|arm| arm.against.as_ref().is_some_and(get))
     };
     if has(|against| against.equivalence.is_some()) {
-        tests.push(figure(header::EQUIVALENT, |against| {
+        tests.push(figure(header::EQUIVALENT, &|against| {
             Some(probability(against.equivalence?.p_holm))
         }));
     }
-    tests.push(figure(header::FOUND, |against| Some(percent(against.power?.detectable))));
+    tests.push(figure(&header::found(&task.metric), &|against| {
+        Some(task.metric.number(against.power?.detectable))
+    }));
     let effects = vec![
-        figure(header::EFFECT, |against| Some(fixed(against.cohen_d_paired?, 2))),
-        figure(header::CLIFF, |against| Some(fixed(against.cliffs_delta?, 2))),
+        figure(header::EFFECT, &|against| Some(fixed(against.cohen_d_paired?, 2))),
+        figure(header::CLIFF, &|against| Some(fixed(against.cliffs_delta?, 2))),
     ];
-    let improvement = vec![figure(header::IMPROVES, |against| {
+    let improvement = vec![figure(header::IMPROVES, &|against| {
         let probability = against.probability_of_improvement?;
         Some(match against.probability_interval {
             Some(interval) => {
@@ -186,7 +227,7 @@ pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
     })];
     let mut blocks = vec![tests, effects, improvement];
     if has(|against| against.probabilities.is_some()) {
-        blocks.push(vec![figure(header::PROBABILITIES, |against| {
+        blocks.push(vec![figure(header::PROBABILITIES, &|against| {
             Some(against.probabilities?.words())
         })]);
     }
@@ -207,7 +248,7 @@ pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
         ]);
     }
     if task.has_examples() {
-        let of = |header, cell: fn(&Arm, &Crossed) -> String| {
+        let of = |header, cell: &dyn Fn(&Arm, &Crossed) -> String| {
             numbers(task, header, |arm| match &arm.examples.crossed {
                 Some(crossed) => cell(arm, crossed),
                 None if arm.activation == task.baseline => String::new(),
@@ -215,13 +256,13 @@ pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
             })
         };
         blocks.push(vec![
-            of(header::EXAMPLES, |arm, crossed| {
+            of(header::EXAMPLES, &|arm, crossed| {
                 // At the level of the corrected test, so that it cannot claim what the verdict does not.
                 let level = arm.against.as_ref().and_then(|against| against.interval_level);
-                bracket(crossed.interval(level.unwrap_or(LEVEL)), points)
+                bracket(crossed.interval(level.unwrap_or(LEVEL)), |x| task.metric.difference(x))
             }),
-            of(header::SEED_SPREAD, |_, crossed| percent(crossed.seeds)),
-            of(header::EXAMPLE_SPREAD, |_, crossed| percent(crossed.examples)),
+            of(header::SEED_SPREAD, &|_, crossed| task.metric.number(crossed.seeds)),
+            of(header::EXAMPLE_SPREAD, &|_, crossed| task.metric.number(crossed.examples)),
         ]);
     }
     (!blocks.is_empty()).then(|| Table { key: key(task, labels), blocks })
@@ -230,7 +271,8 @@ pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
 /// Every activation against every other.
 pub(super) fn pairs(task: &Task, labels: &Labels) -> Option<Table> {
     let cells: Vec<String> = task.arms.iter().map(|arm| labels.cell(&arm.activation)).collect();
-    (!task.pairs.is_empty()).then(|| pair_table(&cells, &task.pairs, &points))
+    (!task.pairs.is_empty())
+        .then(|| pair_table(&cells, &task.pairs, &|x| task.metric.difference(x)))
 }
 
 /// How the runs came to their results.
@@ -238,14 +280,15 @@ pub(super) fn convergence(task: &Task, labels: &Labels) -> Option<Table> {
     if !task.has_curves() {
         return None;
     }
-    let share = |header, get: fn(&Arm) -> Option<f64>| {
-        numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), percent))
+    let metric = &task.metric;
+    let value = |header: &str, get: fn(&Arm) -> Option<f64>| {
+        numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), |value| metric.number(value)))
     };
     let block = vec![
-        share(header::AREA, |arm| arm.validation_area),
-        share(header::VOLATILITY, |arm| arm.validation_volatility),
-        share(header::DROP, |arm| arm.largest_drop),
-        share(header::FINAL, |arm| arm.final_minus_best),
+        value(&header::area(metric), |arm| arm.validation_area),
+        value(header::VOLATILITY, |arm| arm.validation_volatility),
+        value(header::DROP, |arm| arm.largest_drop),
+        value(header::FINAL, |arm| arm.final_minus_best),
     ];
     Some(Table { key: key(task, labels), blocks: vec![block] })
 }

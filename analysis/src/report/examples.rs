@@ -1,12 +1,13 @@
 //! What test predictions show: differences over seeds and examples, calibration, and how far seeds disagree.
 
 use crate::frame::Status;
+use crate::metric::test_value;
 use crate::parallel;
 use crate::statistics::{
-    Bootstrap, Crossed, disagreement, expected_calibration_error, mean, negative_log_likelihood,
+    Bootstrap, Calibration, Crossed, disagreement, mean, negative_log_likelihood,
 };
 use crate::summary::{Arm, ExampleFigures};
-use record::{Prediction, StoredRun};
+use record::{PredictionLine, RunRecord, StoredRun};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
@@ -61,10 +62,10 @@ fn runs_of<'a>(of_arms: &'a OfArms<'a>, task: &'a str, label: &'a str) -> &'a [&
 /// What a run said about the test examples.
 struct Examples {
     seed: u64,
-    /// Whether it was right, for each.
-    correct: Vec<bool>,
-    /// The class that it predicted, for each.
-    predicted: Vec<usize>,
+    /// What it scored on each.
+    scores: Scores,
+    /// The class that it predicted, for each; none where there are no classes.
+    predicted: Vec<u32>,
     log_likelihood: Option<f64>,
     calibration: Option<f64>,
 }
@@ -72,8 +73,42 @@ struct Examples {
 impl Examples {
     /// Nothing of an early record, which has no predictions.
     fn read(run: &StoredRun) -> Result<Option<Self>, String> {
-        match run.predictions() {
-            Ok(predictions) => Ok(Some(Self::of(run.record.spec.seed, &predictions))),
+        // Most runs of a report have as many.
+        let expected = run.record.summary.as_ref().and_then(|summary| summary.test_examples);
+        let expected = expected.map_or(0, |examples| examples.min(MOST_EXPECTED) as usize);
+        let (mut right, mut predicted, mut probabilities) = (
+            Vec::with_capacity(expected),
+            Vec::with_capacity(expected),
+            Vec::with_capacity(expected),
+        );
+        let mut losses: Vec<(f64, f64)> = Vec::new();
+        let mut calibration = Some(Calibration::default());
+        let read = run.each_prediction(|line| match line {
+            PredictionLine::Class(one) => {
+                right.push(one.label == one.predicted);
+                // No task has more classes than fit.
+                predicted.push(u32::try_from(one.predicted).unwrap_or(u32::MAX));
+                probabilities.push(one.probability);
+                match (one.confidence, &mut calibration) {
+                    (Some(confidence), Some(calibration)) => {
+                        calibration.add(confidence, one.label == one.predicted);
+                    }
+                    _ => calibration = None,
+                }
+            }
+            PredictionLine::Loss(one) => losses.push((one.loss, one.units)),
+        });
+        match read {
+            Ok(()) => Ok(Some(Self {
+                seed: run.record.spec.seed,
+                scores: match losses.is_empty() {
+                    true => Scores::Right(right),
+                    false => Scores::Losses(weighted(&losses, &run.record)),
+                },
+                predicted,
+                log_likelihood: negative_log_likelihood(&probabilities),
+                calibration: calibration.and_then(|calibration| calibration.error()),
+            })),
             Err(record::Error::Io { source, .. })
                 if source.kind() == ErrorKind::NotFound && run.record.files.is_empty() =>
             {
@@ -82,21 +117,56 @@ impl Examples {
             Err(error) => Err(error.to_string()),
         }
     }
+}
 
-    fn of(seed: u64, predictions: &[Prediction]) -> Self {
-        let correct = |one: &Prediction| one.label == one.predicted;
-        let probabilities: Vec<f64> = predictions.iter().map(|one| one.probability).collect();
-        let confident = predictions.iter().map(|one| Some((one.confidence?, correct(one))));
-        let confident: Option<Vec<_>> = confident.collect();
-        Self {
-            seed,
-            correct: predictions.iter().map(correct).collect(),
-            predicted: predictions.iter().map(|one| one.predicted).collect(),
-            log_likelihood: negative_log_likelihood(&probabilities),
-            calibration: confident.and_then(|confident| expected_calibration_error(&confident)),
+/// Scores of the test examples.
+enum Scores {
+    /// Whether the right class was predicted.
+    Right(Vec<bool>),
+    /// Losses, so that their mean is the run's test value.
+    Losses(Vec<f32>),
+}
+
+/// Losses of examples, with what each is related to, as scores whose mean is the run's test value.
+fn weighted(losses: &[(f64, f64)], run: &RunRecord) -> Vec<f32> {
+    let units = losses.iter().map(|(_, units)| units).sum::<f64>() / losses.len() as f64;
+    let mean = losses.iter().map(|(loss, _)| loss / units).sum::<f64>() / losses.len() as f64;
+    // Losses may have another unit than the run's value.
+    let unit = test_value(run).map(|value| value / mean).filter(|unit| unit.is_finite());
+    losses.iter().map(|(loss, _)| (loss / units * unit.unwrap_or(1.0)) as f32).collect()
+}
+
+/// By seed, where one of two arms was right and the other was not; [`None`] where examples have losses.
+fn right_differences(pairs: &[(&Examples, &Examples)]) -> Option<Vec<Vec<i8>>> {
+    let mut all = Vec::new();
+    for (ours, theirs) in pairs {
+        let (Scores::Right(a), Scores::Right(b)) = (&ours.scores, &theirs.scores) else {
+            return None;
+        };
+        if a.len() == b.len() {
+            all.push(a.iter().zip(b).map(|(a, b)| i8::from(*a) - i8::from(*b)).collect());
         }
     }
+    Some(all)
 }
+
+/// By seed, the differences of the losses of two arms.
+fn loss_differences(pairs: &[(&Examples, &Examples)]) -> Vec<Vec<f32>> {
+    let mut all: Vec<Vec<f32>> = Vec::new();
+    for (ours, theirs) in pairs {
+        let (Scores::Losses(a), Scores::Losses(b)) = (&ours.scores, &theirs.scores) else {
+            continue;
+        };
+        let differences: Vec<f32> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+        if a.len() == b.len() && differences.iter().all(|one| one.is_finite()) {
+            all.push(differences);
+        }
+    }
+    all
+}
+
+/// Test examples that memory is kept for before they are read.
+const MOST_EXPECTED: u64 = 1 << 20;
 
 /// What the runs of an arm said about the test examples.
 struct Predicted {
@@ -136,17 +206,20 @@ fn figures(ours: &Predicted, theirs: Option<&Predicted>, bootstrap: Bootstrap) -
     let pairs = theirs.into_iter().flat_map(|theirs| {
         ours.runs.iter().filter_map(|ours| Some((ours, theirs.with_seed(ours.seed)?)))
     });
-    let differences: Vec<Vec<f32>> = pairs
-        .filter(|(ours, theirs)| ours.correct.len() == theirs.correct.len())
-        .map(|(ours, theirs)| {
-            let pairs = ours.correct.iter().zip(&theirs.correct);
-            pairs.map(|(a, b)| f32::from(*a) - f32::from(*b)).collect()
-        })
-        .collect();
-    let classes: Vec<&[usize]> = ours.runs.iter().map(|run| run.predicted.as_slice()).collect();
+    let pairs: Vec<(&Examples, &Examples)> = pairs.collect();
+    let (crossed, resampled) = match right_differences(&pairs) {
+        Some(differences) => {
+            (Crossed::of(&differences), bootstrap.seeds_and_examples(&differences))
+        }
+        None => {
+            let differences = loss_differences(&pairs);
+            (Crossed::of(&differences), bootstrap.seeds_and_losses(&differences))
+        }
+    };
+    let classes: Vec<&[u32]> = ours.runs.iter().map(|run| run.predicted.as_slice()).collect();
     ExampleFigures {
-        crossed: Crossed::of(&differences),
-        bootstrap: bootstrap.seeds_and_examples(&differences),
+        crossed,
+        bootstrap: resampled,
         log_likelihood: each(|run| run.log_likelihood),
         calibration: each(|run| run.calibration),
         disagreement: disagreement(&classes),

@@ -1,9 +1,10 @@
 //! The results as tables for papers: LaTeX with the package `booktabs`.
 
 use super::{Report, Task, methods};
-use crate::render::number::{percent, points};
+use crate::metric::Shown;
 use crate::render::text::unescape;
 use crate::summary::Arm;
+use record::Direction;
 
 /// A table for each task, and a paragraph of methods.
 pub(super) fn render(report: &Report) -> String {
@@ -22,14 +23,23 @@ fn table(task: &Task) -> String {
     let tested = task.has_tests();
     let mut text = format!("% {}\n", comment(&task.name));
     text += if tested { "\\begin{tabular}{lrrrrr}\n" } else { "\\begin{tabular}{lrrr}\n" };
-    text += "\\toprule\nActivation & $n$ & Test accuracy (\\%) & $\\Delta$ (points)";
+    let metric = &task.metric;
+    let unit = match metric.difference_unit() {
+        "" => String::new(),
+        unit => format!(" ({})", escape(&unescape(unit))),
+    };
+    let lower = if metric.direction == Direction::Lower { ", lower is better" } else { "" };
+    text += &format!(
+        "\\toprule\nActivation & $n$ & Test {}{lower} & $\\Delta${unit}",
+        escape(&unescape(&metric.named_with_unit()))
+    );
     text += if tested { " & $p$ (Holm) & $d$" } else { "" };
     text += " \\\\\n\\midrule\n";
     for arm in &task.arms {
         let mut cells = vec![
             escape(&arm.activation),
             arm.completed.to_string(),
-            accuracy(arm),
+            value(task, arm),
             difference(task, arm),
         ];
         if tested {
@@ -46,11 +56,17 @@ fn table(task: &Task) -> String {
     text + "\\bottomrule\n\\end{tabular}\n"
 }
 
-fn accuracy(arm: &Arm) -> String {
-    let Some(accuracy) = arm.test_accuracy else { return dash() };
-    let spread = accuracy.standard_deviation;
-    let spread = spread.map(|sd| format!(" $\\pm$ {}", percent(sd))).unwrap_or_default();
-    format!("{}{spread}", percent(accuracy.mean))
+fn value(task: &Task, arm: &Arm) -> String {
+    let number = |value: f64| plain(&task.metric.number(value));
+    let Some(value) = arm.test else { return dash() };
+    let spread = value.standard_deviation;
+    let spread = spread.map(|sd| format!(" $\\pm$ {}", number(sd))).unwrap_or_default();
+    format!("{}{spread}", number(value.mean))
+}
+
+/// A number without a sign of its own: spaces between groups of digits are LaTeX's, and so is infinity.
+fn plain(number: &str) -> String {
+    number.replace('\u{a0}', "\\,").replace('∞', "$\\infty$").replace('−', "$-$")
 }
 
 fn difference(task: &Task, arm: &Arm) -> String {
@@ -62,10 +78,11 @@ fn difference(task: &Task, arm: &Arm) -> String {
     else {
         return dash();
     };
-    let interval = against.interval.map(|interval| {
-        format!(" [{}, {}]", math(&points(interval.low)), math(&points(interval.high)))
-    });
-    format!("{}{}", math(&points(difference)), interval.unwrap_or_default())
+    let signed = |value: f64| math(&task.metric.difference(value));
+    let interval = against
+        .interval
+        .map(|interval| format!(" [{}, {}]", signed(interval.low), signed(interval.high)));
+    format!("{}{}", signed(difference), interval.unwrap_or_default())
 }
 
 fn dash() -> String {
@@ -74,7 +91,7 @@ fn dash() -> String {
 
 /// A signed number, with a minus and not a hyphen.
 fn math(number: &str) -> String {
-    format!("${}$", number.replace('−', "-"))
+    format!("${}$", number.replace('−', "-").replace('\u{a0}', "\\,").replace('∞', "\\infty"))
 }
 
 /// Text in a comment: on its line.

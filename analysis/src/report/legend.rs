@@ -4,9 +4,15 @@ use super::Report;
 use super::columns::header;
 use crate::comparison::{AllPairs, Family};
 use crate::curve::LAST;
+use crate::metric::{self, Shown};
+use record::{Direction, Metric};
 
 /// An explanation of every column that some table of `report` has.
 pub(super) fn entries(report: &Report) -> Vec<String> {
+    let words = Words { metrics: report.metrics() };
+    let labels = words.labels();
+    // What guessing scores is not always known.
+    let unscored = report.tasks.iter().any(super::Task::has_unscored);
     let mut entries = vec![format!(
         "{}: runs that completed; figures are means over them unless stated otherwise.",
         header::N
@@ -22,25 +28,26 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     entries.extend([
         format!(
-            "{}: accuracy on the test split, judged once, by the weights with the best validation \
-             accuracy; mean ± sample standard deviation over runs.",
-            header::TEST
+            "{}: {labels} on the test split, judged once, by the weights with the best validation \
+             {labels}; mean ± sample standard deviation over runs.",
+            words.headers(header::test)
         ),
         format!("{}: of the mean, Student's. Bootstrap intervals are in summary.csv.", header::INTERVAL),
         format!(
-            "{}: test accuracy minus the baseline's under the same seed, in percentage points, as the mean over the \
+            "{}: test {labels} minus the baseline's under the same seed{}, as the mean over the \
              seeds that both completed. Such a pair starts from the same initialisation and sees the same batches. In \
              brackets: the interval of the corrected test, whose level depends on the row: it excludes 0 where the \
              verdict is better or worse, contains it where there is no significant difference, and lies within the \
              margin where they are equivalent. The 95\u{a0}% interval without correction is in summary.csv. {}: how many seeds, in a column of its own where it is not n.",
-            header::DIFFERENCE,
+            words.headers(header::difference),
+            words.in_units_in_full(),
             header::PAIRS
         ),
-        format!("{}: best validation accuracy in percent, and its epoch.", header::VALIDATION),
+        format!("{}: best validation {}, and its epoch.", header::VALIDATION, words.values()),
     ]);
     if report.tasks.iter().any(super::Task::has_target) {
         entries.push(format!(
-            "{}: median of the first evaluated step whose validation accuracy reached the target; \
+            "{}: median of the first evaluated step whose validation {labels} reached the target; \
              where not every run reached it, how many of all did and completed.",
             header::TARGET
         ));
@@ -48,9 +55,9 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     if report.tasks.iter().any(super::Task::has_spread) {
         entries.push(format!(
             "{}: mean of the middle half of the runs. {}, {}: single runs and their seeds.",
-            header::IQM,
-            header::WORST,
-            header::BEST
+            words.headers(header::iqm),
+            words.headers(header::worst),
+            words.headers(header::best)
         ));
     }
     if report.tasks.iter().any(super::Task::has_tests) {
@@ -70,20 +77,32 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::EFFECT,
             header::CLIFF,
             header::IMPROVES,
-            header::FOUND
+            words.headers(header::found)
         ));
     }
-    if report.frame.margin.is_some() {
+    let with_margin: Vec<&Metric> = report
+        .tasks
+        .iter()
+        .filter(|task| report.frame.margin_of(task).is_some())
+        .map(|task| &task.metric)
+        .collect();
+    if !with_margin.is_empty() {
+        let sides = metric::alternatives(&with_margin, |metric| match metric.direction {
+            Direction::Higher => "below, within and above".into(),
+            Direction::Lower => "above, within and below".into(),
+        });
         entries.push(format!(
             "{}: of two one-sided tests of a difference as large as the margin, corrected. {}: probabilities that the \
-             true difference is below, within and above the margin (Bayesian t test with a flat prior).",
+             true difference is {} the margin (Bayesian t test with a flat prior).",
             header::EQUIVALENT,
-            header::PROBABILITIES
+            header::PROBABILITIES,
+            sides.join(" or ")
         ));
     }
     if report.has_pairs() {
         entries.push(format!(
-            "All pairs: row minus column in points, with p after {}'s correction over all pairs; bold: at most 0.05.",
+            "All pairs: row minus column{}, with p after {}'s correction over all pairs; bold: at most 0.05.",
+            words.in_differences(),
             report.all_pairs.map_or("Holm", AllPairs::name)
         ));
     }
@@ -102,11 +121,13 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             header::DISAGREEMENT
         ));
     }
+    let points = words.in_differences();
+    let comma = if points.is_empty() { String::new() } else { format!(",{points}") };
     if report.tasks.iter().any(super::Task::has_examples) {
         entries.push(format!(
-            "{}: interval of the difference in points, were the test split drawn anew as well: seeds and examples are \
+            "{}: interval of the difference{points}, were the test split drawn anew as well: seeds and examples are \
              both taken as random (crossed random effects), at the level of the corrected test. {}, {}: the spread of \
-             differences between seeds and between examples, in points.",
+             differences between seeds and between examples{comma}.",
             header::EXAMPLES,
             header::SEED_SPREAD,
             header::EXAMPLE_SPREAD
@@ -114,21 +135,30 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     if report.tasks.iter().any(super::Task::has_curves) {
         entries.push(format!(
-            "{}: mean validation accuracy over the steps from the first evaluation to the last. {}: \
-             standard deviation of the last {LAST} evaluations, in points. {}: largest loss against the best \
-             evaluation before, in points. {}: last evaluation against the best, in points.",
-            header::AREA,
+            "{}: mean validation {labels} over the steps from the first evaluation to the last. {}: \
+             standard deviation of the last {LAST} evaluations{comma}. {}: largest loss against the best \
+             evaluation before{comma}. {}: last evaluation against the best{comma}.",
+            words.headers(header::area),
             header::VOLATILITY,
             header::DROP,
             header::FINAL
         ));
     }
-    if report.overall.is_some() {
-        entries.push(
-            "Over all tasks: a run that diverged scores as guessing does. IQM: mean of the middle half of all runs. sd \
-             of Δ: how differences to the baseline spread between tasks, and between the seeds of a task."
-                .to_owned(),
-        );
+    if let Some(overall) = &report.overall {
+        entries.push(format!(
+            "Over all tasks: a run that diverged scores as guessing does{}. IQM: mean of the middle half of all runs.{}",
+            if unscored {
+                "; where what guessing scores is not known, it has no score and is left out"
+            } else {
+                ""
+            },
+            // Differences of several metrics have no common spread.
+            if overall.metrics.is_empty() {
+                " sd of Δ: how differences to the baseline spread between tasks, and between the seeds of a task."
+            } else {
+                ""
+            }
+        ));
     }
     entries.extend([
         format!(
@@ -158,10 +188,15 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     ]);
     if report.tuning.is_some() {
         entries.push(format!(
-            "Tuning: {}: best validation accuracy of the values that were chosen, the median over the seeds of \
-             tuning, a run that diverged counting as 0; {}: the worst and the best of all trials, and how many runs \
+            "Tuning: {}: best validation {labels} of the values that were chosen, the median over the seeds of \
+             tuning, a run that diverged counting as {}; {}: the worst and the best of all trials, and how many runs \
              {}.",
-            header::TUNED,
+            words.headers(header::tuned),
+            metric::alternatives(&words.metrics, |metric| match metric.direction {
+                Direction::Higher => "0".into(),
+                Direction::Lower => "the worst".into(),
+            })
+            .join(" or "),
             header::SPREAD,
             header::DIVERGED
         ));
@@ -171,9 +206,10 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     }
     if report.tasks.iter().any(|task| task.arms.len() > 1) {
         entries.push(format!(
-            "{}: the most accurate of the activations that are both more accurate and faster, each beyond the 95\u{a0}% \
+            "{}: {} and faster, each beyond the 95\u{a0}% \
              intervals of the means; none: it is on the Pareto front.",
-            header::DOMINATED
+            header::DOMINATED,
+            words.dominating()
         ));
     }
     if report.tasks.iter().any(super::Task::has_energy) {
@@ -184,4 +220,60 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
         ));
     }
     entries
+}
+
+/// What differs between the metrics of a report's tasks.
+struct Words<'a> {
+    metrics: Vec<&'a Metric>,
+}
+
+impl Words<'_> {
+    fn labels(&self) -> String {
+        metric::alternatives(&self.metrics, |metric| metric.label.clone()).join(" or ")
+    }
+
+    /// A column's header on every task.
+    fn headers(&self, header: fn(&Metric) -> String) -> String {
+        metric::alternatives(&self.metrics, header).join("; ")
+    }
+
+    /// Names with units, as of a single value.
+    fn values(&self) -> String {
+        let value = |metric: &Metric| match metric.unit.as_str() {
+            "%" => format!("{} in percent", metric.label),
+            _ => metric.named_with_unit(),
+        };
+        metric::alternatives(&self.metrics, value).join(" or ")
+    }
+
+    /// The units of differences, as in `, in points`; nothing where one has none.
+    fn in_units(&self, name: impl Fn(&Metric) -> String) -> String {
+        let units = metric::alternatives(&self.metrics, name);
+        if units.iter().any(String::is_empty) {
+            return String::new();
+        }
+        format!(", in {}", units.join(" or "))
+    }
+
+    /// The same, as in `, in percentage points`.
+    fn in_units_in_full(&self) -> String {
+        self.in_units(|metric| match metric.is_share() {
+            true => "percentage points".to_owned(),
+            false => metric.difference_unit().to_owned(),
+        })
+    }
+
+    fn in_differences(&self) -> String {
+        let units = self.in_units(|metric| metric.difference_unit().to_owned());
+        units.trim_start_matches(',').to_owned()
+    }
+
+    /// The activations that dominate another. Of shares in percent, which are of right answers or of wrong ones, better
+    /// is more accurate.
+    fn dominating(&self) -> &'static str {
+        if self.metrics.iter().all(|metric| metric.is_share()) {
+            return "the most accurate of the activations that are both more accurate";
+        }
+        "the best of the activations that are both better"
+    }
 }

@@ -4,10 +4,12 @@ use super::labels::Labels;
 use super::{PLOTS, Report, Task, columns, legend, methods, verdict};
 use crate::comparison::Overall;
 use crate::comparison::markdown::over_tasks;
+use crate::metric::Shown;
 use crate::plot::Plot;
-use crate::render::number::{fixed, grouped, percent};
+use crate::render::number::{fixed, grouped};
 use crate::render::text::{escape, shorten, width, wrap};
 use crate::setup::Condition;
+use record::Direction;
 
 /// The whole report.
 pub(super) fn render(report: &Report) -> String {
@@ -19,7 +21,7 @@ pub(super) fn render(report: &Report) -> String {
         heading("##", "Summary", report.width),
     ];
     for task in &report.tasks {
-        let name = format!("**{}** (baseline {})", escape(&task.name), escape(&task.baseline));
+        let name = format!("**{}** ({})", escape(&task.name), frame_of(task));
         parts.push(wrap(&name, "", report.width));
         parts.push(bullets(&summary(report, task), report.width));
     }
@@ -30,11 +32,11 @@ pub(super) fn render(report: &Report) -> String {
     }
     if let Some(overall) = &report.overall {
         parts.push(heading("##", "Over all tasks", report.width));
-        parts.push(over_tasks(overall, &share(overall), report.width));
+        parts.push(over_tasks(overall, &share(report, overall), report.width));
     }
     parts.push(pictures(&report.figures.overall, report.width));
     if let Some(to_baseline) = &report.to_baseline {
-        parts.push(heading("##", "Time to the baseline's accuracy", report.width));
+        parts.push(heading("##", &to_baseline.heading(), report.width));
         parts.push(wrap(&to_baseline.note(), "", report.width));
         parts.push(to_baseline.table(&labels).render(report.width));
     }
@@ -55,6 +57,15 @@ pub(super) fn render(report: &Report) -> String {
     parts.join("\n")
 }
 
+/// What a task's differences are to, and which values are better where those are not the higher ones.
+pub(super) fn frame_of(task: &Task) -> String {
+    let lower = match task.metric.direction {
+        Direction::Higher => String::new(),
+        Direction::Lower => format!("; {}, lower is better", task.metric.label),
+    };
+    format!("baseline {}{lower}", escape(&task.baseline))
+}
+
 /// What a task showed, and what makes it less sure.
 pub(super) fn summary(report: &Report, task: &Task) -> Vec<String> {
     let mut sentences = verdict::sentences(task, &report.frame);
@@ -64,10 +75,10 @@ pub(super) fn summary(report: &Report, task: &Task) -> Vec<String> {
 
 fn tuning(report: &Report, task: &Task, labels: &Labels) -> Vec<String> {
     let Some(tuning) = &report.tuning else { return Vec::new() };
-    let Some(table) = tuning.table(&task.name, labels) else { return Vec::new() };
+    let Some(table) = tuning.table(&task.name, &task.metric, labels) else { return Vec::new() };
     vec![
         "### Tuning\n".into(),
-        wrap(&tuning.note(&task.name), "", report.width),
+        wrap(&tuning.note(&task.name, &task.metric), "", report.width),
         table.render(report.width),
     ]
 }
@@ -119,9 +130,13 @@ pub(super) fn overview(report: &Report) -> String {
 }
 
 /// How scores over all tasks are written: of several tasks they are normalised.
-pub(super) fn share(overall: &Overall) -> impl Fn(f64) -> String {
-    let several = overall.tasks > 1;
-    move |score| if several { fixed(score, 3) } else { format!("{}\u{a0}%", percent(score)) }
+pub(super) fn share(report: &Report, overall: &Overall) -> impl Fn(f64) -> String {
+    let only = report.tasks.first().filter(|_| overall.tasks == 1);
+    let only = only.map(|task| task.metric.clone());
+    move |score| match &only {
+        Some(metric) => metric.quantity(score),
+        None => fixed(score, 3),
+    }
 }
 
 pub(super) fn plural(n: usize, thing: &str) -> String {

@@ -3,6 +3,7 @@
 use super::Report;
 use super::markdown::plural;
 use crate::comparison::{ALPHA, AllPairs, Family};
+use crate::metric::{self, Shown};
 use crate::render::number::{fixed, grouped, percent};
 use crate::render::text::escape;
 use record::StoredRun;
@@ -118,16 +119,23 @@ fn sentences(report: &Report) -> Vec<String> {
         plural(report.tasks.len(), "task"),
         grouped(report.runs.height() as u64),
     )];
-    sentences.push(
-        "The checkpoint with the best validation accuracy was evaluated once on the test split."
-            .to_owned(),
-    );
+    let metrics = report.metrics();
+    sentences.push(format!(
+        "The checkpoint with the best validation {} was evaluated once on the test split.",
+        metric::alternatives(&metrics, |metric| metric.label.clone()).join(" or ")
+    ));
     sentences.extend(tests(report));
     sentences.push(format!(
         "Values are means ± sample standard deviations over seeds, with Student's 95\u{a0}% intervals; those of \
          differences are at the level of the corrected test. Runs that diverged or failed are counted and left out of \
          means{}.",
-        if report.overall.is_some() { "; in ranks a diverged run scores as guessing does" } else { "" }
+        match &report.overall {
+            Some(_) if report.tasks.iter().any(super::Task::has_unscored) => {
+                "; in ranks a diverged run scores as guessing does, and is left out where it is not known what that is"
+            }
+            Some(_) => "; in ranks a diverged run scores as guessing does",
+            None => "",
+        }
     ));
     if let Some(tuning) = &report.tuning {
         sentences.push(format!(
@@ -157,11 +165,17 @@ fn tests(report: &Report) -> Vec<String> {
          p values were corrected by Holm's procedure over {scope}, at level {ALPHA}.",
         report.tasks.first().map(|task| escape(&task.baseline)).unwrap_or_default()
     )];
-    if let Some(margin) = frame.margin {
+    let shares = report.tasks.iter().filter(|task| task.metric.is_share()).count();
+    if let Some(margin) = frame.margin.filter(|_| shares > 0) {
         sentences.push(format!(
             "Equivalence within {}\u{a0}percentage points was tested by two one-sided t tests in the same family \
-             (Schuirmann 1987; Shaffer 1986).",
-            percent(margin)
+             (Schuirmann 1987; Shaffer 1986){}.",
+            percent(margin),
+            if shares < report.tasks.len() {
+                ", on tasks whose metric is in percent; others have no margin and no test of equivalence"
+            } else {
+                ""
+            }
         ));
     }
     if let Some(looks) = &report.looks {

@@ -28,6 +28,7 @@ use crate::comparison::{
 use crate::curve::Curve;
 use crate::export::{self, Exported};
 use crate::frame::{self, Status};
+use crate::metric::{self, Shown};
 use crate::order::position;
 use crate::parallel;
 use crate::plot::Plot;
@@ -36,8 +37,8 @@ use crate::statistics::Bootstrap;
 use crate::summary::{Arm, arms, find_front};
 use figures::{Figures, Sources};
 use polars::prelude::DataFrame;
-use record::{Outcome, StoredRun, Timeline, write_atomically};
-use scores::{Diverged, baseline_of, guessing, rules, scores, test_examples};
+use record::{Metric, Outcome, StoredRun, Timeline, write_atomically};
+use scores::{Diverged, baseline_of, metrics, rules, scores, test_examples};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,7 +61,8 @@ pub struct ReportOptions {
     pub bootstrap_seed: u64,
     /// Longest line of the Markdown, in characters; less than 60 is taken as 60.
     pub width: usize,
-    /// Differences of test accuracy of at most this size do not matter, as a fraction.
+    /// Differences of test values of at most this size do not matter, as a fraction; it applies to tasks whose metric is in
+    /// percent alone, and a task without a margin has no test of equivalence.
     pub margin: Option<f64>,
     /// Over which tests the error rate is held.
     pub family: Family,
@@ -152,13 +154,13 @@ struct Task {
     name: String,
     /// Label that the differences are to; it need not have a run here.
     baseline: String,
+    /// What its runs are judged by, in words that are escaped for Markdown.
+    metric: Metric,
     conditions: Vec<Condition>,
     seeds: Vec<u64>,
     arms: Vec<Arm>,
     /// Every activation against every other.
     pairs: Vec<Pair>,
-    /// What guessing scores, where the records tell.
-    guessing: Option<f64>,
     test_examples: Option<u64>,
 }
 
@@ -168,8 +170,13 @@ impl Task {
         self.arms.iter().find(|arm| arm.activation == self.baseline)
     }
 
+    /// Whether runs diverged that have no score, because it is not known what guessing scores.
+    fn has_unscored(&self) -> bool {
+        self.metric.known_guessing().is_none() && self.arms.iter().any(|arm| arm.diverged > 0)
+    }
+
     fn has_target(&self) -> bool {
-        self.arms.iter().any(|arm| arm.target_accuracy.is_some())
+        self.arms.iter().any(|arm| arm.target.is_some())
     }
 
     fn has_tests(&self) -> bool {
@@ -231,32 +238,40 @@ impl Report {
     ///
     /// # Errors
     /// [`Error::NoRuns`] without any run; [`Error::Duplicate`] if two runs have the same task,
-    /// activation and seed, as those of two experiments may.
+    /// activation and seed, as those of two experiments may; [`Error::Metrics`] if runs of one task are judged by
+    /// different metrics.
     pub fn from_runs(runs: &[StoredRun], options: &ReportOptions) -> Result<Self, Error> {
         let runs = ordered(runs, options)?;
         let baseline = baseline_of(&runs, options)?;
         let rules = rules(&runs, options, &baseline);
         let bootstrap = rules.bootstrap;
+        let metrics = metrics(&runs)?;
 
         let (runs, without_curve) = measured(&runs);
-        let curves: Vec<Option<Curve>> =
-            runs.iter().map(|one| Curve::of(&one.timeline.validations)).collect();
+        let curves: Vec<Option<Curve>> = runs
+            .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
+            .zip(&metrics)
+            .flat_map(|(runs, metric)| {
+                runs.iter().map(|one| Curve::of(&one.timeline.validations, metric))
+            })
+            .collect();
         let stored: Vec<&StoredRun> = runs.iter().map(|one| one.run).collect();
         let frame = frame::of_runs(&stored, &curves)?;
-        let mut arms = arms(&frame, &bootstrap)?;
-        let compared = Comparison::new(&scores(&stored, Diverged::LeftOut), &rules);
+        let mut arms = arms(&frame)?;
+        let compared = Comparison::by_task(&scores(&stored, &metrics, Diverged::LeftOut), &rules);
         add_comparison(&mut arms, &compared.tasks);
         let without_predictions = examples::add_figures(&mut arms, &stored, &baseline, bootstrap);
-        let to_baseline = target::find(&mut arms, &runs, &baseline);
-        for task in arms.chunk_by_mut(|a, b| a.task == b.task) {
-            find_front(task);
+        let to_baseline = target::find(&mut arms, &runs, &metrics, &baseline);
+        for (task, metric) in arms.chunk_by_mut(|a, b| a.task == b.task).zip(&metrics) {
+            find_front(task, metric);
         }
-        let with_guessing = scores(&stored, Diverged::AtGuessing);
+        let with_guessing = scores(&stored, &metrics, Diverged::AtGuessing);
         let overall = overall(&with_guessing, &rules);
         let figures = Figures::new(&Sources {
             runs: &runs,
             arms: &arms,
             scores: &with_guessing,
+            metrics: &metrics,
             overall: overall.as_ref(),
             shapes: &options.shapes,
             tuning: options.tuning.as_ref(),
@@ -264,7 +279,8 @@ impl Report {
         });
         let tasks = stored
             .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
-            .map(|runs| {
+            .zip(&metrics)
+            .map(|(runs, metric)| {
                 let name = runs[0].record.spec.task.clone();
                 let mut seeds: Vec<u64> = runs.iter().map(|run| run.record.spec.seed).collect();
                 seeds.sort_unstable();
@@ -273,11 +289,12 @@ impl Report {
                     baseline: baseline.clone(),
                     conditions: conditions(
                         runs,
+                        metric,
                         options.tuning.as_ref().map_or(&[], |tuning| tuning.parameters_of(&name)),
                     ),
                     seeds,
                     pairs: pairs_of(&compared.tasks, &name),
-                    guessing: guessing(runs),
+                    metric: metric::in_markdown(metric),
                     test_examples: test_examples(runs),
                     arms: arms.iter().filter(|arm| arm.task == name).cloned().collect(),
                     name,
@@ -306,7 +323,7 @@ impl Report {
             unfinished: stored.iter().filter_map(|run| unfinished(run)).collect(),
             skipped: options.skipped.clone(),
             page: html::Page::new(&stored),
-            runs: frame,
+            runs: frame::by_metric(&frame, &metric::distinct(&metrics))?,
             figures,
             tuning: options.tuning.clone(),
         })
@@ -316,6 +333,11 @@ impl Report {
     fn activations(&self) -> usize {
         let arms = self.tasks.iter().flat_map(|task| &task.arms);
         arms.map(|arm| &arm.activation).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// What the tasks are judged by, each metric once.
+    fn metrics(&self) -> Vec<&Metric> {
+        metric::distinct(self.tasks.iter().map(|task| &task.metric))
     }
 
     fn has_pairs(&self) -> bool {
@@ -334,7 +356,8 @@ impl Report {
             all_pairs: None,
             ..rules(&runs, options, &baseline)
         };
-        let compared = against_baseline(&scores(&runs, Diverged::LeftOut), &rules);
+        let compared =
+            against_baseline(&scores(&runs, &metrics(&runs)?, Diverged::LeftOut), &rules);
         let mut verdicts =
             compared.iter().flatten().flatten().map(|against| against.verdict).peekable();
         Ok(verdicts.peek().is_some() && verdicts.all(|verdict| verdict.decided()))
@@ -343,7 +366,7 @@ impl Report {
     /// The report for people, in lines of at most [`ReportOptions::width`].
     ///
     /// Only the last columns of the last tables of a task, from `examples/s` on, differ between two executions
-    /// of the same experiment on the same kind of device, and the plot of accuracy against time.
+    /// of the same experiment on the same kind of device, and the plot of test values against time.
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::render(self)
@@ -525,6 +548,6 @@ fn unfinished(run: &StoredRun) -> Option<Unfinished> {
         activation: record.spec.activation.label.clone(),
         seed: record.spec.seed,
         end,
-        reason: frame::reason(record).unwrap_or_default().to_owned(),
+        reason: frame::reason(record).unwrap_or_default(),
     })
 }

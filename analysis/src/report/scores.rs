@@ -4,9 +4,10 @@ use super::ReportOptions;
 use crate::Error;
 use crate::comparison::{ArmScores, LookPlan, Rules, TaskScores};
 use crate::frame::Status;
+use crate::metric::{self, Shown, test_value};
 use crate::order::position;
 use crate::statistics::{Bootstrap, Resolution};
-use record::StoredRun;
+use record::{Metric, StoredRun};
 use std::collections::HashSet;
 
 /// Label of the activation that the others are compared with.
@@ -39,44 +40,60 @@ pub(super) enum Diverged {
     AtGuessing,
 }
 
-/// Test accuracies of `runs`, which are in the order of the report.
-pub(super) fn scores(runs: &[&StoredRun], diverged: Diverged) -> Vec<TaskScores> {
-    let score = |run: &StoredRun| match Status::of(&run.record) {
-        Status::Completed => Some(run.record.summary.as_ref()?.test?.accuracy),
-        Status::Diverged if diverged == Diverged::AtGuessing => guessing(&[run]),
+/// What each task of `runs`, which are in the order of the report, is judged by.
+///
+/// # Errors
+/// [`Error::Metrics`] where runs of one task are judged by different metrics.
+pub(super) fn metrics(runs: &[&StoredRun]) -> Result<Vec<Metric>, Error> {
+    runs.chunk_by(same_task).map(metric::of_task).collect()
+}
+
+fn same_task(a: &&StoredRun, b: &&StoredRun) -> bool {
+    a.record.spec.task == b.record.spec.task
+}
+
+/// Test values of `runs`, which are in the order of the report; `metrics` are those of their tasks.
+pub(super) fn scores(
+    runs: &[&StoredRun],
+    metrics: &[Metric],
+    diverged: Diverged,
+) -> Vec<TaskScores> {
+    let score = |run: &StoredRun, metric: &Metric| match Status::of(&run.record) {
+        Status::Completed => test_value(&run.record),
+        // What guessing scores may be unknown; the run is left out then.
+        Status::Diverged if diverged == Diverged::AtGuessing => metric.known_guessing(),
         Status::Diverged | Status::Failed => None,
     };
-    let arm = |runs: &[&StoredRun]| {
+    let arm = |runs: &[&StoredRun], metric: &Metric| {
         let scored = runs
             .iter()
-            .filter_map(|run| Some((run.record.spec.seed.to_string(), score(run)?)))
+            .filter_map(|run| Some((run.record.spec.seed.to_string(), score(run, metric)?)))
             .collect();
         ArmScores::new(runs[0].record.spec.activation.label.clone(), scored)
     };
-    let task = |runs: &[&StoredRun]| TaskScores {
+    let task = |(runs, metric): (&[&StoredRun], &Metric)| TaskScores {
         task: runs[0].record.spec.task.clone(),
         arms: runs
             .chunk_by(|a, b| a.record.spec.activation.label == b.record.spec.activation.label)
-            .map(arm)
+            .map(|runs| arm(runs, metric))
             .collect(),
-        guessing: guessing(runs),
-        resolution: test_examples(runs).map_or(Resolution::Rounding, Resolution::Examples),
+        guessing: metric.known_guessing(),
+        resolution: match test_examples(runs) {
+            Some(examples) if metric.is_share() => Resolution::Examples(examples),
+            _ => Resolution::Rounding,
+        },
+        metric: Some(metric.clone()),
     };
-    runs.chunk_by(|a, b| a.record.spec.task == b.record.spec.task).map(task).collect()
+    runs.chunk_by(same_task).zip(metrics).map(task).collect()
 }
 
-/// Test accuracies of the completed runs of `runs`, in the order that `options` name, as they are compared.
+/// Test values of the completed runs of `runs`, in the order that `options` name, as they are compared.
 ///
 /// # Errors
-/// Those of [`Report::from_runs`].
+/// Those of [`Report::from_runs`](super::Report::from_runs).
 pub fn scores_of(runs: &[StoredRun], options: &ReportOptions) -> Result<Vec<TaskScores>, Error> {
-    Ok(scores(&super::ordered(runs, options)?, Diverged::LeftOut))
-}
-
-/// The accuracy of guessing, where one of `runs` tells how many classes there are.
-pub(super) fn guessing(runs: &[&StoredRun]) -> Option<f64> {
-    let classes = |run: &&StoredRun| run.record.summary.as_ref()?.classes;
-    runs.iter().find_map(classes).filter(|classes| *classes > 0).map(|classes| 1.0 / classes as f64)
+    let runs = super::ordered(runs, options)?;
+    Ok(scores(&runs, &metrics(&runs)?, Diverged::LeftOut))
 }
 
 /// How many examples the test split has, where one of `runs` tells.

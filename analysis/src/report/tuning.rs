@@ -2,9 +2,11 @@
 
 use super::columns::header;
 use super::labels::Labels;
-use crate::render::number::{ABSENT, percent};
+use crate::metric::Shown;
+use crate::render::number::ABSENT;
 use crate::render::table::{Column, Table};
 use crate::render::text::escape;
+use record::Metric;
 use serde_json::Value;
 
 /// Distinct values from which on one can lie at their edge.
@@ -34,9 +36,9 @@ pub struct Trial {
     pub activation: String,
     /// Keys and their values.
     pub values: Vec<(String, Value)>,
-    /// Best validation accuracy, the median over seeds; 0 counts for a run that diverged. Nothing where a run is
-    /// missing.
-    pub accuracy: Option<f64>,
+    /// Best validation value of the task's metric, the median over seeds; a run that diverged counts as the worst that
+    /// the metric has (0 of an accuracy, infinity of a loss). Nothing where a run is missing.
+    pub value: Option<f64>,
     /// Runs that diverged.
     pub diverged: usize,
     /// Steps after which the trial ended.
@@ -54,10 +56,10 @@ enum Edge {
 impl Trial {
     /// The value of `key`, if it is a number.
     pub(super) fn number(&self, key: &str) -> Option<f64> {
-        self.value(key)?.as_f64()
+        self.setting(key)?.as_f64()
     }
 
-    fn value(&self, key: &str) -> Option<&Value> {
+    fn setting(&self, key: &str) -> Option<&Value> {
         self.values.iter().find(|(own, _)| own == key).map(|(_, value)| value)
     }
 }
@@ -85,17 +87,18 @@ impl Tuning {
     }
 
     /// What was done on `task`, in a sentence or two.
-    pub(super) fn note(&self, task: &str) -> String {
+    pub(super) fn note(&self, task: &str, metric: &Metric) -> String {
         let seeds: Vec<String> = self.seeds.iter().map(u64::to_string).collect();
         let trials = self.trials.iter().filter(|trial| trial.task == task).count();
         let arms = self.activations(task).len().max(1);
         let many = if seeds.len() == 1 { "with seed" } else { "the median over seeds" };
         format!(
-            "Each activation has the best of {} trials of its own ({}{}), by validation accuracy, {many} {}; the \
+            "Each activation has the best of {} trials of its own ({}{}), by validation {}, {many} {}; the \
              runs that are reported have other seeds.",
             trials / arms,
             self.method,
             if self.early_stop { ", the worse ones ended early" } else { "" },
+            metric.label,
             seeds.join(", ")
         )
     }
@@ -143,7 +146,7 @@ impl Tuning {
     }
 
     /// The values that were chosen on `task`; nothing where nothing was tuned.
-    pub(super) fn table(&self, task: &str, labels: &Labels) -> Option<Table> {
+    pub(super) fn table(&self, task: &str, metric: &Metric, labels: &Labels) -> Option<Table> {
         let activations = self.activations(task);
         if activations.is_empty() {
             return None;
@@ -158,7 +161,7 @@ impl Tuning {
         };
         let values = self.parameters_of(task).iter().map(|(key, _)| {
             column(&escape(short(key)), &|_, chosen| {
-                let value = chosen.and_then(|trial| trial.value(key));
+                let value = chosen.and_then(|trial| trial.setting(key));
                 value.map_or(ABSENT.into(), |value| match value {
                     Value::String(text) => escape(text),
                     other => escape(&other.to_string()),
@@ -166,18 +169,16 @@ impl Tuning {
             })
         });
         let result = vec![
-            column(header::TUNED, &|_, chosen| {
-                chosen.and_then(|trial| trial.accuracy).map_or(ABSENT.into(), percent)
+            column(&header::tuned(metric), &|_, chosen| {
+                let value = chosen.and_then(|trial| trial.value);
+                value.map_or(ABSENT.into(), |value| metric.number(value))
             }),
             column(header::SPREAD, &|trials, _| {
-                let known = || trials.iter().filter_map(|trial| trial.accuracy);
-                let low = known().fold(f64::INFINITY, f64::min);
-                let high = known().fold(f64::NEG_INFINITY, f64::max);
-                if low > high {
-                    ABSENT.into()
-                } else {
-                    format!("{}–{}", percent(low), percent(high))
-                }
+                let known = || trials.iter().filter_map(|trial| trial.value);
+                let worst = known().reduce(|a, b| if metric.is_better(a, b) { b } else { a });
+                worst.zip(metric.best(known())).map_or(ABSENT.into(), |(worst, best)| {
+                    format!("{}–{}", metric.number(worst), metric.number(best))
+                })
             }),
             column(header::DIVERGED, &|trials, _| {
                 trials.iter().map(|trial| trial.diverged).sum::<usize>().to_string()
@@ -199,6 +200,7 @@ pub(super) fn short(key: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metric::tests::bits_per_byte;
     use serde_json::json;
 
     fn tuning(best: f64) -> Tuning {
@@ -206,7 +208,7 @@ mod tests {
             task: "images".into(),
             activation: "relu".into(),
             values: vec![("training.learning_rate".into(), json!(rate))],
-            accuracy: Some(0.5),
+            value: Some(0.5),
             diverged: 0,
             steps: None,
             chosen: (rate - best).abs() < 1e-12,
@@ -233,10 +235,29 @@ mod tests {
         assert_eq!(tuning(0.1).warnings("other"), Vec::<String>::new());
     }
 
+    /// Of a loss the worst trial is the highest.
+    #[test]
+    fn the_spread_goes_from_the_worst_trial_to_the_best() {
+        let labels = Labels::new(["relu"].into_iter(), 120);
+        let spread = |metric: &Metric, values: [f64; 3]| {
+            let mut tuning = tuning(0.2);
+            for (trial, value) in tuning.trials.iter_mut().zip(values) {
+                trial.value = Some(value);
+            }
+            let text = tuning.table("images", metric, &labels).unwrap().render(120);
+            let row = text.lines().last().unwrap();
+            row.split('|').map(str::trim).nth(4).unwrap().to_owned()
+        };
+        assert_eq!(spread(&bits_per_byte(), [2.5, 2.1, f64::INFINITY]), "∞–2.1000");
+        assert_eq!(spread(&Metric::accuracy(None), [0.75, 0.5, 0.0]), "0.00–75.00");
+    }
+
     #[test]
     fn the_note_counts_trials_of_each_activation() {
         assert!(
-            tuning(0.2).note("images").contains("the best of 3 trials of its own (grid search)")
+            tuning(0.2)
+                .note("images", &Metric::accuracy(None))
+                .contains("the best of 3 trials of its own (grid search), by validation accuracy")
         );
     }
 }

@@ -1,15 +1,17 @@
 //! What the figures of a task allow one to say, in sentences.
 
 use super::Task;
-use crate::comparison::{ALPHA, Against, Family, Verdict};
-use crate::render::number::{equals, grouped, hundredths, percent, points};
+use crate::comparison::{ALPHA, Against, Family, Verdict, margin_of};
+use crate::metric::Shown;
+use crate::render::number::{equals, grouped};
 use crate::render::text::escape;
 use crate::summary::Arm;
+use record::Metric;
 
 /// Runs of an activation below which a result is called exploratory.
 const ENOUGH_RUNS: usize = 5;
 
-/// Standard errors of guessing within which an accuracy is one of guessing.
+/// Standard errors of guessing within which a share of right answers is one of guessing.
 const LEARNED: f64 = 2.0;
 
 /// What holds for all tasks of a report.
@@ -19,16 +21,23 @@ pub(super) struct Frame {
     pub(super) family: Family,
     /// Comparisons in the family.
     pub(super) comparisons: usize,
-    /// Differences that do not matter, as a fraction.
+    /// Differences that do not matter, as a fraction; it applies to metrics in percent.
     pub(super) margin: Option<f64>,
     /// Whether the report is about arms that an earlier sweep has chosen.
     pub(super) confirms: bool,
 }
 
+impl Frame {
+    /// The margin on a task, in units of its values.
+    pub(super) fn margin_of(&self, task: &Task) -> Option<f64> {
+        margin_of(self.margin, Some(&task.metric))
+    }
+}
+
 /// The verdict on a task, a paragraph each.
 pub(super) fn sentences(task: &Task, frame: &Frame) -> Vec<String> {
     let mut sentences = Vec::new();
-    let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test_accuracy.is_some()).collect();
+    let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test.is_some()).collect();
     sentences.extend(all_diverged(task));
     if judged.is_empty() {
         sentences.push("No run completed: there is nothing to compare.".into());
@@ -61,63 +70,76 @@ fn all_diverged(task: &Task) -> Option<String> {
     (!how.is_empty()).then(|| format!("**{}.**", how.join("; ")))
 }
 
-/// The highest accuracy that guessing reaches by luck on the test examples.
+/// The best value that guessing reaches by luck on the test examples.
 fn luck(task: &Task) -> Option<f64> {
-    let guessing = task.guessing?;
+    let metric = &task.metric;
+    let guessing = metric.known_guessing()?;
+    let share = guessing * metric.scale / 100.0;
+    // Only of shares of right answers is it known how far luck goes.
+    if !metric.is_share() || !(0.0..=1.0).contains(&share) {
+        return Some(guessing);
+    }
     let examples = task.test_examples.unwrap_or(u64::MAX) as f64;
-    Some(guessing + LEARNED * (guessing * (1.0 - guessing) / examples).sqrt())
+    let reach = LEARNED * (share * (1.0 - share) / examples).sqrt() * (100.0 / metric.scale);
+    Some(guessing + metric.merit(reach))
 }
 
-fn learned(arm: &Arm, luck: f64) -> bool {
-    arm.test_accuracy.is_some_and(|accuracy| accuracy.mean > luck)
+fn learned(arm: &Arm, metric: &Metric, luck: f64) -> bool {
+    arm.test.is_some_and(|value| metric.is_better(value.mean, luck))
 }
 
 fn nothing_learned(task: &Task, judged: &[&Arm]) -> Option<String> {
-    let (luck, guessing) = (luck(task)?, task.guessing?);
-    if judged.iter().any(|arm| learned(arm, luck)) {
+    let metric = &task.metric;
+    let (luck, guessing) = (luck(task)?, metric.known_guessing()?);
+    if judged.iter().any(|arm| learned(arm, metric, luck)) {
         return None;
     }
-    let best = judged.iter().filter_map(|arm| arm.test_accuracy).map(|one| one.mean);
+    let best = metric.best(judged.iter().filter_map(|arm| arm.test).map(|one| one.mean))?;
     Some(format!(
-        "**Nothing was learned:** the highest mean test accuracy, {}\u{a0}%, is no better than guessing \
-         ({}\u{a0}%). There is no winner.",
-        percent(best.fold(0.0, f64::max)),
-        percent(guessing)
+        "**Nothing was learned:** the {} mean test {}, {}, is no better than guessing ({}). There is no winner.",
+        metric.best_word(),
+        metric.label,
+        metric.quantity(best),
+        metric.quantity(guessing)
     ))
 }
 
 fn at_guessing(task: &Task, judged: &[&Arm]) -> Option<String> {
     let luck = luck(task)?;
-    let arms: Vec<&Arm> = judged.iter().copied().filter(|arm| !learned(arm, luck)).collect();
+    let arms: Vec<&Arm> =
+        judged.iter().copied().filter(|arm| !learned(arm, &task.metric, luck)).collect();
     (!arms.is_empty()).then(|| {
         let verb = if arms.len() == 1 { "is" } else { "are" };
         format!("{} {verb} no better than guessing.", list(&arms))
     })
 }
 
-/// Which activation has the highest mean.
+/// Which activation has the best mean.
 fn leaders(task: &Task, judged: &[&Arm], frame: &Frame) -> String {
-    let score =
-        |arm: &Arm| arm.test_accuracy.map_or(i64::MIN, |accuracy| hundredths(accuracy.mean));
-    let best = judged.iter().map(|arm| score(arm)).max().unwrap_or(i64::MIN);
-    let leaders: Vec<&Arm> = judged.iter().copied().filter(|arm| score(arm) == best).collect();
-    let mean = leaders[0].test_accuracy.map_or(0.0, |accuracy| accuracy.mean);
-    let value = format!("{}\u{a0}%", percent(mean));
-    if judged.len() == 1 {
+    let metric = &task.metric;
+    let label = &metric.label;
+    let shown = |arm: &Arm| arm.test.map_or(f64::NAN, |value| metric.last_digits(value.mean));
+    let best = metric.best(judged.iter().map(|arm| shown(arm))).unwrap_or(f64::NAN);
+    let leads = |arm: &&Arm| shown(arm) == best;
+    let leaders: Vec<&Arm> = judged.iter().copied().filter(leads).collect();
+    let mean = leaders.first().and_then(|arm| arm.test).map_or(f64::NAN, |value| value.mean);
+    let value = metric.quantity(mean);
+    if let [only] = judged {
         return format!(
-            "Only {} has completed runs, with a mean test accuracy of {value} ({}).",
-            escape(&leaders[0].activation),
-            size(leaders[0])
+            "Only {} has completed runs, with a mean test {label} of {value} ({}).",
+            escape(&only.activation),
+            size(only)
         );
     }
+    let word = metric.best_word();
     let [leader] = leaders[..] else {
         let names = list(&leaders);
-        return format!("{names} share the highest mean test accuracy, {value}.");
+        return format!("{names} share the {word} mean test {label}, {value}.");
     };
     let name = escape(&leader.activation);
     let whose = if leader.activation == task.baseline { ", the baseline," } else { "" };
     let mut text =
-        format!("{name}{whose} has the highest mean test accuracy, {value} ({}).", size(leader));
+        format!("{name}{whose} has the {word} mean test {label}, {value} ({}).", size(leader));
     if judged.len() > 2 && !frame.confirms {
         text += &format!(
             " The best of {} is likely to be overestimated: `actlab confirm` tests it on fresh seeds.",
@@ -155,6 +177,7 @@ fn baseline_missing(task: &Task) -> Option<String> {
 fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
     let compared = Compared::new(task, frame);
     let mut sentences = Vec::new();
+    let metric = &task.metric;
     let baseline = escape(&task.baseline);
     let correction = compared.correction();
     for (verdict, words) in [(Verdict::Better, "Better"), (Verdict::Worse, "Worse")] {
@@ -165,8 +188,10 @@ fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
                 .push(format!("**{words} than {baseline}** at level {ALPHA}{correction}: {arms}."));
         }
     }
-    if let Some(arms) = compared.list(Verdict::Equivalent, &equivalence) {
-        let margin = frame.margin.map(|margin| format!(" within {}\u{a0}points", percent(margin)));
+    if let Some(arms) =
+        compared.list(Verdict::Equivalent, &|arm, against| equivalence(metric, arm, against))
+    {
+        let margin = frame.margin_of(task).map(|margin| format!(" within {}", metric.size(margin)));
         let margin = margin.unwrap_or_default();
         sentences.push(format!("**Equivalent to {baseline}**{margin}{correction}: {arms}."));
     }
@@ -184,11 +209,11 @@ fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
         sentences.push(format!("Identical to {baseline} under every shared seed: {arms}."));
     }
     let exact = |arm: &Arm, against: &Against| {
-        let size = against.difference.map(points).unwrap_or_default();
-        let within = frame.margin.zip(against.difference);
+        let size = against.difference.map(|size| difference(metric, size)).unwrap_or_default();
+        let within = frame.margin_of(task).zip(against.difference);
         let within = within.is_some_and(|(margin, difference)| difference.abs() <= margin);
         format!(
-            "{} (exactly {size}\u{a0}points, {}\u{a0}seeds{})",
+            "{} (exactly {size}, {}\u{a0}seeds{})",
             escape(&arm.activation),
             against.pairs,
             if within { "; within the margin" } else { "" }
@@ -199,10 +224,19 @@ fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
             "The same difference from {baseline} under every shared seed, so that there is no spread to test: {arms}."
         ));
     }
-    if let Some(arms) = compared.list(Verdict::TooFew, &too_few) {
+    if let Some(arms) =
+        compared.list(Verdict::TooFew, &|arm, against| too_few(metric, arm, against))
+    {
         sentences.push(format!("Too few runs to compare with {baseline}: {arms}."));
     }
     sentences.extend(compared.loose());
+    let tested = compared.arms.iter().any(|(_, against)| against.t_test.is_some());
+    if tested && frame.margin.is_some() && frame.margin_of(task).is_none() {
+        sentences.push(format!(
+            "The margin is in percentage points and does not apply to {}: equivalence is not tested on this task.",
+            metric.label
+        ));
+    }
     sentences
 }
 
@@ -239,7 +273,7 @@ impl<'a> Compared<'a> {
 
     /// A difference with its figures, and with what it leaves out where that is more than the baseline does.
     fn with_divergence(&self, arm: &Arm, against: &Against) -> String {
-        let mut text = figures(against);
+        let mut text = figures(&self.task.metric, against);
         let share = |arm: &Arm| arm.diverged as f64 / arm.runs.max(1) as f64;
         if let Some(baseline) = self.task.baseline()
             && share(arm) > share(baseline)
@@ -260,21 +294,22 @@ impl<'a> Compared<'a> {
     fn power(&self) -> String {
         let undecided = self.arms.iter().filter(|(_, one)| one.verdict == Verdict::Undecided);
         let power: Vec<_> = undecided.filter_map(|(_, against)| against.power).collect();
-        let sizes = || power.iter().map(|power| hundredths(power.detectable));
-        let (Some(low), Some(high)) = (sizes().min(), sizes().max()) else { return String::new() };
-        let range = if low == high {
-            percent(high as f64 / 1e4)
-        } else {
-            format!("{} to {}", percent(low as f64 / 1e4), percent(high as f64 / 1e4))
+        let metric = &self.task.metric;
+        let sizes = || power.iter().map(|power| power.detectable);
+        let (Some(low), Some(high)) = (sizes().reduce(f64::min), sizes().reduce(f64::max)) else {
+            return String::new();
         };
+        let (low, high) = (metric.number(low), metric.number(high));
+        let range = if low == high { high } else { format!("{low} to {high}") };
         let mut text = format!(
-            " Minimum detectable effect of so many seeds (80\u{a0}% power): {range}\u{a0}points."
+            " Minimum detectable effect of so many seeds (80\u{a0}% power): {}.",
+            metric.with_difference_unit(&range)
         );
         let needed = power.iter().filter_map(|power| power.seeds_for_margin).max();
-        if let Some((margin, seeds)) = self.frame.margin.zip(needed) {
+        if let Some((margin, seeds)) = self.frame.margin_of(self.task).zip(needed) {
             text += &format!(
-                " A difference as large as the margin, {}\u{a0}points, takes {}\u{a0}seeds or more.",
-                percent(margin),
+                " A difference as large as the margin, {}, takes {}\u{a0}seeds or more.",
+                metric.size(margin),
                 grouped(seeds as u64)
             );
         }
@@ -299,34 +334,35 @@ impl<'a> Compared<'a> {
     }
 }
 
-fn too_few(arm: &Arm, against: &Against) -> String {
+fn too_few(metric: &Metric, arm: &Arm, against: &Against) -> String {
     match against.difference {
-        Some(difference) => {
-            format!("{} ({}\u{a0}points)", escape(&arm.activation), points(difference))
-        }
+        Some(size) => format!("{} ({})", escape(&arm.activation), difference(metric, size)),
         None => escape(&arm.activation),
     }
 }
 
 /// A difference, its interval and its p.
-fn figures(against: &Against) -> String {
+fn figures(metric: &Metric, against: &Against) -> String {
     let p = against.p_holm.map(|p| format!(", {}", equals(p).replace(' ', "\u{a0}")));
-    format!("{}{}", interval(against), p.unwrap_or_default())
+    format!("{}{}", interval(metric, against), p.unwrap_or_default())
 }
 
-fn equivalence(arm: &Arm, against: &Against) -> String {
+fn equivalence(metric: &Metric, arm: &Arm, against: &Against) -> String {
     let p =
         against.equivalence.map(|one| format!(", {}", equals(one.p_holm).replace(' ', "\u{a0}")));
-    format!("{} ({}{})", escape(&arm.activation), interval(against), p.unwrap_or_default())
+    format!("{} ({}{})", escape(&arm.activation), interval(metric, against), p.unwrap_or_default())
 }
 
-fn interval(against: &Against) -> String {
-    let mut text = against
-        .difference
-        .map(|difference| format!("{}\u{a0}points", points(difference)))
-        .unwrap_or_default();
+/// A signed difference with its unit.
+fn difference(metric: &Metric, size: f64) -> String {
+    metric.with_difference_unit(&metric.difference(size))
+}
+
+fn interval(metric: &Metric, against: &Against) -> String {
+    let mut text = against.difference.map(|size| difference(metric, size)).unwrap_or_default();
     if let Some(interval) = against.interval {
-        text += &format!(" [{},\u{a0}{}]", points(interval.low), points(interval.high));
+        let [low, high] = [interval.low, interval.high].map(|bound| metric.difference(bound));
+        text += &format!(" [{low},\u{a0}{high}]");
     }
     text
 }

@@ -29,7 +29,7 @@ impl Crossed {
     ///
     /// [`None`] of fewer than two seeds or examples, or where seeds differ in their examples.
     #[must_use]
-    pub fn of(figures: &[Vec<f32>]) -> Option<Self> {
+    pub fn of<T: Copy + Into<f64>>(figures: &[Vec<T>]) -> Option<Self> {
         let (s, e) = (figures.len(), figures.first()?.len());
         if s < 2 || e < 2 || figures.iter().any(|seed| seed.len() != e) {
             return None;
@@ -37,19 +37,19 @@ impl Crossed {
         let (rows, columns) = (s as f64, e as f64);
         let of_seeds: Vec<f64> = figures
             .iter()
-            .map(|seed| seed.iter().copied().map(f64::from).sum::<f64>() / columns)
+            .map(|seed| seed.iter().copied().map(T::into).sum::<f64>() / columns)
             .collect();
         let mut of_examples = vec![0.0_f64; e];
         for seed in figures {
             for (sum, figure) in of_examples.iter_mut().zip(seed) {
-                *sum += f64::from(*figure) / rows;
+                *sum += (*figure).into() / rows;
             }
         }
         let grand = mean(&of_seeds)?;
         let mut rest = 0.0;
         for (seed, own) in figures.iter().zip(&of_seeds) {
             for (figure, example) in seed.iter().zip(&of_examples) {
-                let residual = f64::from(*figure) - own - example + grand;
+                let residual = (*figure).into() - own - example + grand;
                 rest += residual * residual;
             }
         }

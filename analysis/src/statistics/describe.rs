@@ -116,6 +116,26 @@ pub(crate) fn quantile(sorted: &[f64], probability: f64) -> f64 {
     below + (above - below) * rank.fract()
 }
 
+/// [`quantile`] of values in any order, which it rearranges: most are not compared with each other.
+pub(crate) fn select_quantile(values: &mut [f64], probability: f64) -> f64 {
+    let rank = probability * (values.len() - 1) as f64;
+    let (_, below, larger) = values.select_nth_unstable_by(rank.floor() as usize, f64::total_cmp);
+    let next = larger.iter().copied().min_by(f64::total_cmp);
+    let above = next.filter(|_| rank.fract() > 0.0).unwrap_or(*below);
+    *below + (above - *below) * rank.fract()
+}
+
+/// [`interquartile_mean`] of drawn values: the values that can be drawn, in ascending order, and how often each was.
+pub(crate) fn interquartile_mean_of_drawn(values: &[f64], times: &[u32]) -> Option<f64> {
+    let count = times.iter().map(|times| *times as usize).sum();
+    let mut sorted = Vec::with_capacity(count);
+    for (value, times) in values.iter().zip(times) {
+        sorted.extend(std::iter::repeat_n(*value, *times as usize));
+    }
+    let cut = sorted.len() / 4;
+    mean(&sorted[cut..sorted.len() - cut])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,5 +196,25 @@ mod tests {
         // numpy.quantile([1, 2, 4, 8], 0.9)
         assert!((quantile(&values, 0.9) - 6.8).abs() < 1e-12);
         assert_eq!(quantile(&[5.0], 0.3), 5.0);
+    }
+
+    #[test]
+    fn a_quantile_needs_no_order() {
+        let sorted: Vec<f64> = (0..57).map(|i| f64::from(i * i) / 7.0 - 20.0).collect();
+        for probability in [0.0, 0.025, 0.25, 0.5, 0.9, 0.975, 1.0] {
+            let mut mixed: Vec<f64> = (0..57).map(|i| sorted[i * 23 % 57]).collect();
+            let selected = select_quantile(&mut mixed, probability);
+            assert_eq!(selected.to_bits(), quantile(&sorted, probability).to_bits());
+        }
+        assert_eq!(select_quantile(&mut [5.0], 0.3), 5.0);
+    }
+
+    #[test]
+    fn the_middle_half_of_drawn_values() {
+        let values = [0.1, 0.25, 0.3, 0.7];
+        let drawn = [0.3, 0.1, 0.7, 0.3, 0.3, 0.1, 0.25];
+        let mean = interquartile_mean_of_drawn(&values, &[2, 1, 3, 1]);
+        assert_eq!(mean, interquartile_mean(&drawn));
+        assert_eq!(interquartile_mean_of_drawn(&values, &[0; 4]), None);
     }
 }

@@ -57,18 +57,19 @@ pub fn probability_of_improvement_interval(theta: f64, runs: (usize, usize)) -> 
 }
 
 /// Both samples with the place of every value among all that occur, from 0 on, in the value's stead.
-pub(crate) fn places(a: &[f64], b: &[f64]) -> [Vec<f64>; 2] {
+pub(crate) fn places(a: &[f64], b: &[f64]) -> [Vec<u32>; 2] {
     let mut all = [a, b].concat();
     all.sort_by(f64::total_cmp);
     all.dedup();
-    let place = |value: &f64| all.partition_point(|other| other < value) as f64;
+    let place = |value: &f64| all.partition_point(|other| other < value) as u32;
     [a.iter().map(place).collect(), b.iter().map(place).collect()]
 }
 
 /// [`probability_of_improvement`] of samples of [`places`], neither of them empty, without comparing each value with each: resamples
 /// ask for it thousands of times.
-pub(crate) fn improvement_of_places(a: &[f64], b: &[f64]) -> f64 {
-    let last = a.iter().chain(b).copied().fold(0.0, f64::max);
+pub(crate) fn improvement_of_places(a: &[u32], b: &[u32]) -> f64 {
+    let largest = |side: &[u32]| side.iter().copied().fold(0, u32::max);
+    let last = largest(a).max(largest(b));
     // How often a place occurs on either side.
     let mut times = vec![[0_u32; 2]; last as usize + 1];
     for (side, sample) in [a, b].into_iter().enumerate() {

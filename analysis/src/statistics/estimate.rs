@@ -19,12 +19,17 @@ impl Estimate {
     /// Estimates the mean of `values`; [`None`] of nothing.
     #[must_use]
     pub fn of(values: &[f64], bootstrap: &Bootstrap) -> Option<Self> {
+        Some(Self { bootstrap: bootstrap.mean(values), ..Self::without_bootstrap(values)? })
+    }
+
+    /// The same without the bootstrap interval.
+    pub(crate) fn without_bootstrap(values: &[f64]) -> Option<Self> {
         Some(Self {
             n: values.len(),
             mean: mean(values)?,
             standard_deviation: standard_deviation(values),
             interval: t_interval(values, LEVEL),
-            bootstrap: bootstrap.mean(values),
+            bootstrap: None,
         })
     }
 }

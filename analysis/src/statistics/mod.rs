@@ -21,10 +21,11 @@ mod student;
 
 pub use bayes::{Probabilities, posterior_t, signed_rank_posterior};
 pub use bootstrap::{Bootstrap, FEW, Interval, LEVEL};
+pub(crate) use calibration::Calibration;
 pub use calibration::{disagreement, expected_calibration_error, negative_log_likelihood};
 pub use components::{Crossed, Nested};
-pub(crate) use describe::quantile;
 pub use describe::{Moments, interquartile_mean, mean, median, optimality_gap, standard_deviation};
+pub(crate) use describe::{interquartile_mean_of_drawn, quantile};
 pub use effect::{
     cliffs_delta, cohen_d, cohen_d_paired, detectable_effect, pairs_needed, power,
     probability_of_improvement, probability_of_improvement_interval, upper_standard_deviation,

@@ -2,15 +2,16 @@
 
 use indexmap::IndexMap;
 use record::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Environment, Evaluation, ModelSpec,
-    OptimizerSpec, Outcome, RunDir, RunRecord, RunSpec, SCHEMA_VERSION, ScheduleSpec, Site,
-    SiteStatistics, StoredRun, Summary, Timing, TrainingSpec,
+    ActivationSpec, Budget, CLASSIFICATION, Component, DataSpec, Described, Direction, Environment,
+    Evaluation, Metric, Outcome, RunDir, RunRecord, RunSpec, SCHEMA_VERSION, Site, SiteStatistics,
+    StoredRun, Summary, Timing, TrainingSpec,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(crate) const IMAGES: &str = "fashion_resnet8";
 pub(crate) const WORDS: &str = "sentiment_bert_mini";
+pub(crate) const TEXT: &str = "text_gpt";
 pub(crate) const ACTIVATIONS: [&str; 5] =
     ["relu", "leaky_relu(slope=0.2)", "gelu", "silu", "swiglu"];
 
@@ -36,7 +37,7 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
     let at = |step: u64, salt, shift| {
         let accuracy = accuracy(salt, shift);
         let epoch = step as f64 / if images { 469.0 } else { 625.0 };
-        Evaluation { step, epoch, loss: 1.3 * (1.0 - accuracy), accuracy }
+        evaluation(step, epoch, 1.3 * (1.0 - accuracy), accuracy)
     };
     let gated = activation == "swiglu";
     let (parameters, flops) = match (images, gated) {
@@ -65,11 +66,13 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
             schema: SCHEMA_VERSION,
             id: spec.id(),
             outcome: Outcome::Completed,
+            described: described(images),
             summary: Some(Summary {
                 parameters,
                 flops,
                 steps,
                 classes: Some(if images { 10 } else { 2 }),
+                metric: None,
                 initial_loss: 2.302,
                 best_validation: Some(at(best_step, 1, 0.002)),
                 last_validation: Some(at(steps, 2, 0.001)),
@@ -93,6 +96,76 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
     }
 }
 
+/// What a language model is judged by: uniform bytes have 8 bits.
+pub(crate) fn bits_per_byte() -> Metric {
+    Metric {
+        name: "bits_per_byte".into(),
+        label: "bits per byte".into(),
+        unit: "bits/byte".into(),
+        scale: 1.0,
+        digits: 4,
+        direction: Direction::Lower,
+        guessing: 8.0,
+    }
+}
+
+/// Bits per byte of the arms of [`text_run`], about which their runs scatter.
+pub(crate) const BITS: [(&str, f64); 3] = [("relu", 2.1), ("gelu", 2.05), ("silu", 2.13)];
+
+/// A completed run of a language model, whose test value is `bits` but for a scatter of its seed below 0.01, which all
+/// arms share, and one of its own below 0.001.
+pub(crate) fn text_run(activation: &str, seed: u64, bits: f64) -> StoredRun {
+    let mut stored = run(WORDS, activation, seed);
+    let record = &mut stored.record;
+    record.spec.task = TEXT.into();
+    record.spec.objective = Component::named("causal_lm");
+    record.spec.model = Component::named("gpt").with("size", "micro");
+    record.spec.training.target = Some(2.2);
+    record.described.model = "gpt-micro".into();
+    record.described.model_details = "gpt-micro, 128 bytes of context".into();
+    record.id = record.spec.id();
+    let own = activation.bytes().map(u64::from).sum::<u64>();
+    let shared = (seed * 7_919 % 97) as f64 / 97.0 * 0.01;
+    let value = bits + shared + ((seed + 3) * own % 89) as f64 / 89.0 * 0.001;
+    let summary = record.summary.as_mut().expect("made-up runs have summaries");
+    (summary.classes, summary.metric) = (None, Some(bits_per_byte()));
+    let evaluations =
+        [&mut summary.best_validation, &mut summary.last_validation, &mut summary.test];
+    for (place, evaluation) in evaluations.into_iter().flatten().enumerate() {
+        let value = value + if place == 2 { 0.0 } else { 0.02 };
+        evaluation.metrics = [("bits_per_byte", value)].into();
+        evaluation.loss = value * std::f64::consts::LN_2;
+    }
+    stored.dir = RunDir::of(Path::new("runs"), &stored.record.spec);
+    stored
+}
+
+/// All arms of [`BITS`].
+pub(crate) fn texts(seeds: impl IntoIterator<Item = u64> + Clone) -> Vec<StoredRun> {
+    let arm = |(label, bits): (&'static str, f64)| {
+        seeds.clone().into_iter().map(move |seed| text_run(label, seed, bits))
+    };
+    BITS.into_iter().flat_map(arm).collect()
+}
+
+/// An evaluation of a classification.
+pub(crate) fn evaluation(step: u64, epoch: f64, loss: f64, accuracy: f64) -> Evaluation {
+    Evaluation { step, epoch, loss, metrics: [("accuracy", accuracy)].into() }
+}
+
+fn described(images: bool) -> Described {
+    let words = |images_say: &str, words_say: &str| -> String {
+        if images { images_say } else { words_say }.into()
+    };
+    Described {
+        model: words("resnet-8", "bert-mini"),
+        model_details: words("resnet-8", "bert-mini, sequences of up to 64 tokens, dropout 0.1"),
+        optimizer: words("SGD, Nesterov momentum 0.9", "AdamW, β₁ 0.9, β₂ 0.999, ε 1e-8"),
+        schedule: words("cosine to zero", "linear to zero"),
+        augmentation: words("random crops and flips", ""),
+    }
+}
+
 fn spec(task: &str, activation: &str, seed: u64) -> RunSpec {
     let images = task == IMAGES;
     RunSpec {
@@ -101,40 +174,45 @@ fn spec(task: &str, activation: &str, seed: u64) -> RunSpec {
             parameters: IndexMap::new(),
             label: activation.into(),
             fingerprint: String::new(),
+            sites: Vec::new(),
         },
         task: task.into(),
         model: if images {
-            ModelSpec::Resnet { depth: 8, width: 16 }
+            Component::named("resnet").with("depth", 8).with("width", 16)
         } else {
-            ModelSpec::Bert { size: BertSize::Mini, max_length: 64, dropout: 0.1 }
+            let size = Component::named("bert").with("size", "mini");
+            size.with("max_length", 64).with("dropout", 0.1)
         },
+        objective: Component::named(CLASSIFICATION),
         data: if images {
             DataSpec {
-                name: "fashion-mnist".into(),
-                augmentation: Augmentation::CropFlip,
+                augmentation: Component::named("crop_flip"),
                 train_limit: Some(60_000),
+                ..DataSpec::named("fashion-mnist")
             }
         } else {
-            DataSpec { name: "sst2".into(), augmentation: Augmentation::None, train_limit: None }
+            DataSpec::named("sst2")
         },
         data_sha256: "00".into(),
         training: TrainingSpec {
             batch_size: if images { 128 } else { 32 },
             budget: if images { Budget::Epochs(3) } else { Budget::Steps(2_000) },
             optimizer: if images {
-                OptimizerSpec::Sgd { momentum: 0.9, nesterov: true }
+                Component::named("sgd").with("momentum", 0.9).with("nesterov", true)
             } else {
-                OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }
+                let betas = Component::named("adamw").with("beta1", 0.9).with("beta2", 0.999);
+                betas.with("epsilon", 1e-8)
             },
             learning_rate: if images { 0.1 } else { 3e-4 },
             weight_decay: if images { 5e-4 } else { 0.01 },
-            schedule: if images { ScheduleSpec::Cosine } else { ScheduleSpec::Linear },
+            schedule: Component::named(if images { "cosine" } else { "linear" }),
             warmup: 0.1,
             label_smoothing: 0.0,
             clip_norm: if images { None } else { Some(1.0) },
             evaluate_every: if images { None } else { Some(250) },
             patience: None,
             target_accuracy: if images { Some(0.8) } else { None },
+            target: None,
             divergence: None,
             site_statistics: SiteStatistics::default(),
         },

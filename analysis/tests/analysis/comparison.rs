@@ -52,6 +52,7 @@ impl Oracle {
                 arms: ACTIVATIONS.map(|activation| arm(activation, task)).to_vec(),
                 guessing: Some(0.1),
                 resolution: Resolution::Rounding,
+                metric: None,
             })
             .collect()
     }
@@ -249,7 +250,7 @@ fn arm(activation: &str, runs: &[(&str, f64)]) -> ArmScores {
 
 fn one_task(arms: Vec<ArmScores>) -> Vec<TaskScores> {
     let (task, resolution) = ("t".into(), Resolution::Rounding);
-    vec![TaskScores { task, arms, guessing: None, resolution }]
+    vec![TaskScores { task, arms, guessing: None, resolution, metric: None }]
 }
 
 #[test]

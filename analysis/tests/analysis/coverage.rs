@@ -164,7 +164,8 @@ fn task(n: usize, arms: &[f64], rng: &mut ChaCha8Rng) -> TaskScores {
     };
     let mut all = vec![arm("baseline".into(), 0.0)];
     all.extend(arms.iter().enumerate().map(|(i, gain)| arm(format!("arm {i}"), *gain)));
-    TaskScores { task: "t".into(), arms: all, guessing: None, resolution: Resolution::Rounding }
+    let resolution = Resolution::Rounding;
+    TaskScores { task: "t".into(), arms: all, guessing: None, resolution, metric: None }
 }
 
 fn rules(margin: Option<f64>, family: Family) -> Rules {

@@ -5,5 +5,6 @@
 mod common;
 mod comparison;
 mod coverage;
+mod metric;
 mod report;
 mod statistics;

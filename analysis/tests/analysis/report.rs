@@ -1,11 +1,11 @@
 //! Reports of made-up sweeps: what they say, and what they must not depend on.
 
-use crate::common::{ACTIVATIONS, IMAGES, WORDS, diverge, fail, find, run, sweep};
+use crate::common::{ACTIVATIONS, IMAGES, WORDS, diverge, evaluation, fail, find, run, sweep};
 use analysis::{Error, Report, ReportOptions, Shape};
 use polars::prelude::{ParquetReader, SerReader};
 use proptest::prelude::*;
 use record::{
-    Budget, Evaluation, Event, Gradients, LayerGradient, Prediction, RunDir, Site, StoredRun,
+    Budget, Event, Gradients, LayerGradient, Prediction, Predictions, RunDir, Site, StoredRun,
 };
 
 fn options() -> ReportOptions {
@@ -258,7 +258,7 @@ fn convergence_is_that_of_the_validation_curve() {
         run.dir = record::RunDir::of(folder.path(), &run.record.spec);
         let mut stream = run.dir.begin(&run.record.spec).unwrap();
         for (step, accuracy) in [(10, 0.5), (20, 0.75), (30, 0.625)] {
-            let evaluation = record::Evaluation { step, epoch: 1.0, loss: 1.0, accuracy };
+            let evaluation = evaluation(step, 1.0, 1.0, accuracy);
             stream.write(&record::Event::Validation(evaluation)).unwrap();
         }
     }
@@ -342,7 +342,7 @@ fn other_tools_get_parquet() {
         run.dir = record::RunDir::of(folder.path(), &run.record.spec);
         let mut stream = run.dir.begin(&run.record.spec).unwrap();
         for step in 1..=3 {
-            let evaluation = record::Evaluation { step, epoch: 1.0, loss: f64::NAN, accuracy: 0.5 };
+            let evaluation = evaluation(step, 1.0, f64::NAN, 0.5);
             stream.write(&record::Event::Validation(evaluation)).unwrap();
         }
         if i == 0 {
@@ -381,7 +381,9 @@ fn two_sweeps_side_by_side() {
         if images {
             run.record.spec.training.learning_rate = 0.2;
             let test = run.record.summary.as_mut().unwrap().test.as_mut().unwrap();
-            test.accuracy += 0.01 + 0.0001 * run.record.spec.seed as f64;
+            let accuracy = test.metrics.get("accuracy").unwrap();
+            let seed = run.record.spec.seed as f64;
+            test.metrics = [("accuracy", accuracy + (0.01 + 0.0001 * seed))].into();
         }
         run.record.environment.cpu = "another processor".into();
     }
@@ -434,7 +436,7 @@ fn on_disk(folder: &std::path::Path, slow: &str) -> Vec<StoredRun> {
         for step in 1..=4 {
             let late = spec.activation.label == slow && step < 4;
             let accuracy = if step < 2 || late { 0.5 } else { 0.9 };
-            let evaluation = Evaluation { step, epoch: step as f64, loss: 1.0, accuracy };
+            let evaluation = evaluation(step, step as f64, 1.0, accuracy);
             metrics.write(&Event::Validation(evaluation)).unwrap();
             for site in &stored.record.summary.as_ref().unwrap().sites {
                 metrics.write(&Event::Site(Site { step, ..site.clone() })).unwrap();
@@ -452,7 +454,8 @@ fn on_disk(folder: &std::path::Path, slow: &str) -> Vec<StoredRun> {
             probability: 0.5,
             confidence: Some(0.5),
         };
-        stored.dir.write_predictions(&(0..1_200).map(said).collect::<Vec<_>>()).unwrap();
+        let said = Predictions::Classes((0..1_200).map(said).collect());
+        stored.dir.write_predictions(&said).unwrap();
         stored.dir.finish(&stored.record).unwrap();
     }
     runs
@@ -508,7 +511,8 @@ fn guessing_has_no_winner() {
         let images = run.record.spec.task == IMAGES;
         let summary = run.record.summary.as_mut().unwrap();
         summary.test_examples = Some(10_000);
-        summary.test.as_mut().unwrap().accuracy = if images { 0.103 } else { 0.5 };
+        summary.test.as_mut().unwrap().metrics =
+            [("accuracy", if images { 0.103 } else { 0.5 })].into();
     }
     let text = report(&runs, &options());
     assert_eq!(text.matches("**Nothing was learned:**").count(), 2, "{text}");
@@ -614,8 +618,9 @@ fn files_are_written_and_the_tables_in_them_are_complete() {
     let column = |name: &str| header.iter().position(|column| column == name).unwrap();
     for row in &rows {
         let run = runs.iter().find(|run| run.record.id.to_string() == row[column("id")]).unwrap();
-        let test = run.record.summary.as_ref().and_then(|summary| summary.test);
-        let expected = test.map(|test| test.accuracy.to_string()).unwrap_or_default();
+        let test = run.record.summary.as_ref().and_then(|summary| summary.test.clone());
+        let accuracy = test.and_then(|test| test.metrics.get("accuracy"));
+        let expected = accuracy.map(|accuracy| accuracy.to_string()).unwrap_or_default();
         assert_eq!(row[column("test_accuracy")], expected);
         assert_eq!(row[column("seed")], run.record.spec.seed.to_string());
         let time: f64 = row[column("train_seconds")].parse().unwrap();

@@ -71,7 +71,7 @@ pub trait Activation: Debug + Send + Sync {
     }
 }
 
-/// What an activation takes. Parameters that are learned will be a third kind.
+/// What an activation takes.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind<'a> {
     /// One input.

@@ -73,7 +73,9 @@ pub enum BuildError {
     },
 }
 
-fn did_you_mean(nearest: &[&str]) -> String {
+/// A question that names what looks like a wrong name, in brackets; nothing where nothing does.
+#[must_use]
+pub fn did_you_mean(nearest: &[&str]) -> String {
     if nearest.is_empty() {
         return String::new();
     }
@@ -94,10 +96,8 @@ fn type_of(value: &serde_json::Value) -> &'static str {
 }
 
 /// The candidates that look like `name`, best first.
-pub(crate) fn nearest(
-    name: &str,
-    candidates: impl Iterator<Item = &'static str>,
-) -> Vec<&'static str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut scored: Vec<_> = candidates
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(score, _)| *score > 0.8)

@@ -49,7 +49,7 @@ mod tensor;
 
 pub use activation::{Activation, Gated, Kind, Pointwise};
 pub use dual::Dual;
-pub use error::{BuildError, SyntaxError};
+pub use error::{BuildError, SyntaxError, did_you_mean, nearest};
 pub use formula::{Formula, GatedFormula};
 pub use lanes::Lanes;
 pub use parameter::{Domain, Parameter, Parameters};

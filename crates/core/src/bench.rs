@@ -1,17 +1,19 @@
 //! Training steps on random data: what an activation costs on this machine.
 
-use crate::data::{Batch, BatchInputs};
-use crate::evaluate::cross_entropy;
-use crate::model::{BertConfig, ModelConfig, ModelSize, Network, Pass, ResNetConfig, initialize};
-use crate::optimizer::Optimizer;
+use crate::Error;
+use crate::component;
+use crate::data::{Batch, BatchInputs, Share, Targets};
+use crate::model::{
+    Head, InputShape, Interface, Layout, Model, ModelSize, Network, Pass, initialize, registration,
+};
+use crate::objective::cross_entropy;
+use crate::optimizer::{Optimizer, Sgd};
+use crate::sites::{Activations, Sites};
 use crate::stream::Stream;
-
-use activation::Activation;
 use burn::Tensor;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int};
-use record::OptimizerSpec;
-use std::sync::Arc;
+use record::Component;
 use std::time::Instant;
 
 /// A model whose steps can be measured.
@@ -21,14 +23,42 @@ pub struct BenchModel {
     pub name: &'static str,
     /// Rows of a batch.
     pub batch: usize,
-    /// Its shape.
-    pub config: fn() -> ModelConfig,
+    /// What it takes and gives.
+    pub interface: Interface,
+    component: fn() -> Component,
+}
+
+impl BenchModel {
+    /// The model with its parameters.
+    #[must_use]
+    pub fn component(&self) -> Component {
+        (self.component)()
+    }
 }
 
 /// Models whose steps can be measured.
 pub const MODELS: &[BenchModel] = &[
-    BenchModel { name: "resnet20", batch: 128, config: resnet20 },
-    BenchModel { name: "bert-mini", batch: 32, config: bert_mini },
+    BenchModel {
+        name: "resnet20",
+        batch: 128,
+        interface: Interface {
+            inputs: InputShape::Images { channels: 3, height: 32, width: 32 },
+            head: Head::Classes(10),
+        },
+        component: || Component::named("resnet").with("depth", 20),
+    },
+    BenchModel {
+        name: "bert-mini",
+        batch: 32,
+        interface: Interface {
+            inputs: InputShape::Tokens { vocabulary: 30_522 },
+            head: Head::Classes(2),
+        },
+        component: || {
+            let bert = Component::named("bert").with("size", "mini");
+            bert.with("max_length", 512).with("dropout", 0.0)
+        },
+    },
 ];
 
 /// Tokens of a row.
@@ -40,102 +70,104 @@ const LEARNING_RATE: f64 = 0.01;
 /// Steps before those that count.
 const WARMUP: usize = 3;
 
-fn resnet20() -> ModelConfig {
-    ModelConfig::Resnet(ResNetConfig {
-        depth: 20,
-        width: 16,
-        channels: 3,
-        height: 32,
-        image_width: 32,
-        classes: 10,
-    })
-}
-
-fn bert_mini() -> ModelConfig {
-    ModelConfig::Bert(BertConfig {
-        vocabulary: 30_522,
-        positions: 512,
-        hidden: 256,
-        layers: 4,
-        heads: 4,
-        feed_forward: 1024,
-        classes: 2,
-        dropout: 0.0,
-    })
-}
-
 /// Training steps of one model with one activation.
 #[derive(Debug)]
 pub struct StepBench<'a> {
     /// The model.
-    pub model: &'a ModelConfig,
-    /// Its activation.
-    pub activation: &'a Arc<dyn Activation>,
+    pub model: &'a BenchModel,
+    /// Its activations.
+    pub activations: &'a Activations,
     /// Rows of a batch.
     pub batch: usize,
     /// Where to compute, without autodiff.
     pub device: &'a Device,
 }
 
+/// Times the steps of a registered model: seconds of each of so many rounds.
+pub(crate) type Steps = fn(&StepBench<'_>, usize) -> Result<Vec<f64>, Error>;
+
 impl StepBench<'_> {
     /// Parameters and operations of the model.
-    #[must_use]
-    pub fn size(&self) -> ModelSize {
-        self.model.size(&**self.activation)
+    ///
+    /// # Errors
+    /// If the model is not registered.
+    pub fn size(&self) -> Result<ModelSize, Error> {
+        let BenchModel { interface, .. } = self.model;
+        Ok(Layout::new(&self.model.component(), interface, self.activations)?.size)
     }
 
     /// Seconds of each of `rounds` steps: forward, backward and an update by plain stochastic gradient
     /// descent, on random images, or random tokens without padding; some steps go before them.
-    #[must_use]
-    pub fn seconds(&self, rounds: usize) -> Vec<f64> {
-        let device = self.device.clone().autodiff();
-        match self.model {
-            ModelConfig::Resnet(config) => {
-                let batch = images(config, self.batch, &device);
-                steps(config.init(self.activation, &device), &batch, rounds)
-            }
-            ModelConfig::Bert(config) => {
-                let batch = text(config, self.batch, &device);
-                steps(config.init(self.activation, &device), &batch, rounds)
-            }
-        }
+    ///
+    /// # Errors
+    /// If the model is not registered.
+    pub fn seconds(&self, rounds: usize) -> Result<Vec<f64>, Error> {
+        (registration(&self.model.component())?.bench)(self, rounds)
     }
 }
 
-fn labels(classes: usize, rows: usize, device: &Device) -> (Tensor<1, Int>, Vec<usize>) {
-    let chosen: Vec<usize> = (0..rows).map(|row| row % classes.max(1)).collect();
-    let numbers: Vec<i32> = chosen.iter().map(|class| *class as i32).collect();
-    (Tensor::from_ints(numbers.as_slice(), device), chosen)
+/// [`StepBench::seconds`] where the model is `M`.
+pub(crate) fn steps_of_model<M: Model>(
+    bench: &StepBench<'_>,
+    rounds: usize,
+) -> Result<Vec<f64>, Error> {
+    let device = bench.device.clone().autodiff();
+    let model: M = component::parameters(&bench.model.component())?;
+    let interface = &bench.model.interface;
+    let network = model.build(interface, &Sites::new(bench.activations), &device)?;
+    Ok(steps(network, &batch(interface, bench.batch, &device), rounds))
 }
 
-fn images(config: &ResNetConfig, rows: usize, device: &Device) -> Batch {
-    let shape = [rows, config.channels, config.height, config.image_width];
+/// A batch of random examples.
+fn batch(interface: &Interface, rows: usize, device: &Device) -> Batch {
+    let inputs = match interface.inputs {
+        InputShape::Images { channels, height, width } => {
+            images([rows, channels, height, width], device)
+        }
+        InputShape::Features { width } => {
+            BatchInputs::Features(images([rows, 1, 1, width], device).flattened())
+        }
+        InputShape::Tokens { vocabulary } => text(vocabulary, rows, device),
+    };
+    let (outputs, rows) = match (interface.head, interface.inputs) {
+        (Head::Classes(classes), _) => (classes, rows),
+        (Head::Tokens | Head::NextToken, InputShape::Tokens { vocabulary }) => {
+            (vocabulary, rows * LENGTH)
+        }
+        // No model predicts tokens of something else.
+        (Head::Tokens | Head::NextToken, _) => (1, rows),
+    };
+    let classes: Vec<usize> = (0..rows).map(|row| row % outputs.max(1)).collect();
+    let numbers: Vec<i32> = classes.iter().map(|class| *class as i32).collect();
+    let labels = Tensor::from_ints(numbers.as_slice(), device);
+    let examples = vec![Share { rows: 1, units: 1.0 }; rows];
+    Batch { inputs, targets: Targets { labels, classes, positions: None, examples } }
+}
+
+fn images(shape: [usize; 4], device: &Device) -> BatchInputs {
     let numbers = Stream::new(1, "bench/images").normal(shape.iter().product(), 1.0);
-    let images = Tensor::<1>::from_floats(numbers.as_slice(), device).reshape(shape);
-    let (labels, classes) = labels(config.classes, rows, device);
-    Batch { inputs: BatchInputs::Images(images), labels, classes }
+    BatchInputs::Images(Tensor::<1>::from_floats(numbers.as_slice(), device).reshape(shape))
 }
 
-fn text(config: &BertConfig, rows: usize, device: &Device) -> Batch {
-    let mut order = Stream::new(1, "bench/text").permutation(config.vocabulary);
+fn text(vocabulary: usize, rows: usize, device: &Device) -> BatchInputs {
+    let mut order = Stream::new(1, "bench/text").permutation(vocabulary);
     order.truncate(rows * LENGTH);
     let tokens: Vec<i32> = order.iter().cycle().take(rows * LENGTH).map(|t| *t as i32).collect();
     let tokens = Tensor::<1, Int>::from_ints(tokens.as_slice(), device).reshape([rows, LENGTH]);
     let padding = tokens.clone().lower_elem(0);
-    let (labels, classes) = labels(config.classes, rows, device);
-    Batch { inputs: BatchInputs::Text { tokens, padding }, labels, classes }
+    BatchInputs::Text { tokens, padding }
 }
 
 fn steps<N: Network>(network: N, batch: &Batch, rounds: usize) -> Vec<f64> {
     let mut network = initialize(network, 1);
-    let rule = OptimizerSpec::Sgd { momentum: 0.0, nesterov: false };
-    let mut optimizer = Optimizer::new(rule, 0.0);
+    let rule = Sgd { momentum: 0.0, nesterov: false };
+    let mut optimizer = Optimizer::new(Box::new(rule), 0.0);
     let mut dropout = Stream::new(1, "bench/dropout");
     let mut seconds = Vec::with_capacity(rounds);
     for round in 0..WARMUP + rounds {
         let started = Instant::now();
         let logits = network.forward(batch, &mut Pass::training(&mut dropout));
-        let loss = cross_entropy(logits, batch.labels.clone(), 0.0).mean();
+        let loss = cross_entropy(logits, batch.targets.labels.clone(), 0.0).mean();
         let gradients = loss.backward();
         // A training loop looks at the loss.
         let _ = loss.inner().into_scalar::<f32>();

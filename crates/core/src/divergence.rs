@@ -26,17 +26,16 @@ pub(crate) fn remember(rule: Option<Divergence>, recent: &mut VecDeque<f64>, los
 }
 
 /// Why a run that has ended with the training losses `recent` (in nats) counts as diverged by `rule`, where it
-/// does; `classes` is the number of classes.
+/// does; `guessing` is the loss of a network that has learned nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(crate) fn at_the_end(
     rule: Option<Divergence>,
     recent: &VecDeque<f64>,
-    classes: usize,
+    guessing: f64,
 ) -> Option<String> {
     let Divergence { ratio, .. } = rule?;
     let steps = recent.len();
     let mean = recent.iter().sum::<f64>() / steps as f64;
-    let guessing = libm::log(classes as f64);
     (mean > ratio * guessing).then(|| {
         format!(
             "the training loss of the last {steps} steps averages {mean:.3}, more than {ratio} times that of guessing ({guessing:.3})"
@@ -53,7 +52,7 @@ mod tests {
             step: 1,
             epoch: 1.0,
             loss,
-            accuracy: 0.5,
+            metrics: record::Metrics::default(),
             learning_rate: 0.1,
             gradient_norm,
             seconds: 0.0,
@@ -72,19 +71,19 @@ mod tests {
     #[test]
     fn the_mean_of_the_last_losses_is_compared_with_guessing() {
         let rule = Some(Divergence { ratio: 2.0, window: 3 });
-        let end = |rule, losses: &[f64], classes| {
+        let end = |rule, losses: &[f64], classes: f64| {
             let mut recent = VecDeque::new();
             losses.iter().for_each(|loss| remember(rule, &mut recent, *loss));
-            at_the_end(rule, &recent, classes)
+            at_the_end(rule, &recent, libm::log(classes))
         };
         // ln 2 = 0.693, twice that is 1.386; the first two losses are outside of the window.
-        assert_eq!(end(rule, &[100.0, 100.0, 1.3, 1.4, 1.4], 2), None);
-        let reason = end(rule, &[0.0, 0.0, 1.3, 1.4, 1.5], 2).unwrap();
+        assert_eq!(end(rule, &[100.0, 100.0, 1.3, 1.4, 1.4], 2.0), None);
+        let reason = end(rule, &[0.0, 0.0, 1.3, 1.4, 1.5], 2.0).unwrap();
         assert!(reason.contains("last 3 steps averages 1.400"), "{reason}");
         assert!(reason.contains("2 times that of guessing (0.693)"), "{reason}");
         // A run shorter than the window, and more classes.
-        assert!(end(rule, &[1.4], 2).is_some());
-        assert_eq!(end(rule, &[1.4], 10), None);
-        assert_eq!(end(None, &[100.0], 2), None);
+        assert!(end(rule, &[1.4], 2.0).is_some());
+        assert_eq!(end(rule, &[1.4], 10.0), None);
+        assert_eq!(end(None, &[100.0], 2.0), None);
     }
 }

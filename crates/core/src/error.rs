@@ -1,15 +1,20 @@
 //! What can go wrong before and around training.
 
+use activation::did_you_mean;
 use std::path::PathBuf;
 
 /// Why data, model or device cannot be had as asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No data set of that name.
-    #[error("unknown data set `{name}`; known are {}", known.join(", "))]
-    UnknownData {
+    /// No component of that name.
+    #[error("unknown {kind} `{name}`{}; known are {}", did_you_mean(nearest), known.join(", "))]
+    UnknownComponent {
+        /// What it would be, as in `model`.
+        kind: &'static str,
         /// What was asked for.
         name: String,
+        /// Names that look like it.
+        nearest: Vec<&'static str>,
         /// Every name.
         known: Vec<&'static str>,
     },
@@ -53,7 +58,7 @@ pub enum Error {
     #[error("{reason}")]
     Spec {
         /// Key of the part of the task that is wrong, as in `depth`; empty for the whole part.
-        key: &'static str,
+        key: String,
         /// What is wrong, and what would be right.
         reason: String,
     },
@@ -74,17 +79,30 @@ pub enum Error {
 }
 
 impl Error {
-    /// The value of `key` is wrong.
-    pub(crate) fn spec(key: &'static str, reason: impl Into<String>) -> Self {
-        Self::Spec { key, reason: reason.into() }
+    /// The value of `key` is wrong; an empty key means all of it.
+    pub fn spec(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Spec { key: key.into(), reason: reason.into() }
+    }
+
+    /// The same error of a part that stands at `outer`.
+    #[must_use]
+    pub fn within(self, outer: &str) -> Self {
+        match self {
+            Self::Spec { key, reason } if key.is_empty() => Self::spec(outer, reason),
+            Self::Spec { key, reason } => Self::spec(format!("{outer}.{key}"), reason),
+            error @ Self::UnknownComponent { .. } => {
+                Self::spec(format!("{outer}.name"), error.to_string())
+            }
+            other => other,
+        }
     }
 
     /// Key of the part of the task that is wrong, where that is known.
     #[must_use]
-    pub fn key(&self) -> Option<&'static str> {
+    pub fn key(&self) -> Option<&str> {
         match self {
             Self::Spec { key, .. } if !key.is_empty() => Some(key),
-            Self::UnknownData { .. } => Some("name"),
+            Self::UnknownComponent { .. } => Some("name"),
             _ => None,
         }
     }

@@ -2,26 +2,38 @@
 
 pub mod bench;
 mod checkpoint;
+pub mod component;
 pub mod data;
 pub mod device;
 mod divergence;
 pub mod error;
-mod evaluate;
 pub mod model;
-mod optimizer;
+pub mod objective;
+pub mod optimizer;
 mod parameters;
+mod pattern;
 mod recipe;
-mod schedule;
-mod site;
+pub mod schedule;
+mod site_statistics;
+pub mod sites;
 mod steps;
 pub mod stream;
 mod train;
 
 pub use checkpoint::{Checkpoint, Unusable};
+pub use data::DatasetRegistration;
+pub use data::augment::AugmentationRegistration;
 pub use device::DeviceSpec;
 pub use error::Error;
-pub use evaluate::cross_entropy;
-pub use model::{ModelSize, model_size};
-pub use recipe::check;
-pub use schedule::learning_rate;
+pub use model::{Layout, ModelRegistration, ModelSize};
+pub use objective::{ObjectiveRegistration, cross_entropy};
+pub use optimizer::OptimizerRegistration;
+pub use recipe::{Components, check, describe, resolve};
+pub use schedule::ScheduleRegistration;
+pub use sites::Activations;
 pub use train::{Finished, Monitor, NUMERICS, Stopped, Trainer, measure_step, train};
+
+#[doc(hidden)]
+pub mod reexport {
+    pub use inventory;
+}

@@ -49,19 +49,19 @@ pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
     names.0
 }
 
-/// Id of every parameter of `module`, and how many numbers it has, by its name.
-pub(crate) fn parameter_lengths<M: Module>(module: &M) -> BTreeMap<String, (ParamId, usize)> {
-    struct Lengths(BTreeMap<String, (ParamId, usize)>);
+/// Id and shape of every parameter of `module` by its name.
+pub(crate) fn parameter_shapes<M: Module>(module: &M) -> BTreeMap<String, (ParamId, Vec<usize>)> {
+    struct Shapes(BTreeMap<String, (ParamId, Vec<usize>)>);
 
-    impl Each for Lengths {
+    impl Each for Shapes {
         fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>) {
-            self.0.insert(name.to_owned(), (id, tensor.dims().iter().product()));
+            self.0.insert(name.to_owned(), (id, tensor.dims().to_vec()));
         }
     }
 
-    let mut lengths = Lengths(BTreeMap::new());
-    for_each_tensor(module, &mut lengths);
-    lengths.0
+    let mut shapes = Shapes(BTreeMap::new());
+    for_each_tensor(module, &mut shapes);
+    shapes.0
 }
 
 /// Name of every parameter of `module`, a network with autodiff, that training changes by gradients: of no running

@@ -1,20 +1,127 @@
-//! Whether a recipe makes sense.
+//! Whether a recipe makes sense, and what it is made of.
 
 use crate::Error;
-use crate::data::{Dataset, Inputs};
+use crate::component::{self, Registration};
+use crate::data::augment::{self, Augmentation, AugmentationRegistration};
+use crate::data::{Dataset, DatasetRegistration, Inputs};
 use crate::divergence::LONGEST_WINDOW;
-use record::{Augmentation, OptimizerSpec, RunSpec};
+use crate::model::{InputShape, Layout, ModelRegistration};
+use crate::objective::{self, Objective, ObjectiveRegistration};
+use crate::optimizer::{self, OptimizerRegistration, UpdateRule};
+use crate::schedule::{LearningRate, ScheduleRegistration};
+use crate::sites::Activations;
+use record::{Component, DataSpec, Described, Metric, RunSpec};
+
+/// The components of a run, built.
+#[derive(Debug)]
+pub(crate) struct Recipe<'a> {
+    pub(crate) spec: &'a RunSpec,
+    pub(crate) data: &'a Dataset,
+    pub(crate) objective: Box<dyn Objective>,
+    /// What the run is judged by.
+    pub(crate) metric: Metric,
+    pub(crate) augmentation: Box<dyn Augmentation>,
+    pub(crate) rate: LearningRate,
+    pub(crate) layout: Layout,
+}
+
+impl<'a> Recipe<'a> {
+    /// Builds the components of `spec`.
+    ///
+    /// # Errors
+    /// What is wrong first, with its key in the task.
+    pub(crate) fn new(
+        spec: &'a RunSpec,
+        data: &'a Dataset,
+        activations: &Activations,
+    ) -> Result<Self, Error> {
+        check(spec, data)?;
+        let objective = objective::build(&spec.objective)?;
+        Ok(Self {
+            metric: objective.metric(data),
+            objective,
+            augmentation: augment::build(&spec.data.augmentation)?,
+            rate: LearningRate::of(&spec.training)?,
+            layout: Layout::of(spec, data, activations)?,
+            spec,
+            data,
+        })
+    }
+
+    /// A fresh update rule.
+    pub(crate) fn update_rule(&self) -> Result<Box<dyn UpdateRule>, Error> {
+        optimizer::build(&self.spec.training.optimizer)
+    }
+}
+
+/// The components of a task, which an experiment names.
+#[derive(Debug)]
+pub struct Components<'a> {
+    /// Network.
+    pub model: &'a mut Component,
+    /// Objective.
+    pub objective: &'a mut Component,
+    /// Update rule.
+    pub optimizer: &'a mut Component,
+    /// Learning rate over time.
+    pub schedule: &'a mut Component,
+    /// Data set, and random changes to its training data.
+    pub data: &'a mut DataSpec,
+}
+
+/// States every parameter of `components`, under their registered names. Ranges are checked by [`check`].
+///
+/// # Errors
+/// If a name or a parameter is unknown, or a value is of the wrong type; with its key in the task.
+pub fn resolve(components: Components<'_>) -> Result<(), Error> {
+    let Components { model, objective, optimizer, schedule, data } = components;
+    resolve_one::<ModelRegistration>(model, "model")?;
+    resolve_one::<ObjectiveRegistration>(objective, "objective")?;
+    resolve_one::<OptimizerRegistration>(optimizer, "training.optimizer")?;
+    resolve_one::<ScheduleRegistration>(schedule, "training.schedule")?;
+    resolve_one::<AugmentationRegistration>(&mut data.augmentation, "data.augmentation")?;
+    let mut source = data.component();
+    resolve_one::<DatasetRegistration>(&mut source, "data")?;
+    (data.name, data.parameters) = (source.name, source.parameters);
+    Ok(())
+}
+
+fn resolve_one<R: Registration>(component: &mut Component, key: &str) -> Result<(), Error> {
+    *component = component::resolve::<R>(component).map_err(|error| error.within(key))?;
+    Ok(())
+}
+
+/// The components of `spec` in words.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn describe(spec: &RunSpec) -> Result<Described, Error> {
+    let model = component::describe::<ModelRegistration>(&spec.model)?;
+    let optimizer = component::describe::<OptimizerRegistration>(&spec.training.optimizer)?;
+    let schedule = component::describe::<ScheduleRegistration>(&spec.training.schedule)?;
+    let augmentation = component::describe::<AugmentationRegistration>(&spec.data.augmentation)?;
+    Ok(Described {
+        model: model.label,
+        model_details: model.words,
+        optimizer: optimizer.words,
+        schedule: schedule.words,
+        augmentation: augmentation.words,
+    })
+}
 
 /// Refuses recipes that make no sense.
 ///
 /// # Errors
-/// What is wrong first, with its key below `training` (or `data`).
+/// What is wrong first, with its key in the task.
 #[expect(clippy::cast_possible_truncation, reason = "burn holds these as f32")]
 pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
     let training = &spec.training;
     let positive = |x: f64| x > 0.0 && x.is_finite() && (x as f32).is_finite();
     let fraction = |x: f64| (0.0..1.0).contains(&x);
-    let mut checks = vec![
+    let objective = objective::build(&spec.objective)?;
+    objective.interface(data)?;
+    let metric = objective.metric(data);
+    let checks = [
         ("batch_size", training.batch_size >= 1, "must be 1 or more"),
         ("budget", training.budget.steps(1) >= 1, "must be 1 or more"),
         ("budget", training.budget.steps(1) < 1 << 40, "is more than any run can do"),
@@ -39,6 +146,23 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
             "must be above 0 and at most 1: a part of all examples",
         ),
         (
+            "target_accuracy",
+            training.target_accuracy.is_none() || metric.name == "accuracy",
+            "is for tasks that are judged by accuracy: use `target`",
+        ),
+        (
+            "target",
+            training.target.is_none() || training.target_accuracy.is_none(),
+            "contradicts `target_accuracy`: give one of them",
+        ),
+        ("target", training.target.is_none_or(f64::is_finite), "must be a finite number"),
+        (
+            "target",
+            metric.unit != "%"
+                || training.target.is_none_or(|target| target > 0.0 && target <= 1.0),
+            "must be above 0 and at most 1, as in 0.75: a part of all examples",
+        ),
+        (
             "divergence.ratio",
             training.divergence.is_none_or(|rule| rule.ratio >= 1.0 && rule.ratio.is_finite()),
             "must be a number of at least 1: a multiple of the loss of guessing",
@@ -50,29 +174,24 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
         ),
         ("site_statistics.every", training.site_statistics.every >= 1, "must be 1 or more"),
     ];
-    match training.optimizer {
-        OptimizerSpec::Sgd { momentum, nesterov } => checks.extend([
-            ("optimizer.momentum", fraction(momentum), "must be at least 0 and below 1"),
-            ("optimizer.nesterov", !nesterov || momentum > 0.0, "needs a momentum above 0"),
-        ]),
-        OptimizerSpec::Adamw { beta1, beta2, epsilon } => checks.extend([
-            ("optimizer.beta1", fraction(beta1), "must be at least 0 and below 1"),
-            ("optimizer.beta2", fraction(beta2), "must be at least 0 and below 1"),
-            (
-                "optimizer.epsilon",
-                positive(epsilon) && (epsilon as f32).is_normal(),
-                "must be a number above 1e-37",
-            ),
-        ]),
-    }
     for (key, right, reason) in checks {
         if !right {
-            return Err(Error::spec(key, reason));
+            return Err(Error::spec(format!("training.{key}"), reason));
         }
     }
-    if spec.data.augmentation != Augmentation::None && matches!(data.train.inputs, Inputs::Text(_))
+    optimizer::build(&training.optimizer).map_err(|error| error.within("training.optimizer"))?;
+    LearningRate::of(training).map_err(|error| error.within("training"))?;
+    let augmentation = augment::build(&spec.data.augmentation);
+    augmentation.map_err(|error| error.within("data"))?;
+    if spec.data.augmentation.name != NO_AUGMENTATION
+        && !matches!(data.train.inputs, Inputs::Images(_))
     {
-        return Err(Error::spec("data.augmentation", "is for images, and the data set holds text"));
+        let holds = InputShape::of(&data.train.inputs).holds();
+        let reason = format!("is for images, and the data set holds {holds}");
+        return Err(Error::spec("data.augmentation", reason));
     }
     Ok(())
 }
+
+/// Name of the augmentation that changes nothing.
+const NO_AUGMENTATION: &str = "none";

@@ -54,6 +54,13 @@ impl Stream {
         self.0.next_u32() & 1 == 1
     }
 
+    /// Numbers between minus and plus `bound`.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "weights are single precision")]
+    pub fn uniform(&mut self, n: usize, bound: f64) -> Vec<f32> {
+        (0..n).map(|_| (bound * (2.0 * self.0.random::<f64>() - 1.0)) as f32).collect()
+    }
+
     /// Normal numbers with mean 0.
     #[must_use]
     pub fn normal(&mut self, n: usize, std: f64) -> Vec<f32> {

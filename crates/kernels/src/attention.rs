@@ -10,8 +10,7 @@ use rayon::prelude::*;
 
 /// softmax(q kᵀ / √width) v for each head (Vaswani et al. 2017, arXiv:1706.03762).
 ///
-/// `inputs` `[batch, tokens, 3 · heads · width]` holds queries, keys and values, one after the other.
-/// `padding` `[batch, tokens]` is true where nobody looks. `dropout` `[batch, heads, tokens, tokens]`, if there is one, is what the weights
+/// `inputs` `[batch, tokens, 3 · heads · width]` holds queries, keys and values, one after the other. `dropout` `[batch, heads, tokens, tokens]`, if there is one, is what the weights
 /// are multiplied with.
 ///
 /// # Panics
@@ -20,40 +19,80 @@ use rayon::prelude::*;
 pub fn attention(
     inputs: Tensor<3>,
     heads: usize,
-    padding: Tensor<2, Bool>,
+    seen: Seen,
     dropout: Option<Tensor<4>>,
 ) -> Tensor<3> {
     let [batch, tokens, width] = inputs.dims();
     assert!(heads > 0 && width % (3 * heads) == 0, "heads of one width, three times");
-    assert_eq!(padding.dims(), [batch, tokens], "padding of each token");
+    if let Seen::Unpadded(padding) = &seen {
+        assert_eq!(padding.dims(), [batch, tokens], "padding of each token");
+    }
     let square = [batch, heads, tokens, tokens];
     assert!(dropout.as_ref().is_none_or(|x| x.dims() == square), "dropout of each weight");
     let hidden = width / 3;
     let host_dropout = dropout.as_ref().map(Host::of);
     let (Some(host), None | Some(Some(_))) = (Host::of(&inputs), &host_dropout) else {
-        return plain(inputs, heads, padding, dropout);
+        return plain(inputs, heads, seen, dropout);
     };
-    let padded: Vec<bool> = padding.into_data().iter::<bool>().collect();
+    let hidden_from = match seen {
+        Seen::Unpadded(padding) => Hidden::Padded(padding.into_data().iter::<bool>().collect()),
+        Seen::Earlier => Hidden::Later,
+    };
     let saved = Attention {
         shape: Shape { batch, tokens, hidden, heads },
         inputs: host.values(),
         weights: None,
         dropout: host_dropout.flatten().as_ref().map(Host::values),
     };
-    let (y, weights) = saved.forward(&padded);
+    let (y, weights) = saved.forward(&hidden_from);
     let y = Values::from_buffer(y, &[batch, tokens, hidden]);
     let shape = [batch, heads, tokens, tokens];
     record([host], y, || Attention { weights: Some(Values::from_buffer(weights, &shape)), ..saved })
         .into_tensor()
 }
 
+/// Which tokens each token sees.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub enum Seen {
+    /// All of its text but for padding, which is true in `[batch, tokens]`.
+    Unpadded(Tensor<2, Bool>),
+    /// Itself and those before it.
+    Earlier,
+}
+
+/// Which tokens are not seen.
+enum Hidden {
+    /// True for each token `[batch, tokens]` that is padding.
+    Padded(Vec<bool>),
+    /// Those behind each token.
+    Later,
+}
+
+impl Hidden {
+    /// Turns the scores of the token at `place` of `row` into weights.
+    fn softmax(&self, row: usize, place: usize, scores: &mut [f32]) {
+        match self {
+            Self::Padded(padded) => {
+                let padded = &padded[row * scores.len()..(row + 1) * scores.len()];
+                for (score, padded) in scores.iter_mut().zip(padded) {
+                    if *padded {
+                        *score = f32::NEG_INFINITY;
+                    }
+                }
+                softmax_row(scores);
+            }
+            Self::Later => {
+                let (seen, later) = scores.split_at_mut(place + 1);
+                softmax_row(seen);
+                later.fill(0.0);
+            }
+        }
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "widths are small")]
-fn plain(
-    inputs: Tensor<3>,
-    heads: usize,
-    padding: Tensor<2, Bool>,
-    dropout: Option<Tensor<4>>,
-) -> Tensor<3> {
+fn plain(inputs: Tensor<3>, heads: usize, seen: Seen, dropout: Option<Tensor<4>>) -> Tensor<3> {
     let [batch, tokens, joined] = inputs.dims();
     let hidden = joined / 3;
     let width = hidden / heads;
@@ -62,8 +101,15 @@ fn plain(
         part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
     });
     let scores = (query / (width as f64).sqrt()).matmul(key.transpose());
-    let padding = padding.reshape([batch, 1, 1, tokens]).expand(scores.dims());
-    let mut weights = softmax(scores.mask_fill(padding, f32::NEG_INFINITY), 3);
+    let unseen = match seen {
+        Seen::Unpadded(padding) => padding.reshape([batch, 1, 1, tokens]),
+        Seen::Earlier => {
+            let later = Tensor::<2, Bool>::tril_mask([tokens, tokens], 0, &scores.device());
+            later.reshape([1, 1, tokens, tokens])
+        }
+    };
+    let unseen = unseen.expand(scores.dims());
+    let mut weights = softmax(scores.mask_fill(unseen, f32::NEG_INFINITY), 3);
     if let Some(dropout) = dropout {
         weights = weights * dropout;
     }
@@ -141,7 +187,7 @@ impl Attention {
         self.dropout.as_ref().map(|dropout| &dropout.slice()[from..from + square])
     }
 
-    fn forward(&self, padded: &[bool]) -> (Buffer, Buffer) {
+    fn forward(&self, hidden: &Hidden) -> (Buffer, Buffer) {
         let shape = &self.shape;
         let mut y = Buffer::take(shape.batch * shape.row());
         let mut weights = Buffer::take(shape.batch * shape.heads * shape.square());
@@ -150,15 +196,12 @@ impl Attention {
         }
         y.par_chunks_mut(shape.row())
             .zip(weights.par_chunks_mut(shape.heads * shape.square()))
-            .zip(padded.par_chunks(shape.tokens))
             .enumerate()
-            .for_each(|(row, ((y, weights), padded))| {
-                self.forward_row(row, y, weights, padded);
-            });
+            .for_each(|(row, (y, weights))| self.forward_row(row, y, weights, hidden));
         (y, weights)
     }
 
-    fn forward_row(&self, row: usize, y: &mut [f32], weights: &mut [f32], padded: &[bool]) {
+    fn forward_row(&self, row: usize, y: &mut [f32], weights: &mut [f32], unseen: &Hidden) {
         let shape = &self.shape;
         let (tokens, hidden) = (shape.tokens, shape.hidden);
         let inputs = &self.inputs.slice()[row * shape.input_row()..(row + 1) * shape.input_row()];
@@ -168,13 +211,8 @@ impl Attention {
             let q = shape.input_head(inputs, 0, head);
             let k = shape.input_head(inputs, 1, head).transpose();
             multiply(q, k, weights, tokens, shape.scale(), false, Threads::One);
-            for scores in weights.chunks_exact_mut(tokens) {
-                for (score, padded) in scores.iter_mut().zip(padded) {
-                    if *padded {
-                        *score = f32::NEG_INFINITY;
-                    }
-                }
-                softmax_row(scores);
+            for (place, scores) in weights.chunks_exact_mut(tokens).enumerate() {
+                unseen.softmax(row, place, scores);
             }
             let weights = match self.dropout_of(row, head) {
                 None => &*weights,

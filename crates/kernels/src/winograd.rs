@@ -7,7 +7,7 @@
 //! weights is the adjoint: `Gᵀ (Vᵀ (A ∂Y Aᵀ)) G`.
 
 use crate::buffer::Buffer;
-use crate::convolution::{Border, Padded, Shape};
+use crate::padded::{Border, Padded, Shape};
 use crate::product::{LANES, Product};
 use ::activation::arch;
 use pulp::{Simd, WithSimd};

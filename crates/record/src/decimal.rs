@@ -25,8 +25,13 @@ const DIVISORS: [Divisor; MOST_DIGITS + 1] = {
 
 /// The number at the beginning of `text`, and the bytes that it takes: digits with at most one point among them, as in
 /// `0.25`. [`None`] of every other form, and of more digits than 64 bits hold.
+#[inline(always)]
 pub(crate) fn leading(text: &[u8]) -> Option<(f64, usize)> {
-    let (whole, whole_digits) = digits(0, text);
+    let (whole, whole_digits) = match text {
+        // As most numbers begin.
+        [digit @ b'0'..=b'9', b'.', ..] => (u64::from(digit - b'0'), 1),
+        _ => digits(0, text),
+    };
     let rest = &text[whole_digits..];
     if rest.first() != Some(&b'.') {
         let short = (1..=MOST_DIGITS).contains(&whole_digits);
@@ -49,6 +54,7 @@ pub(crate) fn leading(text: &[u8]) -> Option<(f64, usize)> {
 
 /// The digits at the beginning of `text` behind those of `number`, and how many they are. More than [`MOST_DIGITS`]
 /// overflow.
+#[inline(always)]
 fn digits(mut number: u64, text: &[u8]) -> (u64, usize) {
     let mut count = 0;
     while let Some(eight) = text[count..].first_chunk().and_then(|bytes| eight_digits(*bytes)) {
@@ -64,6 +70,7 @@ fn digits(mut number: u64, text: &[u8]) -> (u64, usize) {
 
 /// The number that eight digits make (Lemire 2021, *Number parsing at a gigabyte per second*, section 4): pairs, then
 /// fours, then all, side by side in one register.
+#[inline(always)]
 fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
     const HIGH: u64 = 0x8080_8080_8080_8080;
@@ -97,6 +104,7 @@ impl Divisor {
     }
 
     /// `number` divided by this one, rounded once, to the nearest, and to even where two are as near.
+    #[inline(always)]
     fn quotient(&self, number: u64) -> f64 {
         let zeros = number.leading_zeros();
         // The upper half is below the scaled divisor, so that the quotient fits into 64 bits; it has 62 at least.
@@ -105,6 +113,14 @@ impl Divisor {
         // Division by a reciprocal (Möller and Granlund 2011, algorithm 4).
         let estimate = u128::from(self.reciprocal) * u128::from(high)
             + ((u128::from(high) << 64) | u128::from(low));
+        // The number was multiplied by 2^(zeros + 63), the divisor by 2^shift.
+        let exponent = i64::from(self.shift) - i64::from(zeros) - 63;
+        // The quotient is up to three more. All are rounded alike, unless a number halfway between two doubles lies among
+        // them, of which the last eight bits are zeros.
+        let about = (estimate >> 64) as u64;
+        if (1..=252).contains(&(about & 255)) {
+            return about as f64 * power_of_two(exponent);
+        }
         let mut quotient = ((estimate >> 64) as u64).wrapping_add(1);
         let mut rest = low.wrapping_sub(quotient.wrapping_mul(self.scaled));
         if rest > estimate as u64 {
@@ -117,8 +133,6 @@ impl Divisor {
         }
         // Its last bit lies below what is rounded: where something remains, it is no tie.
         let sticky = quotient | u64::from(rest != 0);
-        // The number was multiplied by 2^(zeros + 63), the divisor by 2^shift.
-        let exponent = i64::from(self.shift) - i64::from(zeros) - 63;
         sticky as f64 * power_of_two(exponent)
     }
 }
@@ -196,6 +210,23 @@ mod tests {
         check("9007199254740993.000");
         check("0.5000000000000000001");
         check("0.000000000000000000");
+    }
+
+    /// Quotients close to the middle between two doubles, where few digits decide.
+    #[test]
+    fn near_ties_are_rounded_as_the_standard_library_does() {
+        let mut next = noise();
+        for _ in 0..100_000 {
+            let below = (next() >> 11) as f64 / (1_u64 << 53) as f64;
+            let middle = (below + below.next_up()) / 2.0;
+            for near in [below, middle] {
+                // With all its digits, and with as many as are read.
+                let exact = format!("{near:.60}");
+                for digits in [17, 18, 19, 20, 21] {
+                    check(&exact[..digits]);
+                }
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use crate::{Environment, float};
+use crate::{Described, Environment, Metric, Metrics, float};
 use serde::{Deserialize, Serialize};
 
 /// One line of `metrics.jsonl`: an event and when it was written.
@@ -40,28 +40,35 @@ impl Event {
     /// have for them, as in `validation/accuracy`; nothing of other events.
     #[must_use]
     pub fn metrics(&self) -> Option<(u64, Vec<(String, f64)>)> {
-        let named = |numbers: &[(&str, f64)]| {
-            numbers.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
-        };
+        let named =
+            |first: &[(&str, f64)], split: &str, metrics: &Metrics, last: &[(&str, f64)]| {
+                let owned = |(name, value): &(&str, f64)| ((*name).to_owned(), *value);
+                let metrics =
+                    metrics.iter().map(|(name, value)| (format!("{split}/{name}"), value));
+                first.iter().map(owned).chain(metrics).chain(last.iter().map(owned)).collect()
+            };
         match self {
             Self::Train(step) => Some((
                 step.step,
-                named(&[
-                    ("epoch", step.epoch),
-                    ("train/loss", step.loss),
-                    ("train/accuracy", step.accuracy),
-                    ("train/learning_rate", step.learning_rate),
-                    ("train/gradient_norm", step.gradient_norm),
-                    ("train/step_seconds", step.seconds),
-                ]),
+                named(
+                    &[("epoch", step.epoch), ("train/loss", step.loss)],
+                    "train",
+                    &step.metrics,
+                    &[
+                        ("train/learning_rate", step.learning_rate),
+                        ("train/gradient_norm", step.gradient_norm),
+                        ("train/step_seconds", step.seconds),
+                    ],
+                ),
             )),
             Self::Validation(evaluation) => Some((
                 evaluation.step,
-                named(&[
-                    ("epoch", evaluation.epoch),
-                    ("validation/loss", evaluation.loss),
-                    ("validation/accuracy", evaluation.accuracy),
-                ]),
+                named(
+                    &[("epoch", evaluation.epoch), ("validation/loss", evaluation.loss)],
+                    "validation",
+                    &evaluation.metrics,
+                    &[],
+                ),
             )),
             Self::Site(site) => {
                 let numbers = [
@@ -106,6 +113,12 @@ pub struct Start {
     pub flops: u64,
     /// Optimizer steps that it will make.
     pub steps: u64,
+    /// What it is judged by; absent in early records, which were judged by accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+    /// Its components in words.
+    #[serde(default)]
+    pub described: Described,
     /// Where it runs.
     pub environment: Environment,
 }
@@ -121,9 +134,9 @@ pub struct TrainStep {
     /// Mean loss over the batch (with label smoothing, where configured).
     #[serde(with = "float")]
     pub loss: f64,
-    /// Fraction of the batch that was classified correctly.
-    #[serde(with = "float")]
-    pub accuracy: f64,
+    /// Metrics of the objective over the batch, as in `accuracy`.
+    #[serde(flatten)]
+    pub metrics: Metrics,
     /// Learning rate of this step.
     #[serde(with = "float")]
     pub learning_rate: f64,
@@ -135,8 +148,8 @@ pub struct TrainStep {
     pub seconds: f64,
 }
 
-/// Mean loss and accuracy over a split.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// Mean loss and metrics over a split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Optimizer steps made before this evaluation.
     pub step: u64,
@@ -146,9 +159,21 @@ pub struct Evaluation {
     /// Mean cross-entropy over the split, without label smoothing, in nats.
     #[serde(with = "float")]
     pub loss: f64,
-    /// Fraction of the split that was classified correctly.
-    #[serde(with = "float")]
-    pub accuracy: f64,
+    /// Metrics of the objective over the split, as in `accuracy`.
+    #[serde(flatten)]
+    pub metrics: Metrics,
+}
+
+impl Evaluation {
+    /// The value of `metric`; NaN where it was not measured.
+    #[must_use]
+    pub fn value(&self, metric: &Metric) -> f64 {
+        match self.metrics.get(&metric.name) {
+            Some(value) => value,
+            None if metric.name == "loss" => self.loss,
+            None => f64::NAN,
+        }
+    }
 }
 
 /// What one activation site does to a sample of the validation data.

@@ -1,7 +1,7 @@
 //! JSON has no NaN and no infinity, and a diverged run has both: they are written as strings.
 
 use serde::de::{Error, Unexpected, Visitor};
-use serde::{Deserializer, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 const NAN: &str = "nan";
@@ -23,6 +23,11 @@ pub(crate) fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     deserializer.deserialize_any(Number)
 }
+
+/// A number in this form, for what is no field of a struct.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct AsNumber(#[serde(with = "crate::float")] pub(crate) f64);
 
 /// Reads a number or one of the three names. (An untagged enum would first keep a copy of each of the millions of
 /// numbers in a report.)

@@ -1,7 +1,7 @@
 //! What reads the files of a run, for fuzzing: any bytes are read or refused, and nothing panics.
 
 use crate::store::parse_record;
-use crate::{Prediction, Timeline};
+use crate::{Predictions, Timeline};
 use std::path::Path;
 
 /// Evaluations whose sites are read.
@@ -22,5 +22,5 @@ pub fn metrics(bytes: &[u8]) -> bool {
 /// Whether `bytes` are a `predictions.csv`.
 #[must_use]
 pub fn predictions(bytes: &[u8]) -> bool {
-    Prediction::from_csv(bytes).is_ok()
+    Predictions::from_csv(bytes).is_ok()
 }

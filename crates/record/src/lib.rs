@@ -14,6 +14,7 @@
 //!
 //! This crate knows no tensor and no table: `runner` writes through it, `analysis` reads through it.
 
+mod component;
 mod decimal;
 mod environment;
 mod error;
@@ -21,28 +22,30 @@ mod event;
 mod float;
 #[doc(hidden)]
 pub mod fuzzing;
+mod metric;
 mod prediction;
 mod run;
 mod spec;
 mod store;
 
+pub use component::Component;
 pub use environment::{Environment, Git};
 pub use error::Error;
 pub use event::{
     Evaluation, Event, GpuSample, Gradients, Histogram, LayerGradient, Site, Stamped, Start,
     SystemSample, TrainStep,
 };
-pub use prediction::Prediction;
+pub use metric::{Direction, Metric, Metrics};
+pub use prediction::{ExampleLoss, Prediction, PredictionLine, Predictions};
 pub use run::{
     Attempt, Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload,
 };
 pub use spec::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, ModelSpec, OptimizerSpec,
-    RunId, RunSpec, ScheduleSpec, SiteStatistics, SpecText, Split, TrainingSpec, Trial,
-    json_sha256,
+    ActivationSpec, Budget, CLASSIFICATION, DataSpec, Described, Divergence, RunId, RunSpec,
+    SiteActivation, SiteStatistics, SpecText, Split, TrainingSpec, Trial, json_sha256,
 };
 pub use store::{
     CheckpointFile, FileSum, HeldLocks, MetricsReader, MetricsWriter, RunDir, RunLock, RunState,
-    SavedRun, StoredRun, Timeline, any_run_has_ended, find_all_runs, find_runs, is_same_file, now,
-    read_runs, write_atomically,
+    SavedRun, StoredRun, Timeline, any_run_has_ended, find_all_runs, find_runs, is_same_file,
+    look_at_runs, now, read_runs, write_atomically,
 };

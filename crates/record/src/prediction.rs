@@ -17,6 +17,150 @@ pub struct Prediction {
     pub confidence: Option<f64>,
 }
 
+/// How well a run predicted one test example that has no class, as a piece of text: a line of `predictions.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExampleLoss {
+    /// Position of the example in the test split, from 0.
+    pub index: usize,
+    /// Loss, summed over what was predicted; divided by `units` it is in the unit of the primary metric.
+    pub loss: f64,
+    /// What the loss is divided by: bytes of the text, or tokens that were predicted.
+    pub units: f64,
+}
+
+/// What a run said of its test examples: the content of `predictions.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Predictions {
+    /// Classes.
+    Classes(Vec<Prediction>),
+    /// Losses.
+    Losses(Vec<ExampleLoss>),
+}
+
+/// What a run said of one test example.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PredictionLine {
+    /// A class.
+    Class(Prediction),
+    /// A loss.
+    Loss(ExampleLoss),
+}
+
+impl Default for Predictions {
+    fn default() -> Self {
+        Self::Classes(Vec::new())
+    }
+}
+
+impl Predictions {
+    /// Test examples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(all) => all.len(),
+            Self::Losses(all) => all.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The score of each example; their mean is proportional to the run's. For classes 1 where the right one was
+    /// predicted, otherwise 0; for losses the loss a unit, weighted by the example's part of all units.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn scores(&self) -> Vec<f64> {
+        match self {
+            Self::Classes(all) => {
+                all.iter().map(|one| f64::from(u8::from(one.label == one.predicted))).collect()
+            }
+            Self::Losses(all) => {
+                let mean = all.iter().map(|one| one.units).sum::<f64>() / all.len().max(1) as f64;
+                all.iter().map(|one| one.loss / mean).collect()
+            }
+        }
+    }
+
+    /// The content of `predictions.csv`.
+    #[must_use]
+    pub(crate) fn to_csv(&self) -> String {
+        match self {
+            Self::Classes(all) => Prediction::to_csv(all),
+            Self::Losses(all) => ExampleLoss::to_csv(all),
+        }
+    }
+
+    /// Hands `take` each line of a `predictions.csv` of any form, in their order.
+    ///
+    /// # Errors
+    /// Those of [`Predictions::from_csv`]; the lines before that one have been handed over.
+    pub(crate) fn each_in_csv(
+        csv: &[u8],
+        mut take: impl FnMut(PredictionLine),
+    ) -> Result<(), usize> {
+        if split_line(csv).0 == LOSS_HEADER.as_bytes() {
+            return ExampleLoss::each_in_csv(csv, |one| take(PredictionLine::Loss(one)));
+        }
+        Prediction::each_in_csv(csv, |one| take(PredictionLine::Class(one)))
+    }
+
+    /// Reads the content of a `predictions.csv` of any form.
+    ///
+    /// # Errors
+    /// The number of the first line that makes no sense, from 1.
+    pub(crate) fn from_csv(csv: &[u8]) -> Result<Self, usize> {
+        if split_line(csv).0 == LOSS_HEADER.as_bytes() {
+            return ExampleLoss::from_csv(csv).map(Self::Losses);
+        }
+        Prediction::from_csv(csv).map(Self::Classes)
+    }
+}
+
+/// Header of a `predictions.csv` of losses.
+const LOSS_HEADER: &str = "index,loss,units";
+
+impl ExampleLoss {
+    fn to_csv(losses: &[Self]) -> String {
+        let mut csv = String::from(LOSS_HEADER);
+        csv.push('\n');
+        for Self { index, loss, units } in losses {
+            csv.push_str(&format!("{index},{loss},{units}\n"));
+        }
+        csv
+    }
+
+    fn from_csv(csv: &[u8]) -> Result<Vec<Self>, usize> {
+        let mut losses = Vec::new();
+        Self::each_in_csv(csv, |one| losses.push(one))?;
+        Ok(losses)
+    }
+
+    fn each_in_csv(csv: &[u8], mut take: impl FnMut(Self)) -> Result<(), usize> {
+        let mut cells = Cells(split_line(csv).1);
+        let mut index = 0;
+        while !cells.0.is_empty() {
+            let one = Self::from_line(&mut cells).filter(|one| one.index == index);
+            // The header is line 1.
+            take(one.ok_or(index + 2)?);
+            index += 1;
+        }
+        Ok(())
+    }
+
+    fn from_line(cells: &mut Cells<'_>) -> Option<Self> {
+        let index = cells.whole()?;
+        cells.comma()?;
+        let loss = cells.number()?;
+        cells.comma()?;
+        let units = cells.number()?;
+        cells.line_end()?;
+        Some(Self { index, loss, units })
+    }
+}
+
 /// Header of `predictions.csv`.
 const HEADER: &str = "index,label,predicted,probability,confidence";
 
@@ -42,25 +186,35 @@ impl Prediction {
     /// The number of the first line that makes no sense, from 1: where a cell is missing, is no number, or is too
     /// many, or where an index is not one more than that of the line before.
     pub(crate) fn from_csv(csv: &[u8]) -> Result<Vec<Self>, usize> {
+        let mut predictions = Vec::with_capacity(csv.len() / SHORT_LINE);
+        Self::each_in_csv(csv, |prediction| predictions.push(prediction))?;
+        Ok(predictions)
+    }
+
+    /// Hands `take` each prediction in the content of a `predictions.csv`, in their order. A report of thousands of runs
+    /// reads millions of lines: each is gone over once.
+    ///
+    /// # Errors
+    /// Those of [`Prediction::from_csv`]; the predictions before that line have been handed over.
+    pub(crate) fn each_in_csv(csv: &[u8], mut take: impl FnMut(Self)) -> Result<(), usize> {
         let (header, rest) = split_line(csv);
         let has_confidence = match header {
             header if header == HEADER.as_bytes() => true,
             header if header == EARLY_HEADER.as_bytes() => false,
             _ => return Err(1),
         };
-        // A report of thousands of runs reads millions of lines: each is gone over once.
-        let mut predictions = Vec::with_capacity(rest.len() / SHORT_LINE);
+        let mut index = 0;
         let mut cells = Cells(rest);
         while !cells.0.is_empty() {
-            let index = predictions.len();
             let prediction = Self::from_line(&mut cells, has_confidence);
             // The header is line 1.
-            let prediction = prediction.filter(|one| one.index == index).ok_or(index + 2)?;
-            predictions.push(prediction);
+            take(prediction.filter(|one| one.index == index).ok_or(index + 2)?);
+            index += 1;
         }
-        Ok(predictions)
+        Ok(())
     }
 
+    #[inline(always)]
     fn from_line(cells: &mut Cells<'_>, has_confidence: bool) -> Option<Self> {
         let index = cells.whole()?;
         cells.comma()?;
@@ -96,12 +250,14 @@ fn split_line(text: &[u8]) -> (&[u8], &[u8]) {
 struct Cells<'a>(&'a [u8]);
 
 impl Cells<'_> {
+    #[inline(always)]
     fn comma(&mut self) -> Option<()> {
         self.0 = self.0.strip_prefix(b",")?;
         Some(())
     }
 
     /// The end of a line; the last line needs none.
+    #[inline(always)]
     fn line_end(&mut self) -> Option<()> {
         let rest = self.0.strip_prefix(b"\r").unwrap_or(self.0);
         self.0 = if rest.is_empty() { rest } else { rest.strip_prefix(b"\n")? };
@@ -109,7 +265,14 @@ impl Cells<'_> {
     }
 
     /// A whole number.
+    #[inline(always)]
     fn whole(&mut self) -> Option<usize> {
+        // Most tasks have ten classes at most.
+        if let [digit @ b'0'..=b'9', b',', ..] = self.0 {
+            let number = usize::from(digit - b'0');
+            self.0 = &self.0[1..];
+            return Some(number);
+        }
         let (mut number, mut digits) = (0_usize, 0);
         while let Some(byte) = self.0.get(digits).filter(|byte| byte.is_ascii_digit()) {
             number = number.checked_mul(10)?.checked_add(usize::from(byte - b'0'))?;
@@ -120,6 +283,7 @@ impl Cells<'_> {
     }
 
     /// A number of any form.
+    #[inline(always)]
     fn number(&mut self) -> Option<f64> {
         let (number, length) = match decimal::leading(self.0) {
             Some((number, length)) if ends_cell(self.0.get(length)) => (number, length),
@@ -133,6 +297,7 @@ impl Cells<'_> {
     }
 
     /// A number, or an empty cell.
+    #[inline(always)]
     fn optional_number(&mut self) -> Option<Option<f64>> {
         if ends_cell(self.0.first()) { Some(None) } else { self.number().map(Some) }
     }
@@ -145,6 +310,7 @@ impl Cells<'_> {
 }
 
 /// Whether a cell ends before this byte, or where there is none.
+#[inline(always)]
 fn ends_cell(byte: Option<&u8>) -> bool {
     matches!(byte, None | Some(b',' | b'\n' | b'\r'))
 }
@@ -164,6 +330,23 @@ mod tests {
         assert_eq!(csv, format!("{HEADER}\n0,1,0,0.25,0.75\n1,1,0,0.25,\n"));
         assert_eq!(Prediction::from_csv(csv.as_bytes()).unwrap(), predictions);
         assert_eq!(Prediction::from_csv(Prediction::to_csv(&[]).as_bytes()).unwrap(), []);
+    }
+
+    #[test]
+    fn losses_are_written_and_read_and_their_mean_is_the_loss_a_unit() {
+        let losses = vec![
+            ExampleLoss { index: 0, loss: 3.0, units: 2.0 },
+            ExampleLoss { index: 1, loss: 1.5, units: 1.0 },
+        ];
+        let all = Predictions::Losses(losses);
+        let csv = all.to_csv();
+        assert_eq!(csv, "index,loss,units\n0,3,2\n1,1.5,1\n");
+        assert_eq!(Predictions::from_csv(csv.as_bytes()).unwrap(), all);
+        assert_eq!(all.scores(), [2.0, 1.0]);
+        assert_eq!(Predictions::from_csv(b"index,loss,units\n0,3,2\n1,1.5\n"), Err(3));
+        assert_eq!(Predictions::from_csv(b"index,loss,units\n1,3,2\n"), Err(2));
+        let classes = Predictions::Classes(vec![prediction(0, None)]);
+        assert_eq!((classes.scores(), classes.len()), (vec![0.0], 1));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use crate::store::seal;
-use crate::{Environment, Evaluation, FileSum, RunId, RunSpec, Site};
+use crate::{Described, Environment, Evaluation, FileSum, Metric, RunId, RunSpec, Site};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +18,9 @@ pub struct RunRecord {
     pub spec: RunSpec,
     /// How it ended.
     pub outcome: Outcome,
+    /// Components of the spec in words. Empty in early records.
+    #[serde(default, skip_serializing_if = "Described::is_empty")]
+    pub described: Described,
     /// What was measured; absent where the run failed before its first step.
     pub summary: Option<Summary>,
     /// How long it took. Not part of what is reproducible.
@@ -69,13 +72,16 @@ pub struct Summary {
     pub flops: u64,
     /// Optimizer steps made.
     pub steps: u64,
-    /// Classes of the task: who guesses is right one time in so many. Absent in early records.
+    /// Classes of a classification. Absent in early records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<u64>,
+    /// What the run is judged by. Absent in early records, which were judged by accuracy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
     /// Loss at the first step, before any update.
     #[serde(with = "crate::float")]
     pub initial_loss: f64,
-    /// The evaluation with the best validation accuracy (then the lowest loss, then the earliest).
+    /// The evaluation on validation data with the best primary metric (then the lowest loss, then the earliest).
     pub best_validation: Option<Evaluation>,
     /// The last evaluation on validation data.
     pub last_validation: Option<Evaluation>,
@@ -84,10 +90,18 @@ pub struct Summary {
     /// Examples of the test split that `test` was measured on. Absent where there is no `test`, and in early records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_examples: Option<u64>,
-    /// First evaluated step whose validation accuracy reached the task's target.
+    /// First evaluated step whose primary metric reached the task's target.
     pub steps_to_target: Option<u64>,
     /// Activation sites at the last evaluation.
     pub sites: Vec<Site>,
+}
+
+impl Summary {
+    /// What the run is judged by.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        self.metric.clone().unwrap_or_else(|| Metric::accuracy(self.classes))
+    }
 }
 
 /// How long a run took and how much memory it used.

@@ -1,5 +1,6 @@
 //! The resolved description of one run. It serialises to canonical JSON, whose hash names the run.
 
+use crate::component::{self, Component};
 use crate::store::sha256;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -16,7 +17,10 @@ pub struct RunSpec {
     /// Name of the task in the experiment file.
     pub task: String,
     /// Network.
-    pub model: ModelSpec,
+    pub model: Component,
+    /// What the network learns and is judged by; a spec says nothing of a classification.
+    #[serde(default = "classification", skip_serializing_if = "is_classification")]
+    pub objective: Component,
     /// Data set.
     pub data: DataSpec,
     /// SHA-256 over the data set's files, so that other data makes another run.
@@ -151,6 +155,18 @@ pub struct ActivationSpec {
     pub label: String,
     /// Hash of the formula's values, so that an edited formula makes another run.
     pub fingerprint: String,
+    /// Other activations at some sites; the last pattern that matches a site decides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sites: Vec<SiteActivation>,
+}
+
+/// The activation of the sites whose names match a pattern.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SiteActivation {
+    /// Names of sites, in which `*` stands for any characters, as in `blocks.0.*`.
+    pub pattern: String,
+    /// What stands there.
+    pub activation: ActivationSpec,
 }
 
 impl ActivationSpec {
@@ -160,7 +176,7 @@ impl ActivationSpec {
         let mut slug = String::new();
         for c in self.label.chars() {
             match c {
-                '(' | ',' => slug.push('-'),
+                '(' | ',' | '[' => slug.push('-'),
                 c if c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') => slug.push(c),
                 _ => {}
             }
@@ -169,91 +185,105 @@ impl ActivationSpec {
     }
 }
 
-/// A network of the model zoo.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum ModelSpec {
-    /// CIFAR-style residual network (He et al. 2016, section 4.2).
-    Resnet {
-        /// Layers with weights: 6n + 2, as in 8, 20, 32, 44, 56, 110.
-        depth: usize,
-        /// Channels of the first stage; the next ones have twice and four times as many.
-        #[serde(default = "default_width")]
-        width: usize,
-    },
-    /// Transformer encoder with a classification head (Devlin et al. 2019; sizes of Turc et al. 2019).
-    Bert {
-        /// Layers, width and heads.
-        size: BertSize,
-        /// Longest sequence in tokens, `[CLS]` and `[SEP]` included; also the number of learned positions.
-        #[serde(default = "default_max_length")]
-        max_length: usize,
-        /// Dropout after embeddings, attention, feed-forward and pooler.
-        #[serde(default = "default_dropout")]
-        dropout: f64,
-    },
+/// Name of the objective that a spec need not state.
+pub const CLASSIFICATION: &str = "classification";
+
+fn classification() -> Component {
+    Component::named(CLASSIFICATION)
 }
 
-fn default_width() -> usize {
-    16
+fn is_classification(objective: &Component) -> bool {
+    *objective == classification()
 }
 
-fn default_max_length() -> usize {
-    128
+/// Name of the augmentation and of the schedule that a file need not state.
+const NONE: &str = "none";
+const CONSTANT: &str = "constant";
+
+fn no_augmentation() -> Component {
+    Component::named(NONE)
 }
 
-fn default_dropout() -> f64 {
-    0.1
-}
-
-impl ModelSpec {
-    /// A readable name, as in `resnet-20` or `bert-mini`.
-    #[must_use]
-    pub fn label(&self) -> String {
-        match self {
-            Self::Resnet { depth, width: 16 } => format!("resnet-{depth}"),
-            Self::Resnet { depth, width } => format!("resnet-{depth} (width {width})"),
-            Self::Bert { size, .. } => match size {
-                BertSize::Tiny => "bert-tiny".into(),
-                BertSize::Mini => "bert-mini".into(),
-            },
-        }
-    }
-}
-
-/// Published small BERT sizes (Turc et al. 2019): layers / hidden width / heads, feed-forward four times as wide.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BertSize {
-    /// 2 / 128 / 2.
-    Tiny,
-    /// 4 / 256 / 4.
-    Mini,
+fn constant() -> Component {
+    Component::named(CONSTANT)
 }
 
 /// A data set and what is done to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct DataSpec {
     /// Name, as `actlab data list` shows it.
     pub name: String,
     /// Random changes to training images.
-    #[serde(default)]
-    pub augmentation: Augmentation,
+    #[serde(default = "no_augmentation", with = "component::short")]
+    #[schemars(with = "String")]
+    pub augmentation: Component,
     /// Use only the first so many training examples (of the fixed order).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
+    /// Parameters of the data set.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub parameters: IndexMap<String, serde_json::Value>,
 }
 
-/// Random changes to training images.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Augmentation {
-    /// None.
-    #[default]
-    None,
-    /// A random crop after padding by 4 pixels, and a horizontal flip with probability ½ (He et al. 2016).
-    CropFlip,
+impl DataSpec {
+    /// The data set called `name`, all of it and unchanged.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            augmentation: no_augmentation(),
+            train_limit: None,
+            parameters: IndexMap::new(),
+        }
+    }
+
+    /// Name and parameters of the data set alone.
+    #[must_use]
+    pub fn component(&self) -> Component {
+        Component { name: self.name.clone(), parameters: self.parameters.clone() }
+    }
+}
+
+/// Components of a spec in words, for those who do not have the program that trained it. Empty texts are unknown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Described {
+    /// Short name of the model, as in `resnet-20`.
+    pub model: String,
+    /// The model with what its short name does not say.
+    pub model_details: String,
+    /// The optimizer, as in "SGD, momentum 0.9".
+    pub optimizer: String,
+    /// The schedule, as in "cosine to zero".
+    pub schedule: String,
+    /// Random changes to training data, as in "random crops and flips"; empty where there are none.
+    pub augmentation: String,
+}
+
+impl Described {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What is known of `spec`, with its plain names where that is nothing.
+    #[must_use]
+    pub fn or_names(&self, spec: &RunSpec) -> Self {
+        if !self.is_empty() {
+            return self.clone();
+        }
+        let augmentation = &spec.data.augmentation;
+        let unchanged = *augmentation == no_augmentation();
+        Self {
+            model: spec.model.to_string(),
+            model_details: spec.model.to_string(),
+            optimizer: spec.training.optimizer.to_string(),
+            schedule: spec.training.schedule.to_string(),
+            augmentation: if unchanged { String::new() } else { augmentation.to_string() },
+        }
+    }
 }
 
 /// A part of a data set.
@@ -287,15 +317,17 @@ pub struct TrainingSpec {
     /// How long to train.
     pub budget: Budget,
     /// Update rule.
-    pub optimizer: OptimizerSpec,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub optimizer: Component,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Weight decay on weights of rank two and more; norms and biases have none.
     #[serde(default)]
     pub weight_decay: f64,
     /// Learning rate over time.
-    #[serde(default)]
-    pub schedule: ScheduleSpec,
+    #[serde(default = "constant", with = "component::short")]
+    #[schemars(with = "String")]
+    pub schedule: Component,
     /// Fraction of all steps over which the learning rate rises linearly from zero.
     #[serde(default)]
     pub warmup: f64,
@@ -308,13 +340,16 @@ pub struct TrainingSpec {
     /// Steps between evaluations on validation data; an epoch where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<u64>,
-    /// Evaluations without a better validation accuracy (or the same with a lower loss) after which the run ends
+    /// Evaluations without a better primary metric on validation data (or the same with a lower loss) after which the run ends
     /// early; its whole budget where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<u64>,
     /// Validation accuracy whose first reaching is reported in steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_accuracy: Option<f64>,
+    /// Value of the task's primary metric on validation data whose first reaching is reported in steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<f64>,
     /// When a run whose numbers all stay finite counts as diverged at its end; never where absent. (A loss or
     /// gradient that is NaN or infinite always ends a run as diverged.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -322,6 +357,14 @@ pub struct TrainingSpec {
     /// When and on how much data the activation sites are measured.
     #[serde(default)]
     pub site_statistics: SiteStatistics,
+}
+
+impl TrainingSpec {
+    /// Value of the primary metric whose first reaching is reported in steps.
+    #[must_use]
+    pub fn target(&self) -> Option<f64> {
+        self.target.or(self.target_accuracy)
+    }
 }
 
 /// A run whose training loss ends above that of guessing counts as diverged.
@@ -401,62 +444,6 @@ impl Budget {
     }
 }
 
-/// Update rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
-pub enum OptimizerSpec {
-    /// Stochastic gradient descent with momentum; weight decay is added to the gradient.
-    Sgd {
-        /// Momentum factor.
-        #[serde(default = "default_momentum")]
-        momentum: f64,
-        /// Nesterov's form.
-        #[serde(default)]
-        nesterov: bool,
-    },
-    /// Adam with decoupled weight decay (Loshchilov and Hutter 2019).
-    Adamw {
-        /// Decay of the first moment.
-        #[serde(default = "default_beta1")]
-        beta1: f64,
-        /// Decay of the second moment.
-        #[serde(default = "default_beta2")]
-        beta2: f64,
-        /// Added to the denominator.
-        #[serde(default = "default_epsilon")]
-        epsilon: f64,
-    },
-}
-
-fn default_momentum() -> f64 {
-    0.9
-}
-
-fn default_beta1() -> f64 {
-    0.9
-}
-
-fn default_beta2() -> f64 {
-    0.999
-}
-
-fn default_epsilon() -> f64 {
-    1e-8
-}
-
-/// Learning rate after the warm-up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ScheduleSpec {
-    /// Stays at its peak.
-    #[default]
-    Constant,
-    /// Half a cosine down to zero (Loshchilov and Hutter 2017).
-    Cosine,
-    /// A straight line down to zero.
-    Linear,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -468,28 +455,27 @@ mod tests {
                 parameters: IndexMap::from([("slope".into(), 0.2.into())]),
                 label: "leaky_relu(slope=0.2)".into(),
                 fingerprint: "00".into(),
+                sites: Vec::new(),
             },
             task: "fashion".into(),
-            model: ModelSpec::Resnet { depth: 8, width: 16 },
-            data: DataSpec {
-                name: "fashion-mnist-mini".into(),
-                augmentation: Augmentation::None,
-                train_limit: None,
-            },
+            model: Component::named("resnet").with("depth", 8).with("width", 16),
+            objective: classification(),
+            data: DataSpec::named("fashion-mnist-mini"),
             data_sha256: "00".into(),
             training: TrainingSpec {
                 batch_size: 128,
                 budget: Budget::Epochs(3),
-                optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: true },
+                optimizer: Component::named("sgd").with("momentum", 0.9).with("nesterov", true),
                 learning_rate: 0.1,
                 weight_decay: 5e-4,
-                schedule: ScheduleSpec::Cosine,
+                schedule: Component::named("cosine"),
                 warmup: 0.1,
                 label_smoothing: 0.0,
                 clip_norm: None,
                 evaluate_every: None,
                 patience: None,
                 target_accuracy: None,
+                target: None,
                 divergence: None,
                 site_statistics: SiteStatistics::default(),
             },

@@ -1,7 +1,7 @@
 //! Commands and their flags.
 
+use crate::choices::{Jobs, Pairs};
 use crate::execute::launcher::LauncherKind;
-use crate::experiment::{Jobs, Pairs};
 use analysis::Family;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -115,8 +115,20 @@ Examples:
 
 What has arrived before is not sent again. The key is WANDB_API_KEY, or that of the host in ~/.netrc.")]
     Sync(SyncArgs),
-    /// Show every activation: formula, parameters, kind, source.
+    /// Show what can be named in an experiment: activations, models, objectives, data sets, optimizers, schedules.
+    #[command(after_help = "\
+Examples:
+  actlab list                    every activation: formula, parameters, kind, source
+  actlab list models
+  actlab list optimizers --json")]
     List(ListArgs),
+    /// Show where a model has activations: the names that an experiment can choose them by
+    #[command(after_help = "\
+Examples:
+  actlab sites --model resnet --set depth=20
+  actlab sites --model bert --set size=mini --activation 'gelu[layers.0.*=relu]'
+  actlab sites --model gpt --set size=nano --activation swiglu --json")]
+    Sites(SitesArgs),
     /// Check that activations are what they say: values, derivatives, shapes, extremes.
     #[command(after_help = "\
 Examples:
@@ -207,7 +219,7 @@ pub(crate) struct SweepArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
-    /// Difference of test accuracy that should be found, in percentage points [default: the experiment's margin]
+    /// Difference that should be found, in percentage points or the unit of the tasks' metric [default: the experiment's margin]
     #[arg(long, value_name = "POINTS")]
     pub(crate) effect: Option<f64>,
     /// Pilot seeds that each activation has on each task
@@ -357,6 +369,41 @@ pub(crate) struct SyncArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
+    /// What to show
+    #[arg(value_enum, default_value = "activations")]
+    pub(crate) kind: ListKind,
+    /// As JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A kind of what can be named in an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListKind {
+    Activations,
+    Models,
+    Objectives,
+    Datasets,
+    Augmentations,
+    Optimizers,
+    Schedules,
+    Sinks,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SitesArgs {
+    /// Name of a model, as `actlab list models` shows it
+    #[arg(long)]
+    pub(crate) model: String,
+    /// A parameter of the model, as in depth=20; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Activation, or one for each site, as in 'gelu[blocks.0.*=relu]'
+    #[arg(long, default_value = "relu")]
+    pub(crate) activation: String,
+    /// The model predicts tokens, as a language model does
+    #[arg(long)]
+    pub(crate) tokens: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::plan::PlannedRun;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use record::{Evaluation, Outcome, RunRecord, TrainStep};
+use record::{Evaluation, Metric, Outcome, RunRecord, TrainStep};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -142,6 +142,7 @@ pub(crate) struct RunProgress<'a> {
     /// Cost of the steps that are not done.
     left: f64,
     batch: usize,
+    metric: Metric,
     validation: Option<Evaluation>,
 }
 
@@ -192,6 +193,7 @@ impl SweepProgress {
             cost: run.cost(),
             left: run.cost(),
             batch: run.spec.training.batch_size,
+            metric: run.metric.clone(),
             validation: None,
         }
     }
@@ -272,8 +274,10 @@ impl RunProgress<'_> {
         #[expect(clippy::cast_precision_loss, reason = "for a rate")]
         let rate = self.batch as f64 / step.seconds;
         let mut message = format!("{}  loss {:.3}  {rate:.0} ex/s", self.label, step.loss);
-        if let Some(validation) = self.validation {
-            message += &format!("  validation {:.1} %", 100.0 * validation.accuracy);
+        if let Some(validation) = &self.validation {
+            let value = validation.value(&self.metric);
+            let digits = self.metric.digits.saturating_sub(1);
+            message += &format!("  validation {}", self.metric.shown_with(value, digits));
         }
         bar.set_message(message);
         let mut message = format!("{} of {} runs done", state.finished, state.runs);
@@ -327,15 +331,20 @@ impl RunProgress<'_> {
 
 /// How a run ended, in words.
 pub(crate) fn outcome_words(record: &RunRecord) -> String {
-    let test = record.summary.as_ref().and_then(|summary| summary.test);
     match &record.outcome {
-        Outcome::Completed => test.map_or_else(
-            || "done".to_owned(),
-            |test| format!("test {:.2} %", 100.0 * test.accuracy),
-        ),
+        Outcome::Completed => {
+            test_value(record).map_or_else(|| "done".to_owned(), |test| format!("test {test}"))
+        }
         Outcome::Diverged { step, reason } => format!("diverged at step {step}: {reason}"),
         Outcome::Failed { reason } => format!("failed: {reason}"),
     }
+}
+
+/// The primary metric on the test split as it is shown; nothing where the run was not judged.
+pub(crate) fn test_value(record: &RunRecord) -> Option<String> {
+    let summary = record.summary.as_ref()?;
+    let metric = summary.metric();
+    Some(metric.shown(summary.test.as_ref()?.value(&metric)))
 }
 
 /// A duration in words, with two units.

@@ -75,9 +75,9 @@ pub enum Error {
         /// Files that differ.
         files: usize,
     },
-    /// What W&B needs to know makes no sense.
+    /// A setting of a sink of events is wrong or missing.
     #[error(transparent)]
-    Wandb(#[from] tracking::wandb::SettingsError),
+    Sink(#[from] tracking::SettingsError),
     /// Some runs did not reach the server; which, has been said.
     #[error("not everything was uploaded")]
     NotSynced,
@@ -166,7 +166,7 @@ impl Error {
             | Self::Usage(_)
             | Self::Activation(_)
             | Self::Syntax(_)
-            | Self::Wandb(_) => 2,
+            | Self::Sink(_) => 2,
             Self::Interrupted(_) => 130,
         }
     }

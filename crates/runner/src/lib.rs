@@ -10,6 +10,8 @@
 //! }
 //! ```
 
+mod arm;
+mod choices;
 mod cli;
 mod command;
 mod console;

@@ -1,6 +1,7 @@
 //! The folder of a sweep: its runs, what belongs to it, and who works in it.
 
 use crate::Error;
+use crate::arm::Arm;
 use crate::console;
 use crate::environment::{host, write_diff};
 use crate::experiment::Experiment;
@@ -8,13 +9,12 @@ use crate::guard::guarded;
 use crate::plan::{Plan, PlannedRun};
 use crate::registration::changes;
 use crate::tune::Score;
-use activation::ActivationRequest;
 use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
 use indexmap::IndexMap;
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use record::{
     ActivationSpec, HeldLocks, Outcome, RunDir, RunId, RunState, StoredRun, any_run_has_ended,
-    find_all_runs, is_same_file, write_atomically,
+    is_same_file, look_at_runs, write_atomically,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub(crate) struct Manifest {
     pub(crate) activations: Vec<String>,
     pub(crate) tasks: Vec<String>,
     pub(crate) runs: Vec<RunId>,
-    /// Differences of test accuracy of at most this size do not matter, in percentage points.
+    /// Differences of at most this size do not matter on tasks judged in %, in percentage points.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) margin: Option<f64>,
     /// Over which comparisons the error rate is held.
@@ -235,8 +235,8 @@ pub(crate) struct Reported {
 /// Runs in the folder of a sweep.
 #[derive(Default)]
 struct Found {
-    /// Finished ones that the sweep reports.
-    ours: Vec<RunDir>,
+    /// Finished ones that the sweep reports, and what they are where that was read.
+    ours: Vec<(RunDir, Option<Box<StoredRun>>)>,
     /// Finished trials of tuning.
     trials: Vec<RunDir>,
     /// Finished ones that are not of the sweep.
@@ -387,11 +387,16 @@ impl SweepDir {
     /// How far the sweep has come. Nothing is written for that, and no lock taken.
     pub(crate) fn progress(&self) -> Result<Progress, Error> {
         let manifest = self.manifest()?;
-        let found = self.find(&manifest)?;
+        let found = self.find(&manifest, false)?;
         let known = manifest.runs.len() + manifest.trials().count();
         // A folder that was copied is no second run.
-        let finished: HashSet<_> =
-            found.ours.iter().chain(&found.trials).filter_map(RunDir::id).collect();
+        let finished: HashSet<_> = found
+            .ours
+            .iter()
+            .map(|(dir, _)| dir)
+            .chain(&found.trials)
+            .filter_map(RunDir::id)
+            .collect();
         Ok(Progress {
             finished: finished.len(),
             runs: manifest.planned.unwrap_or(known),
@@ -429,7 +434,7 @@ impl SweepDir {
 
     fn read(&self, manifest: &Manifest) -> Result<Records, Error> {
         // Only what belongs here is read: a stranger that is damaged does no harm.
-        let Found { ours, trials, strangers, damaged, .. } = self.find(manifest)?;
+        let Found { ours, trials, strangers, damaged, .. } = self.find(manifest, true)?;
         let (runs, mut skipped) = read(ours);
         let reported: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
         let damaged = damaged.iter().filter(|dir| dir.id().is_some_and(|id| reported.contains(id)));
@@ -437,20 +442,32 @@ impl SweepDir {
         Ok(Records { runs, trials, skipped, strangers })
     }
 
-    /// Runs that have ended: those that the sweep reports, its trials, and those that are not of the sweep.
-    fn find(&self, manifest: &Manifest) -> Result<Found, Error> {
+    /// Runs that have ended: those that the sweep reports, its trials, and those that are not of the sweep. Where they are
+    /// to be `read`, the records of the first are, instead of looking at each file twice.
+    fn find(&self, manifest: &Manifest, read: bool) -> Result<Found, Error> {
         let ours: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
         let trials: HashSet<&str> = manifest.trials().map(RunId::as_str).collect();
+        let of = |dir: &RunDir, ids: &HashSet<&str>| dir.id().is_some_and(|id| ids.contains(id));
+        let look = |dir: RunDir| {
+            let own = |run: &StoredRun| run.dir.id() == Some(run.record.id.as_str());
+            let run = (read && of(&dir, &ours)).then(|| StoredRun::read(dir.clone()).ok());
+            // A record takes room, and where nothing is read there are as many places for one.
+            let run = run.flatten().filter(own).map(Box::new);
+            // A record that can be read is whole.
+            let state = if run.is_some() { RunState::Finished } else { dir.state() };
+            (dir, state, run)
+        };
         let mut found = Found::default();
-        for (dir, state) in find_all_runs(&self.runs())? {
-            let of = |ids: &HashSet<&str>| dir.id().is_some_and(|id| ids.contains(id));
+        for (dir, state, run) in look_at_runs(&self.runs(), look)? {
             match state {
                 RunState::Absent => {}
                 RunState::Unfinished => found.unfinished.push(dir),
-                RunState::Finished if of(&ours) => found.ours.push(dir),
-                RunState::Finished if of(&trials) => found.trials.push(dir),
+                RunState::Finished if of(&dir, &ours) => found.ours.push((dir, run)),
+                RunState::Finished if of(&dir, &trials) => found.trials.push(dir),
                 RunState::Finished => found.strangers.push(dir),
-                RunState::Damaged if of(&ours) || of(&trials) => found.damaged.push(dir),
+                RunState::Damaged if of(&dir, &ours) || of(&dir, &trials) => {
+                    found.damaged.push(dir);
+                }
                 // What is no run of this sweep does no harm.
                 RunState::Damaged => {}
             }
@@ -475,14 +492,11 @@ fn shapes(runs: &[StoredRun]) -> Vec<Shape> {
         }
     }
     let shape = |spec: &ActivationSpec| {
-        let name = spec.name.clone();
-        let parameters = spec.parameters.clone();
-        // A formula that panics has no shape.
+        // An arm with several activations has no one shape, and a formula that panics has none.
         guarded(|| {
-            let activation = activation::build(&ActivationRequest { name, parameters }).ok()?;
-            let f = activation.nonlinearity();
-            (activation.fingerprint() == spec.fingerprint)
-                .then(|| Shape::of(spec.label.clone(), |x| f.eval(x)))
+            let arm = Arm::of(spec).ok().filter(|_| spec.sites.is_empty())?;
+            let f = arm.activations.main().nonlinearity();
+            Some(Shape::of(spec.label.clone(), |x| f.eval(x)))
         })
         .ok()?
     };
@@ -501,12 +515,15 @@ fn tuning(note: &TuningNote, dirs: Vec<RunDir>) -> analysis::Tuning {
         // One that is damaged counts as one that is missing.
         let records: Vec<_> =
             longest.filter_map(|id| found.get(id.as_str())?.record().ok()).collect();
+        let metric = records.iter().find_map(|record| Some(record.summary.as_ref()?.metric()));
         let whole = trial.runs.last().is_some_and(|runs| runs.len() == records.len());
         analysis::Trial {
             task: trial.task.clone(),
             activation: trial.activation.clone(),
             values: trial.values.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
-            accuracy: whole.then(|| Score::of(&records).accuracy),
+            value: metric
+                .filter(|_| whole)
+                .map(|metric| Score::of(&records, &metric).value(&metric)),
             diverged: records
                 .iter()
                 .filter(|record| matches!(record.outcome, Outcome::Diverged { .. }))
@@ -532,27 +549,23 @@ fn tuning(note: &TuningNote, dirs: Vec<RunDir>) -> analysis::Tuning {
     }
 }
 
-/// The records in `dirs`, and what is wrong with those that are none.
-fn read(dirs: Vec<RunDir>) -> (Vec<StoredRun>, Vec<String>) {
+/// The records of `found`, and what is wrong with those that are none.
+fn read(found: Vec<(RunDir, Option<Box<StoredRun>>)>) -> (Vec<StoredRun>, Vec<String>) {
     let (mut runs, mut skipped) = (Vec::new(), Vec::new());
-    let mut known: HashMap<RunId, String> = HashMap::new();
-    let read = |dir: RunDir| {
-        let name = dir.path().display().to_string();
-        let run = StoredRun::read(dir);
-        let own = run.as_ref().is_ok_and(|run| run.dir.id() == Some(run.record.id.as_str()));
-        (name, own, run)
-    };
-    let all: Vec<_> = dirs.into_par_iter().map(read).collect();
-    for (name, own, run) in all {
-        match run {
+    let mut known: HashMap<RunId, PathBuf> = HashMap::new();
+    for (dir, run) in found {
+        let name = dir.path().display();
+        match run.map_or_else(|| StoredRun::read(dir.clone()), |run| Ok(*run)) {
             Err(error) => skipped.push(error.to_string()),
-            Ok(_) if !own => {
+            Ok(run) if run.dir.id() != Some(run.record.id.as_str()) => {
                 skipped.push(format!("{name}: its record is that of another run"));
             }
             Ok(run) => match known.get(&run.record.id) {
-                Some(first) => skipped.push(format!("{name}: the same run as {first}")),
+                Some(first) => {
+                    skipped.push(format!("{name}: the same run as {}", first.display()));
+                }
                 None => {
-                    known.insert(run.record.id.clone(), name);
+                    known.insert(run.record.id.clone(), dir.path().to_owned());
                     runs.push(run);
                 }
             },

@@ -1,18 +1,20 @@
 //! Who hears of runs beside their records.
 
 use crate::Error;
+use crate::cli::SyncArgs;
 use crate::console::{self, note};
 use crate::experiment::Experiment;
 use crate::interrupt;
 use crate::sweep_dir::SweepDir;
-use record::{RunDir, RunState, StoredRun, WandbRun};
+use record::{RunDir, RunState, StoredRun};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracking::wandb::{Environment, Mode, Settings, Wish};
+use tracking::wandb::Mode;
 use tracking::{
-    Following, Leftover, Notice, Pace, RecordSource, ReportSource, Tracker, tensorboard, wandb,
+    Configured, Environment, Following, Leftover, Notice, Pace, RecordSource, ReportSource, Target,
+    Tracker, Wish, wandb,
 };
 
 /// After so long without success, what a sink lacks is left for later.
@@ -24,87 +26,74 @@ const PATIENCE_INTERRUPTED: Duration = Duration::from_secs(3);
 const REPORT_FILES: [&str; 5] =
     ["report.md", "report.html", "summary.csv", "runs.csv", "sweep.json"];
 
+/// Sinks with all their settings.
+pub(crate) type Sinks = Vec<Box<dyn Configured>>;
+
+/// A sink of a sweep that runs go to.
+struct Active {
+    sink: Box<dyn Configured>,
+    /// Name of its threads.
+    name: &'static str,
+}
+
 /// Sinks of a sweep.
 pub(crate) struct Tracking {
     tracker: Tracker,
-    wandb: Settings,
-    tensorboard: bool,
+    active: Vec<Active>,
+    /// What is said of each sink, and what the user should know of it.
+    introductions: Vec<(String, Option<String>)>,
     notice: Notice,
     /// Name of the sweep.
     sweep: String,
 }
 
-/// What flags, environment and experiment say of W&B.
-pub(crate) fn settings(experiment: &Experiment) -> Result<Settings, Error> {
-    let table = &experiment.wandb;
-    resolve(&Wish {
-        flag: experiment.wandb_flag,
-        mode: table.mode,
-        entity: table.entity.clone(),
-        project: table.project.clone(),
-        tags: table.tags.clone(),
-    })
+/// What flags, environment and experiment say of sinks.
+pub(crate) fn settings(experiment: &Experiment) -> Result<Sinks, Error> {
+    let wishes = experiment.sinks();
+    let sinks = wishes.iter().map(|wish| settle(&**wish, &experiment.dir()));
+    sinks.filter_map(Result::transpose).collect()
 }
 
-fn resolve(wish: &Wish) -> Result<Settings, Error> {
+fn settle(wish: &dyn Wish, sweep: &Path) -> Result<Option<Box<dyn Configured>>, Error> {
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy();
         // Taken for unset, it would change where a run is logged.
-        if (name.starts_with("WANDB_") || name == "NETRC") && value.to_str().is_none() {
+        if tracking::is_read(&name) && value.to_str().is_none() {
             return Err(Error::Usage(format!("environment variable {name}: is not UTF-8 text")));
         }
     }
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let environment = Environment { variable: &variable, home: std::env::home_dir() };
-    Ok(Settings::resolve(wish, &environment)?)
+    Ok(wish.settle(&environment, sweep)?)
 }
 
 impl Tracking {
     /// Starts what `experiment` asks for; `notice` prints a line.
     pub(crate) fn start(
         experiment: &Experiment,
-        wandb: Settings,
-        sweep: &SweepDir,
+        sinks: Sinks,
         notice: Notice,
     ) -> Result<Self, Error> {
-        let mut targets = Vec::new();
-        match wandb.mode {
-            Mode::Disabled => {}
-            Mode::Online | Mode::Offline => {
-                targets.push(wandb::target(&wandb, Pace::default(), &notice)?);
+        let introductions =
+            sinks.iter().map(|sink| (sink.introduction(), sink.warning())).collect();
+        let (mut targets, mut active) = (Vec::new(), Vec::new());
+        for sink in sinks {
+            if let Some(target) = sink.target(Pace::default(), &notice)? {
+                active.push(Active { sink, name: target.name });
+                targets.push(target);
             }
         }
-        if experiment.tensorboard {
-            targets.push(tensorboard::target(tensorboard::folder_of(sweep.path())));
-        }
-        let threads = |error| Error::Usage(format!("cannot start a thread: {error}"));
-        Ok(Self {
-            tracker: Tracker::start(targets, &notice).map_err(threads)?,
-            wandb,
-            tensorboard: experiment.tensorboard,
-            notice,
-            sweep: experiment.name.clone(),
-        })
+        let tracker = Tracker::start(targets, &notice).map_err(no_thread)?;
+        Ok(Self { tracker, active, introductions, notice, sweep: experiment.name.clone() })
     }
 
     /// Says in a line where runs are logged.
-    pub(crate) fn introduce(&self, sweep: &SweepDir) {
-        let Settings { mode, project, base_url, dir, .. } = &self.wandb;
-        (self.notice)(&match mode {
-            Mode::Online => format!(
-                "W&B: logging to project {project} on {base_url} (--wandb disabled turns it off)"
-            ),
-            Mode::Offline => {
-                format!("W&B: writing offline directories to {}", dir.display())
+    pub(crate) fn introduce(&self) {
+        for (introduction, warning) in &self.introductions {
+            (self.notice)(introduction);
+            if let Some(warning) = warning {
+                console::warning(warning);
             }
-            Mode::Disabled => "W&B: not logging; --wandb online or offline turns it on".to_owned(),
-        });
-        if *mode == Mode::Online {
-            warn_of_open_key(&self.wandb);
-        }
-        if self.tensorboard {
-            let folder = tensorboard::folder_of(sweep.path());
-            (self.notice)(&format!("TensorBoard: tensorboard --logdir {}", folder.display()));
         }
     }
 
@@ -113,28 +102,17 @@ impl Tracking {
         self.tracker.follow(dir)
     }
 
-    /// Sends what an earlier process left of finished runs: to W&B's server the rest of those that it knows,
-    /// but not to their end, and to TensorBoard those that it lacks.
-    pub(crate) fn catch_up(&self, finished: &[RunDir], sweep: &SweepDir) {
-        if self.wandb.mode == Mode::Online {
-            let begun = |note: WandbRun| note.upload.is_some_and(|upload| !upload.complete);
-            for dir in finished {
-                if dir.wandb().ok().flatten().is_some_and(begun) {
-                    self.tracker.send_to(wandb::NAME, RecordSource::finished(dir.clone()));
-                }
-            }
-        }
-        if self.tensorboard {
-            let folder = tensorboard::folder_of(sweep.path());
-            let lacking = |dir: &&RunDir| !tensorboard::is_complete(&folder, dir);
-            let lacking: Vec<_> = finished.iter().filter(lacking).collect();
-            if !lacking.is_empty() {
-                let n = lacking.len();
-                let runs = if n == 1 { "run" } else { "runs" };
-                (self.notice)(&format!("TensorBoard: writing event files of {n} finished {runs}"));
+    /// Sends what an earlier process left of finished runs.
+    pub(crate) fn catch_up(&self, finished: &[RunDir]) {
+        for Active { sink, name } in &self.active {
+            let lacking: Vec<_> = finished.iter().filter(|dir| sink.catches_up(dir)).collect();
+            if !lacking.is_empty()
+                && let Some(line) = sink.catching_up(lacking.len())
+            {
+                (self.notice)(&line);
             }
             for dir in lacking {
-                self.tracker.send_to(tensorboard::NAME, RecordSource::finished(dir.clone()));
+                self.tracker.send_to(name, RecordSource::finished(dir.clone()));
             }
         }
     }
@@ -152,13 +130,7 @@ impl Tracking {
     }
 }
 
-fn warn_of_open_key(settings: &Settings) {
-    if settings.key_in_the_open() {
-        console::warning("WANDB_BASE_URL is http: the key can be read on its way; use https");
-    }
-}
-
-/// Waits for `tracker`; `later` is the command that sends W&B what is left, which is returned.
+/// Waits for `tracker`; `later` is the command that sends what is left, which is returned.
 fn finish(tracker: Tracker, later: &str) -> Vec<Leftover> {
     let began = Instant::now();
     let told = Cell::new(false);
@@ -192,10 +164,9 @@ fn said_of(left: &Leftover, runs: usize, later: &str) -> String {
     }
     let record = if one { "record" } else { "records" };
     let place = if left.saved { " and in offline directories" } else { "" };
-    let then = if *sink == tensorboard::NAME {
-        "the same sweep with --tensorboard writes".to_owned()
-    } else {
-        format!("`{later}` sends")
+    let then = match tracking::kind(sink).filter(|kind| !kind.by_sync) {
+        Some(kind) => format!("the same sweep with --{} writes", kind.key),
+        None => format!("`{later}` sends"),
     };
     format!("{said}. Everything is in the {record}{place}; {then} the rest")
 }
@@ -213,49 +184,105 @@ fn by_reason(leftovers: &[Leftover]) -> Vec<(&Leftover, usize)> {
     groups
 }
 
-/// Uploads what `dirs` hold and the server has not.
-pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
-    let settings = resolve(&Wish { flag: Some(Mode::Online), ..Wish::default() })?;
-    warn_of_open_key(&settings);
-    interrupt::install();
-    let notice: Notice = Arc::new(|line| note!("{line}"));
-    // What is there already is sent as fast as the server takes it.
-    let pace = Pace { interval: Duration::ZERO, ..Pace::default() };
-    let target = wandb::target_without_fallback(&settings, pace, &notice)?;
+fn no_thread(error: std::io::Error) -> Error {
+    Error::Usage(format!("cannot start a thread: {error}"))
+}
+
+/// Uploads what the folders hold and the servers lack.
+pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
     let mut found = Found::default();
-    for dir in dirs {
-        found.look_into(dir)?;
-    }
+    let looked = args.dirs.iter().try_for_each(|dir| found.look_into(dir));
+    let wish = wandb::Wish { flag: Some(Mode::Online), ..wandb::Wish::default() };
+    let uploads = Vec::from_iter(upload(&wish, wandb::NAME)?);
+    looked?;
+    interrupt::install();
     for reason in &found.damaged {
         console::warning(&format!("not uploaded: {reason}"));
     }
-    let threads = |error| Error::Usage(format!("cannot start a thread: {error}"));
-    let tracker = Tracker::start(vec![target], &notice).map_err(threads)?;
-    let count = found.logs.len() + found.runs.len() + found.reports.len();
-    for log in &found.logs {
-        tracker.send(|| log.clone());
+    let mut missing = found.damaged.len();
+    for upload in uploads {
+        missing += upload.send(&found)?;
     }
-    for run in &found.runs {
-        tracker.send(|| RecordSource::finished(run.clone()));
-    }
-    for sweep in &found.reports {
-        let name = sweep.file_name().unwrap_or_default().to_string_lossy();
-        tracker.send(|| ReportSource::new(&name, sweep.clone(), &REPORT_FILES));
-    }
-    let left = finish(tracker, "the same command");
-    let arrived = |path: &Path| left.iter().all(|left| left.folder != path);
-    for log in found.logs.iter().filter(|log| arrived(log.path())) {
-        log.mark_synced().map_err(Error::io("write to", log.path()))?;
-    }
-    let before = match found.before {
-        0 => String::new(),
-        n => format!("; {n} had been uploaded before"),
-    };
-    let missing = left.len() + found.damaged.len();
-    let not = if missing == 0 { String::new() } else { format!(", {missing} not") };
-    let uploaded = count.saturating_sub(left.len());
-    note!("{uploaded} {} uploaded{not}{before}", if uploaded == 1 { "run" } else { "runs" });
     if missing == 0 { Ok(()) } else { Err(Error::NotSynced) }
+}
+
+/// One server that runs are uploaded to.
+struct Upload {
+    sink: Box<dyn Configured>,
+    name: &'static str,
+    target: Target,
+}
+
+fn upload(wish: &dyn Wish, name: &'static str) -> Result<Option<Upload>, Error> {
+    let Some(sink) = settle(wish, Path::new(""))? else { return Ok(None) };
+    if let Some(warning) = sink.warning() {
+        console::warning(&warning);
+    }
+    let notice: Notice = Arc::new(|line| note!("{line}"));
+    // What is there already is sent as fast as the server takes it.
+    let pace = Pace { interval: Duration::ZERO, ..Pace::default() };
+    let target = sink.target(pace, &notice)?;
+    Ok(target.map(|target| {
+        // What does not arrive stays where it is.
+        Upload { sink, name, target: Target { fallback: None, ..target } }
+    }))
+}
+
+impl Upload {
+    /// Sends what the server lacks of `found`; how many do not arrive.
+    fn send(self, found: &Found) -> Result<usize, Error> {
+        let Self { sink, name, target } = self;
+        let is_wandb = name == wandb::NAME;
+        let logs: &[_] = if is_wandb { &found.logs } else { &[] };
+        let mut before = if is_wandb { found.before } else { 0 };
+        let mut damaged = 0;
+        let mut lacks = |dir: &RunDir| match sink.has_all(dir) {
+            Ok(true) => {
+                before += 1;
+                false
+            }
+            Ok(false) => true,
+            Err(error) => {
+                damaged += 1;
+                console::warning(&format!("not uploaded: {error}"));
+                false
+            }
+        };
+        let runs: Vec<_> = found.runs.iter().filter(|run| lacks(run)).collect();
+        let at = |sweep: &&PathBuf| lacks(&RunDir::at((*sweep).clone()));
+        let reports: Vec<_> = found.reports.iter().filter(at).collect();
+        let notice: Notice = Arc::new(|line| note!("{line}"));
+        let tracker = Tracker::start(vec![target], &notice).map_err(no_thread)?;
+        let count = logs.len() + runs.len() + reports.len();
+        for log in logs {
+            tracker.send(|| log.clone());
+        }
+        for run in runs {
+            tracker.send(|| RecordSource::finished(run.clone()));
+        }
+        for sweep in reports {
+            let name = sweep.file_name().unwrap_or_default().to_string_lossy();
+            tracker.send(|| ReportSource::new(&name, sweep.clone(), &REPORT_FILES));
+        }
+        let left = finish(tracker, "the same command");
+        let arrived = |path: &Path| left.iter().all(|left| left.folder != path);
+        for log in logs.iter().filter(|log| arrived(log.path())) {
+            log.mark_synced().map_err(Error::io("write to", log.path()))?;
+        }
+        let before = match before {
+            0 => String::new(),
+            n => format!("; {n} had been uploaded before"),
+        };
+        let missing = left.len() + damaged;
+        let not = match missing + found.damaged.len() {
+            0 => String::new(),
+            n => format!(", {n} not"),
+        };
+        let uploaded = count.saturating_sub(left.len());
+        let word = if uploaded == 1 { "run" } else { "runs" };
+        note!("{uploaded} {word} uploaded{not}{before}");
+        Ok(missing)
+    }
 }
 
 /// What there is to upload.
@@ -263,9 +290,9 @@ pub(crate) fn sync(dirs: &[PathBuf]) -> Result<(), Error> {
 struct Found {
     logs: Vec<wandb::LogSource>,
     runs: Vec<RunDir>,
-    /// Folders of sweeps whose report is to be uploaded.
+    /// Folders of sweeps that have a report.
     reports: Vec<PathBuf>,
-    /// Runs that were uploaded before.
+    /// Offline directories that were uploaded before.
     before: usize,
     /// What cannot be read, and why.
     damaged: Vec<String>,
@@ -283,7 +310,7 @@ impl Found {
                 }
             }
             // A sweep's folder has the name of the sweep.
-            if self.is_new(&RunDir::at(dir.to_owned())) && dir.join("report.md").exists() {
+            if dir.join("report.md").exists() {
                 // Its name is asked for, which `.` has not.
                 self.reports.push(dir.canonicalize().unwrap_or_else(|_| dir.to_owned()));
             }
@@ -309,21 +336,8 @@ impl Found {
         // That it can be read is seen now.
         let read = StoredRun::read(dir.clone()).and_then(|run| run.timeline(0));
         match read {
-            Ok(_) if self.is_new(&dir) => self.runs.push(dir),
-            Ok(_) => {}
+            Ok(_) => self.runs.push(dir),
             Err(error) => self.damaged.push(error.to_string()),
         }
-    }
-
-    /// Whether the server lacks something of the run in `dir`; where it does not, or nobody knows, that is
-    /// counted.
-    fn is_new(&mut self, dir: &RunDir) -> bool {
-        let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
-        match dir.wandb().map(|note| note.is_some_and(complete)) {
-            Ok(false) => return true,
-            Ok(true) => self.before += 1,
-            Err(error) => self.damaged.push(error.to_string()),
-        }
-        false
     }
 }

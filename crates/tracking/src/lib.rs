@@ -6,8 +6,8 @@
 //! nothing: what it has not taken lies in the record, however long that lasts, and is read when the sink is
 //! back, by the same process or a later one.
 //!
-//! A new sink is one file that implements [`Sink`], and a line that makes a [`Target`] of it; the one for
-//! TensorBoard is the example to follow.
+//! A new sink is one file that implements [`Sink`] and describes itself as a [`Kind`], and a line in the table of
+//! `registry.rs`; the one for TensorBoard is the example to follow.
 
 /// Says something to the user: a line.
 pub type Notice = std::sync::Arc<dyn Fn(&str) + Send + Sync>;
@@ -34,6 +34,9 @@ mod event;
 mod follow;
 #[doc(hidden)]
 pub mod fuzzing;
+mod http;
+mod registry;
+mod settings;
 mod sink;
 mod source;
 pub mod system;
@@ -42,6 +45,8 @@ pub mod wandb;
 
 pub use event::{Document, Event, Metric, Point, Run};
 pub use follow::{Following, Leftover, Tracker};
+pub use registry::{Configured, Kind, Wish, is_read, is_secret, kind, sinks};
+pub use settings::{Environment, SettingsError};
 pub use sink::{Fault, Open, Pace, Sink, Target};
 pub use source::{RecordSource, ReportSource, Source, exit_code};
 

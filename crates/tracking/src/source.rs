@@ -292,13 +292,15 @@ pub(crate) const TUNE: &str = "tune";
 fn run(spec: &RunSpec, start: &Start, time: f64) -> Run {
     // What a spec holds is representable in JSON.
     let json = |value: serde_json::Result<Value>| value.unwrap_or_default();
+    let described = start.described.or_names(spec);
     let config = json!({
         "activation": spec.activation.label,
         "activation_name": spec.activation.name,
         "activation_parameters": json(serde_json::to_value(&spec.activation.parameters)),
         "task": spec.task,
         "model": json(serde_json::to_value(&spec.model)),
-        "model_name": spec.model.label(),
+        "model_name": described.model,
+        "objective": json(serde_json::to_value(&spec.objective)),
         "data": json(serde_json::to_value(&spec.data)),
         "data_sha256": spec.data_sha256,
         "training": json(serde_json::to_value(&spec.training)),
@@ -316,7 +318,7 @@ fn run(spec: &RunSpec, start: &Start, time: f64) -> Run {
         name: spec.label(),
         job_type: if spec.trial.is_some() { TUNE } else { TRAIN }.to_owned(),
         group: start.sweep.clone(),
-        tags: vec![spec.activation.label.clone(), spec.task.clone(), spec.model.label()],
+        tags: vec![spec.activation.label.clone(), spec.task.clone(), described.model],
         config,
         started: time,
         environment: Some(start.environment.clone()),
@@ -382,14 +384,17 @@ fn summary(record: &RunRecord) -> Vec<(String, Metric)> {
     };
     if let Some(summary) = &record.summary {
         for (name, evaluation) in [
-            ("test", summary.test),
-            ("best_validation", summary.best_validation),
-            ("last_validation", summary.last_validation),
+            ("test", &summary.test),
+            ("best_validation", &summary.best_validation),
+            ("last_validation", &summary.last_validation),
         ] {
-            add(&format!("{name}/accuracy"), evaluation.map(|evaluation| evaluation.accuracy));
-            add(&format!("{name}/loss"), evaluation.map(|evaluation| evaluation.loss));
+            let Some(evaluation) = evaluation else { continue };
+            for (metric, value) in evaluation.metrics.iter() {
+                add(&format!("{name}/{metric}"), Some(value));
+            }
+            add(&format!("{name}/loss"), Some(evaluation.loss));
         }
-        let best = summary.best_validation.map(|evaluation| evaluation.step as f64);
+        let best = summary.best_validation.as_ref().map(|evaluation| evaluation.step as f64);
         add("best_validation/step", best);
         add("steps_to_target", summary.steps_to_target.map(|steps| steps as f64));
     }

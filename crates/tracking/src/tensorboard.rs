@@ -3,9 +3,13 @@
 use crate::append::AppendFile;
 use crate::event::{Metric, Point, Run};
 use crate::source::{TRAIN, TUNE, exit_code};
-use crate::{Event, Fault, Pace, Sink, Target};
+use crate::{
+    Configured, Environment, Event, Fault, Kind, Notice, Pace, SettingsError, Sink, Target,
+};
 use prost::Message;
 use record::{Histogram, RunDir};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,6 +38,61 @@ const HPARAMS: [(&str, &str); 12] = [
 
 /// The sink, as users call it.
 pub const NAME: &str = "TensorBoard";
+
+pub(crate) static KIND: Kind = Kind {
+    key: "tensorboard",
+    name: NAME,
+    description: "event files for TensorBoard in the sweep's folder",
+    schema: || schemars::schema_for!(Wish),
+    variables: None,
+    by_sync: false,
+};
+
+/// Write event files for TensorBoard into the experiment's folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Wish(pub bool);
+
+impl crate::Wish for Wish {
+    fn settle(
+        &self,
+        _: &Environment<'_>,
+        sweep: &Path,
+    ) -> Result<Option<Box<dyn Configured>>, SettingsError> {
+        let settings = Settings { folder: folder_of(sweep) };
+        Ok(self.0.then(|| Box::new(settings) as Box<dyn Configured>))
+    }
+}
+
+/// Where event files are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Folder that has one for each run.
+    pub folder: PathBuf,
+}
+
+impl Configured for Settings {
+    fn target(&self, _: Pace, _: &Notice) -> Result<Option<Target>, SettingsError> {
+        Ok(Some(target(self.folder.clone())))
+    }
+
+    fn introduction(&self) -> String {
+        format!("TensorBoard: tensorboard --logdir {}", self.folder.display())
+    }
+
+    fn has_all(&self, dir: &RunDir) -> Result<bool, record::Error> {
+        Ok(is_complete(&self.folder, dir))
+    }
+
+    fn catches_up(&self, dir: &RunDir) -> bool {
+        !is_complete(&self.folder, dir)
+    }
+
+    fn catching_up(&self, runs: usize) -> Option<String> {
+        let word = if runs == 1 { "run" } else { "runs" };
+        Some(format!("TensorBoard: writing event files of {runs} finished {word}"))
+    }
+}
 
 /// The sink that writes event files, a folder for each run below `folder`.
 #[must_use]

@@ -12,6 +12,7 @@ use crate::comparison::{Overall, TaskScores};
 use crate::plot::{Colour, Palette, Plot};
 use crate::statistics::Bootstrap;
 use crate::summary::Arm;
+use record::Metric;
 use std::collections::BTreeSet;
 
 /// Resamples of a band: it is looked at, not read off.
@@ -41,8 +42,10 @@ pub(super) struct Sources<'a> {
     /// In the order of the report.
     pub(super) runs: &'a [Measured<'a>],
     pub(super) arms: &'a [Arm],
-    /// Test accuracies, with chance for what diverged.
+    /// Test values, with that of guessing for what diverged.
     pub(super) scores: &'a [TaskScores],
+    /// What each task is judged by, in their order.
+    pub(super) metrics: &'a [Metric],
     pub(super) overall: Option<&'a Overall>,
     pub(super) shapes: &'a [Shape],
     pub(super) tuning: Option<&'a Tuning>,
@@ -61,13 +64,16 @@ impl Figures {
         let tasks = sources
             .runs
             .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
-            .map(|runs| {
+            .zip(sources.metrics)
+            .map(|(runs, metric)| {
                 let name = &runs[0].run.record.spec.task;
                 let arms: Vec<&Arm> = sources.arms.iter().filter(|arm| arm.task == *name).collect();
                 let file = names.of(name);
-                let mut plots = task::plots(&file, runs, &arms, &palette);
+                let mut plots = task::plots(&file, runs, &arms, metric, &palette);
                 let tuned = sources.tuning.iter();
-                plots.extend(tuned.flat_map(|tuning| tuning::plots(&file, name, tuning, &palette)));
+                plots.extend(
+                    tuned.flat_map(|tuning| tuning::plots(&file, name, metric, tuning, &palette)),
+                );
                 plots
             })
             .collect();

@@ -2,9 +2,11 @@
 
 use super::Sources;
 use crate::comparison::{ENOUGH_RUNS, Overall, TaskScores, normalised};
+use crate::metric::{self, Shown};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
 use crate::render::number::{fixed, percent};
 use crate::statistics::{Bootstrap, performance_profile};
+use record::Metric;
 
 /// Thresholds of a profile.
 const THRESHOLDS: usize = 61;
@@ -79,8 +81,8 @@ fn alike(arms: &[(&String, f64)], critical: f64) -> Vec<(usize, usize)> {
     groups
 }
 
-/// The share of runs above each accuracy, of several tasks above each normalised one; nothing where scores cannot be
-/// normalised. Bands are drawn where there are runs enough for a bootstrap within tasks.
+/// The share of runs that are better than each test value, of several tasks better than each normalised one; nothing
+/// where scores cannot be normalised. Bands are drawn where there are runs enough for a bootstrap within tasks.
 fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Option<Plot> {
     let several = sources.scores.len() > 1;
     let scores: Vec<TaskScores> = if several {
@@ -96,7 +98,15 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
     });
     let room = ((high - low) * 0.02).max(1e-4);
     let at = |i: usize| low - room + (high - low + 2.0 * room) * i as f64 / (THRESHOLDS - 1) as f64;
-    let say = |score: f64| if several { fixed(score, 3) } else { format!("{} %", percent(score)) };
+    let only = sources.metrics.first().filter(|_| !several);
+    let say = |score: f64| match only {
+        Some(metric) => metric.quantity(score).replace('\u{a0}', " "),
+        None => fixed(score, 3),
+    };
+    // Normalised scores are larger where they are better.
+    let merit = |score: f64| only.map_or(score, |metric| metric.merit(score));
+    let side = only.map_or("above", |metric| metric.better_side());
+    let merits: Vec<f64> = (0..THRESHOLDS).map(|i| merit(at(i))).collect();
     let thresholds: Vec<f64> = (0..THRESHOLDS).map(at).collect();
     let mut labels: Vec<&str> = Vec::new();
     for arm in scores.iter().flat_map(|task| &task.arms) {
@@ -111,10 +121,10 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
                 .iter()
                 .flat_map(|task| &task.arms)
                 .filter(|arm| arm.activation == label)
-                .map(|arm| arm.runs.iter().map(|(_, score)| *score).collect())
+                .map(|arm| arm.runs.iter().map(|(_, score)| merit(*score)).collect())
                 .collect();
-            let shares = performance_profile(&tasks, &thresholds);
-            let share = |drawn: &[Vec<f64>]| performance_profile(drawn, &thresholds);
+            let shares = performance_profile(&tasks, &merits);
+            let share = |drawn: &[Vec<f64>]| performance_profile(drawn, &merits);
             let intervals = banded.then(|| bands.stratified_each(&tasks, share)).flatten();
             let mut one = Series::of(label, palette);
             one.marks.extend(intervals.map(|intervals| {
@@ -133,7 +143,7 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
                 .collect();
             let told = points.iter().step_by(5).map(|at| Mark::Dot {
                 at: *at,
-                text: format!("{} % of runs above {}", percent(at[1]), say(at[0])),
+                text: format!("{} % of runs {side} {}", percent(at[1]), say(at[0])),
                 url: None,
             });
             let told: Vec<Mark> = told.collect();
@@ -142,21 +152,41 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
             one
         })
         .collect();
-    let (title, x) = if several {
-        (
-            "Performance profile: share of runs above a normalised accuracy",
-            Axis::number("test accuracy, guessing at 0 and the best mean of the task at 1"),
-        )
-    } else {
-        ("Performance profile: share of runs above an accuracy", Axis::percent("test accuracy"))
+    let (title, x) = match only {
+        Some(metric) => (
+            format!("Performance profile: share of runs {side} {}", one_value(metric)),
+            Axis::metric("test", metric, ""),
+        ),
+        None => {
+            let (one, all) = match &metric::distinct(sources.metrics)[..] {
+                [metric] if metric.is_share() => {
+                    (metric.label.as_str(), format!("test {}", metric.label))
+                }
+                [metric] => ("score", format!("test {}", metric.label)),
+                _ => ("score", "test score".to_owned()),
+            };
+            (
+                format!("Performance profile: share of runs above a normalised {one}"),
+                Axis::number(&format!("{all}, guessing at 0 and the best mean of the task at 1")),
+            )
+        }
     };
     Some(Plot {
         name: "profile".into(),
-        title: title.into(),
+        title,
         x,
-        y: Axis::percent("runs above it").between(0.0, 1.0),
+        y: Axis::percent(&format!("runs {side} it")).between(0.0, 1.0),
         series,
     })
+}
+
+/// A value of the metric with its article: `an accuracy`, `a value of bits per byte`.
+fn one_value(metric: &Metric) -> String {
+    if !metric.is_share() {
+        return format!("a value of {}", metric.label);
+    }
+    let vowel = metric.label.starts_with(['a', 'e', 'i', 'o', 'u']);
+    format!("{} {}", if vowel { "an" } else { "a" }, metric.label)
 }
 
 #[cfg(test)]

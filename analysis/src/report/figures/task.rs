@@ -2,12 +2,13 @@
 
 use super::{MOST_POINTS, thinned};
 use crate::frame::Status;
+use crate::metric::{Shown, test_value};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
 use crate::render::number::{fixed, grouped, percent};
 use crate::report::Measured;
 use crate::statistics::{LEVEL, mean, quantile, t_interval};
 use crate::summary::Arm;
-use record::Site;
+use record::{Metric, Site};
 use std::collections::BTreeMap;
 
 /// Completed runs from which on a box says more than the runs in it.
@@ -33,6 +34,7 @@ pub(super) fn plots(
     name: &str,
     runs: &[Measured<'_>],
     arms: &[&Arm],
+    metric: &Metric,
     palette: &Palette,
 ) -> Vec<Plot> {
     let label = |one: &Measured<'_>| one.run.record.spec.activation.label.clone();
@@ -60,8 +62,8 @@ pub(super) fn plots(
     let depth = || Axis::number("depth of the activation site");
     let by_depth = |kind: &str, title: &str, y: Axis, get: fn(&Site) -> f64| {
         let title = format!("{title} by depth, at the last evaluation");
-        let say = y.format;
-        let marks = |group: &Group<'_>| sites(group, get, &|value| write(value, say));
+        let share = y.scale != 1.0;
+        let marks = |group: &Group<'_>| sites(group, get, &|value| write(value, share));
         plot(kind, &title, depth(), y, draw(&marks))
     };
     let gradients = |kind: &str, title: &str, x: Axis, marks: &dyn Fn(&Group<'_>) -> Vec<Mark>| {
@@ -79,20 +81,21 @@ pub(super) fn plots(
         }
         one
     };
+    let label = &metric.label;
     let mut plots = vec![
         plot(
             "curve",
-            "Validation accuracy over time, mean and 95 % interval over seeds",
+            &format!("Validation {label} over time, mean and 95 % interval over seeds"),
             steps(),
-            Axis::percent("validation accuracy"),
-            draw(&curve),
+            Axis::metric("validation", metric, ""),
+            draw(&|group| curve(group, metric)),
         ),
         plot(
             "scores",
-            "Test accuracy of every run; box: middle half and median; tick: mean",
-            Axis::percent("test accuracy"),
+            &format!("Test {label} of every run; box: middle half and median; tick: mean"),
+            Axis::metric("test", metric, ""),
             rows(),
-            draw(&|group| scores(group, row(group))),
+            draw(&|group| scores(group, metric, row(group))),
         ),
         by_depth("dead", "Dead units", Axis::percent("dead units"), |site| site.dead),
         plot(
@@ -129,21 +132,18 @@ pub(super) fn plots(
         }),
         plot(
             "cost",
-            "Test accuracy vs. training time, with 95 % intervals and Pareto front",
+            &format!("Test {label} vs. training time, with 95 % intervals and Pareto front"),
             Axis::number("training time of a run, s"),
-            Axis::percent("test accuracy"),
-            cost(arms, palette),
+            Axis::metric("test", metric, ""),
+            cost(arms, metric, palette),
         ),
     ];
     plots.retain(|plot| !plot.is_empty());
     plots
 }
 
-fn write(value: f64, format: crate::plot::Format) -> String {
-    match format {
-        crate::plot::Format::Percent => format!("{} %", percent(value)),
-        _ => fixed(value, 3),
-    }
+fn write(value: f64, share: bool) -> String {
+    if share { format!("{} %", percent(value)) } else { fixed(value, 3) }
 }
 
 /// A line through points that tell their text.
@@ -156,34 +156,40 @@ fn line(points: Vec<([f64; 2], String)>) -> Vec<Mark> {
     [Mark::Line { points: through, width: 2.0 }].into_iter().chain(dots).collect()
 }
 
-/// Mean validation accuracy over the runs that were evaluated then, with its interval.
-fn curve(group: &Group<'_>) -> Vec<Mark> {
+/// Mean validation value over the runs that were evaluated then, with its interval.
+fn curve(group: &Group<'_>, metric: &Metric) -> Vec<Mark> {
     let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for evaluation in group.runs.iter().flat_map(|one| &one.timeline.validations) {
-        if evaluation.accuracy.is_finite() {
-            by_step.entry(evaluation.step).or_default().push(evaluation.accuracy);
+        let value = evaluation.value(metric);
+        if value.is_finite() {
+            by_step.entry(evaluation.step).or_default().push(value);
         }
     }
     let (mut points, mut band) = (Vec::new(), Vec::new());
-    for (step, accuracies) in thinned(by_step.into_iter().collect(), MOST_POINTS) {
-        let Some(mean) = mean(&accuracies) else { continue };
-        let interval = t_interval(&accuracies, LEVEL);
+    for (step, values) in thinned(by_step.into_iter().collect(), MOST_POINTS) {
+        let Some(mean) = mean(&values) else { continue };
+        let interval = t_interval(&values, LEVEL);
         band.extend(interval.map(|interval| [step as f64, interval.low, interval.high]));
-        points.push(([step as f64, mean], format!("step {}: {} %", grouped(step), percent(mean))));
+        let text = format!("step {}: {}", grouped(step), said(metric, mean));
+        points.push(([step as f64, mean], text));
     }
     let band = (band.len() > 1).then_some(Mark::Band { points: band });
     band.into_iter().chain(line(points)).collect()
 }
 
+/// A value with its unit, in the text of a mark.
+fn said(metric: &Metric, value: f64) -> String {
+    metric.quantity(value).replace('\u{a0}', " ")
+}
+
 /// Every completed run on its row, in a box where there are enough.
-fn scores(group: &Group<'_>, row: f64) -> Vec<Mark> {
+fn scores(group: &Group<'_>, metric: &Metric, row: f64) -> Vec<Mark> {
     let runs: Vec<(f64, u64, Option<String>)> = group
         .completed()
         .filter_map(|one| {
             // A note that cannot be read costs a link.
             let url = one.run.dir.wandb().ok().flatten().and_then(|note| note.url);
-            let score = one.run.record.summary.as_ref()?.test?.accuracy;
-            Some((score, one.run.record.spec.seed, url))
+            Some((test_value(&one.run.record)?, one.run.record.spec.seed, url))
         })
         .collect();
     let mut sorted: Vec<f64> = runs.iter().map(|(score, _, _)| *score).collect();
@@ -193,7 +199,7 @@ fn scores(group: &Group<'_>, row: f64) -> Vec<Mark> {
     if sorted.len() >= BOXED {
         let [low, middle, high] = [0.25, 0.5, 0.75].map(|part| quantile(&sorted, part));
         let ends = [[sorted[0], row], [sorted[sorted.len() - 1], row]];
-        let text = format!("middle half: {} % to {} %", percent(low), percent(high));
+        let text = format!("middle half: {} to {}", said(metric, low), said(metric, high));
         marks.push(Mark::Line { points: ends.to_vec(), width: 1.0 });
         marks.push(Mark::Box {
             from: [low, row - 0.3],
@@ -209,7 +215,7 @@ fn scores(group: &Group<'_>, row: f64) -> Vec<Mark> {
     let last = runs.len().saturating_sub(1).max(1) as f64;
     marks.extend(runs.into_iter().enumerate().map(|(place, (score, seed, url))| Mark::Dot {
         at: [score, row + 0.4 * (0.5 - place as f64 / last)],
-        text: format!("seed {seed}: {} %", percent(score)),
+        text: format!("seed {seed}: {}", said(metric, score)),
         url,
     }));
     marks
@@ -296,11 +302,11 @@ fn gradient_over_time(group: &Group<'_>) -> Vec<Mark> {
     line(thinned(by_step.into_iter().filter_map(point).collect(), MOST_POINTS))
 }
 
-/// Arms by training time and accuracy, and a line along those that none dominates.
-fn cost(arms: &[&Arm], palette: &Palette) -> Vec<Series> {
+/// Arms by training time and test value, and a line along those that none dominates.
+fn cost(arms: &[&Arm], metric: &Metric, palette: &Palette) -> Vec<Series> {
     let places: Vec<(&Arm, [f64; 2])> = arms
         .iter()
-        .filter_map(|arm| Some((*arm, [arm.train_seconds?.mean, arm.test_accuracy?.mean])))
+        .filter_map(|arm| Some((*arm, [arm.train_seconds?.mean, arm.test?.mean])))
         .collect();
     let mut front: Vec<[f64; 2]> =
         places.iter().filter(|(arm, _)| arm.on_front()).map(|(_, at)| *at).collect();
@@ -316,7 +322,7 @@ fn cost(arms: &[&Arm], palette: &Palette) -> Vec<Series> {
     }
     series.extend(places.into_iter().map(|(arm, at)| {
         let mut one = Series::of(&arm.activation, palette);
-        let interval = arm.test_accuracy.and_then(|accuracy| accuracy.interval);
+        let interval = arm.test.and_then(|value| value.interval);
         one.marks.extend(interval.map(|interval| Mark::Line {
             points: vec![[at[0], interval.low], [at[0], interval.high]],
             width: 1.0,
@@ -326,7 +332,7 @@ fn cost(arms: &[&Arm], palette: &Palette) -> Vec<Series> {
             points: vec![[interval.low.max(0.0), at[1]], [interval.high, at[1]]],
             width: 1.0,
         }));
-        let text = format!("{} % in {} s", percent(at[1]), fixed(at[0], 1));
+        let text = format!("{} in {} s", said(metric, at[1]), fixed(at[0], 1));
         one.marks.push(Mark::Dot { at, text, url: None });
         one
     }));

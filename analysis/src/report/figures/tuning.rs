@@ -1,8 +1,9 @@
 //! Isolation plots: how good a task goes with each value that was tried, one curve an activation.
 
+use crate::metric::Shown;
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
-use crate::render::number::percent;
 use crate::report::tuning::{Tuning, short};
+use record::Metric;
 
 /// Values up to which each has a point of the curve; more are put together.
 const MOST_VALUES: usize = 12;
@@ -11,7 +12,13 @@ const MOST_VALUES: usize = 12;
 const PARTS: usize = 8;
 
 /// The plots of a task whose files begin with `name`.
-pub(super) fn plots(name: &str, task: &str, tuning: &Tuning, palette: &Palette) -> Vec<Plot> {
+pub(super) fn plots(
+    name: &str,
+    task: &str,
+    metric: &Metric,
+    tuning: &Tuning,
+    palette: &Palette,
+) -> Vec<Plot> {
     let mut labels: Vec<&str> = Vec::new();
     for trial in tuning.trials.iter().filter(|trial| trial.task == task) {
         if !labels.contains(&trial.activation.as_str()) {
@@ -26,10 +33,10 @@ pub(super) fn plots(name: &str, task: &str, tuning: &Tuning, palette: &Palette) 
             let mut marks = Vec::new();
             let mut points = Vec::new();
             for trial in trials {
-                let (Some(value), Some(accuracy)) = (trial.number(key), trial.accuracy) else {
-                    continue;
-                };
-                let at = [place(value), accuracy];
+                // A trial of a loss that diverged has no place on the axis.
+                let score = trial.value.filter(|score| score.is_finite());
+                let (Some(value), Some(score)) = (trial.number(key), score) else { continue };
+                let at = [place(value), score];
                 let values: Vec<String> = trial
                     .values
                     .iter()
@@ -37,11 +44,11 @@ pub(super) fn plots(name: &str, task: &str, tuning: &Tuning, palette: &Palette) 
                     .collect();
                 let chosen = if trial.chosen { ", chosen" } else { "" };
                 let text =
-                    format!("{label}: {} ({}{chosen})", percent(accuracy), values.join(", "));
+                    format!("{label}: {} ({}{chosen})", metric.number(score), values.join(", "));
                 marks.push(Mark::Dot { at, text, url: None });
                 points.push(at);
             }
-            let curve = envelope(points);
+            let curve = envelope(points, metric);
             if curve.len() > 1 {
                 marks.insert(0, Mark::Line { points: curve, width: 2.0 });
             }
@@ -52,10 +59,11 @@ pub(super) fn plots(name: &str, task: &str, tuning: &Tuning, palette: &Palette) 
         let mut plot = Plot {
             name: format!("{name}-tuning-{name_of_key}"),
             title: format!(
-                "Validation accuracy against {name_of_key}: every trial; line: the best with each value"
+                "Validation {} against {name_of_key}: every trial; line: the best with each value",
+                metric.label
             ),
             x: Axis::number(name_of_key),
-            y: Axis::percent("validation accuracy, median over seeds"),
+            y: Axis::metric("validation", metric, ", median over seeds"),
             series,
         };
         if *log {
@@ -74,8 +82,9 @@ pub(super) fn plots(name: &str, task: &str, tuning: &Tuning, palette: &Palette) 
 }
 
 /// The best point with each value, in their order; where there are many values, the best in each part of the range.
-fn envelope(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
-    points.sort_by(|a, b| a[0].total_cmp(&b[0]).then(b[1].total_cmp(&a[1])));
+fn envelope(mut points: Vec<[f64; 2]>, metric: &Metric) -> Vec<[f64; 2]> {
+    let merit = |point: &[f64; 2]| metric.merit(point[1]);
+    points.sort_by(|a, b| a[0].total_cmp(&b[0]).then(merit(b).total_cmp(&merit(a))));
     // Of equal values the first is the best.
     points.dedup_by(|a, b| a[0].to_bits() == b[0].to_bits());
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return points };
@@ -86,16 +95,24 @@ fn envelope(mut points: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
     let part = |point: &[f64; 2]| (((point[0] - low) / width) as usize).min(PARTS - 1);
     points
         .chunk_by(|a, b| part(a) == part(b))
-        .filter_map(|points| points.iter().copied().max_by(|a, b| a[1].total_cmp(&b[1])))
+        .filter_map(|points| points.iter().copied().max_by(|a, b| merit(a).total_cmp(&merit(b))))
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::envelope;
+    use crate::metric::tests::bits_per_byte;
+    use record::Metric;
 
     #[test]
     fn a_curve_goes_through_the_best() {
+        let lowest = |points| envelope(points, &bits_per_byte());
+        let envelope = |points| envelope(points, &Metric::accuracy(None));
+        let points = vec![[2.0, 0.5], [1.0, 0.3], [2.0, 0.6], [1.0, 0.4]];
+        assert_eq!(lowest(points), [[1.0, 0.3], [2.0, 0.5]]);
+        let many: Vec<[f64; 2]> = (0..80).map(|i| [f64::from(i), f64::from(i % 10)]).collect();
+        assert!(lowest(many).iter().all(|[_, y]| *y <= 1.0));
         let points = vec![[2.0, 0.5], [1.0, 0.3], [2.0, 0.6], [1.0, 0.4]];
         assert_eq!(envelope(points), [[1.0, 0.4], [2.0, 0.6]]);
         let many: Vec<[f64; 2]> = (0..80).map(|i| [f64::from(i), f64::from(i % 10)]).collect();

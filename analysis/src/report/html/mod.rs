@@ -6,9 +6,9 @@ use super::{Report, Task, columns, legend};
 use crate::comparison::markdown::overall_table;
 use crate::comparison::sentences;
 use crate::frame::Status;
+use crate::metric::{Shown, test_value};
 use crate::plot::Plot;
 use crate::render::html::{escape, inline};
-use crate::render::number::percent;
 use record::StoredRun;
 
 const STYLE: &str = include_str!("page.css");
@@ -32,7 +32,8 @@ struct Row {
     activation: String,
     seed: u64,
     status: &'static str,
-    accuracy: Option<f64>,
+    /// Its test value.
+    value: Option<f64>,
     folder: String,
     url: Option<String>,
 }
@@ -45,12 +46,7 @@ impl Page {
             activation: run.record.spec.activation.label.clone(),
             seed: run.record.spec.seed,
             status: Status::of(&run.record).name(),
-            accuracy: run
-                .record
-                .summary
-                .as_ref()
-                .and_then(|summary| summary.test)
-                .map(|test| test.accuracy),
+            value: test_value(&run.record),
             folder: run
                 .dir
                 .path()
@@ -83,9 +79,9 @@ pub(super) fn render(report: &Report) -> String {
     );
     for task in &report.tasks {
         body += &format!(
-            "<h3>{} <span class=\"quiet\">(baseline {})</span></h3>\n{}",
+            "<h3>{} <span class=\"quiet\">({})</span></h3>\n{}",
             escape(&task.name),
-            escape(&task.baseline),
+            inline(&super::markdown::frame_of(task)),
             list(&super::markdown::summary(report, task))
         );
     }
@@ -97,11 +93,11 @@ pub(super) fn render(report: &Report) -> String {
     if let Some(overall) = &report.overall {
         body += "<h2>Over all tasks</h2>\n";
         body += &list(&sentences::overall(overall));
-        body += &scroll(&overall_table(overall, &super::markdown::share(overall)).html());
+        body += &scroll(&overall_table(overall, &super::markdown::share(report, overall)).html());
     }
     body += &figures(&report.figures.overall);
     if let Some(to_baseline) = &report.to_baseline {
-        body += "<h2>Time to the baseline's accuracy</h2>\n";
+        body += &format!("<h2>{}</h2>\n", escape(&to_baseline.heading()));
         body += &format!("<p>{}</p>\n", inline(&to_baseline.note()));
         body += &scroll(&to_baseline.table(&labels).html());
     }
@@ -113,7 +109,7 @@ pub(super) fn render(report: &Report) -> String {
     for text in super::methods::paragraphs(report) {
         body += &format!("<p>{}</p>\n", inline(&text));
     }
-    body += &runs(page);
+    body += &runs(report);
     body += "<h2>How to read this</h2>\n";
     body += &list(&legend::entries(report));
     body += "<h2>Configuration and machine</h2>\n";
@@ -159,9 +155,12 @@ fn section(report: &Report, task: &Task, plots: &[Plot], labels: &Labels) -> Str
         text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
     }
     if let Some(tuning) = &report.tuning
-        && let Some(table) = tuning.table(&task.name, labels)
+        && let Some(table) = tuning.table(&task.name, &task.metric, labels)
     {
-        text += &format!("<h3>Tuning</h3>\n<p>{}</p>\n", inline(&tuning.note(&task.name)));
+        text += &format!(
+            "<h3>Tuning</h3>\n<p>{}</p>\n",
+            inline(&tuning.note(&task.name, &task.metric))
+        );
         text += &scroll(&table.html());
     }
     text + "</section>\n"
@@ -195,8 +194,22 @@ fn toggles(figures: &Figures) -> String {
     text + "</div>\n"
 }
 
-fn runs(page: &Page) -> String {
-    let head = ["task", "activation", "seed", "outcome", "test %", "record", "W&amp;B"];
+fn runs(report: &Report) -> String {
+    let page = &report.page;
+    let metrics = report.metrics();
+    let test = match &metrics[..] {
+        [metric] => inline(&columns::header::test(metric)),
+        _ => "test".to_owned(),
+    };
+    let value = |run: &Row| {
+        let task = report.tasks.iter().find(|task| task.name == run.task);
+        let shown = task.zip(run.value).map(|(task, value)| match metrics.len() {
+            1 => task.metric.number(value),
+            _ => task.metric.quantity(value),
+        });
+        inline(&shown.unwrap_or_default())
+    };
+    let head = ["task", "activation", "seed", "outcome", &test, "record", "W&amp;B"];
     let head: String = head
         .iter()
         .map(|name| format!("<th scope=\"col\"><button type=\"button\">{name}</button></th>"))
@@ -212,7 +225,7 @@ fn runs(page: &Page) -> String {
             escape(&run.activation),
             run.seed,
             run.status,
-            run.accuracy.map(percent).unwrap_or_default(),
+            value(run),
             escape(&run.folder),
             link.unwrap_or_default()
         )

@@ -18,7 +18,7 @@
   // Where the numbers of an axis stand, and what they say: its own, or round ones.
   const ticks = (axis, [low, high]) => {
     if (axis.ticks) return axis.ticks.filter(([at]) => low <= at && at <= high);
-    const scale = axis.format === "percent" ? 100 : 1, unit = scale === 100 ? "\u00a0%" : "";
+    const { scale, unit } = axis;
     const [from, to] = [low * scale, high * scale];
     const rough = 10 ** Math.floor(Math.log10((to - from) / 4));
     const step = [1, 2, 5, 10].map((k) => k * rough).find((s) => (to - from) / s <= 6) || rough;

@@ -5,26 +5,19 @@
 //! from a state that gives other numbers.
 
 use super::{Progress, Stage, Unusable};
-use crate::data::{Dataset, augmentation_after};
-use crate::evaluate::better;
-use crate::model::ModelSize;
+use crate::data::augment::augmentation_after;
+use crate::objective::{STREAM as OBJECTIVE, better};
+use crate::recipe::Recipe;
 use crate::steps::Steps;
 use crate::stream::Stream;
-use record::{Evaluation, RunSpec, Summary};
+use record::{Evaluation, Summary};
 use std::fmt::Display;
 
-/// What a run is made of.
-pub(crate) struct Recipe<'a> {
-    pub(crate) spec: &'a RunSpec,
-    pub(crate) data: &'a Dataset,
-    pub(crate) size: ModelSize,
-}
-
-/// Refuses progress that the run of `recipe` cannot have made; its streams of order, augmentation and dropout.
+/// Refuses progress that the run of `recipe` cannot have made; its streams of order, augmentation, dropout and objective.
 ///
 /// # Errors
 /// The first value that is wrong, and what it would have to be.
-pub(crate) fn check(progress: &Progress, recipe: &Recipe<'_>) -> Result<[Stream; 3], Unusable> {
+pub(crate) fn check(progress: &Progress, recipe: &Recipe<'_>) -> Result<[Stream; 4], Unusable> {
     let steps = Steps::of(recipe.spec, recipe.data);
     let step = progress.summary.steps;
     within("steps", step, 1, steps.last)?;
@@ -50,7 +43,8 @@ impl State<'_> {
     /// What the number of steps alone decides.
     fn counts(&self) -> Result<(), Unusable> {
         let Progress { summary, updates, train_examples, .. } = self.progress;
-        let Recipe { spec, data, size } = self.recipe;
+        let Recipe { spec, data, layout, .. } = self.recipe;
+        let size = layout.size;
         equal("parameters", summary.parameters, size.parameters)?;
         equal("flops", summary.flops, size.flops)?;
         equal("classes", summary.classes.unwrap_or(0), data.classes.len() as u64)?;
@@ -104,7 +98,10 @@ impl State<'_> {
             self.evaluation(name, evaluation)?;
         }
         equal("evaluations until last_validation", self.steps.evaluations(last.step), made)?;
-        if best.step > last.step || (best.step == last.step && best != last) || better(last, best) {
+        if best.step > last.step
+            || (best.step == last.step && best != last)
+            || better(&self.recipe.metric, last, best)
+        {
             let reason = "`best_validation` is not the best evaluation until then";
             return Err(Unusable::new(reason.to_owned()));
         }
@@ -116,18 +113,16 @@ impl State<'_> {
     }
 
     /// A result on the validation split.
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn evaluation(&self, name: &str, evaluation: &Evaluation) -> Result<(), Unusable> {
-        let Evaluation { step, epoch, loss, accuracy } = *evaluation;
+        let Evaluation { step, epoch, loss, .. } = *evaluation;
         within(&format!("step of {name}"), step, 1, self.step)?;
         if !self.steps.evaluates_after(step) {
             return Err(wrong(&format!("step of {name}"), &step, &"one that is evaluated"));
         }
         equal(&format!("epoch of {name}"), epoch, self.steps.epoch(step))?;
         real(&format!("loss of {name}"), loss)?;
-        let examples = self.recipe.data.validation.len().max(1) as f64;
-        let correct = (accuracy * examples).round().clamp(0.0, examples);
-        equal(&format!("accuracy of {name}"), accuracy, correct / examples)
+        let wrong = |reason| Unusable::new(format!("in `{name}`, {reason}"));
+        self.recipe.objective.check(evaluation, &self.recipe.data.validation).map_err(wrong)
     }
 
     fn results(&self) -> Result<(), Unusable> {
@@ -139,11 +134,13 @@ impl State<'_> {
             let reason = "`test` or `test_examples` is there before the end of training";
             return Err(Unusable::new(reason.to_owned()));
         }
-        let best = self.progress.best.map_or(0.0, |best| best.accuracy);
-        let reached = training.target_accuracy.is_some_and(|target| best >= target);
-        equal("target accuracy reached", steps_to_target.is_some(), reached)?;
+        let best = self.progress.best.as_ref();
+        let metric = &self.recipe.metric;
+        let value = best.map_or(f64::NAN, |best| best.value(metric));
+        let reached = training.target().is_some_and(|target| metric.reaches(value, target));
+        equal("target reached", steps_to_target.is_some(), reached)?;
         if let Some(step) = steps_to_target {
-            within("steps_to_target", *step, 1, self.progress.best.map_or(0, |best| best.step))?;
+            within("steps_to_target", *step, 1, best.map_or(0, |best| best.step))?;
             if !self.steps.evaluates_after(*step) {
                 return Err(wrong("steps_to_target", step, &"a step that is evaluated"));
             }
@@ -177,10 +174,11 @@ impl State<'_> {
     }
 
     /// Streams as the seed and the examples so far leave them, with the order that is left of the epoch. How many
-    /// numbers dropout takes is the network's matter: its position is taken as it is.
-    fn streams(&self) -> Result<[Stream; 3], Unusable> {
-        let Recipe { spec, data, .. } = self.recipe;
-        let [order_position, augmentation_position, dropout_position] = &self.progress.streams;
+    /// numbers dropout and the objective take is the matter of network and texts: their positions are taken as they are.
+    fn streams(&self) -> Result<[Stream; 4], Unusable> {
+        let Recipe { spec, data, augmentation, .. } = self.recipe;
+        let [order_position, augmentation_position, dropout_position, objective_position] =
+            &self.progress.streams;
         let mut order = Stream::new(spec.seed, "order");
         let mut left = Vec::new();
         for _ in 0..self.step.div_ceil(self.steps.per_epoch) {
@@ -198,15 +196,19 @@ impl State<'_> {
         }
         equal("position of the stream of order", order_position, &order.position())?;
         let examples = self.progress.train_examples;
-        let augmentation = augmentation_after(spec.data.augmentation, spec.seed, examples);
+        let augmentation = augmentation_after(&**augmentation, spec.seed, examples);
         let position = augmentation.position();
         equal("position of the stream of augmentation", augmentation_position, &position)?;
-        let mut dropout = Stream::new(spec.seed, "dropout");
-        if dropout.seek(dropout_position).is_none() || dropout.position() != *dropout_position {
-            let name = "position of the stream of dropout";
-            return Err(wrong(name, dropout_position, &"a number below 2^68"));
-        }
-        Ok([order, augmentation, dropout])
+        let at = |name: &str, position: &str| {
+            let mut stream = Stream::new(spec.seed, name);
+            if stream.seek(position).is_none() || stream.position() != position {
+                let name = format!("position of the stream of {name}");
+                return Err(wrong(&name, &position, &"a number below 2^68"));
+            }
+            Ok(stream)
+        };
+        let dropout = at("dropout", dropout_position)?;
+        Ok([order, augmentation, dropout, at(OBJECTIVE, objective_position)?])
     }
 }
 

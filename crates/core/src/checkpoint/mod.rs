@@ -3,8 +3,8 @@
 
 mod check;
 
-use crate::model::ModelSize;
 use crate::parameters::{Each, for_each_tensor};
+use crate::recipe::Recipe;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, TensorData};
@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 const PROGRESS: &str = "progress";
 
 /// Version of what a checkpoint holds.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
-pub(crate) use check::{Recipe, check};
+pub(crate) use check::check;
 
 /// Why a checkpoint is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +40,8 @@ pub(crate) struct Progress {
     pub(crate) recent_losses: VecDeque<f64>,
     /// Training examples that are left of the epoch, the next one last.
     pub(crate) order: Vec<usize>,
-    /// How far the streams of order, augmentation and dropout are; text, since JSON ends at 64 bits.
-    pub(crate) streams: [String; 3],
+    /// How far the streams of order, augmentation, dropout and objective are; text, since JSON ends at 64 bits.
+    pub(crate) streams: [String; 4],
     /// Updates of each parameter.
     pub(crate) updates: BTreeMap<String, u64>,
     /// Wall time so far, in seconds.
@@ -132,7 +132,8 @@ impl Unusable {
 
 impl Progress {
     /// That of a run that has not begun.
-    pub(crate) fn new(size: ModelSize, classes: usize) -> Self {
+    pub(crate) fn new(recipe: &Recipe<'_>) -> Self {
+        let size = recipe.layout.size;
         Self {
             version: VERSION,
             stage: Stage::Step,
@@ -140,7 +141,8 @@ impl Progress {
                 parameters: size.parameters,
                 flops: size.flops,
                 steps: 0,
-                classes: Some(classes as u64),
+                classes: Some(recipe.data.classes.len() as u64).filter(|classes| *classes > 0),
+                metric: Some(recipe.metric.clone()),
                 initial_loss: f64::NAN,
                 best_validation: None,
                 last_validation: None,

@@ -1,22 +1,76 @@
 //! Batches of tensors from a split.
 
-use super::augment::crop_flip;
+use super::augment::Augmentation;
 use super::wordpiece::PADDING;
-use super::{Dataset, Images, Inputs, Part, Text};
+use super::{Dataset, Features, Images, Inputs, Part};
+use crate::objective::{Objective, Prepared};
 use crate::stream::Stream;
 use burn::Tensor;
 use burn::tensor::{Bool, Device, Int, TensorData};
-use record::Augmentation;
 
 /// Some examples, on a device.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// What the network sees.
     pub inputs: BatchInputs,
-    /// Classes, `[batch]`.
+    /// What it shall predict.
+    pub targets: Targets,
+}
+
+/// What a network shall predict of a batch.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    /// The right output of each row of logits, `[rows]`.
     pub labels: Tensor<1, Int>,
-    /// Classes, on the host.
+    /// The same on the host.
     pub classes: Vec<usize>,
+    /// Positions in `[batch · tokens]` that have a row of logits each; all of them where absent.
+    pub positions: Option<Tensor<1, Int>>,
+    /// How the rows belong to examples.
+    pub examples: Vec<Share>,
+}
+
+/// The rows of one example, in a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// How many there are.
+    pub rows: usize,
+    /// What their loss is related to, as bytes of text.
+    pub units: f64,
+}
+
+impl Targets {
+    /// The targets of prepared examples whose sequences take `length` positions each in a batch.
+    #[must_use]
+    pub fn new(prepared: &[Prepared], length: usize, device: &Device) -> Self {
+        let classes: Vec<usize> =
+            prepared.iter().flat_map(|one| one.labels.iter().copied()).collect();
+        let shares = prepared.iter().map(|one| Share { rows: one.labels.len(), units: one.units });
+        let places: Vec<usize> = prepared
+            .iter()
+            .enumerate()
+            .filter_map(|(example, one)| Some((example, one.positions.as_ref()?)))
+            .flat_map(|(example, all)| all.iter().map(move |place| example * length + place))
+            .collect();
+        // Nothing is gathered where every position has its row.
+        let all = places.len() == prepared.len() * length;
+        let gathers = prepared.iter().any(|one| one.positions.is_some()) && !all;
+        let positions = gathers
+            .then(|| Tensor::from_data(int_data(places.iter().copied(), [places.len()]), device));
+        let labels = Tensor::from_data(int_data(classes.iter().copied(), [classes.len()]), device);
+        Self { labels, classes, positions, examples: shares.collect() }
+    }
+
+    /// The rows `[rows, width]` of hidden states `[batch, tokens, width]` at the positions that are predicted.
+    #[must_use]
+    pub fn rows(&self, hidden: Tensor<3>) -> Tensor<2> {
+        let [batch, tokens, width] = hidden.dims();
+        let hidden = hidden.reshape([batch * tokens, width]);
+        match &self.positions {
+            Some(positions) => hidden.select(0, positions.clone()),
+            None => hidden,
+        }
+    }
 }
 
 impl Batch {
@@ -24,7 +78,7 @@ impl Batch {
     #[must_use]
     pub fn real_positions(&self) -> Option<Vec<bool>> {
         match &self.inputs {
-            BatchInputs::Images(_) => None,
+            BatchInputs::Images(_) | BatchInputs::Features(_) => None,
             BatchInputs::Text { padding, .. } => {
                 Some(padding.to_data().iter::<bool>().map(|padded| !padded).collect())
             }
@@ -38,6 +92,8 @@ impl Batch {
 pub enum BatchInputs {
     /// Normalised images, `[batch, channels, height, width]`.
     Images(Tensor<4>),
+    /// Normalised features, `[batch, features]`.
+    Features(Tensor<2>),
     /// Text, padded to the longest sequence of the batch.
     Text {
         /// Token ids, `[batch, tokens]`.
@@ -45,6 +101,65 @@ pub enum BatchInputs {
         /// True where there is no token, `[batch, tokens]`.
         padding: Tensor<2, Bool>,
     },
+}
+
+impl BatchInputs {
+    /// The images.
+    ///
+    /// # Panics
+    /// If they are something else, which a model's [`Interface`](crate::model::Interface) rules out.
+    #[must_use]
+    pub fn images(&self) -> &Tensor<4> {
+        match self {
+            Self::Images(images) => images,
+            _ => panic!("a model for images was given something else"),
+        }
+    }
+
+    /// Images or features as `[batch, numbers]`.
+    ///
+    /// # Panics
+    /// If they are tokens, which a model's [`Interface`](crate::model::Interface) rules out.
+    #[must_use]
+    pub fn flattened(&self) -> Tensor<2> {
+        match self {
+            Self::Images(images) => {
+                let [batch, channels, height, width] = images.dims();
+                images.clone().reshape([batch, channels * height * width])
+            }
+            Self::Features(features) => features.clone(),
+            Self::Text { .. } => panic!("a model for images or features was given text"),
+        }
+    }
+
+    /// The rows `[batch, width]` of hidden states `[batch, tokens, width]` at the last token of each text.
+    ///
+    /// # Panics
+    /// If the inputs are no text.
+    #[must_use]
+    pub fn last(&self, hidden: Tensor<3>) -> Tensor<2> {
+        let (_, padding) = self.text();
+        let [batch, tokens, width] = hidden.dims();
+        let padded: Vec<bool> = padding.to_data().iter::<bool>().collect();
+        let last = padded.chunks(tokens.max(1)).enumerate().map(|(row, padded)| {
+            let length = padded.iter().filter(|padded| !**padded).count();
+            row * tokens + length.saturating_sub(1)
+        });
+        let last = Tensor::from_data(int_data(last, [batch]), &hidden.device());
+        hidden.reshape([batch * tokens, width]).select(0, last)
+    }
+
+    /// Token ids and padding of a text.
+    ///
+    /// # Panics
+    /// If they are something else, which a model's [`Interface`](crate::model::Interface) rules out.
+    #[must_use]
+    pub fn text(&self) -> (&Tensor<2, Int>, &Tensor<2, Bool>) {
+        match self {
+            Self::Text { tokens, padding } => (tokens, padding),
+            _ => panic!("a model for text was given something else"),
+        }
+    }
 }
 
 /// Mean and standard deviation of each channel over the training images, on a scale of 0 to 1.
@@ -82,6 +197,28 @@ impl Normalization {
         Self { mean, std }
     }
 
+    /// Mean and standard deviation of each feature.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "statistics of numbers in single precision"
+    )]
+    fn of_features(features: &Features) -> Self {
+        let n = (features.values.len() / features.width.max(1)).max(1) as f64;
+        let (mut means, mut deviations) = (Vec::new(), Vec::new());
+        for feature in 0..features.width {
+            let column = || features.values.iter().skip(feature).step_by(features.width);
+            let mean = column().map(|x| f64::from(*x)).sum::<f64>() / n;
+            let variance = column().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / n;
+            let deviation = variance.sqrt();
+            means.push(mean as f32);
+            // A feature that is constant but for rounding is left as it is instead of divided by next to nothing.
+            let varies = deviation > 1e-6 * mean.abs();
+            deviations.push(if varies { deviation as f32 } else { 1.0 });
+        }
+        Self { mean: means, std: deviations }
+    }
+
     fn apply(&self, images: &Images, pixels: &[u8]) -> Vec<f32> {
         let plane = images.height * images.width;
         pixels
@@ -103,49 +240,93 @@ impl Normalization {
 #[derive(Debug)]
 pub struct Batches<'a> {
     data: &'a Dataset,
+    objective: &'a dyn Objective,
     normalization: Option<Normalization>,
-    augmentation: Augmentation,
+    augmentation: &'a dyn Augmentation,
 }
 
-/// Which examples of which split, and whether they are changed at random.
+/// Which examples of which split, and the streams of what is random in them.
 #[derive(Debug)]
 pub enum Examples<'a> {
-    /// Training examples, augmented from the stream.
-    Train(&'a [usize], &'a mut Stream),
-    /// Validation examples.
-    Validation(&'a [usize]),
-    /// Test examples.
-    Test(&'a [usize]),
+    /// Training examples.
+    Train {
+        /// Their positions in the split.
+        indices: &'a [usize],
+        /// What augmentation draws from.
+        augmentation: &'a mut Stream,
+        /// What the objective draws from.
+        objective: &'a mut Stream,
+    },
+    /// Examples for an evaluation.
+    Evaluation {
+        /// The split.
+        part: &'a Part,
+        /// Their positions in it.
+        indices: &'a [usize],
+        /// What the objective draws from.
+        objective: &'a mut Stream,
+    },
 }
 
 impl<'a> Batches<'a> {
     /// Batches of `data`; statistics are those of its training split.
     #[must_use]
-    pub fn new(data: &'a Dataset, augmentation: Augmentation) -> Self {
+    pub fn new(
+        data: &'a Dataset,
+        objective: &'a dyn Objective,
+        augmentation: &'a dyn Augmentation,
+    ) -> Self {
         let normalization = match &data.train.inputs {
             Inputs::Images(images) => Some(Normalization::of(images)),
+            Inputs::Features(features) => Some(Normalization::of_features(features)),
             Inputs::Text(_) => None,
         };
-        Self { data, normalization, augmentation }
+        Self { data, objective, normalization, augmentation }
     }
 
     /// The batch of `examples` on `device`.
     #[must_use]
     pub fn batch(&self, examples: Examples<'_>, device: &Device) -> Batch {
-        let (part, indices, stream) = match examples {
-            Examples::Train(indices, stream) => (&self.data.train, indices, Some(stream)),
-            Examples::Validation(indices) => (&self.data.validation, indices, None),
-            Examples::Test(indices) => (&self.data.test, indices, None),
-        };
-        let inputs = match &part.inputs {
-            Inputs::Images(images) => {
-                BatchInputs::Images(self.images(images, indices, stream, device))
+        let (part, indices, changes, stream) = match examples {
+            Examples::Train { indices, augmentation, objective } => {
+                (&self.data.train, indices, Some(augmentation), objective)
             }
-            Inputs::Text(text) => pad(text, indices, device),
+            Examples::Evaluation { part, indices, objective } => (part, indices, None, objective),
         };
-        let classes: Vec<usize> = indices.iter().map(|i| part.labels[*i]).collect();
-        let labels = Tensor::from_data(int_data(classes.iter().copied(), [classes.len()]), device);
-        Batch { inputs, labels, classes }
+        let mut prepared: Vec<Prepared> =
+            indices.iter().map(|index| self.objective.prepare(part, *index, stream)).collect();
+        let (inputs, length) = match &part.inputs {
+            Inputs::Images(images) => {
+                (BatchInputs::Images(self.images(images, indices, changes, device)), 1)
+            }
+            Inputs::Features(features) => {
+                (BatchInputs::Features(self.features(features, indices, device)), 1)
+            }
+            Inputs::Text(text) => {
+                let own = |(one, index): (&mut Prepared, &usize)| {
+                    one.tokens.take().unwrap_or_else(|| text.tokens[*index].clone())
+                };
+                let sequences: Vec<Vec<u32>> = prepared.iter_mut().zip(indices).map(own).collect();
+                let length = sequences.iter().map(Vec::len).max().unwrap_or(0);
+                (pad(&sequences, length, device), length)
+            }
+        };
+        Batch { inputs, targets: Targets::new(&prepared, length, device) }
+    }
+
+    fn features(&self, features: &Features, indices: &[usize], device: &Device) -> Tensor<2> {
+        let mut values = Vec::with_capacity(indices.len() * features.width);
+        for index in indices {
+            let example = features.example(*index);
+            match &self.normalization {
+                Some(Normalization { mean, std }) => {
+                    let scale = example.iter().zip(mean.iter().zip(std));
+                    values.extend(scale.map(|(value, (mean, std))| (value - mean) / std));
+                }
+                None => values.extend_from_slice(example),
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [indices.len(), features.width]), device)
     }
 
     fn images(
@@ -160,12 +341,10 @@ impl<'a> Batches<'a> {
             let black = normalization.black();
             for index in indices {
                 let pixels = normalization.apply(images, images.example(*index));
-                match (self.augmentation, &mut stream) {
-                    (Augmentation::CropFlip, Some(stream)) => {
-                        values.extend(crop_flip(images, &pixels, &black, stream));
-                    }
-                    _ => values.extend(pixels),
-                }
+                values.extend(match &mut stream {
+                    Some(stream) => self.augmentation.apply(images, pixels, &black, stream),
+                    None => pixels,
+                });
             }
         }
         let shape = [indices.len(), images.channels, images.height, images.width];
@@ -173,16 +352,15 @@ impl<'a> Batches<'a> {
     }
 }
 
-fn pad(text: &Text, indices: &[usize], device: &Device) -> BatchInputs {
-    let sequences = || indices.iter().map(|i| &text.tokens[*i]);
-    let length = sequences().map(Vec::len).max().unwrap_or(0);
-    let shape = [indices.len(), length];
-    let tokens = sequences().flat_map(|sequence| {
+/// Sequences padded to `length`.
+fn pad(sequences: &[Vec<u32>], length: usize, device: &Device) -> BatchInputs {
+    let shape = [sequences.len(), length];
+    let tokens = sequences.iter().flat_map(|sequence| {
         let padding = std::iter::repeat_n(PADDING, length - sequence.len());
         sequence.iter().copied().chain(padding).map(|token| token as usize)
     });
     let padding: Vec<bool> =
-        sequences().flat_map(|sequence| (0..length).map(|i| i >= sequence.len())).collect();
+        sequences.iter().flat_map(|sequence| (0..length).map(|i| i >= sequence.len())).collect();
     BatchInputs::Text {
         tokens: Tensor::from_data(int_data(tokens, shape), device),
         padding: Tensor::from_data(TensorData::new(padding, shape), device),
@@ -208,6 +386,8 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::augment::Unchanged;
+    use crate::objective::Classification;
 
     fn images(pixels: Vec<u8>) -> Part {
         let labels = vec![0; pixels.len() / 4];
@@ -225,9 +405,13 @@ mod tests {
             sha256: String::new(),
             differences: Vec::new(),
         };
-        let batches = Batches::new(&data, Augmentation::None);
-        let batch = batches.batch(Examples::Validation(&[0]), &Device::flex());
-        let BatchInputs::Images(x) = batch.inputs else { panic!() };
+        let (objective, augmentation) = (Classification {}, Unchanged {});
+        let batches = Batches::new(&data, &objective, &augmentation);
+        let mut stream = Stream::new(0, "test");
+        let (part, indices) = (&data.validation, &[0][..]);
+        let examples = Examples::Evaluation { part, indices, objective: &mut stream };
+        let batch = batches.batch(examples, &Device::flex());
+        let x = batch.inputs.images().clone();
         assert_eq!(x.dims(), [1, 2, 1, 2]);
         // First channel: mean ½, deviation ½. Second: constant 0, left unscaled.
         let values: Vec<f32> = x.into_data().try_into_vec::<f32>().unwrap();
@@ -236,14 +420,34 @@ mod tests {
 
     #[test]
     fn sequences_are_padded_to_the_longest_of_the_batch() {
-        let text =
-            Text { vocabulary: 10, tokens: vec![vec![2, 3], vec![2, 5, 3], vec![2, 5, 6, 3]] };
-        let BatchInputs::Text { tokens, padding } = pad(&text, &[0, 1], &Device::flex()) else {
+        let BatchInputs::Text { tokens, padding } =
+            pad(&[vec![2, 3], vec![2, 5, 3]], 3, &Device::flex())
+        else {
             panic!()
         };
         let tokens: Vec<i64> = tokens.into_data().convert::<i64>().try_into_vec::<i64>().unwrap();
         assert_eq!(tokens, [2, 3, 0, 2, 5, 3]);
         let padding: Vec<bool> = padding.into_data().iter::<bool>().collect();
         assert_eq!(padding, [false, false, true, false, false, false]);
+    }
+
+    #[test]
+    fn rows_are_gathered_where_not_every_position_has_one() {
+        let prepared = |positions: &[usize]| Prepared {
+            tokens: None,
+            labels: positions.to_vec(),
+            positions: Some(positions.to_vec()),
+            units: 3.0,
+        };
+        let device = Device::flex();
+        let hidden = || Tensor::<1, Int>::arange(0..12, &device).float().reshape([2, 3, 2]);
+        let some = Targets::new(&[prepared(&[0, 2]), prepared(&[1])], 3, &device);
+        let rows: Vec<f32> = some.rows(hidden()).into_data().iter::<f32>().collect();
+        assert_eq!(rows, [0.0, 1.0, 4.0, 5.0, 8.0, 9.0]);
+        assert_eq!(some.classes, [0, 2, 1]);
+        assert_eq!(some.examples[1], Share { rows: 1, units: 3.0 });
+        let all = Targets::new(&[prepared(&[0, 1, 2]), prepared(&[0, 1, 2])], 3, &device);
+        assert!(all.positions.is_none());
+        assert_eq!(all.rows(hidden()).dims(), [6, 2]);
     }
 }

@@ -1,20 +1,30 @@
 //! Data sets: those that ship with the program, and standard ones in a folder.
 
-mod augment;
+pub mod augment;
 mod batch;
 mod catalogue;
 mod cifar;
 mod download;
 mod files;
 mod idx;
+mod image_folder;
 mod locate;
 mod sentences;
+mod source;
+mod split;
+mod table;
+mod text;
 mod wordpiece;
+mod wordpiece_training;
 
-pub(crate) use augment::{STREAM as AUGMENTATION, augmentation_after};
-pub use batch::{Batch, BatchInputs, Batches, Examples};
+pub use batch::{Batch, BatchInputs, Batches, Examples, Share, Targets};
 pub use catalogue::{Catalogue, Entry, NeededFile, Source};
 pub use download::{Progress, fetch};
+pub use image_folder::ImageFolder;
+pub use source::{DataSource, DatasetRegistration, Loading};
+pub use table::Table;
+pub use text::{KingJamesBible, PlainText, Tokenizer};
+pub use wordpiece_training::train_wordpiece;
 
 use record::Split;
 use std::fmt;
@@ -25,7 +35,7 @@ use std::path::PathBuf;
 pub struct Dataset {
     /// Name, as in `fashion-mnist-mini`.
     pub name: String,
-    /// Names of the classes.
+    /// Names of the classes; none for text without labels.
     pub classes: Vec<String>,
     /// Fits the weights.
     pub train: Part,
@@ -74,7 +84,7 @@ impl Dataset {
 pub struct Part {
     /// What the network sees.
     pub inputs: Inputs,
-    /// Class of each example.
+    /// Class of each example; none for text without labels.
     pub labels: Vec<usize>,
 }
 
@@ -82,13 +92,17 @@ impl Part {
     /// Examples.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        match &self.inputs {
+            Inputs::Images(images) => images.pixels.len() / images.size().max(1),
+            Inputs::Features(features) => features.values.len() / features.width.max(1),
+            Inputs::Text(text) => text.tokens.len(),
+        }
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.len() == 0
     }
 
     /// The examples at `indices`, in that order.
@@ -98,12 +112,20 @@ impl Part {
                 pixels: indices.iter().flat_map(|i| images.example(*i)).copied().collect(),
                 ..*images
             }),
+            Inputs::Features(features) => Inputs::Features(Features {
+                values: indices.iter().flat_map(|i| features.example(*i)).copied().collect(),
+                ..*features
+            }),
             Inputs::Text(text) => Inputs::Text(Text {
                 tokens: indices.iter().map(|i| text.tokens[*i].clone()).collect(),
+                bytes: indices.iter().filter_map(|i| text.bytes.get(*i).copied()).collect(),
                 ..*text
             }),
         };
-        Self { inputs, labels: indices.iter().map(|i| self.labels[*i]).collect() }
+        Self {
+            inputs,
+            labels: indices.iter().filter_map(|i| self.labels.get(*i).copied()).collect(),
+        }
     }
 
     /// The first `n` examples.
@@ -118,6 +140,8 @@ impl Part {
 pub enum Inputs {
     /// Images.
     Images(Images),
+    /// Features.
+    Features(Features),
     /// Tokenized text.
     Text(Text),
 }
@@ -149,11 +173,41 @@ impl Images {
     }
 }
 
-/// Token sequences, each from `[CLS]` to `[SEP]`, without padding.
+/// Numbers that were measured of each example.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// Numbers of an example.
+    pub width: usize,
+    /// `[example, feature]`.
+    pub values: Vec<f32>,
+}
+
+impl Features {
+    /// The features of one example.
+    #[must_use]
+    pub fn example(&self, index: usize) -> &[f32] {
+        &self.values[index * self.width..(index + 1) * self.width]
+    }
+}
+
+/// Token sequences without padding: texts from `[CLS]` to `[SEP]`, or pieces of one long text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// Entries of the vocabulary.
     pub vocabulary: usize,
     /// Token ids of each example.
     pub tokens: Vec<Vec<u32>>,
+    /// For pieces of one long text, the bytes of text behind the first token of each; otherwise empty.
+    pub bytes: Vec<u32>,
+    /// What hides a token, where the vocabulary has such an entry.
+    pub mask: Option<Mask>,
+}
+
+/// What hides tokens from a network that predicts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mask {
+    /// Id of `[MASK]`.
+    pub token: u32,
+    /// Ids from here on are ordinary tokens; those before are special, and never hidden.
+    pub first_ordinary: u32,
 }

@@ -53,7 +53,12 @@ pub(super) fn parse(path: &Path, bytes: &[u8], classes: usize) -> Result<Sentenc
 /// The sentences as token ids.
 pub(super) fn encode(tokenizer: &WordPieceTokenizer, rows: &Sentences) -> Result<Part, Error> {
     let tokens = rows.iter().map(|(text, _)| tokenizer.encode(text)).collect::<Result<_, _>>()?;
-    let inputs = Inputs::Text(Text { vocabulary: tokenizer.entries(), tokens });
+    let inputs = Inputs::Text(Text {
+        vocabulary: tokenizer.entries(),
+        tokens,
+        bytes: Vec::new(),
+        mask: tokenizer.mask(),
+    });
     Ok(Part { inputs, labels: rows.iter().map(|(_, class)| *class).collect() })
 }
 
@@ -82,7 +87,7 @@ mod tests {
     #[test]
     fn a_cut_sequence_keeps_its_end() {
         let tokens = vec![vec![2, 7, 8, 9, 3], vec![2, 7, 3]];
-        let text = Text { vocabulary: 10, tokens };
+        let text = Text { vocabulary: 10, tokens, bytes: Vec::new(), mask: None };
         let part = Part { inputs: Inputs::Text(text), labels: vec![0, 1] };
         let Inputs::Text(text) = cut(part, 4).inputs else { panic!() };
         assert_eq!(text.tokens, [vec![2, 7, 8, 3], vec![2, 7, 3]]);

@@ -1,6 +1,9 @@
 //! BERT's tokenizer over a WordPiece vocabulary (Schuster and Nakajima 2012; Devlin et al. 2019).
 
+use super::Mask;
 use crate::Error;
+use std::collections::HashMap;
+use std::hash::BuildHasher;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -10,10 +13,19 @@ use tokenizers::{Tokenizer, TruncationParams};
 /// Id of `[PAD]`.
 pub(super) const PADDING: u32 = 0;
 
+/// `[MASK]`, if the vocabulary has it, and where ordinary tokens begin: behind the special ones, which come first.
+fn mask(vocabulary: &HashMap<String, u32, impl BuildHasher>) -> Option<Mask> {
+    let special = |id: &str| vocabulary.get(id).copied();
+    let last =
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].into_iter().filter_map(special).max()?;
+    Some(Mask { token: special("[MASK]")?, first_ordinary: last + 1 })
+}
+
 /// Turns sentences into token ids.
 pub(super) struct WordPieceTokenizer {
     tokenizer: Tokenizer,
     entries: usize,
+    mask: Option<Mask>,
 }
 
 impl WordPieceTokenizer {
@@ -34,6 +46,7 @@ impl WordPieceTokenizer {
         }
         id("[UNK]")?;
         let special = vec![("[CLS]", id("[CLS]")?), ("[SEP]", id("[SEP]")?)];
+        let mask = mask(&vocabulary);
         let model = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".into()).build()?;
         let template = TemplateProcessing::builder()
             .try_single("[CLS] $A [SEP]")?
@@ -47,12 +60,17 @@ impl WordPieceTokenizer {
             .with_pre_tokenizer(Some(BertPreTokenizer))
             .with_post_processor(Some(template))
             .with_truncation(truncation)?;
-        Ok(Self { tokenizer, entries })
+        Ok(Self { tokenizer, entries, mask })
     }
 
     /// Entries of the vocabulary.
     pub(super) fn entries(&self) -> usize {
         self.entries
+    }
+
+    /// What hides a token, if the vocabulary has it.
+    pub(super) fn mask(&self) -> Option<Mask> {
+        self.mask
     }
 
     /// Token ids of a sentence, from `[CLS]` to `[SEP]`.

@@ -1,15 +1,142 @@
-//! A BERT encoder with a classification head (Devlin et al. 2019, arXiv:1810.04805), in the small
-//! sizes of Turc et al. 2019 (arXiv:1908.08962).
+//! A BERT encoder (Devlin et al. 2019, arXiv:1810.04805), in the small sizes of Turc et al. 2019 (arXiv:1908.08962),
+//! with a head that classifies the text, or one that predicts tokens.
 
-use super::{Initializer, ModelSize, Network, Pass, gated_feed_forward};
-use crate::data::{Batch, BatchInputs};
-use activation::{Activation, Kind};
+use super::layers::{
+    apply, apply_rows, embedding, layer_norm, linear, normalise, weights_and_biases,
+};
+use super::{
+    Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_feed_forward,
+};
+use crate::Error;
+use crate::component::Definition;
+use crate::data::Batch;
+use crate::sites::{Site, Sites};
 use actlab_kernels as kernels;
 use burn::Tensor;
-use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::module::{Module, Param};
+use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int};
-use std::sync::Arc;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Transformer encoder (Devlin et al. 2019; sizes of Turc et al. 2019).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BertModel {
+    /// Layers, width and heads.
+    pub size: BertSize,
+    /// Longest sequence in tokens, `[CLS]` and `[SEP]` included; also the number of learned positions.
+    #[serde(default = "default_max_length")]
+    pub max_length: usize,
+    /// Dropout after embeddings, attention, feed-forward and pooler.
+    #[serde(default = "default_dropout")]
+    pub dropout: f64,
+}
+
+/// Published small BERT sizes (Turc et al. 2019): layers / hidden width / heads, feed-forward four times as wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BertSize {
+    /// 2 / 128 / 2.
+    Tiny,
+    /// 4 / 256 / 4.
+    Mini,
+}
+
+impl BertSize {
+    /// Layers, hidden width and heads.
+    fn numbers(self) -> (usize, usize, usize) {
+        match self {
+            Self::Tiny => (2, 128, 2),
+            Self::Mini => (4, 256, 4),
+        }
+    }
+}
+
+fn default_max_length() -> usize {
+    128
+}
+
+fn default_dropout() -> f64 {
+    0.1
+}
+
+impl Definition for BertModel {
+    const NAME: &'static str = "bert";
+    const ABOUT: &'static str = "transformer encoder, for text";
+    const CITATION: &'static str =
+        "Devlin et al. 2019, arXiv:1810.04805; Turc et al. 2019, arXiv:1908.08962";
+
+    fn check(&self) -> Result<(), Error> {
+        let Self { max_length, dropout, .. } = *self;
+        if !(3..=8192).contains(&max_length) {
+            let reason =
+                format!("is {max_length}, but must be from 3 ([CLS], a token, [SEP]) to 8192");
+            return Err(Error::spec("max_length", reason));
+        }
+        if !(0.0..1.0).contains(&dropout) {
+            let reason = format!("is {dropout}, but must be at least 0 and below 1");
+            return Err(Error::spec("dropout", reason));
+        }
+        Ok(())
+    }
+
+    fn words(&self) -> String {
+        let Self { max_length, dropout, .. } = self;
+        format!("{}, sequences of up to {max_length} tokens, dropout {dropout}", self.label())
+    }
+
+    fn label(&self) -> String {
+        match self.size {
+            BertSize::Tiny => "bert-tiny".to_owned(),
+            BertSize::Mini => "bert-mini".to_owned(),
+        }
+    }
+}
+
+impl Model for BertModel {
+    type Network = Bert;
+
+    fn max_tokens(&self) -> Option<usize> {
+        Some(self.max_length)
+    }
+
+    fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {
+        Ok(self.config(interface)?.size(sites))
+    }
+
+    fn build(
+        &self,
+        interface: &Interface,
+        sites: &Sites<'_>,
+        device: &Device,
+    ) -> Result<Bert, Error> {
+        Ok(self.config(interface)?.init(sites, device))
+    }
+}
+
+impl BertModel {
+    fn config(&self, interface: &Interface) -> Result<BertConfig, Error> {
+        let InputShape::Tokens { vocabulary } = interface.inputs else {
+            return Err(interface.inputs.refused("bert takes text"));
+        };
+        // It sees the whole text: what it had to predict, too.
+        if interface.head == Head::NextToken {
+            return Err(interface.head.refused("bert"));
+        }
+        let (layers, hidden, heads) = self.size.numbers();
+        Ok(BertConfig {
+            vocabulary,
+            positions: self.max_length,
+            hidden,
+            layers,
+            heads,
+            feed_forward: 4 * hidden,
+            head: interface.head,
+            dropout: self.dropout,
+        })
+    }
+}
 
 /// Shape of a BERT encoder.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,8 +153,8 @@ pub struct BertConfig {
     pub heads: usize,
     /// Width of the feed-forward with a pointwise activation.
     pub feed_forward: usize,
-    /// Classes.
-    pub classes: usize,
+    /// What it predicts.
+    pub head: Head,
     /// Dropout probability.
     pub dropout: f64,
 }
@@ -39,59 +166,86 @@ const EPSILON: f64 = 1e-12;
 const SEGMENTS: usize = 2;
 
 impl BertConfig {
-    /// Outputs of the feed-forward's first matrix, and inputs of its second.
-    fn feed_forward_widths(&self, activation: &dyn Activation) -> (usize, usize) {
-        match activation.kind() {
-            Kind::Pointwise(_) => (self.feed_forward, self.feed_forward),
-            Kind::Gated(_) => {
-                let width = gated_feed_forward(self.feed_forward);
-                (2 * width, width)
-            }
-        }
+    /// The activation site of the feed-forward of layer `index`.
+    fn feed_forward_site(&self, index: usize, sites: &Sites<'_>) -> Site {
+        let width = |fan| match fan {
+            2 => gated_feed_forward(self.feed_forward),
+            _ => self.feed_forward,
+        };
+        sites.gated(format!("layers.{index}.feed_forward"), width)
     }
 
-    /// Parameters, and operations for a sequence of the full length, with `activation`.
+    /// Parameters, and operations for a sequence of the full length, with the activations of `sites`. A head that
+    /// predicts tokens is counted at every position.
     #[must_use]
-    pub fn size(&self, activation: &dyn Activation) -> ModelSize {
+    pub fn size(&self, sites: &Sites<'_>) -> ModelSize {
         let h = self.hidden;
-        let (made, taken) = self.feed_forward_widths(activation);
-        let matrices = 4 * h * h + h * made + taken * h;
-        let layer = matrices + 4 * h + made + h + 4 * h;
-        let embeddings = (self.vocabulary + self.positions + SEGMENTS) * h + 2 * h;
-        let head = h * h + h + h * self.classes + self.classes;
         let n = self.positions;
-        let attention = 2 * n * n * h;
-        let flops = 2 * (self.layers * (n * matrices + attention) + h * h + h * self.classes);
-        ModelSize {
-            parameters: (embeddings + self.layers * layer + head) as u64,
-            flops: flops as u64,
+        let (mut parameters, mut flops) = (0, 0);
+        for index in 0..self.layers {
+            let site = self.feed_forward_site(index, sites);
+            let (made, taken) = (site.fan() * site.width(), site.width());
+            let matrices = 4 * h * h + h * made + taken * h;
+            parameters += matrices + 4 * h + made + h + 4 * h;
+            let attention = 2 * n * n * h;
+            flops += 2 * (n * matrices + attention);
         }
+        parameters += (self.vocabulary + self.positions + SEGMENTS) * h + 2 * h;
+        match self.head {
+            Head::Classes(classes) => {
+                parameters += h * h + h + h * classes + classes;
+                flops += 2 * (h * h + h * classes);
+            }
+            Head::Tokens | Head::NextToken => {
+                let _ = token_head_site(h, sites);
+                parameters += h * h + h + 2 * h + self.vocabulary;
+                flops += 2 * n * (h * h + h * self.vocabulary);
+            }
+        }
+        ModelSize { parameters: parameters as u64, flops: flops as u64 }
     }
 
     /// The network at its layers' own initial values; see [`super::initialize`].
     #[must_use]
-    pub fn init(&self, activation: &Arc<dyn Activation>, device: &Device) -> Bert {
+    pub fn init(&self, sites: &Sites<'_>, device: &Device) -> Bert {
         let h = self.hidden;
-        let (made, taken) = self.feed_forward_widths(&**activation);
-        let norm = || LayerNormConfig::new(h).with_epsilon(EPSILON).init(device);
+        let norm = || layer_norm(h, EPSILON, device);
         let layers = (0..self.layers)
-            .map(|index| Layer {
-                attention: Attention {
-                    query: linear(h, h, device),
-                    key: linear(h, h, device),
-                    value: linear(h, h, device),
-                    output: linear(h, h, device),
-                    heads: self.heads,
-                },
-                attention_norm: norm(),
-                feed_forward: FeedForward {
-                    inner: linear(h, made, device),
-                    outer: linear(taken, h, device),
-                },
-                feed_forward_norm: norm(),
-                site: format!("layers.{index}.feed_forward"),
+            .map(|index| {
+                let site = self.feed_forward_site(index, sites);
+                Layer {
+                    attention: Attention {
+                        query: linear(h, h, device),
+                        key: linear(h, h, device),
+                        value: linear(h, h, device),
+                        output: linear(h, h, device),
+                        heads: self.heads,
+                    },
+                    attention_norm: norm(),
+                    feed_forward: FeedForward {
+                        inner: linear(h, site.fan() * site.width(), device),
+                        outer: linear(site.width(), h, device),
+                    },
+                    feed_forward_norm: norm(),
+                    site,
+                }
             })
             .collect();
+        let (mut pooler, mut head, mut tokens) = (None, None, None);
+        match self.head {
+            Head::Classes(classes) => {
+                pooler = Some(linear(h, h, device));
+                head = Some(linear(h, classes, device));
+            }
+            Head::Tokens | Head::NextToken => {
+                tokens = Some(TokenHead {
+                    transform: linear(h, h, device),
+                    site: token_head_site(h, sites),
+                    norm: norm(),
+                    bias: Param::from_tensor(Tensor::zeros([self.vocabulary], device)),
+                });
+            }
+        }
         Bert {
             embeddings: Embeddings {
                 token: embedding(self.vocabulary, h, device),
@@ -100,32 +254,40 @@ impl BertConfig {
                 norm: norm(),
             },
             layers,
-            pooler: linear(h, h, device),
-            head: linear(h, self.classes, device),
+            pooler,
+            head,
+            tokens,
             dropout: self.dropout,
-            activation: Arc::clone(activation),
         }
     }
 }
 
-fn linear(input: usize, output: usize, device: &Device) -> Linear {
-    LinearConfig::new(input, output).with_initializer(burn::nn::Initializer::Zeros).init(device)
+/// The activation site of a head that predicts tokens.
+fn token_head_site(hidden: usize, sites: &Sites<'_>) -> Site {
+    sites.pointwise("tokens.transform", hidden)
 }
 
-fn embedding(entries: usize, width: usize, device: &Device) -> Embedding {
-    EmbeddingConfig::new(entries, width).with_initializer(burn::nn::Initializer::Zeros).init(device)
-}
-
-/// A BERT encoder with pooler and classification head; norms come after the residual sums.
+/// A BERT encoder with its head; norms come after the residual sums.
 #[derive(Module, Debug)]
 pub struct Bert {
     embeddings: Embeddings,
     layers: Vec<Layer>,
-    pooler: Linear,
-    head: Linear,
+    /// With `head`, where texts are classified.
+    pooler: Option<Linear>,
+    head: Option<Linear>,
+    /// Where tokens are predicted.
+    tokens: Option<TokenHead>,
     dropout: f64,
-    #[module(skip)]
-    activation: Arc<dyn Activation>,
+}
+
+/// Predicts tokens; its decoder is the token embedding.
+#[derive(Module, Debug)]
+struct TokenHead {
+    transform: Linear,
+    site: Site,
+    norm: LayerNorm,
+    /// Of the decoder.
+    bias: Param<Tensor<1>>,
 }
 
 #[derive(Module, Debug)]
@@ -142,8 +304,7 @@ struct Layer {
     attention_norm: LayerNorm,
     feed_forward: FeedForward,
     feed_forward_norm: LayerNorm,
-    #[module(skip)]
-    site: String,
+    site: Site,
 }
 
 #[derive(Module, Debug)]
@@ -162,25 +323,43 @@ struct FeedForward {
 }
 
 impl Bert {
-    /// Logits `[batch, classes]` of token ids `[batch, tokens]`; `padding` of the same shape is true
+    /// Hidden states `[batch, tokens, hidden]` of token ids `[batch, tokens]`; `padding` of the same shape is true
     /// where there is no token.
-    #[must_use]
-    pub fn logits(
+    fn hidden(
         &self,
         tokens: Tensor<2, Int>,
-        padding: Tensor<2, Bool>,
+        padding: &Tensor<2, Bool>,
         pass: &mut Pass<'_>,
-    ) -> Tensor<2> {
-        let [batch, _] = tokens.dims();
+    ) -> Tensor<3> {
         let x = self.embeddings.forward(tokens);
         let mut x = pass.dropout(x, self.dropout);
         for layer in &self.layers {
-            x = layer.forward(&self.activation, x, &padding, self.dropout, pass);
+            x = layer.forward(x, padding, self.dropout, pass);
         }
-        let hidden = x.dims()[2];
+        x
+    }
+
+    /// Logits `[batch, classes]` by the hidden state of the first token.
+    fn classify(
+        &self,
+        (pooler, head): (&Linear, &Linear),
+        x: Tensor<3>,
+        pass: &mut Pass<'_>,
+    ) -> Tensor<2> {
+        let [batch, _, hidden] = x.dims();
         let first = x.narrow(1, 0, 1).reshape([batch, hidden]);
-        let pooled = self.pooler.forward(first).tanh();
-        self.head.forward(pass.dropout(pooled, self.dropout))
+        let pooled = pooler.forward(first).tanh();
+        head.forward(pass.dropout(pooled, self.dropout))
+    }
+}
+
+impl TokenHead {
+    /// Logits `[rows, vocabulary]` of hidden states `[rows, hidden]`, by the token embedding `[vocabulary, hidden]`.
+    fn forward(&self, x: Tensor<2>, embedding: Tensor<2>, pass: &mut Pass<'_>) -> Tensor<2> {
+        let x = apply_rows(&self.transform, x);
+        let x = self.site.forward(x, pass);
+        let x = normalise(&self.norm, x.unsqueeze::<3>(), None, EPSILON).squeeze_dim::<2>(0);
+        kernels::linear(x, embedding.transpose(), Some(self.bias.val()))
     }
 }
 
@@ -190,25 +369,24 @@ impl Embeddings {
         let x = kernels::embedding(self.token.weight.val(), tokens);
         let position = self.position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
         let segment = self.segment.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
-        normalise(&self.norm, x + (position + segment), None)
+        normalise(&self.norm, x + (position + segment), None, EPSILON)
     }
 }
 
 impl Layer {
     fn forward(
         &self,
-        f: &Arc<dyn Activation>,
         x: Tensor<3>,
         padding: &Tensor<2, Bool>,
         dropout: f64,
         pass: &mut Pass<'_>,
     ) -> Tensor<3> {
         let y = self.attention.forward(x.clone(), padding, dropout, pass);
-        let x = normalise(&self.attention_norm, pass.dropout(y, dropout), Some(x));
+        let x = normalise(&self.attention_norm, pass.dropout(y, dropout), Some(x), EPSILON);
         let y = apply(&self.feed_forward.inner, x.clone());
-        let y = pass.activation(f, &self.site, y);
+        let y = self.site.forward(y, pass);
         let y = apply(&self.feed_forward.outer, y);
-        normalise(&self.feed_forward_norm, pass.dropout(y, dropout), Some(x))
+        normalise(&self.feed_forward_norm, pass.dropout(y, dropout), Some(x), EPSILON)
     }
 }
 
@@ -221,49 +399,32 @@ impl Attention {
         pass: &mut Pass<'_>,
     ) -> Tensor<3> {
         let [batch, length, hidden] = x.dims();
-        let layers = [&self.query, &self.key, &self.value];
-        let weights = layers.map(|layer| layer.weight.val());
-        let biases = layers.map(bias);
+        let (weights, biases) = weights_and_biases([&self.query, &self.key, &self.value]);
         let inputs =
             kernels::linear_three(x.clone().reshape([batch * length, hidden]), weights, biases);
         let inputs = inputs.reshape([batch, length, 3 * hidden]);
         let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &x.device());
-        let mixed = kernels::attention(inputs, self.heads, padding.clone(), mask);
+        let mixed =
+            kernels::attention(inputs, self.heads, kernels::Seen::Unpadded(padding.clone()), mask);
         apply(&self.output, mixed)
     }
 }
 
-fn bias(layer: &Linear) -> Tensor<1> {
-    layer.bias.as_ref().expect("linear layers are built with a bias").val()
-}
-
-/// `layer` over the last dimension.
-fn apply(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
-    let [batch, length, width] = x.dims();
-    let x = x.reshape([batch * length, width]);
-    let y = kernels::linear(x, layer.weight.val(), Some(bias(layer)));
-    let [_, made] = y.dims();
-    y.reshape([batch, length, made])
-}
-
-/// `norm` over the last dimension of `x` + `residual`.
-fn normalise(norm: &LayerNorm, x: Tensor<3>, residual: Option<Tensor<3>>) -> Tensor<3> {
-    let beta = norm.beta.as_ref().expect("layer norms are built with a shift").val();
-    kernels::layer_norm(x, residual, norm.gamma.val(), beta, EPSILON)
-}
-
 impl Network for Bert {
     fn forward(&self, batch: &Batch, pass: &mut Pass<'_>) -> Tensor<2> {
-        match &batch.inputs {
-            BatchInputs::Text { tokens, padding } => {
-                self.logits(tokens.clone(), padding.clone(), pass)
+        let (tokens, padding) = batch.inputs.text();
+        let x = self.hidden(tokens.clone(), padding, pass);
+        match (&self.pooler, &self.head, &self.tokens) {
+            (Some(pooler), Some(head), _) => self.classify((pooler, head), x, pass),
+            (_, _, Some(head)) => {
+                head.forward(batch.targets.rows(x), self.embeddings.token.weight.val(), pass)
             }
-            BatchInputs::Images(_) => unreachable!("ModelConfig::new pairs bert with text"),
+            _ => unreachable!("BertConfig::init builds one of the heads"),
         }
     }
 
     /// Normal with standard deviation 0.02, truncated at two of them, as in the released code.
-    fn initializer(name: &str, _: &[usize]) -> Initializer {
+    fn initializer(&self, name: &str, _: &[usize]) -> Initializer {
         match name.rsplit('.').next() {
             Some("weight") => Initializer::TruncatedNormal(0.02),
             _ => Initializer::AsBuilt,

@@ -13,19 +13,21 @@ pub enum Initializer {
     Normal(f64),
     /// Normal with this standard deviation, redrawn beyond two of them.
     TruncatedNormal(f64),
+    /// Uniform between minus and plus this bound.
+    Uniform(f64),
 }
 
 /// Draws every weight from the stream `init/<its name>` of `seed`, so that arms with different
 /// activations begin alike wherever their shapes agree.
 #[must_use]
 pub fn initialize<N: Network>(network: N, seed: u64) -> N {
-    struct Mapper {
+    struct Mapper<N> {
         path: Vec<String>,
         seed: u64,
-        initializer: fn(&str, &[usize]) -> Initializer,
+        network: N,
     }
 
-    impl ModuleMapper for Mapper {
+    impl<N: Network> ModuleMapper for Mapper<N> {
         fn enter_module(&mut self, name: &str, _: &str) {
             self.path.push(name.to_owned());
         }
@@ -39,10 +41,11 @@ pub fn initialize<N: Network>(network: N, seed: u64) -> N {
             let shape = param.val().dims();
             let n = shape.iter().product();
             let mut stream = Stream::new(self.seed, &format!("init/{name}"));
-            let values = match (self.initializer)(&name, &shape) {
+            let values = match self.network.initializer(&name, &shape) {
                 Initializer::AsBuilt => return param,
                 Initializer::Normal(std) => stream.normal(n, std),
                 Initializer::TruncatedNormal(std) => stream.truncated_normal(n, std),
+                Initializer::Uniform(bound) => stream.uniform(n, bound),
             };
             param.map(|old| {
                 Tensor::<1>::from_floats(values.as_slice(), &old.device())
@@ -52,7 +55,8 @@ pub fn initialize<N: Network>(network: N, seed: u64) -> N {
         }
     }
 
-    network.map(&mut Mapper { path: Vec::new(), seed, initializer: N::initializer })
+    let mut mapper = Mapper { path: Vec::new(), seed, network: network.clone() };
+    network.map(&mut mapper)
 }
 
 /// Name, shape and whether it is trained, of every float tensor in a model.

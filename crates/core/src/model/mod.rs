@@ -1,32 +1,133 @@
 //! The model zoo.
 
 mod bert;
+mod gpt;
 mod init;
+mod layers;
 mod pass;
 mod resnet;
 mod width;
 
-pub use bert::{Bert, BertConfig};
+pub use bert::{Bert, BertConfig, BertModel, BertSize};
+pub use gpt::{Gpt, GptNetwork, GptSize, Positions};
 pub use init::{Initializer, initialize, named_parameters};
-pub use pass::{Pass, Probe};
-pub use resnet::{ResNet, ResNetConfig};
+pub use pass::{Mode, Pass, Probe};
+pub use resnet::{ResNet, ResNetConfig, Resnet};
 pub use width::{gated_feed_forward, gated_residual};
 
-use crate::Error;
+use crate::component::{self, Definition, Entry, Registration};
 use crate::data::{Batch, Dataset, Inputs};
-use activation::Activation;
+use crate::sites::{Activations, SiteInfo, Sites};
+use crate::train::{Finished, Monitor, Stopped, Trainer};
+use crate::{Error, bench, objective, train};
 use burn::Tensor;
 use burn::module::Module;
-use record::{BertSize, ModelSpec};
-use std::sync::Arc;
+use burn::tensor::Device;
+use record::{Component, RunSpec};
 
 /// A network that turns a batch into logits.
 pub trait Network: Module {
-    /// Logits of shape `[batch, classes]`.
+    /// Logits `[rows, outputs]`: a row for each example and an output for each class, or a row for each predicted
+    /// position and an output for each token.
     fn forward(&self, batch: &Batch, pass: &mut Pass<'_>) -> Tensor<2>;
 
     /// How the weights called `name`, of `shape`, begin; by the model's paper.
-    fn initializer(name: &str, shape: &[usize]) -> Initializer;
+    fn initializer(&self, name: &str, shape: &[usize]) -> Initializer;
+}
+
+/// What one example of a data set looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputShape {
+    /// Images.
+    Images {
+        /// Channels.
+        channels: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Width in pixels.
+        width: usize,
+    },
+    /// Numbers that were measured of each example.
+    Features {
+        /// How many.
+        width: usize,
+    },
+    /// Sequences of tokens.
+    Tokens {
+        /// Entries of the vocabulary.
+        vocabulary: usize,
+    },
+}
+
+impl InputShape {
+    /// The shape of the examples of `inputs`.
+    #[must_use]
+    pub fn of(inputs: &Inputs) -> Self {
+        match inputs {
+            Inputs::Images(images) => Self::Images {
+                channels: images.channels,
+                height: images.height,
+                width: images.width,
+            },
+            Inputs::Features(features) => Self::Features { width: features.width },
+            Inputs::Text(text) => Self::Tokens { vocabulary: text.vocabulary },
+        }
+    }
+
+    /// What the examples are, in a word.
+    #[must_use]
+    pub fn holds(&self) -> &'static str {
+        match self {
+            Self::Images { .. } => "images",
+            Self::Features { .. } => "features",
+            Self::Tokens { .. } => "text",
+        }
+    }
+
+    /// That a model which `takes` something else does not take these.
+    #[must_use]
+    pub fn refused(&self, takes: &str) -> Error {
+        let model = match self {
+            Self::Images { .. } => "a resnet or an mlp",
+            Self::Features { .. } => "an mlp",
+            Self::Tokens { .. } => "a bert or a gpt",
+        };
+        let holds = self.holds();
+        Error::spec("name", format!("{takes}, but the data set holds {holds}: use {model}"))
+    }
+}
+
+/// What a network predicts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Head {
+    /// One of so many classes for each example.
+    Classes(usize),
+    /// The token that was hidden, at each position that is asked for.
+    Tokens,
+    /// The token that follows, at each position: no position may see those behind it.
+    NextToken,
+}
+
+impl Head {
+    /// That `model` does not predict this.
+    #[must_use]
+    pub fn refused(&self, model: &str) -> Error {
+        let what = match self {
+            Self::Classes(_) => "classes",
+            Self::Tokens => "hidden tokens (use a bert)",
+            Self::NextToken => "the next token (use a gpt)",
+        };
+        Error::spec("name", format!("{model} does not predict {what}, which the objective needs"))
+    }
+}
+
+/// What a network takes and gives: what its data and its objective decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interface {
+    /// What it sees.
+    pub inputs: InputShape,
+    /// What it predicts.
+    pub head: Head,
 }
 
 /// What a model costs.
@@ -39,99 +140,119 @@ pub struct ModelSize {
     pub flops: u64,
 }
 
-/// A model's configuration, completed by what its data looks like.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ModelConfig {
-    /// Residual network.
-    Resnet(ResNetConfig),
-    /// Transformer encoder.
-    Bert(BertConfig),
-}
+/// A model of the zoo: its parameters, as an experiment gives them.
+pub trait Model: Definition {
+    /// What it builds.
+    type Network: Network;
 
-impl ModelConfig {
-    /// Completes `spec` by the image shape, or vocabulary, and classes of `data`.
+    /// Most tokens of a sequence that it takes; longer texts are cut. None where it takes no text.
+    fn max_tokens(&self) -> Option<usize> {
+        None
+    }
+
+    /// Parameters and operations, without building the network. It asks `sites` for the same sites as
+    /// [`Model::build`], in the same order.
     ///
     /// # Errors
-    /// If the model does not take such data, or the spec makes no network.
-    pub fn new(spec: &ModelSpec, data: &Dataset) -> Result<Self, Error> {
-        match (spec, &data.train.inputs) {
-            (ModelSpec::Resnet { depth, width }, Inputs::Images(images)) => {
-                if !(8..=1202).contains(depth) || (*depth - 2) % 6 != 0 {
-                    let reason = format!(
-                        "is {depth}, but must be 6n + 2: 8, 14, 20, 32, 44, 56, … up to 1202"
-                    );
-                    return Err(Error::spec("depth", reason));
-                }
-                if !(1..=4096).contains(width) {
-                    let reason = format!("is {width}, but must be from 1 to 4096");
-                    return Err(Error::spec("width", reason));
-                }
-                Ok(Self::Resnet(ResNetConfig {
-                    depth: *depth,
-                    width: *width,
-                    channels: images.channels,
-                    height: images.height,
-                    image_width: images.width,
-                    classes: data.classes.len(),
-                }))
-            }
-            (ModelSpec::Bert { size, max_length, dropout }, Inputs::Text(text)) => {
-                if !(3..=8192).contains(max_length) {
-                    let reason = format!(
-                        "is {max_length}, but must be from 3 ([CLS], a token, [SEP]) to 8192"
-                    );
-                    return Err(Error::spec("max_length", reason));
-                }
-                if !(0.0..1.0).contains(dropout) {
-                    let reason = format!("is {dropout}, but must be at least 0 and below 1");
-                    return Err(Error::spec("dropout", reason));
-                }
-                let (layers, hidden, heads) = match size {
-                    BertSize::Tiny => (2, 128, 2),
-                    BertSize::Mini => (4, 256, 4),
-                };
-                Ok(Self::Bert(BertConfig {
-                    vocabulary: text.vocabulary,
-                    positions: *max_length,
-                    hidden,
-                    layers,
-                    heads,
-                    feed_forward: 4 * hidden,
-                    classes: data.classes.len(),
-                    dropout: *dropout,
-                }))
-            }
-            (ModelSpec::Resnet { .. }, Inputs::Text(_)) => {
-                let reason =
-                    format!("a resnet takes images, but `{}` holds text: use a bert", data.name);
-                Err(Error::spec("name", reason))
-            }
-            (ModelSpec::Bert { .. }, Inputs::Images(_)) => {
-                let reason =
-                    format!("bert takes text, but `{}` holds images: use a resnet", data.name);
-                Err(Error::spec("name", reason))
-            }
-        }
-    }
+    /// If it has no network of this interface.
+    fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error>;
 
-    /// Parameters and operations with `activation`, without building the model.
+    /// The network at its layers' own initial values; see [`initialize`].
+    ///
+    /// # Errors
+    /// If it has no network of this interface.
+    fn build(
+        &self,
+        interface: &Interface,
+        sites: &Sites<'_>,
+        device: &Device,
+    ) -> Result<Self::Network, Error>;
+}
+
+/// A registered model.
+#[derive(Debug)]
+pub struct ModelRegistration {
+    entry: Entry,
+    max_tokens: fn(&Component) -> Result<Option<usize>, Error>,
+    size: fn(&Component, &Interface, &Sites<'_>) -> Result<ModelSize, Error>,
+    pub(crate) train: fn(Trainer<'_>, &mut dyn Monitor) -> Result<Finished, Stopped>,
+    pub(crate) measure_step: fn(Trainer<'_>) -> Result<f64, Error>,
+    pub(crate) bench: bench::Steps,
+}
+
+impl ModelRegistration {
+    /// That of `M`, which `package` registers.
     #[must_use]
-    pub fn size(&self, activation: &dyn Activation) -> ModelSize {
-        match self {
-            Self::Resnet(config) => config.size(activation),
-            Self::Bert(config) => config.size(activation),
+    pub const fn of<M: Model>(package: &'static str) -> Self {
+        Self {
+            entry: Entry::of::<M>(package),
+            max_tokens: |component| Ok(component::parameters::<M>(component)?.max_tokens()),
+            size: |component, interface, sites| {
+                component::parameters::<M>(component)?.size(interface, sites)
+            },
+            train: train::train_model::<M>,
+            measure_step: train::measure_model_step::<M>,
+            bench: bench::steps_of_model::<M>,
         }
     }
 }
 
-/// Parameters and operations of `spec` on `data` with `activation`, without building the model.
+inventory::collect!(ModelRegistration);
+
+impl Registration for ModelRegistration {
+    const KIND: &'static str = "model";
+
+    fn entry(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+crate::register_component!(ModelRegistration: BertModel, Gpt, Resnet);
+
+/// The registered model that `component` names.
+pub(crate) fn registration(component: &Component) -> Result<&'static ModelRegistration, Error> {
+    component::find::<ModelRegistration>(&component.name)
+}
+
+/// Most tokens of a sequence that the model takes; longer texts are cut. None where it takes no text.
 ///
 /// # Errors
-/// If model and data do not go together.
-pub fn model_size(
-    spec: &ModelSpec,
-    data: &Dataset,
-    activation: &Arc<dyn Activation>,
-) -> Result<ModelSize, Error> {
-    Ok(ModelConfig::new(spec, data)?.size(&**activation))
+/// If it is unknown, or a parameter is wrong.
+pub fn max_tokens(model: &Component) -> Result<Option<usize>, Error> {
+    (registration(model)?.max_tokens)(model)
+}
+
+/// A model as it fits its data: what it costs, and its activation sites.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// What it costs.
+    pub size: ModelSize,
+    /// In the order of the forward pass.
+    pub sites: Vec<SiteInfo>,
+}
+
+impl Layout {
+    /// That of `model` with `interface` and `activations`, without building the network.
+    ///
+    /// # Errors
+    /// If they do not go together.
+    pub fn new(
+        model: &Component,
+        interface: &Interface,
+        activations: &Activations,
+    ) -> Result<Self, Error> {
+        let sites = Sites::new(activations);
+        let size = (registration(model)?.size)(model, interface, &sites)?;
+        Ok(Self { size, sites: sites.into_asked() })
+    }
+
+    /// That of the network of `spec` on `data`.
+    ///
+    /// # Errors
+    /// If model, objective and data do not go together.
+    pub fn of(spec: &RunSpec, data: &Dataset, activations: &Activations) -> Result<Self, Error> {
+        let interface = objective::build(&spec.objective)?.interface(data)?;
+        let layout = Self::new(&spec.model, &interface, activations);
+        layout.map_err(|error| error.within("model"))
+    }
 }

@@ -1,4 +1,4 @@
-use crate::site::{Place, measure};
+use crate::site_statistics::{Place, measure};
 use crate::stream::Stream;
 use activation::{Activation, Kind};
 use actlab_kernels as kernels;
@@ -7,10 +7,20 @@ use burn::tensor::Device;
 use record::Site;
 use std::sync::Arc;
 
-/// One forward pass through a model: whether it trains, where its dropout comes from, and who looks
-/// at its activation sites.
-#[derive(Debug, Default)]
+/// What a pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Batch norms take the statistics of the batch, and gather them; dropout is on.
+    Training,
+    /// Batch norms take the gathered statistics; dropout is off.
+    Evaluation,
+}
+
+/// One forward pass through a model: what it is for, where its dropout comes from, and what measures its activation
+/// sites.
+#[derive(Debug)]
 pub struct Pass<'a> {
+    mode: Mode,
     dropout: Option<&'a mut Stream>,
     probe: Option<&'a mut Probe>,
 }
@@ -19,19 +29,25 @@ impl<'a> Pass<'a> {
     /// A pass that trains, with dropout from `stream`.
     #[must_use]
     pub fn training(stream: &'a mut Stream) -> Self {
-        Self { dropout: Some(stream), probe: None }
+        Self { mode: Mode::Training, dropout: Some(stream), probe: None }
     }
 
-    /// A pass that judges: no dropout.
+    /// A pass that evaluates.
     #[must_use]
     pub fn evaluation() -> Self {
-        Self::default()
+        Self { mode: Mode::Evaluation, dropout: None, probe: None }
     }
 
-    /// A pass that judges, and measures every activation site.
+    /// A pass that evaluates, and measures every activation site.
     #[must_use]
     pub fn probed(probe: &'a mut Probe) -> Self {
-        Self { dropout: None, probe: Some(probe) }
+        Self { mode: Mode::Evaluation, dropout: None, probe: Some(probe) }
+    }
+
+    /// What the pass is for.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Zeroes elements with probability `p` and scales the others by 1/(1 − p), where the pass
@@ -68,7 +84,7 @@ impl<'a> Pass<'a> {
 
     /// Applies the activation's nonlinearity of one input to `x`, whose last dimension holds units.
     #[must_use]
-    pub fn nonlinearity<const D: usize>(
+    pub(crate) fn nonlinearity<const D: usize>(
         &mut self,
         activation: &Arc<dyn Activation>,
         site: &str,
@@ -85,7 +101,7 @@ impl<'a> Pass<'a> {
     /// Applies the activation to `x`, whose last dimension holds units; a gated one takes its first
     /// half as gate and the second as value, and halves it.
     #[must_use]
-    pub fn activation<const D: usize>(
+    pub(crate) fn activation<const D: usize>(
         &mut self,
         activation: &Arc<dyn Activation>,
         site: &str,
@@ -137,6 +153,10 @@ impl Probe {
         outputs: &Tensor<D>,
     ) {
         let place = Place { step: self.step, site, depth: self.sites.len() };
-        self.sites.push(measure(place, inputs, slopes, outputs, self.real.as_deref()));
+        // Rows that a head has gathered are all of tokens.
+        let shape = outputs.dims();
+        let positions: usize = shape[..D - 1].iter().product();
+        let real = self.real.as_deref().filter(|real| real.len() == positions);
+        self.sites.push(measure(place, inputs, slopes, outputs, real));
     }
 }

@@ -1,17 +1,103 @@
 //! Residual networks for small images (He et al. 2016, arXiv:1512.03385, section 4.2).
 
-use super::{Initializer, ModelSize, Network, Pass, gated_residual};
-use crate::data::{Batch, BatchInputs};
-use activation::{Activation, Kind};
-use actlab_kernels::{
-    BatchNormTraining, batch_norm_inference, batch_norm_training, convolution, shortcut,
+use super::layers::batch_norm;
+use super::{
+    Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_residual,
 };
+use crate::Error;
+use crate::component::Definition;
+use crate::data::Batch;
+use crate::sites::{Site, Sites};
+use actlab_kernels::{convolution, shortcut};
 use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Device;
-use std::sync::Arc;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// CIFAR-style residual network (He et al. 2016, section 4.2).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Resnet {
+    /// Layers with weights: 6n + 2, as in 8, 20, 32, 44, 56, 110.
+    pub depth: usize,
+    /// Channels of the first stage; the next ones have twice and four times as many.
+    #[serde(default = "default_width")]
+    pub width: usize,
+}
+
+fn default_width() -> usize {
+    16
+}
+
+impl Definition for Resnet {
+    const NAME: &'static str = "resnet";
+    const ABOUT: &'static str = "CIFAR-style residual network, for images";
+    const CITATION: &'static str = "He et al. 2016, arXiv:1512.03385, section 4.2";
+
+    fn check(&self) -> Result<(), Error> {
+        let Self { depth, width } = *self;
+        if !(8..=1202).contains(&depth) || !(depth - 2).is_multiple_of(6) {
+            let reason =
+                format!("is {depth}, but must be 6n + 2: 8, 14, 20, 32, 44, 56, … up to 1202");
+            return Err(Error::spec("depth", reason));
+        }
+        if !(1..=4096).contains(&width) {
+            return Err(Error::spec("width", format!("is {width}, but must be from 1 to 4096")));
+        }
+        Ok(())
+    }
+
+    fn words(&self) -> String {
+        self.label()
+    }
+
+    fn label(&self) -> String {
+        match self {
+            Self { depth, width: 16 } => format!("resnet-{depth}"),
+            Self { depth, width } => format!("resnet-{depth} (width {width})"),
+        }
+    }
+}
+
+impl Model for Resnet {
+    type Network = ResNet;
+
+    fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {
+        Ok(self.config(interface)?.size(sites))
+    }
+
+    fn build(
+        &self,
+        interface: &Interface,
+        sites: &Sites<'_>,
+        device: &Device,
+    ) -> Result<ResNet, Error> {
+        Ok(self.config(interface)?.init(sites, device))
+    }
+}
+
+impl Resnet {
+    fn config(&self, interface: &Interface) -> Result<ResNetConfig, Error> {
+        let &Interface { inputs: InputShape::Images { channels, height, width }, .. } = interface
+        else {
+            return Err(interface.inputs.refused("a resnet takes images"));
+        };
+        let Head::Classes(classes) = interface.head else {
+            return Err(interface.head.refused("a resnet"));
+        };
+        Ok(ResNetConfig {
+            depth: self.depth,
+            width: self.width,
+            channels,
+            height,
+            image_width: width,
+            classes,
+        })
+    }
+}
 
 /// Shape of a residual network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +116,22 @@ pub struct ResNetConfig {
     pub classes: usize,
 }
 
-/// Channels in, out, and inside, stride, and output size of one block.
+/// One block: channels in and out, the site between its convolutions, stride, and pixels of its output.
 struct BlockShape {
     input: usize,
     output: usize,
-    inner: usize,
+    inner: Site,
+    outer: Site,
     stride: usize,
     pixels: usize,
 }
 
 impl ResNetConfig {
-    fn blocks(&self, activation: &dyn Activation) -> Vec<BlockShape> {
+    fn stem(&self, sites: &Sites<'_>) -> Site {
+        sites.pointwise("stem", self.width)
+    }
+
+    fn blocks(&self, sites: &Sites<'_>) -> Vec<BlockShape> {
         let per_stage = (self.depth - 2) / 6;
         let (mut height, mut width) = (self.height, self.image_width);
         let mut input = self.width;
@@ -50,36 +141,33 @@ impl ResNetConfig {
             for block in 0..per_stage {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                 (height, width) = (height.div_ceil(stride), width.div_ceil(stride));
-                let inner = match activation.kind() {
-                    Kind::Pointwise(_) => output,
-                    Kind::Gated(_) => gated_residual(input, output),
-                };
-                blocks.push(BlockShape { input, output, inner, stride, pixels: height * width });
+                let index = blocks.len();
+                let inner = |fan| if fan == 2 { gated_residual(input, output) } else { output };
+                blocks.push(BlockShape {
+                    input,
+                    output,
+                    inner: sites.gated(format!("blocks.{index}.inner"), inner),
+                    outer: sites.pointwise(format!("blocks.{index}.outer"), output),
+                    stride,
+                    pixels: height * width,
+                });
                 input = output;
             }
         }
         blocks
     }
 
-    /// Channels that the first convolution of a block makes for one inner channel.
-    fn fan(activation: &dyn Activation) -> usize {
-        match activation.kind() {
-            Kind::Pointwise(_) => 1,
-            Kind::Gated(_) => 2,
-        }
-    }
-
-    /// Parameters and operations with `activation`.
+    /// Parameters and operations with the activations of `sites`.
     #[must_use]
-    pub fn size(&self, activation: &dyn Activation) -> ModelSize {
-        let fan = Self::fan(activation);
+    pub fn size(&self, sites: &Sites<'_>) -> ModelSize {
+        let _ = self.stem(sites);
         let stem = 9 * self.channels * self.width;
         let features = 4 * self.width;
         let mut parameters = stem + 2 * self.width + features * self.classes + self.classes;
         let mut flops = 2 * stem * self.height * self.image_width + 2 * features * self.classes;
-        for block in self.blocks(activation) {
-            let made = fan * block.inner;
-            let weights = 9 * (block.input * made + block.inner * block.output);
+        for block in self.blocks(sites) {
+            let made = block.inner.fan() * block.inner.width();
+            let weights = 9 * (block.input * made + block.inner.width() * block.output);
             parameters += weights + 2 * (made + block.output);
             flops += 2 * weights * block.pixels;
         }
@@ -88,33 +176,32 @@ impl ResNetConfig {
 
     /// The network at its layers' own initial values; see [`super::initialize`].
     #[must_use]
-    pub fn init(&self, activation: &Arc<dyn Activation>, device: &Device) -> ResNet {
-        let fan = Self::fan(&**activation);
+    pub fn init(&self, sites: &Sites<'_>, device: &Device) -> ResNet {
+        let stem = self.stem(sites);
         let blocks = self
-            .blocks(&**activation)
+            .blocks(sites)
             .into_iter()
-            .enumerate()
-            .map(|(index, shape)| {
-                let made = fan * shape.inner;
+            .map(|shape| {
+                let made = shape.inner.fan() * shape.inner.width();
                 Block {
                     conv1: conv(shape.input, made, shape.stride, device),
                     norm1: BatchNormConfig::new(made).init(device),
-                    conv2: conv(shape.inner, shape.output, 1, device),
+                    conv2: conv(shape.inner.width(), shape.output, 1, device),
                     norm2: BatchNormConfig::new(shape.output).init(device),
                     stride: shape.stride,
-                    inner_site: format!("blocks.{index}.inner"),
-                    outer_site: format!("blocks.{index}.outer"),
+                    inner: shape.inner,
+                    outer: shape.outer,
                 }
             })
             .collect();
         ResNet {
             stem_conv: conv(self.channels, self.width, 1, device),
             stem_norm: BatchNormConfig::new(self.width).init(device),
+            stem,
             blocks,
             head: LinearConfig::new(4 * self.width, self.classes)
                 .with_initializer(burn::nn::Initializer::Zeros)
                 .init(device),
-            activation: Arc::clone(activation),
         }
     }
 }
@@ -133,10 +220,9 @@ fn conv(input: usize, output: usize, stride: usize, device: &Device) -> Conv2d {
 pub struct ResNet {
     stem_conv: Conv2d,
     stem_norm: BatchNorm,
+    stem: Site,
     blocks: Vec<Block>,
     head: Linear,
-    #[module(skip)]
-    activation: Arc<dyn Activation>,
 }
 
 #[derive(Module, Debug)]
@@ -146,22 +232,19 @@ struct Block {
     conv2: Conv2d,
     norm2: BatchNorm,
     stride: usize,
-    #[module(skip)]
-    inner_site: String,
-    #[module(skip)]
-    outer_site: String,
+    inner: Site,
+    outer: Site,
 }
 
 impl ResNet {
     /// Logits `[batch, classes]` of images `[batch, channels, height, width]`.
     #[must_use]
     pub fn logits(&self, images: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<2> {
-        let f = &self.activation;
         // Channels last: what the layers between here and the pooling take.
         let x = convolution(images.permute([0, 2, 3, 1]), self.stem_conv.weight.val(), 1);
-        let mut x = norm_nonlinearity(&self.stem_norm, x, None, f, "stem", pass);
+        let mut x = norm_nonlinearity(&self.stem_norm, x, None, &self.stem, pass);
         for block in &self.blocks {
-            x = block.forward(f, x, pass);
+            x = block.forward(x, pass);
         }
         let [batch, height, width, channels] = x.dims();
         let pooled =
@@ -171,73 +254,43 @@ impl ResNet {
 }
 
 impl Block {
-    fn forward(&self, f: &Arc<dyn Activation>, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
         let y = convolution(x.clone(), self.conv1.weight.val(), self.stride);
-        let y = match f.kind() {
-            Kind::Pointwise(_) => {
-                norm_nonlinearity(&self.norm1, y, None, f, &self.inner_site, pass)
-            }
-            Kind::Gated(_) => {
-                pass.activation(f, &self.inner_site, batch_norm(&self.norm1, y, None, None))
-            }
+        let y = if self.inner.fan() == 2 {
+            self.inner.forward(batch_norm(&self.norm1, y, None, None, pass), pass)
+        } else {
+            norm_nonlinearity(&self.norm1, y, None, &self.inner, pass)
         };
         let y = convolution(y, self.conv2.weight.val(), 1);
         let shortcut = shortcut(x, self.stride, y.dims()[3]);
-        norm_nonlinearity(&self.norm2, y, Some(shortcut), f, &self.outer_site, pass)
+        norm_nonlinearity(&self.norm2, y, Some(shortcut), &self.outer, pass)
     }
 }
 
-/// The nonlinearity behind batch norm and residual sum, in one pass unless somebody looks between.
+/// The nonlinearity behind batch norm and residual sum, in one pass unless its inputs are measured.
 fn norm_nonlinearity(
     norm: &BatchNorm,
     x: Tensor<4>,
     residual: Option<Tensor<4>>,
-    f: &Arc<dyn Activation>,
-    site: &str,
+    site: &Site,
     pass: &mut Pass<'_>,
 ) -> Tensor<4> {
     if pass.is_probed() {
-        let x = batch_norm(norm, x, residual, None);
-        return pass.nonlinearity(f, site, x);
+        let x = batch_norm(norm, x, residual, None, pass);
+        return site.forward(x, pass);
     }
-    batch_norm(norm, x, residual, Some(f))
-}
-
-/// `norm` over `[batch, height, width, channels]`: on a device with autodiff by the batch, whose
-/// statistics it gathers; elsewhere by those.
-fn batch_norm(
-    norm: &BatchNorm,
-    x: Tensor<4>,
-    residual: Option<Tensor<4>>,
-    f: Option<&Arc<dyn Activation>>,
-) -> Tensor<4> {
-    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
-    let epsilon = norm.epsilon;
-    if !x.device().is_autodiff() {
-        let statistics = [norm.running_mean.value(), norm.running_var.value()];
-        return batch_norm_inference(x, [gamma, beta], statistics, epsilon, residual, f);
-    }
-    let BatchNormTraining { output, mean, variance } =
-        batch_norm_training(x, gamma, beta, epsilon, residual, f);
-    for (running, new) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
-        let old = running.value_sync().mul_scalar(1.0 - norm.momentum);
-        running.update((old + new.mul_scalar(norm.momentum)).detach());
-    }
-    output
+    batch_norm(norm, x, residual, Some(site.activation()), pass)
 }
 
 impl Network for ResNet {
     fn forward(&self, batch: &Batch, pass: &mut Pass<'_>) -> Tensor<2> {
-        match &batch.inputs {
-            BatchInputs::Images(images) => self.logits(images.clone(), pass),
-            BatchInputs::Text { .. } => unreachable!("ModelConfig::new pairs resnets with images"),
-        }
+        self.logits(batch.inputs.images().clone(), pass)
     }
 
     /// Convolutions: normal with variance 2 / fan-in (He et al. 2015, arXiv:1502.01852), the same
     /// for every activation so that arms start alike. Head: variance 1 / fan-in.
     #[expect(clippy::cast_precision_loss, reason = "widths are small")]
-    fn initializer(name: &str, shape: &[usize]) -> Initializer {
+    fn initializer(&self, name: &str, shape: &[usize]) -> Initializer {
         match (name.rsplit('.').next(), shape) {
             (Some("weight"), [_, input, height, width]) => {
                 Initializer::Normal((2.0 / (input * height * width) as f64).sqrt())

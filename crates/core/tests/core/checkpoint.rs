@@ -1,14 +1,11 @@
 //! Checkpoints with the right checksum and wrong content: a run refuses each, and none changes a number.
 
-use crate::training::{Memory, bert, data, resnet, run_with};
-use activation::Activation;
-use activation_testing::activation;
+use crate::training::{Memory, activations, bert, data, resnet, run_with};
 use actlab_core::data::Dataset;
-use actlab_core::{Checkpoint, Finished, Stopped, Trainer, train};
+use actlab_core::{Activations, Checkpoint, Finished, Stopped, Trainer, train};
 use burn::tensor::Device;
-use record::{Budget, OptimizerSpec, RunSpec};
+use record::{Budget, Component, RunSpec};
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 
 /// The header of a file of safetensors, its progress, and its tensors.
 struct Parts {
@@ -58,21 +55,21 @@ fn kept(spec: &RunSpec) -> Vec<Vec<u8>> {
 /// A run that may continue from a checkpoint.
 struct Subject {
     spec: RunSpec,
-    activation: Arc<dyn Activation>,
+    activations: Activations,
     data: Dataset,
 }
 
 impl Subject {
     fn new(spec: RunSpec) -> Self {
-        let (activation, data) = (activation(&spec.activation.label), data(&spec));
-        Self { spec, activation, data }
+        let (activations, data) = (activations(&spec), data(&spec));
+        Self { spec, activations, data }
     }
 
     /// Trains from `bytes` on; why that is refused, where it is.
     fn train(&self, bytes: &[u8], memory: &mut Memory) -> Result<Finished, String> {
         Checkpoint::from_bytes(bytes).map_err(|unusable| unusable.to_string())?;
-        let Self { spec, activation, data } = self;
-        let trainer = Trainer { spec, activation, data, device: &Device::flex() };
+        let Self { spec, activations, data } = self;
+        let trainer = Trainer { spec, activations, data, device: &Device::flex() };
         memory.from = Some(bytes.to_vec());
         train(trainer, memory).map_err(|stopped| match stopped {
             Stopped::Checkpoint(unusable) => {
@@ -185,9 +182,9 @@ fn progress_that_the_run_cannot_have_made_is_refused() {
 #[test]
 fn the_memory_of_an_optimizer_is_whole() {
     let mut adamw = resnet("relu");
-    adamw.training.optimizer = OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    adamw.training.optimizer = Component::named("adamw");
     let mut plain = resnet("relu");
-    plain.training.optimizer = OptimizerSpec::Sgd { momentum: 0.0, nesterov: false };
+    plain.training.optimizer = Component::named("sgd").with("momentum", 0.0);
     for (spec, slots) in [(adamw, 2), (resnet("relu"), 1), (plain, 0)] {
         let bytes = kept(&spec).swap_remove(1);
         let subject = Subject::new(spec);

@@ -3,7 +3,7 @@
 use crate::training::{Memory, bert, resnet, run_with};
 use activation::simd::{VARIABLE, Width};
 use actlab_core::Checkpoint;
-use record::{Budget, OptimizerSpec, RunSpec};
+use record::{Budget, Component, RunSpec};
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 use std::process::Command;
@@ -54,8 +54,7 @@ fn specs() -> Vec<(&'static str, RunSpec)> {
     ] {
         spec.training.budget = Budget::Steps(6);
         if name.starts_with("bert") {
-            spec.training.optimizer =
-                OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+            spec.training.optimizer = Component::named("adamw");
         }
         found.push((name, spec));
     }

@@ -1,11 +1,13 @@
 //! Arms of one seed are paired: with different activations they begin with the same weights, see the same batches,
 //! changed in the same way, and drop the same units.
 
-use crate::training::{Memory, bert, data, resnet, run_with};
-use activation_testing::activation;
+use crate::training::{Memory, activations, bert, data, resnet, run_with};
 use actlab_core::Checkpoint;
+use actlab_core::data::augment::{Augmentation, CropFlip, Unchanged};
 use actlab_core::data::{Batch, BatchInputs, Batches, Dataset, Examples};
-use actlab_core::model::{ModelConfig, initialize};
+use actlab_core::model::{BertModel, Model, Resnet, initialize};
+use actlab_core::objective::{Classification, Objective};
+use actlab_core::sites::Sites;
 use actlab_core::stream::Stream;
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param};
@@ -41,16 +43,19 @@ fn initial_weights(spec: &RunSpec, data: &Dataset) -> Weights {
         }
     }
 
-    let f = activation(&spec.activation.label);
-    let device = Device::flex();
+    fn visit<M: Model>(spec: &RunSpec, data: &Dataset, collect: &mut Collect) {
+        let model: M = actlab_core::component::parameters(&spec.model).unwrap();
+        let interface = Classification {}.interface(data).unwrap();
+        let activations = activations(spec);
+        let network = model.build(&interface, &Sites::new(&activations), &Device::flex()).unwrap();
+        initialize(network, spec.seed).visit(collect);
+    }
+
     let mut collect = Collect::default();
-    match ModelConfig::new(&spec.model, data).unwrap() {
-        ModelConfig::Resnet(config) => {
-            initialize(config.init(&f, &device), spec.seed).visit(&mut collect);
-        }
-        ModelConfig::Bert(config) => {
-            initialize(config.init(&f, &device), spec.seed).visit(&mut collect);
-        }
+    match spec.model.name.as_str() {
+        "resnet" => visit::<Resnet>(spec, data, &mut collect),
+        "bert" => visit::<BertModel>(spec, data, &mut collect),
+        other => panic!("{other}"),
     }
     collect.weights
 }
@@ -94,7 +99,12 @@ fn places(spec: &RunSpec) -> Vec<Place> {
 /// The batches of a run whose steps ended at `places`, as pixels or tokens. The examples are those that left the order;
 /// that their random changes are those of the run is asserted by how far the stream is after each of them.
 fn batches(spec: &RunSpec, data: &Dataset, places: &[Place]) -> Vec<(Vec<usize>, Vec<f32>)> {
-    let made = Batches::new(data, spec.data.augmentation);
+    let augmentation: &dyn Augmentation = match spec.data.augmentation.name.as_str() {
+        "crop_flip" => &CropFlip {},
+        _ => &Unchanged {},
+    };
+    let made = Batches::new(data, &Classification {}, augmentation);
+    let mut objective = Stream::new(spec.seed, "objective");
     let mut augmentation = Stream::new(spec.seed, "augmentation");
     let mut order_stream = Stream::new(spec.seed, "order");
     let mut left: Vec<usize> = Vec::new();
@@ -107,12 +117,17 @@ fn batches(spec: &RunSpec, data: &Dataset, places: &[Place]) -> Vec<(Vec<usize>,
         let taken = left.split_off(place.order.len());
         assert_eq!(left, place.order);
         let indices: Vec<usize> = taken.into_iter().rev().collect();
-        let examples = Examples::Train(&indices, &mut augmentation);
+        let examples = Examples::Train {
+            indices: &indices,
+            augmentation: &mut augmentation,
+            objective: &mut objective,
+        };
         let batch: Batch = made.batch(examples, &Device::flex());
         assert_eq!(order_stream.position(), place.streams[0]);
         assert_eq!(augmentation.position(), place.streams[1]);
         let numbers = match batch.inputs {
             BatchInputs::Images(images) => images.into_data().iter::<f32>().collect(),
+            BatchInputs::Features(features) => features.into_data().iter::<f32>().collect(),
             BatchInputs::Text { tokens, .. } => tokens.into_data().iter::<f32>().collect(),
         };
         found.push((indices, numbers));

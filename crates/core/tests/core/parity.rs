@@ -1,10 +1,13 @@
-//! ResNet and BERT against PyTorch: logits, loss, gradients, running statistics.
+//! Every model against PyTorch: logits, loss, gradients, running statistics.
 //!
-//! `scripts/pytorch_fixtures.py` writes the fixtures.
+//! `scripts/pytorch_fixtures.py` and `scripts/pytorch_model_fixtures.py` write the fixtures.
 
 use activation_testing::activation;
-use actlab_core::data::{Batch, BatchInputs};
-use actlab_core::model::{BertConfig, Network, Pass, ResNetConfig};
+use actlab_core::data::{Batch, BatchInputs, Share, Targets};
+use actlab_core::model::{
+    BertConfig, Gpt, Head, InputShape, Interface, Model, Network, Pass, ResNetConfig,
+};
+use actlab_core::sites::{Activations, Sites};
 use actlab_core::stream::Stream;
 use burn::Tensor;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
@@ -23,6 +26,8 @@ struct Fixture {
     parameters: BTreeMap<String, Array>,
     input: Array,
     labels: Vec<i64>,
+    /// Of the rows of logits in `[batch · tokens]`, where not every position has one.
+    positions: Option<Vec<i64>>,
     logits: Array,
     loss: f64,
     gradients: BTreeMap<String, Array>,
@@ -47,6 +52,9 @@ impl Fixture {
 
     /// Values over which the batch norm called `name` averages: examples times pixels.
     fn batch_elements(&self, name: &str) -> usize {
+        if self.config["depth"].is_null() {
+            return self.input.shape[0];
+        }
         let per_stage = (self.number("depth") - 2) / 6;
         let block = name.strip_prefix("blocks.").and_then(|rest| rest.split('.').next());
         let stage = block.map_or(0, |block| block.parse::<usize>().unwrap() / per_stage);
@@ -222,11 +230,16 @@ fn batch(fixture: &Fixture, device: &Device) -> Batch {
         }
     };
     let labels = TensorData::new(fixture.labels.clone(), [fixture.labels.len()]);
-    Batch {
-        inputs,
+    let targets = Targets {
         labels: Tensor::from_data(labels, device),
         classes: fixture.labels.iter().map(|label| *label as usize).collect(),
-    }
+        positions: fixture
+            .positions
+            .as_ref()
+            .map(|all| Tensor::from_data(TensorData::new(all.clone(), [all.len()]), device)),
+        examples: vec![Share { rows: 1, units: 1.0 }; fixture.labels.len()],
+    };
+    Batch { inputs, targets }
 }
 
 fn agree<N: Network>(network: N, fixture: &Fixture) {
@@ -241,7 +254,8 @@ fn agree<N: Network>(network: N, fixture: &Fixture) {
     let mut dropout = Stream::new(0, "dropout");
     let logits = network.forward(&batch, &mut Pass::training(&mut dropout));
     assert_near("logits", &numbers(logits.clone().inner()), &fixture.logits, 0.0);
-    let loss = actlab_core::cross_entropy(logits, batch.labels, fixture.label_smoothing).mean();
+    let loss =
+        actlab_core::cross_entropy(logits, batch.targets.labels, fixture.label_smoothing).mean();
     let gradients = loss.backward();
     let loss = f64::from(loss.inner().into_scalar::<f32>());
     assert!((loss - fixture.loss).abs() <= TOLERANCE * fixture.loss, "{loss} {}", fixture.loss);
@@ -259,12 +273,36 @@ fn resnet(name: &str) {
         image_width: fixture.number("image_size"),
         classes: fixture.number("classes"),
     };
-    let activation = activation(&fixture.activation);
-    agree(config.init(&activation, &Device::flex().autodiff()), &fixture);
+    let activations = Activations::from(activation(&fixture.activation));
+    let network = config.init(&Sites::new(&activations), &Device::flex().autodiff());
+    agree(network, &fixture);
+}
+
+/// A model with parameters of its own, as an experiment gives them.
+fn model<M: Model>(model: M, interface: Interface, fixture: &Fixture) {
+    let activations = Activations::from(activation(&fixture.activation));
+    let device = Device::flex().autodiff();
+    let network = model.build(&interface, &Sites::new(&activations), &device).unwrap();
+    agree(network, fixture);
+}
+
+fn gpt(name: &str) {
+    let fixture = Fixture::load(name);
+    let interface = Interface {
+        inputs: InputShape::Tokens { vocabulary: fixture.number("vocab") },
+        head: Head::NextToken,
+    };
+    let mut json = fixture.config.clone();
+    json.as_object_mut().unwrap().remove("vocab");
+    model::<Gpt>(serde_json::from_value(json).unwrap(), interface, &fixture);
 }
 
 fn bert(name: &str) {
     let fixture = Fixture::load(name);
+    let head = match fixture.config["classes"].as_u64() {
+        Some(classes) => Head::Classes(classes as usize),
+        None => Head::Tokens,
+    };
     let config = BertConfig {
         vocabulary: fixture.number("vocab"),
         positions: fixture.number("max_len"),
@@ -272,11 +310,12 @@ fn bert(name: &str) {
         layers: fixture.number("layers"),
         heads: fixture.number("heads"),
         feed_forward: fixture.number("ffn"),
-        classes: fixture.number("classes"),
+        head,
         dropout: 0.0,
     };
-    let activation = activation(&fixture.activation);
-    agree(config.init(&activation, &Device::flex().autodiff()), &fixture);
+    let activations = Activations::from(activation(&fixture.activation));
+    let network = config.init(&Sites::new(&activations), &Device::flex().autodiff());
+    agree(network, &fixture);
 }
 
 #[test]
@@ -312,4 +351,24 @@ fn bert_gelu() {
 #[test]
 fn bert_swiglu() {
     bert("bert_swiglu");
+}
+
+#[test]
+fn gpt_gelu() {
+    gpt("gpt_gelu");
+}
+
+#[test]
+fn gpt_swiglu_rotary() {
+    gpt("gpt_swiglu_rotary");
+}
+
+#[test]
+fn masked_lm_gelu() {
+    bert("masked_lm_gelu");
+}
+
+#[test]
+fn masked_lm_swiglu() {
+    bert("masked_lm_swiglu");
 }

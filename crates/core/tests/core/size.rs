@@ -1,7 +1,8 @@
 //! Parameter counts, against the published ones and PyTorch's.
 
 use activation_testing::activation;
-use actlab_core::model::{BertConfig, ResNetConfig, named_parameters};
+use actlab_core::model::{BertConfig, Head, ResNetConfig, named_parameters};
+use actlab_core::sites::{Activations, Sites};
 use burn::module::Module;
 use burn::tensor::Device;
 
@@ -25,7 +26,7 @@ fn bert(vocabulary: usize, positions: usize) -> BertConfig {
         layers: 4,
         heads: 4,
         feed_forward: 1024,
-        classes: 2,
+        head: Head::Classes(2),
         dropout: 0.1,
     }
 }
@@ -41,9 +42,10 @@ fn counts_are_the_published_ones() {
         (resnet(8, 3, 32), "gelu", 75_290),
         (resnet(8, 1, 28), "swiglu", 75_254),
     ] {
-        let f = activation(name);
-        assert_eq!(config.size(&*f).parameters, parameters, "{config:?} {name}");
-        assert_eq!(trained(&config.init(&f, &device)), parameters, "{config:?} {name}");
+        let f = Activations::from(activation(name));
+        let sites = || Sites::new(&f);
+        assert_eq!(config.size(&sites()).parameters, parameters, "{config:?} {name}");
+        assert_eq!(trained(&config.init(&sites(), &device)), parameters, "{config:?} {name}");
     }
     for (config, name, parameters) in [
         (bert(30_522, 512), "gelu", 11_171_074),
@@ -51,16 +53,18 @@ fn counts_are_the_published_ones() {
         (bert(8_000, 32), "relu", 5_282_562),
         (bert(8_000, 32), "swiglu", 5_275_714),
     ] {
-        let f = activation(name);
-        assert_eq!(config.size(&*f).parameters, parameters, "{config:?} {name}");
-        assert_eq!(trained(&config.init(&f, &device)), parameters, "{config:?} {name}");
+        let f = Activations::from(activation(name));
+        let sites = || Sites::new(&f);
+        assert_eq!(config.size(&sites()).parameters, parameters, "{config:?} {name}");
+        assert_eq!(trained(&config.init(&sites(), &device)), parameters, "{config:?} {name}");
     }
 }
 
 /// Multiply-adds of ResNet-20 on CIFAR are widely given as 40.6 M to 41 M; two operations each.
 #[test]
 fn operations_are_the_known_ones() {
-    let flops = resnet(20, 3, 32).size(&*activation("relu")).flops;
+    let relu = Activations::from(activation("relu"));
+    let flops = resnet(20, 3, 32).size(&Sites::new(&relu)).flops;
     assert_eq!(flops, 2 * 40_551_040);
 }
 
@@ -68,7 +72,8 @@ fn operations_are_the_known_ones() {
 fn gated_models_are_matched_within_one_percent() {
     for depth in [8, 20, 32, 56] {
         let config = resnet(depth, 3, 32);
-        let [plain, gated] = ["relu", "swiglu"].map(|name| config.size(&*activation(name)));
+        let size = |name| config.size(&Sites::new(&activation(name).into()));
+        let [plain, gated] = ["relu", "swiglu"].map(size);
         let ratio = gated.parameters as f64 / plain.parameters as f64;
         assert!((ratio - 1.0).abs() < 0.01, "resnet-{depth}: {ratio}");
     }

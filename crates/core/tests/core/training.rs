@@ -2,11 +2,11 @@
 
 use activation_testing::activation;
 use actlab_core::data::{Catalogue, Dataset};
-use actlab_core::{Checkpoint, Finished, Monitor, Stopped, Trainer, train};
+use actlab_core::{Activations, Checkpoint, Finished, Layout, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{
-    ActivationSpec, Augmentation, BertSize, Budget, DataSpec, Divergence, Event, ModelSpec,
-    OptimizerSpec, Outcome, RunSpec, ScheduleSpec, SiteStatistics, TrainingSpec, Trial,
+    ActivationSpec, Budget, CLASSIFICATION, Component, DataSpec, Divergence, Event, Outcome,
+    Predictions, RunSpec, SiteStatistics, TrainingSpec, Trial,
 };
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -58,7 +58,16 @@ impl Monitor for Memory {
     }
 }
 
-fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64) -> RunSpec {
+fn sgd(momentum: f64, nesterov: bool) -> Component {
+    Component::named("sgd").with("momentum", momentum).with("nesterov", nesterov)
+}
+
+/// The activations of a spec.
+pub(crate) fn activations(spec: &RunSpec) -> Activations {
+    activation(&spec.activation.label).into()
+}
+
+fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64) -> RunSpec {
     let f = activation(name);
     RunSpec {
         activation: ActivationSpec {
@@ -66,28 +75,31 @@ fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64)
             parameters: f.parameters().clone(),
             label: f.label(),
             fingerprint: f.fingerprint(),
+            sites: Vec::new(),
         },
         task: "test".into(),
         model,
+        objective: Component::named(CLASSIFICATION),
         data: DataSpec {
-            name: data.into(),
-            augmentation: Augmentation::CropFlip,
+            augmentation: Component::named("crop_flip"),
             train_limit: Some(200),
+            ..DataSpec::named(data)
         },
         data_sha256: String::new(),
         training: TrainingSpec {
             batch_size,
             budget: Budget::Steps(steps),
-            optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: true },
+            optimizer: sgd(0.9, true),
             learning_rate: 0.05,
             weight_decay: 5e-4,
-            schedule: ScheduleSpec::Cosine,
+            schedule: Component::named("cosine"),
             warmup: 0.2,
             label_smoothing: 0.1,
             clip_norm: Some(1.0),
             evaluate_every: Some(3),
             patience: None,
             target_accuracy: Some(0.05),
+            target: None,
             divergence: None,
             site_statistics: SiteStatistics { examples: 16, every: 1 },
         },
@@ -99,13 +111,35 @@ fn spec(name: &str, model: ModelSpec, data: &str, batch_size: usize, steps: u64)
 }
 
 pub(crate) fn resnet(name: &str) -> RunSpec {
-    spec(name, ModelSpec::Resnet { depth: 8, width: 8 }, "fashion-mnist-mini", 32, 5)
+    spec(
+        name,
+        Component::named("resnet").with("depth", 8).with("width", 8),
+        "fashion-mnist-mini",
+        32,
+        5,
+    )
 }
 
 pub(crate) fn bert(name: &str) -> RunSpec {
-    let model = ModelSpec::Bert { size: BertSize::Tiny, max_length: 16, dropout: 0.1 };
+    let model = Component::named("bert").with("size", "tiny").with("max_length", 16);
     let mut spec = spec(name, model, "movie-reviews", 8, 4);
-    spec.data.augmentation = Augmentation::None;
+    spec.data.augmentation = Component::named("none");
+    spec
+}
+
+/// A small language model: of the next tokens, or of hidden ones.
+pub(crate) fn language(name: &str, objective: &str) -> RunSpec {
+    let mut spec = bert(name);
+    spec.objective = Component::named(objective);
+    if objective == "causal_lm" {
+        let gpt = Component::named("gpt").with("layers", 1).with("width", 16).with("heads", 2);
+        spec.model = gpt.with("max_length", 16).with("dropout", 0.1);
+        spec.data.name = "king-james-bible".into();
+    }
+    spec.training.optimizer = Component::named("adamw");
+    spec.training.learning_rate = 1e-3;
+    spec.training.target_accuracy = None;
+    spec.training.target = Some(100.0);
     spec
 }
 
@@ -125,10 +159,10 @@ fn run(spec: &RunSpec, threads: usize) -> (Finished, Vec<Event>) {
 
 pub(crate) fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> Finished {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let activation = activation(&spec.activation.label);
+    let activations = activations(spec);
     let data = data(spec);
     let device = Device::flex();
-    let trainer = Trainer { spec, activation: &activation, data: &data, device: &device };
+    let trainer = Trainer { spec, activations: &activations, data: &data, device: &device };
     pool.install(|| train(trainer, memory)).unwrap()
 }
 
@@ -143,8 +177,9 @@ fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
         assert_eq!(first.outcome, Outcome::Completed);
         assert_eq!(first.predictions.len(), 40);
         let test = first.summary.test.unwrap();
-        let correct = first.predictions.iter().filter(|said| said.label == said.predicted).count();
-        assert_eq!(test.accuracy, correct as f64 / 40.0);
+        let Predictions::Classes(predictions) = first.predictions else { panic!("classes") };
+        let correct = predictions.iter().filter(|said| said.label == said.predicted).count();
+        assert_eq!(test.metrics, [("accuracy", correct as f64 / 40.0)].into());
         assert_eq!(test.step, first.summary.best_validation.unwrap().step);
         assert!(first.summary.steps_to_target.is_some_and(|step| step >= 3));
     }
@@ -156,10 +191,11 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
     let mut resnet = resnet("swiglu");
     resnet.training.budget = Budget::Steps(9);
     let mut bert = bert("gelu");
-    bert.training.optimizer = OptimizerSpec::Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+    bert.training.optimizer = Component::named("adamw");
     let mut blown_up = blown_up(9);
     blown_up.training.divergence = Some(Divergence { ratio: 1.0, window: 4 });
-    for spec in [resnet, bert, blown_up] {
+    let [causal, masked] = ["causal_lm", "masked_lm"].map(|name| language("silu", name));
+    for spec in [resnet, bert, blown_up, causal, masked] {
         let mut whole = Memory { keeps: true, ..Memory::default() };
         let undisturbed = run_with(&spec, 1, &mut whole);
         // Between steps, and between a step and its evaluation.
@@ -184,8 +220,8 @@ fn an_interrupt_at_any_moment_keeps_a_checkpoint() {
     let mut spec = resnet("relu");
     spec.training.patience = Some(1);
     let (undisturbed, events) = run(&spec, 1);
-    let (activation, data, device) = (activation("relu"), data(&spec), Device::flex());
-    let trainer = Trainer { spec: &spec, activation: &activation, data: &data, device: &device };
+    let (activations, data, device) = (activations(&spec), data(&spec), Device::flex());
+    let trainer = Trainer { spec: &spec, activations: &activations, data: &data, device: &device };
     let mut moments = 0;
     loop {
         let mut memory = Memory { stop_at_question: Some(moments), ..Memory::default() };
@@ -245,7 +281,7 @@ fn patience_ends_a_run_that_gets_no_better() {
     assert_eq!(finished.outcome, Outcome::Completed);
     assert_eq!(finished.summary.steps, best + 6, "two evaluations in vain");
     assert!(finished.summary.steps < 20);
-    assert_eq!(finished.summary.test.unwrap().step, best);
+    assert_eq!(finished.summary.test.as_ref().unwrap().step, best);
     assert!(!finished.summary.sites.is_empty(), "the last evaluation measures sites");
 }
 
@@ -258,11 +294,58 @@ fn a_checkpoint_of_another_run_or_a_damaged_one_is_refused() {
         assert!(Checkpoint::from_bytes(&bytes[..end]).is_err(), "{end}");
     }
     let spec = resnet("swiglu");
-    let (activation, data, device) = (activation("swiglu"), data(&spec), Device::flex());
-    let trainer = Trainer { spec: &spec, activation: &activation, data: &data, device: &device };
+    let (activations, data, device) = (activations(&spec), data(&spec), Device::flex());
+    let trainer = Trainer { spec: &spec, activations: &activations, data: &data, device: &device };
     let mut other = Memory { from: Some(bytes.clone()), ..Memory::default() };
     let stopped = train(trainer, &mut other).unwrap_err();
     assert!(matches!(stopped, Stopped::Checkpoint(_)), "{stopped}");
+}
+
+#[test]
+fn a_language_model_is_judged_by_its_own_metric_and_lower_is_better() {
+    for (objective, name, guessing) in
+        [("causal_lm", "bits_per_byte", 8.0), ("masked_lm", "loss", libm::log(8000.0))]
+    {
+        let mut spec = language("gelu", objective);
+        spec.training.budget = Budget::Steps(40);
+        spec.training.evaluate_every = Some(10);
+        spec.training.target = Some(0.99 * guessing);
+        let (finished, events) = run(&spec, 2);
+        let metric = finished.summary.metric();
+        assert_eq!((metric.name.as_str(), metric.direction), (name, record::Direction::Lower));
+        assert!((metric.guessing - guessing).abs() < 1e-9, "{metric:?}");
+        let values: Vec<f64> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Validation(evaluation) => Some(evaluation.value(&metric)),
+                _ => None,
+            })
+            .collect();
+        let best = finished.summary.best_validation.unwrap().value(&metric);
+        assert_eq!(best, values.iter().copied().fold(f64::INFINITY, f64::min), "{objective}");
+        assert!(best < values[0] && best < guessing, "{objective} learns: {values:?}");
+        let test = finished.summary.test.unwrap();
+        let mean =
+            finished.predictions.scores().iter().sum::<f64>() / finished.predictions.len() as f64;
+        assert!((mean / test.value(&metric) - 1.0).abs() < 1e-9, "{mean} {test:?}");
+        assert!(finished.summary.steps_to_target.is_some(), "{values:?}");
+    }
+}
+
+#[test]
+fn an_objective_that_the_data_does_not_fit_is_refused() {
+    let mut spec = bert("relu");
+    spec.objective = Component::named("causal_lm");
+    let error = Layout::of(&spec, &data(&spec), &activations(&spec)).unwrap_err();
+    assert!(error.to_string().contains("needs one long text"), "{error}");
+    let mut spec = language("relu", "causal_lm");
+    spec.objective = Component::named("classification");
+    let error = Layout::of(&spec, &data(&spec), &activations(&spec)).unwrap_err();
+    assert!(error.to_string().contains("has no classes"), "{error}");
+    let mut spec = language("relu", "masked_lm");
+    spec.training.target_accuracy = Some(0.5);
+    let error = actlab_core::check(&spec, &data(&spec)).unwrap_err();
+    assert_eq!(error.key(), Some("training.target_accuracy"), "{error}");
 }
 
 #[test]
@@ -345,7 +428,7 @@ fn a_run_that_learns_after_a_spike_is_completed() {
         assert!(end < 0.95 * LN_10, "it learns: {end}");
         assert_eq!(finished.outcome, Outcome::Completed);
         let validation = finished.summary.best_validation.unwrap();
-        assert!(validation.accuracy > 0.2, "chance is 0.1: {}", validation.accuracy);
+        assert!(validation.metrics.get("accuracy").unwrap() > 0.2, "chance is 0.1: {validation:?}");
         assert!(finished.summary.test.is_some());
         assert_eq!(finished.summary.test_examples, Some(40));
     }
@@ -356,7 +439,7 @@ fn blown_up(steps: u64) -> RunSpec {
     let mut spec = resnet("relu");
     spec.training.budget = Budget::Steps(steps);
     spec.training.learning_rate = 30.0;
-    spec.training.schedule = ScheduleSpec::Constant;
+    spec.training.schedule = Component::named("constant");
     spec.training.warmup = 0.0;
     spec.training.evaluate_every = Some(7);
     spec
@@ -408,8 +491,8 @@ fn a_loss_that_is_not_finite_is_divergence_whatever_the_recipe_says() {
 fn an_interrupt_stops_between_steps() {
     let spec = resnet("relu");
     let mut memory = Memory { stop_after: Some(2), ..Memory::default() };
-    let (activation, data, device) = (activation("relu"), data(&spec), Device::flex());
-    let trainer = Trainer { spec: &spec, activation: &activation, data: &data, device: &device };
+    let (activations, data, device) = (activations(&spec), data(&spec), Device::flex());
+    let trainer = Trainer { spec: &spec, activations: &activations, data: &data, device: &device };
     let stopped = train(trainer, &mut memory).unwrap_err();
     assert!(matches!(stopped, Stopped::Interrupted));
     assert_eq!(memory.events.len(), 2);
@@ -424,26 +507,29 @@ fn recipes_that_make_no_sense_are_refused() {
         let error = actlab_core::check(&spec, &data).unwrap_err();
         error.key().unwrap_or_default().to_owned()
     };
-    assert_eq!(change(|training| training.target_accuracy = Some(90.0)), "target_accuracy");
-    assert_eq!(change(|training| training.weight_decay = 1e39), "weight_decay");
+    assert_eq!(
+        change(|training| training.target_accuracy = Some(90.0)),
+        "training.target_accuracy"
+    );
+    assert_eq!(change(|training| training.weight_decay = 1e39), "training.weight_decay");
     assert_eq!(
         change(|training| {
-            training.optimizer = OptimizerSpec::Adamw { beta1: 1.0, beta2: 0.9, epsilon: 1e-8 };
+            training.optimizer = Component::named("adamw").with("beta1", 1.0);
         }),
-        "optimizer.beta1"
+        "training.optimizer.beta1"
     );
     assert_eq!(
         change(|training| {
-            training.optimizer = OptimizerSpec::Sgd { momentum: 0.0, nesterov: true };
+            training.optimizer = sgd(0.0, true);
         }),
-        "optimizer.nesterov"
+        "training.optimizer.nesterov"
     );
     for (ratio, window, key) in [
-        (0.99, 1, "divergence.ratio"),
-        (f64::NAN, 1, "divergence.ratio"),
-        (f64::INFINITY, 1, "divergence.ratio"),
-        (1.0, 0, "divergence.window"),
-        (1.0, 100_001, "divergence.window"),
+        (0.99, 1, "training.divergence.ratio"),
+        (f64::NAN, 1, "training.divergence.ratio"),
+        (f64::INFINITY, 1, "training.divergence.ratio"),
+        (1.0, 0, "training.divergence.window"),
+        (1.0, 100_001, "training.divergence.window"),
     ] {
         let mut spec = resnet("relu");
         spec.training.divergence = Some(Divergence { ratio, window });
@@ -460,11 +546,11 @@ fn recipes_that_make_no_sense_are_refused() {
     let mut mixed = resnet("relu");
     mixed.data.name = "movie-reviews".into();
     let data = catalogue.load(&mixed.data, &mixed.model).unwrap();
-    let error = actlab_core::model_size(&mixed.model, &data, &activation("relu")).unwrap_err();
+    let error = Layout::of(&mixed, &data, &activations(&mixed)).unwrap_err();
     assert!(error.to_string().contains("a resnet takes images"), "{error}");
-    let depth = ModelSpec::Resnet { depth: 10, width: 16 };
-    let images = resnet("relu");
-    let images = catalogue.load(&images.data, &images.model).unwrap();
-    let error = actlab_core::model_size(&depth, &images, &activation("relu")).unwrap_err();
+    let mut deep = resnet("relu");
+    deep.model = Component::named("resnet").with("depth", 10);
+    let images = catalogue.load(&deep.data, &resnet("relu").model).unwrap();
+    let error = Layout::of(&deep, &images, &activations(&deep)).unwrap_err();
     assert!(error.to_string().contains("6n + 2"), "{error}");
 }

@@ -3,7 +3,7 @@
 use crate::case::{Case, Draw};
 use crate::formula::Name;
 use crate::operation::{self, Heads, Sizes, plain_batch_norm, plain_layer_norm, plain_linear};
-use actlab_kernels as kernels;
+use actlab_kernels::{self as kernels, Seen};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
 use proptest::prelude::*;
@@ -96,10 +96,19 @@ proptest! {
         heads in 1..=4_usize,
         width in 1..=17_usize,
         dropout: bool,
+        causal: bool,
     ) {
         let draw = &mut Draw::new(seed);
-        let sizes = Heads { batch, tokens, heads, width, dropout };
+        let sizes = Heads { batch, tokens, heads, width, dropout, causal };
         check(operation::attention(draw, sizes), draw);
+    }
+
+    #[test]
+    fn rotary_positions(
+        seed: u64, batch in 1..=5_usize, tokens in 1..=20_usize, heads in 1..=4_usize, half in 1..=9_usize,
+    ) {
+        let draw = &mut Draw::new(seed);
+        check(operation::rotary(draw, [batch, tokens, heads, 2 * half]), draw);
     }
 
     #[test]
@@ -363,7 +372,8 @@ fn operations_in_a_row() {
                 [bias.clone(), bias.clone(), bias.clone()],
             );
             let padding = Tensor::zeros([2, 9], tape.device());
-            let mixed = kernels::attention(inputs.reshape([2, 9, 36]), 3, padding, None);
+            let mixed =
+                kernels::attention(inputs.reshape([2, 9, 36]), 3, Seen::Unpadded(padding), None);
             let x = kernels::layer_norm(mixed, Some(x), tape.input(3), bias.clone(), 1e-5);
             let y = kernels::linear(x.clone().reshape([18, 12]), weight, Some(bias));
             let y = kernels::nonlinearity(&Name::Smooth.activation(), y.reshape([2, 9, 12]));

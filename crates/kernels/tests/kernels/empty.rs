@@ -42,7 +42,8 @@ fn empty_batches() {
         check(&operation::linear(draw, [0, 5, 7], either), &[0, 7]);
         let f = either.then_some(Name::Smooth);
         check(&operation::batch_norm_training(draw, image, either, f), &image);
-        let heads = Heads { batch: 0, tokens: 3, heads: 2, width: 5, dropout: either };
+        let heads =
+            Heads { batch: 0, tokens: 3, heads: 2, width: 5, dropout: either, causal: false };
         check(&operation::attention(draw, heads), &[0, 3, 10]);
     }
     for kernel in [1, 3, 5] {

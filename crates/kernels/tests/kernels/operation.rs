@@ -3,7 +3,7 @@
 
 use crate::case::{Case, Draw, Input, Output, Tape};
 use crate::formula::Name;
-use actlab_kernels as kernels;
+use actlab_kernels::{self as kernels, Seen};
 use burn::Tensor;
 use burn::tensor::activation::softmax as plain_softmax;
 use burn::tensor::module::conv2d;
@@ -141,10 +141,11 @@ pub(crate) struct Heads {
     pub(crate) heads: usize,
     pub(crate) width: usize,
     pub(crate) dropout: bool,
+    pub(crate) causal: bool,
 }
 
 pub(crate) fn attention(draw: &mut Draw, sizes: Heads) -> Case {
-    let Heads { batch, tokens, heads, width, dropout } = sizes;
+    let Heads { batch, tokens, heads, width, dropout, causal } = sizes;
     let hidden = heads * width;
     let mut inputs = vec![draw.input(&[batch, tokens, 3 * hidden], 2.0)];
     if dropout {
@@ -169,7 +170,8 @@ pub(crate) fn attention(draw: &mut Draw, sizes: Heads) -> Case {
         inputs,
         move |tape| {
             let dropout = dropout.then(|| tape.input::<4>(1));
-            kernels::attention(tape.input(0), heads, padding(tape), dropout)
+            let seen = if causal { Seen::Earlier } else { Seen::Unpadded(padding(tape)) };
+            kernels::attention(tape.input(0), heads, seen, dropout)
         },
         move |tape| {
             let part = |i: usize| {
@@ -177,10 +179,49 @@ pub(crate) fn attention(draw: &mut Draw, sizes: Heads) -> Case {
                 part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
             };
             let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (width as f64).sqrt();
-            let padding = same(tape).reshape([batch, 1, 1, tokens]).expand(scores.dims());
+            let padding = if causal {
+                let later = (0..tokens * tokens).map(|i| i % tokens > i / tokens).collect();
+                let later = TensorData::new::<bool, _>(later, [1, 1, tokens, tokens]);
+                Tensor::<4, Bool>::from_data(later, tape.device())
+            } else {
+                same(tape).reshape([batch, 1, 1, tokens])
+            };
+            let padding = padding.expand(scores.dims());
             let weights = plain_softmax(scores.mask_fill(padding, f32::NEG_INFINITY), 3);
             let weights = if dropout { weights * tape.input::<4>(1) } else { weights };
             weights.matmul(part(2)).swap_dims(1, 2).reshape([batch, tokens, hidden])
+        },
+    )
+}
+
+/// Rotary positions against turned pairs of numbers.
+pub(crate) fn rotary(draw: &mut Draw, [batch, tokens, heads, width]: [usize; 4]) -> Case {
+    let hidden = heads * width;
+    let half = width / 2;
+    Case::new(
+        format!("rotary {batch} × {tokens} × {heads} × {width}"),
+        vec![draw.input(&[batch, tokens, 3 * hidden], 2.0)],
+        move |tape| kernels::rotary(tape.input(0), heads),
+        move |tape| {
+            let table = |f: fn(f64) -> f64| {
+                let angle = |i: usize| {
+                    let (place, pair) = (i / half, i % half);
+                    place as f64 * libm::pow(10_000.0, -2.0 * pair as f64 / width as f64)
+                };
+                let numbers: Vec<f64> = (0..tokens * half).map(|i| f(angle(i))).collect();
+                let numbers = TensorData::new(numbers, [1, tokens, 1, half]);
+                Tensor::<4>::from_data(numbers, tape.device())
+            };
+            let x = tape.input::<3>(0);
+            let turned =
+                x.clone().narrow(2, 0, 2 * hidden).reshape([batch, tokens, 2 * heads, width]);
+            let (a, b) = (turned.clone().narrow(3, 0, half), turned.narrow(3, half, half));
+            let (cos, sin) = (table(libm::cos), table(libm::sin));
+            let (cos, sin) = (cos.cast(x.dtype()), sin.cast(x.dtype()));
+            let first = a.clone() * cos.clone() - b.clone() * sin.clone();
+            let second = b * cos + a * sin;
+            let turned = Tensor::cat(vec![first, second], 3).reshape([batch, tokens, 2 * hidden]);
+            Tensor::cat(vec![turned, x.narrow(2, 2 * hidden, hidden)], 2)
         },
     )
 }
@@ -383,7 +424,7 @@ pub(crate) fn small() -> Vec<Case> {
         kernel,
         stride,
     });
-    let heads = Heads { batch: 3, tokens: 5, heads: 2, width: 3, dropout: false };
+    let heads = Heads { batch: 3, tokens: 5, heads: 2, width: 3, dropout: false, causal: false };
     let mut cases = vec![
         nonlinearity(draw, Name::Smooth, [3, 5, 7]),
         nonlinearity(draw, Name::Gated, [3, 5, 7]),
@@ -397,6 +438,9 @@ pub(crate) fn small() -> Vec<Case> {
         linear_three(draw, [5, 7, 9]),
         attention(draw, heads),
         attention(draw, Heads { dropout: true, ..heads }),
+        attention(draw, Heads { causal: true, ..heads }),
+        attention(draw, Heads { dropout: true, causal: true, ..heads }),
+        rotary(draw, [3, 5, 2, 4]),
         embedding(draw, [6, 7], [4, 5]),
         batch_norm_training(draw, image, false, None),
         batch_norm_training(draw, image, false, Some(Name::Smooth)),
@@ -416,7 +460,7 @@ pub(crate) fn large() -> Vec<Case> {
     let image = [19, 9, 8, 33];
     let sizes =
         Sizes { batch: 19, height: 9, width: 8, input: 19, output: 33, kernel: 3, stride: 1 };
-    let heads = Heads { batch: 7, tokens: 33, heads: 3, width: 17, dropout: false };
+    let heads = Heads { batch: 7, tokens: 33, heads: 3, width: 17, dropout: false, causal: false };
     vec![
         nonlinearity(draw, Name::Smooth, [7, 201, 131]),
         activation(draw, Name::Kinked, [7, 201, 131]),
@@ -430,6 +474,9 @@ pub(crate) fn large() -> Vec<Case> {
         linear_three(draw, [301, 131, 65]),
         attention(draw, heads),
         attention(draw, Heads { dropout: true, ..heads }),
+        attention(draw, Heads { causal: true, ..heads }),
+        attention(draw, Heads { dropout: true, causal: true, ..heads }),
+        rotary(draw, [7, 33, 3, 18]),
         embedding(draw, [1003, 71], [17, 129]),
         batch_norm_training(draw, image, false, Some(Name::Gated)),
         batch_norm_training(draw, image, true, Some(Name::Smooth)),

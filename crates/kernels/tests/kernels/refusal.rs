@@ -61,7 +61,12 @@ fn attention() {
     let mut accepted = Accepted::default();
     let attention = |width, padding, dropout: Option<[usize; 4]>| {
         let padding = zeros::<2>(padding).greater_scalar(1.0);
-        kernels::attention(zeros([3, 4, width]), 2, padding, dropout.map(zeros))
+        kernels::attention(
+            zeros([3, 4, width]),
+            2,
+            kernels::Seen::Unpadded(padding),
+            dropout.map(zeros),
+        )
     };
     assert_eq!(attention(12, [3, 4], Some([3, 2, 4, 4])).dims(), [3, 4, 4]);
     accepted.refuse("an odd width", || attention(14, [3, 4], None));

@@ -1,7 +1,7 @@
 //! Runs in a folder.
 
 use super::{RECORD, RunDir, RunState};
-use crate::{Error, Prediction, RunRecord, Timeline};
+use crate::{Error, PredictionLine, Predictions, RunRecord, Timeline};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -40,8 +40,16 @@ impl StoredRun {
     ///
     /// # Errors
     /// Those of [`RunDir::predictions`], and where the table is not the one that the run left.
-    pub fn predictions(&self) -> Result<Vec<Prediction>, Error> {
+    pub fn predictions(&self) -> Result<Predictions, Error> {
         self.dir.checked_predictions(&self.record.files)
+    }
+
+    /// Hands `take` each of the test predictions in their order, without keeping any of them.
+    ///
+    /// # Errors
+    /// Those of [`StoredRun::predictions`]; the predictions before a damaged line have been handed over.
+    pub fn each_prediction(&self, take: impl FnMut(PredictionLine)) -> Result<(), Error> {
+        self.dir.each_checked_prediction(&self.record.files, take)
     }
 }
 
@@ -50,20 +58,32 @@ impl StoredRun {
 /// # Errors
 /// If the folder cannot be read.
 pub fn find_all_runs(runs: &Path) -> Result<Vec<(RunDir, RunState)>, Error> {
+    look_at_runs(runs, |dir| {
+        let state = dir.state();
+        (dir, state)
+    })
+}
+
+/// What `look` makes of everything below `runs` that may be a run, ordered by folder name.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn look_at_runs<T: Send>(
+    runs: &Path,
+    look: impl Fn(RunDir) -> T + Sync,
+) -> Result<Vec<T>, Error> {
     let entries = fs::read_dir(runs).map_err(Error::io("read", runs))?;
     let mut names = Vec::new();
     for entry in entries {
         names.push(entry.map_err(Error::io("read", runs))?.file_name());
     }
     names.sort_unstable();
-    let look = |name: &OsString| {
-        let dir = RunDir::at(runs.join(name));
-        let state = dir.state();
-        (dir, state)
-    };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = names.len().div_ceil(threads).max(LEAST_SHARE);
-    let look_at = |part: &[OsString]| part.iter().map(look).collect::<Vec<_>>();
+    let look_at = |part: &[OsString]| -> Vec<T> {
+        part.iter().map(|name| look(RunDir::at(runs.join(name)))).collect()
+    };
+    let look_at = &look_at;
     // The system waits for each file: several threads wait side by side.
     Ok(std::thread::scope(|scope| {
         let start = |part| {
@@ -71,7 +91,7 @@ pub fn find_all_runs(runs: &Path) -> Result<Vec<(RunDir, RunState)>, Error> {
             thread.map_err(|_| part)
         };
         let parts: Vec<_> = names.chunks(share).map(start).collect();
-        let join = |part: Result<ScopedJoinHandle<'_, Vec<_>>, &[OsString]>| match part {
+        let join = |part: Result<ScopedJoinHandle<'_, Vec<T>>, &[OsString]>| match part {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             // Where the system gives no thread, this one looks.
             Err(part) => look_at(part),

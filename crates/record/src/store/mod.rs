@@ -11,16 +11,18 @@ pub use atomic::write_atomically;
 pub use checkpoint::{CheckpointFile, SavedRun};
 pub use checksum::FileSum;
 pub(crate) use checksum::{seal, sha256};
-pub use find::{StoredRun, any_run_has_ended, find_all_runs, find_runs, read_runs};
+pub use find::{StoredRun, any_run_has_ended, find_all_runs, find_runs, look_at_runs, read_runs};
 pub use lock::{HeldLocks, RunLock, is_same_file};
 pub use stream::{MetricsReader, MetricsWriter, Timeline, now};
 
 use crate::{
-    Attempt, Error, Outcome, Prediction, RunId, RunRecord, RunSpec, SCHEMA_VERSION, WandbRun,
+    Attempt, Error, Outcome, PredictionLine, Predictions, RunId, RunRecord, RunSpec,
+    SCHEMA_VERSION, WandbRun,
 };
 use checksum::Seal;
-use serde::Deserialize;
-use std::cell::RefCell;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read};
@@ -113,7 +115,7 @@ impl RunDir {
     #[must_use]
     pub fn state(&self) -> RunState {
         let own = |bytes: &[u8]| checksum::check(bytes) == Seal::Whole && self.is_own(bytes);
-        match self.with_record(own) {
+        match with_content(&self.path.join(RECORD), own) {
             Ok(true) => RunState::Finished,
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
@@ -126,24 +128,6 @@ impl RunDir {
                 Ok(None) | Err(_) => RunState::Damaged,
             },
         }
-    }
-
-    /// What `look` says of the content of the record. Status looks at thousands: most of them fit into one reading, into
-    /// the same memory.
-    fn with_record<R>(&self, look: impl FnOnce(&[u8]) -> R) -> std::io::Result<R> {
-        thread_local! {
-            static START: RefCell<Vec<u8>> = RefCell::new(vec![0; 16 << 10]);
-        }
-        let mut file = File::open(self.path.join(RECORD))?;
-        START.with_borrow_mut(|start| {
-            let length = file.read(start)?;
-            if length < start.len() {
-                return Ok(look(&start[..length]));
-            }
-            let mut bytes = start.clone();
-            file.read_to_end(&mut bytes)?;
-            Ok(look(&bytes))
-        })
     }
 
     /// Whether a whole record is that of the run that the folder is named after, as its first lines tell.
@@ -235,8 +219,8 @@ impl RunDir {
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub fn write_predictions(&self, predictions: &[Prediction]) -> Result<(), Error> {
-        let csv = Prediction::to_csv(predictions);
+    pub fn write_predictions(&self, predictions: &Predictions) -> Result<(), Error> {
+        let csv = predictions.to_csv();
         write_atomically(&self.path.join(PREDICTIONS), csv.as_bytes())
     }
 
@@ -312,8 +296,9 @@ impl RunDir {
     /// # Errors
     /// If it is missing, damaged, or of another schema.
     pub fn record(&self) -> Result<RunRecord, Error> {
-        let (path, bytes) = self.read_record()?;
-        parse_record(&path, &bytes)
+        let path = self.path.join(RECORD);
+        let parsed = with_content(&path, |bytes| parse_record(&path, bytes));
+        parsed.map_err(Error::io("read", &path))?
     }
 
     /// How the run ended, if it has: the record is read as far as that needs, and must be that of this folder's run.
@@ -328,35 +313,30 @@ impl RunDir {
             outcome: Outcome,
         }
 
-        let (path, bytes) = match self.read_record() {
-            Ok(read) => read,
-            Err(Error::Io { source, .. })
-                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+        let path = self.path.join(RECORD);
+        let look = |bytes: &[u8]| match checksum::check(bytes) {
+            Seal::Whole => {
+                let head = parse(&path, bytes, |head: &Head| head.schema)?;
+                Ok((head.id, head.outcome))
+            }
+            Seal::Absent | Seal::Broken => {
+                let record = parse_record(&path, bytes)?;
+                Ok((record.id, record.outcome))
+            }
+        };
+        let (id, outcome) = match with_content(&path, look) {
+            Ok(read) => read?,
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
                 return Ok(None);
             }
-            Err(error) => return Err(error),
-        };
-        let (id, outcome) = match checksum::check(&bytes) {
-            Seal::Whole => {
-                let head = parse(&path, &bytes, |head: &Head| head.schema)?;
-                (head.id, head.outcome)
-            }
-            Seal::Absent | Seal::Broken => {
-                let record = self.record()?;
-                (record.id, record.outcome)
-            }
+            Err(error) => return Err(Error::io("read", &path)(error)),
         };
         if self.id() != Some(id.as_str()) {
             return Err(Error::Damaged { path, reason: format!("it is the record of run {id}") });
         }
         Ok(Some(outcome))
-    }
-
-    fn read_record(&self) -> Result<(PathBuf, Vec<u8>), Error> {
-        let path = self.path.join(RECORD);
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        Ok((path, bytes))
     }
 
     /// Reads the spec.
@@ -372,8 +352,7 @@ impl RunDir {
     /// # Errors
     /// If that cannot be read, or is damaged.
     pub fn wandb(&self) -> Result<Option<WandbRun>, Error> {
-        let path = self.path.join(WANDB);
-        if path.exists() { read_json(&path, "note about W&B").map(Some) } else { Ok(None) }
+        self.note(WANDB)
     }
 
     /// Keeps where the run is on Weights & Biases.
@@ -381,9 +360,25 @@ impl RunDir {
     /// # Errors
     /// If the folder cannot be written.
     pub fn write_wandb(&self, run: &WandbRun) -> Result<(), Error> {
-        let path = self.path.join(WANDB);
-        let json =
-            serde_json::to_vec_pretty(run).map_err(Error::format("note about W&B", &path))?;
+        self.write_note(WANDB, run)
+    }
+
+    /// What a sink of events keeps of the run beside its record, in the file `name`, as in `mlflow.json`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or is damaged.
+    pub fn note<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let path = self.path.join(name);
+        if path.exists() { read_json(&path, "note").map(Some) } else { Ok(None) }
+    }
+
+    /// Replaces the note of a sink in the file `name`.
+    ///
+    /// # Errors
+    /// If the folder cannot be written.
+    pub fn write_note(&self, name: &str, note: &impl Serialize) -> Result<(), Error> {
+        let path = self.path.join(name);
+        let json = serde_json::to_vec_pretty(note).map_err(Error::format("note", &path))?;
         write_atomically(&path, &json)
     }
 
@@ -402,38 +397,49 @@ impl RunDir {
         files: &BTreeMap<String, FileSum>,
         most: usize,
     ) -> Result<Timeline, Error> {
-        let (path, content) = self.read_checked(METRICS, files)?;
-        Timeline::read(&content, &path, most)
+        self.with_checked(METRICS, files, |path, content| Timeline::read(content, path, most))
     }
 
     /// Reads the test predictions, in the order of the examples.
     ///
     /// # Errors
     /// If there are none, or they are damaged; the error tells the line.
-    pub fn predictions(&self) -> Result<Vec<Prediction>, Error> {
+    pub fn predictions(&self) -> Result<Predictions, Error> {
         self.checked_predictions(&BTreeMap::new())
     }
 
-    fn checked_predictions(
-        &self,
-        files: &BTreeMap<String, FileSum>,
-    ) -> Result<Vec<Prediction>, Error> {
-        let (path, content) = self.read_checked(PREDICTIONS, files)?;
-        Prediction::from_csv(&content).map_err(|line| Error::Predictions { path, line })
+    fn checked_predictions(&self, files: &BTreeMap<String, FileSum>) -> Result<Predictions, Error> {
+        self.with_checked(PREDICTIONS, files, |path, content| {
+            Predictions::from_csv(content).map_err(wrong_line(path))
+        })
     }
 
-    /// A file of the run; where `files` has its checksum, that is compared.
-    fn read_checked(
+    fn each_checked_prediction(
+        &self,
+        files: &BTreeMap<String, FileSum>,
+        take: impl FnMut(PredictionLine),
+    ) -> Result<(), Error> {
+        self.with_checked(PREDICTIONS, files, |path, content| {
+            Predictions::each_in_csv(content, take).map_err(wrong_line(path))
+        })
+    }
+
+    /// What `read` makes of a file of the run, of its path and content; where `files` has its checksum, that is compared
+    /// before.
+    fn with_checked<R>(
         &self,
         name: &str,
         files: &BTreeMap<String, FileSum>,
-    ) -> Result<(PathBuf, Vec<u8>), Error> {
+        read: impl FnOnce(&Path, &[u8]) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let path = self.path.join(name);
-        let content = fs::read(&path).map_err(Error::io("read", &path))?;
-        if let Some(sum) = files.get(name) {
-            sum.check(&path, &content)?;
-        }
-        Ok((path, content))
+        let look = |content: &[u8]| {
+            if let Some(sum) = files.get(name) {
+                sum.check(&path, content)?;
+            }
+            read(&path, content)
+        };
+        with_content(&path, look).map_err(Error::io("read", &path))?
     }
 
     /// Opens the metrics stream, of a finished run or a running one.
@@ -445,7 +451,48 @@ impl RunDir {
     }
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
+/// What `look` makes of the content of the file at `path`. Reports and status read thousands of files: those of usual
+/// size are read into the same memory.
+fn with_content<R>(path: &Path, look: impl FnOnce(&[u8]) -> R) -> std::io::Result<R> {
+    /// Bytes of the memory, which most files of a run fit into.
+    const KEPT: usize = 256 << 10;
+    thread_local! {
+        static START: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+
+    let mut file = File::open(path)?;
+    // While it is looked at, another file may be read.
+    let mut start = START.take();
+    start.resize(KEPT, 0);
+    let mut length = 0;
+    let read = loop {
+        match file.read(&mut start[length..]) {
+            // A full memory, or the end of the file.
+            Ok(0) => break Ok(()),
+            Ok(more) => length += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => break Err(error),
+        }
+    };
+    let result = read.and_then(|()| {
+        if length < start.len() {
+            return Ok(look(&start[..length]));
+        }
+        let mut content = start.clone();
+        file.read_to_end(&mut content)?;
+        Ok(look(&content))
+    });
+    START.set(start);
+    result
+}
+
+/// Names the line of the table of predictions at `path` that makes no sense.
+fn wrong_line(path: &Path) -> impl FnOnce(usize) -> Error {
+    let path = path.to_owned();
+    move |line| Error::Predictions { path, line }
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
     let bytes = fs::read(path).map_err(Error::io("read", path))?;
     serde_json::from_slice(&bytes).map_err(Error::format(what, path))
 }
@@ -466,7 +513,7 @@ pub(crate) fn parse_record(path: &Path, bytes: &[u8]) -> Result<RunRecord, Error
 }
 
 /// Reads a record, or a part of it, that says of which schema it is.
-fn parse<T: serde::de::DeserializeOwned>(
+fn parse<T: DeserializeOwned>(
     path: &Path,
     bytes: &[u8],
     schema: impl Fn(&T) -> u32,

@@ -1,7 +1,7 @@
 //! The metrics stream of a run: `metrics.jsonl`, one event per line.
 
 use super::atomic::write_atomically;
-use crate::{Error, Evaluation, Event, Gradients, Site, Stamped};
+use crate::{Error, Evaluation, Event, Gradients, Site, Stamped, float};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -154,7 +154,10 @@ impl Timeline {
         let mut timeline = Self::default();
         // The steps at which sites or gradients were measured, before any of their long lines is parsed.
         let mut measured: Vec<(u64, &[u8])> = Vec::new();
-        for line in content[..whole].split_inclusive(|byte| *byte == b'\n') {
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', &content[..whole]) {
+            let line = &content[begin..=end];
+            begin = end + 1;
             match kind_of(line) {
                 b"validation" => timeline.add(line, path)?,
                 b"site" | b"gradients" => {
@@ -174,7 +177,7 @@ impl Timeline {
     }
 
     fn add(&mut self, line: &[u8], path: &Path) -> Result<(), Error> {
-        match parse(line).map_err(Error::format("metrics stream", path))?.event {
+        match parse_event(line, true).map_err(Error::format("metrics stream", path))? {
             Event::Validation(evaluation) => self.validations.push(evaluation),
             Event::Site(site) => self.sites.push(Site { inputs: None, outputs: None, ..site }),
             Event::Gradients(gradients) => self.gradients.push(gradients),
@@ -184,34 +187,70 @@ impl Timeline {
     }
 }
 
-/// Reads a line. Its kind is looked for first, so that the reader knows the form of the rest: a derived reader of
-/// [`Stamped`] does not, and keeps a copy of everything.
+/// Reads a line.
 fn parse(line: &[u8]) -> Result<Stamped, serde_json::Error> {
+    match time_of(line) {
+        Some(time) => Ok(Stamped { time: Some(time), event: parse_event(line, false)? }),
+        None => serde_json::from_slice(line),
+    }
+}
+
+/// The time of a line that this program has written: it stands at the beginning.
+fn time_of(line: &[u8]) -> Option<f64> {
+    let rest = line.strip_prefix(b"{\"time\":")?;
+    let end = rest.iter().position(|byte| *byte == b',')?;
+    serde_json::from_slice(&rest[..end]).ok()
+}
+
+/// Reads what happened from a line. Its kind is looked for first, so that the reader knows the form of the rest: a derived
+/// reader of [`Stamped`] does not, and keeps a copy of everything. `bare` sites come without their histograms, which
+/// are most of their lines.
+fn parse_event(line: &[u8], bare: bool) -> Result<Event, serde_json::Error> {
     fn body<T: DeserializeOwned>(
         line: &[u8],
         event: impl Fn(T) -> Event,
-    ) -> Result<Stamped, serde_json::Error> {
-        #[derive(Deserialize)]
-        struct Time {
-            #[serde(default)]
-            time: Option<f64>,
-        }
-
-        let event = event(serde_json::from_slice(line)?);
-        let Time { time } = serde_json::from_slice(line)?;
-        Ok(Stamped { time, event })
+    ) -> Result<Event, serde_json::Error> {
+        serde_json::from_slice(line).map(event)
     }
 
     let read = match kind_of(line) {
         b"train" => body(line, Event::Train),
         b"validation" => body(line, Event::Validation),
+        b"site" if bare => body(line, |site: BareSite| Event::Site(site.into())),
         b"site" => body(line, Event::Site),
         b"gradients" => body(line, Event::Gradients),
         b"system" => body(line, Event::System),
-        _ => return serde_json::from_slice(line),
+        _ => return serde_json::from_slice(line).map(|Stamped { event, .. }| event),
     };
     // What is wrong with a line is said of the whole of it.
-    read.or_else(|_| serde_json::from_slice(line))
+    read.or_else(|_| serde_json::from_slice(line).map(|Stamped { event, .. }| event))
+}
+
+/// A [`Site`] whose histograms are passed over.
+#[derive(Deserialize)]
+struct BareSite {
+    step: u64,
+    site: String,
+    depth: usize,
+    units: usize,
+    #[serde(with = "float")]
+    dead: f64,
+    #[serde(with = "float")]
+    zero: f64,
+    #[serde(with = "float")]
+    mean: f64,
+    #[serde(with = "float")]
+    variance: f64,
+    #[serde(with = "float")]
+    saturated: f64,
+}
+
+impl From<BareSite> for Site {
+    fn from(site: BareSite) -> Self {
+        let BareSite { step, site, depth, units, dead, zero, mean, variance, saturated } = site;
+        let (inputs, outputs) = (None, None);
+        Self { step, site, depth, units, dead, zero, mean, variance, saturated, inputs, outputs }
+    }
 }
 
 /// What follows the first `key` in a line.

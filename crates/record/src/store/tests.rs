@@ -1,12 +1,12 @@
 use super::*;
-use crate::{Evaluation, Event, Gradients, LayerGradient, Stamped, TrainStep};
+use crate::{Evaluation, Event, Gradients, LayerGradient, Prediction, Stamped, TrainStep};
 
 fn step(step: u64, loss: f64) -> Event {
     Event::Train(TrainStep {
         step,
         epoch: 0.5,
         loss,
-        accuracy: 0.25,
+        metrics: [("accuracy", 0.25)].into(),
         learning_rate: 0.1,
         gradient_norm: 1.5,
         seconds: 0.01,
@@ -52,7 +52,8 @@ fn a_timeline_has_every_evaluation_and_some_of_the_rest() {
     let mut writer = MetricsWriter::create(folder.path().join(METRICS), &[]).unwrap();
     for number in 1..=10 {
         writer.write(&step(number, 1.0)).unwrap();
-        let evaluation = Evaluation { step: number, epoch: 0.5, loss: 1.0, accuracy: 0.5 };
+        let evaluation =
+            Evaluation { step: number, epoch: 0.5, loss: 1.0, metrics: [("accuracy", 0.5)].into() };
         writer.write(&Event::Validation(evaluation)).unwrap();
         let layer = LayerGradient { layer: "stem".into(), norm: 0.5 };
         let gradients = Gradients { step: number, layers: vec![layer] };
@@ -146,7 +147,8 @@ fn a_checkpoint_after_the_evaluation_of_a_step_is_newer() {
     let mut writer = MetricsWriter::create(folder.path().join(METRICS), &[]).unwrap();
     writer.write(&step(1, 1.0)).unwrap();
     dir.write_checkpoint(&writer, 1, b"before").unwrap();
-    let evaluation = Evaluation { step: 1, epoch: 0.5, loss: 1.0, accuracy: 0.5 };
+    let evaluation =
+        Evaluation { step: 1, epoch: 0.5, loss: 1.0, metrics: [("accuracy", 0.5)].into() };
     writer.write(&Event::Validation(evaluation)).unwrap();
     dir.write_checkpoint(&writer, 1, b"after").unwrap();
     let found = dir.checkpoints().unwrap();
@@ -209,10 +211,11 @@ fn damaged_predictions_are_told_by_their_line() {
         probability: 0.5,
         confidence: Some(0.5),
     };
-    let predictions = [prediction(0, 1), prediction(1, 0)];
+    let predictions = Predictions::Classes(vec![prediction(0, 1), prediction(1, 0)]);
     dir.write_predictions(&predictions).unwrap();
     assert_eq!(dir.predictions().unwrap(), predictions);
-    dir.write_predictions(&[prediction(0, 1), prediction(usize::MAX, 0)]).unwrap();
+    let damaged = vec![prediction(0, 1), prediction(usize::MAX, 0)];
+    dir.write_predictions(&Predictions::Classes(damaged)).unwrap();
     assert!(dir.predictions().unwrap_err().to_string().contains("line 3"));
 }
 
@@ -246,7 +249,7 @@ fn finished(runs: &Path) -> RunDir {
     let dir = RunDir::of(runs, &record.spec);
     let mut writer = dir.begin(&record.spec).unwrap();
     writer.write(&step(1, 1.0)).unwrap();
-    dir.write_predictions(&[]).unwrap();
+    dir.write_predictions(&Predictions::default()).unwrap();
     dir.finish(&record).unwrap();
     dir
 }

@@ -24,6 +24,43 @@ fn plugins_that_go_wrong_cost_their_runs_and_not_the_sweep() {
     assert_eq!(said.err.matches("it resumes from").count(), 0, "{}", said.err);
 }
 
+/// A crate outside of the workspace adds a model and a data set as it adds an activation.
+#[test]
+fn a_model_and_a_data_set_of_another_crate() {
+    let place = place();
+    place.write(
+        "rings.toml",
+        r#"
+        name = "rings"
+        activations = ["relu", "mish", "swiglu"]
+        seeds = [1, 2]
+        [tasks.rings]
+        model = { name = "shallow", units = 24 }
+        data = { name = "rings", noise = 0.05 }
+        training = { batch_size = 32, budget = { epochs = 15 }, optimizer = { name = "adamw" }, learning_rate = 0.01 }
+        "#,
+    );
+    let said = place.run(&["sweep", "rings.toml"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let report = place.read("results/rings/report.md");
+    for words in ["| mish ", "| swiglu ", "one hidden layer of 24 units"] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    // Rings that are far apart are learned.
+    let csv = place.read("results/rings/runs.csv");
+    let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    let column = header.iter().position(|name| *name == "test_accuracy").unwrap();
+    for line in csv.lines().skip(1) {
+        let accuracy: f64 = line.split(',').nth(column).unwrap().parse().unwrap();
+        assert!(accuracy > 0.95, "{line}");
+    }
+    assert!(place.run(&["list", "models"]).ok().contains("shallow"));
+    assert!(place.run(&["list", "datasets"]).ok().contains("points on two rings"));
+    let said = place.run(&["sweep", "rings.toml", "--set", "tasks.rings.model.unit=3"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("tasks.rings.model.unit: is no key of shallow"), "{}", said.err);
+}
+
 #[test]
 fn a_run_beyond_its_limits_is_killed_and_the_others_go_on() {
     let place = place();

@@ -2,14 +2,14 @@
 
 use super::sweep::go_on;
 use crate::Error;
+use crate::arm::{Arm, ArmRequest};
 use crate::cli::ConfirmArgs;
 use crate::console;
 use crate::execute::Known;
 use crate::experiment::Experiment;
-use crate::plan::{PlannedRun, build};
+use crate::plan::PlannedRun;
 use crate::sweep_dir::{ConfirmsNote, Manifest, SweepDir};
 use crate::tracking;
-use activation::ActivationRequest;
 use actlab_core::DeviceSpec;
 use actlab_core::data::{Catalogue, Dataset};
 use analysis::{ArmScores, Family, TaskScores};
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
     let planned = planned(&experiment, &runs, &chosen, &manifest.baseline, &seeds)?;
     let manifest = confirmation(&manifest, name, &chosen, &seeds, &planned);
 
-    let wandb = tracking::settings(&experiment)?;
+    let sinks = tracking::settings(&experiment)?;
     let device: DeviceSpec =
         experiment.device.parse().map_err(|error| experiment.error("device", &error))?;
     device.open()?;
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
     }
     let mut work = Known::new(&planned, &sweep.runs());
     let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
-    go_on(&experiment, &sweep, device, wandb, &mut work, costs)
+    go_on(&experiment, &sweep, device, sinks, &mut work, costs)
 }
 
 /// Refuses to state something else where runs of a confirmation are there already.
@@ -103,7 +103,7 @@ fn refuse_changes(args: &ConfirmArgs) -> Result<(), Error> {
     }
 }
 
-/// By task, the activations to confirm: those that were asked for, or the one with the highest mean.
+/// By task, the activations to confirm: those that were asked for, or the one with the best mean.
 fn choose(
     tasks: &[TaskScores],
     baseline: &str,
@@ -113,7 +113,7 @@ fn choose(
     let wanted: Vec<String> = args
         .activation
         .iter()
-        .map(|name| Ok(activation::build(&name.parse::<ActivationRequest>()?)?.label()))
+        .map(|name| Ok(name.parse::<ArmRequest>()?.label()?))
         .collect::<Result<_, Error>>()?;
     for task in tasks {
         let has = |label: &str| {
@@ -121,7 +121,7 @@ fn choose(
         };
         let score = |arm: &ArmScores| {
             let scores: Vec<f64> = arm.runs.iter().map(|(_, score)| *score).collect();
-            analysis::statistics::mean(&scores).unwrap_or(f64::NEG_INFINITY)
+            analysis::statistics::mean(&scores).map_or(f64::NEG_INFINITY, |mean| task.merit(mean))
         };
         // An activation most of whose runs did not complete is not the best; of equal ones the first is taken.
         let most = task.arms.iter().map(|arm| arm.runs.len()).max().unwrap_or(0);
@@ -142,7 +142,7 @@ fn choose(
     if chosen.is_empty() {
         return Err(Error::Usage(match &wanted[..] {
             [] => format!(
-                "the baseline {baseline} has the highest mean on every task: there is nothing to confirm; \
+                "the baseline {baseline} has the best mean on every task: there is nothing to confirm; \
                  --activation names another"
             ),
             names => format!(
@@ -209,10 +209,10 @@ fn planned(
     let mut planned = Vec::new();
     for seed in seeds {
         for (spec, data) in &recipes {
-            let activation = build(&spec.activation)?;
+            let arm = Arc::new(Arm::of(&spec.activation)?);
             let spec = RunSpec { seed: *seed, trial: None, ..spec.clone() };
             actlab_core::check(&spec, data)?;
-            planned.push(PlannedRun::new(spec, activation, Arc::clone(data))?);
+            planned.push(PlannedRun::new(spec, arm, Arc::clone(data))?);
         }
     }
     Ok(planned)

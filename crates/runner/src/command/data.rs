@@ -1,6 +1,8 @@
 use crate::cli::{DataCommand, DataFolder};
 use crate::console::{note, out, outln};
 use crate::{Error, console, interrupt};
+use actlab_core::DatasetRegistration;
+use actlab_core::component::{self, Registration};
 use actlab_core::data::{Catalogue, Dataset, Entry, Inputs, Progress, Source, fetch};
 use indicatif::{ProgressBar, ProgressStyle};
 use record::Split;
@@ -69,6 +71,12 @@ fn list(catalogue: &Catalogue) {
             ]
         })
         .collect();
+    let others = component::all::<DatasetRegistration>();
+    let others = others.into_iter().filter(|one| one.published_entry().is_none()).map(|one| {
+        let entry = one.entry();
+        [entry.name, one.place, one.licence, entry.about].map(str::to_owned).to_vec()
+    });
+    let rows: Vec<Vec<String>> = rows.into_iter().chain(others).collect();
     out!("{}", console::table(&["name", "where", "licence", "what"], &rows));
 }
 
@@ -109,6 +117,7 @@ fn inputs(data: &Dataset) -> String {
         Inputs::Images(images) => {
             format!("images, {} × {} × {}", images.channels, images.height, images.width)
         }
+        Inputs::Features(features) => format!("features, {} of each example", features.width),
         Inputs::Text(text) => {
             let longest = text.tokens.iter().map(Vec::len).max().unwrap_or(0);
             format!("text, {} entries of vocabulary, up to {longest} tokens", text.vocabulary)

@@ -1,9 +1,14 @@
-use crate::cli::ListArgs;
+use super::components;
+use crate::cli::{ListArgs, ListKind};
 use crate::console::{out, outln};
 use activation::Registration;
 use serde_json::{Value, json};
 
 pub(crate) fn run(args: &ListArgs) {
+    if args.kind != ListKind::Activations {
+        components::list(args.kind, args.json);
+        return;
+    }
     let all = activation::all();
     if args.json {
         let entries: Vec<Value> = all.iter().map(|entry| entry_json(entry)).collect();

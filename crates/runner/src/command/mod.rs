@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod compare;
+mod components;
 mod confirm;
 mod data;
 mod env;
@@ -12,6 +13,7 @@ mod new;
 mod plan;
 mod report;
 mod rerun;
+mod sites;
 mod stats;
 mod status;
 mod sweep;
@@ -34,11 +36,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Rerun(args) => rerun::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Stats(args) => stats::run(&args),
-        Command::Sync(args) => crate::tracking::sync(&args.dirs),
+        Command::Sync(args) => crate::tracking::sync(&args),
         Command::List(args) => {
             list::run(&args);
             Ok(())
         }
+        Command::Sites(args) => sites::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Bench(command) => bench::run(&command),

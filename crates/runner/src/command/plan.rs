@@ -56,6 +56,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
         return Err(Error::Usage(reason.to_owned()));
     }
     let mut plan = Plan::new(&experiment)?;
+    let scale = scale(&plan, args)?;
     if plan.planner.labels.len() < 2 {
         return Err(experiment.error("activations", &"a comparison takes two activations or more"));
     }
@@ -69,7 +70,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
         Workers::new(plan.planner.device, count, experiment.jobs.number(), experiment.threads);
     let tasks = scores_of(&runs, &manifest.options())?;
     let (comparisons, level) =
-        plan_seeds(&tasks, &plan.baseline, effect / 100.0, experiment.family, &POWERS);
+        plan_seeds(&tasks, &plan.baseline, effect / scale, experiment.family, &POWERS);
     let seconds = seconds_per_seed(&runs);
     let hours = |seeds: Option<usize>| {
         seeds.map(|seeds| seeds as f64 * seconds / workers.jobs as f64 / 3600.0)
@@ -119,6 +120,26 @@ fn effect(args: &PlanArgs, experiment: &Experiment) -> Result<f64, Error> {
     Err(Error::Usage(format!("--effect {effect}: must be above 0 and below 100 percentage points")))
 }
 
+/// What a recorded value is multiplied with to be shown: one for all tasks, of which the effect is a difference.
+fn scale(plan: &Plan<'_>, args: &PlanArgs) -> Result<f64, Error> {
+    let first = &plan.runs[0].metric;
+    if first.unit != "%" && args.effect.is_none() {
+        return Err(Error::Usage(format!(
+            "a margin is in percentage points, and the tasks are judged in {}: name the difference that should be found, \
+             as in --effect 0.02",
+            first.unit
+        )));
+    }
+    let alike = |run: &PlannedRun| run.metric.unit == first.unit && run.metric.scale == first.scale;
+    match plan.runs.iter().find(|run| !alike(run)) {
+        None => Ok(first.scale),
+        Some(other) => Err(Error::Usage(format!(
+            "the task {} is judged in {}, and {} in {}: one effect cannot be meant for both; plan each in a file of its own",
+            plan.runs[0].spec.task, first.unit, other.spec.task, other.metric.unit
+        ))),
+    }
+}
+
 /// Runs of every arm on every task with `count` seeds of their own: a pilot that is part of the test would make its
 /// error rate larger. They lie in a folder beside the sweep's.
 fn pilot(
@@ -139,7 +160,7 @@ fn pilot(
         }
     }
     let device = plan.planner.device;
-    let wandb = tracking::settings(experiment)?;
+    let sinks = tracking::settings(experiment)?;
     device.open()?;
     let _lock = sweep.lock()?;
     sweep.write_manifest(&Manifest {
@@ -156,7 +177,7 @@ fn pilot(
         note!("training {} pilot runs, {} at a time", first.len(), workers.jobs);
         let costs = first.iter().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
         let progress = SweepProgress::new(work.total(), work.done().len(), costs);
-        let tracking = Tracking::start(experiment, wandb, &sweep, progress.notice())?;
+        let tracking = Tracking::start(experiment, sinks, progress.notice())?;
         let trained = train(experiment, &sweep, device, first, &mut work, &progress, &tracking);
         tracking.finish(&sweep);
         trained?;

@@ -1,10 +1,13 @@
 use crate::cli::RerunArgs;
+use crate::console::test_value;
 use crate::console::{note, outln};
 use crate::environment::cores;
 use crate::execute::launcher::{End, Limits, Local};
 use crate::execute::{Job, JobContext};
 use crate::{Error, interrupt};
-use record::{Event, Outcome, Prediction, RunDir, RunRecord, RunState};
+use record::{
+    Event, ExampleLoss, Outcome, Prediction, Predictions, RunDir, RunRecord, RunState, Summary,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -140,13 +143,16 @@ fn compare(
     // As text: NaN is not equal to itself.
     let outcome = |record: &RunRecord| serde_json::to_string(&record.outcome).unwrap_or_default();
     // What early records lack is no difference.
-    let (then, now) = (record.summary.as_ref(), again.summary.as_ref());
-    let known = then.is_none_or(|summary| summary.test_examples.is_some())
-        && now.is_none_or(|summary| summary.test_examples.is_some());
+    let known = |has: fn(&Summary) -> bool| {
+        [record, again].into_iter().flat_map(|record| &record.summary).all(has)
+    };
+    let (examples, metric) =
+        (known(|one| one.test_examples.is_some()), known(|one| one.metric.is_some()));
     let summary = |record: &RunRecord| {
         let mut summary = record.summary.clone();
-        if let Some(summary) = summary.as_mut().filter(|_| !known) {
-            summary.test_examples = None;
+        if let Some(summary) = &mut summary {
+            summary.test_examples = summary.test_examples.filter(|_| examples);
+            summary.metric = summary.metric.take().filter(|_| metric);
         }
         serde_json::to_string(&summary).unwrap_or_default()
     };
@@ -157,12 +163,11 @@ fn compare(
         differences.push(format!("the metrics, from step {step} on"));
     }
     if summary(record) != summary(again) {
-        let test = |record: &RunRecord| {
-            let test = record.summary.as_ref().and_then(|summary| summary.test);
-            test.map_or_else(|| "none".to_owned(), |test| format!("{:.2} %", 100.0 * test.accuracy))
-        };
+        let test = |record: &RunRecord| test_value(record).unwrap_or_else(|| "none".to_owned());
+        let metric = again.summary.as_ref().map(|summary| summary.metric().label);
         differences.push(format!(
-            "the summary: test accuracy {} was {}",
+            "the summary: test {} {} was {}",
+            metric.unwrap_or_default(),
             test(again),
             test(record)
         ));
@@ -173,7 +178,7 @@ fn compare(
 
 /// How the test predictions differ, or why they cannot be compared.
 fn predictions(before: &RunDir, after: &RunDir) -> Option<String> {
-    let absent = |read: &Result<Vec<Prediction>, record::Error>| matches!(read, Err(record::Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
+    let absent = |read: &Result<Predictions, record::Error>| matches!(read, Err(record::Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
     let (then, now) = (before.predictions(), after.predictions());
     if absent(&then) && absent(&now) {
         // A trial has none, nor has a run that diverged.
@@ -200,7 +205,18 @@ fn predictions(before: &RunDir, after: &RunDir) -> Option<String> {
             && then.probability.to_bits() == now.probability.to_bits()
             && confident
     };
-    let count = then.iter().zip(&now).filter(|(then, now)| !same(then, now)).count();
+    let count = match (&then, &now) {
+        (Predictions::Classes(then), Predictions::Classes(now)) => {
+            then.iter().zip(now).filter(|(then, now)| !same(then, now)).count()
+        }
+        (Predictions::Losses(then), Predictions::Losses(now)) => {
+            let same = |then: &ExampleLoss, now: &ExampleLoss| {
+                then.loss.to_bits() == now.loss.to_bits() && then.units == now.units
+            };
+            then.iter().zip(now).filter(|(then, now)| !same(then, now)).count()
+        }
+        _ => then.len(),
+    };
     (count > 0).then(|| format!("the predictions for {count} test examples"))
 }
 

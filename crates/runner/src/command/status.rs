@@ -3,7 +3,7 @@ use crate::cli::StatusArgs;
 use crate::console::{self, duration, out, outln, printable, table};
 use crate::environment::host;
 use crate::sweep_dir::{Holder, Progress, SweepDir, is_running};
-use record::{Event, HeldLocks, RunDir};
+use record::{Event, HeldLocks, Metric, RunDir};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -35,7 +35,13 @@ struct Begun {
     step: u64,
     steps: u64,
     loss: Option<f64>,
-    validation_accuracy: Option<f64>,
+    /// Name of the metric that the run is judged by.
+    metric: Option<String>,
+    /// Its last value on validation data.
+    validation: Option<f64>,
+    /// The same as it is shown.
+    #[serde(skip)]
+    shown: Option<String>,
     /// Seconds since the last step.
     silent_seconds: Option<f64>,
 }
@@ -100,7 +106,6 @@ fn show(sweep: &SweepDir, status: &Status) {
     if begun.is_empty() {
         return;
     }
-    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let rows: Vec<Vec<String>> = begun
         .iter()
         .map(|one| {
@@ -109,7 +114,7 @@ fn show(sweep: &SweepDir, status: &Status) {
                 one.run.clone(),
                 format!("{}/{}", one.step, one.steps),
                 one.loss.map(|loss| format!("{loss:.3}")).unwrap_or_default(),
-                one.validation_accuracy.map(percent).unwrap_or_default(),
+                one.shown.clone().unwrap_or_default(),
                 silent.map(|silent| format!("{} ago", duration(silent))).unwrap_or_default(),
                 match one.running {
                     Some(false) => "stopped".to_owned(),
@@ -136,20 +141,28 @@ impl Begun {
             step: attempt.after_step,
             steps: attempt.steps,
             loss: None,
-            validation_accuracy: None,
+            metric: None,
+            validation: None,
+            shown: None,
             silent_seconds: None,
         };
+        // Early records tell no metric: they were judged by accuracy.
+        let mut metric = Metric::accuracy(None);
         for line in events {
             // A line that cannot be read is told where it matters.
             let Ok(line) = line else { break };
             match line.event {
+                Event::Start(start) => metric = start.metric.unwrap_or(metric),
                 Event::Train(step) => {
                     begun.step = step.step;
                     begun.loss = Some(step.loss);
                     begun.silent_seconds = line.time.map(|time| (record::now() - time).max(0.0));
                 }
                 Event::Validation(validation) => {
-                    begun.validation_accuracy = Some(validation.accuracy);
+                    let value = validation.value(&metric);
+                    begun.validation = Some(value);
+                    begun.shown = Some(metric.shown_with(value, metric.digits.saturating_sub(1)));
+                    begun.metric = Some(metric.name.clone());
                 }
                 _ => {}
             }

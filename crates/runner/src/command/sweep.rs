@@ -7,10 +7,9 @@ use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
 use crate::sequential::Stages;
 use crate::sweep_dir::{Manifest, SweepDir, which_are_done};
-use crate::tracking::{self, Tracking};
+use crate::tracking::{self, Sinks, Tracking};
 use crate::tune::{Count, Tuning};
 use crate::{Error, environment, interrupt};
-use ::tracking::wandb::Settings;
 use actlab_core::DeviceSpec;
 use record::RunDir;
 use std::collections::btree_map::Entry;
@@ -25,7 +24,7 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
         return dry_run(&experiment, &mut plan, &sweep);
     }
     // Before anything is written: a device or a key that is not there must not disturb a sweep that is.
-    let wandb = tracking::settings(&experiment)?;
+    let sinks = tracking::settings(&experiment)?;
     let device = plan.planner.device;
     device.open()?;
     let manifest = Manifest::of(&experiment, &plan);
@@ -39,17 +38,17 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     if experiment.tune.is_some() {
         let mut tuning = Tuning::new(&experiment, planner, &sweep, manifest)?;
         let costs = tuning.costs(base);
-        go_on(&experiment, &sweep, device, wandb, &mut tuning, costs)
+        go_on(&experiment, &sweep, device, sinks, &mut tuning, costs)
     } else if let Some(looks) = manifest.looks.clone() {
         let costs = base.iter().map(|run| (run.spec.task.clone(), run.cost())).collect();
         let runs = std::mem::take(base);
         let mut work = Stages::new(runs, &looks.seeds, &looks.order, &sweep, manifest);
-        go_on(&experiment, &sweep, device, wandb, &mut work, costs)
+        go_on(&experiment, &sweep, device, sinks, &mut work, costs)
     } else {
         sweep.write_manifest(&manifest)?;
         let mut work = Known::new(base, &sweep.runs());
         let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
-        go_on(&experiment, &sweep, device, wandb, &mut work, costs)
+        go_on(&experiment, &sweep, device, sinks, &mut work, costs)
     }
 }
 
@@ -64,15 +63,15 @@ pub(super) fn go_on(
     experiment: &Experiment,
     sweep: &SweepDir,
     device: DeviceSpec,
-    wandb: Settings,
+    sinks: Sinks,
     work: &mut dyn Work,
     costs: Vec<(String, f64)>,
 ) -> Result<(), Error> {
     let first = work.next()?;
     let done = work.done().len();
     let progress = SweepProgress::new(work.total(), done, costs);
-    let tracking = Tracking::start(experiment, wandb, sweep, progress.notice())?;
-    tracking.catch_up(work.done(), sweep);
+    let tracking = Tracking::start(experiment, sinks, progress.notice())?;
+    tracking.catch_up(work.done());
     let some = !first.is_empty();
     let result = if some {
         train(experiment, sweep, device, first, work, &progress, &tracking)
@@ -117,7 +116,7 @@ pub(super) fn train(
         if workers.threads == 1 { "thread" } else { "threads" },
         sweep.path().display()
     ));
-    tracking.introduce(sweep);
+    tracking.introduce();
     let runs = sweep.runs();
     let execution = Execution::new(experiment, &runs, device, workers, progress, tracking);
     let mut launcher = launcher(experiment, workers, progress.notice())?;
@@ -312,7 +311,7 @@ impl Cell {
         Self {
             task: run.spec.task.clone(),
             label: run.spec.activation.label.clone(),
-            model: run.spec.model.label(),
+            model: run.described.model.clone(),
             parameters: run.size.parameters,
             steps: run.steps,
             runs: 0,

@@ -1,3 +1,4 @@
+use crate::arm::ArmRequest;
 use crate::cli::TrainArgs;
 use crate::console::{SweepProgress, note, outln};
 use crate::execute::{Execution, Known, Work, Workers, launcher};
@@ -6,7 +7,6 @@ use crate::plan::Plan;
 use crate::sweep_dir::{SweepDir, is_done};
 use crate::tracking::{self, Tracking};
 use crate::{Error, interrupt};
-use activation::ActivationRequest;
 use record::{Outcome, RunDir};
 
 /// Trains one run. Its record lies where the sweep's do, so that a sweep that wants it finds it done.
@@ -23,13 +23,10 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     experiment.tasks.retain(|name, _| *name == task);
     experiment.activations = vec![args.activation.parse()?];
     experiment.baseline = None;
-    let label = |request: &ActivationRequest| -> Result<String, Error> {
-        Ok(activation::build(request)?.label())
-    };
-    let wanted = label(&experiment.activations[0])?;
+    let wanted = experiment.activations[0].label()?;
     for change in std::mem::take(&mut experiment.overrides) {
         let same_task = change.task.as_ref().is_none_or(|name| *name == task);
-        let arm = change.activation.as_ref().map(label).transpose()?;
+        let arm = change.activation.as_ref().map(ArmRequest::label).transpose()?;
         if same_task && arm.is_none_or(|arm| arm == wanted) {
             experiment.overrides.push(change);
         }
@@ -41,7 +38,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     let device = plan.planner.device;
     let run = &plan.runs[0];
 
-    let wandb = tracking::settings(&experiment)?;
+    let sinks = tracking::settings(&experiment)?;
     device.open()?;
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;
@@ -53,8 +50,8 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         interrupt::install();
         let progress = SweepProgress::new(1, 0, [(run.spec.task.clone(), run.cost())]);
         let workers = Workers::new(device, 1, None, experiment.threads);
-        let tracking = Tracking::start(&experiment, wandb, &sweep, progress.notice())?;
-        tracking.introduce(&sweep);
+        let tracking = Tracking::start(&experiment, sinks, progress.notice())?;
+        tracking.introduce();
         let runs = sweep.runs();
         let execution = Execution::new(&experiment, &runs, device, workers, &progress, &tracking);
         let mut launcher = launcher(&experiment, workers, progress.notice())?;
@@ -68,7 +65,6 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         }
         dir.record()?
     };
-    let percent = |accuracy: f64| format!("{:.2} %", 100.0 * accuracy);
     outln!("run          {}", run.spec.label());
     match &record.outcome {
         Outcome::Completed => outln!("outcome      completed"),
@@ -80,11 +76,12 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     if let Some(summary) = &record.summary {
         outln!("parameters   {}", summary.parameters);
         outln!("steps        {}", summary.steps);
-        if let Some(best) = summary.best_validation {
-            outln!("validation   {} at step {}", percent(best.accuracy), best.step);
+        let metric = summary.metric();
+        if let Some(best) = &summary.best_validation {
+            outln!("validation   {} at step {}", metric.shown(best.value(&metric)), best.step);
         }
-        if let Some(test) = summary.test {
-            outln!("test         {}", percent(test.accuracy));
+        if let Some(test) = &summary.test {
+            outln!("test         {}", metric.shown(test.value(&metric)));
         }
     }
     outln!("examples/s   {:.0}", record.timing.examples_per_second);

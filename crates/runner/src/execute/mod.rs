@@ -403,6 +403,7 @@ impl Execution<'_> {
             id: run.spec.id(),
             spec: run.spec.clone(),
             outcome: Outcome::Failed { reason },
+            described: run.described.clone(),
             summary: None,
             timing: Timing {
                 started_unix,

@@ -1,18 +1,19 @@
 //! The worker: trains one run in this process, as a job says.
 
 use super::Job;
+use crate::arm::Arm;
 use crate::console::{self, outcome_words};
 use crate::environment::{environment, gpu, host, peak_memory_bytes};
 use crate::guard::{guard_thread, guarded};
-use crate::plan::{PlannedRun, build};
+use crate::plan::PlannedRun;
 use crate::{Error, interrupt};
 use actlab_core::data::Catalogue;
 use actlab_core::{Checkpoint, DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use record::{
-    Attempt, CheckpointFile, Environment, Event, MetricsWriter, Outcome, RunDir, RunLock,
-    RunRecord, RunState, SCHEMA_VERSION, SavedRun, Start, Timing,
+    Attempt, CheckpointFile, Environment, Event, Metric, MetricsWriter, Outcome, Predictions,
+    RunDir, RunLock, RunRecord, RunState, SCHEMA_VERSION, SavedRun, Start, Timing,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +42,7 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
         )));
     }
     let device: DeviceSpec = context.device.parse()?;
-    let activation = build(&job.spec.activation)?;
+    let arm = Arm::of(&job.spec.activation)?;
     let catalogue = Catalogue::new(context.data_dir.clone(), context.data_folders.clone());
     let data = catalogue.load(&job.spec.data, &job.spec.model)?;
     if data.sha256 != job.spec.data_sha256 {
@@ -50,7 +51,7 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
             job.spec.data.name
         )));
     }
-    let run = PlannedRun::new(job.spec.clone(), activation, Arc::new(data))?;
+    let run = PlannedRun::new(job.spec.clone(), Arc::new(arm), Arc::new(data))?;
     let executor = Executor::new(device, context.threads)?;
     let dir = job.dir();
     let _lock = lock(&dir)?;
@@ -115,6 +116,7 @@ impl Executor {
         let mut monitor = RunMonitor {
             stream: Arc::new(Mutex::new(metrics)),
             failure: None,
+            metric: run.metric.clone(),
             dir: dir.clone(),
             checkpoint_every: context.checkpoint_every,
             ends_at: run.spec.trial.map(|trial| trial.steps),
@@ -128,6 +130,8 @@ impl Executor {
                 parameters: run.size.parameters,
                 flops: run.size.flops,
                 steps: run.steps,
+                metric: Some(run.metric.clone()),
+                described: run.described.clone(),
                 environment: environment.clone(),
             };
             monitor.write(&Event::Start(Box::new(start)))?;
@@ -204,7 +208,7 @@ impl Executor {
             Ok(Err(Stopped::Checkpoint(error))) => {
                 return Err(Error::Checkpoint(error.to_string()));
             }
-            Err(reason) => (Outcome::Failed { reason }, None, Vec::new(), 0.0, 0),
+            Err(reason) => (Outcome::Failed { reason }, None, Predictions::default(), 0.0, 0),
         };
         if !predictions.is_empty() {
             dir.write_predictions(&predictions)?;
@@ -217,6 +221,7 @@ impl Executor {
             id: run.spec.id(),
             spec: run.spec.clone(),
             outcome,
+            described: run.described.clone(),
             summary,
             timing: Timing {
                 started_unix,
@@ -258,7 +263,7 @@ impl Executor {
     fn trainer<'a>(&'a self, run: &'a PlannedRun) -> Trainer<'a> {
         Trainer {
             spec: &run.spec,
-            activation: &run.activation,
+            activations: &run.arm.activations,
             data: &run.data,
             device: &self.device,
         }
@@ -389,6 +394,7 @@ fn usable(file: &CheckpointFile, saved: &SavedRun) -> Result<Checkpoint, String>
 struct RunMonitor {
     stream: Stream,
     failure: Option<record::Error>,
+    metric: Metric,
     dir: RunDir,
     /// Time between checkpoints; nothing keeps none.
     checkpoint_every: Option<Duration>,
@@ -414,10 +420,11 @@ impl Monitor for RunMonitor {
     fn event(&mut self, event: &Event) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let written = self.write(event).and_then(|()| match event {
             Event::Validation(evaluation) => self.say(&format!(
-                "step {}: validation loss {:.4}, accuracy {:.2} %",
+                "step {}: validation loss {:.4}, {} {}",
                 evaluation.step,
                 evaluation.loss,
-                100.0 * evaluation.accuracy
+                self.metric.label,
+                self.metric.shown(evaluation.value(&self.metric))
             )),
             _ => Ok(()),
         });

@@ -1,13 +1,9 @@
 //! What a task's values must be, by the schema of experiment files: so a wrong one is named with its key, which serde
 //! loses within a table that takes one of several forms.
 
-use super::{Experiment, words};
+use super::schema::SCHEMA;
+use super::words;
 use serde_json::Value;
-use std::sync::LazyLock;
-
-/// The schema of an experiment.
-static SCHEMA: LazyLock<Value> =
-    LazyLock::new(|| serde_json::to_value(schemars::schema_for!(Experiment)).unwrap_or_default());
 
 /// Keys whose value says which form a table has.
 const TAGS: [&str; 2] = ["name", "policy"];
@@ -94,13 +90,13 @@ fn words_of(form: &'static Value) -> Vec<&'static str> {
 
 /// The names of forms that have one each.
 fn names(tables: &[&'static Value]) -> Vec<&'static str> {
-    tables.iter().filter_map(|form| tag(form)?.1["const"].as_str()).collect()
+    tables.iter().filter_map(|form| words_of(tag(form)?.1).first().copied()).collect()
 }
 
 /// The key that says which form a table has, with its schema.
 fn tag(form: &'static Value) -> Option<(&'static str, &'static Value)> {
     let of = |key: &&'static str| {
-        Some((*key, &form["properties"][*key])).filter(|(_, one)| one["const"].is_string())
+        Some((*key, &form["properties"][*key])).filter(|(_, one)| !words_of(one).is_empty())
     };
     TAGS.iter().find_map(of)
 }
@@ -114,6 +110,16 @@ fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
+/// What the value of a key is called.
+fn noun(key: &str) -> &str {
+    if key == "data" { "data set" } else { key }
+}
+
+/// A question that names what looks like a wrong word.
+fn hint(word: &str, right: &[&str]) -> String {
+    activation::did_you_mean(&activation::nearest(word, right.iter().copied()))
+}
+
 fn wanted_table(tables: &[&'static Value], value: &Value, path: &str) -> String {
     let key = last(path);
     let names = names(tables);
@@ -121,14 +127,17 @@ fn wanted_table(tables: &[&'static Value], value: &Value, path: &str) -> String 
     match value.as_str() {
         Some(word) if names.contains(&word) => {
             format!(
-                "\"{word}\" is the name of {} {key}: write {key}.name, one of {}",
+                "\"{word}\" is the name of {} {}: write {key}.name, one of {}",
                 article(key),
+                noun(key),
                 names.join(", ")
             )
         }
         Some(word) if !names.is_empty() => format!(
-            "there is no {key} `{}`; write {key}.name, one of {}",
+            "there is no {} `{}`{}; write {key}.name, one of {}",
+            noun(key),
             word.escape_debug(),
+            hint(word, &names),
             names.join(", ")
         ),
         Some(word) if named => {
@@ -157,12 +166,14 @@ fn table(
     let mut fitting = tables.to_vec();
     let tag = tables.iter().find_map(|form| Some(tag(form)?.0)).unwrap_or("name");
     if let (Some(Value::String(name)), false) = (given.get(tag), names.is_empty()) {
-        fitting.retain(|form| form["properties"][tag]["const"] == **name);
+        fitting.retain(|form| words_of(&form["properties"][tag]).contains(&name.as_str()));
         if fitting.is_empty() {
             let shown = name.escape_debug();
             let key = last(path);
-            let what = if tag == "name" { key.to_owned() } else { format!("{key}.{tag}") };
-            let message = format!("there is no {what} `{shown}`; there are {}", names.join(", "));
+            let what = if tag == "name" { noun(key).to_owned() } else { format!("{key}.{tag}") };
+            let hint = hint(name, &names);
+            let message =
+                format!("there is no {what} `{shown}`{hint}; there are {}", names.join(", "));
             return Some((below(tag), message));
         }
     }
@@ -185,7 +196,9 @@ fn table(
                 (Some(Value::String(name)), [_]) if !names.is_empty() => format!("of {name}"),
                 _ => "here".to_owned(),
             };
-            return Some((below(key), format!("is no key {form}; there are {}", all.join(", "))));
+            let hint = hint(key, &all);
+            let message = format!("is no key {form}{hint}; there are {}", all.join(", "));
+            return Some((below(key), message));
         }
         // One form that takes the value is enough: which one it will be is not known.
         let faults: Vec<_> = places.iter().map(|place| walk(place, value, &below(key))).collect();

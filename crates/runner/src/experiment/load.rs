@@ -1,10 +1,10 @@
 //! From files, the environment and flags to an experiment.
 
-use super::choices::AUTO;
 use super::kinds::fault_of_experiment;
 use super::layers::{Moved, Origins, Setting, Text, environment, from_toml, non_finite, to_toml};
-use super::{DEFAULT_FILE, DEFAULTS, Experiment, Jobs, words};
+use super::{DEFAULT_FILE, DEFAULTS, Experiment, words};
 use crate::Error;
+use crate::choices::{AUTO, Jobs};
 use crate::cli::{ExperimentArgs, Flags};
 use crate::console::note;
 use crate::execute::launcher::LauncherKind;
@@ -224,11 +224,11 @@ mod tests {
     fn a_setting_that_chooses_another_form_keeps_nothing_of_the_old_one() {
         let optimizer = |flags: &[(&str, &str)]| {
             let experiment = parse(FILE, flags).unwrap();
-            format!("{:?}", experiment.tasks["zebra"].training.optimizer)
+            experiment.tasks["zebra"].training.optimizer.to_string()
         };
         let momentum = ("tasks.zebra.training.optimizer.momentum", "0.5");
-        assert_eq!(optimizer(&[momentum]), "Sgd { momentum: 0.5, nesterov: false }");
-        let adamw = "Adamw { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 }";
+        assert_eq!(optimizer(&[momentum]), "sgd (momentum 0.5, nesterov false)");
+        let adamw = "adamw (beta1 0.9, beta2 0.999, epsilon 1e-8)";
         assert_eq!(optimizer(&[momentum, ("tasks.zebra.training.optimizer.name", "adamw")]), adamw);
         assert_eq!(
             optimizer(&[momentum, ("tasks.zebra.training.optimizer", "{ name = \"adamw\" }")]),

@@ -1,39 +1,40 @@
 //! Experiment files: what they hold, and how a value gets its final form.
 
 mod check;
-mod choices;
 mod kinds;
 mod layers;
 pub(crate) mod limits;
 mod load;
+mod schema;
 pub(crate) mod words;
 
-pub(crate) use choices::{Jobs, Pairs};
 pub(crate) use kinds::fault;
 pub(crate) use layers::{Moved, Setting};
+pub(crate) use schema::schema;
 
 use crate::Error;
+use crate::arm::{ArmRequest, ArmSchema};
+use crate::choices::{FamilySchema, Jobs, JobsSchema, Pairs};
 use crate::execute::launcher::{LauncherKind, SlurmSettings};
 use crate::sequential::Sequential;
 use crate::tune::Tune;
-use activation::ActivationRequest;
 use analysis::Family;
-use choices::{FamilySchema, JobsSchema};
 use indexmap::IndexMap;
 use layers::{Origins, to_toml};
-use record::{DataSpec, ModelSpec, TrainingSpec};
+use record::{CLASSIFICATION, Component, DataSpec, TrainingSpec};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
-use tracking::wandb::Mode;
+use tracking::wandb::{self, Mode, Wandb};
+use tracking::{Wish, tensorboard};
 
 /// The experiment that `sweep` runs without a file.
 pub(crate) const DEFAULT_FILE: &str = "experiments/quick.toml";
 
 /// Tables that take one of several forms, by their `name`: another form keeps nothing of the old one.
-pub(crate) const FORMS: [&str; 2] = ["model", "optimizer"];
+pub(crate) const FORMS: [&str; 3] = ["model", "objective", "optimizer"];
 
 /// The table that is in one of several units: another unit replaces the old one.
 pub(crate) const BUDGET: &str = "budget";
@@ -61,13 +62,13 @@ pub(crate) struct Experiment {
     #[serde(default)]
     pub(crate) description: String,
     /// The arms: `"gelu"`, `"leaky_relu(slope=0.2)"` or `{ name = "silu", beta = 1.702 }`.
-    #[schemars(with = "Vec<ActivationSchema>")]
-    pub(crate) activations: Vec<ActivationRequest>,
+    #[schemars(with = "Vec<ArmSchema>")]
+    pub(crate) activations: Vec<ArmRequest>,
     /// The arm that the others are compared to; the first where absent.
     #[serde(default)]
-    #[schemars(with = "Option<ActivationSchema>")]
-    pub(crate) baseline: Option<ActivationRequest>,
-    /// Differences of test accuracy of at most so many percentage points do not matter: arms that are surely
+    #[schemars(with = "Option<ArmSchema>")]
+    pub(crate) baseline: Option<ArmRequest>,
+    /// Differences of at most so many percentage points do not matter, on tasks judged in %: arms that are surely
     /// within it are called equivalent.
     #[serde(default)]
     pub(crate) margin: Option<f64>,
@@ -156,31 +157,50 @@ const REGISTERED: [&str; 13] = [
     "device",
 ];
 
-/// Whether and where runs are logged to Weights & Biases. Its own variables, as WANDB_MODE and
-/// WANDB_PROJECT, go before this.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Wandb {
-    /// `online`, `offline` or `disabled`, which it is where absent: a key alone turns nothing on.
-    pub(crate) mode: Option<Mode>,
-    /// User or team; the key's own where absent.
-    pub(crate) entity: Option<String>,
-    /// Project; `actlab` where absent.
-    pub(crate) project: Option<String>,
-    /// Tags of every run, beside activation, task and model.
-    pub(crate) tags: Vec<String>,
-}
-
-/// Model, data and recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// Model, objective, data and recipe. The parameters of each component are all stated.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(crate) struct Task {
     /// Network.
-    pub(crate) model: ModelSpec,
+    #[schemars(with = "serde_json::Value")]
+    pub(crate) model: Component,
+    /// What the network learns and is judged by; a classification where absent.
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub(crate) objective: Component,
     /// Data set.
     pub(crate) data: DataSpec,
     /// Recipe.
     pub(crate) training: TrainingSpec,
+}
+
+impl<'de> Deserialize<'de> for Task {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename = "task", deny_unknown_fields)]
+        struct Given {
+            model: Component,
+            #[serde(default)]
+            objective: Option<Component>,
+            data: DataSpec,
+            training: TrainingSpec,
+        }
+
+        let Given { model, objective, data, training } = Given::deserialize(deserializer)?;
+        let objective = objective.unwrap_or_else(|| Component::named(CLASSIFICATION));
+        let mut task = Self { model, objective, data, training };
+        let components = actlab_core::Components {
+            model: &mut task.model,
+            objective: &mut task.objective,
+            optimizer: &mut task.training.optimizer,
+            schedule: &mut task.training.schedule,
+            data: &mut task.data,
+        };
+        actlab_core::resolve(components).map_err(|error| {
+            let key = error.key().map(|key| format!("{key}: ")).unwrap_or_default();
+            de::Error::custom(format!("{key}{error}"))
+        })?;
+        Ok(task)
+    }
 }
 
 /// A change for the arms and tasks that it names; those that it does not name are not restricted.
@@ -189,8 +209,8 @@ pub(crate) struct Task {
 pub(crate) struct Override {
     /// Arm, as in `activations`.
     #[serde(default)]
-    #[schemars(with = "Option<ActivationSchema>")]
-    pub(crate) activation: Option<ActivationRequest>,
+    #[schemars(with = "Option<ArmSchema>")]
+    pub(crate) activation: Option<ArmRequest>,
     /// Name of a task.
     #[serde(default)]
     pub(crate) task: Option<String>,
@@ -199,23 +219,15 @@ pub(crate) struct Override {
     pub(crate) set: serde_json::Value,
 }
 
-/// An activation, for the schema.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only its schema is used")]
-enum ActivationSchema {
-    /// `name` or `name(parameter=value)`.
-    Text(String),
-    /// `{ name = "…", parameter = value }`.
-    Table {
-        /// Name or alias.
-        name: String,
-        #[serde(flatten)]
-        parameters: serde_json::Map<String, serde_json::Value>,
-    },
-}
-
 impl Experiment {
+    /// What it and its flags ask of each sink of events.
+    pub(crate) fn sinks(&self) -> Vec<Box<dyn Wish>> {
+        vec![
+            Box::new(wandb::Wish { flag: self.wandb_flag, table: self.wandb.clone() }),
+            Box::new(tensorboard::Wish(self.tensorboard)),
+        ]
+    }
+
     /// Time between checkpoints of a run, if it keeps any.
     pub(crate) fn checkpoints(&self) -> Option<Duration> {
         (self.checkpoint_every > 0.0).then(|| Duration::from_secs_f64(self.checkpoint_every))
@@ -254,17 +266,4 @@ impl Experiment {
     pub(crate) fn dir(&self) -> PathBuf {
         self.output.join(&self.name)
     }
-}
-
-/// The JSON schema of experiment files.
-pub(crate) fn schema() -> String {
-    let mut schema = schemars::schema_for!(Experiment);
-    // Every key with a default may be left out.
-    if let Some(required) = schema.get_mut("required").and_then(serde_json::Value::as_array_mut) {
-        let given: toml::Table = toml::from_str(DEFAULTS).unwrap_or_default();
-        required.retain(|key| !key.as_str().is_some_and(|key| given.contains_key(key)));
-    }
-    let mut text = serde_json::to_string_pretty(&schema).unwrap_or_default();
-    text.push('\n');
-    text
 }

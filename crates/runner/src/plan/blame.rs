@@ -71,8 +71,7 @@ impl Blame<'_, '_> {
     /// What `core` says against the part `part` of the task.
     pub(super) fn refuse(&self, part: &str, error: &actlab_core::Error) -> Error {
         match error.key() {
-            // An error that names a key of another part of the task.
-            Some(key) if key.starts_with("data.") => self.at(key, error),
+            Some(key) if part.is_empty() => self.at(key, error),
             Some(key) => self.at(&format!("{part}.{key}"), error),
             None => self.at(part, error),
         }

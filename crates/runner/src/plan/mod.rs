@@ -4,14 +4,15 @@ mod blame;
 mod merge;
 
 use crate::Error;
+use crate::arm::{Arm, ArmRequest};
 use crate::experiment::{Experiment, Task};
-use crate::guard::guarded;
 use crate::tune::{Assignment, Rung};
-use activation::{Activation, ActivationRequest};
 use actlab_core::data::{Catalogue, Dataset};
-use actlab_core::{DeviceSpec, ModelSize, model_size};
+use actlab_core::model::max_tokens;
+use actlab_core::sites::SiteInfo;
+use actlab_core::{DeviceSpec, Layout, ModelSize, objective};
 use blame::Blame;
-use record::{ActivationSpec, RunDir, RunId, RunSpec, SpecText, Trial};
+use record::{Described, Metric, RunDir, RunId, RunSpec, SpecText, Trial};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -36,8 +37,7 @@ pub(crate) struct Planner<'a> {
     experiment: &'a Experiment,
     /// Where to train.
     pub(crate) device: DeviceSpec,
-    arms: Vec<Arc<dyn Activation>>,
-    fingerprints: Vec<String>,
+    arms: Vec<Arc<Arm>>,
     /// Labels of the arms, in the order of the experiment.
     pub(crate) labels: Vec<String>,
     /// The arm that each override is about, where it is about one.
@@ -54,9 +54,15 @@ pub(crate) struct Planner<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct PlannedRun {
     pub(crate) spec: RunSpec,
-    pub(crate) activation: Arc<dyn Activation>,
+    pub(crate) arm: Arc<Arm>,
     pub(crate) data: Arc<Dataset>,
     pub(crate) size: ModelSize,
+    /// Activation sites of its network.
+    sites: Arc<Vec<SiteInfo>>,
+    /// What it is judged by.
+    pub(crate) metric: Metric,
+    /// Its components in words.
+    pub(crate) described: Described,
     /// Optimizer steps of the whole budget.
     pub(crate) steps: u64,
     /// Folder name of a shorter trial of the same, from whose end it goes on.
@@ -72,13 +78,26 @@ impl PlannedRun {
     /// If model, data and recipe do not go together.
     pub(crate) fn new(
         spec: RunSpec,
-        activation: Arc<dyn Activation>,
+        arm: Arc<Arm>,
         data: Arc<Dataset>,
     ) -> Result<Self, actlab_core::Error> {
-        let size = model_size(&spec.model, &data, &activation)?;
+        let Layout { size, sites } = Layout::of(&spec, &data, &arm.activations)?;
+        let metric = objective::build(&spec.objective)?.metric(&data);
+        let described = actlab_core::describe(&spec)?;
         let per_epoch = data.train.len().div_ceil(spec.training.batch_size.max(1)) as u64;
         let steps = spec.training.budget.steps(per_epoch);
-        Ok(Self { spec, activation, data, size, steps, goes_on_from: None, shared: None })
+        Ok(Self {
+            spec,
+            arm,
+            data,
+            size,
+            sites: Arc::new(sites),
+            metric,
+            described,
+            steps,
+            goes_on_from: None,
+            shared: None,
+        })
     }
 
     /// The identity of its spec.
@@ -144,28 +163,6 @@ impl PlannedRun {
     }
 }
 
-/// The activation of a spec, if this program has it as it was.
-///
-/// # Errors
-/// If it is unknown, or its formula is another one.
-pub(crate) fn build(spec: &ActivationSpec) -> Result<Arc<dyn Activation>, Error> {
-    let request =
-        ActivationRequest { name: spec.name.clone(), parameters: spec.parameters.clone() };
-    let activation = activation::build(&request)?;
-    if fingerprint(&activation) != spec.fingerprint {
-        return Err(Error::Usage(format!(
-            "this program's formula of {} is not the one that the run is about",
-            spec.label
-        )));
-    }
-    Ok(activation)
-}
-
-/// A formula that panics is to cost its runs, and those tell how.
-fn fingerprint(activation: &Arc<dyn Activation>) -> String {
-    guarded(|| activation.fingerprint()).unwrap_or_else(|_| "panics".to_owned())
-}
-
 impl<'a> Plan<'a> {
     /// Resolves names, loads data, and checks that everything goes together.
     pub(crate) fn new(experiment: &'a Experiment) -> Result<Self, Error> {
@@ -173,7 +170,8 @@ impl<'a> Plan<'a> {
         let baseline = match &experiment.baseline {
             None => planner.labels[0].clone(),
             Some(request) => {
-                let label = label(request).map_err(|error| experiment.error("baseline", &error))?;
+                let label =
+                    request.label().map_err(|error| experiment.error("baseline", &error))?;
                 if !planner.labels.contains(&label) {
                     return Err(planner.no_such_baseline(&label));
                 }
@@ -188,6 +186,8 @@ impl<'a> Plan<'a> {
                 }
             }
         }
+        planner.check_sites(&runs)?;
+        planner.check_margin(&runs)?;
         Ok(Self { runs, baseline, planner })
     }
 }
@@ -197,26 +197,27 @@ impl<'a> Planner<'a> {
         let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
         let device: DeviceSpec =
             experiment.device.parse().map_err(|error| at("device".into(), &error))?;
-        let mut arms: Vec<Arc<dyn Activation>> = Vec::new();
+        let mut arms: Vec<Arc<Arm>> = Vec::new();
         for (i, request) in experiment.activations.iter().enumerate() {
             let key = format!("activations[{i}]");
-            let arm = activation::build(request).map_err(|error| at(key.clone(), &error))?;
-            if arms.iter().any(|other| other.label() == arm.label()) {
-                return Err(at(key, &format!("duplicate activation `{}`", arm.label())));
+            let arm = request.build().map_err(|error| at(key.clone(), &error))?;
+            let label = &arm.spec.label;
+            if arms.iter().any(|other| other.spec.label == *label) {
+                return Err(at(key, &format!("duplicate activation `{label}`")));
             }
-            if arm.label().len() > LONGEST_LABEL {
+            if label.len() > LONGEST_LABEL {
                 let message = format!(
                     "its label has more than {LONGEST_LABEL} characters, and names a folder"
                 );
                 return Err(at(key, &message));
             }
-            arms.push(arm);
+            arms.push(Arc::new(arm));
         }
-        let labels: Vec<String> = arms.iter().map(|arm| arm.label()).collect();
+        let labels: Vec<String> = arms.iter().map(|arm| arm.spec.label.clone()).collect();
         let mut overridden = Vec::new();
         for (i, change) in experiment.overrides.iter().enumerate() {
             let key = || format!("overrides[{i}].activation");
-            let arm = change.activation.as_ref().map(label).transpose();
+            let arm = change.activation.as_ref().map(ArmRequest::label).transpose();
             let arm = arm.map_err(|error| at(key(), &error))?;
             if let Some(arm) = arm.as_ref().filter(|arm| !labels.contains(arm)) {
                 let (known, place) = (labels.join(", "), experiment.place("activations"));
@@ -229,7 +230,6 @@ impl<'a> Planner<'a> {
         Ok(Self {
             experiment,
             device,
-            fingerprints: arms.iter().map(fingerprint).collect(),
             labels,
             overridden,
             arms,
@@ -238,6 +238,34 @@ impl<'a> Planner<'a> {
             cells: HashMap::new(),
             tasks: HashMap::new(),
         })
+    }
+
+    /// Refuses a pattern of an arm that matches an activation site on no task.
+    fn check_sites(&self, runs: &[PlannedRun]) -> Result<(), Error> {
+        for (place, arm) in self.arms.iter().enumerate() {
+            let own = runs.iter().filter(|run| run.spec.activation.label == arm.spec.label);
+            let mut sites: Vec<SiteInfo> = Vec::new();
+            for run in own {
+                let new = run.sites.iter().filter(|site| !sites.contains(site));
+                let new: Vec<SiteInfo> = new.cloned().collect();
+                sites.extend(new);
+            }
+            let checked = arm.activations.check(&sites);
+            checked
+                .map_err(|error| self.experiment.error(&format!("activations[{place}]"), &error))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a margin where no task is judged in percent.
+    fn check_margin(&self, runs: &[PlannedRun]) -> Result<(), Error> {
+        let in_points = |run: &PlannedRun| run.metric.unit == "%";
+        if self.experiment.margin.is_none() || runs.iter().any(in_points) {
+            return Ok(());
+        }
+        let unit = runs.first().map_or("", |run| run.metric.unit.as_str());
+        let message = format!("is in percentage points, and the tasks are judged in {unit}");
+        Err(self.experiment.error("margin", &message))
     }
 
     fn no_such_baseline(&self, label: &str) -> Error {
@@ -276,7 +304,10 @@ impl<'a> Planner<'a> {
             self.tasks.insert(cell.clone(), task.clone());
         }
         let blame = Blame { planner: self, name, arm, assignments };
-        let data = match self.loaded.get(&format!("{:?} {:?}", task.data, task.model)) {
+        // Models differ in how long a text they take, and in nothing else that data knows of.
+        let length = max_tokens(&task.model).map_err(|error| blame.refuse("model", &error))?;
+        let key = format!("{:?} {length:?}", task.data);
+        let data = match self.loaded.get(&key) {
             Some(data) => Arc::clone(data),
             None => {
                 let data = self.catalogue.load(&task.data, &task.model);
@@ -284,21 +315,16 @@ impl<'a> Planner<'a> {
                 if !self.loaded.values().any(|other| other.name == data.name) {
                     warn_of_differences(&data);
                 }
-                let key = format!("{:?} {:?}", task.data, task.model);
                 Arc::clone(self.loaded.entry(key).or_insert(Arc::new(data)))
             }
         };
         let blame = Blame { planner: self, name, arm, assignments };
-        let activation = &self.arms[arm];
+        let arm = &self.arms[arm];
         let spec = RunSpec {
-            activation: ActivationSpec {
-                name: activation.registration().name.to_owned(),
-                parameters: activation.parameters().clone(),
-                label: self.labels[arm].clone(),
-                fingerprint: self.fingerprints[arm].clone(),
-            },
+            activation: arm.spec.clone(),
             task: name.to_owned(),
             model: task.model,
+            objective: task.objective,
             data: task.data,
             data_sha256: data.sha256.clone(),
             training: task.training,
@@ -307,15 +333,15 @@ impl<'a> Planner<'a> {
             numerics: actlab_core::NUMERICS,
             trial: None,
         };
-        actlab_core::check(&spec, &data).map_err(|error| blame.refuse("training", &error))?;
+        actlab_core::check(&spec, &data).map_err(|error| blame.refuse("", &error))?;
         let (batch, examples) = (spec.training.batch_size, data.train.len());
         if batch > examples {
             let message =
                 format!("{batch} is more than the {examples} examples of the training set");
             return Err(blame.at("training.batch_size", &message));
         }
-        let mut run = PlannedRun::new(spec, Arc::clone(activation), data)
-            .map_err(|error| blame.refuse("model", &error))?;
+        let mut run = PlannedRun::new(spec, Arc::clone(arm), data)
+            .map_err(|error| blame.refuse("", &error))?;
         if assignments.is_empty() {
             run.shared = Some(Arc::new(run.spec.but_for_seed()));
             self.cells.insert(cell, run.clone());
@@ -336,10 +362,6 @@ fn warn_of_differences(data: &Dataset) {
         "data set `{0}` is not as published: {first}{others}; `actlab data verify {0}` lists all",
         data.name
     ));
-}
-
-fn label(request: &ActivationRequest) -> Result<String, activation::BuildError> {
-    Ok(activation::build(request)?.label())
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 
-/// How keys of the tasks are tuned: every arm gets the same trials on each task; the best by validation accuracy,
+/// How keys of the tasks are tuned: every arm gets the same trials on each task; the best by the primary metric on validation data,
 /// the median over the seeds of tuning, is trained anew with the seeds of the experiment.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

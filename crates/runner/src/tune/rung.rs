@@ -25,7 +25,7 @@ pub(crate) enum EarlyStop {
         #[serde(default = "default_eta")]
         eta: u32,
     },
-    /// A trial ends whose best validation accuracy is below the median of the others' means until then
+    /// A trial ends whose best primary metric on validation data is worse than the median of the others' means until then
     /// (Golovin et al. 2017).
     Median {
         /// Part of the budget after which trials are compared first, and then again each time.

@@ -1,6 +1,6 @@
 //! The runs of a tuned sweep, as they become known.
 
-use super::score::median;
+use super::score::{median, merit, worst};
 use super::{Assignment, EarlyStop, Rung, Score, Space};
 use crate::Error;
 use crate::console;
@@ -9,7 +9,7 @@ use crate::experiment::Experiment;
 use crate::experiment::limits::{MOST_RUNS, grouped};
 use crate::plan::{PlannedRun, Planner};
 use crate::sweep_dir::{Manifest, SweepDir, TrialNote, TuningNote, is_done};
-use record::{Outcome, RunDir, RunId, RunRecord, StoredRun};
+use record::{Metric, Outcome, RunDir, RunId, RunRecord, StoredRun};
 use std::collections::{HashMap, HashSet};
 
 /// Trials of every arm on every task, then the chosen ones with the seeds of the experiment.
@@ -341,7 +341,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 .iter()
                 .map(|run| RunDir::of(&folder, &run.spec).record())
                 .collect::<Result<_, _>>()?;
-            scores.push((*i, Score::of(&records)));
+            scores.push((*i, Score::of(&records, &self.metric(place))));
         }
         // Equal ones stay in the order of the search.
         scores.sort_by(|(_, a), (_, b)| a.order(b));
@@ -355,7 +355,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
             let kept = |(i, score): &&(usize, Score)| {
                 let others = alive.iter().filter(|other| *other != i).map(|other| means[other]);
                 let others: Vec<f64> = others.collect();
-                others.is_empty() || score.accuracy >= median(others)
+                others.is_empty() || score.reaches(median(others))
             };
             let kept: HashSet<usize> = scores.iter().filter(kept).map(|(i, _)| *i).collect();
             // The best is never below the median of means; should numbers be strange, it goes on all the same.
@@ -385,9 +385,16 @@ impl<'a, 'b> Tuning<'a, 'b> {
         Ok(())
     }
 
-    /// Mean validation accuracy of a trial until `rung`, the median over seeds.
+    /// What the trials of a group are judged by.
+    fn metric(&self, place: usize) -> Metric {
+        let runs = self.groups[place].candidates.iter().flat_map(|one| one.runs.iter().flatten());
+        runs.map(|run| run.metric.clone()).next().unwrap_or_else(|| Metric::accuracy(None))
+    }
+
+    /// Mean merit on validation data of a trial until `rung`, the median over seeds.
     fn mean_until(&self, place: usize, candidate: usize, rung: usize) -> Result<f64, Error> {
         let folder = self.sweep.runs();
+        let metric = self.metric(place);
         let mut means = Vec::new();
         for run in &self.groups[place].candidates[candidate].runs[rung] {
             let dir = RunDir::of(&folder, &run.spec);
@@ -396,10 +403,11 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 Some(Outcome::Failed { .. }) => dir.timeline(0).unwrap_or_default(),
                 _ => dir.timeline(0)?,
             };
-            let all: Vec<f64> = timeline.validations.iter().map(|one| one.accuracy).collect();
+            let all: Vec<f64> =
+                timeline.validations.iter().map(|one| merit(&metric, one.value(&metric))).collect();
             #[expect(clippy::cast_precision_loss, reason = "evaluations are few")]
             means.push(if all.is_empty() {
-                0.0
+                worst(&metric)
             } else {
                 all.iter().sum::<f64>() / all.len() as f64
             });

@@ -31,7 +31,10 @@ fn missing_and_damaged_files_are_told() {
     let damaged = place.run(&["data", "verify", "mnist", "--folder", "here"]).refused();
     assert!(damaged.contains("train-images-idx3-ubyte.gz: cannot be unpacked"), "{damaged}");
     let unknown = place.run(&["data", "verify", "minst"]).refused();
-    assert!(unknown.contains("unknown data set `minst`; known are"), "{unknown}");
+    assert!(
+        unknown.contains("unknown data set `minst` (did you mean `mnist`?); known are"),
+        "{unknown}"
+    );
 }
 
 /// The files of a small MNIST in `folder`, each under the name that `called` gives it.

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod activations;
+mod architecture;
 mod bench;
 mod bounds;
 mod claims;
+mod components;
 mod damage;
 mod data;
 mod errors;

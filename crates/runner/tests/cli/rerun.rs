@@ -2,6 +2,30 @@
 
 use crate::support::place;
 
+/// A record of an early program, which lacks what later ones say of a run.
+#[test]
+fn a_run_of_an_early_program_is_repeated_to_the_last_bit() {
+    let place = place();
+    place.run(&["train", "tiny.toml", "--activation", "relu", "--task", "text"]).ok();
+    let runs = place.path("results/tiny/runs");
+    let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    let path = run.join("record.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let whole = record.as_object_mut().unwrap();
+    for key in ["sha256", "files", "described"] {
+        whole.remove(key).unwrap();
+    }
+    let summary = whole["summary"].as_object_mut().unwrap();
+    for key in ["metric", "test_examples"] {
+        summary.remove(key).unwrap();
+    }
+    std::fs::write(&path, record.to_string()).unwrap();
+    let said = place.run(&["rerun", run.to_str().unwrap()]);
+    assert!(said.out.contains("the same     every step"), "{said:?}");
+    said.ok();
+}
+
 #[test]
 fn a_run_is_repeated_to_the_last_bit() {
     let place = place();

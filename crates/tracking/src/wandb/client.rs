@@ -1,17 +1,14 @@
 //! W&B's interface over HTTP.
 
-use super::settings::{ApiKey, Settings, SettingsError, escape, is_loopback};
+use super::settings::{ApiKey, Settings};
 use crate::event::Document;
-use crate::{Fault, Pace};
-use reqwest::StatusCode;
-use reqwest::blocking::{Client as Http, RequestBuilder, Response};
-use reqwest::header::RETRY_AFTER;
-use reqwest::redirect::Policy;
+use crate::http::{Answer, Http, escape};
+use crate::{Fault, Pace, SettingsError};
+use reqwest::blocking::RequestBuilder;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 const VIEWER: &str = "query Viewer { viewer { id entity username } }";
 
@@ -29,15 +26,10 @@ const CREATE_RUN_FILES: &str = "mutation CreateRunFiles($entity: String!, $proje
 $files: [String!]!) { createRunFiles(input: { entityName: $entity, projectName: $project, runName: $run, \
 files: $files }) { runID uploadHeaders files { name uploadUrl } } }";
 
-/// Longest answer that is read.
-const LONGEST_ANSWER: u64 = 16 << 20;
-
 /// Talks to one server with one key.
 #[derive(Debug)]
 pub(super) struct Client {
     http: Http,
-    /// Past any proxy, for what is on this machine: a proxy elsewhere would be shown the key.
-    direct: Http,
     base_url: String,
     key: ApiKey,
     /// How often it was asked whether the key is good.
@@ -94,38 +86,18 @@ pub(super) struct Place {
 
 impl Client {
     pub(super) fn new(settings: &Settings, pace: Pace) -> Result<Self, SettingsError> {
-        // A second provider in the process would make this fail, and then that one serves.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let key = settings
             .key
             .clone()
             .ok_or_else(|| SettingsError::Client("there is no key".to_owned()))?;
-        let builder = || {
-            Http::builder()
-                .connect_timeout(pace.timeout.min(Duration::from_secs(10)))
-                .timeout(pace.timeout)
-                // The key goes to the host that it was given for, and to no other.
-                .redirect(Policy::none())
-                .user_agent(concat!("actlab/", env!("CARGO_PKG_VERSION")))
-        };
-        let failed = |error| SettingsError::Client(chain(&error));
-        let http = builder().build().map_err(failed)?;
-        let direct = builder().no_proxy().build().map_err(failed)?;
         Ok(Self {
-            http,
-            direct,
+            http: Http::new(&settings.base_url, pace)?,
             base_url: settings.base_url.clone(),
             key,
             asked: AtomicU64::new(0),
             key_check: Mutex::new(None),
             project: Mutex::default(),
         })
-    }
-
-    /// The client for what is sent to `url`.
-    fn http(&self, url: &str) -> &Http {
-        let here = reqwest::Url::parse(url).is_ok_and(|url| is_loopback(&url));
-        if here { &self.direct } else { &self.http }
     }
 
     /// Asks once whether the key is good. What is wrong here is wrong for every run.
@@ -227,7 +199,7 @@ impl Client {
             escape(project),
             escape(id)
         );
-        self.answer(self.authorized(self.http(&url).post(&url)).json(body)).map(|_| ())
+        self.answer(self.authorized(self.http.client(&url).post(&url)).json(body)).map(|_| ())
     }
 
     /// Uploads files of a run: each that is settled is taken out of `files`, and its name put into
@@ -269,7 +241,7 @@ impl Client {
     fn put(&self, url: &str, file: &Document, headers: &Value) -> Result<(), Fault> {
         // A relative one is of this server. It says itself who may write: the key stays here.
         let url = if url.starts_with('/') { format!("{}{url}", self.base_url) } else { url.into() };
-        let mut request = self.http(&url).put(&url).body(file.bytes.clone());
+        let mut request = self.http.client(&url).put(&url).body(file.bytes.clone());
         for header in headers.as_array().into_iter().flatten() {
             if let Some((name, value)) = header.as_str().and_then(|text| text.split_once(':')) {
                 request = request.header(name.trim(), value.trim());
@@ -281,7 +253,7 @@ impl Client {
     fn graphql(&self, operation: &str, query: &str, variables: Value) -> Result<Value, Fault> {
         let body = json!({ "operationName": operation, "query": query, "variables": variables });
         let url = format!("{}/graphql", self.base_url);
-        let text = self.answer(self.authorized(self.http(&url).post(&url)).json(&body))?;
+        let text = self.answer(self.authorized(self.http.client(&url).post(&url)).json(&body))?;
         let mut answer: Value = serde_json::from_str(&text).map_err(|_| {
             Fault::later(format!(
                 "{} answers {operation} with something else than JSON",
@@ -310,32 +282,16 @@ impl Client {
 
     /// The text of an answer that says yes.
     fn answer(&self, request: RequestBuilder) -> Result<String, Fault> {
-        use std::io::Read;
-        let response = request.send().map_err(|error| {
-            let (never, nobody) = (error.is_builder(), error.is_connect());
-            let reason = chain(&error.without_url());
-            match (never, nobody) {
-                // An address or a header that is none.
-                (true, _) => Fault::Run(reason),
-                (_, true) => Fault::Away { reason, wait: None },
-                _ => Fault::later(reason),
-            }
-        })?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(self.refusal(status, &response));
-        }
-        let mut text = String::new();
-        match response.take(LONGEST_ANSWER).read_to_string(&mut text) {
-            Ok(_) => Ok(text),
-            Err(error) => {
-                Err(Fault::later(format!("{}: the answer breaks off: {error}", self.base_url)))
-            }
-        }
+        let answer = self.http.send(request)?;
+        if answer.status.is_success() { Ok(answer.text) } else { Err(self.refusal(&answer)) }
     }
 
-    fn refusal(&self, status: StatusCode, response: &Response) -> Fault {
-        let host = &self.base_url;
+    fn refusal(&self, answer: &Answer) -> Fault {
+        let (host, status) = (&self.base_url, answer.status);
+        if answer.may_pass() {
+            let reason = format!("{host} answers {status}");
+            return Fault::Later { reason, wait: answer.wait };
+        }
         match status.as_u16() {
             401 => {
                 Fault::Sink(format!("{host} answers {status}: the key is wrong or was withdrawn"))
@@ -349,13 +305,6 @@ impl Client {
             300..=399 => Fault::Run(format!(
                 "{host} answers {status}: it is elsewhere now; give its address in WANDB_BASE_URL"
             )),
-            408 | 425 | 429 | 500..=599 => Fault::Later {
-                reason: format!("{host} answers {status}"),
-                wait: response
-                    .headers()
-                    .get(RETRY_AFTER)
-                    .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now())),
-            },
             _ => Fault::Run(format!("{host} answers {status}")),
         }
     }
@@ -364,43 +313,4 @@ impl Client {
 /// What a lock guards, which is whole after every statement.
 fn whole<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The time of a `Retry-After` header: seconds, or a date.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let longest = Duration::from_secs(3600);
-    let wait = match text.trim().parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = SystemTime::from(chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?);
-            date.duration_since(now).unwrap_or_default()
-        }
-    };
-    Some(wait.min(longest))
-}
-
-/// An error with its causes, of which the first alone says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waiting_times_are_seconds_or_dates() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_450);
-        assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
-        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
-        assert_eq!(retry_after(date, now), Some(Duration::from_secs(30)));
-        assert_eq!(retry_after("soon", now), None);
-        assert_eq!(retry_after("999999999", now), Some(Duration::from_secs(3600)));
-    }
 }

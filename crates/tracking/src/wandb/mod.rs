@@ -10,18 +10,75 @@ mod proto;
 mod settings;
 mod source;
 
-use crate::{Fault, Notice, Pace, Sink, Target, printing};
+use crate::{
+    Configured, Environment, Fault, Kind, Notice, Pace, SettingsError, Sink, Target, printing,
+};
 use record::{RunDir, WandbRun};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
 pub use log::LogError;
-pub use settings::{ApiKey, Environment, Mode, Settings, SettingsError, Wish};
+pub use settings::{ApiKey, Mode, Settings, Wandb, Wish};
 pub use source::LogSource;
 
 /// The sink that talks to a server, as users call it.
 pub const NAME: &str = "W&B";
+
+pub(crate) static KIND: Kind = Kind {
+    key: "wandb",
+    name: NAME,
+    description: "Weights & Biases: over HTTP, or as offline directories for `wandb sync`",
+    schema: || schemars::schema_for!(Wandb),
+    variables: Some("WANDB_"),
+    by_sync: true,
+};
+
+impl crate::Wish for Wish {
+    fn settle(
+        &self,
+        environment: &Environment<'_>,
+        _: &Path,
+    ) -> Result<Option<Box<dyn Configured>>, SettingsError> {
+        Ok(Some(Box::new(Settings::resolve(self, environment)?)))
+    }
+}
+
+impl Configured for Settings {
+    fn target(&self, pace: Pace, notice: &Notice) -> Result<Option<Target>, SettingsError> {
+        match self.mode {
+            Mode::Disabled => Ok(None),
+            Mode::Online | Mode::Offline => target(self, pace, notice).map(Some),
+        }
+    }
+
+    fn introduction(&self) -> String {
+        let Self { mode, project, base_url, dir, .. } = self;
+        match mode {
+            Mode::Online => format!(
+                "W&B: logging to project {project} on {base_url} (--wandb disabled turns it off)"
+            ),
+            Mode::Offline => format!("W&B: writing offline directories to {}", dir.display()),
+            Mode::Disabled => "W&B: not logging; --wandb online or offline turns it on".to_owned(),
+        }
+    }
+
+    fn warning(&self) -> Option<String> {
+        let open = self.mode == Mode::Online && self.key_in_the_open();
+        open.then(|| "WANDB_BASE_URL is http: the key can be read on its way; use https".to_owned())
+    }
+
+    fn has_all(&self, dir: &RunDir) -> Result<bool, record::Error> {
+        let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
+        Ok(dir.wandb()?.is_some_and(complete))
+    }
+
+    /// The rest of runs that the server knows, but not to their end.
+    fn catches_up(&self, dir: &RunDir) -> bool {
+        let begun = |note: WandbRun| note.upload.is_some_and(|upload| !upload.complete);
+        self.mode == Mode::Online && dir.wandb().ok().flatten().is_some_and(begun)
+    }
+}
 
 /// Runs that are sent at the same time.
 const LANES: usize = 8;

@@ -1,6 +1,8 @@
 //! Who logs where: the variables, files and flags that W&B's users know.
 
 use super::netrc;
+use crate::http::{escape, is_loopback};
+use crate::{Environment, SettingsError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,6 +42,21 @@ impl FromStr for Mode {
     }
 }
 
+/// Whether and where runs are logged to Weights & Biases. Its own variables, as WANDB_MODE and
+/// WANDB_PROJECT, go before this.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wandb {
+    /// `online`, `offline` or `disabled`, which it is where absent: a key alone turns nothing on.
+    pub mode: Option<Mode>,
+    /// User or team; the key's own where absent.
+    pub entity: Option<String>,
+    /// Project; `actlab` where absent.
+    pub project: Option<String>,
+    /// Tags of every run, beside activation, task and model.
+    pub tags: Vec<String>,
+}
+
 /// A key to a user's account: never shown, never written.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
@@ -63,21 +80,7 @@ pub struct Wish {
     /// By a flag: goes before the environment.
     pub flag: Option<Mode>,
     /// By the experiment: gives way to the environment.
-    pub mode: Option<Mode>,
-    /// User or team.
-    pub entity: Option<String>,
-    /// Project.
-    pub project: Option<String>,
-    /// Words to find the runs by.
-    pub tags: Vec<String>,
-}
-
-/// Where the user's own settings are looked up.
-pub struct Environment<'a> {
-    /// The value of an environment variable, where it is set and not empty.
-    pub variable: &'a dyn Fn(&str) -> Option<String>,
-    /// The user's folder, for `.netrc`.
-    pub home: Option<PathBuf>,
+    pub table: Wandb,
 }
 
 /// Everything that a sink needs to know.
@@ -99,53 +102,6 @@ pub struct Settings {
     pub tags: Vec<String>,
     /// Folder in which offline directories lie.
     pub dir: PathBuf,
-}
-
-/// Why there are no settings.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A variable has a value that makes no sense.
-    #[error("environment variable {name}: {reason}")]
-    Variable {
-        /// The variable.
-        name: &'static str,
-        /// What is wrong with its value.
-        reason: String,
-    },
-    /// A name that the server does not take.
-    #[error("{key} = {value:?}: {reason}")]
-    Name {
-        /// The key of the experiment, or the variable.
-        key: &'static str,
-        /// Its value.
-        value: String,
-        /// What the server takes.
-        reason: &'static str,
-    },
-    /// The settings file of W&B's own client makes no sense.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// It was asked for a server that no key is known of.
-    #[error(
-        "logging to W&B needs a key for {host}: set WANDB_API_KEY, or write `machine {host} login user password KEY` into {netrc} (`wandb login` does), or choose --wandb offline{}",
-        because.as_ref().map(|because| format!(" ({because})")).unwrap_or_default()
-    )]
-    NoKey {
-        /// The server.
-        host: String,
-        /// The user's netrc file.
-        netrc: String,
-        /// Why what the netrc file has is not used.
-        because: Option<String>,
-    },
-    /// No HTTPS here.
-    #[error("cannot make an HTTP client: {0}")]
-    Client(String),
 }
 
 impl Settings {
@@ -170,7 +126,7 @@ impl Settings {
         let mode = match wish.flag.or(by_variable) {
             Some(mode) => mode,
             // The file keeps a folder from the server; it asks for nothing to be sent.
-            None => match (mode_of_file(&dir.join("settings"))?, wish.mode) {
+            None => match (mode_of_file(&dir.join("settings"))?, wish.table.mode) {
                 (Some(file), Some(mode)) => file.max(mode),
                 (Some(Mode::Online), None) | (None, None) => Mode::Disabled,
                 (Some(mode), None) | (None, Some(mode)) => mode,
@@ -185,9 +141,9 @@ impl Settings {
             .unwrap_or_default();
         tags.retain(|tag| !tag.is_empty());
         check_tags("WANDB_TAGS", &tags)?;
-        check_tags("wandb.tags", &wish.tags)?;
-        tags.extend(wish.tags.iter().cloned());
-        let project = match (variable("WANDB_PROJECT"), &wish.project) {
+        check_tags("wandb.tags", &wish.table.tags)?;
+        tags.extend(wish.table.tags.iter().cloned());
+        let project = match (variable("WANDB_PROJECT"), &wish.table.project) {
             (Some(project), _) => check_project("WANDB_PROJECT", project)?,
             (None, Some(project)) => check_project("wandb.project", project.clone())?,
             (None, None) => DEFAULT_PROJECT.to_owned(),
@@ -196,7 +152,7 @@ impl Settings {
             mode,
             base_url,
             key,
-            entity: variable("WANDB_ENTITY").or_else(|| wish.entity.clone()),
+            entity: variable("WANDB_ENTITY").or_else(|| wish.table.entity.clone()),
             project,
             group: variable("WANDB_RUN_GROUP"),
             tags,
@@ -249,17 +205,6 @@ fn server(text: &str) -> Result<reqwest::Url, SettingsError> {
         return bad(&format!("must be {PUBLIC_SERVER} for the public server"));
     }
     Ok(url)
-}
-
-/// Whether what goes to `url` stays on this machine.
-pub(super) fn is_loopback(url: &reqwest::Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || address
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// The key to the server at `url`: that of the variable, or of the netrc file at `netrc`.
@@ -354,23 +299,13 @@ fn check_tags(key: &'static str, tags: &[String]) -> Result<(), SettingsError> {
     }
 }
 
-/// A name as a segment of a URL's path.
-pub(super) fn escape(name: &str) -> String {
-    let mut text = String::new();
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                text.push(char::from(byte));
-            }
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asked(table: Wandb) -> Wish {
+        Wish { flag: None, table }
+    }
 
     fn resolve(wish: &Wish, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         let variable = |name: &str| {
@@ -382,7 +317,7 @@ mod tests {
 
     #[test]
     fn flags_go_before_the_environment_and_that_before_the_experiment() {
-        let wish = Wish { mode: Some(Mode::Offline), ..Wish::default() };
+        let wish = asked(Wandb { mode: Some(Mode::Offline), ..Wandb::default() });
         let mode = |wish: &Wish, variables: &[_]| resolve(wish, variables).unwrap().mode;
         assert_eq!(mode(&Wish::default(), &[]), Mode::Disabled);
         // A key is no wish.
@@ -397,12 +332,12 @@ mod tests {
 
     #[test]
     fn names_come_from_the_environment_and_then_the_experiment() {
-        let wish = Wish {
+        let wish = asked(Wandb {
             entity: Some("team".into()),
             project: Some("ours".into()),
             tags: vec!["a".into()],
-            ..Wish::default()
-        };
+            ..Wandb::default()
+        });
         let settings = resolve(&wish, &[]).unwrap();
         assert_eq!(settings.base_url, "https://api.wandb.ai");
         assert_eq!((settings.entity.as_deref(), settings.project.as_str()), (Some("team"), "ours"));
@@ -485,7 +420,7 @@ mod tests {
             resolve(&wish, &variables).map(|settings| settings.mode)
         };
         let none = Wish::default;
-        let table = |mode| Wish { mode: Some(mode), ..Wish::default() };
+        let table = |mode| asked(Wandb { mode: Some(mode), ..Wandb::default() });
         let flag = |mode| Wish { flag: Some(mode), ..Wish::default() };
         let offline = "[default]\nmode = offline\n\n";
         let disabled = "[default]\r\nmode: disabled\r\n";
@@ -510,11 +445,11 @@ mod tests {
     fn names_are_those_that_the_server_takes() {
         let long = "x".repeat(70);
         for name in ["a/b", "a\\b", "a#", "a?", "a%", "a:b", "", &"x".repeat(129)] {
-            let wish = Wish { project: Some(name.to_owned()), ..Wish::default() };
+            let wish = asked(Wandb { project: Some(name.to_owned()), ..Wandb::default() });
             let error = resolve(&wish, &[]).unwrap_err().to_string();
             assert!(error.contains(&format!("wandb.project = {name:?}")), "{error}");
         }
-        let tags = |tag: &str| Wish { tags: vec![tag.to_owned()], ..Wish::default() };
+        let tags = |tag: &str| asked(Wandb { tags: vec![tag.to_owned()], ..Wandb::default() });
         for tag in ["", &long] {
             let error = resolve(&tags(tag), &[]).unwrap_err().to_string();
             assert!(error.contains(&format!("wandb.tags = {tag:?}")), "{error}");
@@ -523,7 +458,8 @@ mod tests {
             let error = resolve(&Wish::default(), &[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name} = {value:?}")), "{error}");
         }
-        let wish = Wish { project: Some("é".repeat(128)), ..tags(&"é".repeat(64)) };
+        let (project, tags) = (Some("é".repeat(128)), vec!["é".repeat(64)]);
+        let wish = asked(Wandb { project, tags, ..Wandb::default() });
         assert!(resolve(&wish, &[]).is_ok());
     }
 

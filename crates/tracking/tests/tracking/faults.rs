@@ -1,7 +1,6 @@
 //! Servers, networks and disks that do what they should not.
 
-use crate::support::{HANG, Place, Written, pace};
-use record::Outcome;
+use crate::support::{HANG, Place, Written, pace, train};
 use std::net::TcpListener;
 use std::time::Duration;
 use tracking::wandb::{LogSource, Mode, target, target_without_fallback};
@@ -14,28 +13,6 @@ fn tracker(place: &Place, url: &str) -> Tracker {
     let settings = place.settings(Mode::Online, url);
     Tracker::start(vec![target(&settings, pace(), &place.notice()).unwrap()], &place.notice())
         .unwrap()
-}
-
-/// Trains `runs` runs side by side while they are followed.
-fn train(place: &Place, tracker: &Tracker, runs: u64, steps: u64) -> Vec<Written> {
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..=runs)
-            .map(|seed| {
-                scope.spawn(move || {
-                    let mut run = place.begin(seed);
-                    let following = tracker.follow(&run.dir);
-                    for step in 1..=steps {
-                        run.step(step);
-                        std::thread::sleep(Duration::from_micros(500));
-                    }
-                    run.finish(Outcome::Completed);
-                    following.end(0);
-                    run
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
 }
 
 /// Every line of every run, once and in order.

@@ -1,8 +1,8 @@
 use indexmap::IndexMap;
 use record::{
-    ActivationSpec, Augmentation, Budget, DataSpec, Environment, Evaluation, Event, Histogram,
-    MetricsWriter, ModelSpec, OptimizerSpec, Outcome, RunDir, RunRecord, RunSpec, SCHEMA_VERSION,
-    ScheduleSpec, Site, SiteStatistics, Start, SystemSample, Timing, TrainStep, TrainingSpec,
+    ActivationSpec, Budget, CLASSIFICATION, Component, DataSpec, Described, Environment,
+    Evaluation, Event, Histogram, MetricsWriter, Outcome, RunDir, RunRecord, RunSpec,
+    SCHEMA_VERSION, Site, SiteStatistics, Start, SystemSample, Timing, TrainStep, TrainingSpec,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tracking::wandb::{Environment as Surroundings, Mode, Settings, Wish};
-use tracking::{Notice, Pace};
+use tracking::wandb::{Mode, Settings, Wandb, Wish};
+use tracking::{Environment as Surroundings, Notice, Pace, Tracker};
 
 /// A folder for results and for offline directories.
 pub(crate) struct Place {
@@ -41,7 +41,8 @@ impl Place {
             "WANDB_DIR" => Some(dir.clone()),
             _ => None,
         };
-        let wish = Wish { flag: Some(mode), tags: vec!["mine".to_owned()], ..Wish::default() };
+        let table = Wandb { tags: vec!["mine".to_owned()], ..Wandb::default() };
+        let wish = Wish { flag: Some(mode), table };
         let environment = Surroundings { variable: &variable, home: None };
         Settings::resolve(&wish, &environment).unwrap()
     }
@@ -89,6 +90,28 @@ impl Place {
     }
 }
 
+/// Trains `runs` runs side by side while they are followed.
+pub(crate) fn train(place: &Place, tracker: &Tracker, runs: u64, steps: u64) -> Vec<Written> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=runs)
+            .map(|seed| {
+                scope.spawn(move || {
+                    let mut run = place.begin(seed);
+                    let following = tracker.follow(&run.dir);
+                    for step in 1..=steps {
+                        run.step(step);
+                        std::thread::sleep(Duration::from_micros(500));
+                    }
+                    run.finish(Outcome::Completed);
+                    following.end(0);
+                    run
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
 /// Fast enough for tests.
 pub(crate) fn pace() -> Pace {
     Pace {
@@ -124,6 +147,8 @@ impl Written {
             parameters: 10,
             flops: 20,
             steps: 100,
+            metric: None,
+            described: Described { model: "resnet-20".into(), ..Described::default() },
             environment: environment(),
         };
         run.write(&Event::Start(Box::new(start)));
@@ -144,7 +169,7 @@ impl Written {
             step,
             epoch,
             loss,
-            accuracy: 0.5,
+            metrics: [("accuracy", 0.5)].into(),
             learning_rate: 0.1 * x,
             gradient_norm: 3.0 / x,
             seconds: 0.25,
@@ -159,7 +184,8 @@ impl Written {
             ("train/step_seconds".to_owned(), json!(0.25)),
         ]);
         if step.is_multiple_of(10) {
-            let evaluation = Evaluation { step, epoch, loss: 2.0 / x, accuracy: 0.75 };
+            let evaluation =
+                Evaluation { step, epoch, loss: 2.0 / x, metrics: [("accuracy", 0.75)].into() };
             self.write(&Event::Validation(evaluation));
             let values = [0.0, 1.0, 2.0, 4.0];
             let histogram = Histogram::of(values.into_iter(), 4).unwrap();
@@ -207,6 +233,7 @@ impl Written {
                 id: self.spec.id(),
                 spec: self.spec.clone(),
                 outcome,
+                described: Described::default(),
                 summary: None,
                 timing: Timing {
                     started_unix: record::now(),
@@ -259,28 +286,27 @@ fn spec(seed: u64) -> RunSpec {
             parameters: IndexMap::new(),
             label: "gelu".into(),
             fingerprint: "00".into(),
+            sites: Vec::new(),
         },
         task: "images".into(),
-        model: ModelSpec::Resnet { depth: 20, width: 16 },
-        data: DataSpec {
-            name: "fashion-mnist-mini".into(),
-            augmentation: Augmentation::None,
-            train_limit: None,
-        },
+        model: Component::named("resnet").with("depth", 20).with("width", 16),
+        objective: Component::named(CLASSIFICATION),
+        data: DataSpec::named("fashion-mnist-mini"),
         data_sha256: "00".into(),
         training: TrainingSpec {
             batch_size: 128,
             budget: Budget::Epochs(3),
-            optimizer: OptimizerSpec::Sgd { momentum: 0.9, nesterov: true },
+            optimizer: Component::named("sgd").with("momentum", 0.9).with("nesterov", true),
             learning_rate: 0.1,
             weight_decay: 5e-4,
-            schedule: ScheduleSpec::Cosine,
+            schedule: Component::named("cosine"),
             warmup: 0.1,
             label_smoothing: 0.0,
             clip_norm: None,
             evaluate_every: None,
             patience: None,
             target_accuracy: None,
+            target: None,
             divergence: None,
             site_statistics: SiteStatistics::default(),
         },

@@ -197,14 +197,19 @@ pub(super) fn hold_out(name: &str, train: &Part, test: Part, size: usize) -> [Pa
 }
 
 #[derive(PartialEq, Eq, Hash)]
-pub(super) enum Key<'a> {
+pub(crate) enum Key<'a> {
     Image(&'a [u8]),
+    /// The bits of each feature.
+    Features(Vec<u32>),
     Text(&'a [u32]),
 }
 
-pub(super) fn key(part: &Part, index: usize) -> Key<'_> {
+pub(crate) fn key(part: &Part, index: usize) -> Key<'_> {
     match &part.inputs {
         Inputs::Images(images) => Key::Image(images.example(index)),
+        Inputs::Features(features) => {
+            Key::Features(features.example(index).iter().map(|x| x.to_bits()).collect())
+        }
         Inputs::Text(text) => Key::Text(&text.tokens[index]),
     }
 }

@@ -6,11 +6,15 @@ mod load;
 mod tests;
 
 use super::locate::locate;
+use super::source::{DatasetRegistration, Loading};
 use super::{Dataset, Difference, Part};
 use crate::Error;
+use crate::component;
+use crate::model::max_tokens;
 use entries::ENTRIES;
 use load::{Files, check_splits};
-use record::{DataSpec, ModelSpec};
+pub(crate) use load::{Key, key};
+use record::{Component, DataSpec};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -128,7 +132,7 @@ impl Catalogue {
     /// Every data set.
     #[must_use]
     pub fn entries() -> &'static [Entry] {
-        ENTRIES
+        &ENTRIES
     }
 
     /// The data set called `name`.
@@ -136,8 +140,10 @@ impl Catalogue {
     /// # Errors
     /// If there is none; the error lists all.
     pub fn find(name: &str) -> Result<&'static Entry, Error> {
-        ENTRIES.iter().find(|entry| entry.name == name).ok_or_else(|| Error::UnknownData {
+        ENTRIES.iter().find(|entry| entry.name == name).ok_or_else(|| Error::UnknownComponent {
+            kind: "data set",
             name: name.to_owned(),
+            nearest: activation::nearest(name, ENTRIES.iter().map(|entry| entry.name)),
             known: ENTRIES.iter().map(|entry| entry.name).collect(),
         })
     }
@@ -164,12 +170,11 @@ impl Catalogue {
     ///
     /// # Errors
     /// If it is unknown, missing, or damaged.
-    pub fn load(&self, spec: &DataSpec, model: &ModelSpec) -> Result<Dataset, Error> {
-        let max_length = match model {
-            ModelSpec::Bert { max_length, .. } => *max_length,
-            ModelSpec::Resnet { .. } => usize::MAX,
-        };
-        let mut data = self.load_entry(Self::find(&spec.name)?, max_length)?;
+    pub fn load(&self, spec: &DataSpec, model: &Component) -> Result<Dataset, Error> {
+        let max_tokens = max_tokens(model).map_err(|error| error.within("model"))?;
+        let loading = Loading { catalogue: self, max_tokens };
+        let source = component::find::<DatasetRegistration>(&spec.name)?;
+        let mut data = source.load(&spec.component(), &loading)?;
         if let Some(limit) = spec.train_limit {
             data.train = data.train.take(limit);
         }

@@ -4,13 +4,12 @@ use crate::data::files::sha256;
 use crate::data::{Images, Inputs, Text};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use record::{Augmentation, BertSize};
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
-fn bundled(name: &str, model: &ModelSpec) -> Dataset {
-    let spec = DataSpec { name: name.into(), augmentation: Augmentation::None, train_limit: None };
+fn bundled(name: &str, model: &Component) -> Dataset {
+    let spec = DataSpec::named(name);
     Catalogue::new(PathBuf::from("nowhere"), BTreeMap::new()).load(&spec, model).unwrap()
 }
 
@@ -20,7 +19,7 @@ fn counts(part: &Part, classes: usize) -> Vec<usize> {
 
 #[test]
 fn bundled_images_are_balanced_and_disjoint() {
-    let data = bundled("fashion-mnist-mini", &ModelSpec::Resnet { depth: 8, width: 16 });
+    let data = bundled("fashion-mnist-mini", &Component::named("resnet").with("depth", 8));
     assert_eq!(counts(&data.train, 10), [600; 10]);
     assert_eq!(counts(&data.validation, 10), [100; 10]);
     assert_eq!(counts(&data.test, 10), [200; 10]);
@@ -32,7 +31,7 @@ fn bundled_images_are_balanced_and_disjoint() {
 
 #[test]
 fn bundled_sentences_are_cut_and_disjoint() {
-    let model = ModelSpec::Bert { size: BertSize::Mini, max_length: 64, dropout: 0.1 };
+    let model = Component::named("bert").with("size", "mini").with("max_length", 64);
     let data = bundled("movie-reviews", &model);
     assert_eq!(counts(&data.train, 2), [4_325, 4_241]);
     assert_eq!(counts(&data.validation, 2), [500, 500]);
@@ -41,7 +40,7 @@ fn bundled_sentences_are_cut_and_disjoint() {
     assert_eq!(text.tokens.iter().map(Vec::len).max(), Some(64));
     assert!(text.tokens.iter().all(|tokens| tokens[0] == 2 && tokens.last() == Some(&3)));
     // Whole sentences are distinct; cut ones may begin alike.
-    let whole = ModelSpec::Bert { size: BertSize::Mini, max_length: 100, dropout: 0.1 };
+    let whole = Component::named("bert").with("size", "mini").with("max_length", 100);
     let data = bundled("movie-reviews", &whole);
     let parts = [&data.train, &data.validation, &data.test];
     let sets: Vec<HashSet<_>> =
@@ -72,6 +71,8 @@ fn no_duplicate_crosses_a_split() {
         inputs: Inputs::Text(Text {
             vocabulary: 100,
             tokens: ids.into_iter().map(|id| vec![id]).collect(),
+            bytes: Vec::new(),
+            mask: None,
         }),
     };
     let train = text((0..100).map(|i| if i % 5 == 0 { 0 } else { i }).collect());
@@ -204,7 +205,7 @@ fn files_that_are_not_the_published_ones_are_told() {
     content.truncate(6);
     assert!(!labels.difference(path, &content, "").unwrap().altered);
 
-    let mini = bundled("fashion-mnist-mini", &ModelSpec::Resnet { depth: 8, width: 16 });
+    let mini = bundled("fashion-mnist-mini", &Component::named("resnet").with("depth", 8));
     assert_eq!(mini.differences, []);
 }
 

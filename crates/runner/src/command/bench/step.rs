@@ -5,9 +5,11 @@ use crate::console::outln;
 use crate::environment::peak_memory_bytes;
 use crate::guard::guarded;
 use activation::ActivationRequest;
+use actlab_core::Activations;
 use actlab_core::DeviceSpec;
 use actlab_core::bench::{MODELS, StepBench};
 use serde_json::json;
+use std::sync::Arc;
 
 /// Measures training steps of one model.
 pub(crate) fn run(args: &BenchStepArgs) -> Result<(), Error> {
@@ -27,13 +29,14 @@ pub(crate) fn run(args: &BenchStepArgs) -> Result<(), Error> {
     if batch == 0 || args.rounds == 0 {
         return Err(Error::Usage("--batch and --rounds must be 1 or more".into()));
     }
-    let model = (chosen.config)();
-    let bench = StepBench { model: &model, activation: &activation, batch, device: &device };
-    let size = bench.size();
+    let activations = Activations::from(Arc::clone(&activation));
+    let bench = StepBench { model: chosen, activations: &activations, batch, device: &device };
+    let size = bench.size()?;
     let (threads, seconds) =
         on_threads(args.threads, |threads| (threads, guarded(|| bench.seconds(args.rounds))))?;
-    let seconds = seconds
-        .map_err(|reason| Error::Usage(format!("{name} with {}: {reason}", activation.label())))?;
+    let seconds = seconds.map_err(|reason| {
+        Error::Usage(format!("{name} with {}: {reason}", activation.label()))
+    })??;
     let (median, best) = median_and_best(seconds);
     #[expect(clippy::cast_precision_loss, reason = "for a rate")]
     let rate = batch as f64 / median;

@@ -81,8 +81,12 @@ impl Local {
         let program = program();
         let mut command = Command::new(&program);
         command.arg("worker").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        // A worker talks to nobody.
-        command.env_remove("WANDB_API_KEY");
+        // A worker logs nothing.
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(tracking::is_secret) {
+                command.env_remove(name);
+            }
+        }
         #[cfg(unix)]
         {
             use std::os::unix::process::CommandExt;

@@ -4,9 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Words in the names of W&B's variables whose values are secret.
-const SECRET: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];
-
 /// The commands, and where they are.
 #[derive(Debug, Clone)]
 pub(super) struct Cluster {
@@ -71,31 +68,15 @@ impl Cluster {
     }
 }
 
-/// A command of Slurm's. Tasks inherit the environment of sbatch, but log nothing to W&B, so they get no key; nor may a
+/// A command of Slurm's. Tasks inherit the environment of sbatch, but log nothing, so they get no key of a sink; nor may a
 /// variable rename the job or change its array.
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_remove("SBATCH_JOB_NAME").env_remove("SBATCH_ARRAY_INX");
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(is_secret) {
+        if name.to_str().is_some_and(tracking::is_secret) {
             command.env_remove(name);
         }
     }
     command
-}
-
-fn is_secret(name: &str) -> bool {
-    name.starts_with("WANDB_") && SECRET.iter().any(|word| name.contains(word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_secret;
-
-    #[test]
-    fn keys_are_told_from_settings() {
-        assert!(["WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"].into_iter().all(is_secret));
-        let plain = ["WANDB_MODE", "WANDB_PROJECT", "SLURM_JWT", "PATH", "TOKENIZERS_PARALLELISM"];
-        assert!(!plain.into_iter().any(is_secret));
-    }
 }

@@ -1,14 +1,44 @@
-//! Random changes to training images.
-
-use super::Images;
+use super::{Augmentation, Background};
+use crate::component::Definition;
+use crate::data::Images;
 use crate::stream::Stream;
-use record::Augmentation;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// Pixels of padding on each side before a crop (He et al. 2016, section 4.2).
 const PADDING: usize = 4;
 
-/// Name of the stream that augmentation draws from.
-pub(crate) const STREAM: &str = "augmentation";
+/// A random crop after padding by 4 pixels, and a horizontal flip with probability ½ (He et al. 2016).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CropFlip {}
+
+impl Definition for CropFlip {
+    const NAME: &'static str = "crop_flip";
+    const ABOUT: &'static str =
+        "a random crop after padding by 4 pixels, and a flip with probability ½";
+    const CITATION: &'static str = "He et al. 2016, arXiv:1512.03385, section 4.2";
+
+    fn words(&self) -> String {
+        "random crops and flips".to_owned()
+    }
+}
+
+impl Augmentation for CropFlip {
+    fn skip(&self, stream: &mut Stream) {
+        Crop::draw(stream);
+    }
+
+    fn apply(
+        &self,
+        images: &Images,
+        pixels: Vec<f32>,
+        background: Background<'_>,
+        stream: &mut Stream,
+    ) -> Vec<f32> {
+        crop_flip(images, &pixels, background, stream)
+    }
+}
 
 /// What a random crop does to an image.
 struct Crop {
@@ -25,25 +55,14 @@ impl Crop {
     }
 }
 
-/// The stream of augmentation after `examples` training examples.
-pub(crate) fn augmentation_after(augmentation: Augmentation, seed: u64, examples: u64) -> Stream {
-    let mut stream = Stream::new(seed, STREAM);
-    if augmentation == Augmentation::CropFlip {
-        for _ in 0..examples {
-            Crop::draw(&mut stream);
-        }
-    }
-    stream
-}
-
 /// A random crop of the zero-padded image, mirrored with probability ½.
 ///
 /// `background` is the normalised value of each channel outside the image; `pixels` is normalised,
 /// `[channel, row, column]`.
-pub(super) fn crop_flip(
+fn crop_flip(
     images: &Images,
     pixels: &[f32],
-    background: &[f32],
+    background: Background<'_>,
     stream: &mut Stream,
 ) -> Vec<f32> {
     let (height, width) = (images.height, images.width);

@@ -1,4 +1,7 @@
-//! A program with activations of its own: one that works, and some that go wrong in every way.
+//! A program with activations of its own, one that works and some that go wrong in every way, and with a model and a
+//! data set of its own.
+
+mod components;
 
 use activation::{Formula, Real};
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::str::FromStr;
 
 /// [`Jobs::Auto`], as users write it.
-pub(super) const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// How every activation is compared with every other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, clap::ValueEnum)]
@@ -36,7 +36,7 @@ impl Pairs {
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(super) enum FamilySchema {
+pub(crate) enum FamilySchema {
     Report,
     Task,
 }
@@ -88,7 +88,7 @@ impl FromStr for Jobs {
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(super) enum JobsSchema {
+pub(crate) enum JobsSchema {
     Number(usize),
     Word(JobsWord),
 }
@@ -96,6 +96,6 @@ pub(super) enum JobsSchema {
 #[derive(JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(super) enum JobsWord {
+pub(crate) enum JobsWord {
     Auto,
 }

@@ -1,0 +1,434 @@
+//! Tables of labelled texts, or of labelled numbers, of the user's own.
+
+mod read;
+
+use super::files::{bad, hex, sha256};
+use super::split::{stratified, without_duplicates};
+use super::wordpiece::WordPieceTokenizer;
+use super::wordpiece_training::train_wordpiece;
+use super::{DataSource, Dataset, Features, Inputs, Loading, Part, Text};
+use crate::Error;
+use crate::component::{Definition, check_all};
+use read::{Rows, rows};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// A table of the user's own with a text, or numbers, and a label in each row: CSV, TSV, JSON Lines or Parquet.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// The file; its ending says the format: `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.parquet`.
+    pub path: PathBuf,
+    /// Column of the texts; `text` where neither this nor `features` is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Columns of numbers that stand in the place of a text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// Column of the labels.
+    #[serde(default = "label")]
+    pub label: String,
+    /// Column that says `train`, `validation` or `test` of each row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
+    /// Table of the validation split, with the same columns; `path` is then the training split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<PathBuf>,
+    /// Table of the test split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// Without `split` and tables of their own, the part of each class that is the validation split, and again as much
+    /// for the test split; the same rows always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f64>,
+    /// Most entries of the WordPiece vocabulary, which is learned from the training split: 8000 where absent. All
+    /// characters of the split are entries, however many there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<usize>,
+}
+
+fn label() -> String {
+    "label".to_owned()
+}
+
+/// Where nothing else is said.
+const HELD_OUT: f64 = 0.1;
+const VOCABULARY: usize = 8000;
+
+crate::register_component!(DatasetRegistration: Table);
+
+/// Column of the texts where nothing else is said.
+const TEXT: &str = "text";
+
+/// What the column of splits may say.
+const SPLITS: [&str; 3] = ["train", "validation", "test"];
+
+impl Definition for Table {
+    const NAME: &'static str = "table";
+    const ABOUT: &'static str =
+        "a table of your own with texts or numbers, and labels: CSV, TSV, JSON Lines or Parquet";
+
+    fn check(&self) -> Result<(), Error> {
+        let files = self.validation.is_some() || self.test.is_some();
+        let both = self.validation.is_some() == self.test.is_some();
+        let chance = self.held_out.is_none() || !(files || self.split.is_some());
+        let held_out = self.held_out.is_none_or(|part| part > 0.0 && part <= 0.4);
+        let words = self.vocabulary.is_none() || self.features.is_empty();
+        let vocabulary = self.vocabulary.is_none_or(|size| (200..=1 << 17).contains(&size));
+        let inputs = self.inputs();
+        let own = [Some(&self.path), self.validation.as_ref(), self.test.as_ref()];
+        let paths: Vec<&PathBuf> = own.into_iter().flatten().collect();
+        let distinct = paths.iter().collect::<BTreeSet<_>>().len() == paths.len();
+        check_all([
+            (
+                "features",
+                self.features.is_empty() || self.text.is_none(),
+                "contradict `text`: give one of them",
+            ),
+            ("validation", both, "and `test` must be given together, or neither"),
+            (
+                "split",
+                !files || self.split.is_none(),
+                "contradicts `validation` and `test`: give one of both",
+            ),
+            ("held_out", held_out, "must be above 0 and at most 0.4"),
+            ("held_out", chance, "contradicts `split` and tables of their own: leave it out"),
+            ("vocabulary", vocabulary, "must be from 200 to 131072"),
+            ("vocabulary", words, "is for texts, and there are `features`"),
+            ("label", !inputs.contains(&self.label.as_str()), "is among what the network sees"),
+            ("test", distinct, "and `validation` must be other files than `path` and each other"),
+        ])
+    }
+
+    fn words(&self) -> String {
+        format!("table of {}", self.path.display())
+    }
+}
+
+impl Table {
+    /// The columns that hold what a network sees.
+    fn inputs(&self) -> Vec<&str> {
+        if self.features.is_empty() {
+            vec![self.text.as_deref().unwrap_or(TEXT)]
+        } else {
+            self.features.iter().map(String::as_str).collect()
+        }
+    }
+
+    /// The rows of a table, each checked: inputs, label, and the split where a column says it.
+    fn rows(&self, path: &std::path::Path) -> Result<Rows, Error> {
+        let mut wanted = self.inputs();
+        wanted.push(&self.label);
+        wanted.extend(self.split.as_deref());
+        let rows = rows(path, &wanted)?;
+        let inputs = self.inputs().len();
+        for (row, cells) in rows.cells.iter().enumerate() {
+            for (name, cell) in wanted.iter().zip(cells) {
+                if cell.trim().is_empty() {
+                    return Err(rows.wrong(row, format!("`{name}` is empty")));
+                }
+            }
+            if !self.features.is_empty() {
+                for (name, cell) in wanted.iter().zip(&cells[..inputs]) {
+                    if !cell.trim().parse::<f32>().is_ok_and(f32::is_finite) {
+                        let reason = format!("`{name}` is `{}`, but must be a number", cell.trim());
+                        return Err(rows.wrong(row, reason));
+                    }
+                }
+            }
+        }
+        if rows.cells.is_empty() {
+            return Err(bad(path, "holds no row below its header"));
+        }
+        Ok(rows)
+    }
+
+    /// The rows of each split: those of three tables, or of one that a column or chance splits.
+    fn splits(&self) -> Result<[Rows; 3], Error> {
+        let rows = self.rows(&self.path)?;
+        let labels: BTreeSet<&str> = rows.cells.iter().map(|row| self.label_of(row)).collect();
+        if labels.len() < 2 {
+            let reason = format!("`{}` has one class: there is nothing to tell apart", self.label);
+            return Err(bad(&self.path, reason));
+        }
+        if let (Some(validation), Some(test)) = (&self.validation, &self.test) {
+            return Ok([rows, self.rows(validation)?, self.rows(test)?]);
+        }
+        let parts = match &self.split {
+            Some(column) => by_column(&rows, column)?,
+            None => {
+                let labels: Vec<&str> = rows.cells.iter().map(|row| self.label_of(row)).collect();
+                stratified(&labels, self.held_out.unwrap_or(HELD_OUT))
+                    .map_err(|reason| bad(&self.path, reason))?
+            }
+        };
+        Ok(parts.map(|part| rows.select(&part)))
+    }
+
+    /// The label of a row.
+    fn label_of<'a>(&self, row: &'a [String]) -> &'a str {
+        row[self.inputs().len()].trim()
+    }
+
+    /// The label of every row, as a class; each must be in the training split.
+    fn classes(&self, splits: &[Rows; 3]) -> Result<(Vec<String>, [Vec<usize>; 3]), Error> {
+        let known: BTreeSet<&str> = splits[0].cells.iter().map(|row| self.label_of(row)).collect();
+        if known.len() < 2 {
+            let reason = format!("`{}` has one class: there is nothing to tell apart", self.label);
+            return Err(bad(&self.path, reason));
+        }
+        let place: BTreeMap<&str, usize> = known.iter().copied().zip(0..).collect();
+        let mut classes = [Vec::new(), Vec::new(), Vec::new()];
+        for (rows, classes) in splits.iter().zip(&mut classes) {
+            for (index, row) in rows.cells.iter().enumerate() {
+                let label = self.label_of(row);
+                let class = place.get(label).ok_or_else(|| {
+                    rows.wrong(index, format!("the label `{label}` is not in the training split"))
+                })?;
+                classes.push(*class);
+            }
+        }
+        Ok((known.into_iter().map(str::to_owned).collect(), classes))
+    }
+
+    /// What a network sees of each row.
+    fn parts(&self, splits: &[Rows; 3], max_tokens: Option<usize>) -> Result<[Inputs; 3], Error> {
+        if !self.features.is_empty() {
+            let width = self.features.len();
+            return Ok(splits.each_ref().map(|rows| {
+                let cells = rows.cells.iter().flat_map(|row| &row[..width]);
+                // Each was checked to be a number.
+                let values = cells.map(|cell| cell.trim().parse().unwrap_or(0.0)).collect();
+                Inputs::Features(Features { width, values })
+            }));
+        }
+        let texts: Vec<&str> = splits[0].cells.iter().map(|row| row[0].trim()).collect();
+        let vocabulary =
+            train_wordpiece(&texts, self.vocabulary.unwrap_or(VOCABULARY))?.join("\n") + "\n";
+        let tokenizer =
+            WordPieceTokenizer::new(vocabulary.as_bytes(), max_tokens.unwrap_or(usize::MAX))?;
+        let encode = |rows: &Rows| {
+            let tokens = rows.cells.iter().map(|row| tokenizer.encode(row[0].trim()));
+            Ok::<_, Error>(Inputs::Text(Text {
+                vocabulary: tokenizer.entries(),
+                tokens: tokens.collect::<Result<_, _>>()?,
+                bytes: Vec::new(),
+                mask: tokenizer.mask(),
+            }))
+        };
+        let [train, validation, test] = splits;
+        Ok([encode(train)?, encode(validation)?, encode(test)?])
+    }
+
+    /// Checksum over the files.
+    fn sha256(&self) -> Result<String, Error> {
+        let mut hash = Sha256::new();
+        let paths = [Some(&self.path), self.validation.as_ref(), self.test.as_ref()];
+        for path in paths.into_iter().flatten() {
+            hash.update(sha256(&super::files::read(path)?));
+        }
+        Ok(hex(&hash.finalize()))
+    }
+}
+
+/// Positions of the rows of each split, which the last cell of each row names.
+fn by_column(rows: &Rows, column: &str) -> Result<[Vec<usize>; 3], Error> {
+    let mut parts = [Vec::new(), Vec::new(), Vec::new()];
+    for (row, cells) in rows.cells.iter().enumerate() {
+        let said = cells.last().map_or("", |cell| cell.trim());
+        let part = SPLITS.iter().position(|name| *name == said).ok_or_else(|| {
+            let right = SPLITS.join(", ");
+            rows.wrong(row, format!("`{column}` is `{said}`, but must be one of {right}"))
+        })?;
+        parts[part].push(row);
+    }
+    if let Some(empty) =
+        SPLITS.iter().zip(&parts).find_map(|(name, part)| part.is_empty().then_some(name))
+    {
+        return Err(bad(&rows.path, format!("`{column}` says `{empty}` of no row")));
+    }
+    Ok(parts)
+}
+
+impl DataSource for Table {
+    fn load(&self, loading: &Loading<'_>) -> Result<Dataset, Error> {
+        let splits = self.splits()?;
+        let (classes, labels) = self.classes(&splits)?;
+        let [train, validation, test] = self.parts(&splits, loading.max_tokens)?;
+        let [train_labels, validation_labels, test_labels] = labels;
+        let mut parts = [
+            Part { inputs: train, labels: train_labels },
+            Part { inputs: validation, labels: validation_labels },
+            Part { inputs: test, labels: test_labels },
+        ];
+        // Splits that the user has made are the user's.
+        if self.split.is_none() && self.test.is_none() {
+            parts = without_duplicates(parts);
+        }
+        for (part, name) in parts.iter().zip(SPLITS) {
+            if part.is_empty() {
+                let reason = format!("leaves no {name} row: rows are duplicates of others");
+                return Err(bad(&self.path, reason));
+            }
+        }
+        let [train, validation, test] = parts;
+        Ok(Dataset {
+            name: Self::NAME.to_owned(),
+            classes,
+            train,
+            validation,
+            test,
+            sha256: self.sha256()?,
+            differences: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::parameters;
+    use crate::data::Catalogue;
+    use record::Component;
+    use serde_json::json;
+    use std::path::Path;
+
+    fn load(json: serde_json::Value) -> Result<Dataset, String> {
+        let object = json.as_object().unwrap().clone();
+        let component =
+            Component { name: "table".to_owned(), parameters: object.into_iter().collect() };
+        let catalogue = Catalogue::new(PathBuf::new(), BTreeMap::new());
+        let loading = Loading { catalogue: &catalogue, max_tokens: Some(8) };
+        let table: Result<Table, Error> = parameters(&component);
+        table.and_then(|table| table.load(&loading)).map_err(|error| error.to_string())
+    }
+
+    /// Forty rows of two classes.
+    fn rows() -> Vec<(String, &'static str)> {
+        let class = |row: usize| if row.is_multiple_of(4) { "sad" } else { "glad" };
+        (0..40).map(|row| (format!("film {row} was so {}", class(row)), class(row))).collect()
+    }
+
+    fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    #[test]
+    fn every_format_gives_the_same_data() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut csv = "id,text,label\n".to_owned();
+        let mut tsv = "label\ttext\n".to_owned();
+        let mut lines = String::new();
+        for (row, (text, label)) in rows().into_iter().enumerate() {
+            csv += &format!("{row},\"{text}\",{label}\n");
+            tsv += &format!("{label}\t{text}\n");
+            lines += &format!("{}\n", json!({ "text": text, "label": label }));
+        }
+        let files = [
+            write(folder.path(), "a.csv", format!("\u{feff}{csv}")),
+            write(folder.path(), "a.tsv", tsv),
+            write(folder.path(), "a.jsonl", lines),
+        ];
+        let data = files.map(|path| load(json!({ "path": path, "vocabulary": 200 })).unwrap());
+        assert_eq!(data[0].classes, ["glad", "sad"]);
+        // A tenth of 30 and of 10 rows each.
+        assert_eq!([&data[0].train, &data[0].validation, &data[0].test].map(Part::len), [32, 4, 4]);
+        for other in &data[1..] {
+            assert_eq!((&other.train, &other.test), (&data[0].train, &data[0].test));
+        }
+    }
+
+    #[test]
+    fn numbers_and_a_column_of_splits() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "x,y,kind,part\n1,2.5,a,train\n2,-1,b,train\n0,0,a,validation\n3,1e3,b,test\n";
+        let path = write(folder.path(), "a.csv", text);
+        let json =
+            json!({ "path": path, "features": ["y", "x"], "label": "kind", "split": "part" });
+        let data = load(json).unwrap();
+        let Inputs::Features(features) = &data.train.inputs else { panic!() };
+        assert_eq!((features.width, features.values.as_slice()), (2, &[2.5, 1.0, -1.0, 2.0][..]));
+        assert_eq!((data.train.labels, data.test.labels), (vec![0, 1], vec![1]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_file_and_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = "text,label\ngood,1\nbad,0\n";
+        let file =
+            |name: &str, content: &[u8]| json!({ "path": write(folder.path(), name, content) });
+        let with = |mut json: serde_json::Value, key: &str, value: serde_json::Value| {
+            json[key] = value;
+            json
+        };
+        let wrong = [
+            (json!({ "path": "/nowhere.csv" }), "cannot read /nowhere.csv"),
+            (file("a.xlsx", b""), "a.xlsx: must end in .csv"),
+            (
+                file("a.csv", b"txt,label\na,1\n"),
+                "has no column `text` (did you mean `txt`?); it has txt, label",
+            ),
+            (file("b.csv", b"text,label\na\xff,1\n"), "b.csv: line 2: is not UTF-8"),
+            (
+                file("c.csv", b"text,label\na,1,2\n"),
+                "c.csv: line 2: has 3 cells, but the header has 2",
+            ),
+            (file("d.csv", b"text,label\na,1\n ,0\n"), "d.csv: line 3: `text` is empty"),
+            (file("e.csv", b"text,label\na,1\nb,1\n"), "`label` has one class"),
+            (file("f.csv", b"text,label\n"), "f.csv: holds no row"),
+            (file("g.csv", whole.as_bytes()), "class `0` has 1 example, but 3 are needed"),
+            (
+                file("h.jsonl", b"{\"text\": \"a\", \"label\": 1}\n[1]\n"),
+                "h.jsonl: line 2: is no JSON object",
+            ),
+            (file("i.jsonl", b"{\"text\": \"a\"}\n"), "i.jsonl: line 1: has no column `label`"),
+            (file("j.parquet", b"no parquet"), "j.parquet: "),
+            (
+                with(file("k.csv", b"x,label\n1,a\none,b\n"), "features", json!(["x"])),
+                "k.csv: line 3: `x` is `one`, but must be a number",
+            ),
+            (
+                with(file("l.csv", b"text,label,s\na,1,train\nb,0,dev\n"), "split", json!("s")),
+                "l.csv: line 3: `s` is `dev`, but must be one of train, validation, test",
+            ),
+            (
+                with(file("m.csv", b"text,label,s\na,1,train\nb,0,train\n"), "split", json!("s")),
+                "`s` says `validation` of no row",
+            ),
+            (
+                with(file("n.csv", whole.as_bytes()), "validation", json!("v.csv")),
+                "must be given together",
+            ),
+            (
+                with(file("o.csv", whole.as_bytes()), "text", json!("label")),
+                "is among what the network sees",
+            ),
+            (
+                with(
+                    with(file("p.csv", whole.as_bytes()), "split", json!("s")),
+                    "held_out",
+                    json!(0.1),
+                ),
+                "contradicts `split`",
+            ),
+        ];
+        for (json, reason) in wrong {
+            let error = load(json).unwrap_err();
+            assert!(error.contains(reason), "{error}, not {reason}");
+        }
+        let train = write(folder.path(), "train.csv", whole);
+        let validation = write(folder.path(), "validation.csv", whole);
+        let other = write(folder.path(), "other.csv", "text,label\nfine,2\n");
+        let json = json!({ "path": train, "validation": validation, "test": other });
+        let error = load(json).unwrap_err();
+        assert!(
+            error.contains("other.csv: line 2: the label `2` is not in the training split"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! The rows of a table, of whatever format its name says.
+
+use crate::Error;
+use crate::data::files::{bad, read};
+use activation::did_you_mean;
+use polars::prelude::{DataType, ParquetReader, SerReader};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Some columns of a table, as text.
+pub(super) struct Rows {
+    /// The file.
+    pub(super) path: PathBuf,
+    /// Names of the rows' places, as "line 3".
+    place: &'static str,
+    /// The number of each row in its file.
+    numbers: Vec<u64>,
+    /// Cells by row, in the order of the wanted columns.
+    pub(super) cells: Vec<Vec<String>>,
+}
+
+impl Rows {
+    /// The rows at `places`.
+    pub(super) fn select(&self, places: &[usize]) -> Self {
+        Self {
+            path: self.path.clone(),
+            place: self.place,
+            numbers: places.iter().map(|row| self.numbers[*row]).collect(),
+            cells: places.iter().map(|row| self.cells[*row].clone()).collect(),
+        }
+    }
+
+    /// That row `row` is wrong.
+    pub(super) fn wrong(&self, row: usize, reason: impl std::fmt::Display) -> Error {
+        let number = self.numbers.get(row).copied().unwrap_or_default();
+        bad(&self.path, format!("{} {number}: {reason}", self.place))
+    }
+}
+
+/// The columns `wanted` of the table at `path`.
+pub(super) fn rows(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    match extension.to_ascii_lowercase().as_str() {
+        "csv" => delimited(path, wanted, b','),
+        "tsv" => delimited(path, wanted, b'\t'),
+        "jsonl" | "ndjson" => json_lines(path, wanted),
+        "parquet" => parquet(path, wanted),
+        _ => Err(bad(path, "must end in .csv, .tsv, .jsonl, .ndjson or .parquet")),
+    }
+}
+
+/// Positions of the columns `wanted` among those that are there.
+fn positions(path: &Path, wanted: &[&str], there: &[String]) -> Result<Vec<usize>, Error> {
+    let position = |name: &&str| {
+        there.iter().position(|column| column == name).ok_or_else(|| {
+            let nearest = activation::nearest(name, there.iter().map(String::as_str));
+            let hint = did_you_mean(&nearest);
+            bad(path, format!("has no column `{name}`{hint}; it has {}", there.join(", ")))
+        })
+    };
+    wanted.iter().map(position).collect()
+}
+
+fn delimited(path: &Path, wanted: &[&str], delimiter: u8) -> Result<Rows, Error> {
+    let bytes = read(path)?;
+    // A mark that some programs put before a text in UTF-8.
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text);
+    let error = |error: csv::Error| match error.kind() {
+        csv::ErrorKind::Utf8 { pos, .. } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            bad(path, format!("line {line}: is not UTF-8"))
+        }
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            bad(path, format!("line {line}: has {len} cells, but the header has {expected_len}"))
+        }
+        _ => bad(path, error.to_string()),
+    };
+    let header: Vec<String> =
+        reader.headers().map_err(error)?.iter().map(|name| name.trim().to_owned()).collect();
+    let positions = positions(path, wanted, &header)?;
+    let (mut numbers, mut cells) = (Vec::new(), Vec::new());
+    for record in reader.records() {
+        let record = record.map_err(error)?;
+        numbers.push(record.position().map_or(0, csv::Position::line));
+        let cell = |place: &usize| record.get(*place).unwrap_or_default().to_owned();
+        cells.push(positions.iter().map(cell).collect());
+    }
+    Ok(Rows { path: path.to_owned(), place: "line", numbers, cells })
+}
+
+fn json_lines(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
+    let bytes = read(path)?;
+    let (mut numbers, mut cells) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        let wrong = |reason: String| bad(path, format!("line {number}: {reason}"));
+        let line = std::str::from_utf8(line).map_err(|_| wrong("is not UTF-8".to_owned()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)
+            .map_err(|error| wrong(format!("is no JSON object: {error}")))?;
+        let there: Vec<String> = row.keys().cloned().collect();
+        positions(path, wanted, &there).map_err(|error| match error {
+            Error::BadData { reason, .. } => wrong(reason),
+            other => other,
+        })?;
+        let cell = |name: &&str| match &row[*name] {
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Null => String::new(),
+            other => other.to_string(),
+        };
+        numbers.push(number);
+        cells.push(wanted.iter().map(cell).collect());
+    }
+    Ok(Rows { path: path.to_owned(), place: "line", numbers, cells })
+}
+
+fn parquet(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
+    let io = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let refused = |error: polars::error::PolarsError| bad(path, error.to_string());
+    let frame = ParquetReader::new(File::open(path).map_err(io)?).finish().map_err(refused)?;
+    let there: Vec<String> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
+    positions(path, wanted, &there)?;
+    let mut cells = vec![Vec::with_capacity(wanted.len()); frame.height()];
+    for name in wanted {
+        let column = frame.column(name).and_then(|column| column.cast(&DataType::String));
+        let column = column.map_err(refused)?;
+        let text = column.str().map_err(refused)?;
+        for (row, cell) in cells.iter_mut().zip(text.iter()) {
+            row.push(cell.unwrap_or_default().to_owned());
+        }
+    }
+    let numbers = (1..=cells.len() as u64).collect();
+    Ok(Rows { path: path.to_owned(), place: "row", numbers, cells })
+}

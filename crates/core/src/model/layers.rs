@@ -1,0 +1,84 @@
+//! Layers that models share.
+
+use super::{Mode, Pass};
+use activation::Activation;
+use actlab_kernels::{self as kernels, BatchNormTraining};
+use burn::Tensor;
+use burn::nn::{
+    BatchNorm, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+};
+use burn::tensor::Device;
+use std::sync::Arc;
+
+/// A linear layer of zeros; see [`super::initialize`].
+pub(super) fn linear(input: usize, output: usize, device: &Device) -> Linear {
+    LinearConfig::new(input, output).with_initializer(burn::nn::Initializer::Zeros).init(device)
+}
+
+/// An embedding of zeros; see [`super::initialize`].
+pub(super) fn embedding(entries: usize, width: usize, device: &Device) -> Embedding {
+    EmbeddingConfig::new(entries, width).with_initializer(burn::nn::Initializer::Zeros).init(device)
+}
+
+/// A layer norm over `width` numbers.
+pub(super) fn layer_norm(width: usize, epsilon: f64, device: &Device) -> LayerNorm {
+    LayerNormConfig::new(width).with_epsilon(epsilon).init(device)
+}
+
+/// The bias of `layer`.
+pub(super) fn bias(layer: &Linear) -> Tensor<1> {
+    layer.bias.as_ref().expect("linear layers are built with a bias").val()
+}
+
+/// Weights and biases of three layers, as the products of attention take them.
+pub(super) fn weights_and_biases(layers: [&Linear; 3]) -> ([Tensor<2>; 3], [Tensor<1>; 3]) {
+    (layers.map(|layer| layer.weight.val()), layers.map(bias))
+}
+
+/// `layer` of `[rows, width]`.
+pub(super) fn apply_rows(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
+    kernels::linear(x, layer.weight.val(), Some(bias(layer)))
+}
+
+/// `layer` over the last dimension of `[batch, length, width]`.
+pub(super) fn apply(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
+    let [batch, length, width] = x.dims();
+    let y = apply_rows(layer, x.reshape([batch * length, width]));
+    let [_, made] = y.dims();
+    y.reshape([batch, length, made])
+}
+
+/// `norm` over the last dimension of `x` + `residual`.
+pub(super) fn normalise(
+    norm: &LayerNorm,
+    x: Tensor<3>,
+    residual: Option<Tensor<3>>,
+    epsilon: f64,
+) -> Tensor<3> {
+    let beta = norm.beta.as_ref().expect("layer norms are built with a shift").val();
+    kernels::layer_norm(x, residual, norm.gamma.val(), beta, epsilon)
+}
+
+/// `norm` over `[batch, height, width, channels]`: in training by the batch, whose statistics it gathers; in
+/// evaluation by those.
+pub(super) fn batch_norm(
+    norm: &BatchNorm,
+    x: Tensor<4>,
+    residual: Option<Tensor<4>>,
+    f: Option<&Arc<dyn Activation>>,
+    pass: &Pass<'_>,
+) -> Tensor<4> {
+    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
+    let epsilon = norm.epsilon;
+    if pass.mode() == Mode::Evaluation {
+        let statistics = [norm.running_mean.value(), norm.running_var.value()];
+        return kernels::batch_norm_inference(x, [gamma, beta], statistics, epsilon, residual, f);
+    }
+    let BatchNormTraining { output, mean, variance } =
+        kernels::batch_norm_training(x, gamma, beta, epsilon, residual, f);
+    for (running, new) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
+        let old = running.value_sync().mul_scalar(1.0 - norm.momentum);
+        running.update((old + new.mul_scalar(norm.momentum)).detach());
+    }
+    output
+}

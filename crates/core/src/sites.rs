@@ -1,0 +1,205 @@
+//! Where a network has activations, and which.
+
+use crate::Error;
+use crate::model::Pass;
+use crate::pattern::matches;
+use activation::{Activation, Kind};
+use burn::Tensor;
+use burn::module::Module;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// An activation for every site of a network: one, and others where a pattern says so.
+#[derive(Debug, Clone)]
+pub struct Activations {
+    default: Arc<dyn Activation>,
+    /// Patterns of site names; the last one that matches decides.
+    rules: Vec<(String, Arc<dyn Activation>)>,
+}
+
+impl From<Arc<dyn Activation>> for Activations {
+    fn from(default: Arc<dyn Activation>) -> Self {
+        Self { default, rules: Vec::new() }
+    }
+}
+
+impl Activations {
+    /// `default` at every site but for those that a pattern of `rules` matches; where several do, the last one decides.
+    /// A `*` in a pattern stands for any characters, as in `blocks.0.*`.
+    #[must_use]
+    pub fn new(default: Arc<dyn Activation>, rules: Vec<(String, Arc<dyn Activation>)>) -> Self {
+        Self { default, rules }
+    }
+
+    /// The activation of the sites that no pattern matches.
+    #[must_use]
+    pub fn main(&self) -> &Arc<dyn Activation> {
+        &self.default
+    }
+
+    /// The activation of the site called `name`.
+    #[must_use]
+    pub fn at(&self, name: &str) -> &Arc<dyn Activation> {
+        let rule = self.rules.iter().rev().find(|(pattern, _)| matches(pattern, name));
+        rule.map_or(&self.default, |(_, activation)| activation)
+    }
+
+    /// Refuses a pattern that matches none of `sites`.
+    ///
+    /// # Errors
+    /// If there is one; the error lists the sites.
+    pub fn check(&self, sites: &[SiteInfo]) -> Result<(), Error> {
+        let unused =
+            |(pattern, _): &&(String, _)| !sites.iter().any(|site| matches(pattern, &site.name));
+        let Some((pattern, _)) = self.rules.iter().find(unused) else { return Ok(()) };
+        let names: Vec<&str> = sites.iter().map(|site| site.name.as_str()).collect();
+        Err(Error::spec(
+            "",
+            format!("`{pattern}` matches no activation site; the sites are {}", names.join(", ")),
+        ))
+    }
+}
+
+/// What is known of a site before the network is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteInfo {
+    /// Its name, as in `blocks.0.inner`.
+    pub name: String,
+    /// Units that leave it: channels or features.
+    pub width: usize,
+    /// Whether a gated activation has gate and value there; elsewhere its gate alone is the nonlinearity.
+    pub gated: bool,
+    /// Label of its activation.
+    pub activation: String,
+}
+
+/// Hands out the activation sites of one network, and remembers which it was asked for.
+#[derive(Debug)]
+pub struct Sites<'a> {
+    activations: &'a Activations,
+    asked: RefCell<Vec<SiteInfo>>,
+}
+
+impl<'a> Sites<'a> {
+    /// Sites with these activations.
+    #[must_use]
+    pub fn new(activations: &'a Activations) -> Self {
+        Self { activations, asked: RefCell::new(Vec::new()) }
+    }
+
+    /// The site called `name`, of `width` units, that takes one input: the nonlinearity of a gated activation is that of its gate
+    /// alone.
+    #[must_use]
+    pub fn pointwise(&self, name: impl Into<String>, width: usize) -> Site {
+        self.site(name.into(), width, false)
+    }
+
+    /// The site called `name`, where a gated activation has gate and value. The width of the layer before it is
+    /// [`Site::fan`] times `width`, which may depend on the site's fan.
+    #[must_use]
+    pub fn gated(&self, name: impl Into<String>, width: impl Fn(usize) -> usize) -> Site {
+        let name = name.into();
+        let fan = fan(self.activations.at(&name));
+        self.site(name, width(fan), true)
+    }
+
+    fn site(&self, name: String, width: usize, gated: bool) -> Site {
+        let activation = Arc::clone(self.activations.at(&name));
+        let label = activation.label();
+        self.asked.borrow_mut().push(SiteInfo {
+            name: name.clone(),
+            width,
+            gated,
+            activation: label,
+        });
+        Site { name, width, gated, activation }
+    }
+
+    /// Every site that was asked for, in that order.
+    #[must_use]
+    pub fn into_asked(self) -> Vec<SiteInfo> {
+        self.asked.into_inner()
+    }
+}
+
+/// Inputs of an activation: one, or gate and value.
+fn fan(activation: &Arc<dyn Activation>) -> usize {
+    match activation.kind() {
+        Kind::Pointwise(_) => 1,
+        Kind::Gated(_) => 2,
+    }
+}
+
+/// One place in a network where an activation stands.
+#[derive(Module, Debug)]
+pub struct Site {
+    #[module(skip)]
+    name: String,
+    width: usize,
+    gated: bool,
+    #[module(skip)]
+    activation: Arc<dyn Activation>,
+}
+
+impl Site {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Units that leave it.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Inputs of each unit: two where a gated activation has gate and value, otherwise one.
+    #[must_use]
+    pub fn fan(&self) -> usize {
+        if self.gated { fan(&self.activation) } else { 1 }
+    }
+
+    /// Its activation, for kernels that apply it with another operation. Where [`Site::fan`] is 1, its nonlinearity is
+    /// meant.
+    #[must_use]
+    pub fn activation(&self) -> &Arc<dyn Activation> {
+        &self.activation
+    }
+
+    /// The activation of `x`, whose last dimension holds [`Site::fan`] times [`Site::width`] units: where that is two,
+    /// the first half is the gate and the second the value.
+    #[must_use]
+    pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass<'_>) -> Tensor<D> {
+        if self.fan() == 2 {
+            return pass.activation(&self.activation, &self.name, x);
+        }
+        pass.nonlinearity(&self.activation, &self.name, x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use {activation_gelu as _, activation_relu as _};
+
+    #[test]
+    fn the_last_pattern_decides_and_one_without_a_site_is_refused() {
+        let [relu, gelu] = ["relu", "gelu"].map(activation_testing::activation);
+        let rules =
+            vec![("blocks.*".to_owned(), relu.clone()), ("*.inner".to_owned(), gelu.clone())];
+        let activations = Activations::new(gelu, rules);
+        let sites = Sites::new(&activations);
+        let _ = sites.pointwise("blocks.0.outer", 3);
+        let inner = sites.gated("blocks.0.inner", |fan| 10 * fan);
+        assert_eq!((inner.fan(), inner.width()), (1, 10));
+        let asked = sites.into_asked();
+        let labels: Vec<&str> = asked.iter().map(|site| site.activation.as_str()).collect();
+        assert_eq!(labels, ["relu", "gelu"]);
+        assert!(activations.check(&asked).is_ok());
+        let error = activations.check(&asked[..0]).unwrap_err().to_string();
+        assert_eq!(error, "`blocks.*` matches no activation site; the sites are ");
+        let error = activations.check(&asked[..1]).unwrap_err().to_string();
+        assert_eq!(error, "`*.inner` matches no activation site; the sites are blocks.0.outer");
+    }
+}

@@ -1,0 +1,223 @@
+//! The training loop.
+
+mod evaluation;
+mod state;
+mod step;
+
+use crate::Error;
+use crate::checkpoint::{Checkpoint, Stage, Unusable};
+use crate::data::Dataset;
+use crate::divergence;
+use crate::model::{Model, Network, registration};
+use crate::objective::evaluation;
+use crate::recipe::Recipe;
+use crate::sites::{Activations, Sites};
+use burn::tensor::Device;
+use record::{Event, Outcome, Predictions, RunSpec, Summary};
+use state::{Course, Run};
+
+/// Version of everything here that decides numbers; part of a run's identity.
+pub const NUMERICS: u32 = 4;
+
+/// Is told what happens during training, and says whether to go on.
+pub trait Monitor {
+    /// Something was measured.
+    ///
+    /// # Errors
+    /// What cannot be kept; training then stops.
+    fn event(&mut self, event: &Event) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+    /// Whether the user wants to stop.
+    fn interrupted(&self) -> bool;
+
+    /// A checkpoint from which to go on; whoever gives one has kept the events until then, and no others.
+    fn resume(&mut self) -> Option<Checkpoint> {
+        None
+    }
+
+    /// Whether it is time to keep a checkpoint.
+    fn checkpoint_due(&self) -> bool {
+        false
+    }
+
+    /// Keeps a checkpoint, as a file's content. What cannot be kept costs time if the run is stopped, and no
+    /// more.
+    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) {
+        let _ = (step, bytes);
+    }
+}
+
+/// Why training stopped without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Stopped {
+    /// The user interrupted it.
+    #[error("interrupted")]
+    Interrupted,
+    /// What was measured could not be kept.
+    #[error(transparent)]
+    Monitor(Box<dyn std::error::Error + Send + Sync>),
+    /// Model, data and recipe do not go together.
+    #[error(transparent)]
+    Setup(#[from] Error),
+    /// The checkpoint to go on from is not of this run.
+    #[error(transparent)]
+    Checkpoint(#[from] Unusable),
+}
+
+/// What training gives.
+#[derive(Debug)]
+pub struct Finished {
+    /// Completed or diverged.
+    pub outcome: Outcome,
+    /// What was measured.
+    pub summary: Summary,
+    /// One a test example; empty for a diverged run.
+    pub predictions: Predictions,
+    /// Wall time in seconds, also before it was stopped and went on.
+    pub seconds: f64,
+    /// Wall time of the training steps alone, in seconds.
+    pub train_seconds: f64,
+    /// Examples seen in training.
+    pub train_examples: u64,
+}
+
+/// Everything that a run needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Trainer<'a> {
+    /// What to do.
+    pub spec: &'a RunSpec,
+    /// The activations of `spec`.
+    pub activations: &'a Activations,
+    /// The data of `spec`.
+    pub data: &'a Dataset,
+    /// Where to compute, without autodiff.
+    pub device: &'a Device,
+}
+
+/// Trains, validates, and judges the best checkpoint on the test split once. A trial of tuning is not judged.
+///
+/// The numbers depend on the spec alone: on no clock, no thread count and no earlier run.
+///
+/// # Errors
+/// If it is interrupted, or the monitor fails, or the spec makes no sense.
+pub fn train(trainer: Trainer<'_>, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
+    (registration(&trainer.spec.model)?.train)(trainer, monitor)
+}
+
+/// Seconds that one training step takes, the first one (which warms up) not counted.
+///
+/// # Errors
+/// If the spec makes no sense.
+pub fn measure_step(trainer: Trainer<'_>) -> Result<f64, Error> {
+    (registration(&trainer.spec.model)?.measure_step)(trainer)
+}
+
+/// [`train`] for a spec whose model is `M`.
+pub(crate) fn train_model<M: Model>(
+    trainer: Trainer<'_>,
+    monitor: &mut dyn Monitor,
+) -> Result<Finished, Stopped> {
+    let recipe = Recipe::new(trainer.spec, trainer.data, trainer.activations)?;
+    Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer.device)?.run(monitor)
+}
+
+/// [`measure_step`] for a spec whose model is `M`.
+pub(crate) fn measure_model_step<M: Model>(trainer: Trainer<'_>) -> Result<f64, Error> {
+    let recipe = Recipe::new(trainer.spec, trainer.data, trainer.activations)?;
+    let mut run = Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer.device)?;
+    let _ = run.step(1, 2, 0.0);
+    Ok(run.step(2, 2, 0.0).0.seconds)
+}
+
+/// The network of a spec whose model is `M`.
+fn network<M: Model>(trainer: Trainer<'_>, recipe: &Recipe<'_>) -> Result<M::Network, Error> {
+    let model: M = crate::component::parameters(&trainer.spec.model)?;
+    let interface = recipe.objective.interface(trainer.data)?;
+    let sites = Sites::new(trainer.activations);
+    model.build(&interface, &sites, &trainer.device.clone().autodiff())
+}
+
+impl<N: Network> Run<'_, N> {
+    /// Trains until the budget, patience or divergence ends it, then judges the best weights.
+    fn run(mut self, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
+        let mut course = self.begin(monitor)?;
+        while course.diverged.is_none() {
+            let interrupted = monitor.interrupted();
+            if course.made() > 0 && (interrupted || monitor.checkpoint_due()) {
+                self.save(&mut course, monitor)?;
+            }
+            if interrupted {
+                return Err(Stopped::Interrupted);
+            }
+            match course.progress.stage.clone() {
+                Stage::Step if course.made() < self.steps.last => {
+                    self.advance(&mut course, monitor)?;
+                }
+                Stage::Evaluate { layers } => {
+                    let result = self.validate(&mut course, layers, monitor);
+                    self.saved_where_interrupted(result, &mut course, monitor)?;
+                }
+                Stage::Step | Stage::Ended => break,
+            }
+        }
+        self.end(&mut course);
+        if self.is_a_trial_to_continue(&course) {
+            self.save(&mut course, monitor)?;
+        }
+        let (outcome, predictions) = match course.diverged.take() {
+            Some((step, reason)) => {
+                // Never reported by its best moment before the crash.
+                course.progress.summary.best_validation = None;
+                course.progress.summary.steps_to_target = None;
+                (Outcome::Diverged { step, reason }, Predictions::default())
+            }
+            None => (Outcome::Completed, self.judge(&mut course, monitor)?),
+        };
+        Ok(Finished {
+            outcome,
+            predictions,
+            seconds: course.seconds(),
+            summary: course.progress.summary,
+            train_seconds: self.train_seconds,
+            train_examples: self.train_examples,
+        })
+    }
+
+    /// Applies the recipe's rule of divergence where training has ended, not where a trial did from which a longer one
+    /// continues.
+    fn end(&self, course: &mut Course<N>) {
+        let (made, steps) = (course.made(), &self.steps);
+        if course.diverged.is_none() && (made < steps.last || steps.last == steps.total) {
+            let Recipe { spec, data, objective, .. } = self.recipe;
+            let losses = &course.progress.recent_losses;
+            let guessing = objective.guessing_loss(data);
+            let reason = divergence::at_the_end(spec.training.divergence, losses, guessing);
+            course.diverged = reason.map(|reason| (made, reason));
+        }
+    }
+
+    /// Whether a longer trial of the same may continue from where this one has ended.
+    fn is_a_trial_to_continue(&self, course: &Course<N>) -> bool {
+        let steps = &self.steps;
+        course.made() == steps.last && steps.last < steps.total && course.diverged.is_none()
+    }
+
+    /// The predictions of the best weights on the test split, which no trial sees.
+    fn judge(
+        &self,
+        course: &mut Course<N>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<Predictions, Stopped> {
+        let Recipe { spec, data, objective, .. } = self.recipe;
+        let Some(best) = course.best.as_ref().filter(|_| spec.trial.is_none()) else {
+            return Ok(Predictions::default());
+        };
+        let when = (best.evaluation.step, best.evaluation.epoch);
+        let result = self.scores(&best.network, &data.test, monitor);
+        let scores = self.saved_where_interrupted(result, course, monitor)?;
+        let summary = &mut course.progress.summary;
+        summary.test = Some(evaluation(&**objective, when, &scores));
+        summary.test_examples = Some(scores.len() as u64);
+        Ok(objective.predictions(&scores))
+    }
+}

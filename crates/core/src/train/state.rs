@@ -1,0 +1,207 @@
+//! The state of a run: what a checkpoint holds, and how it goes on from one.
+
+use super::{Monitor, Stopped};
+use crate::Error;
+use crate::checkpoint::{self, Checkpoint, Progress, Tensors, Unusable};
+use crate::data::Batches;
+use crate::data::augment::STREAM as AUGMENTATION;
+use crate::model::{Network, initialize};
+use crate::objective::STREAM as OBJECTIVE;
+use crate::optimizer::Optimizer;
+use crate::parameters::trained_names;
+use crate::recipe::Recipe;
+use crate::steps::Steps;
+use crate::stream::Stream;
+use burn::tensor::Device;
+use record::Evaluation;
+use std::time::Instant;
+
+/// Prefixes of the names of tensors in a checkpoint.
+const MODEL: &str = "model/";
+const BEST: &str = "best/";
+
+/// Why there is a network.
+pub(super) const WHOLE: &str = "the network is away during an update only";
+
+/// A run while it is trained.
+pub(super) struct Run<'a, N> {
+    pub(super) recipe: &'a Recipe<'a>,
+    /// Where to compute, without autodiff.
+    pub(super) device: &'a Device,
+    pub(super) steps: Steps,
+    pub(super) batches: Batches<'a>,
+    /// It is away during an update, which writes over parameters that nothing else holds.
+    pub(super) network: Option<N>,
+    pub(super) optimizer: Optimizer,
+    /// Training examples that are left of the epoch, the next one last.
+    pub(super) order: Vec<usize>,
+    pub(super) order_stream: Stream,
+    pub(super) augmentation: Stream,
+    pub(super) dropout: Stream,
+    pub(super) objective: Stream,
+    pub(super) train_seconds: f64,
+    pub(super) train_examples: u64,
+}
+
+/// The best weights so far.
+pub(super) struct Best<N> {
+    pub(super) evaluation: Evaluation,
+    pub(super) network: N,
+}
+
+/// How far training has come.
+pub(super) struct Course<N> {
+    pub(super) progress: Progress,
+    pub(super) best: Option<Best<N>>,
+    /// The step at which it diverged, and why.
+    pub(super) diverged: Option<(u64, String)>,
+    started: Instant,
+    /// Wall time before it was stopped and resumed, in seconds.
+    seconds_before: f64,
+}
+
+impl<N> Course<N> {
+    /// Steps that were made.
+    pub(super) fn made(&self) -> u64 {
+        self.progress.summary.steps
+    }
+
+    /// Wall time so far.
+    pub(super) fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+}
+
+impl<'a, N: Network> Run<'a, N> {
+    /// A run that has not begun, of `network` with the weights of the recipe's seed.
+    pub(super) fn new(
+        recipe: &'a Recipe<'a>,
+        network: N,
+        device: &'a Device,
+    ) -> Result<Self, Error> {
+        let Recipe { spec, data, .. } = *recipe;
+        Ok(Self {
+            recipe,
+            device,
+            steps: Steps::of(spec, data),
+            batches: Batches::new(data, &*recipe.objective, &*recipe.augmentation),
+            optimizer: Optimizer::new(recipe.update_rule()?, spec.training.weight_decay),
+            network: Some(initialize(network, spec.seed)),
+            order: Vec::new(),
+            order_stream: Stream::new(spec.seed, "order"),
+            augmentation: Stream::new(spec.seed, AUGMENTATION),
+            dropout: Stream::new(spec.seed, "dropout"),
+            objective: Stream::new(spec.seed, OBJECTIVE),
+            train_seconds: 0.0,
+            train_examples: 0,
+        })
+    }
+
+    /// The network.
+    pub(super) fn network(&self) -> &N {
+        self.network.as_ref().expect(WHOLE)
+    }
+
+    /// Trains from where the monitor has a checkpoint, or from the beginning.
+    pub(super) fn begin(&mut self, monitor: &mut dyn Monitor) -> Result<Course<N>, Stopped> {
+        let (progress, best) = match monitor.resume() {
+            Some(checkpoint) => self.restore(checkpoint)?,
+            None => (Progress::new(self.recipe), None),
+        };
+        let seconds_before = progress.seconds;
+        Ok(Course { progress, best, diverged: None, started: Instant::now(), seconds_before })
+    }
+
+    /// Goes to where `checkpoint` was taken; the best weights until then.
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(Progress, Option<Best<N>>), Unusable> {
+        let Checkpoint { progress, mut tensors } = checkpoint;
+        let streams = checkpoint::check(&progress, self.recipe)?;
+        self.unchanged_without_updates(&progress, &tensors)?;
+        let best = match &progress.best {
+            Some(evaluation) => {
+                let network = tensors.load_module(BEST, self.network().valid())?;
+                Some(Best { evaluation: evaluation.clone(), network })
+            }
+            None => None,
+        };
+        self.network = Some(tensors.load_module(MODEL, self.network().clone())?);
+        let network = self.network.as_ref().expect(WHOLE);
+        self.optimizer.load(network, &mut tensors, &progress.updates, self.device)?;
+        if let Some(name) = tensors.left() {
+            return Err(Unusable::new(format!("the tensor `{name}` belongs to nothing")));
+        }
+        [self.order_stream, self.augmentation, self.dropout, self.objective] = streams;
+        self.order.clone_from(&progress.order);
+        self.train_seconds = progress.train_seconds;
+        self.train_examples = progress.train_examples;
+        Ok((progress, best))
+    }
+
+    /// Refuses weights that differ from the initial ones though they were never updated.
+    fn unchanged_without_updates(
+        &self,
+        progress: &Progress,
+        tensors: &Tensors,
+    ) -> Result<(), Unusable> {
+        let mut initial = Tensors::default();
+        initial.add_module(MODEL, &self.network().valid());
+        for name in trained_names(self.network()) {
+            let updated = progress.updates.contains_key(&name);
+            if !updated && !tensors.agrees(&initial, &format!("{MODEL}{name}")) {
+                return Err(Unusable::new(format!(
+                    "`updates` lacks `{name}`, which is not as it was initialised"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Training as it stands, to go on from.
+    fn keep(&self, progress: Progress, best: Option<&Best<N>>) -> Result<Checkpoint, Unusable> {
+        let mut tensors = Tensors::default();
+        // Running statistics belong to the network without autodiff.
+        tensors.add_module(MODEL, &self.network().valid());
+        if let Some(best) = best {
+            tensors.add_module(BEST, &best.network);
+        }
+        let updates = self.optimizer.save(self.network(), &mut tensors);
+        let streams = [&self.order_stream, &self.augmentation, &self.dropout, &self.objective];
+        Ok(Checkpoint {
+            progress: Progress {
+                best: best.map(|best| best.evaluation.clone()),
+                order: self.order.clone(),
+                streams: streams.map(Stream::position),
+                updates,
+                train_seconds: self.train_seconds,
+                train_examples: self.train_examples,
+                ..progress
+            },
+            tensors,
+        })
+    }
+
+    /// Hands the state of training to the monitor.
+    pub(super) fn save(
+        &self,
+        course: &mut Course<N>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), Unusable> {
+        course.progress.seconds = course.seconds();
+        let checkpoint = self.keep(course.progress.clone(), course.best.as_ref())?;
+        monitor.checkpoint(course.made(), checkpoint.to_bytes()?);
+        Ok(())
+    }
+
+    /// `result`, after the state has been saved where an evaluation was interrupted: it is done anew later.
+    pub(super) fn saved_where_interrupted<T>(
+        &self,
+        result: Result<T, Stopped>,
+        course: &mut Course<N>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<T, Stopped> {
+        if let Err(Stopped::Interrupted) = result {
+            self.save(course, monitor)?;
+        }
+        result
+    }
+}

@@ -1,0 +1,100 @@
+//! One training step.
+
+use super::state::{Course, Run, WHOLE};
+use super::{Monitor, Stopped};
+use crate::checkpoint::{Progress, Stage};
+use crate::data::{Batch, Examples};
+use crate::divergence::{self, not_finite};
+use crate::model::{Network, Pass};
+use crate::objective::cross_entropy;
+use crate::optimizer::gradient_norm;
+use burn::optim::GradientsParams;
+use record::{Event, LayerGradient, TrainStep};
+use std::time::Instant;
+
+impl<N: Network> Run<'_, N> {
+    /// Makes the next step.
+    pub(super) fn advance(
+        &mut self,
+        course: &mut Course<N>,
+        monitor: &mut dyn Monitor,
+    ) -> Result<(), Stopped> {
+        let step = course.made() + 1;
+        let epoch = self.steps.epoch(step);
+        let (train_step, layers) = self.step(step, self.steps.total, epoch);
+        monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
+        let Progress { summary, recent_losses, stage, .. } = &mut course.progress;
+        summary.steps = step;
+        if step == 1 {
+            summary.initial_loss = train_step.loss;
+        }
+        if let Some(reason) = not_finite(&train_step) {
+            course.diverged = Some((step, reason));
+            return Ok(());
+        }
+        divergence::remember(self.recipe.spec.training.divergence, recent_losses, train_step.loss);
+        if self.steps.evaluates_after(step) {
+            *stage = Stage::Evaluate { layers };
+        }
+        Ok(())
+    }
+
+    /// The next batch of the training order; a new epoch is a new permutation.
+    fn next_batch(&mut self) -> Batch {
+        if self.order.is_empty() {
+            self.order = self.order_stream.permutation(self.recipe.data.train.len());
+            self.order.reverse();
+        }
+        let size = self.recipe.spec.training.batch_size.min(self.order.len());
+        let indices: Vec<usize> =
+            self.order.split_off(self.order.len() - size).into_iter().rev().collect();
+        let examples = Examples::Train {
+            indices: &indices,
+            augmentation: &mut self.augmentation,
+            objective: &mut self.objective,
+        };
+        self.batches.batch(examples, &self.device.clone().autodiff())
+    }
+
+    /// What a step measured, and its gradient by layer.
+    pub(super) fn step(
+        &mut self,
+        step: u64,
+        total: u64,
+        epoch: f64,
+    ) -> (TrainStep, Vec<LayerGradient>) {
+        let started = Instant::now();
+        let training = &self.recipe.spec.training;
+        let batch = self.next_batch();
+        let network = self.network.as_ref().expect(WHOLE);
+        let logits = network.forward(&batch, &mut Pass::training(&mut self.dropout));
+        let labels = batch.targets.labels.clone();
+        let loss = cross_entropy(logits.clone(), labels, training.label_smoothing).mean();
+        let gradients = loss.backward();
+        let loss = f64::from(loss.inner().into_scalar::<f32>());
+        let metrics = self.recipe.objective.step_metrics(loss, logits.inner(), &batch.targets);
+
+        let gradients = GradientsParams::from_grads(gradients, self.network());
+        let norm = gradient_norm(self.network(), &gradients);
+        let scale = match training.clip_norm {
+            Some(largest) if norm.whole > largest => largest / norm.whole,
+            _ => 1.0,
+        };
+        let rate = self.recipe.rate.at(step, total);
+        let network = self.network.take().expect(WHOLE);
+        self.network = Some(self.optimizer.step(rate, scale, network, gradients));
+        let seconds = started.elapsed().as_secs_f64();
+        self.train_seconds += seconds;
+        self.train_examples += batch.targets.examples.len() as u64;
+        let step = TrainStep {
+            step,
+            epoch,
+            loss,
+            metrics,
+            learning_rate: rate,
+            gradient_norm: norm.whole,
+            seconds,
+        };
+        (step, norm.layers)
+    }
+}

@@ -1,0 +1,155 @@
+//! Requests of sinks that talk to a server.
+
+use crate::{Fault, Pace, SettingsError};
+use reqwest::blocking::{Client, RequestBuilder};
+use reqwest::header::RETRY_AFTER;
+use reqwest::redirect::Policy;
+use reqwest::{StatusCode, Url};
+use std::io::Read;
+use std::time::{Duration, SystemTime};
+
+/// Longest answer that is read.
+const LONGEST_ANSWER: u64 = 16 << 20;
+
+/// Clients for one server: a secret reaches no other host.
+#[derive(Debug)]
+pub(crate) struct Http {
+    proxied: Client,
+    /// Past any proxy, for what is on this machine: a proxy elsewhere would be shown the secret.
+    direct: Client,
+    /// What errors call the server.
+    server: String,
+}
+
+/// An answer, whatever it says.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// How long the server asks to be left alone.
+    pub(crate) wait: Option<Duration>,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// Whether the same request may succeed later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.status.as_u16(), 408 | 425 | 429 | 500..=599)
+    }
+}
+
+impl Http {
+    pub(crate) fn new(server: &str, pace: Pace) -> Result<Self, SettingsError> {
+        // A second provider in the process would make this fail, and then that one serves.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = || {
+            Client::builder()
+                .connect_timeout(pace.timeout.min(Duration::from_secs(10)))
+                .timeout(pace.timeout)
+                // The secret goes to the host that it was given for, and to no other.
+                .redirect(Policy::none())
+                .user_agent(concat!("actlab/", env!("CARGO_PKG_VERSION")))
+        };
+        let failed = |error| SettingsError::Client(chain(&error));
+        Ok(Self {
+            proxied: builder().build().map_err(failed)?,
+            direct: builder().no_proxy().build().map_err(failed)?,
+            server: server.to_owned(),
+        })
+    }
+
+    /// The client for what is sent to `url`.
+    pub(crate) fn client(&self, url: &str) -> &Client {
+        let here = Url::parse(url).is_ok_and(|url| is_loopback(&url));
+        if here { &self.direct } else { &self.proxied }
+    }
+
+    /// The answer to `request`.
+    pub(crate) fn send(&self, request: RequestBuilder) -> Result<Answer, Fault> {
+        let response = request.send().map_err(|error| {
+            let (never, nobody) = (error.is_builder(), error.is_connect());
+            let reason = chain(&error.without_url());
+            match (never, nobody) {
+                // An address or a header that is none.
+                (true, _) => Fault::Run(reason),
+                (_, true) => Fault::Away { reason, wait: None },
+                _ => Fault::later(reason),
+            }
+        })?;
+        let status = response.status();
+        let wait = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
+        let mut text = String::new();
+        match response.take(LONGEST_ANSWER).read_to_string(&mut text) {
+            Err(error) if status.is_success() => {
+                Err(Fault::later(format!("{}: the answer breaks off: {error}", self.server)))
+            }
+            Ok(_) | Err(_) => Ok(Answer { status, wait, text }),
+        }
+    }
+}
+
+/// Whether what goes to `url` stays on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// A name as a segment of a URL's path.
+pub(crate) fn escape(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                text.push(char::from(byte));
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// The time of a `Retry-After` header: seconds, or a date.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let longest = Duration::from_secs(3600);
+    let wait = match text.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = SystemTime::from(chrono::DateTime::parse_from_rfc2822(text.trim()).ok()?);
+            date.duration_since(now).unwrap_or_default()
+        }
+    };
+    Some(wait.min(longest))
+}
+
+/// An error with its causes, of which the first alone says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_times_are_seconds_or_dates() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_445_412_450);
+        assert_eq!(retry_after("7", now), Some(Duration::from_secs(7)));
+        let date = "Wed, 21 Oct 2015 07:28:00 GMT";
+        assert_eq!(retry_after(date, now), Some(Duration::from_secs(30)));
+        assert_eq!(retry_after("soon", now), None);
+        assert_eq!(retry_after("999999999", now), Some(Duration::from_secs(3600)));
+    }
+}
