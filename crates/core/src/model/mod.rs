@@ -4,6 +4,7 @@ mod bert;
 mod gpt;
 mod init;
 mod layers;
+mod mlp;
 mod pass;
 mod resnet;
 mod width;
@@ -11,6 +12,7 @@ mod width;
 pub use bert::{Bert, BertConfig, BertModel, BertSize};
 pub use gpt::{Gpt, GptNetwork, GptSize, Positions};
 pub use init::{Initializer, initialize, named_parameters};
+pub use mlp::{Init, Mlp, MlpNetwork, Norm};
 pub use pass::{Mode, Pass, Probe};
 pub use resnet::{ResNet, ResNetConfig, Resnet};
 pub use width::{gated_feed_forward, gated_residual};
@@ -207,7 +209,7 @@ impl Registration for ModelRegistration {
     }
 }
 
-crate::register_component!(ModelRegistration: BertModel, Gpt, Resnet);
+crate::register_component!(ModelRegistration: BertModel, Gpt, Mlp, Resnet);
 
 /// The registered model that `component` names.
 pub(crate) fn registration(component: &Component) -> Result<&'static ModelRegistration, Error> {

@@ -4,6 +4,7 @@
 
 mod checkpoint;
 mod golden;
+mod mlp;
 mod paired;
 mod parity;
 mod size;

@@ -5,7 +5,7 @@
 use activation_testing::activation;
 use actlab_core::data::{Batch, BatchInputs, Share, Targets};
 use actlab_core::model::{
-    BertConfig, Gpt, Head, InputShape, Interface, Model, Network, Pass, ResNetConfig,
+    BertConfig, Gpt, Head, InputShape, Interface, Mlp, Model, Network, Pass, ResNetConfig,
 };
 use actlab_core::sites::{Activations, Sites};
 use actlab_core::stream::Stream;
@@ -286,6 +286,18 @@ fn model<M: Model>(model: M, interface: Interface, fixture: &Fixture) {
     agree(network, fixture);
 }
 
+fn mlp(name: &str) {
+    let fixture = Fixture::load(name);
+    let (size, channels) = (fixture.number("image_size"), fixture.number("channels"));
+    let interface = Interface {
+        inputs: InputShape::Images { channels, height: size, width: size },
+        head: Head::Classes(fixture.number("classes")),
+    };
+    let part = |key: &str| fixture.config[key].clone();
+    let json = serde_json::json!({ "widths": part("widths"), "norm": part("norm") });
+    model::<Mlp>(serde_json::from_value(json).unwrap(), interface, &fixture);
+}
+
 fn gpt(name: &str) {
     let fixture = Fixture::load(name);
     let interface = Interface {
@@ -351,6 +363,21 @@ fn bert_gelu() {
 #[test]
 fn bert_swiglu() {
     bert("bert_swiglu");
+}
+
+#[test]
+fn mlp_relu() {
+    mlp("mlp_relu");
+}
+
+#[test]
+fn mlp_gelu_batch() {
+    mlp("mlp_gelu_batch");
+}
+
+#[test]
+fn mlp_swiglu_layer() {
+    mlp("mlp_swiglu_layer");
 }
 
 #[test]
