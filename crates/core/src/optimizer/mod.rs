@@ -1,10 +1,16 @@
 //! Update rules, with weight decay on weights alone, and clipping of the whole gradient.
 
+mod adam;
 mod adamw;
+mod lion;
+mod muon;
 mod norm;
 mod sgd;
 
+pub use adam::Adam;
 pub use adamw::AdamW;
+pub use lion::Lion;
+pub use muon::{Muon, Scale};
 pub(crate) use norm::gradient_norm;
 pub use sgd::Sgd;
 
@@ -93,7 +99,7 @@ impl Registration for OptimizerRegistration {
     }
 }
 
-crate::register_component!(OptimizerRegistration: AdamW, Sgd);
+crate::register_component!(OptimizerRegistration: Adam, AdamW, Lion, Muon, Sgd);
 
 /// Whether a number is at least 0 and below 1.
 fn fraction(x: f64) -> bool {
@@ -282,7 +288,7 @@ mod tests {
 
     #[test]
     fn biases_do_not_decay() {
-        for name in ["sgd", "adamw"] {
+        for name in ["sgd", "adamw", "lion", "muon"] {
             let layer = layer();
             let mut optimizer = Optimizer::new(build(&Component::named(name)).unwrap(), 0.5);
             let gradients = gradients(&layer, 0.0);

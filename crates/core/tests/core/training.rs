@@ -136,7 +136,7 @@ pub(crate) fn language(name: &str, objective: &str) -> RunSpec {
         spec.model = gpt.with("max_length", 16).with("dropout", 0.1);
         spec.data.name = "king-james-bible".into();
     }
-    spec.training.optimizer = Component::named("adamw");
+    spec.training.optimizer = Component::named("lion");
     spec.training.learning_rate = 1e-3;
     spec.training.target_accuracy = None;
     spec.training.target = Some(100.0);
