@@ -219,7 +219,7 @@ def enter(venv):
 
 def clean_environment(folder, **more):
     """Nothing that the user has set up for themselves: no settings, no keys, no proxy."""
-    own = ("WANDB_", "ACTLAB_", "NETRC")
+    own = ("WANDB_", "MLFLOW_", "ACTLAB_", "NETRC")
     env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     home = os.path.join(folder, "home")
     os.makedirs(home, exist_ok=True)

@@ -10,6 +10,7 @@
 //! | `checkpoint-STEP-BYTES-CHECKSUM.safetensors` | atomically, while running | training after `STEP`, when `metrics.jsonl` had `BYTES` |
 //! | `attempt.json` | atomically, when a process begins to work on the run | the [`Attempt`]; gone when the run has ended |
 //! | `wandb.json` | atomically, where Weights & Biases is used | the [`WandbRun`] |
+//! | `mlflow.json` | atomically, where MLflow is used | where the run is on the server, and how far |
 //! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended; it holds the checksums of the files above, and ends with its own |
 //!
 //! This crate knows no tensor and no table: `runner` writes through it, `analysis` reads through it.

@@ -6,6 +6,7 @@ use analysis::Family;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use tracking::mlflow::Flag;
 use tracking::wandb::Mode;
 
 /// Takes a path that records and jobs can hold, which are text: another one would name another folder there.
@@ -107,13 +108,15 @@ The table has the columns activation, task, seed and score (higher is better), o
 guessing, the score of guessing on the task, lets scores be pooled over tasks. A table of published
 results has the columns activation, task, n, mean and sd, one row per activation.")]
     Stats(StatsArgs),
-    /// Upload to Weights & Biases what is not there yet: offline directories, or runs of a sweep
+    /// Upload to Weights & Biases or MLflow what is not there yet: offline directories, or runs of a sweep
     #[command(after_help = "\
 Examples:
   actlab sync wandb/offline-run-*
   actlab sync results/quick
+  actlab sync results/quick --mlflow=http://localhost:5000
 
-What has arrived before is not sent again. The key is WANDB_API_KEY, or that of the host in ~/.netrc.")]
+What has arrived before is not sent again. Runs that were to be logged to MLflow go there, others to W&B, whose key is
+WANDB_API_KEY, or that of the host in ~/.netrc. --mlflow sends all runs to MLflow, and none to W&B.")]
     Sync(SyncArgs),
     /// Show what can be named in an experiment: activations, models, objectives, data sets, optimizers, schedules.
     #[command(after_help = "\
@@ -204,6 +207,10 @@ pub(crate) struct Flags {
     /// Write event files for TensorBoard
     #[arg(long)]
     pub(crate) tensorboard: bool,
+    /// Log to the MLflow tracking server URI (without it, to that of MLFLOW_TRACKING_URI or the experiment); `off` logs
+    /// to none
+    #[arg(long, value_name = "URI", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub(crate) mlflow: Option<Flag>,
 }
 
 #[derive(Debug, Args)]
@@ -365,6 +372,9 @@ pub(crate) struct SyncArgs {
     /// Offline directories, or folders of sweeps or runs
     #[arg(required = true, value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
+    /// Send all runs to the MLflow tracking server URI (without it, to that of MLFLOW_TRACKING_URI)
+    #[arg(long, value_name = "URI", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
+    pub(crate) mlflow: Option<Flag>,
 }
 
 #[derive(Debug, Args)]

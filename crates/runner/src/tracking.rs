@@ -11,10 +11,11 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tracking::mlflow::Flag;
 use tracking::wandb::Mode;
 use tracking::{
     Configured, Environment, Following, Leftover, Notice, Pace, RecordSource, ReportSource, Target,
-    Tracker, Wish, wandb,
+    Tracker, Wish, mlflow, wandb,
 };
 
 /// After so long without success, what a sink lacks is left for later.
@@ -192,18 +193,40 @@ fn no_thread(error: std::io::Error) -> Error {
 pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
     let mut found = Found::default();
     let looked = args.dirs.iter().try_for_each(|dir| found.look_into(dir));
-    let wish = wandb::Wish { flag: Some(Mode::Online), ..wandb::Wish::default() };
-    let uploads = Vec::from_iter(upload(&wish, wandb::NAME)?);
+    let mlflow = match &args.mlflow {
+        Some(flag) => Some(mlflow::Wish { flag: Some(flag.clone()), table: None }),
+        None => mlflow::noted(&found.dirs())?,
+    };
+    let mut uploads = Vec::new();
+    // Runs that were to be logged to MLflow alone need no key of W&B.
+    let to_wandb = match &mlflow {
+        None | Some(mlflow::Wish { flag: Some(Flag::Off), .. }) => true,
+        Some(_) if args.mlflow.is_some() => !found.logs.is_empty(),
+        Some(_) => !found.logs.is_empty() || found.runs.iter().any(is_on_wandb),
+    };
+    if to_wandb {
+        let wish = wandb::Wish { flag: Some(Mode::Online), ..wandb::Wish::default() };
+        uploads.extend(upload(&wish, wandb::NAME)?);
+    }
     looked?;
+    if let Some(wish) = mlflow {
+        uploads.extend(upload(&wish, mlflow::NAME)?);
+    }
     interrupt::install();
     for reason in &found.damaged {
         console::warning(&format!("not uploaded: {reason}"));
     }
+    let several = uploads.len() > 1;
     let mut missing = found.damaged.len();
     for upload in uploads {
-        missing += upload.send(&found)?;
+        missing += upload.send(&found, several, args.mlflow.is_some())?;
     }
     if missing == 0 { Ok(()) } else { Err(Error::NotSynced) }
+}
+
+fn is_on_wandb(run: &RunDir) -> bool {
+    // A damaged note is one too.
+    run.wandb().map_or(true, |note| note.is_some())
 }
 
 /// One server that runs are uploaded to.
@@ -229,8 +252,9 @@ fn upload(wish: &dyn Wish, name: &'static str) -> Result<Option<Upload>, Error> 
 }
 
 impl Upload {
-    /// Sends what the server lacks of `found`; how many do not arrive.
-    fn send(self, found: &Found) -> Result<usize, Error> {
+    /// Sends what the server lacks of `found`; how many do not arrive. Where it is `asked` for by name, it is sent runs
+    /// too that were not to be logged there.
+    fn send(self, found: &Found, several: bool, asked: bool) -> Result<usize, Error> {
         let Self { sink, name, target } = self;
         let is_wandb = name == wandb::NAME;
         let logs: &[_] = if is_wandb { &found.logs } else { &[] };
@@ -241,7 +265,7 @@ impl Upload {
                 before += 1;
                 false
             }
-            Ok(false) => true,
+            Ok(false) => is_wandb || asked || sink.catches_up(dir),
             Err(error) => {
                 damaged += 1;
                 console::warning(&format!("not uploaded: {error}"));
@@ -279,8 +303,9 @@ impl Upload {
             n => format!(", {n} not"),
         };
         let uploaded = count.saturating_sub(left.len());
+        let prefix = if several { format!("{name}: ") } else { String::new() };
         let word = if uploaded == 1 { "run" } else { "runs" };
-        note!("{uploaded} {word} uploaded{not}{before}");
+        note!("{prefix}{uploaded} {word} uploaded{not}{before}");
         Ok(missing)
     }
 }
@@ -299,6 +324,12 @@ struct Found {
 }
 
 impl Found {
+    /// Folders in which sinks have notes.
+    fn dirs(&self) -> Vec<RunDir> {
+        let reports = self.reports.iter().cloned().map(RunDir::at);
+        self.runs.iter().cloned().chain(reports).collect()
+    }
+
     fn look_into(&mut self, dir: &Path) -> Result<(), Error> {
         if dir.join("sweep.json").exists() {
             for (run, state) in record::find_all_runs(&dir.join("runs"))? {

@@ -1,14 +1,16 @@
-//! A stand-in for a W&B server on loopback. It keeps what arrives, holds each line to the offset that the
-//! client states, and does what servers and networks do wrong when it is told to.
+//! Stand-ins for a W&B server and an MLflow tracking server on loopback. They keep what arrives, hold each line to its
+//! place, and do what servers and networks do wrong when they are told to.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod fault;
 mod http;
+mod mlflow;
 mod received;
 
 pub use fault::{Fault, Plan, Seeded, calm};
 pub use http::Request;
+pub use mlflow::{Mlflow, MlflowRun};
 pub use received::{Received, Run};
 
 use http::Connection;
@@ -20,15 +22,24 @@ use std::thread::JoinHandle;
 /// The key that the server takes.
 pub const KEY: &str = "0123456789abcdef0123456789abcdef01234567";
 
+/// What a server does with requests.
+pub trait Service: Send + 'static {
+    /// A request was turned away.
+    fn refused(&mut self, request: &Request);
+
+    /// Does what `request` asks for; the status and body of the answer.
+    fn take(&mut self, request: &Request) -> (u16, String);
+}
+
 /// A server that goes on until it is dropped.
-pub struct Server {
+pub struct Server<S: Service = Received> {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<S>>,
     acceptor: Option<Acceptor>,
 }
 
-struct Shared {
-    received: Mutex<Received>,
+struct Shared<S> {
+    received: Mutex<S>,
     plan: Mutex<Box<dyn Plan>>,
 }
 
@@ -38,12 +49,19 @@ struct Acceptor {
 }
 
 impl Server {
-    /// A server whose answers `plan` spoils.
+    /// A W&B server whose answers `plan` spoils.
     #[must_use]
     pub fn start(plan: impl Plan + 'static) -> Self {
+        Self::with(Received::new, plan)
+    }
+}
+
+impl<S: Service> Server<S> {
+    /// A server of the service that `service` makes of its address; `plan` spoils its answers.
+    pub fn with(service: impl FnOnce(String) -> S, plan: impl Plan + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let received = Mutex::new(Received::new(format!("http://{address}")));
+        let received = Mutex::new(service(format!("http://{address}")));
         let shared = Arc::new(Shared { received, plan: Mutex::new(Box::new(plan)) });
         let acceptor = Some(Acceptor::start(listener, Arc::clone(&shared)));
         Self { address, shared, acceptor }
@@ -56,7 +74,7 @@ impl Server {
     }
 
     /// What has arrived so far.
-    pub fn received(&self) -> MutexGuard<'_, Received> {
+    pub fn received(&self) -> MutexGuard<'_, S> {
         self.shared.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,14 +99,14 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl<S: Service> Drop for Server<S> {
     fn drop(&mut self) {
         self.go_away();
     }
 }
 
 impl Acceptor {
-    fn start(listener: TcpListener, shared: Arc<Shared>) -> Self {
+    fn start<S: Service>(listener: TcpListener, shared: Arc<Shared<S>>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -113,7 +131,7 @@ impl Acceptor {
 }
 
 /// Answers the requests of one connection.
-fn serve(stream: TcpStream, shared: &Shared, stop: &AtomicBool) {
+fn serve<S: Service>(stream: TcpStream, shared: &Shared<S>, stop: &AtomicBool) {
     let mut connection = Connection::new(stream);
     while let Some(request) = connection.request() {
         if stop.load(Ordering::SeqCst) {

@@ -1,4 +1,4 @@
-use crate::{KEY, Request};
+use crate::{KEY, Request, Service};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Map, Value, json};
@@ -86,25 +86,14 @@ fn parse(line: &str) -> Map<String, Value> {
     serde_json::from_str(&line).unwrap()
 }
 
-impl Received {
-    pub(crate) fn new(base_url: String) -> Self {
-        Self {
-            base_url,
-            runs: BTreeMap::new(),
-            faults: Vec::new(),
-            requests: BTreeMap::new(),
-            tells_all_counts: true,
-            upload_urls: BTreeMap::new(),
-        }
-    }
-
+impl Service for Received {
     /// A request that was turned away is one all the same.
-    pub(crate) fn refused(&mut self, request: &Request) {
+    fn refused(&mut self, request: &Request) {
         *self.requests.entry(request.path.clone()).or_default() += 1;
     }
 
     /// Does what `request` asks for; the status and body of the answer.
-    pub(crate) fn take(&mut self, request: &Request) -> (u16, String) {
+    fn take(&mut self, request: &Request) -> (u16, String) {
         self.refused(request);
         if request.path.starts_with("/upload/") {
             return self.upload(request);
@@ -122,6 +111,19 @@ impl Received {
                 (200, "{\"limits\":{}}".to_owned())
             }
             _ => (404, "{}".to_owned()),
+        }
+    }
+}
+
+impl Received {
+    pub(crate) fn new(base_url: String) -> Self {
+        Self {
+            base_url,
+            runs: BTreeMap::new(),
+            faults: Vec::new(),
+            requests: BTreeMap::new(),
+            tells_all_counts: true,
+            upload_urls: BTreeMap::new(),
         }
     }
 

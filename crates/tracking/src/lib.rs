@@ -1,4 +1,4 @@
-//! Where the events of a run go besides its record: Weights & Biases, TensorBoard.
+//! Where the events of a run go besides its record: Weights & Biases, TensorBoard, MLflow.
 //!
 //! The record comes first. Whatever is measured is written to the run's `metrics.jsonl` before anybody else
 //! hears of it, and a thread of its own reads it from there ([`RecordSource`]) and hands it to a [`Sink`] as a
@@ -35,6 +35,7 @@ mod follow;
 #[doc(hidden)]
 pub mod fuzzing;
 mod http;
+pub mod mlflow;
 mod registry;
 mod settings;
 mod sink;

@@ -23,7 +23,7 @@ pub struct Kind {
 }
 
 /// Every kind of sink, in the order in which they are listed.
-static SINKS: &[&Kind] = &[&crate::wandb::KIND, &crate::tensorboard::KIND];
+static SINKS: &[&Kind] = &[&crate::wandb::KIND, &crate::tensorboard::KIND, &crate::mlflow::KIND];
 
 /// Words in the names of variables whose values are secret.
 const SECRET: [&str; 4] = ["KEY", "TOKEN", "SECRET", "PASSWORD"];

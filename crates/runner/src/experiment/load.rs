@@ -106,6 +106,7 @@ impl Experiment {
         layers.settings.extend(environment(std::env::vars_os())?);
         let mut experiment = Self::parse(file, text, layers, flags)?;
         experiment.wandb_flag = args.wandb;
+        experiment.mlflow_flag.clone_from(&args.mlflow);
         Ok(experiment)
     }
 

@@ -27,6 +27,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
+use tracking::mlflow::{self, Mlflow};
 use tracking::wandb::{self, Mode, Wandb};
 use tracking::{Wish, tensorboard};
 
@@ -115,6 +116,9 @@ pub(crate) struct Experiment {
     /// Write event files for TensorBoard into the experiment's folder.
     #[serde(default)]
     pub(crate) tensorboard: bool,
+    /// MLflow: a table turns it on.
+    #[serde(default)]
+    pub(crate) mlflow: Option<Mlflow>,
     /// Seconds between samples of processor, memory, GPUs and energy; 0 takes none.
     pub(crate) system_metrics: f64,
     /// Seconds between checkpoints of a run, from which it goes on where it was stopped; 0 keeps none.
@@ -135,6 +139,9 @@ pub(crate) struct Experiment {
     /// What a flag says of Weights & Biases, which goes before its own variables.
     #[serde(skip)]
     pub(crate) wandb_flag: Option<Mode>,
+    /// The same of MLflow.
+    #[serde(skip)]
+    pub(crate) mlflow_flag: Option<mlflow::Flag>,
     /// Where every value is from.
     #[serde(skip)]
     origins: Origins,
@@ -225,6 +232,7 @@ impl Experiment {
         vec![
             Box::new(wandb::Wish { flag: self.wandb_flag, table: self.wandb.clone() }),
             Box::new(tensorboard::Wish(self.tensorboard)),
+            Box::new(mlflow::Wish { flag: self.mlflow_flag.clone(), table: self.mlflow.clone() }),
         ]
     }
 

@@ -284,3 +284,77 @@ fn a_record_holds_the_run_and_the_machine() {
     let times: Vec<f64> = events.iter().map(|event| event["time"].as_f64().unwrap()).collect();
     assert!(times.is_sorted() && times[0] > 1.7e9, "{times:?}");
 }
+
+#[test]
+fn runs_reach_an_mlflow_server_where_it_is_asked_for() {
+    let (place, server) = (place(), Server::mlflow(calm()));
+    let run = |args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("MLFLOW_TRACKING_URI", server.url()).env("MLFLOW_TRACKING_TOKEN", KEY);
+        let output = command.output().unwrap();
+        let said = text(output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert!(!said.contains(KEY), "{said}");
+        said
+    };
+    let statuses = || {
+        let received = server.received();
+        assert_eq!(received.faults, [""; 0]);
+        assert_eq!(received.experiments.keys().collect::<Vec<_>>(), ["tiny"]);
+        received.runs.values().filter(|run| run.status == "FINISHED").count()
+    };
+    // Variables alone turn nothing on.
+    run(&["sweep", "tiny.toml"]);
+    assert!(server.received().requests.is_empty());
+    // Eight runs and the report.
+    let said = run(&["sync", "results/tiny", "--mlflow"]);
+    assert!(said.contains("9 runs uploaded"), "{said}");
+    assert_eq!(statuses(), 9);
+    // No key of W&B is needed where the runs are on MLflow.
+    let said = run(&["sync", "results/tiny"]);
+    assert!(said.contains("0 runs uploaded; 9 had been uploaded before"), "{said}");
+}
+
+#[test]
+fn a_sweep_is_logged_to_an_mlflow_server_while_it_goes_on() {
+    let hang = Duration::from_millis(300);
+    let (place, server) = (place(), Server::mlflow(Seeded::new(3, 0.1, hang)));
+    let flag = format!("--mlflow={}", server.url());
+    let mut command = place.command(&["sweep", "tiny.toml", &flag]);
+    let output = command.env("MLFLOW_TRACKING_TOKEN", KEY).output().unwrap();
+    let said = text(output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("MLflow: logging to") && said.contains(&server.url()), "{said}");
+    let received = server.received();
+    assert_eq!((received.faults.as_slice(), received.runs.len()), ([].as_slice(), 9));
+    for run in runs(&place) {
+        let json = |name: &str| -> serde_json::Value {
+            serde_json::from_slice(&std::fs::read(run.join(name)).unwrap()).unwrap()
+        };
+        let (note, record) = (json("mlflow.json"), json("record.json"));
+        assert_eq!(note["complete"], true, "{note}");
+        let theirs = &received.runs[note["run_id"].as_str().unwrap()];
+        let steps = record["summary"]["steps"].as_i64().unwrap();
+        let arrived: Vec<i64> = theirs.metrics["epoch"].iter().map(|(step, ..)| *step).collect();
+        assert_eq!(arrived, (1..=steps).collect::<Vec<_>>(), "{}", run.display());
+        assert_eq!(theirs.metrics["test/accuracy"][0].2, record["summary"]["test"]["accuracy"]);
+        assert_eq!(theirs.tags["actlab.run_id"], record["id"].as_str().unwrap());
+        assert_eq!(theirs.status, "FINISHED");
+        for name in ["record.json", "predictions.csv"] {
+            assert_eq!(theirs.files[name], std::fs::read(run.join(name)).unwrap(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_mlflow_server_that_cannot_be_right_is_refused_before_training() {
+    let place = place();
+    let said = place.run(&["sweep", "tiny.toml", "--mlflow"]).refused();
+    assert!(said.contains("mlflow.tracking_uri") && said.contains("MLFLOW_TRACKING_URI"), "{said}");
+    let said = place.run(&["sweep", "tiny.toml", "--mlflow=sqlite:///a.db"]).refused();
+    assert!(said.contains("--mlflow") && said.contains("http://"), "{said}");
+    let table = "mlflow.tracking_uri=\"http://me:pa55word@host\"";
+    let said = place.run(&["sweep", "tiny.toml", "--set", table]).refused();
+    assert!(said.contains("mlflow.tracking_uri") && !said.contains("pa55word"), "{said}");
+    assert!(!place.path("results").exists());
+}

@@ -1,10 +1,11 @@
-//! Runs on their way to W&B and TensorBoard, through everything that goes wrong.
+//! Runs on their way to W&B, TensorBoard and MLflow, through everything that goes wrong.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod directories;
 mod event_files;
 mod faults;
+mod mlflow;
 mod mutation;
 mod one_run;
 mod server;

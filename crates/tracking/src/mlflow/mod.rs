@@ -1,0 +1,197 @@
+//! MLflow, by the REST interface of its tracking server.
+
+mod client;
+mod form;
+mod online;
+mod settings;
+
+use crate::{
+    Configured, Environment, Fault, Kind, Notice, Pace, SettingsError, Sink, Target, printing,
+};
+use record::RunDir;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use settings::{Flag, Mlflow, Settings, Wish};
+
+/// The sink, as users call it.
+pub const NAME: &str = "MLflow";
+
+pub(crate) static KIND: Kind = Kind {
+    key: "mlflow",
+    name: NAME,
+    description: "an MLflow tracking server, by its REST interface",
+    schema: || schemars::schema_for!(Mlflow),
+    variables: Some("MLFLOW_"),
+    by_sync: true,
+};
+
+/// File of a run that says where it is on a server.
+const NOTE: &str = "mlflow.json";
+
+/// Runs that are sent at the same time.
+const LANES: usize = 4;
+
+/// Where a run is on a tracking server, and what that has of it: `mlflow.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Address of the server.
+    pub tracking_uri: String,
+    /// Name of the experiment there.
+    pub experiment: String,
+    /// Id of the run there, once the server has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Page of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Lines of history that the server had when this was written.
+    #[serde(default)]
+    pub lines: u64,
+    /// Whether everything has arrived.
+    pub complete: bool,
+}
+
+/// Where the run in `dir` is on a tracking server, if it was to be logged to one.
+///
+/// # Errors
+/// If the note of that is damaged.
+pub fn note(dir: &RunDir) -> Result<Option<Note>, record::Error> {
+    dir.note(NOTE)
+}
+
+/// What the notes of runs, or sweeps, in `dirs` ask for: the server that they were to be logged to, if there is one.
+/// Damaged notes ask for nothing.
+///
+/// # Errors
+/// If they name several servers or experiments.
+pub fn noted(dirs: &[RunDir]) -> Result<Option<Wish>, SettingsError> {
+    let notes: Vec<_> = dirs.iter().filter_map(|dir| note(dir).ok().flatten()).collect();
+    let one = |name: fn(&Note) -> &str| {
+        let names: BTreeSet<&str> = notes.iter().map(name).collect();
+        if names.len() > 1 {
+            let names = Vec::from_iter(names).join(" and ");
+            return Err(SettingsError::Other(format!(
+                "these runs were to be logged to several places on MLflow, {names}: upload their folders one by one, or choose with --mlflow=URI and MLFLOW_EXPERIMENT_NAME"
+            )));
+        }
+        Ok(names.into_iter().next().map(str::to_owned))
+    };
+    let Some(uri) = one(|note| &note.tracking_uri)? else { return Ok(None) };
+    let experiment = one(|note| &note.experiment)?;
+    Ok(Some(Wish {
+        flag: Some(Flag::Uri(uri)),
+        table: Some(Mlflow { tracking_uri: None, experiment }),
+    }))
+}
+
+/// The sink that sends runs to the server of `settings`.
+///
+/// # Errors
+/// If an HTTP client cannot be made.
+pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target, SettingsError> {
+    let client = Arc::new(client::Client::new(settings, pace)?);
+    let (settings, notice) = (settings.clone(), printing(notice));
+    Ok(Target {
+        name: NAME,
+        pace,
+        lanes: LANES,
+        open: Box::new(move |dir| {
+            let note = note(dir).map_err(|error| Fault::Run(error.to_string()))?;
+            let (client, notice) = (Arc::clone(&client), Arc::clone(&notice));
+            let sink = online::Online::new(client, &settings, pace, dir.clone(), note, notice);
+            Ok(Box::new(sink) as Box<dyn Sink>)
+        }),
+        fallback: None,
+    })
+}
+
+impl crate::Wish for Wish {
+    fn settle(
+        &self,
+        environment: &Environment<'_>,
+        _: &Path,
+    ) -> Result<Option<Box<dyn Configured>>, SettingsError> {
+        let settings = Settings::resolve(self, environment)?;
+        Ok(settings.map(|settings| Box::new(settings) as Box<dyn Configured>))
+    }
+}
+
+impl Configured for Settings {
+    fn target(&self, pace: Pace, notice: &Notice) -> Result<Option<Target>, SettingsError> {
+        target(self, pace, notice).map(Some)
+    }
+
+    fn introduction(&self) -> String {
+        let experiment = match &self.experiment {
+            Some(name) => format!("experiment {name}"),
+            None => "an experiment with the name of the sweep".to_owned(),
+        };
+        format!("MLflow: logging to {experiment} on {} (--mlflow=off turns it off)", self.base_url)
+    }
+
+    fn warning(&self) -> Option<String> {
+        self.secret_in_the_open().then(|| {
+            format!(
+                "{} is http: the password or token can be read on its way; use https",
+                self.base_url
+            )
+        })
+    }
+
+    fn has_all(&self, dir: &RunDir) -> Result<bool, record::Error> {
+        let complete = |note: Note| note.complete && note.tracking_uri == self.base_url;
+        Ok(note(dir)?.is_some_and(complete))
+    }
+
+    /// The rest of runs that were to be logged, and did not arrive whole.
+    fn catches_up(&self, dir: &RunDir) -> bool {
+        note(dir).ok().flatten().is_some_and(|note| !note.complete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_told_from_settings() {
+        let secret = ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"];
+        assert!(secret.into_iter().all(crate::is_secret));
+        assert!(!crate::is_secret("MLFLOW_TRACKING_URI"));
+    }
+
+    #[test]
+    fn notes_name_one_server() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dirs: Vec<RunDir> = (0..3)
+            .map(|i| {
+                let path = folder.path().join(i.to_string());
+                std::fs::create_dir(&path).expect("a folder");
+                RunDir::at(path)
+            })
+            .collect();
+        assert_eq!(noted(&dirs).ok(), Some(None));
+        let write = |i: usize, uri: &str| {
+            let note = Note {
+                tracking_uri: uri.to_owned(),
+                experiment: "e".to_owned(),
+                run_id: None,
+                url: None,
+                lines: 0,
+                complete: false,
+            };
+            dirs[i].write_note(NOTE, &note).expect("a note");
+        };
+        write(0, "http://a");
+        std::fs::write(dirs[1].path().join(NOTE), "{").expect("a file");
+        let wish = noted(&dirs).ok().flatten().unwrap_or_default();
+        assert_eq!(wish.flag, Some(Flag::Uri("http://a".to_owned())));
+        assert_eq!(wish.table.and_then(|table| table.experiment).as_deref(), Some("e"));
+        write(2, "http://b");
+        let said = noted(&dirs).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains("http://a and http://b"), "{said}");
+    }
+}

@@ -1,0 +1,331 @@
+//! Runs that a tracking server follows while they go on.
+
+use super::client::{Beginning, Client, Known};
+use super::form::{self, Sample};
+use super::settings::Settings;
+use super::{NOTE, Note};
+use crate::event::{Document, Metric, Run};
+use crate::{Event, Fault, Notice, Pace, Sink};
+use record::RunDir;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Metrics of one request at most, and parameters: the server's own limits.
+const METRICS: usize = 1000;
+const PARAMETERS: usize = 100;
+/// Metrics that wait at most.
+const WAITING: usize = 10_000;
+
+/// One run on a server.
+pub(super) struct Online {
+    client: Arc<Client>,
+    settings: Settings,
+    pace: Pace,
+    dir: RunDir,
+    notice: Notice,
+    /// What is in the run's folder, if anything is.
+    kept: Option<Note>,
+    run: Option<Box<Run>>,
+    session: Option<Session>,
+    /// Metrics that the server may lack, in order.
+    waiting: Vec<Sample>,
+    /// Lines of history that were taken.
+    lines: u64,
+    /// Step of the last one: where what has no step of its own is shown.
+    step: u64,
+    /// Samples of system metrics that were taken.
+    samples: u64,
+    /// Figures of the whole run, until its end gives them a time.
+    summary: Vec<(String, Metric)>,
+    files: Vec<Document>,
+    /// Files that the server did not take, and why.
+    refused: Vec<String>,
+    ending: Option<(i32, f64)>,
+    announced: bool,
+    complete: bool,
+}
+
+/// What the server said when it was asked for the run.
+struct Session {
+    known: Known,
+    /// Parameters that the server lacks.
+    parameters: Vec<(String, String)>,
+    /// When metrics were last sent.
+    sent: Option<Instant>,
+    /// Metrics were sent, and whether they have arrived is not known.
+    doubtful: bool,
+    /// The figures of the whole run have arrived.
+    summarised: bool,
+}
+
+impl Session {
+    /// Whether the server has this value, or a later one of the same metric.
+    fn has(&self, sample: &Sample) -> bool {
+        self.known.metrics.get(&sample.key).is_some_and(|(step, _)| *step >= sample.step)
+    }
+}
+
+impl Online {
+    pub(super) fn new(
+        client: Arc<Client>,
+        settings: &Settings,
+        pace: Pace,
+        dir: RunDir,
+        kept: Option<Note>,
+        notice: Notice,
+    ) -> Self {
+        Self {
+            client,
+            settings: settings.clone(),
+            pace,
+            dir,
+            notice,
+            kept,
+            run: None,
+            session: None,
+            waiting: Vec::new(),
+            lines: 0,
+            step: 0,
+            samples: 0,
+            summary: Vec::new(),
+            files: Vec::new(),
+            refused: Vec::new(),
+            ending: None,
+            announced: false,
+            complete: false,
+        }
+    }
+
+    /// Writes the note, if it says something new.
+    fn keep(&mut self, note: Note) -> Result<(), Fault> {
+        if self.kept.as_ref() != Some(&note) {
+            let written = self.dir.write_note(NOTE, &note);
+            written.map_err(|error| Fault::later(error.to_string()))?;
+            self.kept = Some(note);
+        }
+        Ok(())
+    }
+
+    /// Makes the run known to the server, and learns what that has of it.
+    fn open(&mut self, client: &Client, run: &Run) -> Result<Session, Fault> {
+        let experiment = self.settings.experiment.clone().unwrap_or_else(|| run.group.clone());
+        let here = |note: &&Note| {
+            note.tracking_uri == self.settings.base_url && note.experiment == experiment
+        };
+        let mut note = self.kept.as_ref().filter(here).cloned().unwrap_or(Note {
+            tracking_uri: self.settings.base_url.clone(),
+            experiment: experiment.clone(),
+            run_id: None,
+            url: None,
+            lines: 0,
+            complete: false,
+        });
+        note.complete = false;
+        // Kept before the server hears of it: `actlab sync` then knows that the run is to be logged.
+        self.keep(note.clone())?;
+        let known = client.begin(&Beginning {
+            experiment: &experiment,
+            noted: note.run_id.as_deref(),
+            name: &run.name,
+            run_id: form::run_id(run),
+            sweep: &run.group,
+            start_time: form::milliseconds(run.started),
+            tags: form::tags(run),
+        })?;
+        let url = client.page(&known);
+        self.keep(Note { run_id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
+        if !std::mem::replace(&mut self.announced, true) {
+            (self.notice)(&format!("MLflow: {}: {url}", run.name));
+        }
+        // One that is there never changes.
+        let mut parameters = form::parameters(&run.config);
+        parameters.retain(|(name, _)| !known.parameters.contains(name));
+        let session = Session { known, parameters, sent: None, doubtful: false, summarised: false };
+        // A run that begins anew repeats its history.
+        self.waiting.retain(|sample| !session.has(sample));
+        Ok(session)
+    }
+
+    /// Asks the server what it has of the run.
+    fn look_again(&mut self, client: &Client, session: &mut Session) -> Result<(), Fault> {
+        let id = &session.known.id;
+        session.known = client.run(id)?.ok_or_else(|| {
+            Fault::Run(format!("{}: the run {id} is no longer there", self.settings.base_url))
+        })?;
+        self.waiting.retain(|sample| !session.has(sample));
+        session.doubtful = false;
+        Ok(())
+    }
+
+    fn push(&mut self, sample: Sample) {
+        if !self.session.as_ref().is_some_and(|session| session.has(&sample)) {
+            self.waiting.push(sample);
+        }
+    }
+
+    fn advance(&mut self, client: &Client) -> Result<bool, Fault> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                let Some(run) = self.run.take() else { return Ok(true) };
+                let opened = self.open(client, &run);
+                self.run = Some(run);
+                opened?
+            }
+        };
+        let done = self.talk(client, &mut session);
+        self.session = Some(session);
+        done
+    }
+
+    fn talk(&mut self, client: &Client, session: &mut Session) -> Result<bool, Fault> {
+        if session.doubtful {
+            self.look_again(client, session)?;
+        }
+        while !session.parameters.is_empty() {
+            let count = session.parameters.len().min(PARAMETERS);
+            client.log_batch(&session.known.id, &[], &session.parameters[..count], &[])?;
+            session.parameters.drain(..count);
+        }
+        let waited = session.sent.is_none_or(|sent| sent.elapsed() >= self.pace.interval);
+        if waited || self.ending.is_some() || !self.has_room() {
+            while !self.waiting.is_empty() {
+                let count = self.waiting.len().min(METRICS);
+                session.doubtful = true;
+                client.log_batch(&session.known.id, &self.waiting[..count], &[], &[])?;
+                session.doubtful = false;
+                self.waiting.drain(..count);
+                session.sent = Some(Instant::now());
+            }
+        }
+        let Some((exit_code, time)) = self.ending else { return Ok(self.waiting.is_empty()) };
+        self.close(client, session, exit_code, time)?;
+        Ok(true)
+    }
+
+    /// Hands over what belongs to the whole run, and tells the server that nothing follows.
+    fn close(
+        &mut self,
+        client: &Client,
+        session: &mut Session,
+        exit_code: i32,
+        time: f64,
+    ) -> Result<(), Fault> {
+        if !session.summarised {
+            self.summarise(client, session, time)?;
+            session.summarised = true;
+        }
+        let known = &session.known;
+        self.upload(client, known)?;
+        client.end(&known.id, form::status(exit_code), form::milliseconds(time))?;
+        if !self.refused.is_empty() {
+            let files = self.refused.join(", ");
+            return Err(Fault::Run(format!("the server did not take these files: {files}")));
+        }
+        self.complete = true;
+        let Some(note) = self.kept.clone() else { return Ok(()) };
+        self.keep(Note { lines: self.lines, complete: true, ..note })
+    }
+
+    /// Sends the figures of the whole run: numbers as metrics at its last step, texts as tags.
+    fn summarise(&self, client: &Client, session: &mut Session, time: f64) -> Result<(), Fault> {
+        let known = &session.known;
+        let (mut metrics, mut tags) = (Vec::new(), Vec::new());
+        for (name, metric) in &self.summary {
+            match metric {
+                Metric::Number(value) => {
+                    metrics.push(Sample::new(name, *value, time, self.step));
+                }
+                Metric::Json(Value::String(text)) => {
+                    tags.push(form::tag(&format!("actlab.{name}"), text));
+                }
+                Metric::Json(_) | Metric::Histogram(_) => {}
+            }
+        }
+        let there = |sample: &Sample| {
+            known.metrics.get(&sample.key) == Some(&(sample.step, sample.timestamp))
+        };
+        metrics.retain(|sample| !there(sample));
+        if !metrics.is_empty() || !tags.is_empty() {
+            session.doubtful = true;
+            client.log_batch(&session.known.id, &metrics, &[], &tags)?;
+            session.doubtful = false;
+        }
+        Ok(())
+    }
+
+    fn upload(&mut self, client: &Client, known: &Known) -> Result<(), Fault> {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        let Some(folder) = client.artifact_folder(&known.artifact_uri) else {
+            self.files.clear();
+            client.say_once(&self.notice, &known.artifact_uri);
+            return Ok(());
+        };
+        while let Some(file) = self.files.last() {
+            match client.upload(&folder, file) {
+                Ok(()) => {}
+                Err(Fault::Run(reason)) => self.refused.push(format!("{} ({reason})", file.name)),
+                Err(fault) => return Err(fault),
+            }
+            self.files.pop();
+        }
+        Ok(())
+    }
+
+    /// Adds the predictions of a run, which are read when they are needed only.
+    fn add_predictions(&mut self) {
+        const NAME: &str = "predictions.csv";
+        if self.files.iter().any(|file| file.name == "record.json")
+            && let Ok(bytes) = std::fs::read(self.dir.path().join(NAME))
+        {
+            self.files.push(Document { name: NAME.to_owned(), bytes });
+        }
+    }
+}
+
+impl Sink for Online {
+    fn take(&mut self, event: &Event) -> Result<(), Fault> {
+        match event {
+            Event::Start(run) => self.run = Some(run.clone()),
+            Event::Point(point) => {
+                (self.step, self.lines) = (point.step, self.lines + 1);
+                for (name, metric) in &point.metrics {
+                    if let Metric::Number(value) = metric {
+                        self.push(Sample::new(name, *value, point.time, point.step));
+                    }
+                }
+            }
+            Event::System { time, figures } => {
+                for (name, value) in figures {
+                    let name = format!("system/{name}");
+                    self.push(Sample::new(&name, *value, *time, self.samples));
+                }
+                self.samples += 1;
+            }
+            // MLflow has no place for a growing text.
+            Event::Output { .. } => {}
+            Event::Summary(figures) => self.summary.clone_from(figures),
+            Event::File(file) => self.files.push(file.clone()),
+            Event::End { exit_code, time } => {
+                self.ending = Some((*exit_code, *time));
+                self.add_predictions();
+            }
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING
+    }
+
+    fn flush(&mut self) -> Result<bool, Fault> {
+        if self.complete {
+            return Ok(true);
+        }
+        let client = Arc::clone(&self.client);
+        self.advance(&client)
+    }
+}
