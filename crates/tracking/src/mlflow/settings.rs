@@ -59,6 +59,9 @@ pub struct Wish {
 const NO_SERVER: &str = "logging to MLflow needs the address of a tracking server: set `mlflow.tracking_uri` or \
 MLFLOW_TRACKING_URI, or use --mlflow=http://localhost:5000";
 
+/// The address in an experiment file.
+const IN_FILE: &str = "mlflow.tracking_uri";
+
 /// A secret that goes to the tracking server: never shown, never written.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
@@ -112,7 +115,7 @@ impl Settings {
         let table = wish.table.clone().unwrap_or_default();
         let by_variable =
             || variable("MLFLOW_TRACKING_URI").map(|uri| ("MLFLOW_TRACKING_URI", uri));
-        let by_table = || table.tracking_uri.clone().map(|uri| ("mlflow.tracking_uri", uri));
+        let by_table = || table.tracking_uri.clone().map(|uri| (IN_FILE, uri));
         let (key, uri) = given
             .or_else(by_variable)
             .or_else(by_table)
@@ -128,6 +131,8 @@ impl Settings {
             (Some(user), Some(password), _) => Some(Secret::Basic { user, password }),
             (_, _, token) => token.map(Secret::Bearer),
         };
+        // An address in a file may be another's: a secret goes where the flag or the environment says, and nowhere else.
+        let secret = secret.filter(|_| key != IN_FILE);
         Ok(Some(Self {
             base_url: server(key, uri.trim())?,
             experiment: named.map(|(key, name)| check_experiment(key, name)).transpose()?,
@@ -234,13 +239,16 @@ mod tests {
     #[test]
     fn a_name_and_a_password_go_before_a_token() {
         let both = [("MLFLOW_TRACKING_USERNAME", "me"), ("MLFLOW_TRACKING_PASSWORD", "pass")];
-        let secret =
-            |variables: &[_]| resolve(None, table("http://a"), variables).unwrap().unwrap().secret;
+        let flag = || Some("http://a".parse::<Flag>().unwrap());
+        let secret = |variables: &[_]| resolve(flag(), None, variables).unwrap().unwrap().secret;
         let basic = Secret::Basic { user: "me".to_owned(), password: "pass".to_owned() };
         assert_eq!(secret(&[both[0], both[1], ALL[2]]), Some(basic));
         assert_eq!(secret(&[both[0]]), None);
         let token = Secret::Bearer("secret".to_owned());
         assert_eq!(secret(&[both[0], ALL[2]]), Some(token));
+        // The address of an experiment file may be another's.
+        let file = resolve(None, table("http://a"), &[both[0], both[1], ALL[2]]).unwrap().unwrap();
+        assert_eq!(file.secret, None);
     }
 
     #[test]
