@@ -36,7 +36,7 @@ struct GatedFigures {
 /// # Panics
 /// If there is none.
 #[must_use]
-pub fn activation(text: &str) -> Arc<dyn Activation> {
+pub fn activation(text: &str) -> Arc<Activation> {
     let built = text
         .parse()
         .map_err(|error| format!("{error}"))

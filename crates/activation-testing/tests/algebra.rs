@@ -15,7 +15,9 @@ macro_rules! pointwise {
             const LATEX: &'static str = "f(x)";
             const CITATION: &'static str = "a test";
 
-            fn eval<R: Real>(&self, $x: R) -> R {
+            type Numbers<R: Real> = [R; 0];
+
+            fn eval<R: Real>(&self, $x: R, []: [R; 0]) -> R {
                 $formula
             }
         }
@@ -34,7 +36,9 @@ macro_rules! gated {
             const LATEX: &'static str = "f(g) v";
             const CITATION: &'static str = "a test";
 
-            fn gate<R: Real>(&self, $gate: R) -> R {
+            type Numbers<R: Real> = [R; 0];
+
+            fn gate<R: Real>(&self, $gate: R, []: [R; 0]) -> R {
                 $formula
             }
         }
@@ -93,6 +97,6 @@ fn agree_with_pytorch() {
 #[test]
 fn conform() {
     for registration in activation::all() {
-        assert_conforms(registration.name);
+        assert_conforms(&registration.name);
     }
 }

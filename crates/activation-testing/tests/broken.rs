@@ -25,7 +25,9 @@ macro_rules! broken {
             const LATEX: &'static str = "f(x)";
             const CITATION: &'static str = "a test";
 
-            fn eval<R: Real>(&self, $x: R) -> R {
+            type Numbers<R: Real> = [R; 0];
+
+            fn eval<R: Real>(&self, $x: R, []: [R; 0]) -> R {
                 $formula
             }
         }
@@ -45,25 +47,20 @@ broken!(TrapsNan, "traps_nan", |x| {
 broken!(NoLimit, "no_limit", |x| x.clone() / (x.abs() + 1.0));
 broken!(WrongLimit, "wrong_limit", |x| x.clone() * (x.constant(1.0) / (x.abs() + 1.0)));
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct BadDefault {
-    slope: f64,
-}
-
-impl Default for BadDefault {
-    fn default() -> Self {
-        Self { slope: 2.0 }
-    }
-}
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct BadDefault {}
 
 impl Formula for BadDefault {
     const NAME: &'static str = "bad_default";
     const LATEX: &'static str = "f(x)";
     const CITATION: &'static str = "a test";
-    const PARAMETERS: &'static [Parameter] = &[Parameter::number("slope", 0.0, 1.0, "too small")];
+    const PARAMETERS: &'static [Parameter] =
+        &[Parameter::number("slope", 2.0, [0.0, 1.0], "too small")];
 
-    fn eval<R: Real>(&self, x: R) -> R {
-        x * self.slope
+    type Numbers<R: Real> = [R; 1];
+
+    fn eval<R: Real>(&self, x: R, [slope]: [R; 1]) -> R {
+        x * slope
     }
 }
 

@@ -1,36 +1,165 @@
-//! The object-safe form of an activation, derived from its formula.
+//! An activation as models hold it.
 
+use crate::body::{Body, Graphs};
+use crate::learning::{KEYS, initial};
 use crate::parameter::display;
 use crate::reference::Reference;
-use crate::simd::arch;
-use crate::slices::{Backward, Forward, GateAlone, GatedBackward, GatedForward};
-use crate::{BuildError, Dual, Formula, GatedFormula, Parameter, Parameters, Real, Registration};
+use crate::{LearnedFormula, Learning, Parameter, Parameters, Registration};
 use burn::Tensor;
-use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// A registered activation with its hyper-parameters, as models hold it.
-///
-/// Derived from a [`Formula`] or [`GatedFormula`] by [`register!`](crate::register); not meant to be
-/// implemented by hand.
-pub trait Activation: Debug + Send + Sync {
-    /// Name, aliases, formula, citation and declared parameters.
-    fn registration(&self) -> &'static Registration;
+/// An activation with its hyper-parameters, as models hold it.
+pub struct Activation {
+    registration: Arc<Registration>,
+    parameters: Parameters,
+    label: String,
+    body: Body,
+    graphs: Graphs,
+    learned: Option<Learned>,
+}
 
-    /// Every hyper-parameter, defaults filled in.
-    fn parameters(&self) -> &Parameters;
+/// What an activation learns.
+#[derive(Debug)]
+pub struct Learned {
+    learning: Learning,
+    initial: Vec<f64>,
+    alone: LearnedFormula,
+    gated: Option<LearnedFormula>,
+}
+
+impl Learned {
+    pub(crate) fn new(
+        graphs: &Graphs,
+        numbers: &[(&Parameter, f64)],
+        learning: &Learning,
+    ) -> Option<Self> {
+        if learning.names.is_empty() {
+            return None;
+        }
+        let fixed = |(number, value): &(&Parameter, f64)| {
+            let learned = learning.names.iter().any(|name| *name == number.name);
+            (!learned).then_some(*value)
+        };
+        let fixed: Vec<Option<f64>> = numbers.iter().map(fixed).collect();
+        let Graphs { alone, gated } = graphs.fix(&fixed);
+        let count = learning.names.len();
+        Some(Self {
+            initial: initial(numbers, learning),
+            alone: LearnedFormula::new(alone, 1, count),
+            gated: gated.map(|graph| LearnedFormula::new(graph, 2, count)),
+            learning: learning.clone(),
+        })
+    }
+
+    /// Which numbers, and how.
+    #[must_use]
+    pub fn learning(&self) -> &Learning {
+        &self.learning
+    }
+
+    /// Where they begin.
+    #[must_use]
+    pub fn initial(&self) -> &[f64] {
+        &self.initial
+    }
+
+    /// The formula of so many inputs: the nonlinearity of one, or that of gate and value.
+    #[must_use]
+    pub fn formula(&self, inputs: usize) -> &LearnedFormula {
+        self.gated.as_ref().filter(|_| inputs == 2).unwrap_or(&self.alone)
+    }
+}
+
+impl Debug for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Activation").field(&self.label).finish()
+    }
+}
+
+impl Activation {
+    pub(crate) fn new(
+        registration: &Arc<Registration>,
+        parameters: Parameters,
+        label: String,
+        body: Body,
+        graphs: Graphs,
+        learned: Option<Learned>,
+    ) -> Self {
+        Self { registration: Arc::clone(registration), parameters, label, body, graphs, learned }
+    }
+
+    /// Name, aliases, formula, citation and declared parameters.
+    #[must_use]
+    pub fn registration(&self) -> &Registration {
+        &self.registration
+    }
+
+    /// Every hyper-parameter, defaults filled in, and what is said of learned numbers.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
 
     /// What it takes.
-    fn kind(&self) -> Kind<'_>;
+    #[must_use]
+    pub fn kind(&self) -> Kind<'_> {
+        match &self.body.gated {
+            Some(gated) => Kind::Gated(&**gated),
+            None => Kind::Pointwise(&*self.body.alone),
+        }
+    }
 
-    /// The nonlinearity of one input: the activation itself, or a gated one's gate.
-    fn nonlinearity(&self) -> &dyn Pointwise;
+    /// The nonlinearity of one input: the activation itself, or a gated one's gate. Learned numbers are those at the
+    /// beginning.
+    #[must_use]
+    pub fn nonlinearity(&self) -> &dyn Pointwise {
+        &*self.body.alone
+    }
+
+    /// What it learns, if anything.
+    #[must_use]
+    pub fn learned(&self) -> Option<&Learned> {
+        self.learned.as_ref()
+    }
+
+    /// Operations of its formula: of one input, or of gate and value.
+    #[must_use]
+    pub fn operations(&self) -> usize {
+        self.graphs.gated.as_ref().unwrap_or(&self.graphs.alone).operations()
+    }
+
+    /// Whether sine or cosine is part of its formula, so that it need not have limits at infinity.
+    #[must_use]
+    pub fn is_periodic(&self) -> bool {
+        self.graphs.alone.is_periodic()
+    }
+
+    /// The formula with its numbers as arguments, all of them: for checks of the derivatives by each.
+    #[must_use]
+    pub fn with_numbers(&self) -> LearnedFormula {
+        let count = self.registration.numbers().count();
+        match &self.graphs.gated {
+            Some(graph) => LearnedFormula::new(graph.clone(), 2, count),
+            None => LearnedFormula::new(self.graphs.alone.clone(), 1, count),
+        }
+    }
+
+    /// The values of its numbers, in the order of their declaration.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<f64> {
+        let value = |number: &Parameter| {
+            self.parameters.get(number.name.as_ref()).and_then(serde_json::Value::as_f64)
+        };
+        self.registration.numbers().map(|number| value(number).unwrap_or(f64::NAN)).collect()
+    }
 
     /// A hash of the formula's values and slopes at fixed points: an edited formula has another.
     ///
     /// FNV-1a over the bits of the double-precision reference, in sixteen hexadecimal digits.
-    fn fingerprint(&self) -> String {
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
         let mut add = |number: f64| {
             for byte in number.to_bits().to_le_bytes() {
@@ -41,33 +170,62 @@ pub trait Activation: Debug + Send + Sync {
         const FAR: [f64; 12] =
             [-1000.0, -100.0, -50.0, -20.0, -12.0, -10.0, 10.0, 12.0, 20.0, 50.0, 100.0, 1000.0];
         let points = || (-128..=128).map(|i| f64::from(i) / 16.0).chain(FAR);
+        let fixed: Vec<Option<f64>> = self.numbers().into_iter().map(Some).collect();
+        let Graphs { alone, gated } = self.graphs.fix(&fixed);
+        // By the rules of derivatives that the first fingerprints had.
+        let number = Reference::<false>;
         for x in points() {
-            let (y, slope) = self.nonlinearity().eval(x);
-            add(y);
-            add(slope);
+            let dual = alone.derivative(&[number(x)], &[], 0);
+            add(dual.value.0);
+            add(dual.derivative().0);
         }
-        if let Kind::Gated(f) = self.kind() {
+        if let Some(graph) = gated {
             for (gate, value) in points().zip(points().rev().map(|x| x / 2.0 + 1.0)) {
-                let (y, by_gate, by_value) = f.eval(gate, value);
-                add(y);
-                add(by_gate);
-                add(by_value);
+                let inputs = [number(gate), number(value)];
+                let by_gate = graph.derivative(&inputs, &[], 0);
+                add(by_gate.value.0);
+                add(by_gate.derivative().0);
+                add(graph.derivative(&inputs, &[], 1).derivative().0);
             }
         }
         format!("{hash:016x}")
     }
 
-    /// As a user would write it, without parameters at their defaults: `leaky_relu(slope=0.2)`.
-    fn label(&self) -> String {
-        let defaults = self.registration().defaults();
-        let pairs: Vec<_> = self
-            .parameters()
-            .iter()
-            .filter(|(name, value)| defaults.get(*name) != Some(value))
-            .map(|(name, value)| format!("{name}={}", display(value)))
-            .collect();
-        let name = self.registration().name;
-        if pairs.is_empty() { name.to_owned() } else { format!("{name}({})", pairs.join(",")) }
+    /// As a user would write it, without parameters at their defaults: `leaky_relu(slope=0.2)`, or
+    /// `x * sigmoid(b * x) where b=1.5`. A formula with a name of its own is called by that.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.label.clone()
+    }
+}
+
+/// Label of `registration` with these hyper-parameters.
+pub(crate) fn label(
+    registration: &Registration,
+    parameters: &Parameters,
+    learning: &Learning,
+) -> String {
+    let named = registration.name != crate::registry::FORMULA;
+    let of_experiment = registration.is_of_experiment();
+    let defaults = registration.defaults();
+    let shown = |name: &str, value: &serde_json::Value| {
+        of_experiment || defaults.get(name) != Some(value)
+    };
+    let pair = |(name, value): (&String, &serde_json::Value)| format!("{name}={}", display(value));
+    let mut pairs: Vec<String> =
+        parameters.iter().filter(|(name, value)| shown(name, value)).map(pair).collect();
+    if *learning != registration.learning {
+        let mut keys = Parameters::new();
+        learning.write(registration, &mut keys);
+        pairs.extend(KEYS.iter().filter_map(|key| keys.get_key_value(*key)).map(pair));
+    }
+    match registration.formula().filter(|_| of_experiment) {
+        // The name stands for all that its table says.
+        Some(_) if named => registration.name.clone(),
+        Some(text) if pairs.is_empty() => text.to_owned(),
+        Some(text) => format!("{text} where {}", pairs.join(", ")),
+        None if pairs.is_empty() => registration.name.clone(),
+        None => format!("{}({})", registration.name, pairs.join(",")),
     }
 }
 
@@ -171,233 +329,4 @@ impl dyn Gated + '_ {
 fn flat<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     let length = x.shape().num_elements();
     x.reshape([length])
-}
-
-/// Parameters of a formula, as serde sees them.
-fn to_parameters<T: Serialize>(formula: &T) -> Parameters {
-    serde_json::to_value(formula)
-        .ok()
-        .and_then(|value| serde_json::from_value(value).ok())
-        .unwrap_or_default()
-}
-
-fn from_parameters<T: DeserializeOwned>(
-    activation: &'static str,
-    parameters: &Parameters,
-) -> Result<T, BuildError> {
-    let map = parameters.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    serde_json::from_value(serde_json::Value::Object(map))
-        .map_err(|error| BuildError::Plugin { activation, reason: error.to_string() })
-}
-
-/// What [`register!`](crate::register) needs of a formula. `K` tells the kinds apart, and is inferred.
-pub trait Registrable<K>: Default + Serialize {
-    /// See [`Formula::NAME`].
-    const NAME: &'static str;
-    /// See [`Formula::ALIASES`].
-    const ALIASES: &'static [&'static str];
-    /// See [`Formula::VARIANTS`].
-    const VARIANTS: &'static [(&'static str, &'static str)];
-    /// Word for the kind.
-    const KIND: &'static str;
-    /// See [`Formula::LATEX`].
-    const LATEX: &'static str;
-    /// See [`Formula::CITATION`].
-    const CITATION: &'static str;
-    /// See [`Formula::PARAMETERS`].
-    const PARAMETERS: &'static [Parameter];
-
-    /// Hyper-parameters at their defaults.
-    #[must_use]
-    fn defaults() -> Parameters {
-        to_parameters(&Self::default())
-    }
-
-    /// The activation with all `parameters`.
-    ///
-    /// # Errors
-    /// If the struct does not take them.
-    fn build(
-        registration: &'static Registration,
-        parameters: Parameters,
-    ) -> Result<Arc<dyn Activation>, BuildError>;
-}
-
-/// Marker of [`Formula`] for [`Registrable`].
-#[derive(Debug)]
-pub struct PointwiseKind;
-
-/// Marker of [`GatedFormula`] for [`Registrable`].
-#[derive(Debug)]
-pub struct GatedKind;
-
-#[derive(Debug)]
-struct OfFormula<T>(T);
-
-impl<T: Formula> Pointwise for OfFormula<T> {
-    fn eval(&self, x: f64) -> (f64, f64) {
-        let y = self.0.eval(Dual::variable(Reference(x)));
-        (y.value.0, y.derivative.0)
-    }
-
-    fn forward_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.0.eval(x)
-    }
-
-    fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.0.eval(Dual::variable(x)).derivative
-    }
-
-    fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
-        arch().dispatch(Forward { f: &self.0, x, y });
-    }
-
-    fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
-        arch().dispatch(Backward { f: &self.0, x, gradient });
-    }
-}
-
-#[derive(Debug)]
-struct PointwiseActivation<T> {
-    registration: &'static Registration,
-    parameters: Parameters,
-    formula: OfFormula<T>,
-}
-
-impl<T: Formula> Activation for PointwiseActivation<T> {
-    fn registration(&self) -> &'static Registration {
-        self.registration
-    }
-
-    fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    fn kind(&self) -> Kind<'_> {
-        Kind::Pointwise(&self.formula)
-    }
-
-    fn nonlinearity(&self) -> &dyn Pointwise {
-        &self.formula
-    }
-}
-
-impl<T: Formula> Registrable<PointwiseKind> for T {
-    const NAME: &'static str = <T as Formula>::NAME;
-    const ALIASES: &'static [&'static str] = <T as Formula>::ALIASES;
-    const VARIANTS: &'static [(&'static str, &'static str)] = <T as Formula>::VARIANTS;
-    const KIND: &'static str = "pointwise";
-    const LATEX: &'static str = <T as Formula>::LATEX;
-    const CITATION: &'static str = <T as Formula>::CITATION;
-    const PARAMETERS: &'static [Parameter] = <T as Formula>::PARAMETERS;
-
-    fn build(
-        registration: &'static Registration,
-        parameters: Parameters,
-    ) -> Result<Arc<dyn Activation>, BuildError> {
-        let formula = OfFormula(from_parameters::<T>(registration.name, &parameters)?);
-        Ok(Arc::new(PointwiseActivation { registration, parameters, formula }))
-    }
-}
-
-#[derive(Debug)]
-struct OfGate<T>(T);
-
-impl<T: GatedFormula> OfGate<T> {
-    fn partial<R: Real>(&self, gate: Dual<R>, value: Dual<R>) -> Dual<R> {
-        self.0.eval(gate, value)
-    }
-}
-
-impl<T: GatedFormula> Pointwise for OfGate<T> {
-    fn eval(&self, x: f64) -> (f64, f64) {
-        let y = self.0.gate(Dual::variable(Reference(x)));
-        (y.value.0, y.derivative.0)
-    }
-
-    fn forward_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.0.gate(x)
-    }
-
-    fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.0.gate(Dual::variable(x)).derivative
-    }
-
-    fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
-        arch().dispatch(Forward { f: &GateAlone(&self.0), x, y });
-    }
-
-    fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
-        arch().dispatch(Backward { f: &GateAlone(&self.0), x, gradient });
-    }
-}
-
-impl<T: GatedFormula> Gated for OfGate<T> {
-    fn eval(&self, gate: f64, value: f64) -> (f64, f64, f64) {
-        let (gate, value) = (Reference(gate), Reference(value));
-        let by_gate = self.partial(Dual::variable(gate), Dual::fixed(value));
-        let by_value = self.partial(Dual::fixed(gate), Dual::variable(value));
-        (by_gate.value.0, by_gate.derivative.0, by_value.derivative.0)
-    }
-
-    fn forward_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> Tensor<1> {
-        self.0.eval(gate, value)
-    }
-
-    fn derivatives_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
-        let by_gate = self.partial(Dual::variable(gate.clone()), Dual::fixed(value.clone()));
-        let by_value = self.partial(Dual::fixed(gate), Dual::variable(value));
-        (by_gate.derivative, by_value.derivative)
-    }
-
-    fn forward_slice(&self, gate: &[f32], value: &[f32], y: &mut [f32]) {
-        arch().dispatch(GatedForward { f: &self.0, gate, value, y });
-    }
-
-    fn backward_slice(&self, gate: &mut [f32], value: &mut [f32], gradient: &[f32]) {
-        arch().dispatch(GatedBackward { f: &self.0, gate, value, gradient });
-    }
-}
-
-#[derive(Debug)]
-struct GatedActivation<T> {
-    registration: &'static Registration,
-    parameters: Parameters,
-    formula: OfGate<T>,
-}
-
-impl<T: GatedFormula> Activation for GatedActivation<T> {
-    fn registration(&self) -> &'static Registration {
-        self.registration
-    }
-
-    fn parameters(&self) -> &Parameters {
-        &self.parameters
-    }
-
-    fn kind(&self) -> Kind<'_> {
-        Kind::Gated(&self.formula)
-    }
-
-    fn nonlinearity(&self) -> &dyn Pointwise {
-        &self.formula
-    }
-}
-
-impl<T: GatedFormula> Registrable<GatedKind> for T {
-    const NAME: &'static str = <T as GatedFormula>::NAME;
-    const ALIASES: &'static [&'static str] = <T as GatedFormula>::ALIASES;
-    const VARIANTS: &'static [(&'static str, &'static str)] = <T as GatedFormula>::VARIANTS;
-    const KIND: &'static str = "gated";
-    const LATEX: &'static str = <T as GatedFormula>::LATEX;
-    const CITATION: &'static str = <T as GatedFormula>::CITATION;
-    const PARAMETERS: &'static [Parameter] = <T as GatedFormula>::PARAMETERS;
-
-    fn build(
-        registration: &'static Registration,
-        parameters: Parameters,
-    ) -> Result<Arc<dyn Activation>, BuildError> {
-        let formula = OfGate(from_parameters::<T>(registration.name, &parameters)?);
-        Ok(Arc::new(GatedActivation { registration, parameters, formula }))
-    }
 }

@@ -1,7 +1,7 @@
 //! What every activation must satisfy, whoever wrote it: run by the tests of this workspace and by
 //! `actlab check`.
 
-use crate::{Activation, ActivationRequest, Gated, Kind, Pointwise, build};
+use crate::{Activation, ActivationRequest, Gated, Kind, LearnedFormula, Pointwise, Values, build};
 use burn::Tensor;
 use burn::tensor::Device;
 
@@ -14,13 +14,15 @@ pub struct Check {
     pub outcome: Result<(), String>,
 }
 
-type Test = fn(&dyn Activation, &Device) -> Result<(), String>;
+type Test = fn(&Activation, &Device) -> Result<(), String>;
 
 /// Every check, in the order in which they run.
 const CHECKS: &[(&str, Test)] = &[
     ("name and aliases can be written, and are nobody else's", names),
     ("declared parameters are the formula's, defaults in range", parameters),
     ("derivative agrees with finite differences (f64)", finite_differences),
+    ("derivative by each number agrees with finite differences (f64)", by_numbers),
+    ("learned numbers on tensors and CPU kernels agree with f64", learned),
     ("tensor values agree with f64", tensor_values),
     ("autodiff gradients agree with f64", gradients),
     ("dual derivatives on tensors agree with f64", dual_tensors),
@@ -35,7 +37,7 @@ const CHECKS: &[(&str, Test)] = &[
 
 /// Runs every check of `activation` on `device` (without autodiff; the checks add it where needed).
 #[must_use]
-pub fn check(activation: &dyn Activation, device: &Device) -> Vec<Check> {
+pub fn check(activation: &Activation, device: &Device) -> Vec<Check> {
     CHECKS.iter().map(|(name, test)| Check { name, outcome: test(activation, device) }).collect()
 }
 
@@ -47,6 +49,12 @@ struct Tolerance {
 }
 
 const F32: Tolerance = Tolerance { absolute: 1e-6, relative: 1e-5 };
+
+/// Of derivatives by numbers at a point: what rounding leaves of a small factor is multiplied with powers of inputs.
+fn of_numbers(point: &[f64]) -> Tolerance {
+    let size: f64 = point.iter().map(|x| x.abs()).sum();
+    Tolerance { absolute: 1e-6 * (1.0 + size).powi(2), relative: 1e-4 }
+}
 
 impl Tolerance {
     fn check(self, what: &str, at: &[f64], actual: f64, expected: f64) -> Result<(), String> {
@@ -116,23 +124,23 @@ fn autodiff_gated(
     Ok([numbers(y.inner())?, numbers(by_gate)?, numbers(by_value)?])
 }
 
-fn names(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+fn names(activation: &Activation, _: &Device) -> Result<(), String> {
     let own = activation.registration();
     let variants = own.variants.iter().map(|(variant, _)| variant);
-    for name in std::iter::once(&own.name).chain(own.aliases).chain(variants) {
+    for name in std::iter::once(&own.name).chain(&own.aliases).chain(variants) {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if name.is_empty() || !name.chars().all(plain) {
             return Err(format!("`{name}` must have lower-case letters, digits and `_` only"));
         }
         for other in crate::all() {
-            let same = std::ptr::eq(other, own);
+            let same = std::ptr::eq(&raw const **other, own);
             let variant = || other.variants.iter().any(|(variant, _)| variant == name);
             if !same && (other.name == *name || other.aliases.contains(name) || variant()) {
                 return Err(format!("`{name}` is a name of {} too", other.package));
             }
         }
     }
-    for (variant, meaning) in own.variants {
+    for (variant, meaning) in &own.variants {
         let label = |text: &str| -> Result<String, String> {
             let request: ActivationRequest =
                 text.parse().map_err(|error: crate::SyntaxError| error.to_string())?;
@@ -145,24 +153,25 @@ fn names(activation: &dyn Activation, _: &Device) -> Result<(), String> {
     Ok(())
 }
 
-fn parameters(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+fn parameters(activation: &Activation, _: &Device) -> Result<(), String> {
     let registration = activation.registration();
     let defaults = registration.defaults();
-    let declared: Vec<_> = registration.parameters.iter().map(|parameter| parameter.name).collect();
-    let fields: Vec<_> = defaults.keys().map(String::as_str).collect();
+    let choices = registration.parameters.iter().filter(|parameter| !parameter.domain.is_number());
+    let declared: Vec<_> = choices.map(|parameter| parameter.name.to_string()).collect();
+    let fields = registration.fields();
     if declared != fields {
-        return Err(format!("PARAMETERS names {declared:?}, the struct has {fields:?}"));
+        return Err(format!("PARAMETERS has the choices {declared:?}, the struct has {fields:?}"));
     }
-    for parameter in registration.parameters {
-        if !parameter.domain.contains(&defaults[parameter.name]) {
+    for parameter in &registration.parameters {
+        let default = &defaults[parameter.name.as_ref()];
+        if !parameter.domain.contains(default) {
             return Err(format!(
-                "the default of `{}` is {}, but must be {}",
-                parameter.name, defaults[parameter.name], parameter.domain
+                "the default of `{}` is {default}, but must be {}",
+                parameter.name, parameter.domain
             ));
         }
     }
-    // A default that is written out takes the form in which a user's value arrives.
-    registration.build(&defaults).map(|_| ()).map_err(|error| format!("{error}; numbers are f64"))
+    Ok(())
 }
 
 /// `derivative` must lie between the one-sided difference quotients, which at a smooth point are
@@ -187,7 +196,7 @@ fn between_quotients(
     ))
 }
 
-fn finite_differences(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+fn finite_differences(activation: &Activation, _: &Device) -> Result<(), String> {
     let f = activation.nonlinearity();
     for x in grid() {
         between_quotients(|x| f.eval(x).0, x, f.eval(x).1, &[x])?;
@@ -202,7 +211,72 @@ fn finite_differences(activation: &dyn Activation, _: &Device) -> Result<(), Str
     Ok(())
 }
 
-fn tensor_values(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+fn by_numbers(activation: &Activation, _: &Device) -> Result<(), String> {
+    let (f, numbers) = (activation.with_numbers(), activation.numbers());
+    for inputs in inputs(&f) {
+        let (_, derivatives) = f.eval(&inputs, &numbers);
+        for (place, number) in numbers.iter().enumerate() {
+            let at = |value: f64| {
+                let mut numbers = numbers.clone();
+                numbers[place] = value;
+                f.eval(&inputs, &numbers).0
+            };
+            let derivative = derivatives[inputs.len() + place];
+            between_quotients(at, *number, derivative, &[&inputs[..], &numbers].concat())?;
+        }
+    }
+    Ok(())
+}
+
+/// Points for all inputs of `f`.
+fn inputs(f: &LearnedFormula) -> Vec<Vec<f64>> {
+    match f.inputs() {
+        1 => grid().into_iter().map(|x| vec![x]).collect(),
+        _ => pairs().into_iter().map(|(gate, value)| vec![gate, value]).collect(),
+    }
+}
+
+fn learned(activation: &Activation, device: &Device) -> Result<(), String> {
+    let (f, numbers) = (activation.with_numbers(), activation.numbers());
+    if numbers.is_empty() {
+        return Ok(());
+    }
+    let points = inputs(&f);
+    let column = |place: usize| points.iter().map(move |point| point[place]);
+    let columns: Vec<Vec<f32>> = (0..f.inputs()).map(|place| singles(column(place))).collect();
+    let columns: Vec<&[f32]> = columns.iter().map(Vec::as_slice).collect();
+    // Once for all elements, and once for each.
+    let ones = singles(numbers.iter().copied());
+    let each: Vec<Vec<f32>> = ones.iter().map(|one| vec![*one; points.len()]).collect();
+    let (ones, each): (Vec<Values<'_>>, Vec<Values<'_>>) = (
+        ones.iter().map(|one| Values::One(*one)).collect(),
+        each.iter().map(|each| Values::Each(each)).collect(),
+    );
+    let tensors: Vec<Tensor<1>> = (0..f.inputs()).map(|i| tensor(column(i), device)).collect();
+    let full = |number: &f64| tensor(std::iter::repeat_n(*number, points.len()), device);
+    let on_tensors = self::numbers(f.forward(&tensors, &numbers.iter().map(full).collect::<Vec<_>>()))?;
+    let outputs = f.inputs() + f.numbers();
+    for values in [ones, each] {
+        let mut y = vec![0.0; points.len()];
+        f.forward_slice(&columns, &values, &mut y);
+        let mut derivatives = vec![vec![0.0; points.len()]; outputs];
+        let mut slices: Vec<&mut [f32]> = derivatives.iter_mut().map(Vec::as_mut_slice).collect();
+        f.derivative_slices(&columns, &values, &mut slices);
+        for (i, point) in points.iter().enumerate() {
+            let (expected, expected_derivatives) = f.eval(point, &numbers);
+            F32.check("value", point, f64::from(y[i]), expected)?;
+            F32.check("value on tensors", point, on_tensors[i], expected)?;
+            for (by, expected) in expected_derivatives.into_iter().enumerate() {
+                let tolerance = if by < f.inputs() { F32 } else { of_numbers(point) };
+                let what = format!("derivative {by}");
+                tolerance.check(&what, point, f64::from(derivatives[by][i]), expected)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tensor_values(activation: &Activation, device: &Device) -> Result<(), String> {
     let f = activation.nonlinearity();
     let xs = grid();
     let ys = numbers(f.forward(tensor(xs.iter().copied(), device)))?;
@@ -220,7 +294,7 @@ fn tensor_values(activation: &dyn Activation, device: &Device) -> Result<(), Str
     Ok(())
 }
 
-fn gradients(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+fn gradients(activation: &Activation, device: &Device) -> Result<(), String> {
     let f = activation.nonlinearity();
     let xs = grid();
     let (_, gradients) = autodiff(f, &xs, device)?;
@@ -239,7 +313,7 @@ fn gradients(activation: &dyn Activation, device: &Device) -> Result<(), String>
     Ok(())
 }
 
-fn dual_tensors(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+fn dual_tensors(activation: &Activation, device: &Device) -> Result<(), String> {
     let f = activation.nonlinearity();
     let xs = grid();
     let slopes = numbers(f.derivative(tensor(xs.iter().copied(), device)))?;
@@ -289,7 +363,7 @@ fn gated_kernel(f: &dyn Gated, pairs: &[(f64, f64)]) -> [Vec<f64>; 3] {
     [doubles(&y), doubles(&gate), doubles(&value)]
 }
 
-fn kernels(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+fn kernels(activation: &Activation, _: &Device) -> Result<(), String> {
     let f = activation.nonlinearity();
     // Of every length up to a few registers: the last ones are not full.
     for xs in (0..=40).map(|n| grid()[..n].to_vec()).chain([grid()]) {
@@ -316,7 +390,7 @@ fn kernels(activation: &dyn Activation, _: &Device) -> Result<(), String> {
     Ok(())
 }
 
-fn shapes(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+fn shapes(activation: &Activation, device: &Device) -> Result<(), String> {
     const LENGTH: usize = 240;
     let f = activation.nonlinearity();
     let x = tensor(grid().into_iter().take(LENGTH), device);
@@ -357,7 +431,7 @@ fn shapes(activation: &dyn Activation, device: &Device) -> Result<(), String> {
     Ok(())
 }
 
-fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+fn large_inputs(activation: &Activation, device: &Device) -> Result<(), String> {
     let magnitudes =
         (-8..=8).map(|e| libm::pow(10.0, f64::from(e) / 2.0)).chain([1e4, 88.0, 89.0, 104.0]);
     let xs: Vec<f64> = magnitudes.flat_map(|x| [x, -x]).collect();
@@ -394,9 +468,12 @@ fn large_inputs(activation: &dyn Activation, device: &Device) -> Result<(), Stri
     Ok(())
 }
 
-/// Value and slope at ±∞ are no NaN, and are what those far out lead to.
-fn limits(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+/// Value and slope at ±∞ are no NaN, and are what those far out lead to; a sine has no limit.
+fn limits(activation: &Activation, _: &Device) -> Result<(), String> {
     const FAR: f64 = 1e30;
+    if activation.is_periodic() {
+        return Ok(());
+    }
     let f = activation.nonlinearity();
     let agrees = |limit: f64, far: f64| {
         limit.is_infinite() && far.abs() > 1e3 && limit.signum() == far.signum()
@@ -427,7 +504,7 @@ fn limits(activation: &dyn Activation, _: &Device) -> Result<(), String> {
 }
 
 #[expect(clippy::float_cmp, reason = "the two zeros must give the very same value")]
-fn signed_zero(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+fn signed_zero(activation: &Activation, device: &Device) -> Result<(), String> {
     let f = activation.nonlinearity();
     if f.eval(0.0).0 != f.eval(-0.0).0 {
         return Err(format!("f(+0) = {}, f(-0) = {}", f.eval(0.0).0, f.eval(-0.0).0));
@@ -443,7 +520,7 @@ fn signed_zero(activation: &dyn Activation, device: &Device) -> Result<(), Strin
     Ok(())
 }
 
-fn not_a_number(activation: &dyn Activation, device: &Device) -> Result<(), String> {
+fn not_a_number(activation: &Activation, device: &Device) -> Result<(), String> {
     let f = activation.nonlinearity();
     if !f.eval(f64::NAN).0.is_nan() {
         return Err(format!("f(NaN) = {}", f.eval(f64::NAN).0));
@@ -468,11 +545,11 @@ fn not_a_number(activation: &dyn Activation, device: &Device) -> Result<(), Stri
     Ok(())
 }
 
-fn save_and_load(activation: &dyn Activation, _: &Device) -> Result<(), String> {
+fn save_and_load(activation: &Activation, _: &Device) -> Result<(), String> {
     let saved =
         serde_json::to_string(activation.parameters()).map_err(|error| error.to_string())?;
     let parameters = serde_json::from_str(&saved).map_err(|error| error.to_string())?;
-    let name = activation.registration().name.to_owned();
+    let name = activation.registration().name.clone();
     let by_parameters = build(&ActivationRequest { name, parameters });
     let label = activation.label();
     let by_label = label.parse().map_err(|error: crate::SyntaxError| error.to_string())?;

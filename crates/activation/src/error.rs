@@ -1,17 +1,17 @@
-use crate::Domain;
+use crate::{Domain, FormulaError};
 
 /// Why an activation cannot be built from what was asked for.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum BuildError {
     /// No activation of that name is linked into the program.
-    #[error("unknown activation `{name}`{}; known are {}", did_you_mean(nearest), known.join(", "))]
+    #[error("unknown activation `{name}`{}; {}", did_you_mean(nearest), listed(known))]
     UnknownName {
         /// What was asked for.
         name: String,
         /// Names that look like it.
-        nearest: Vec<&'static str>,
+        nearest: Vec<String>,
         /// Every name.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     /// The activation has no such hyper-parameter.
     #[error(
@@ -21,21 +21,21 @@ pub enum BuildError {
     )]
     UnknownParameter {
         /// Name of the activation.
-        activation: &'static str,
+        activation: String,
         /// What was asked for.
         parameter: String,
         /// Names that look like it.
-        nearest: Vec<&'static str>,
+        nearest: Vec<String>,
         /// Every parameter.
-        known: Vec<&'static str>,
+        known: Vec<String>,
     },
     /// A word where a number belongs, or the reverse.
     #[error("`{parameter}` of `{activation}` must be {domain}, not {} {value}", type_of(value))]
     WrongType {
         /// Name of the activation.
-        activation: &'static str,
+        activation: String,
         /// Name of the parameter.
-        parameter: &'static str,
+        parameter: String,
         /// What was given.
         value: serde_json::Value,
         /// What would be right.
@@ -45,9 +45,9 @@ pub enum BuildError {
     #[error("`{parameter}` of `{activation}` is {value}, but must be {domain}")]
     OutOfRange {
         /// Name of the activation.
-        activation: &'static str,
+        activation: String,
         /// Name of the parameter.
-        parameter: &'static str,
+        parameter: String,
         /// What was given.
         value: serde_json::Value,
         /// What would be right.
@@ -59,27 +59,76 @@ pub enum BuildError {
         /// The name that was asked for.
         variant: String,
         /// What it stands for.
-        meaning: &'static str,
+        meaning: String,
         /// The parameter that is given otherwise.
         parameter: String,
+    },
+    /// What is said of learned numbers is wrong.
+    #[error("`{key}` of `{activation}` is {value}, but must be {right}")]
+    Learning {
+        /// Name of the activation.
+        activation: String,
+        /// The key.
+        key: &'static str,
+        /// What was given.
+        value: serde_json::Value,
+        /// What would be right.
+        right: String,
+    },
+    /// The text of a formula is wrong.
+    #[error(transparent)]
+    Formula(#[from] FormulaError),
+    /// A formula has the name of a registered activation.
+    #[error("`{0}` is a registered activation: give the formula another `name`")]
+    TakenName(String),
+    /// A key of a formula that is no parameter of it.
+    #[error("the formula `{formula}` has no parameter `{parameter}`{}", did_you_mean(nearest))]
+    NotInFormula {
+        /// Its text.
+        formula: String,
+        /// The key.
+        parameter: String,
+        /// Names that look like it.
+        nearest: Vec<String>,
+    },
+    /// A card that cannot be used.
+    #[error("the card {file} of the activation `{name}` cannot be used: {reason}")]
+    Card {
+        /// Name of the activation.
+        name: String,
+        /// Its file.
+        file: String,
+        /// Why.
+        reason: String,
     },
     /// The plugin's struct does not take the parameters that it declares.
     #[error("`{activation}` does not accept its own parameters: {reason}")]
     Plugin {
         /// Name of the activation.
-        activation: &'static str,
+        activation: String,
         /// What serde said.
         reason: String,
     },
 }
 
+/// Most names that a message lists.
+const LISTED: usize = 12;
+
+/// All names, if they are few.
+fn listed(known: &[String]) -> String {
+    if known.len() > LISTED {
+        return format!("`actlab list` shows all {}", known.len());
+    }
+    format!("known are {}", known.join(", "))
+}
+
 /// A question that names what looks like a wrong name, in brackets; nothing where nothing does.
 #[must_use]
-pub fn did_you_mean(nearest: &[&str]) -> String {
+pub fn did_you_mean(nearest: &[impl AsRef<str>]) -> String {
     if nearest.is_empty() {
         return String::new();
     }
-    let quoted: Vec<_> = nearest.iter().map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<_> = nearest.iter().map(|name| format!("`{}`", name.as_ref())).collect();
     format!(" (did you mean {}?)", quoted.join(" or "))
 }
 
@@ -108,7 +157,7 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec
 
 /// Text that is not of the form `name` or `name(parameter=value, …)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read activation `{text}`: {reason}; write `name` or `name(parameter=value, …)`")]
+#[error("cannot read activation `{text}`: {reason}; write `name`, `name(parameter=value, …)`, or a formula of x")]
 pub struct SyntaxError {
     /// The whole text.
     pub text: String,

@@ -2,10 +2,28 @@ use crate::{Parameter, Real};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
 
+/// The numbers of a formula, over any interpretation: an array, whose length says how many there are.
+pub trait Numbers<R>: Clone {
+    /// How many.
+    const COUNT: usize;
+
+    /// The array of `number(i)` for each place `i`.
+    fn from_fn(number: impl FnMut(usize) -> R) -> Self;
+}
+
+impl<R: Clone, const N: usize> Numbers<R> for [R; N] {
+    const COUNT: usize = N;
+
+    #[inline(always)]
+    fn from_fn(number: impl FnMut(usize) -> R) -> Self {
+        std::array::from_fn(number)
+    }
+}
+
 /// A pointwise activation, y = f(x), written once.
 ///
-/// The implementing struct holds the hyper-parameters; `Default` gives their defaults and serde
-/// their names.
+/// Its numbers are arguments of [`Formula::eval`], since each can be a constant or learned. What chooses between formulas
+/// is a field of the implementing struct; `Default` gives the defaults of fields, and serde their names.
 pub trait Formula:
     Debug + Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static
 {
@@ -25,15 +43,18 @@ pub trait Formula:
     /// Where the formula is from.
     const CITATION: &'static str;
 
-    /// Hyper-parameters: one entry a field.
+    /// Hyper-parameters: the numbers in the order of [`Formula::Numbers`], and a choice for each field.
     const PARAMETERS: &'static [Parameter] = &[];
 
-    /// The value at `x`.
+    /// The numbers: `[R; 0]` where there are none.
+    type Numbers<R: Real>: Numbers<R>;
+
+    /// The value at `x`, with these numbers.
     ///
     /// Mark it `#[inline(always)]`: only then are the CPU kernels made of it fast. Inside one of their
     /// loops the formula is a few SIMD instructions a register; called from there, it is slower by an
     /// order of magnitude (`actlab bench step` shows it), with the same numbers.
-    fn eval<R: Real>(&self, x: R) -> R;
+    fn eval<R: Real>(&self, x: R, numbers: Self::Numbers<R>) -> R;
 }
 
 /// A gated activation, y = g(gate) · value (Dauphin et al. 2017; Shazeer 2020).
@@ -59,15 +80,18 @@ pub trait GatedFormula:
     /// Where the formula is from.
     const CITATION: &'static str;
 
-    /// Hyper-parameters: one entry a field.
+    /// Hyper-parameters: the numbers in the order of [`GatedFormula::Numbers`], and a choice for each field.
     const PARAMETERS: &'static [Parameter] = &[];
 
+    /// The numbers: `[R; 0]` where there are none.
+    type Numbers<R: Real>: Numbers<R>;
+
     /// The gate's own nonlinearity. Mark it `#[inline(always)]`, as [`Formula::eval`].
-    fn gate<R: Real>(&self, gate: R) -> R;
+    fn gate<R: Real>(&self, gate: R, numbers: Self::Numbers<R>) -> R;
 
     /// The value for a gate and a value.
     #[inline(always)]
-    fn eval<R: Real>(&self, gate: R, value: R) -> R {
-        self.gate(gate) * value
+    fn eval<R: Real>(&self, gate: R, value: R, numbers: Self::Numbers<R>) -> R {
+        self.gate(gate, numbers) * value
     }
 }

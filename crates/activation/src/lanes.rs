@@ -10,7 +10,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 /// Errors of the functions against the true value, checked by the tests below: `exp`, `exp_m1`,
 /// `ln`, `ln_1p`, `tanh`, `erf`, `sigmoid` and `softplus` within 4 units in the last place wherever
 /// the result is at least 2⁻¹²⁵ (a smaller one may become 0); `erfc` within 8, or, on an instruction set
-/// without a fused multiply-add, within 8 + x²; `sin` and `cos` round the double-precision result, one
+/// without a fused multiply-add, within 8 + x²; `sin`, `cos` and `atan` round the double-precision result, one
 /// number at a time.
 #[derive(Debug, Clone, Copy)]
 pub struct Lanes<S: Simd> {
@@ -324,6 +324,11 @@ impl<S: Simd> Real for Lanes<S> {
     }
 
     #[inline(always)]
+    fn atan(self) -> Self {
+        self.each(libm::atan)
+    }
+
+    #[inline(always)]
     fn tanh(self) -> Self {
         let x = self.absolute();
         // Beyond 10 the result is 1.
@@ -469,7 +474,7 @@ mod tests {
         )*};
     }
 
-    functions! { exp; exp_m1; ln; ln_1p; tanh; erf; erfc; sigmoid; softplus; sin; cos; sqrt; }
+    functions! { exp; exp_m1; ln; ln_1p; tanh; erf; erfc; sigmoid; softplus; sin; cos; atan; sqrt; }
 
     /// The largest error over f32 numbers from `low` to `high`, in units in the last place of the
     /// true value.
@@ -537,6 +542,7 @@ mod tests {
         bound("softplus", worst(softplus, -86.0, 100.0));
         bound("sin", worst(sin, -1e4, 1e4));
         bound("cos", worst(cos, -1e4, 1e4));
+        bound("atan", worst(atan, -1e4, 1e4));
         bound("sqrt", worst(sqrt, 1e-30, 1e30));
     }
 
@@ -587,6 +593,7 @@ mod tests {
             (value!(erfc), -0.0, 1.0),
             (value!(sigmoid), infinity, 1.0),
             (value!(sigmoid), lowest, 0.0),
+            (value!(atan), infinity, std::f32::consts::FRAC_PI_2),
             (value!(softplus), infinity, infinity),
             (value!(softplus), lowest, 0.0),
         ] {

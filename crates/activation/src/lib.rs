@@ -15,8 +15,10 @@
 //!     const LATEX: &'static str = r"x \tanh(\ln(1 + e^x))";
 //!     const CITATION: &'static str = "Misra 2019, arXiv:1908.08681";
 //!
+//!     type Numbers<R: Real> = [R; 0];
+//!
 //!     #[inline(always)]
-//!     fn eval<R: Real>(&self, x: R) -> R {
+//!     fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
 //!         x.clone() * x.softplus().tanh()
 //!     }
 //! }
@@ -30,15 +32,21 @@
 //! ```
 //!
 //! The same formula is then read as `f64` (reference), as [`Dual`] (exact derivatives), as burn
-//! tensors (training, on any device) and as SIMD registers ([`Lanes`]: fused kernels on the CPU). Models hold it as `Arc<dyn `[`Activation`]`>`.
+//! tensors (training, on any device) and as SIMD registers ([`Lanes`]: fused kernels on the CPU). A formula may also be
+//! text ([`TextFormula`]), in an experiment or in a [card]. Models hold an `Arc<`[`Activation`]`>`.
 
 mod activation;
+mod body;
+pub mod card;
 pub mod conformance;
 mod dual;
 mod error;
 mod formula;
+mod graph;
 mod lanes;
+mod learning;
 mod parameter;
+mod program;
 mod real;
 mod reference;
 mod registry;
@@ -46,17 +54,21 @@ mod request;
 pub mod simd;
 mod slices;
 mod tensor;
+mod text;
 
-pub use activation::{Activation, Gated, Kind, Pointwise};
+pub use activation::{Activation, Gated, Kind, Learned, Pointwise};
 pub use dual::Dual;
 pub use error::{BuildError, SyntaxError, did_you_mean, nearest};
-pub use formula::{Formula, GatedFormula};
+pub use formula::{Formula, GatedFormula, Numbers};
 pub use lanes::Lanes;
+pub use learning::{LearnedFormula, Learning, Per};
 pub use parameter::{Domain, Parameter, Parameters};
+pub use program::Values;
 pub use real::Real;
-pub use registry::{Registration, all, build, find};
+pub use registry::{Entry, Registrable, Registration, all, build, build_registered, find};
 pub use request::ActivationRequest;
 pub use simd::arch;
+pub use text::{FormulaError, TextFormula, functions};
 
 #[doc(hidden)]
 pub mod reexport {

@@ -62,6 +62,10 @@ pub trait Real:
     #[must_use]
     fn tanh(self) -> Self;
 
+    /// Arc tangent, from −π/2 to π/2.
+    #[must_use]
+    fn atan(self) -> Self;
+
     /// Error function, 2/√π ∫₀ˣ e^(−t²) dt.
     #[must_use]
     fn erf(self) -> Self;
@@ -106,6 +110,13 @@ pub trait Real:
     #[must_use]
     fn min(self, bound: f64) -> Self;
 
+    /// `self` from `low` to `high`, the bound beyond.
+    #[must_use]
+    #[inline(always)]
+    fn clamp(self, low: f64, high: f64) -> Self {
+        self.max(low).min(high)
+    }
+
     /// |x|, with derivative 0 at 0.
     #[must_use]
     #[inline(always)]
@@ -118,6 +129,34 @@ pub trait Real:
     #[inline(always)]
     fn square(self) -> Self {
         self.clone() * self
+    }
+
+    /// The derivative of [`Real::exp_m1`] at `x`, where it is `value`. This and the two that follow are of what is there
+    /// already; the reference computes them anew, so that small ones have all their digits.
+    #[doc(hidden)]
+    #[must_use]
+    #[inline(always)]
+    fn slope_of_exp_m1(x: Self, value: Self) -> Self {
+        let _ = x;
+        value + 1.0
+    }
+
+    /// The derivative of [`Real::sigmoid`] at `x`, where it is `value`.
+    #[doc(hidden)]
+    #[must_use]
+    #[inline(always)]
+    fn slope_of_sigmoid(x: Self, value: Self) -> Self {
+        let _ = x;
+        value.clone() * (-value + 1.0)
+    }
+
+    /// The derivative of [`Real::tanh`] at `x`, where it is `value`.
+    #[doc(hidden)]
+    #[must_use]
+    #[inline(always)]
+    fn slope_of_tanh(x: Self, value: Self) -> Self {
+        let _ = x;
+        -value.square() + 1.0
     }
 
     /// A product in the chain rule, of a slope and a derivative. The reference gives 0 where one of them is 0,
@@ -173,6 +212,10 @@ impl Real for f64 {
 
     fn tanh(self) -> Self {
         libm::tanh(self)
+    }
+
+    fn atan(self) -> Self {
+        libm::atan(self)
     }
 
     fn erf(self) -> Self {

@@ -1,3 +1,5 @@
+use crate::registry::FORMULA;
+use crate::text::{GATE_AND_VALUE, X};
 use crate::{Parameters, SyntaxError, parameter::display};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
@@ -15,50 +17,99 @@ pub struct ActivationRequest {
     pub parameters: Parameters,
 }
 
+impl ActivationRequest {
+    /// The text of its formula, if it is one.
+    #[must_use]
+    pub fn formula(&self) -> Option<&str> {
+        self.parameters.get(FORMULA)?.as_str()
+    }
+}
+
+/// Whether `text` is the name of an activation, with parameters or without; otherwise it is a formula.
+fn is_name(text: &str) -> bool {
+    let (name, list) = match text.split_once('(') {
+        None => (text, None),
+        Some((name, rest)) => (name.trim_end(), rest.strip_suffix(')')),
+    };
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if name.is_empty() || !name.chars().all(is_word) {
+        return false;
+    }
+    if !text.contains('(') {
+        return !name.split('-').any(|word| word == X || GATE_AND_VALUE.contains(&word))
+            && !name.chars().all(|c| c.is_ascii_digit() || c == '-');
+    }
+    list.is_some_and(|list| {
+        let key = list.split('=').next().unwrap_or_default().trim();
+        let is_key = !key.is_empty() && key.chars().all(is_word) && list.contains('=');
+        list.trim().is_empty() || is_key
+    })
+}
+
+/// The pairs `parameter=value` of a list.
+fn pairs(
+    list: &str,
+    error: &dyn Fn(&str) -> SyntaxError,
+    parameters: &mut Parameters,
+) -> Result<(), SyntaxError> {
+    for pair in list.split(',').map(str::trim) {
+        if pair.is_empty() && list.trim().is_empty() {
+            break;
+        }
+        let (key, value) = pair
+            .split_once('=')
+            .ok_or_else(|| error(&format!("`{pair}` is not of the form parameter=value")))?;
+        let (key, value) = (key.trim(), unquoted(value.trim()));
+        if key.is_empty() || value.is_empty() {
+            return Err(error(&format!("`{pair}` is not of the form parameter=value")));
+        }
+        // Such a value would not be the same when it is printed and read again.
+        if value.contains(['"', '\'']) || value.trim() != value {
+            let reason = "has a quotation mark inside the value, or a blank at its end";
+            return Err(error(&format!("`{pair}` {reason}")));
+        }
+        let value = match value.parse::<f64>() {
+            Ok(number) if number.is_finite() => Value::from(number),
+            _ => Value::from(value),
+        };
+        if parameters.insert(key.to_owned(), value).is_some() {
+            return Err(error(&format!("`{key}` is given twice")));
+        }
+    }
+    Ok(())
+}
+
+/// What stands between a formula and the values of its parameters.
+const WHERE: &str = " where ";
+
 impl FromStr for ActivationRequest {
     type Err = SyntaxError;
 
+    /// Reads `name`, `name(parameter=value, …)`, or a formula: `x * sigmoid(b * x) where b=1.5`, which may begin with a
+    /// name of its own, `mine: …`.
     fn from_str(text: &str) -> Result<Self, SyntaxError> {
         let error = |reason: &str| SyntaxError { text: text.to_owned(), reason: reason.to_owned() };
-        let (name, list) = match text.trim().split_once('(') {
-            None => (text.trim(), ""),
-            Some((name, rest)) => {
-                let list =
-                    rest.strip_suffix(')').ok_or_else(|| error("`)` is missing at the end"))?;
-                (name.trim(), list.trim())
-            }
-        };
-        if name.is_empty() {
+        let whole = text.trim();
+        if whole.is_empty() || whole.starts_with('(') && whole.contains('=') {
             return Err(error("the name is missing"));
         }
-        if !name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
-            return Err(error("a name has letters, digits, `_` and `-` only"));
-        }
         let mut parameters = Parameters::new();
-        for pair in list.split(',').map(str::trim) {
-            if pair.is_empty() && list.is_empty() {
-                break;
-            }
-            let (key, value) = pair
-                .split_once('=')
-                .ok_or_else(|| error(&format!("`{pair}` is not of the form parameter=value")))?;
-            let (key, value) = (key.trim(), unquoted(value.trim()));
-            if key.is_empty() || value.is_empty() {
-                return Err(error(&format!("`{pair}` is not of the form parameter=value")));
-            }
-            // Such a value would not be the same when it is printed and read again.
-            if value.contains(['"', '\'']) || value.trim() != value {
-                let reason = "has a quotation mark inside the value, or a blank at its end";
-                return Err(error(&format!("`{pair}` {reason}")));
-            }
-            let value = match value.parse::<f64>() {
-                Ok(number) if number.is_finite() => Value::from(number),
-                _ => Value::from(value),
-            };
-            if parameters.insert(key.to_owned(), value).is_some() {
-                return Err(error(&format!("`{key}` is given twice")));
-            }
+        if is_name(whole) {
+            let (name, list) = whole.split_once('(').unwrap_or((whole, ""));
+            pairs(list.strip_suffix(')').unwrap_or_default(), &error, &mut parameters)?;
+            return Ok(Self { name: name.trim().to_owned(), parameters });
         }
+        let (name, rest) = match whole.split_once(':') {
+            None => (FORMULA, whole),
+            Some((name, rest)) => (name.trim(), rest.trim()),
+        };
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if name.is_empty() || !name.chars().all(is_word) {
+            return Err(error("before `:` stands a name, of letters, digits and `_`"));
+        }
+        let (formula, list) = rest.split_once(WHERE).unwrap_or((rest, ""));
+        parameters.insert(FORMULA.to_owned(), formula.trim().into());
+        pairs(list, &error, &mut parameters)?;
         Ok(Self { name: name.to_owned(), parameters })
     }
 }
@@ -71,16 +122,20 @@ fn unquoted(value: &str) -> &str {
 
 impl fmt::Display for ActivationRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        if !self.parameters.is_empty() {
-            let pairs: Vec<_> = self
-                .parameters
-                .iter()
-                .map(|(key, value)| format!("{key}={}", display(value)))
-                .collect();
-            write!(f, "({})", pairs.join(","))?;
+        let pair = |(key, value): (&String, &Value)| format!("{key}={}", display(value));
+        let pairs: Vec<_> =
+            self.parameters.iter().filter(|(key, _)| *key != FORMULA).map(pair).collect();
+        match self.formula() {
+            Some(formula) => {
+                if self.name != FORMULA {
+                    write!(f, "{}: ", self.name)?;
+                }
+                f.write_str(formula)?;
+                if pairs.is_empty() { Ok(()) } else { write!(f, "{WHERE}{}", pairs.join(", ")) }
+            }
+            None if pairs.is_empty() => f.write_str(&self.name),
+            None => write!(f, "{}({})", self.name, pairs.join(",")),
         }
-        Ok(())
     }
 }
 
@@ -99,7 +154,7 @@ impl<'de> Deserialize<'de> for ActivationRequest {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
-                    "an activation: \"name\", \"name(parameter=value)\" or { name = \"…\", parameter = value }",
+                    "an activation: \"name\", \"name(parameter=value)\", { name = \"…\", parameter = value }, or a formula of x",
                 )
             }
 
@@ -117,6 +172,8 @@ impl<'de> Deserialize<'de> for ActivationRequest {
                         parameters.insert(key, map.next_value()?);
                     }
                 }
+                let is_formula = parameters.contains_key(FORMULA);
+                let name = name.or_else(|| is_formula.then(|| FORMULA.to_owned()));
                 let name = name.ok_or_else(|| de::Error::missing_field("name"))?;
                 Ok(ActivationRequest { name, parameters })
             }
@@ -143,19 +200,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_name_is_a_formula() {
+        for text in [
+            "x",
+            "x * sigmoid(1.702 * x)",
+            "-x",
+            "x-1",
+            "relu(x)",
+            "max(x, 0)^2",
+            "silu(gate) * value",
+            "if x <= 0 then exp_m1(x) else x",
+            "x * sigmoid(b * x) where b=1.5, learn=b",
+            "mine: x * tanh(x)",
+        ] {
+            let request: ActivationRequest = text.parse().unwrap();
+            assert!(request.formula().is_some(), "{text}");
+            assert_eq!(request.to_string(), text);
+        }
+        for text in ["gelu", "leaky-relu", "leaky_relu(slope=0.2)", "silu(learn=beta,per=channel)"] {
+            let request: ActivationRequest = text.parse().unwrap();
+            assert_eq!(request.formula(), None, "{text}");
+            assert_eq!(request.to_string(), text);
+        }
+        let table = r#"{"formula": "x * sigmoid(b * x)", "b": 1.5, "learn": ["b"]}"#;
+        let table: ActivationRequest = serde_json::from_str(table).unwrap();
+        assert_eq!(table.to_string(), "x * sigmoid(b * x) where b=1.5, learn=b");
+    }
+
+    #[test]
     fn malformed_text_is_refused_with_a_reason() {
         for (text, reason) in [
             ("", "the name is missing"),
             ("(slope=1)", "the name is missing"),
-            ("gelu(", "`)` is missing"),
-            ("gelu)", "letters, digits"),
-            ("gelu(tanh)", "not of the form"),
             ("gelu(a=)", "not of the form"),
             ("gelu(a=1,)", "not of the form"),
             ("gelu(a=1,a=2)", "given twice"),
             ("gelu(a=\"x)", "quotation mark"),
             ("gelu(a='x\")", "quotation mark"),
             ("gelu(a=' x')", "a blank"),
+            ("my name: x", "before `:` stands a name"),
+            ("x * b where b", "not of the form"),
         ] {
             let error = text.parse::<ActivationRequest>().unwrap_err();
             assert!(error.reason.contains(reason), "{text}: {error}");

@@ -5,29 +5,17 @@
 //! that networks compute, that never happens, and all it costs is a comparison.
 
 use crate::reference::Reference;
-use crate::{Dual, Formula, GatedFormula, Lanes, Real};
+use crate::{Dual, Lanes, Real};
 use pulp::{Simd, WithSimd};
 
-/// A function of one input, over any numbers.
-pub(crate) trait Function {
+/// A function of one input, over any numbers. It is cloned before a loop, which then has its numbers at hand.
+pub(crate) trait Function: Clone {
     fn call<R: Real>(&self, x: R) -> R;
 }
 
-impl<T: Formula> Function for T {
-    #[inline(always)]
-    fn call<R: Real>(&self, x: R) -> R {
-        self.eval(x)
-    }
-}
-
-/// The nonlinearity of a gated formula's gate.
-pub(crate) struct GateAlone<'a, T>(pub(crate) &'a T);
-
-impl<T: GatedFormula> Function for GateAlone<'_, T> {
-    #[inline(always)]
-    fn call<R: Real>(&self, x: R) -> R {
-        self.0.gate(x)
-    }
+/// A function of gate and value, as [`Function`].
+pub(crate) trait GatedFunction: Clone {
+    fn call<R: Real>(&self, gate: R, value: R) -> R;
 }
 
 /// Registers whose slopes are computed before gradients are multiplied by them: until then they can be mended.
@@ -66,7 +54,7 @@ impl<S: Simd> Watch<S> {
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 fn mend_values(f: &impl Function, x: &[f32], y: &mut [f32]) {
     for (x, y) in x.iter().zip(y).filter(|(_, y)| y.is_nan()) {
-        *y = f.call(Reference(f64::from(*x))).0 as f32;
+        *y = f.call(Reference::<true>(f64::from(*x))).0 as f32;
     }
 }
 
@@ -76,7 +64,7 @@ fn mend_values(f: &impl Function, x: &[f32], y: &mut [f32]) {
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 fn mend_slopes(f: &impl Function, x: &[f32], slopes: &mut [f32]) {
     for (x, slope) in x.iter().zip(slopes).filter(|(_, slope)| slope.is_nan()) {
-        *slope = f.call(Dual::variable(Reference(f64::from(*x)))).derivative.0 as f32;
+        *slope = f.call(Dual::variable(Reference::<true>(f64::from(*x)))).derivative().0 as f32;
     }
 }
 
@@ -84,9 +72,9 @@ fn mend_slopes(f: &impl Function, x: &[f32], slopes: &mut [f32]) {
 #[cold]
 #[inline(never)]
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
-fn mend_gated_values(f: &impl GatedFormula, gate: &[f32], value: &[f32], y: &mut [f32]) {
+fn mend_gated_values(f: &impl GatedFunction, gate: &[f32], value: &[f32], y: &mut [f32]) {
     for ((gate, value), y) in gate.iter().zip(value).zip(y).filter(|(_, y)| y.is_nan()) {
-        *y = f.eval(Reference(f64::from(*gate)), Reference(f64::from(*value))).0 as f32;
+        *y = f.call(Reference::<true>(f64::from(*gate)), Reference::<true>(f64::from(*value))).0 as f32;
     }
 }
 
@@ -95,19 +83,19 @@ fn mend_gated_values(f: &impl GatedFormula, gate: &[f32], value: &[f32], y: &mut
 #[inline(never)]
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 fn mend_gated_slopes(
-    f: &impl GatedFormula,
+    f: &impl GatedFunction,
     (gate, value): (&[f32], &[f32]),
     (by_gate, by_value): (&mut [f32], &mut [f32]),
 ) {
     for ((gate, value), (by_gate, by_value)) in
         gate.iter().zip(value).zip(by_gate.iter_mut().zip(by_value))
     {
-        let (gate, value) = (Reference(f64::from(*gate)), Reference(f64::from(*value)));
+        let (gate, value) = (Reference::<true>(f64::from(*gate)), Reference::<true>(f64::from(*value)));
         if by_gate.is_nan() {
-            *by_gate = f.eval(Dual::variable(gate), Dual::fixed(value)).derivative.0 as f32;
+            *by_gate = f.call(Dual::variable(gate), Dual::fixed(value)).derivative().0 as f32;
         }
         if by_value.is_nan() {
-            *by_value = f.eval(Dual::fixed(gate), Dual::variable(value)).derivative.0 as f32;
+            *by_value = f.call(Dual::fixed(gate), Dual::variable(value)).derivative().0 as f32;
         }
     }
 }
@@ -119,7 +107,7 @@ fn value<S: Simd>(simd: S, f: &impl Function, x: S::f32s) -> S::f32s {
 
 #[inline(always)]
 fn slope<S: Simd>(simd: S, f: &impl Function, x: S::f32s) -> S::f32s {
-    f.call(Dual::variable(Lanes::new(simd, x))).derivative.into_inner()
+    f.call(Dual::variable(Lanes::new(simd, x))).derivative().into_inner()
 }
 
 /// y = f(x).
@@ -135,6 +123,7 @@ impl<F: Function> WithSimd for Forward<'_, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { f, x: xs, y: ys } = self;
+        let f = &f.clone();
         assert_eq!(xs.len(), ys.len(), "one output for each input");
         let (x, x_rest) = S::as_simd_f32s(xs);
         let (y, y_rest) = S::as_mut_simd_f32s(ys);
@@ -167,6 +156,7 @@ impl<F: Function> WithSimd for Backward<'_, F> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { f, x: xs, gradient: gradients } = self;
+        let f = &f.clone();
         assert_eq!(xs.len(), gradients.len(), "one gradient for each input");
         let (x, x_rest) = S::as_simd_f32s(xs);
         let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradients);
@@ -199,8 +189,8 @@ impl<F: Function> WithSimd for Backward<'_, F> {
 }
 
 #[inline(always)]
-fn value_of<S: Simd>(simd: S, f: &impl GatedFormula, gate: S::f32s, value: S::f32s) -> S::f32s {
-    f.eval(Lanes::new(simd, gate), Lanes::new(simd, value)).into_inner()
+fn value_of<S: Simd>(simd: S, f: &impl GatedFunction, gate: S::f32s, value: S::f32s) -> S::f32s {
+    f.call(Lanes::new(simd, gate), Lanes::new(simd, value)).into_inner()
 }
 
 /// y = g(gate) · value.
@@ -211,12 +201,13 @@ pub(crate) struct GatedForward<'a, F> {
     pub(crate) y: &'a mut [f32],
 }
 
-impl<F: GatedFormula> WithSimd for GatedForward<'_, F> {
+impl<F: GatedFunction> WithSimd for GatedForward<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { f, gate: gates, value: values, y: ys } = self;
+        let f = &f.clone();
         assert!(
             gates.len() == ys.len() && values.len() == ys.len(),
             "inputs and output of one length"
@@ -245,13 +236,13 @@ impl<F: GatedFormula> WithSimd for GatedForward<'_, F> {
 #[inline(always)]
 fn slopes<S: Simd>(
     simd: S,
-    f: &impl GatedFormula,
+    f: &impl GatedFunction,
     gate: S::f32s,
     value: S::f32s,
 ) -> (S::f32s, S::f32s) {
     let (gate, value) = (Lanes::new(simd, gate), Lanes::new(simd, value));
-    let by_gate = f.eval(Dual::variable(gate), Dual::fixed(value)).derivative;
-    let by_value = f.eval(Dual::fixed(gate), Dual::variable(value)).derivative;
+    let by_gate = f.call(Dual::variable(gate), Dual::fixed(value)).derivative();
+    let by_value = f.call(Dual::fixed(gate), Dual::variable(value)).derivative();
     (by_gate.into_inner(), by_value.into_inner())
 }
 
@@ -263,12 +254,13 @@ pub(crate) struct GatedBackward<'a, F> {
     pub(crate) gradient: &'a [f32],
 }
 
-impl<F: GatedFormula> WithSimd for GatedBackward<'_, F> {
+impl<F: GatedFunction> WithSimd for GatedBackward<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { f, gate, value, gradient } = self;
+        let f = &f.clone();
         let n = gradient.len();
         assert!(gate.len() == n && value.len() == n, "inputs and gradient of one length");
         let (gate, gate_rest) = S::as_mut_simd_f32s(gate);

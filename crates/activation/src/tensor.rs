@@ -44,6 +44,10 @@ impl<const D: usize> Real for Tensor<D> {
         Tensor::tanh(self)
     }
 
+    fn atan(self) -> Self {
+        Tensor::atan(self)
+    }
+
     fn erf(self) -> Self {
         Tensor::erf(self)
     }

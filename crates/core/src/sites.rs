@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// An activation for every site of a network: one, and others where a pattern says so.
 #[derive(Debug, Clone)]
 pub struct Activations {
-    default: Arc<dyn Activation>,
+    default: Arc<Activation>,
     /// Patterns of site names; the last one that matches decides.
-    rules: Vec<(String, Arc<dyn Activation>)>,
+    rules: Vec<(String, Arc<Activation>)>,
 }
 
-impl From<Arc<dyn Activation>> for Activations {
-    fn from(default: Arc<dyn Activation>) -> Self {
+impl From<Arc<Activation>> for Activations {
+    fn from(default: Arc<Activation>) -> Self {
         Self { default, rules: Vec::new() }
     }
 }
@@ -27,19 +27,19 @@ impl Activations {
     /// `default` at every site but for those that a pattern of `rules` matches; where several do, the last one decides.
     /// A `*` in a pattern stands for any characters, as in `blocks.0.*`.
     #[must_use]
-    pub fn new(default: Arc<dyn Activation>, rules: Vec<(String, Arc<dyn Activation>)>) -> Self {
+    pub fn new(default: Arc<Activation>, rules: Vec<(String, Arc<Activation>)>) -> Self {
         Self { default, rules }
     }
 
     /// The activation of the sites that no pattern matches.
     #[must_use]
-    pub fn main(&self) -> &Arc<dyn Activation> {
+    pub fn main(&self) -> &Arc<Activation> {
         &self.default
     }
 
     /// The activation of the site called `name`.
     #[must_use]
-    pub fn at(&self, name: &str) -> &Arc<dyn Activation> {
+    pub fn at(&self, name: &str) -> &Arc<Activation> {
         let rule = self.rules.iter().rev().find(|(pattern, _)| matches(pattern, name));
         rule.map_or(&self.default, |(_, activation)| activation)
     }
@@ -123,7 +123,7 @@ impl<'a> Sites<'a> {
 }
 
 /// Inputs of an activation: one, or gate and value.
-fn fan(activation: &Arc<dyn Activation>) -> usize {
+fn fan(activation: &Arc<Activation>) -> usize {
     match activation.kind() {
         Kind::Pointwise(_) => 1,
         Kind::Gated(_) => 2,
@@ -138,7 +138,7 @@ pub struct Site {
     width: usize,
     gated: bool,
     #[module(skip)]
-    activation: Arc<dyn Activation>,
+    activation: Arc<Activation>,
 }
 
 impl Site {
@@ -163,7 +163,7 @@ impl Site {
     /// Its activation, for kernels that apply it with another operation. Where [`Site::fan`] is 1, its nonlinearity is
     /// meant.
     #[must_use]
-    pub fn activation(&self) -> &Arc<dyn Activation> {
+    pub fn activation(&self) -> &Arc<Activation> {
         &self.activation
     }
 

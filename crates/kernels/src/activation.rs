@@ -15,7 +15,7 @@ const TILE: usize = 2048;
 
 /// The nonlinearity of one input, f(x), for `x` of any shape.
 #[must_use]
-pub fn nonlinearity<const D: usize>(f: &Arc<dyn Activation>, x: Tensor<D>) -> Tensor<D> {
+pub fn nonlinearity<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D> {
     let Some(host) = Host::of(&x) else { return f.nonlinearity().forward(x) };
     let values = host.values();
     let mut y = Buffer::take(values.slice().len());
@@ -28,7 +28,7 @@ pub fn nonlinearity<const D: usize>(f: &Arc<dyn Activation>, x: Tensor<D>) -> Te
 
 #[derive(Debug, Clone)]
 struct Nonlinearity {
-    f: Arc<dyn Activation>,
+    f: Arc<Activation>,
     x: Values,
 }
 
@@ -51,7 +51,7 @@ impl Operation<1> for Nonlinearity {
 /// # Panics
 /// If a gated one gets an odd number.
 #[must_use]
-pub fn activation<const D: usize>(f: &Arc<dyn Activation>, x: Tensor<D>) -> Tensor<D> {
+pub fn activation<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D> {
     let Kind::Gated(gated) = f.kind() else { return nonlinearity(f, x) };
     let mut shape = x.dims();
     assert!(shape[D - 1].is_multiple_of(2), "as many gates as values");
@@ -106,7 +106,7 @@ fn gated_forward(f: &dyn Gated, half: usize, x: &[f32], y: &mut [f32]) {
 
 #[derive(Debug, Clone)]
 struct GatedActivation {
-    f: Arc<dyn Activation>,
+    f: Arc<Activation>,
     half: usize,
     x: Values,
 }

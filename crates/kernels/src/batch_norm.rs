@@ -34,7 +34,7 @@ pub fn batch_norm_training(
     beta: Tensor<1>,
     epsilon: f64,
     residual: Option<Tensor<4>>,
-    activation: Option<&Arc<dyn Activation>>,
+    activation: Option<&Arc<Activation>>,
 ) -> BatchNormTraining {
     let shape = x.dims();
     let channels = shape[3];
@@ -102,7 +102,7 @@ pub fn batch_norm_inference(
     statistics: [Tensor<1>; 2],
     epsilon: f64,
     residual: Option<Tensor<4>>,
-    activation: Option<&Arc<dyn Activation>>,
+    activation: Option<&Arc<Activation>>,
 ) -> Tensor<4> {
     let [gamma, beta] = scale_and_shift;
     let [mean, variance] = statistics;
@@ -149,7 +149,7 @@ fn channelwise(x: Tensor<1>) -> Tensor<4> {
 fn finish(
     y: Tensor<4>,
     residual: Option<Tensor<4>>,
-    activation: Option<&Arc<dyn Activation>>,
+    activation: Option<&Arc<Activation>>,
 ) -> Tensor<4> {
     let y = match residual {
         Some(residual) => y + residual,
@@ -167,7 +167,7 @@ fn plain_training(
     beta: Tensor<1>,
     epsilon: f64,
     residual: Option<Tensor<4>>,
-    activation: Option<&Arc<dyn Activation>>,
+    activation: Option<&Arc<Activation>>,
 ) -> BatchNormTraining {
     let [batch, height, width, channels] = x.dims();
     let flat = x.clone().reshape([batch * height * width, channels]);
@@ -226,7 +226,7 @@ impl Affine {
 struct Inputs {
     x: Values,
     residual: Option<Values>,
-    activation: Option<Arc<dyn Activation>>,
+    activation: Option<Arc<Activation>>,
     channels: usize,
     /// Numbers of one image.
     row: usize,

@@ -62,7 +62,7 @@ pub(crate) struct Arm {
 }
 
 impl Arm {
-    fn new(default: Arc<dyn Activation>, sites: Vec<(String, Arc<dyn Activation>)>) -> Self {
+    fn new(default: Arc<Activation>, sites: Vec<(String, Arc<Activation>)>) -> Self {
         let mut spec = spec(&default);
         for (pattern, activation) in &sites {
             let activation = self::spec(activation);
@@ -90,7 +90,7 @@ impl Arm {
 }
 
 /// `activation` as a spec has it.
-fn spec(activation: &Arc<dyn Activation>) -> ActivationSpec {
+fn spec(activation: &Arc<Activation>) -> ActivationSpec {
     ActivationSpec {
         name: activation.registration().name.to_owned(),
         parameters: activation.parameters().clone(),
@@ -102,7 +102,7 @@ fn spec(activation: &Arc<dyn Activation>) -> ActivationSpec {
 }
 
 /// The activation of `spec` alone, without those of its sites.
-fn same(spec: &ActivationSpec) -> Result<Arc<dyn Activation>, Error> {
+fn same(spec: &ActivationSpec) -> Result<Arc<Activation>, Error> {
     let request =
         ActivationRequest { name: spec.name.clone(), parameters: spec.parameters.clone() };
     let activation = activation::build(&request)?;

@@ -35,8 +35,10 @@ impl Formula for Gelu {
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::choice("approximate", &["none", "tanh"], "how Φ is computed")];
 
+    type Numbers<R: Real> = [R; 0];
+
     #[inline(always)]
-    fn eval<R: Real>(&self, x: R) -> R {
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         let phi = match self.approximate {
             // Not (1 + erf)/2, which loses all digits where Φ is small.
             Approximate::None => (x.clone() * -FRAC_1_SQRT_2).erfc() * 0.5,

@@ -3,30 +3,29 @@
 use activation::{Formula, Parameter, Real};
 use serde::{Deserialize, Serialize};
 
-/// x where it is positive, slope · x elsewhere (Maas, Hannun and Ng, 2013).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// x where it is positive, slope · x elsewhere (Maas, Hannun and Ng, 2013); PReLU where the slope is learned for each
+/// channel (He et al. 2015).
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct LeakyRelu {
-    slope: f64,
-}
-
-impl Default for LeakyRelu {
-    fn default() -> Self {
-        Self { slope: 0.01 }
-    }
-}
+struct LeakyRelu {}
 
 impl Formula for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
     const ALIASES: &'static [&'static str] = &["leakyrelu", "lrelu"];
+    const VARIANTS: &'static [(&'static str, &'static str)] = &[
+        // He et al. 2015, arXiv:1502.01852, section 2.1.
+        ("prelu", "leaky_relu(slope=0.25,learn=slope,per=channel)"),
+    ];
     const LATEX: &'static str = r"\max(x, 0) + \mathrm{slope} \cdot \min(x, 0)";
     const CITATION: &'static str = "Maas, Hannun and Ng 2013, ICML workshop";
     const PARAMETERS: &'static [Parameter] =
-        &[Parameter::number("slope", 0.0, 1.0, "slope for negative inputs")];
+        &[Parameter::number("slope", 0.01, [0.0, 1.0], "slope for negative inputs")];
+
+    type Numbers<R: Real> = [R; 1];
 
     #[inline(always)]
-    fn eval<R: Real>(&self, x: R) -> R {
-        x.clone().select(0.0, x.clone() * self.slope, x)
+    fn eval<R: Real>(&self, x: R, [slope]: [R; 1]) -> R {
+        x.clone().select(0.0, x.clone() * slope, x)
     }
 }
 

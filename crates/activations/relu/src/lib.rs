@@ -13,8 +13,10 @@ impl Formula for Relu {
     const LATEX: &'static str = r"\max(x, 0)";
     const CITATION: &'static str = "Nair and Hinton 2010, ICML";
 
+    type Numbers<R: Real> = [R; 0];
+
     #[inline(always)]
-    fn eval<R: Real>(&self, x: R) -> R {
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         x.max(0.0)
     }
 }

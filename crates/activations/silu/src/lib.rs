@@ -5,30 +5,25 @@ use serde::{Deserialize, Serialize};
 
 /// x · σ(βx): SiLU for β = 1 (Elfwing, Uchibe and Doya, 2018), Swish for any β (Ramachandran, Zoph
 /// and Le, 2017); β = 1.702 is the sigmoid approximation of GELU.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Silu {
-    beta: f64,
-}
-
-impl Default for Silu {
-    fn default() -> Self {
-        Self { beta: 1.0 }
-    }
-}
+struct Silu {}
 
 impl Formula for Silu {
     const NAME: &'static str = "silu";
     const ALIASES: &'static [&'static str] = &["swish"];
+    const VARIANTS: &'static [(&'static str, &'static str)] = &[("quick_gelu", "silu(beta=1.702)")];
     const LATEX: &'static str = r"x \, \sigma(\beta x)";
     const CITATION: &'static str =
         "Elfwing et al. 2018, arXiv:1702.03118; Ramachandran et al. 2017, arXiv:1710.05941";
     const PARAMETERS: &'static [Parameter] =
-        &[Parameter::number("beta", 0.0, 100.0, "steepness of the sigmoid")];
+        &[Parameter::number("beta", 1.0, [0.0, 100.0], "steepness of the sigmoid")];
+
+    type Numbers<R: Real> = [R; 1];
 
     #[inline(always)]
-    fn eval<R: Real>(&self, x: R) -> R {
-        x.clone() * (x * self.beta).sigmoid()
+    fn eval<R: Real>(&self, x: R, [beta]: [R; 1]) -> R {
+        x.clone() * (x * beta).sigmoid()
     }
 }
 

@@ -4,28 +4,22 @@ use activation::{GatedFormula, Parameter, Real};
 use serde::{Deserialize, Serialize};
 
 /// SiLU of a gate times a value (Shazeer, 2020).
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SwiGlu {
-    beta: f64,
-}
-
-impl Default for SwiGlu {
-    fn default() -> Self {
-        Self { beta: 1.0 }
-    }
-}
+struct SwiGlu {}
 
 impl GatedFormula for SwiGlu {
     const NAME: &'static str = "swiglu";
     const LATEX: &'static str = r"g \, \sigma(\beta g) \cdot v";
     const CITATION: &'static str = "Shazeer 2020, arXiv:2002.05202";
     const PARAMETERS: &'static [Parameter] =
-        &[Parameter::number("beta", 0.0, 100.0, "steepness of the gate's sigmoid")];
+        &[Parameter::number("beta", 1.0, [0.0, 100.0], "steepness of the gate's sigmoid")];
+
+    type Numbers<R: Real> = [R; 1];
 
     #[inline(always)]
-    fn gate<R: Real>(&self, gate: R) -> R {
-        gate.clone() * (gate * self.beta).sigmoid()
+    fn gate<R: Real>(&self, gate: R, [beta]: [R; 1]) -> R {
+        gate.clone() * (gate * beta).sigmoid()
     }
 }
 

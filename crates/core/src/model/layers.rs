@@ -65,7 +65,7 @@ pub(super) fn batch_norm(
     norm: &BatchNorm,
     x: Tensor<4>,
     residual: Option<Tensor<4>>,
-    f: Option<&Arc<dyn Activation>>,
+    f: Option<&Arc<Activation>>,
     pass: &Pass<'_>,
 ) -> Tensor<4> {
     let (gamma, beta) = (norm.gamma.val(), norm.beta.val());

@@ -86,7 +86,7 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub(crate) fn nonlinearity<const D: usize>(
         &mut self,
-        activation: &Arc<dyn Activation>,
+        activation: &Arc<Activation>,
         site: &str,
         x: Tensor<D>,
     ) -> Tensor<D> {
@@ -103,7 +103,7 @@ impl<'a> Pass<'a> {
     #[must_use]
     pub(crate) fn activation<const D: usize>(
         &mut self,
-        activation: &Arc<dyn Activation>,
+        activation: &Arc<Activation>,
         site: &str,
         x: Tensor<D>,
     ) -> Tensor<D> {

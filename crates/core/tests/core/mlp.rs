@@ -2,26 +2,8 @@
 //! multilayer perceptron with sigmoids stays at chance, and others learn.
 
 use crate::training::{Memory, resnet, run_with};
-use activation::{Formula, Real};
+use activation_cards as _;
 use record::{Budget, Component, Outcome};
-use serde::{Deserialize, Serialize};
-
-/// 1 / (1 + exp(−x)).
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct Sigmoid {}
-
-impl Formula for Sigmoid {
-    const NAME: &'static str = "sigmoid";
-    const LATEX: &'static str = r"\sigma(x)";
-    const CITATION: &'static str = "Rumelhart, Hinton and Williams 1986";
-
-    #[inline(always)]
-    fn eval<R: Real>(&self, x: R) -> R {
-        x.sigmoid()
-    }
-}
-
-activation::register!(Sigmoid);
 
 fn accuracy(activation: &str) -> f64 {
     let mut spec = resnet(activation);

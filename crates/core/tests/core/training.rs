@@ -71,7 +71,7 @@ fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64)
     let f = activation(name);
     RunSpec {
         activation: ActivationSpec {
-            name: f.registration().name.into(),
+            name: f.registration().name.clone(),
             parameters: f.parameters().clone(),
             label: f.label(),
             fingerprint: f.fingerprint(),

@@ -14,8 +14,10 @@ impl Formula for Smooth {
     const LATEX: &'static str = r"x \, \sigma(x)";
     const CITATION: &'static str = "a test";
 
+    type Numbers<R: Real> = [R; 0];
+
     #[inline(always)]
-    fn eval<R: Real>(&self, x: R) -> R {
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         x.clone() * x.sigmoid()
     }
 }
@@ -30,8 +32,10 @@ impl Formula for Kinked {
     const LATEX: &'static str = r"\max(x, x / 10)";
     const CITATION: &'static str = "a test";
 
+    type Numbers<R: Real> = [R; 0];
+
     #[inline(always)]
-    fn eval<R: Real>(&self, x: R) -> R {
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         x.clone().select(0.0, x.clone() * 0.1, x)
     }
 }
@@ -46,8 +50,10 @@ impl GatedFormula for Gate {
     const LATEX: &'static str = r"\tanh(g) v";
     const CITATION: &'static str = "a test";
 
+    type Numbers<R: Real> = [R; 0];
+
     #[inline(always)]
-    fn gate<R: Real>(&self, gate: R) -> R {
+    fn gate<R: Real>(&self, gate: R, []: [R; 0]) -> R {
         gate.tanh()
     }
 }
@@ -63,7 +69,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) fn activation(self) -> Arc<dyn Activation> {
+    pub(crate) fn activation(self) -> Arc<Activation> {
         activation_testing::activation(match self {
             Self::Smooth => "smooth",
             Self::Kinked => "kinked",

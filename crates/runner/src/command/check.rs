@@ -8,7 +8,7 @@ use actlab_core::DeviceSpec;
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
     let device = args.device.parse::<DeviceSpec>()?.open()?;
     let names: Vec<String> = if args.names.is_empty() {
-        activation::all().into_iter().map(|entry| entry.name.to_owned()).collect()
+        activation::all().iter().map(|entry| entry.name.clone()).collect()
     } else {
         args.names.clone()
     };
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
     let mut failed = 0;
     for activation in activations {
         outln!("{}", activation.label());
-        let checks = guarded(|| conformance::check(&*activation, &device));
+        let checks = guarded(|| conformance::check(&activation, &device));
         match checks {
             Ok(checks) => {
                 for check in checks {

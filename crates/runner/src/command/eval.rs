@@ -66,7 +66,7 @@ fn parse(text: &str) -> Result<f64, Error> {
     text.trim().parse().map_err(|_| Error::Usage(format!("point `{text}` is not a number")))
 }
 
-fn pointwise(activation: &Arc<dyn Activation>, args: &EvalArgs) -> Result<Columns, Error> {
+fn pointwise(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, Error> {
     let f = activation.nonlinearity();
     let xs = args
         .points
@@ -100,7 +100,7 @@ fn pointwise(activation: &Arc<dyn Activation>, args: &EvalArgs) -> Result<Column
     Ok(Columns { names: &["x", "y", "dy_dx"], rows })
 }
 
-fn gated(activation: &Arc<dyn Activation>, args: &EvalArgs) -> Result<Columns, Error> {
+fn gated(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, Error> {
     let Kind::Gated(f) = activation.kind() else {
         return Ok(Columns { names: &[], rows: Vec::new() });
     };

@@ -27,7 +27,7 @@ fn entry_json(entry: &Registration) -> Value {
         .map(|parameter| {
             json!({
                 "name": parameter.name,
-                "default": defaults.get(parameter.name),
+                "default": defaults.get(parameter.name.as_ref()),
                 "domain": parameter.domain.to_string(),
                 "help": parameter.help,
             })
@@ -46,13 +46,13 @@ fn entry_json(entry: &Registration) -> Value {
 
 fn block(entry: &Registration) -> String {
     let defaults = entry.defaults();
-    let mut text = entry.name.to_owned();
+    let mut text = entry.name.clone();
     if !entry.aliases.is_empty() {
         text += &format!(" (also {})", entry.aliases.join(", "));
     }
     text += &format!("\n  kind        {}\n  formula     {}\n", entry.kind, entry.latex);
-    for parameter in entry.parameters {
-        let default = defaults.get(parameter.name).map(ToString::to_string).unwrap_or_default();
+    for parameter in &entry.parameters {
+        let default = defaults.get(parameter.name.as_ref()).map(ToString::to_string).unwrap_or_default();
         text += &format!(
             "  parameter   {} = {default}: {}; {}\n",
             parameter.name, parameter.help, parameter.domain

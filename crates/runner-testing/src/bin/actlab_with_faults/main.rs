@@ -22,7 +22,9 @@ impl Formula for Mish {
     const LATEX: &'static str = r"x \tanh(\ln(1 + e^x))";
     const CITATION: &'static str = "Misra 2019";
 
-    fn eval<R: Real>(&self, x: R) -> R {
+    type Numbers<R: Real> = [R; 0];
+
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         x.clone() * x.softplus().tanh()
     }
 }
@@ -38,7 +40,9 @@ impl Formula for Panics {
     const LATEX: &'static str = "x";
     const CITATION: &'static str = "a test";
 
-    fn eval<R: Real>(&self, _: R) -> R {
+    type Numbers<R: Real> = [R; 0];
+
+    fn eval<R: Real>(&self, _: R, []: [R; 0]) -> R {
         panic!("a plugin went wrong")
     }
 }
@@ -54,7 +58,9 @@ impl Formula for Aborts {
     const LATEX: &'static str = "x";
     const CITATION: &'static str = "a test";
 
-    fn eval<R: Real>(&self, x: R) -> R {
+    type Numbers<R: Real> = [R; 0];
+
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         // The program itself asks for a few values of every formula.
         if std::env::args().nth(1).as_deref() == Some("worker") {
             std::process::abort();
@@ -74,7 +80,9 @@ impl Formula for GivesNan {
     const LATEX: &'static str = r"\sqrt{-1 - x^2}";
     const CITATION: &'static str = "a test";
 
-    fn eval<R: Real>(&self, x: R) -> R {
+    type Numbers<R: Real> = [R; 0];
+
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         (-x.square() - 1.0).sqrt()
     }
 }
@@ -90,7 +98,9 @@ impl Formula for Hangs {
     const LATEX: &'static str = "x";
     const CITATION: &'static str = "a test";
 
-    fn eval<R: Real>(&self, x: R) -> R {
+    type Numbers<R: Real> = [R; 0];
+
+    fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         if std::env::args().nth(1).as_deref() == Some("worker") {
             std::thread::sleep(std::time::Duration::from_secs(3600));
         }

@@ -203,7 +203,7 @@ fn operations() -> Result<Vec<Operation>, Error> {
         })
     });
     for name in ["relu", "leaky_relu", "gelu", "silu"] {
-        let f: Arc<dyn Activation> = activation::build(&name.parse::<ActivationRequest>()?)?;
+        let f: Arc<Activation> = activation::build(&name.parse::<ActivationRequest>()?)?;
         add(&format!("{name} forward"), &IMAGES, Work::Bytes(2 * bytes), {
             let (f, x) = (Arc::clone(&f), x.clone());
             Box::new(move || {

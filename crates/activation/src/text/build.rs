@@ -1,0 +1,319 @@
+//! From the tree of a formula to its operations.
+
+use super::parse::{Comparison, Condition, Expression, Operator, What};
+use super::{FormulaError, GATE_AND_VALUE, TextFormula, X};
+use crate::graph::{Graph, Trace};
+use crate::registry;
+use crate::{Real, did_you_mean, nearest};
+use std::cell::Cell;
+use std::f64::consts::PI;
+use std::ops::Range;
+
+/// Most operations of a formula.
+const MOST_OPERATIONS: usize = 1000;
+
+/// Deepest nesting of activations that are formulas of other activations.
+const DEEPEST: usize = 8;
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// A function of formulas.
+struct Function {
+    name: &'static str,
+    arguments: usize,
+    call: fn(&[Trace]) -> Trace,
+}
+
+macro_rules! functions {
+    ($($name:ident $arguments:literal |$a:ident| $call:expr;)*) => {
+        &[$(Function { name: stringify!($name), arguments: $arguments, call: |$a| $call },)*]
+    };
+}
+
+/// The functions of formulas; `log`, `expm1` and `log1p` are other names of some.
+const FUNCTIONS: &[Function] = functions! {
+    abs 1 |a| a[0].clone().abs();
+    atan 1 |a| a[0].clone().atan();
+    clamp 3 |a| larger(smaller(a[0].clone(), a[2].clone()), a[1].clone());
+    cos 1 |a| a[0].clone().cos();
+    erf 1 |a| a[0].clone().erf();
+    erfc 1 |a| a[0].clone().erfc();
+    exp 1 |a| a[0].clone().exp();
+    exp_m1 1 |a| a[0].clone().exp_m1();
+    expm1 1 |a| a[0].clone().exp_m1();
+    ln 1 |a| a[0].clone().ln();
+    ln_1p 1 |a| a[0].clone().ln_1p();
+    log 1 |a| a[0].clone().ln();
+    log1p 1 |a| a[0].clone().ln_1p();
+    max 2 |a| larger(a[0].clone(), a[1].clone());
+    min 2 |a| smaller(a[0].clone(), a[1].clone());
+    sigmoid 1 |a| a[0].clone().sigmoid();
+    sin 1 |a| a[0].clone().sin();
+    softplus 1 |a| a[0].clone().softplus();
+    sqrt 1 |a| a[0].clone().sqrt();
+    square 1 |a| a[0].clone().square();
+    tanh 1 |a| a[0].clone().tanh();
+};
+
+/// Names of the functions that formulas may call beside registered activations.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    FUNCTIONS.iter().map(|function| function.name)
+}
+
+fn larger(a: Trace, b: Trace) -> Trace {
+    match (a.known(), b.known()) {
+        (_, Some(bound)) => a.max(bound),
+        (Some(bound), _) => b.max(bound),
+        _ => (a.clone() - b.clone()).select(0.0, b, a),
+    }
+}
+
+fn smaller(a: Trace, b: Trace) -> Trace {
+    match (a.known(), b.known()) {
+        (_, Some(bound)) => a.min(bound),
+        (Some(bound), _) => b.min(bound),
+        _ => (a.clone() - b.clone()).select(0.0, a, b),
+    }
+}
+
+/// The operations of `formula`, with `numbers` as the names of its numbers.
+pub(super) fn graph(formula: &TextFormula, numbers: &[&str]) -> Result<Graph, FormulaError> {
+    let names: &[&str] = if formula.is_gated() { &GATE_AND_VALUE } else { &[X] };
+    let deep = DEPTH.get();
+    if deep >= DEEPEST {
+        let reason = format!("activations refer to each other more than {DEEPEST} deep");
+        return Err(FormulaError { text: formula.text.clone(), span: 0..0, reason });
+    }
+    DEPTH.set(deep + 1);
+    let mut failed = None;
+    let graph = Graph::trace(names.len(), numbers.len(), |inputs, values| {
+        let inputs = names.iter().copied().zip(inputs.iter().cloned());
+        let values = numbers.iter().copied().zip(values.iter().cloned());
+        let scope = Scope { text: &formula.text, names: inputs.chain(values).collect() };
+        scope.value(&formula.tree).map_or_else(
+            |error| {
+                failed = Some(error);
+                Vec::new()
+            },
+            |value| vec![value],
+        )
+    });
+    DEPTH.set(deep);
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let graph = keeping_nan(graph, names.len(), numbers.len());
+    if graph.operations() > MOST_OPERATIONS {
+        let reason = format!(
+            "the formula has {} operations, but at most {MOST_OPERATIONS} are supported",
+            graph.operations()
+        );
+        return Err(FormulaError { text: formula.text.clone(), span: 0..0, reason });
+    }
+    Ok(graph)
+}
+
+/// The graph with NaN for an input that is NaN, where a comparison would have hidden it.
+fn keeping_nan(graph: Graph, inputs: usize, numbers: usize) -> Graph {
+    let hidden = |place: usize| {
+        let input = |other| if other == place { f64::NAN } else { 1.0 };
+        let inputs: Vec<f64> = (0..inputs).map(input).collect();
+        !graph.eval(&inputs, &vec![1.0; numbers]).is_nan()
+    };
+    let hidden: Vec<usize> = (0..inputs).filter(|place| hidden(*place)).collect();
+    if hidden.is_empty() {
+        return graph;
+    }
+    Graph::trace(inputs, numbers, |inputs, numbers| {
+        let mut value = graph.eval(inputs, numbers);
+        for place in hidden {
+            // Every number is at most infinity, and NaN is not.
+            let input = inputs[place].clone();
+            value = input.clone().select(f64::INFINITY, value, input);
+        }
+        vec![value]
+    })
+}
+
+/// What names stand for.
+#[derive(Clone)]
+struct Scope<'a> {
+    text: &'a str,
+    /// Inputs first.
+    names: Vec<(&'a str, Trace)>,
+}
+
+impl Scope<'_> {
+    fn error(&self, span: Range<usize>, reason: impl Into<String>) -> FormulaError {
+        FormulaError { text: self.text.to_owned(), span, reason: reason.into() }
+    }
+
+    fn value(&self, tree: &Expression) -> Result<Trace, FormulaError> {
+        let any = &self.names[0].1;
+        Ok(match &tree.what {
+            What::Number(value) => any.constant(*value),
+            What::Name(name) if name == "pi" => any.constant(PI),
+            What::Name(name) => {
+                let found = self.names.iter().find(|(other, _)| other == name);
+                let missing = || self.error(tree.span.clone(), format!("`{name}` has no value"));
+                found.ok_or_else(missing)?.1.clone()
+            }
+            What::Negative(inner) => -self.value(inner)?,
+            What::Binary(operator, a, b) => {
+                let (a, b) = (self.value(a)?, self.value(b)?);
+                match operator {
+                    Operator::Add => a + b,
+                    Operator::Sub => a - b,
+                    Operator::Mul => a * b,
+                    Operator::Div => a / b,
+                }
+            }
+            What::Power(base, exponent) => power(&self.value(base)?, *exponent),
+            What::Call { function, name, arguments, named } => {
+                self.call(function, name, arguments, named)?
+            }
+            What::If(condition) => self.condition(condition)?,
+        })
+    }
+
+    fn call(
+        &self,
+        function: &str,
+        name: &Range<usize>,
+        arguments: &[Expression],
+        named: &[(String, Range<usize>, Expression)],
+    ) -> Result<Trace, FormulaError> {
+        let known = FUNCTIONS.iter().find(|known| known.name == function);
+        let count = known.map_or(1, |known| known.arguments);
+        let registered = if known.is_some() { None } else { registry::find(function).ok() };
+        if known.is_none() && registered.is_none() {
+            let activations = registry::all();
+            let activations = activations.iter().map(|entry| entry.name.as_str());
+            let near = nearest(function, functions().chain(activations));
+            let near = did_you_mean(&near);
+            let all: Vec<&str> = functions().collect();
+            let reason = format!(
+                "there is no function `{function}`{near}; there are {}, and every pointwise activation",
+                all.join(", ")
+            );
+            return Err(self.error(name.clone(), reason));
+        }
+        if arguments.len() != count {
+            let reason =
+                format!("`{function}` takes {}, not {}", counted(count), arguments.len());
+            return Err(self.error(name.clone(), reason));
+        }
+        let values: Vec<Trace> =
+            arguments.iter().map(|argument| self.value(argument)).collect::<Result<_, _>>()?;
+        if let Some(known) = known {
+            if let Some((parameter, at, _)) = named.first() {
+                let reason = format!("`{function}` has no parameter `{parameter}`");
+                return Err(self.error(at.clone(), reason));
+            }
+            return Ok((known.call)(&values));
+        }
+        let wrong = |reason: String| self.error(name.clone(), reason);
+        let mut given = Vec::new();
+        for (parameter, at, value) in named {
+            if given.iter().any(|(other, _): &(&str, Trace)| other == parameter) {
+                return Err(self.error(at.clone(), format!("`{parameter}` is given twice")));
+            }
+            given.push((parameter.as_str(), self.value(value)?));
+        }
+        registry::call(function, values[0].clone(), &given).map_err(wrong)
+    }
+
+    /// Both branches are computed everywhere. Where the condition compares an input with a constant, each branch sees
+    /// that constant in the place of the input where the branch is not taken, so that nothing overflows there.
+    fn condition(&self, condition: &Condition) -> Result<Trace, FormulaError> {
+        let Condition { left, comparison, right, then, otherwise } = condition;
+        let (a, b) = (self.value(left)?, self.value(right)?);
+        let guarded = match (&left.what, b.known()) {
+            (What::Name(name), Some(bound)) => self.input(name).map(|place| (place, bound)),
+            _ => None,
+        };
+        let choice = Choice::new(*comparison, &a, &b);
+        let branch = |tree: &Expression, taken: bool| {
+            let Some((place, bound)) = guarded else { return self.value(tree) };
+            let mut scope = self.clone();
+            let bound = a.constant(bound);
+            let input = if taken {
+                choice.choose(a.clone(), bound)
+            } else {
+                choice.choose(bound, a.clone())
+            };
+            if may_overflow(tree) {
+                scope.names[place].1 = input;
+            }
+            scope.value(tree)
+        };
+        let (then, otherwise) = (branch(then, true)?, branch(otherwise, false)?);
+        Ok(choice.choose(then, otherwise))
+    }
+
+    /// The place of the input called `name`.
+    fn input(&self, name: &str) -> Option<usize> {
+        let is_input = name == X || GATE_AND_VALUE.contains(&name);
+        self.names.iter().position(|(other, _)| *other == name).filter(|_| is_input)
+    }
+}
+
+/// A comparison that decides between two values.
+struct Choice {
+    compared: Trace,
+    threshold: f64,
+    /// Whether the condition holds where `compared` is at most `threshold`.
+    at_most: bool,
+}
+
+impl Choice {
+    fn new(comparison: Comparison, a: &Trace, b: &Trace) -> Self {
+        let (compared, threshold) = match (a.known(), b.known()) {
+            (_, Some(bound)) => (a.clone(), bound),
+            _ => (a.clone() - b.clone(), 0.0),
+        };
+        match comparison {
+            Comparison::AtMost => Self { compared, threshold, at_most: true },
+            Comparison::Greater => Self { compared, threshold, at_most: false },
+            // a ≥ b is −a ≤ −b.
+            Comparison::AtLeast => Self { compared: -compared, threshold: -threshold, at_most: true },
+            Comparison::Less => Self { compared: -compared, threshold: -threshold, at_most: false },
+        }
+    }
+
+    fn choose(&self, then: Trace, otherwise: Trace) -> Trace {
+        let (at_most, above) = if self.at_most { (then, otherwise) } else { (otherwise, then) };
+        self.compared.clone().select(self.threshold, at_most, above)
+    }
+}
+
+/// Whether a tree has more than sums and products.
+fn may_overflow(tree: &Expression) -> bool {
+    match &tree.what {
+        What::Number(_) | What::Name(_) => false,
+        What::Negative(inner) | What::Power(inner, _) => may_overflow(inner),
+        What::Binary(operator, a, b) => {
+            *operator == Operator::Div || may_overflow(a) || may_overflow(b)
+        }
+        What::Call { .. } | What::If(_) => true,
+    }
+}
+
+fn power(base: &Trace, exponent: u32) -> Trace {
+    match exponent {
+        0 => base.constant(1.0),
+        1 => base.clone(),
+        even if even.is_multiple_of(2) => power(base, even / 2).square(),
+        odd => power(base, odd - 1) * base.clone(),
+    }
+}
+
+fn counted(arguments: usize) -> String {
+    match arguments {
+        1 => "one argument".to_owned(),
+        2 => "two arguments".to_owned(),
+        many => format!("{many} arguments"),
+    }
+}

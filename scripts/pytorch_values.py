@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Write PyTorch's values of the activation cards that name a PyTorch expression.
+
+The output has the form of crates/activation-testing/oracle/pytorch.json, in
+double precision: under `pointwise` a card's x, y and dy_dx, under `gated` its
+gate, value, y, dy_dgate and dy_dvalue. The entries of the file that is there
+are kept, and their inputs are used for the new ones.
+
+Run it from the repository root:
+
+    python3 -m venv .venv && .venv/bin/pip install torch==2.15.0 numpy
+    .venv/bin/python scripts/pytorch_values.py > pytorch.json
+    mv pytorch.json crates/activation-testing/oracle/pytorch.json
+"""
+
+import json
+import pathlib
+import sys
+import tomllib
+
+import torch
+
+CARDS = pathlib.Path("crates/activations/cards")
+ORACLE = pathlib.Path("crates/activation-testing/oracle/pytorch.json")
+
+
+def leaf(values):
+    return torch.tensor(values, dtype=torch.float64, requires_grad=True)
+
+
+def evaluate(expression, **inputs):
+    """The values of a card's expression and its derivative by each input."""
+    y = eval(expression, {"torch": torch, **inputs})
+    return y.tolist(), [g.tolist() for g in torch.autograd.grad(y.sum(), list(inputs.values()))]
+
+
+def main():
+    oracle = json.loads(ORACLE.read_text())
+    xs = oracle["pointwise"]["relu"]["x"]
+    gates, values = (oracle["gated"]["swiglu"][key] for key in ("gate", "value"))
+    for path in sorted(CARDS.glob("*.toml")):
+        card = tomllib.loads(path.read_text())
+        expression = card.get("pytorch")
+        if expression is None:
+            continue
+        if "gate" in expression:
+            y, (by_gate, by_value) = evaluate(expression, gate=leaf(gates), value=leaf(values))
+            entry = {"gate": gates, "value": values, "y": y, "dy_dgate": by_gate, "dy_dvalue": by_value}
+            oracle["gated"].setdefault(card["name"], entry)
+        else:
+            y, (slope,) = evaluate(expression, x=leaf(xs))
+            oracle["pointwise"].setdefault(card["name"], {"x": xs, "y": y, "dy_dx": slope})
+    oracle["source"] = f"PyTorch {torch.__version__.split('+')[0]}, float64"
+    json.dump(oracle, sys.stdout)
+    sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()
