@@ -137,6 +137,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
             test_examples: Some(EXAMPLES as u64),
             steps_to_target: Some(10),
             sites: (0..SITES).map(|depth| site(points, depth)).collect(),
+            learned: Vec::new(),
         }),
         timing: Timing {
             started_unix: 1.7e9,

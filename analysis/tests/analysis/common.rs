@@ -80,6 +80,7 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
                 test_examples: None,
                 steps_to_target: Some(steps - every * (1 + (seed + place as u64) % 2)),
                 sites: sites.collect(),
+                learned: Vec::new(),
             }),
             timing: Timing {
                 started_unix: 1.7e9 + seconds,

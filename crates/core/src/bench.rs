@@ -114,7 +114,7 @@ pub(crate) fn steps_of_model<M: Model>(
     let device = bench.device.clone().autodiff();
     let model: M = component::parameters(&bench.model.component())?;
     let interface = &bench.model.interface;
-    let network = model.build(interface, &Sites::new(bench.activations), &device)?;
+    let network = model.build(interface, &Sites::on(&device, bench.activations), &device)?;
     Ok(steps(network, &batch(interface, bench.batch, &device), rounds))
 }
 

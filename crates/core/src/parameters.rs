@@ -2,7 +2,8 @@
 
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use std::collections::BTreeMap;
+use crate::sites::holds_numbers;
+use std::collections::{BTreeMap, HashMap};
 
 /// Is shown every float tensor of a module with its name.
 pub(crate) trait Each {
@@ -47,6 +48,23 @@ pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
     let mut names = Names(Vec::new());
     for_each_tensor(module, &mut names);
     names.0
+}
+
+/// The values of the learned numbers of `module`, by the ids of their parameters.
+pub(crate) fn learned_values<M: Module>(module: &M) -> HashMap<ParamId, Vec<f32>> {
+    struct Found(HashMap<ParamId, Vec<f32>>);
+
+    impl Each for Found {
+        fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>) {
+            if holds_numbers(name) {
+                self.0.insert(id, tensor.to_data().iter::<f32>().collect());
+            }
+        }
+    }
+
+    let mut found = Found(HashMap::new());
+    for_each_tensor(module, &mut found);
+    found.0
 }
 
 /// Id and shape of every parameter of `module` by its name.

@@ -3,9 +3,10 @@
 use crate::Error;
 use crate::model::Pass;
 use crate::pattern::matches;
-use activation::{Activation, Kind};
+use activation::{Activation, Kind, Learning, Per};
 use burn::Tensor;
-use burn::module::Module;
+use burn::module::{Module, Param, ParamId};
+use burn::tensor::Device;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -71,20 +72,47 @@ pub struct SiteInfo {
     pub gated: bool,
     /// Label of its activation.
     pub activation: String,
+    /// Values that its activation learns.
+    pub learned: usize,
+}
+
+/// What is learned at a site of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LearnedSite {
+    /// Name of the site.
+    pub site: String,
+    /// The parameter that holds the numbers, of shape `[numbers, 1]` or `[numbers, channels]`.
+    pub id: ParamId,
+    /// Which numbers, and how they are learned.
+    pub learning: Learning,
 }
 
 /// Hands out the activation sites of one network, and remembers which it was asked for.
 #[derive(Debug)]
 pub struct Sites<'a> {
     activations: &'a Activations,
+    /// Where networks are built; none where only their layout is asked for.
+    device: Option<&'a Device>,
     asked: RefCell<Vec<SiteInfo>>,
+    learned: RefCell<Vec<LearnedSite>>,
 }
 
 impl<'a> Sites<'a> {
-    /// Sites with these activations.
+    /// Sites with these activations, to learn of a layout.
     #[must_use]
     pub fn new(activations: &'a Activations) -> Self {
-        Self { activations, asked: RefCell::new(Vec::new()) }
+        Self {
+            activations,
+            device: None,
+            asked: RefCell::new(Vec::new()),
+            learned: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Sites with these activations for a network on `device`, where learned numbers are made.
+    #[must_use]
+    pub fn on(device: &'a Device, activations: &'a Activations) -> Self {
+        Self { device: Some(device), ..Self::new(activations) }
     }
 
     /// The site called `name`, of `width` units, that takes one input: the nonlinearity of a gated activation is that of its gate
@@ -105,14 +133,42 @@ impl<'a> Sites<'a> {
 
     fn site(&self, name: String, width: usize, gated: bool) -> Site {
         let activation = Arc::clone(self.activations.at(&name));
-        let label = activation.label();
+        let learned = activation.learned();
+        let each = learned.map_or(0, |learned| match learned.learning().per {
+            Per::Site => 1,
+            Per::Channel => width,
+        });
+        let numbers = learned.and_then(|learned| {
+            let values: Vec<f32> = learned
+                .initial()
+                .iter()
+                .flat_map(|value| std::iter::repeat_n(single(*value), each))
+                .collect();
+            let shape = [learned.initial().len(), each];
+            let device = self.device?;
+            let tensor = Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape);
+            let param = Param::from_tensor(tensor);
+            self.learned.borrow_mut().push(LearnedSite {
+                site: name.clone(),
+                id: param.id,
+                learning: learned.learning().clone(),
+            });
+            Some(param)
+        });
         self.asked.borrow_mut().push(SiteInfo {
             name: name.clone(),
             width,
             gated,
-            activation: label,
+            activation: activation.label(),
+            learned: learned.map_or(0, |learned| learned.initial().len() * each),
         });
-        Site { name, width, gated, activation }
+        Site { name, width, gated, activation, numbers }
+    }
+
+    /// What is learned at the sites of the network that was built with these.
+    #[must_use]
+    pub fn into_learned(self) -> Vec<LearnedSite> {
+        self.learned.into_inner()
     }
 
     /// Every site that was asked for, in that order.
@@ -139,6 +195,21 @@ pub struct Site {
     gated: bool,
     #[module(skip)]
     activation: Arc<Activation>,
+    /// What it learns, of shape `[numbers, 1]` or `[numbers, channels]`.
+    numbers: Option<Param<Tensor<2>>>,
+}
+
+/// Name of the learned numbers in the path of a parameter.
+const NUMBERS: &str = "numbers";
+
+/// Whether the parameter at `path` holds the learned numbers of a site.
+pub(crate) fn holds_numbers(path: &str) -> bool {
+    path.rsplit('.').next() == Some(NUMBERS)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "parameters are single precision")]
+fn single(value: f64) -> f32 {
+    value as f32
 }
 
 impl Site {
@@ -160,17 +231,20 @@ impl Site {
         if self.gated { fan(&self.activation) } else { 1 }
     }
 
-    /// Its activation, for kernels that apply it with another operation. Where [`Site::fan`] is 1, its nonlinearity is
-    /// meant.
+    /// Its activation, for kernels that apply it with another operation; none where it learns, so that it must stand
+    /// alone. Where [`Site::fan`] is 1, its nonlinearity is meant.
     #[must_use]
-    pub fn activation(&self) -> &Arc<Activation> {
-        &self.activation
+    pub fn fixed_activation(&self) -> Option<&Arc<Activation>> {
+        if self.numbers.is_none() { Some(&self.activation) } else { None }
     }
 
     /// The activation of `x`, whose last dimension holds [`Site::fan`] times [`Site::width`] units: where that is two,
     /// the first half is the gate and the second the value.
     #[must_use]
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass<'_>) -> Tensor<D> {
+        if let Some(numbers) = &self.numbers {
+            return pass.learned(&self.activation, &self.name, self.fan(), x, numbers.val());
+        }
         if self.fan() == 2 {
             return pass.activation(&self.activation, &self.name, x);
         }

@@ -26,6 +26,8 @@ pub enum Event {
     Site(Site),
     /// How large the gradient is in each layer, at an evaluation.
     Gradients(Gradients),
+    /// What activations have learned, at an evaluation.
+    Learned(Learned),
     /// How busy the machine is.
     System(SystemSample),
     /// A line that the program printed about the run.
@@ -84,6 +86,10 @@ impl Event {
             Self::Gradients(gradients) => {
                 let name = |layer: &LayerGradient| (gradient_metric(&layer.layer), layer.norm);
                 Some((gradients.step, gradients.layers.iter().map(name).collect()))
+            }
+            Self::Learned(learned) => {
+                let numbers = learned.numbers.iter().flat_map(LearnedNumber::metrics);
+                Some((learned.step, numbers.collect()))
             }
             Self::Start(_) | Self::System(_) | Self::Output { .. } => None,
         }
@@ -219,6 +225,47 @@ pub struct Gradients {
     pub step: u64,
     /// In the order of the forward pass.
     pub layers: Vec<LayerGradient>,
+}
+
+/// What activations have learned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Learned {
+    /// Optimizer steps made before.
+    pub step: u64,
+    /// In the order of the forward pass.
+    pub numbers: Vec<LearnedNumber>,
+}
+
+/// A number that an activation learns at one site.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LearnedNumber {
+    /// Name of the site, as in `blocks.0.inner`.
+    pub site: String,
+    /// Name of the number, as in `slope`.
+    pub number: String,
+    /// Values of it: one, or one for each channel.
+    pub values: usize,
+    /// Their mean.
+    #[serde(with = "float")]
+    pub mean: f64,
+    /// The least.
+    #[serde(with = "float")]
+    pub min: f64,
+    /// The greatest.
+    #[serde(with = "float")]
+    pub max: f64,
+}
+
+impl LearnedNumber {
+    /// What trackers and exports have of it: `learned/stem/slope`, and the extremes where there are several values.
+    fn metrics(&self) -> Vec<(String, f64)> {
+        let name = format!("learned/{}/{}", self.site, self.number);
+        if self.values == 1 {
+            return vec![(name, self.mean)];
+        }
+        let of = |what: &str, value| (format!("{name}/{what}"), value);
+        vec![of("mean", self.mean), of("min", self.min), of("max", self.max)]
+    }
 }
 
 /// The gradient of one layer's parameters.

@@ -33,7 +33,7 @@ pub use component::Component;
 pub use environment::{Environment, Git};
 pub use error::Error;
 pub use event::{
-    Evaluation, Event, GpuSample, Gradients, Histogram, LayerGradient, Site, Stamped, Start,
+    Evaluation, Event, GpuSample, Gradients, Histogram, LayerGradient, Learned, LearnedNumber, Site, Stamped, Start,
     SystemSample, TrainStep,
 };
 pub use metric::{Direction, Metric, Metrics};

@@ -1,5 +1,5 @@
 use crate::store::seal;
-use crate::{Described, Environment, Evaluation, FileSum, Metric, RunId, RunSpec, Site};
+use crate::{Described, Environment, Evaluation, FileSum, LearnedNumber, Metric, RunId, RunSpec, Site};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -94,6 +94,9 @@ pub struct Summary {
     pub steps_to_target: Option<u64>,
     /// Activation sites at the last evaluation.
     pub sites: Vec<Site>,
+    /// What activations had learned at the last evaluation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learned: Vec<LearnedNumber>,
 }
 
 impl Summary {

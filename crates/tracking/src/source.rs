@@ -143,7 +143,9 @@ impl RecordSource {
                 }
             }
             record::Event::Train(train) => self.step = train.step,
-            record::Event::Validation(_) | record::Event::Gradients(_) => {}
+            record::Event::Validation(_)
+            | record::Event::Gradients(_)
+            | record::Event::Learned(_) => {}
             record::Event::Site(site) => self.add(site.step, time, histograms(&site)),
             record::Event::System(sample) => {
                 let figures = system_figures(&sample);

@@ -150,6 +150,7 @@ impl Progress {
                 test_examples: None,
                 steps_to_target: None,
                 sites: Vec::new(),
+                learned: Vec::new(),
             },
             best: None,
             evaluations: 0,

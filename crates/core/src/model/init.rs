@@ -1,5 +1,6 @@
 use super::Network;
 use crate::parameters::{Each, for_each_tensor};
+use crate::sites::holds_numbers;
 use crate::stream::Stream;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
@@ -38,6 +39,9 @@ pub fn initialize<N: Network>(network: N, seed: u64) -> N {
 
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let name = self.path.join(".");
+            if holds_numbers(&name) {
+                return param;
+            }
             let shape = param.val().dims();
             let n = shape.iter().product();
             let mut stream = Stream::new(self.seed, &format!("init/{name}"));

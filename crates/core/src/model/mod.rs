@@ -244,8 +244,10 @@ impl Layout {
         activations: &Activations,
     ) -> Result<Self, Error> {
         let sites = Sites::new(activations);
-        let size = (registration(model)?.size)(model, interface, &sites)?;
-        Ok(Self { size, sites: sites.into_asked() })
+        let mut size = (registration(model)?.size)(model, interface, &sites)?;
+        let sites = sites.into_asked();
+        size.parameters += sites.iter().map(|site| site.learned as u64).sum::<u64>();
+        Ok(Self { size, sites })
     }
 
     /// That of the network of `spec` on `data`.

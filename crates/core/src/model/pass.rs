@@ -120,6 +120,26 @@ impl<'a> Pass<'a> {
         }
         y
     }
+
+    /// Applies an activation that learns `numbers` to `x`, whose last dimension holds units; where it has two `inputs`,
+    /// the first half is the gate and the second the value.
+    #[must_use]
+    pub(crate) fn learned<const D: usize>(
+        &mut self,
+        activation: &Arc<Activation>,
+        site: &str,
+        inputs: usize,
+        x: Tensor<D>,
+        numbers: Tensor<2>,
+    ) -> Tensor<D> {
+        let y = kernels::learned(activation, inputs, x.clone(), numbers.clone());
+        if let Some(probe) = &mut self.probe {
+            let units = x.dims()[D - 1] / inputs;
+            let slopes = kernels::learned_derivatives(activation, inputs, x.clone(), numbers);
+            probe.add(site, &x.narrow(D - 1, 0, units), &slopes, &y);
+        }
+        y
+    }
 }
 
 /// Collects statistics of activation sites in the order in which a pass meets them.

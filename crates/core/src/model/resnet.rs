@@ -275,11 +275,13 @@ fn norm_nonlinearity(
     site: &Site,
     pass: &mut Pass<'_>,
 ) -> Tensor<4> {
-    if pass.is_probed() {
-        let x = batch_norm(norm, x, residual, None, pass);
-        return site.forward(x, pass);
+    match site.fixed_activation() {
+        Some(f) if !pass.is_probed() => batch_norm(norm, x, residual, Some(f), pass),
+        _ => {
+            let x = batch_norm(norm, x, residual, None, pass);
+            site.forward(x, pass)
+        }
     }
-    batch_norm(norm, x, residual, Some(site.activation()), pass)
 }
 
 impl Network for ResNet {

@@ -18,6 +18,8 @@ use crate::Error;
 use crate::checkpoint::{Tensors, Unusable};
 use crate::component::{self, Definition, Entry, Registration};
 use crate::parameters::{parameter_names, parameter_shapes};
+use crate::sites::LearnedSite;
+use activation::Learning;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -126,11 +128,37 @@ pub(crate) struct Optimizer {
     /// Of tensors of rank two and more; norms and biases do not decay.
     weight_decay: f64,
     states: HashMap<ParamId, State>,
+    /// How the numbers of activations are learned.
+    learned: HashMap<ParamId, Learning>,
 }
 
 impl Optimizer {
     pub(crate) fn new(rule: Box<dyn UpdateRule>, weight_decay: f64) -> Self {
-        Self { rule, weight_decay, states: HashMap::new() }
+        Self { rule, weight_decay, states: HashMap::new(), learned: HashMap::new() }
+    }
+
+    /// With rates of their own for what activations learn.
+    pub(crate) fn with_learned(mut self, sites: &[LearnedSite]) -> Self {
+        self.learned = sites.iter().map(|site| (site.id, site.learning.clone())).collect();
+        self
+    }
+
+    /// The shape of a parameter for rules: what an activation learns is no matrix.
+    fn shape(&self, id: ParamId, shape: &[usize]) -> Vec<usize> {
+        if self.learned.contains_key(&id) { vec![shape.iter().product()] } else { shape.to_vec() }
+    }
+
+    /// The rates of a parameter of rank `rank`.
+    fn rates(&self, id: ParamId, rank: usize, learning_rate: f64, gradient_scale: f64) -> Rates {
+        let (factor, decays) = match self.learned.get(&id) {
+            Some(learning) => (learning.learning_rate_factor, learning.weight_decay),
+            None => (1.0, rank > 1),
+        };
+        Rates {
+            learning_rate: learning_rate * factor,
+            gradient_scale,
+            weight_decay: if decays { self.weight_decay } else { 0.0 },
+        }
     }
 
     /// Adds the states of the parameters of `module` to `tensors`; how often each was updated.
@@ -168,6 +196,7 @@ impl Optimizer {
         for (path, (id, shape)) in &shapes {
             let Some(&steps) = updates.get(path) else { continue };
             let mut state = State { steps, ..State::default() };
+            let shape = &self.shape(*id, shape);
             for place in 0..self.rule.states(&Parameter { path, shape }) {
                 let name = slot(path, place);
                 let tensor = tensors.take(&name, [shape.iter().product()], device);
@@ -222,16 +251,13 @@ impl ModuleMapper for Step<'_> {
             let length: usize = shape.iter().product();
             let tracked = old.is_require_grad();
             let old = old.inner().reshape([length]);
-            let Optimizer { rule, weight_decay, states } = &mut *self.optimizer;
-            let rates = Rates {
-                learning_rate: self.learning_rate,
-                gradient_scale: self.gradient_scale,
-                weight_decay: if D > 1 { *weight_decay } else { 0.0 },
-            };
+            let rates = self.optimizer.rates(id, D, self.learning_rate, self.gradient_scale);
+            let seen = self.optimizer.shape(id, &shape);
+            let Optimizer { rule, states, .. } = &mut *self.optimizer;
             let state = states.entry(id).or_default();
             state.steps += 1;
             let path = self.path.join(".");
-            let parameter = Parameter { path: &path, shape: &shape };
+            let parameter = Parameter { path: &path, shape: &seen };
             let new = rule.update(&parameter, rates, old, gradient.reshape([length]), state);
             Tensor::from_inner(new.reshape(shape)).set_require_grad(tracked)
         })

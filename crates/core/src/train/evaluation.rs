@@ -6,13 +6,30 @@ use crate::checkpoint::{Progress, Stage};
 use crate::data::{Examples, Part};
 use crate::model::{Network, Pass, Probe};
 use crate::objective::{STREAM, Score, better, evaluation, scores};
+use crate::parameters::learned_values;
 use crate::recipe::Recipe;
+use crate::sites::LearnedSite;
 use crate::stream::Stream;
-use record::{Event, Gradients, LayerGradient, Site};
+use record::{Event, Gradients, LayerGradient, Learned, LearnedNumber, Site};
 
 /// The stream of what an objective asks at random in an evaluation: the same for every network and seed.
 fn questions() -> Stream {
     Stream::new(0, STREAM)
+}
+
+/// Mean and extremes of the values of a learned number.
+#[expect(clippy::cast_precision_loss, reason = "channels are few")]
+fn summarised(site: &str, number: &str, values: &[f32]) -> LearnedNumber {
+    let values = values.iter().copied().map(f64::from);
+    let count = values.len();
+    LearnedNumber {
+        site: site.to_owned(),
+        number: number.to_owned(),
+        values: count,
+        mean: values.clone().sum::<f64>() / count as f64,
+        min: values.clone().fold(f64::INFINITY, f64::min),
+        max: values.fold(f64::NEG_INFINITY, f64::max),
+    }
 }
 
 impl<N: Network> Run<'_, N> {
@@ -34,7 +51,13 @@ impl<N: Network> Run<'_, N> {
         monitor.event(&Event::Validation(evaluation.clone())).map_err(Stopped::Monitor)?;
         let gradients = Gradients { step, layers };
         monitor.event(&Event::Gradients(gradients)).map_err(Stopped::Monitor)?;
+        let learned = self.learned_numbers();
+        if !learned.is_empty() {
+            let event = Event::Learned(Learned { step, numbers: learned.clone() });
+            monitor.event(&event).map_err(Stopped::Monitor)?;
+        }
         let Course { progress, best, diverged, .. } = course;
+        progress.summary.learned = learned;
         let Progress { summary, evaluations, stage, .. } = progress;
         summary.last_validation = Some(evaluation.clone());
         *evaluations += 1;
@@ -71,6 +94,22 @@ impl<N: Network> Run<'_, N> {
     }
 
     /// The scores of every example of `part`.
+    /// What activations have learned, in the order of the forward pass.
+    fn learned_numbers(&self) -> Vec<LearnedNumber> {
+        if self.learned.is_empty() {
+            return Vec::new();
+        }
+        let values = learned_values(self.network());
+        let of_site = |site: &LearnedSite| {
+            let values = values.get(&site.id).map_or(&[][..], Vec::as_slice);
+            let each = values.len() / site.learning.names.len();
+            let rows = values.chunks(each.max(1));
+            let summed = |(number, row): (&String, &[f32])| summarised(&site.site, number, row);
+            site.learning.names.iter().zip(rows).map(summed).collect::<Vec<_>>()
+        };
+        self.learned.iter().flat_map(of_site).collect()
+    }
+
     pub(super) fn scores(
         &self,
         network: &N,

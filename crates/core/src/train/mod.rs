@@ -11,7 +11,7 @@ use crate::divergence;
 use crate::model::{Model, Network, registration};
 use crate::objective::evaluation;
 use crate::recipe::Recipe;
-use crate::sites::{Activations, Sites};
+use crate::sites::{Activations, LearnedSite, Sites};
 use burn::tensor::Device;
 use record::{Event, Outcome, Predictions, RunSpec, Summary};
 use state::{Course, Run};
@@ -130,11 +130,16 @@ pub(crate) fn measure_model_step<M: Model>(trainer: Trainer<'_>) -> Result<f64, 
 }
 
 /// The network of a spec whose model is `M`.
-fn network<M: Model>(trainer: Trainer<'_>, recipe: &Recipe<'_>) -> Result<M::Network, Error> {
+fn network<M: Model>(
+    trainer: Trainer<'_>,
+    recipe: &Recipe<'_>,
+) -> Result<(M::Network, Vec<LearnedSite>), Error> {
     let model: M = crate::component::parameters(&trainer.spec.model)?;
     let interface = recipe.objective.interface(trainer.data)?;
-    let sites = Sites::new(trainer.activations);
-    model.build(&interface, &sites, &trainer.device.clone().autodiff())
+    let device = trainer.device.clone().autodiff();
+    let sites = Sites::on(&device, trainer.activations);
+    let network = model.build(&interface, &sites, &device)?;
+    Ok((network, sites.into_learned()))
 }
 
 impl<N: Network> Run<'_, N> {

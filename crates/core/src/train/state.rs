@@ -10,6 +10,7 @@ use crate::objective::STREAM as OBJECTIVE;
 use crate::optimizer::Optimizer;
 use crate::parameters::trained_names;
 use crate::recipe::Recipe;
+use crate::sites::LearnedSite;
 use crate::steps::Steps;
 use crate::stream::Stream;
 use burn::tensor::Device;
@@ -32,6 +33,8 @@ pub(super) struct Run<'a, N> {
     pub(super) batches: Batches<'a>,
     /// It is away during an update, which writes over parameters that nothing else holds.
     pub(super) network: Option<N>,
+    /// What its activations learn.
+    pub(super) learned: Vec<LearnedSite>,
     pub(super) optimizer: Optimizer,
     /// Training examples that are left of the epoch, the next one last.
     pub(super) order: Vec<usize>,
@@ -76,7 +79,7 @@ impl<'a, N: Network> Run<'a, N> {
     /// A run that has not begun, of `network` with the weights of the recipe's seed.
     pub(super) fn new(
         recipe: &'a Recipe<'a>,
-        network: N,
+        (network, learned): (N, Vec<LearnedSite>),
         device: &'a Device,
     ) -> Result<Self, Error> {
         let Recipe { spec, data, .. } = *recipe;
@@ -85,7 +88,9 @@ impl<'a, N: Network> Run<'a, N> {
             device,
             steps: Steps::of(spec, data),
             batches: Batches::new(data, &*recipe.objective, &*recipe.augmentation),
-            optimizer: Optimizer::new(recipe.update_rule()?, spec.training.weight_decay),
+            optimizer: Optimizer::new(recipe.update_rule()?, spec.training.weight_decay)
+                .with_learned(&learned),
+            learned,
             network: Some(initialize(network, spec.seed)),
             order: Vec::new(),
             order_stream: Stream::new(spec.seed, "order"),

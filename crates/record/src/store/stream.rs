@@ -1,7 +1,7 @@
 //! The metrics stream of a run: `metrics.jsonl`, one event per line.
 
 use super::atomic::write_atomically;
-use crate::{Error, Evaluation, Event, Gradients, Site, Stamped, float};
+use crate::{Error, Evaluation, Event, Gradients, Learned, Site, Stamped, float};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -143,11 +143,13 @@ pub struct Timeline {
     pub sites: Vec<Site>,
     /// Gradients by layer at some of them.
     pub gradients: Vec<Gradients>,
+    /// What activations had learned at some of them.
+    pub learned: Vec<Learned>,
 }
 
 impl Timeline {
     /// Reads what was measured at evaluations from the `content` of the stream at `path`, which is much faster than
-    /// the whole stream: every evaluation on validation data, and the sites and gradients of at most `most` of them,
+    /// the whole stream: every evaluation on validation data, and sites, gradients and learned numbers of at most `most` of them,
     /// evenly spread, the last one included. A torn last line is left out.
     pub(crate) fn read(content: &[u8], path: &Path, most: usize) -> Result<Self, Error> {
         let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
@@ -160,7 +162,7 @@ impl Timeline {
             begin = end + 1;
             match kind_of(line) {
                 b"validation" => timeline.add(line, path)?,
-                b"site" | b"gradients" => {
+                b"site" | b"gradients" | b"learned" => {
                     measured.extend(step_of(line).map(|step| (step, line)));
                 }
                 _ => {}
@@ -181,6 +183,7 @@ impl Timeline {
             Event::Validation(evaluation) => self.validations.push(evaluation),
             Event::Site(site) => self.sites.push(Site { inputs: None, outputs: None, ..site }),
             Event::Gradients(gradients) => self.gradients.push(gradients),
+            Event::Learned(learned) => self.learned.push(learned),
             Event::Start(_) | Event::Train(_) | Event::System(_) | Event::Output { .. } => {}
         }
         Ok(())
@@ -219,6 +222,7 @@ fn parse_event(line: &[u8], bare: bool) -> Result<Event, serde_json::Error> {
         b"site" if bare => body(line, |site: BareSite| Event::Site(site.into())),
         b"site" => body(line, Event::Site),
         b"gradients" => body(line, Event::Gradients),
+        b"learned" => body(line, Event::Learned),
         b"system" => body(line, Event::System),
         _ => return serde_json::from_slice(line).map(|Stamped { event, .. }| event),
     };
