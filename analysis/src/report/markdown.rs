@@ -159,6 +159,8 @@ fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
         columns::pairs(task, labels).map_or(String::new(), |table| table.render(columns)),
         if task.has_curves() { "### Convergence\n".into() } else { String::new() },
         columns::convergence(task, labels).map_or(String::new(), |table| table.render(columns)),
+        if task.learned.is_empty() { String::new() } else { "### Learned numbers\n".into() },
+        columns::learned(task, labels).map_or(String::new(), |table| table.render(columns)),
         "### Cost and diagnostics\n".into(),
         columns::cost(task, labels).render(columns),
         columns::count_note(task, columns).unwrap_or_default(),

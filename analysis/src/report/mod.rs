@@ -7,6 +7,7 @@ mod figures;
 mod html;
 mod labels;
 mod latex;
+mod learned;
 mod legend;
 mod markdown;
 mod methods;
@@ -161,6 +162,8 @@ struct Task {
     arms: Vec<Arm>,
     /// Every activation against every other.
     pairs: Vec<Pair>,
+    /// What its activations have learned.
+    learned: Vec<learned::LearnedRow>,
     test_examples: Option<u64>,
 }
 
@@ -277,10 +280,14 @@ impl Report {
             tuning: options.tuning.as_ref(),
             bootstrap,
         });
+        let learned = runs
+            .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
+            .map(learned::rows);
         let tasks = stored
             .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
             .zip(&metrics)
-            .map(|(runs, metric)| {
+            .zip(learned)
+            .map(|((runs, metric), learned)| {
                 let name = runs[0].record.spec.task.clone();
                 let mut seeds: Vec<u64> = runs.iter().map(|run| run.record.spec.seed).collect();
                 seeds.sort_unstable();
@@ -296,6 +303,7 @@ impl Report {
                     pairs: pairs_of(&compared.tasks, &name),
                     metric: metric::in_markdown(metric),
                     test_examples: test_examples(runs),
+                    learned,
                     arms: arms.iter().filter(|arm| arm.task == name).cloned().collect(),
                     name,
                 }

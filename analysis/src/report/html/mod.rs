@@ -142,6 +142,7 @@ fn section(report: &Report, task: &Task, plots: &[Plot], labels: &Labels) -> Str
         ("Test examples", columns::examples(task, labels)),
         ("All pairs (row minus column; bold: significant)", columns::pairs(task, labels)),
         ("Convergence", columns::convergence(task, labels)),
+        ("Learned numbers", columns::learned(task, labels)),
         ("Cost and diagnostics", Some(columns::cost(task, labels))),
     ];
     let mut text = format!("<section>\n<h2>{}</h2>\n", escape(&task.name));

@@ -10,7 +10,9 @@ mod parity;
 mod size;
 mod training;
 
+use activation_cards as _;
 use activation_gelu as _;
+use activation_leaky_relu as _;
 use activation_relu as _;
 use activation_silu as _;
 use activation_swiglu as _;

@@ -9,6 +9,7 @@ use crate::experiment::{Experiment, Task};
 use crate::tune::{Assignment, Rung};
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::model::max_tokens;
+use activation::BuildError;
 use actlab_core::sites::SiteInfo;
 use actlab_core::{DeviceSpec, Layout, ModelSize, objective};
 use blame::Blame;
@@ -170,8 +171,8 @@ impl<'a> Plan<'a> {
         let baseline = match &experiment.baseline {
             None => planner.labels[0].clone(),
             Some(request) => {
-                let label =
-                    request.label().map_err(|error| experiment.error("baseline", &error))?;
+                let label = label_of(request, &planner.labels)
+                    .map_err(|error| experiment.error("baseline", &error))?;
                 if !planner.labels.contains(&label) {
                     return Err(planner.no_such_baseline(&label));
                 }
@@ -192,6 +193,12 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The label of the arm that `request` names: that of a formula with a name of its own, or what it builds.
+fn label_of(request: &ArmRequest, labels: &[String]) -> Result<String, BuildError> {
+    let text = request.to_string();
+    if labels.contains(&text) { Ok(text) } else { request.label() }
+}
+
 impl<'a> Planner<'a> {
     fn new(experiment: &'a Experiment) -> Result<Self, Error> {
         let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
@@ -205,6 +212,11 @@ impl<'a> Planner<'a> {
             if arms.iter().any(|other| other.spec.label == *label) {
                 return Err(at(key, &format!("duplicate activation `{label}`")));
             }
+            if let Some(other) = arms.iter().find(|other| other.is_formula_of(&arm)) {
+                let message =
+                    format!("`{label}` is the same function as `{}`", other.spec.label);
+                return Err(at(key, &message));
+            }
             if label.len() > LONGEST_LABEL {
                 let message = format!(
                     "its label has more than {LONGEST_LABEL} characters, and names a folder"
@@ -217,7 +229,7 @@ impl<'a> Planner<'a> {
         let mut overridden = Vec::new();
         for (i, change) in experiment.overrides.iter().enumerate() {
             let key = || format!("overrides[{i}].activation");
-            let arm = change.activation.as_ref().map(ArmRequest::label).transpose();
+            let arm = change.activation.as_ref().map(|arm| label_of(arm, &labels)).transpose();
             let arm = arm.map_err(|error| at(key(), &error))?;
             if let Some(arm) = arm.as_ref().filter(|arm| !labels.contains(arm)) {
                 let (known, place) = (labels.join(", "), experiment.place("activations"));
