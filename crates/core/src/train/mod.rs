@@ -8,7 +8,8 @@ use crate::Error;
 use crate::checkpoint::{Checkpoint, Stage, Unusable};
 use crate::data::Dataset;
 use crate::divergence;
-use crate::model::{Model, Network, registration};
+use crate::model::weights::{self, Weights};
+use crate::model::{Model, Network, initialize, registration};
 use crate::objective::evaluation;
 use crate::recipe::Recipe;
 use crate::sites::{Activations, Sites};
@@ -129,13 +130,23 @@ pub(crate) fn measure_model_step<M: Model>(trainer: Trainer<'_>) -> Result<f64, 
     Ok(run.step(2, 2, 0.0).0.seconds)
 }
 
-/// The network of a spec whose model is `M`.
+/// The network of a spec whose model is `M`, with the weights that it starts from.
 fn network<M: Model>(trainer: Trainer<'_>, recipe: &Recipe<'_>) -> Result<M::Network, Error> {
     let model: M = crate::component::parameters(&trainer.spec.model)?;
     let interface = recipe.objective.interface(trainer.data)?;
     let sites = Sites::new(trainer.activations);
-    model.build(&interface, &sites, &trainer.device.clone().autodiff())
+    let network = model.build(&interface, &sites, &trainer.device.clone().autodiff())?;
+    let network = initialize(network, trainer.spec.seed);
+    let Some(path) = model.weights() else { return Ok(network) };
+    let file = Weights::read(path)?;
+    if trainer.spec.weights_sha256.as_deref() != Some(file.sha256()) {
+        return Err(file.refuse(OTHER_WEIGHTS));
+    }
+    weights::load(network, &file)
 }
+
+/// Why a run does not start from a file.
+const OTHER_WEIGHTS: &str = "is not the file that the run was planned with: its SHA-256 is another";
 
 impl<N: Network> Run<'_, N> {
     /// Trains until the budget, patience or divergence ends it, then judges the best weights.
