@@ -6,6 +6,9 @@ use record::{Link, StoredRun};
 /// Links that the Markdown report and LaTeX list at most; the page has all.
 const MOST: usize = 200;
 
+/// Writes tracker, task and activation, and seeds with addresses.
+type Write<'a> = dyn Fn([&str; 3], &[(u64, &str)]) -> String + 'a;
+
 /// A run that can be seen on trackers.
 #[derive(Debug, Clone)]
 struct Run {
@@ -44,9 +47,9 @@ impl Links {
         sinks
     }
 
-    /// A line for each tracker, task and activation with a link for each seed, which `write` makes of tracker, task and
-    /// activation and of seeds and addresses. None where there are too many links.
-    fn lines(&self, write: &dyn Fn([&str; 3], &[(u64, &str)]) -> String) -> Option<Vec<String>> {
+    /// A line for each tracker, task and activation with a link for each seed. None where there are too many
+    /// links.
+    fn lines(&self, write: &Write<'_>) -> Option<Vec<String>> {
         if self.0.iter().map(|run| run.links.len()).sum::<usize>() > MOST {
             return None;
         }
