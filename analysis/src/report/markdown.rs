@@ -50,6 +50,11 @@ pub(super) fn render(report: &Report) -> String {
     parts.extend(without_curve(report));
     parts.extend(without_predictions(report));
     parts.extend(skipped(report));
+    let links = report.links.markdown();
+    if !report.links.sinks().is_empty() {
+        parts.push(heading("##", "Runs on trackers", report.width));
+        parts.push(bullets(&links, report.width));
+    }
     parts.push(heading("##", "How to read this", report.width));
     parts.push(bullets(&legend::entries(report), report.width));
     parts.push(labels.notes(report.width));

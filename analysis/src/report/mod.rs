@@ -9,6 +9,7 @@ mod labels;
 mod latex;
 mod learned;
 mod legend;
+mod links;
 mod markdown;
 mod methods;
 mod scores;
@@ -146,6 +147,8 @@ pub struct Report {
     without_predictions: Option<(usize, String)>,
     unfinished: Vec<Unfinished>,
     skipped: Vec<String>,
+    /// Where the runs can be seen.
+    links: links::Links,
     page: html::Page,
 }
 
@@ -330,6 +333,7 @@ impl Report {
             without_predictions,
             unfinished: stored.iter().filter_map(|run| unfinished(run)).collect(),
             skipped: options.skipped.clone(),
+            links: links::Links::of(&stored),
             page: html::Page::new(&stored),
             runs: frame::by_metric(&frame, &metric::distinct(&metrics))?,
             figures,
@@ -395,6 +399,12 @@ impl Report {
         html::render(self)
     }
 
+    /// The results as LaTeX tables, and the paragraph of methods.
+    #[must_use]
+    pub fn latex(&self) -> String {
+        latex::render(self)
+    }
+
     /// Writes `report.md`, `report.html`, `summary.csv`, `summary.tex` and `runs.csv` into `dir`, and the plots into
     /// `dir/plots`, each file whole or not at all.
     ///
@@ -418,7 +428,7 @@ impl Report {
             undrawn,
         };
         write_atomically(&written.html, self.html().as_bytes())?;
-        write_atomically(&written.latex, latex::render(self).as_bytes())?;
+        write_atomically(&written.latex, self.latex().as_bytes())?;
         write_atomically(&written.runs, &csv::runs(&self.runs)?)?;
         write_atomically(&written.summary, &csv::summary(&self.tasks)?)?;
         // Last, because it is what a reader looks for.

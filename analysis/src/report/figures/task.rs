@@ -193,8 +193,7 @@ fn scores(group: &Group<'_>, metric: &Metric, row: f64) -> Vec<Mark> {
     let runs: Vec<(f64, u64, Option<String>)> = group
         .completed()
         .filter_map(|one| {
-            // A note that cannot be read costs a link.
-            let url = one.run.dir.wandb().ok().flatten().and_then(|note| note.url);
+            let url = one.run.dir.links().into_iter().next().map(|link| link.url);
             Some((test_value(&one.run.record)?, one.run.record.spec.seed, url))
         })
         .collect();

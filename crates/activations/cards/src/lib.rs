@@ -117,7 +117,8 @@ mod tests {
                 // PyTorch takes another side where a function has a kink.
                 let (left, right) = (f.eval(x[i] - 1e-9).1, f.eval(x[i] + 1e-9).1);
                 if (left - right).abs() < 1e-6 {
-                    assert_close(&format!("slope of {at}"), slope, dy_dx[i], 1e-12, 1e-12);
+                    // Its hard sigmoid has 1/6 in single precision.
+                    assert_close(&format!("slope of {at}"), slope, dy_dx[i], 1e-8, 1e-12);
                 }
             }
         }

@@ -7,6 +7,7 @@ mod golden;
 mod mlp;
 mod paired;
 mod parity;
+mod pretrained;
 mod size;
 mod training;
 

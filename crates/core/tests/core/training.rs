@@ -86,6 +86,7 @@ fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64)
             ..DataSpec::named(data)
         },
         data_sha256: String::new(),
+        weights_sha256: None,
         training: TrainingSpec {
             batch_size,
             budget: Budget::Steps(steps),
