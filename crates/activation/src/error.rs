@@ -152,12 +152,16 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec
         .filter(|(score, _)| *score > 0.8)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    // A name may be that of a function and of an activation.
+    scored.dedup();
     scored.into_iter().map(|(_, candidate)| candidate).take(3).collect()
 }
 
 /// Text that is not of the form `name` or `name(parameter=value, …)`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read activation `{text}`: {reason}; write `name`, `name(parameter=value, …)`, or a formula of x")]
+#[error(
+    "cannot read activation `{text}`: {reason}; write `name`, `name(parameter=value, …)`, or a formula of x"
+)]
 pub struct SyntaxError {
     /// The whole text.
     pub text: String,
