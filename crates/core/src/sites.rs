@@ -231,6 +231,12 @@ impl Site {
         if self.gated { fan(&self.activation) } else { 1 }
     }
 
+    /// Its activation.
+    #[must_use]
+    pub fn activation(&self) -> &Arc<Activation> {
+        &self.activation
+    }
+
     /// Its activation, for kernels that apply it with another operation; none where it learns, so that it must stand
     /// alone. Where [`Site::fan`] is 1, its nonlinearity is meant.
     #[must_use]

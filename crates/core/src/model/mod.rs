@@ -1,6 +1,7 @@
 //! The model zoo.
 
 mod bert;
+mod gain;
 mod gpt;
 mod init;
 mod layers;
@@ -10,6 +11,7 @@ mod resnet;
 mod width;
 
 pub use bert::{Bert, BertConfig, BertModel, BertSize};
+pub use gain::Gain;
 pub use gpt::{Gpt, GptNetwork, GptSize, Positions};
 pub use init::{Initializer, initialize, named_parameters};
 pub use mlp::{Init, Mlp, MlpNetwork, Norm};
