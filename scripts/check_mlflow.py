@@ -259,7 +259,7 @@ def check_run(url, run, sweep, experiment):
     expect(f"{where}: mlflow.json", True, run.note["complete"], "complete")
     expect(f"{where}: mlflow.json", len(run.history), run.note["lines"], "lines")
     expect(f"{where}: mlflow.json", experiment, run.note["experiment"], "experiment")
-    answer = ask(url, "runs/get", run_id=run.note["run_id"])["run"]
+    answer = ask(url, "runs/get", run_id=run.note["id"])["run"]
     info, data = answer["info"], answer["data"]
     expect(f"{where}: name", run.label, info["run_name"])
     expect(f"{where}: status", "FAILED" if run.exit_code else "FINISHED", info["status"])
@@ -319,7 +319,7 @@ def number_of(value):
 def check_sweep(url, folder, sweep, experiment):
     runs = read_record(folder, sweep)
     on_server = runs_of(url, experiment)
-    ids = [run.note["run_id"] for run in runs]
+    ids = [run.note["id"] for run in runs]
     report = [run["info"]["run_id"] for run in on_server if run["info"]["run_name"] == f"{sweep}-report"]
     expect_that(f"MLflow: {sweep}", len(report) == 1, f"{len(report)} reports")
     expect_names(f"MLflow: {sweep}: runs", [*ids, *report], [run["info"]["run_id"] for run in on_server])

@@ -4,7 +4,9 @@
 The output has the form of crates/activation-testing/oracle/pytorch.json, in
 double precision: under `pointwise` a card's x, y and dy_dx, under `gated` its
 gate, value, y, dy_dgate and dy_dvalue. The entries of the file that is there
-are kept, and their inputs are used for the new ones.
+are kept, and their inputs are used for the new ones. Under `learned` stand
+activations with parameters over x of shape [rows, channels]: y, and the
+gradients by x and by the parameter for a gradient by y.
 
 Run it from the repository root:
 
@@ -34,6 +36,27 @@ def evaluate(expression, **inputs):
     return y.tolist(), [g.tolist() for g in torch.autograd.grad(y.sum(), list(inputs.values()))]
 
 
+def learned(function, parameter, seed):
+    """An activation with a parameter, one value or one a channel, and its gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(37, 5, generator=generator, dtype=torch.float64).mul(2).requires_grad_()
+    gradient = torch.randn(37, 5, generator=generator, dtype=torch.float64)
+    parameter = leaf(parameter)
+    y = function(x, parameter)
+    y.backward(gradient)
+    return {
+        "x": x.tolist(),
+        "parameter": parameter.tolist(),
+        "gradient": gradient.tolist(),
+        "y": y.tolist(),
+        "by_x": x.grad.tolist(),
+        "by_parameter": parameter.grad.tolist(),
+    }
+
+
+CHANNELS = [0.25, 0.1, -0.2, 0.7, 1.0]
+
+
 def main():
     oracle = json.loads(ORACLE.read_text())
     xs = oracle["pointwise"]["relu"]["x"]
@@ -50,6 +73,13 @@ def main():
         else:
             y, (slope,) = evaluate(expression, x=leaf(xs))
             oracle["pointwise"].setdefault(card["name"], {"x": xs, "y": y, "dy_dx": slope})
+    swish = lambda x, beta: x * torch.sigmoid(beta * x)
+    oracle["learned"] = {
+        "prelu": learned(torch.nn.functional.prelu, [0.25], 1),
+        "prelu per channel": learned(torch.nn.functional.prelu, CHANNELS, 2),
+        "swish": learned(swish, [1.5], 3),
+        "swish per channel": learned(swish, CHANNELS, 4),
+    }
     oracle["source"] = f"PyTorch {torch.__version__.split('+')[0]}, float64"
     json.dump(oracle, sys.stdout)
     sys.stdout.write("\n")

@@ -152,9 +152,10 @@ pub(crate) fn conditions(
     ]);
     // A hash tells a reader nothing, unless there are two.
     let files = Condition::of("data files (SHA-256)", &recipes, |spec| spec.data_sha256.clone());
-    if !files.uniform() {
-        conditions.push(files);
-    }
+    let weights = Condition::of("initial weights (SHA-256)", &recipes, |spec| {
+        spec.weights_sha256.clone().unwrap_or_else(|| "drawn by the seed".to_owned())
+    });
+    conditions.extend([files, weights].into_iter().filter(|condition| !condition.uniform()));
     for condition in &mut conditions {
         let says = |key: &str| {
             KEYS.iter().any(|(part, name)| *name == condition.name && key.starts_with(part))

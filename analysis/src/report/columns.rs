@@ -2,13 +2,14 @@
 
 use super::Task;
 use super::labels::Labels;
+use super::learned::LearnedRow;
 use crate::comparison::markdown::pair_table;
 use crate::comparison::{Against, ArmFigures};
 use crate::metric::Shown;
 use crate::render::number::{ABSENT, bracket, fixed, grouped, percent, probability};
 use crate::render::table::{Column, Table};
 use crate::render::text::{escape, width, wrap};
-use crate::statistics::{Crossed, LEVEL};
+use crate::statistics::{Crossed, LEVEL, mean, standard_deviation};
 use crate::summary::{Arm, ExampleFigures};
 
 /// Arms whose counts differ from the reference's by more than this share are marked.
@@ -294,6 +295,36 @@ pub(super) fn convergence(task: &Task, labels: &Labels) -> Option<Table> {
 }
 
 /// Size, health of the units and, last, what depends on the machine.
+/// What activations have learned; nothing where none learns.
+pub(super) fn learned(task: &Task, labels: &Labels) -> Option<Table> {
+    let rows = &task.learned;
+    if rows.is_empty() {
+        return None;
+    }
+    let each = |cell: &dyn Fn(&LearnedRow) -> String| rows.iter().map(cell).collect::<Vec<_>>();
+    let four = |value: f64| fixed(value, 4);
+    let of_site = |(site, value): &(String, f64)| format!("{} ({})", four(*value), escape(site));
+    let end = |row: &LearnedRow| {
+        let Some(average) = mean(&row.runs) else { return ABSENT.to_owned() };
+        let spread = standard_deviation(&row.runs).map(|sd| format!(" ± {}", four(sd)));
+        four(average) + &spread.unwrap_or_default()
+    };
+    Some(Table {
+        key: Column::words("activation", each(&|row| labels.cell(&row.activation))),
+        blocks: vec![
+            vec![
+                Column::words("learned", each(&|row| escape(&row.number))),
+                Column::numbers("start", each(&|row| row.start.map_or(ABSENT.into(), four))),
+                Column::numbers("end ± sd", each(&end)),
+            ],
+            vec![
+                Column::numbers("lowest site", each(&|row| of_site(&row.least))),
+                Column::numbers("highest site", each(&|row| of_site(&row.greatest))),
+            ],
+        ],
+    })
+}
+
 pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     let reference = reference(task);
     let size = vec![

@@ -16,6 +16,13 @@ pub(super) fn render(report: &Report) -> String {
     for paragraph in methods::paragraphs(report) {
         text += &format!("\n{}\n", escape(&unescape(&paragraph)));
     }
+    let links = report.links.latex(&escape);
+    if !links.is_empty() {
+        // Without the package hyperref the text of a link stays.
+        text += "\n\\providecommand{\\href}[2]{#2}\n";
+        text += &links.join("\\\\\n");
+        text.push('\n');
+    }
     text
 }
 

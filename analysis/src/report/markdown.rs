@@ -50,6 +50,11 @@ pub(super) fn render(report: &Report) -> String {
     parts.extend(without_curve(report));
     parts.extend(without_predictions(report));
     parts.extend(skipped(report));
+    let links = report.links.markdown();
+    if !report.links.sinks().is_empty() {
+        parts.push(heading("##", "Runs on trackers", report.width));
+        parts.push(bullets(&links, report.width));
+    }
     parts.push(heading("##", "How to read this", report.width));
     parts.push(bullets(&legend::entries(report), report.width));
     parts.push(labels.notes(report.width));
@@ -159,6 +164,8 @@ fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
         columns::pairs(task, labels).map_or(String::new(), |table| table.render(columns)),
         if task.has_curves() { "### Convergence\n".into() } else { String::new() },
         columns::convergence(task, labels).map_or(String::new(), |table| table.render(columns)),
+        if task.learned.is_empty() { String::new() } else { "### Learned numbers\n".into() },
+        columns::learned(task, labels).map_or(String::new(), |table| table.render(columns)),
         "### Cost and diagnostics\n".into(),
         columns::cost(task, labels).render(columns),
         columns::count_note(task, columns).unwrap_or_default(),

@@ -7,7 +7,9 @@ mod figures;
 mod html;
 mod labels;
 mod latex;
+mod learned;
 mod legend;
+mod links;
 mod markdown;
 mod methods;
 mod scores;
@@ -145,6 +147,8 @@ pub struct Report {
     without_predictions: Option<(usize, String)>,
     unfinished: Vec<Unfinished>,
     skipped: Vec<String>,
+    /// Where the runs can be seen.
+    links: links::Links,
     page: html::Page,
 }
 
@@ -161,6 +165,8 @@ struct Task {
     arms: Vec<Arm>,
     /// Every activation against every other.
     pairs: Vec<Pair>,
+    /// What its activations have learned.
+    learned: Vec<learned::LearnedRow>,
     test_examples: Option<u64>,
 }
 
@@ -277,10 +283,14 @@ impl Report {
             tuning: options.tuning.as_ref(),
             bootstrap,
         });
+        let learned = runs
+            .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
+            .map(learned::rows);
         let tasks = stored
             .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
             .zip(&metrics)
-            .map(|(runs, metric)| {
+            .zip(learned)
+            .map(|((runs, metric), learned)| {
                 let name = runs[0].record.spec.task.clone();
                 let mut seeds: Vec<u64> = runs.iter().map(|run| run.record.spec.seed).collect();
                 seeds.sort_unstable();
@@ -296,6 +306,7 @@ impl Report {
                     pairs: pairs_of(&compared.tasks, &name),
                     metric: metric::in_markdown(metric),
                     test_examples: test_examples(runs),
+                    learned,
                     arms: arms.iter().filter(|arm| arm.task == name).cloned().collect(),
                     name,
                 }
@@ -322,6 +333,7 @@ impl Report {
             without_predictions,
             unfinished: stored.iter().filter_map(|run| unfinished(run)).collect(),
             skipped: options.skipped.clone(),
+            links: links::Links::of(&stored),
             page: html::Page::new(&stored),
             runs: frame::by_metric(&frame, &metric::distinct(&metrics))?,
             figures,
@@ -387,6 +399,12 @@ impl Report {
         html::render(self)
     }
 
+    /// The results as LaTeX tables, and the paragraph of methods.
+    #[must_use]
+    pub fn latex(&self) -> String {
+        latex::render(self)
+    }
+
     /// Writes `report.md`, `report.html`, `summary.csv`, `summary.tex` and `runs.csv` into `dir`, and the plots into
     /// `dir/plots`, each file whole or not at all.
     ///
@@ -410,7 +428,7 @@ impl Report {
             undrawn,
         };
         write_atomically(&written.html, self.html().as_bytes())?;
-        write_atomically(&written.latex, latex::render(self).as_bytes())?;
+        write_atomically(&written.latex, self.latex().as_bytes())?;
         write_atomically(&written.runs, &csv::runs(&self.runs)?)?;
         write_atomically(&written.summary, &csv::summary(&self.tasks)?)?;
         // Last, because it is what a reader looks for.

@@ -195,6 +195,7 @@ fn spec(task: &str, activation: &str, seed: u64) -> RunSpec {
             DataSpec::named("sst2")
         },
         data_sha256: "00".into(),
+        weights_sha256: None,
         training: TrainingSpec {
             batch_size: if images { 128 } else { 32 },
             budget: if images { Budget::Epochs(3) } else { Budget::Steps(2_000) },

@@ -5,6 +5,7 @@
 mod common;
 mod comparison;
 mod coverage;
+mod links;
 mod metric;
 mod report;
 mod statistics;

@@ -157,14 +157,18 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec
     scored.into_iter().map(|(_, candidate)| candidate).take(3).collect()
 }
 
-/// Text that is not of the form `name` or `name(parameter=value, …)`.
+/// Text that is neither of the form `name` or `name(parameter=value, …)`, nor a formula.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "cannot read activation `{text}`: {reason}; write `name`, `name(parameter=value, …)`, or a formula of x"
-)]
-pub struct SyntaxError {
-    /// The whole text.
-    pub text: String,
-    /// What is wrong with it.
-    pub reason: String,
+pub enum SyntaxError {
+    /// It begins like a name with parameters.
+    #[error("cannot read activation `{text}`: {reason}; write `name`, `name(parameter=value, …)`, or a formula of x")]
+    Form {
+        /// The whole text.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is a wrong formula.
+    #[error(transparent)]
+    Formula(#[from] FormulaError),
 }

@@ -131,7 +131,7 @@ fn names(registration: &Registration, value: &Value) -> Result<Vec<String>, Stri
         _ => format!("a list of some of its numbers: {}", numbers.join(", ")),
     };
     let words: Vec<&str> = match value {
-        Value::String(all) if all == "all" => numbers.clone(),
+        Value::String(all) if all == "all" && !numbers.is_empty() => numbers.clone(),
         Value::String(none) if none == "none" => Vec::new(),
         Value::String(words) => words.split('+').map(str::trim).collect(),
         Value::Array(words) => {

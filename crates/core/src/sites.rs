@@ -237,6 +237,12 @@ impl Site {
         &self.activation
     }
 
+    /// Label of its activation.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.activation.label()
+    }
+
     /// Its activation, for kernels that apply it with another operation; none where it learns, so that it must stand
     /// alone. Where [`Site::fan`] is 1, its nonlinearity is meant.
     #[must_use]

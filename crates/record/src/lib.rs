@@ -9,8 +9,7 @@
 //! | `predictions.csv` | atomically, before the record | one test example a line |
 //! | `checkpoint-STEP-BYTES-CHECKSUM.safetensors` | atomically, while running | training after `STEP`, when `metrics.jsonl` had `BYTES` |
 //! | `attempt.json` | atomically, when a process begins to work on the run | the [`Attempt`]; gone when the run has ended |
-//! | `wandb.json` | atomically, where Weights & Biases is used | the [`WandbRun`] |
-//! | `mlflow.json` | atomically, where MLflow is used | where the run is on the server, and how far |
+//! | `TRACKER.json` | atomically, where a tracker is used | its [`Note`]: where the run can be seen (a [`Link`]), and how far it has come |
 //! | `record.json` | atomically, last | the [`RunRecord`]: its presence says that the run has ended; it holds the checksums of the files above, and ends with its own |
 //!
 //! This crate knows no tensor and no table: `runner` writes through it, `analysis` reads through it.
@@ -38,15 +37,13 @@ pub use event::{
 };
 pub use metric::{Direction, Metric, Metrics};
 pub use prediction::{ExampleLoss, Prediction, PredictionLine, Predictions};
-pub use run::{
-    Attempt, Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing, WandbRun, WandbUpload,
-};
+pub use run::{Attempt, Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing};
 pub use spec::{
     ActivationSpec, Budget, CLASSIFICATION, DataSpec, Described, Divergence, RunId, RunSpec,
     SiteActivation, SiteStatistics, SpecText, Split, TrainingSpec, Trial, json_sha256,
 };
 pub use store::{
-    CheckpointFile, FileSum, HeldLocks, MetricsReader, MetricsWriter, RunDir, RunLock, RunState,
-    SavedRun, StoredRun, Timeline, any_run_has_ended, find_all_runs, find_runs, is_same_file,
-    look_at_runs, now, read_runs, write_atomically,
+    CheckpointFile, FileSum, HeldLocks, Link, MetricsReader, MetricsWriter, Note, RunDir, RunLock,
+    RunState, SavedRun, StoredRun, Timeline, any_run_has_ended, find_all_runs, find_runs,
+    is_same_file, look_at_runs, now, read_runs, write_atomically,
 };

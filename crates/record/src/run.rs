@@ -2,7 +2,6 @@ use crate::store::seal;
 use crate::{Described, Environment, Evaluation, FileSum, LearnedNumber, Metric, RunId, RunSpec, Site};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Version of everything this crate writes; it grows when a reader of the old form would go wrong.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -145,33 +144,4 @@ pub struct Attempt {
     pub after_step: u64,
     /// All steps of the run.
     pub steps: u64,
-}
-
-/// Where the run is on Weights & Biases: `wandb.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WandbRun {
-    /// The run's name in URLs, the same however often the run begins anew.
-    pub id: String,
-    /// Where it can be seen, once the server has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// The offline directory, where one was written.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub offline: Option<PathBuf>,
-    /// What the server has of the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upload: Option<WandbUpload>,
-}
-
-/// What a server has of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WandbUpload {
-    /// Which beginning of the run it is about: the whole microseconds of its start since 1970.
-    pub attempt: u64,
-    /// Lines of system metrics that earlier beginnings of the run have left on the server.
-    pub events_base: u64,
-    /// The same for lines of output.
-    pub output_base: u64,
-    /// Whether everything has arrived.
-    pub complete: bool,
 }

@@ -25,6 +25,9 @@ pub struct RunSpec {
     pub data: DataSpec,
     /// SHA-256 over the data set's files, so that other data makes another run.
     pub data_sha256: String,
+    /// SHA-256 of the file that the weights start from; absent where all are drawn by the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
     /// Recipe.
     pub training: TrainingSpec,
     /// Seed of every random stream.
@@ -462,6 +465,7 @@ mod tests {
             objective: classification(),
             data: DataSpec::named("fashion-mnist-mini"),
             data_sha256: "00".into(),
+            weights_sha256: None,
             training: TrainingSpec {
                 batch_size: 128,
                 budget: Budget::Epochs(3),
@@ -495,6 +499,8 @@ mod tests {
 
     #[test]
     fn identity_is_the_hash_of_the_whole_spec() {
+        let weights = RunSpec { weights_sha256: Some("00".into()), ..spec() };
+        assert_ne!(weights.id(), spec().id());
         let trial = RunSpec { trial: Some(Trial { steps: 7 }), seed: u64::MAX, ..spec() };
         for spec in [spec(), RunSpec { task: "a\"b\\\u{7}é".into(), ..spec() }, trial] {
             let whole = json_sha256(serde_json::to_value(&spec).unwrap());

@@ -77,6 +77,19 @@ impl Arm {
         Self { spec, activations: Activations::new(default, sites) }
     }
 
+    /// Whether the two are one function, of which at least one is a formula as text. (Two registered activations may be:
+    /// such a pair shows how much the seeds alone decide.)
+    pub(crate) fn is_formula_of(&self, other: &Self) -> bool {
+        let is_text = |spec: &ActivationSpec| spec.parameters.contains_key("formula");
+        let learns = |spec: &ActivationSpec| spec.parameters.contains_key("learn");
+        let (a, b) = (&self.spec, &other.spec);
+        (is_text(a) || is_text(b))
+            && !learns(a)
+            && !learns(b)
+            && a.fingerprint == b.fingerprint
+            && a.sites == b.sites
+    }
+
     /// The activations of `spec`, if this program has them as they were.
     ///
     /// # Errors
@@ -92,7 +105,7 @@ impl Arm {
 /// `activation` as a spec has it.
 fn spec(activation: &Arc<Activation>) -> ActivationSpec {
     ActivationSpec {
-        name: activation.registration().name.to_owned(),
+        name: activation.registration().name.clone(),
         parameters: activation.parameters().clone(),
         label: activation.label(),
         // A formula that panics is to cost its runs, and those tell how.
@@ -122,7 +135,7 @@ impl FromStr for ArmRequest {
         let Some((default, rest)) = text.split_once('[') else {
             return Ok(Self { default: text.parse()?, sites: Vec::new() });
         };
-        let error = |reason: &str| SyntaxError { text: text.to_owned(), reason: reason.to_owned() };
+        let error = |reason: &str| SyntaxError::Form { text: text.to_owned(), reason: reason.to_owned() };
         let inside = rest.trim_end().strip_suffix(']');
         let inside = inside.ok_or_else(|| error("`]` is missing at the end"))?;
         let mut sites = Vec::new();
@@ -206,12 +219,21 @@ impl<'de> Deserialize<'de> for ArmRequest {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(crate) enum ArmSchema {
-    /// `name`, `name(parameter=value)`, or `name[site=other]`.
+    /// `name`, `name(parameter=value)`, `name[site=other]`, or a formula: `x * sigmoid(1.702 * x)`.
     Text(String),
     /// `{ name = "…", parameter = value }`.
     Activation {
         /// Name or alias.
         name: String,
+        #[serde(flatten)]
+        parameters: serde_json::Map<String, serde_json::Value>,
+    },
+    /// `{ formula = "x * sigmoid(b * x)", b = 1.0, learn = ["b"] }`.
+    Formula {
+        /// A formula of `x`, or of `gate` and `value`.
+        formula: String,
+        /// What it is called; otherwise the formula is its name.
+        name: Option<String>,
         #[serde(flatten)]
         parameters: serde_json::Map<String, serde_json::Value>,
     },

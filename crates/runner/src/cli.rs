@@ -512,6 +512,9 @@ pub(crate) struct BenchOpsArgs {
     /// Operation to measure, by its name in the table; may be given again [default: all]
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Vec<String>,
+    /// Activation to measure alone, by its name or as a formula; may be given again
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) activation: Vec<String>,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -226,7 +226,7 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
 
 fn is_on_wandb(run: &RunDir) -> bool {
     // A damaged note is one too.
-    run.wandb().map_or(true, |note| note.is_some())
+    wandb::note(run).map_or(true, |note| note.is_some())
 }
 
 /// One server that runs are uploaded to.

@@ -315,7 +315,10 @@ fn run(spec: &RunSpec, start: &Start, time: f64) -> Run {
         "flops": start.flops,
         "steps": start.steps,
     });
-    let Value::Object(config) = config else { unreachable!("an object was written above") };
+    let Value::Object(mut config) = config else { unreachable!("an object was written above") };
+    if let Some(sha256) = &spec.weights_sha256 {
+        config.insert("weights_sha256".to_owned(), json!(sha256));
+    }
     Run {
         name: spec.label(),
         job_type: if spec.trial.is_some() { TUNE } else { TRAIN }.to_owned(),

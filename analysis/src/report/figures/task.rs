@@ -1,6 +1,6 @@
 //! The plots of one task.
 
-use super::{MOST_POINTS, thinned};
+use super::{MOST_POINTS, learned, thinned};
 use crate::frame::Status;
 use crate::metric::{Shown, test_value};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
@@ -18,13 +18,13 @@ const BOXED: usize = 4;
 const FILLED: f64 = 0.84;
 
 /// The runs of one activation.
-struct Group<'a> {
+pub(super) struct Group<'a> {
     label: &'a str,
     runs: &'a [Measured<'a>],
 }
 
 impl<'a> Group<'a> {
-    fn completed(&self) -> impl Iterator<Item = &'a Measured<'a>> {
+    pub(super) fn completed(&self) -> impl Iterator<Item = &'a Measured<'a>> {
         self.runs.iter().filter(|one| Status::of(&one.run.record) == Status::Completed)
     }
 }
@@ -138,6 +138,12 @@ pub(super) fn plots(
             cost(arms, metric, palette),
         ),
     ];
+    for name in learned::names(&groups) {
+        let title = format!("Learned `{name}` over time: each activation site, and their mean");
+        let marks = |group: &Group<'_>| learned::over_time(group, &name);
+        let kind = format!("learned-{name}");
+        plots.push(plot(&kind, &title, steps(), Axis::number(&name), draw(&marks)));
+    }
     plots.retain(|plot| !plot.is_empty());
     plots
 }
@@ -147,7 +153,7 @@ fn write(value: f64, share: bool) -> String {
 }
 
 /// A line through points that tell their text.
-fn line(points: Vec<([f64; 2], String)>) -> Vec<Mark> {
+pub(super) fn line(points: Vec<([f64; 2], String)>) -> Vec<Mark> {
     if points.is_empty() {
         return Vec::new();
     }
@@ -187,8 +193,7 @@ fn scores(group: &Group<'_>, metric: &Metric, row: f64) -> Vec<Mark> {
     let runs: Vec<(f64, u64, Option<String>)> = group
         .completed()
         .filter_map(|one| {
-            // A note that cannot be read costs a link.
-            let url = one.run.dir.wandb().ok().flatten().and_then(|note| note.url);
+            let url = one.run.dir.links().into_iter().next().map(|link| link.url);
             Some((test_value(&one.run.record)?, one.run.record.spec.seed, url))
         })
         .collect();

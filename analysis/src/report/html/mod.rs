@@ -35,12 +35,10 @@ struct Row {
     /// Its test value.
     value: Option<f64>,
     folder: String,
-    url: Option<String>,
 }
 
 impl Page {
     pub(super) fn new(runs: &[&StoredRun]) -> Self {
-        let url = |run: &StoredRun| run.dir.wandb().ok().flatten().and_then(|note| note.url);
         let row = |run: &&StoredRun| Row {
             task: run.record.spec.task.clone(),
             activation: run.record.spec.activation.label.clone(),
@@ -53,7 +51,6 @@ impl Page {
                 .file_name()
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default(),
-            url: url(run).filter(|url| url.starts_with("https://") || url.starts_with("http://")),
         };
         let settings = runs
             .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
@@ -142,6 +139,7 @@ fn section(report: &Report, task: &Task, plots: &[Plot], labels: &Labels) -> Str
         ("Test examples", columns::examples(task, labels)),
         ("All pairs (row minus column; bold: significant)", columns::pairs(task, labels)),
         ("Convergence", columns::convergence(task, labels)),
+        ("Learned numbers", columns::learned(task, labels)),
         ("Cost and diagnostics", Some(columns::cost(task, labels))),
     ];
     let mut text = format!("<section>\n<h2>{}</h2>\n", escape(&task.name));
@@ -209,28 +207,33 @@ fn runs(report: &Report) -> String {
         });
         inline(&shown.unwrap_or_default())
     };
-    let head = ["task", "activation", "seed", "outcome", &test, "record", "W&amp;B"];
+    let sinks = report.links.sinks();
+    let head = ["task", "activation", "seed", "outcome", &test, "record"].map(str::to_owned);
     let head: String = head
-        .iter()
+        .into_iter()
+        .chain(sinks.iter().map(|sink| escape(sink)))
         .map(|name| format!("<th scope=\"col\"><button type=\"button\">{name}</button></th>"))
         .collect();
-    let row = |run: &Row| {
-        let link = run
-            .url
-            .as_ref()
-            .map(|url| format!("<a href=\"{}\" rel=\"noopener\">open</a>", escape(url)));
+    let row = |(place, run): (usize, &Row)| {
+        let links = report.links.run(place);
+        let cell = |sink: &&str| {
+            let link = links.iter().find(|link| link.sink == **sink);
+            let link = link
+                .map(|link| format!("<a href=\"{}\" rel=\"noopener\">open</a>", escape(&link.url)));
+            format!("<td>{}</td>", link.unwrap_or_default())
+        };
+        let cells: String = sinks.iter().map(cell).collect();
         format!(
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{cells}</tr>\n",
             escape(&run.task),
             escape(&run.activation),
             run.seed,
             run.status,
             value(run),
             escape(&run.folder),
-            link.unwrap_or_default()
         )
     };
-    let rows: String = page.runs.iter().map(row).collect();
+    let rows: String = page.runs.iter().enumerate().map(row).collect();
     format!(
         "<h2>Runs</h2>\n<details><summary>All {} runs</summary>\n<div class=\"scroll\"><table>\
          <thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div></details>\n",

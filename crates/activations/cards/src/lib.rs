@@ -86,6 +86,53 @@ mod tests {
         }
     }
 
+    /// Figures of PyTorch for one card.
+    #[derive(Deserialize)]
+    struct Torch {
+        x: Vec<f64>,
+        y: Vec<f64>,
+        dy_dx: Vec<f64>,
+    }
+
+    #[derive(Deserialize)]
+    struct Oracle {
+        pointwise: BTreeMap<String, Torch>,
+        gated: BTreeMap<String, serde_json::Value>,
+    }
+
+    #[test]
+    fn figures_are_those_of_pytorch() {
+        let oracle = include_str!("../../../activation-testing/oracle/pytorch.json");
+        let Oracle { pointwise, gated } = serde_json::from_str(oracle).unwrap();
+        let mut compared = 0;
+        for card in all() {
+            let registration = card.registration();
+            let name = &registration.name;
+            if registration.card.pytorch.is_none() {
+                continue;
+            }
+            compared += 1;
+            if registration.kind == "gated" {
+                assert!(gated.contains_key(name));
+                activation_testing::assert_agrees_with_pytorch(name, name);
+                continue;
+            }
+            let Torch { x, y, dy_dx } = &pointwise[name];
+            let f = card.nonlinearity();
+            for i in 0..x.len() {
+                let (at, (value, slope)) = (format!("{name} at {}", x[i]), f.eval(x[i]));
+                assert_close(&at, value, y[i], 1e-12, 1e-12);
+                // PyTorch takes another side where a function has a kink.
+                let (left, right) = (f.eval(x[i] - 1e-9).1, f.eval(x[i] + 1e-9).1);
+                if (left - right).abs() < 1e-6 {
+                    // Its hard sigmoid has 1/6 in single precision.
+                    assert_close(&format!("slope of {at}"), slope, dy_dx[i], 1e-8, 1e-12);
+                }
+            }
+        }
+        assert!(compared >= 20, "{compared}");
+    }
+
     #[test]
     fn identities_hold() {
         let mut count = 0;

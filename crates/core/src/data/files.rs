@@ -12,7 +12,7 @@ pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Err
     move |source| Error::Io { action, path, source }
 }
 
-pub(super) fn bad(path: &Path, reason: impl Into<String>) -> Error {
+pub(crate) fn bad(path: &Path, reason: impl Into<String>) -> Error {
     Error::BadData { path: path.to_owned(), reason: reason.into() }
 }
 
@@ -35,7 +35,7 @@ pub(super) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// The content of a file, unpacked where it is gzip.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable(path))?;
     if file.metadata().map_err(unreadable(path))?.len() > LARGEST {
@@ -84,7 +84,7 @@ pub(super) fn unpack(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Error> {
 }
 
 /// SHA-256 in lower-case hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 

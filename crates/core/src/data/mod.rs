@@ -5,7 +5,7 @@ mod batch;
 mod catalogue;
 mod cifar;
 mod download;
-mod files;
+pub(crate) mod files;
 mod idx;
 mod image_folder;
 mod locate;

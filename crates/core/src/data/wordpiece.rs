@@ -1,9 +1,11 @@
 //! BERT's tokenizer over a WordPiece vocabulary (Schuster and Nakajima 2012; Devlin et al. 2019).
 
 use super::Mask;
+use super::files::{bad, read};
 use crate::Error;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::path::Path;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
@@ -21,6 +23,35 @@ fn mask(vocabulary: &HashMap<String, u32, impl BuildHasher>) -> Option<Mask> {
     Some(Mask { token: special("[MASK]")?, first_ordinary: last + 1 })
 }
 
+/// Ids of `[PAD]`, `[UNK]`, `[CLS]` and `[SEP]`, in that order.
+fn special(vocabulary: &HashMap<String, u32, impl BuildHasher>) -> tokenizers::Result<[u32; 4]> {
+    let id = |token: &str| {
+        vocabulary.get(token).copied().ok_or_else(|| format!("the vocabulary lacks {token}"))
+    };
+    if id("[PAD]")? != PADDING {
+        return Err("[PAD] must be the first entry of the vocabulary".into());
+    }
+    Ok([PADDING, id("[UNK]")?, id("[CLS]")?, id("[SEP]")?])
+}
+
+/// The first line without text, counted from 1, but for the end of the file.
+fn without_text(vocabulary: &[u8]) -> Option<usize> {
+    let content = vocabulary.strip_suffix(b"\n").unwrap_or(vocabulary);
+    let empty = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
+    content.split(|byte| *byte == b'\n').position(empty).map(|place| place + 1)
+}
+
+/// Whether an entry that is no special token has a capital letter.
+fn is_cased(vocabulary: &[u8]) -> bool {
+    let mut entries = vocabulary.split(|byte| *byte == b'\n');
+    entries.any(|entry| !entry.starts_with(b"[") && entry.iter().any(u8::is_ascii_uppercase))
+}
+
+fn truncation(max_length: usize) -> Option<TruncationParams> {
+    (max_length < usize::MAX)
+        .then(|| TruncationParams { max_length: max_length.max(3), ..Default::default() })
+}
+
 /// Turns sentences into token ids.
 pub(super) struct WordPieceTokenizer {
     tokenizer: Tokenizer,
@@ -32,34 +63,65 @@ impl WordPieceTokenizer {
     /// A tokenizer over `vocabulary`, one token a line with `[PAD]` first, that cuts sequences to
     /// `max_length` tokens, `[CLS]` and `[SEP]` included. Lower-cases and strips accents.
     pub(super) fn new(vocabulary: &[u8], max_length: usize) -> Result<Self, Error> {
-        Self::build(vocabulary, max_length).map_err(|error| Error::Tokenizer(error.to_string()))
+        let uncased = BertNormalizer::default();
+        Self::of_vocabulary(vocabulary, uncased, max_length)
+            .map_err(|error| Error::Tokenizer(error.to_string()))
     }
 
-    fn build(vocabulary: &[u8], max_length: usize) -> tokenizers::Result<Self> {
+    /// The tokenizer of a pretrained network: `vocab.txt`, or a `tokenizer.json` of the `tokenizers` library. A
+    /// `vocab.txt` does not say whether words keep their capitals and accents; they do where an entry has a capital.
+    pub(super) fn of_file(path: &Path, max_length: usize) -> Result<Self, Error> {
+        let bytes = read(path)?;
+        let built = if path.extension().is_some_and(|extension| extension == "json") {
+            Tokenizer::from_bytes(&bytes).and_then(|tokenizer| Self::whole(tokenizer, max_length))
+        } else if let Some(line) = without_text(&bytes) {
+            Err(format!("line {line} is no entry: a vocabulary has one token in each line").into())
+        } else {
+            let cased = is_cased(&bytes);
+            let normalizer = BertNormalizer::new(true, true, None, !cased);
+            Self::of_vocabulary(&bytes, normalizer, max_length)
+        };
+        built.map_err(|error| {
+            bad(path, format!("{error}; `tokenizer` takes a vocab.txt, or a tokenizer.json"))
+        })
+    }
+
+    /// A tokenizer that a file describes whole.
+    fn whole(mut tokenizer: Tokenizer, max_length: usize) -> tokenizers::Result<Self> {
+        let vocabulary = tokenizer.get_vocab(true);
+        let [_, _, first, last] = special(&vocabulary)?;
+        let entries = vocabulary.values().max().map_or(0, |last| *last as usize + 1);
+        tokenizer.with_padding(None).with_truncation(truncation(max_length))?;
+        let empty = tokenizer.encode_fast("", true)?;
+        if empty.get_ids() != [first, last] {
+            return Err(
+                "its post-processor must put [CLS] before a text and [SEP] behind it".into()
+            );
+        }
+        Ok(Self { tokenizer, entries, mask: mask(&vocabulary) })
+    }
+
+    fn of_vocabulary(
+        vocabulary: &[u8],
+        normalizer: BertNormalizer,
+        max_length: usize,
+    ) -> tokenizers::Result<Self> {
         let vocabulary = WordPiece::read_bytes(vocabulary)?;
         let entries = vocabulary.len();
-        let id = |token: &str| {
-            vocabulary.get(token).copied().ok_or_else(|| format!("the vocabulary lacks {token}"))
-        };
-        if id("[PAD]")? != PADDING {
-            return Err("[PAD] must be the first entry of the vocabulary".into());
-        }
-        id("[UNK]")?;
-        let special = vec![("[CLS]", id("[CLS]")?), ("[SEP]", id("[SEP]")?)];
+        let [_, _, first, last] = special(&vocabulary)?;
+        let special = vec![("[CLS]", first), ("[SEP]", last)];
         let mask = mask(&vocabulary);
         let model = WordPiece::builder().vocab(vocabulary).unk_token("[UNK]".into()).build()?;
         let template = TemplateProcessing::builder()
             .try_single("[CLS] $A [SEP]")?
             .special_tokens(special)
             .build()?;
-        let truncation = (max_length < usize::MAX)
-            .then(|| TruncationParams { max_length: max_length.max(3), ..Default::default() });
         let mut tokenizer = Tokenizer::new(model);
         tokenizer
-            .with_normalizer(Some(BertNormalizer::default()))?
+            .with_normalizer(Some(normalizer))?
             .with_pre_tokenizer(Some(BertPreTokenizer))
             .with_post_processor(Some(template))
-            .with_truncation(truncation)?;
+            .with_truncation(truncation(max_length))?;
         Ok(Self { tokenizer, entries, mask })
     }
 
@@ -107,6 +169,36 @@ mod tests {
         ] {
             let error =
                 WordPieceTokenizer::new(vocabulary.as_bytes(), 8).err().unwrap().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_vocabulary_of_a_file_says_whether_capitals_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |name: &str, content: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            WordPieceTokenizer::of_file(&path, 8).map_err(|error| error.to_string())
+        };
+        let special = "[PAD]\n[unused0]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+        let uncased = load("uncased.txt", &format!("{special}film\ncafe\n")).unwrap();
+        assert_eq!(uncased.encode("Film Café").unwrap(), [3, 6, 7, 4]);
+        assert_eq!((uncased.entries(), uncased.mask().unwrap().first_ordinary), (8, 6));
+        let cased = load("cased.txt", &format!("{special}film\nFilm\ncafé\n")).unwrap();
+        assert_eq!(cased.encode("Film film café").unwrap(), [3, 7, 6, 8, 4]);
+        // The same as `tokenizer.json`.
+        let path = folder.path().join("tokenizer.json");
+        cased.tokenizer.save(&path, false).unwrap();
+        let whole = WordPieceTokenizer::of_file(&path, 4).unwrap();
+        assert_eq!((whole.entries(), whole.mask()), (9, cased.mask()));
+        assert_eq!(whole.encode("Film film café").unwrap(), [3, 7, 6, 4]);
+        for (name, content, reason) in [
+            ("a.txt", "film\n", "a.txt: the vocabulary lacks [PAD]; `tokenizer` takes a vocab.txt"),
+            ("b.txt", "[PAD]\n\n[UNK]\n", "line 2 is no entry"),
+            ("c.json", "{}", "c.json: "),
+        ] {
+            let error = load(name, content).err().unwrap();
             assert!(error.contains(reason), "{error}");
         }
     }

@@ -8,9 +8,10 @@ mod layers;
 mod mlp;
 mod pass;
 mod resnet;
+pub mod weights;
 mod width;
 
-pub use bert::{Bert, BertConfig, BertModel, BertSize};
+pub use bert::{Bert, BertConfig, BertModel, BertSize, Pretrained};
 pub use gain::Gain;
 pub use gpt::{Gpt, GptNetwork, GptSize, Positions};
 pub use init::{Initializer, initialize, named_parameters};
@@ -28,6 +29,8 @@ use burn::Tensor;
 use burn::module::Module;
 use burn::tensor::Device;
 use record::{Component, RunSpec};
+use std::path::Path;
+use weights::{Sources, Weights};
 
 /// A network that turns a batch into logits.
 pub trait Network: Module {
@@ -37,6 +40,14 @@ pub trait Network: Module {
 
     /// How the weights called `name`, of `shape`, begin; by the model's paper.
     fn initializer(&self, name: &str, shape: &[usize]) -> Initializer;
+
+    /// Where `file` has the weights of this network.
+    ///
+    /// # Errors
+    /// If the file holds another network, or no network of this kind starts from files.
+    fn sources(&self, file: &Weights) -> Result<Sources, Error> {
+        Err(file.refuse("this model takes no weights from files"))
+    }
 }
 
 /// What one example of a data set looks like.
@@ -149,8 +160,16 @@ pub trait Model: Definition {
     /// What it builds.
     type Network: Network;
 
+    /// Key of the parameter that says from which file its weights start, for errors.
+    const WEIGHTS: &'static str = "init.from";
+
     /// Most tokens of a sequence that it takes; longer texts are cut. None where it takes no text.
     fn max_tokens(&self) -> Option<usize> {
+        None
+    }
+
+    /// The file that its weights start from; they are drawn by the seed where there is none.
+    fn weights(&self) -> Option<&Path> {
         None
     }
 
@@ -179,6 +198,7 @@ pub struct ModelRegistration {
     entry: Entry,
     max_tokens: fn(&Component) -> Result<Option<usize>, Error>,
     size: fn(&Component, &Interface, &Sites<'_>) -> Result<ModelSize, Error>,
+    weights_sha256: fn(&Component, &Interface, &Sites<'_>) -> Result<Option<String>, Error>,
     pub(crate) train: fn(Trainer<'_>, &mut dyn Monitor) -> Result<Finished, Stopped>,
     pub(crate) measure_step: fn(Trainer<'_>) -> Result<f64, Error>,
     pub(crate) bench: bench::Steps,
@@ -194,6 +214,7 @@ impl ModelRegistration {
             size: |component, interface, sites| {
                 component::parameters::<M>(component)?.size(interface, sites)
             },
+            weights_sha256: weights_sha256::<M>,
             train: train::train_model::<M>,
             measure_step: train::measure_model_step::<M>,
             bench: bench::steps_of_model::<M>,
@@ -224,6 +245,36 @@ pub(crate) fn registration(component: &Component) -> Result<&'static ModelRegist
 /// If it is unknown, or a parameter is wrong.
 pub fn max_tokens(model: &Component) -> Result<Option<usize>, Error> {
     (registration(model)?.max_tokens)(model)
+}
+
+fn weights_sha256<M: Model>(
+    component: &Component,
+    interface: &Interface,
+    sites: &Sites<'_>,
+) -> Result<Option<String>, Error> {
+    let model: M = component::parameters(component)?;
+    let Some(path) = model.weights() else { return Ok(None) };
+    let check = || {
+        let file = Weights::read(path)?;
+        weights::check(&model.build(interface, sites, &Device::flex())?, &file)?;
+        Ok(Some(file.sha256().to_owned()))
+    };
+    check().map_err(|error: Error| Error::spec(M::WEIGHTS, error.to_string()))
+}
+
+/// SHA-256 of the file that the weights of `spec` start from, where there is one.
+///
+/// # Errors
+/// If the file does not fit the model, its data or its activations.
+pub fn initial_weights(
+    spec: &RunSpec,
+    data: &Dataset,
+    activations: &Activations,
+) -> Result<Option<String>, Error> {
+    let interface = objective::build(&spec.objective)?.interface(data)?;
+    let sites = Sites::new(activations);
+    let sha256 = (registration(&spec.model)?.weights_sha256)(&spec.model, &interface, &sites);
+    sha256.map_err(|error| error.within("model"))
 }
 
 /// A model as it fits its data: what it costs, and its activation sites.

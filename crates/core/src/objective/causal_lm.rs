@@ -62,8 +62,7 @@ impl Objective for CausalLm {
         }
     }
 
-    fn metric(&self, data: &Dataset) -> Metric {
-        let (tokens, bytes) = lengths(&data.validation);
+    fn primary(&self) -> Metric {
         Metric {
             name: BITS_PER_BYTE.to_owned(),
             label: "bits per byte".to_owned(),
@@ -71,8 +70,13 @@ impl Objective for CausalLm {
             scale: 1.0,
             digits: 4,
             direction: Direction::Lower,
-            guessing: self.guessing_loss(data) / LN_2 * tokens / bytes,
+            guessing: f64::NAN,
         }
+    }
+
+    fn guessing(&self, data: &Dataset) -> f64 {
+        let (tokens, bytes) = lengths(&data.validation);
+        self.guessing_loss(data) / LN_2 * tokens / bytes
     }
 
     fn guessing_loss(&self, data: &Dataset) -> f64 {

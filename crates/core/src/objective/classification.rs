@@ -40,8 +40,12 @@ impl Objective for Classification {
         Ok(Interface { inputs, head: Head::Classes(data.classes.len()) })
     }
 
-    fn metric(&self, data: &Dataset) -> Metric {
-        Metric::accuracy(Some(data.classes.len() as u64))
+    fn primary(&self) -> Metric {
+        Metric::accuracy(None)
+    }
+
+    fn guessing(&self, data: &Dataset) -> f64 {
+        Metric::accuracy(Some(data.classes.len() as u64)).guessing
     }
 
     fn guessing_loss(&self, data: &Dataset) -> f64 {

@@ -70,7 +70,7 @@ impl Objective for MaskedLm {
         }
     }
 
-    fn metric(&self, data: &Dataset) -> Metric {
+    fn primary(&self) -> Metric {
         Metric {
             name: LOSS.to_owned(),
             label: "loss".to_owned(),
@@ -78,8 +78,12 @@ impl Objective for MaskedLm {
             scale: 1.0,
             digits: 4,
             direction: Direction::Lower,
-            guessing: self.guessing_loss(data),
+            guessing: f64::NAN,
         }
+    }
+
+    fn guessing(&self, data: &Dataset) -> f64 {
+        self.guessing_loss(data)
     }
 
     fn guessing_loss(&self, data: &Dataset) -> f64 {

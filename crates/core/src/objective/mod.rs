@@ -44,8 +44,17 @@ pub trait Objective: Debug + Send + Sync {
     /// If `data` is not of its kind.
     fn interface(&self, data: &Dataset) -> Result<Interface, Error>;
 
-    /// The primary metric: choice of checkpoints, early stopping, tuning and reports go by it.
-    fn metric(&self, data: &Dataset) -> Metric;
+    /// The primary metric: choice of checkpoints, early stopping, tuning and reports go by it. What guessing scores
+    /// depends on the data, and is NaN here.
+    fn primary(&self) -> Metric;
+
+    /// What guessing scores on `data`, in the primary metric.
+    fn guessing(&self, data: &Dataset) -> f64;
+
+    /// The primary metric on `data`.
+    fn metric(&self, data: &Dataset) -> Metric {
+        Metric { guessing: self.guessing(data), ..self.primary() }
+    }
 
     /// The loss in nats of a network that has learned nothing.
     fn guessing_loss(&self, data: &Dataset) -> f64;

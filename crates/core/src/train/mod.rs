@@ -8,7 +8,8 @@ use crate::Error;
 use crate::checkpoint::{Checkpoint, Stage, Unusable};
 use crate::data::Dataset;
 use crate::divergence;
-use crate::model::{Model, Network, registration};
+use crate::model::weights::{self, Weights};
+use crate::model::{Model, Network, initialize, registration};
 use crate::objective::evaluation;
 use crate::recipe::Recipe;
 use crate::sites::{Activations, LearnedSite, Sites};
@@ -129,7 +130,7 @@ pub(crate) fn measure_model_step<M: Model>(trainer: Trainer<'_>) -> Result<f64, 
     Ok(run.step(2, 2, 0.0).0.seconds)
 }
 
-/// The network of a spec whose model is `M`.
+/// The network of a spec whose model is `M`, with the weights that it starts from, and what its activations learn.
 fn network<M: Model>(
     trainer: Trainer<'_>,
     recipe: &Recipe<'_>,
@@ -138,9 +139,18 @@ fn network<M: Model>(
     let interface = recipe.objective.interface(trainer.data)?;
     let device = trainer.device.clone().autodiff();
     let sites = Sites::on(&device, trainer.activations);
-    let network = model.build(&interface, &sites, &device)?;
-    Ok((network, sites.into_learned()))
+    let network = initialize(model.build(&interface, &sites, &device)?, trainer.spec.seed);
+    let learned = sites.into_learned();
+    let Some(path) = model.weights() else { return Ok((network, learned)) };
+    let file = Weights::read(path)?;
+    if trainer.spec.weights_sha256.as_deref() != Some(file.sha256()) {
+        return Err(file.refuse(OTHER_WEIGHTS));
+    }
+    Ok((weights::load(network, &file)?, learned))
 }
+
+/// Why a run does not start from a file.
+const OTHER_WEIGHTS: &str = "is not the file that the run was planned with: its SHA-256 is another";
 
 impl<N: Network> Run<'_, N> {
     /// Trains until the budget, patience or divergence ends it, then judges the best weights.

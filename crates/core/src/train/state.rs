@@ -5,7 +5,7 @@ use crate::Error;
 use crate::checkpoint::{self, Checkpoint, Progress, Tensors, Unusable};
 use crate::data::Batches;
 use crate::data::augment::STREAM as AUGMENTATION;
-use crate::model::{Network, initialize};
+use crate::model::Network;
 use crate::objective::STREAM as OBJECTIVE;
 use crate::optimizer::Optimizer;
 use crate::parameters::trained_names;
@@ -76,7 +76,7 @@ impl<N> Course<N> {
 }
 
 impl<'a, N: Network> Run<'a, N> {
-    /// A run that has not begun, of `network` with the weights of the recipe's seed.
+    /// A run that has not begun, of `network` with the weights that it starts from.
     pub(super) fn new(
         recipe: &'a Recipe<'a>,
         (network, learned): (N, Vec<LearnedSite>),
@@ -91,7 +91,7 @@ impl<'a, N: Network> Run<'a, N> {
             optimizer: Optimizer::new(recipe.update_rule()?, spec.training.weight_decay)
                 .with_learned(&learned),
             learned,
-            network: Some(initialize(network, spec.seed)),
+            network: Some(network),
             order: Vec::new(),
             order_stream: Stream::new(spec.seed, "order"),
             augmentation: Stream::new(spec.seed, AUGMENTATION),

@@ -7,10 +7,13 @@ mod golden;
 mod mlp;
 mod paired;
 mod parity;
+mod pretrained;
 mod size;
 mod training;
 
+use activation_cards as _;
 use activation_gelu as _;
+use activation_leaky_relu as _;
 use activation_relu as _;
 use activation_silu as _;
 use activation_swiglu as _;

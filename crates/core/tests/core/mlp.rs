@@ -2,7 +2,6 @@
 //! multilayer perceptron with sigmoids stays at chance, and others learn.
 
 use crate::training::{Memory, resnet, run_with};
-use activation_cards as _;
 use record::{Budget, Component, Outcome};
 
 fn accuracy(activation: &str) -> f64 {

@@ -86,6 +86,7 @@ fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64)
             ..DataSpec::named(data)
         },
         data_sha256: String::new(),
+        weights_sha256: None,
         training: TrainingSpec {
             batch_size,
             budget: Budget::Steps(steps),
@@ -168,7 +169,9 @@ pub(crate) fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> F
 
 #[test]
 fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
-    for spec in [resnet("gelu"), resnet("swiglu"), bert("silu"), bert("swiglu")] {
+    let learned = [resnet("prelu"), bert("x * sigmoid(b * x) where b=1, learn=b")];
+    let fixed = [resnet("gelu"), resnet("swiglu"), bert("silu"), bert("swiglu")];
+    for spec in fixed.into_iter().chain(learned) {
         let (first, first_events) = run(&spec, 1);
         let (second, second_events) = run(&spec, 2);
         assert_eq!(first_events, second_events);
@@ -195,7 +198,10 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
     let mut blown_up = blown_up(9);
     blown_up.training.divergence = Some(Divergence { ratio: 1.0, window: 4 });
     let [causal, masked] = ["causal_lm", "masked_lm"].map(|name| language("silu", name));
-    for spec in [resnet, bert, blown_up, causal, masked] {
+    let prelu = self::resnet("prelu");
+    let mut xielu = language("xielu", "causal_lm");
+    xielu.training.optimizer = Component::named("muon");
+    for spec in [resnet, bert, blown_up, causal, masked, prelu, xielu] {
         let mut whole = Memory { keeps: true, ..Memory::default() };
         let undisturbed = run_with(&spec, 1, &mut whole);
         // Between steps, and between a step and its evaluation.
@@ -210,6 +216,71 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
             assert_eq!(finished.predictions, undisturbed.predictions);
             assert_eq!(finished.train_examples, undisturbed.train_examples);
         }
+    }
+}
+
+/// What activations had learned at each evaluation.
+fn learned(events: &[Event]) -> Vec<record::Learned> {
+    let of_event = |event: &Event| match event {
+        Event::Learned(learned) => Some(learned.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(of_event).collect()
+}
+
+#[test]
+fn learned_numbers_are_recorded_at_every_evaluation() {
+    let (finished, events) = run(&resnet("prelu"), 1);
+    let recorded = learned(&events);
+    let steps: Vec<u64> = recorded.iter().map(|learned| learned.step).collect();
+    assert_eq!(steps, [3, 5]);
+    let last = &recorded[1].numbers;
+    assert_eq!(finished.summary.learned, *last);
+    // The stem, and two sites in each of three blocks.
+    assert_eq!(last.len(), 7);
+    for number in last {
+        assert_eq!(number.number, "slope");
+        assert!(number.values >= 8 && number.min < number.mean && number.mean < number.max);
+        assert!((number.mean - 0.25).abs() > 1e-6 && (number.mean - 0.25).abs() < 0.2);
+    }
+    let sites: Vec<&str> = last.iter().map(|number| number.site.as_str()).collect();
+    assert_eq!(sites[..3], ["stem", "blocks.0.inner", "blocks.0.outer"]);
+}
+
+#[test]
+fn rates_of_learned_numbers_are_their_own() {
+    let slopes = |text: &str| {
+        let (_, events) = run(&resnet(text), 1);
+        let last = learned(&events).pop().unwrap().numbers;
+        last.iter().map(|number| number.mean).collect::<Vec<_>>()
+    };
+    let held = slopes("leaky_relu(slope=0.25,learn=slope,learning_rate_factor=0)");
+    assert!(held.iter().all(|slope| *slope == 0.25), "{held:?}");
+    let usual = slopes("leaky_relu(slope=0.25,learn=slope)");
+    let slow = slopes("leaky_relu(slope=0.25,learn=slope,learning_rate_factor=0.1)");
+    let moved = |slopes: &[f64]| slopes.iter().map(|slope| (slope - 0.25).abs()).sum::<f64>();
+    assert!(moved(&slow) < 0.3 * moved(&usual), "{slow:?} {usual:?}");
+    // Weight decay of 0.5 · 0.05 a step shrinks them.
+    let decayed = |text: &str| {
+        let mut spec = resnet(text);
+        spec.training.weight_decay = 0.5;
+        let (_, events) = run(&spec, 1);
+        learned(&events).pop().unwrap().numbers.iter().map(|number| number.mean).sum::<f64>()
+    };
+    let decays = decayed("leaky_relu(slope=0.25,learn=slope,weight_decay=true)");
+    assert!(decays < decayed("leaky_relu(slope=0.25,learn=slope)") - 0.05);
+}
+
+#[test]
+fn a_formula_as_text_trains_to_the_bits_of_the_compiled_one() {
+    for (compiled, text) in [
+        (resnet("silu(beta=1.702)"), resnet("x * sigmoid(1.702 * x)")),
+        (bert("swiglu"), bert("silu(gate) * value")),
+    ] {
+        let ((compiled, a), (text, b)) = (run(&compiled, 1), run(&text, 2));
+        assert_eq!(compiled.predictions, text.predictions);
+        assert_eq!(losses(&a), losses(&b));
+        assert_eq!(compiled.summary.sites, text.summary.sites);
     }
 }
 

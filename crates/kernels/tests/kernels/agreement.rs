@@ -2,7 +2,7 @@
 
 use crate::case::{Case, Draw};
 use crate::formula::Name;
-use crate::operation::{self, Heads, Sizes, plain_batch_norm, plain_layer_norm, plain_linear};
+use crate::operation::{self, Heads, Learned, Sizes, plain_batch_norm, plain_layer_norm, plain_linear};
 use actlab_kernels::{self as kernels, Seen};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
@@ -56,6 +56,16 @@ proptest! {
     ) {
         let draw = &mut Draw::new(seed);
         check(operation::activation(draw, f, [a, b, width]), draw);
+    }
+
+    #[test]
+    fn learned_numbers(
+        seed: u64,
+        f in prop_oneof![Just(Learned::Slope), Just(Learned::Two), Just(Learned::Gated)],
+        a in 1..=4_usize, b in 1..=30_usize, width in 1..=70_usize, per_channel: bool
+    ) {
+        let draw = &mut Draw::new(seed);
+        check(operation::learned(draw, f, [a, b, width], per_channel), draw);
     }
 
     #[test]

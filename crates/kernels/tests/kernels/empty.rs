@@ -3,7 +3,7 @@
 
 use crate::case::{Case, Draw, Input};
 use crate::formula::Name;
-use crate::operation::{self, Heads, Sizes};
+use crate::operation::{self, Heads, Learned, Sizes};
 use burn::tensor::{DType, Device};
 
 fn check(case: &Case, shape: &[usize]) {
@@ -31,6 +31,7 @@ fn empty_batches() {
     let image = [0, 5, 4, 7];
     check(&operation::nonlinearity(draw, Name::Smooth, [0, 5, 7]), &[0, 5, 7]);
     check(&operation::activation(draw, Name::Gated, [0, 5, 7]), &[0, 5, 7]);
+    check(&operation::learned(draw, Learned::Gated, [0, 5, 7], true), &[0, 5, 7]);
     check(&operation::activation(draw, Name::Gated, [3, 0, 7]), &[3, 0, 7]);
     check(&operation::softmax(draw, [0, 5, 7]), &[0, 5, 7]);
     check(&operation::linear_three(draw, [0, 5, 7]), &[0, 21]);

@@ -46,7 +46,7 @@ activation::register!(Kinked);
 struct Gate {}
 
 impl GatedFormula for Gate {
-    const NAME: &'static str = "gate";
+    const NAME: &'static str = "tanh_gate";
     const LATEX: &'static str = r"\tanh(g) v";
     const CITATION: &'static str = "a test";
 
@@ -73,7 +73,7 @@ impl Name {
         activation_testing::activation(match self {
             Self::Smooth => "smooth",
             Self::Kinked => "kinked",
-            Self::Gated => "gate",
+            Self::Gated => "tanh_gate",
         })
     }
 

@@ -7,6 +7,7 @@ mod agreement;
 mod case;
 mod empty;
 mod formula;
+mod learned;
 mod operation;
 mod precision;
 mod refusal;

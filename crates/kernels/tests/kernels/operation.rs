@@ -41,6 +41,71 @@ pub(crate) fn activation(draw: &mut Draw, f: Name, [a, b, width]: [usize; 3]) ->
     )
 }
 
+/// Formulas with learned numbers, and the same in plain operations of inputs and numbers of one shape.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Learned {
+    /// Slope of a leaky rectifier.
+    Slope,
+    /// β of Swish and a shift.
+    Two,
+    /// β of a gate.
+    Gated,
+}
+
+impl Learned {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Slope => "if x <= 0 then slope * x else x where slope=0.1, learn=slope",
+            Self::Two => "x * sigmoid(beta * x) + shift where beta=1, shift=0, learn=all",
+            Self::Gated => "gate * sigmoid(beta * gate) * value where beta=1, learn=all",
+        }
+    }
+
+    fn plain(self, inputs: &[Tensor<3>], numbers: &[Tensor<3>]) -> Tensor<3> {
+        let x = inputs[0].clone();
+        let swish = || x.clone() * burn::tensor::activation::sigmoid(x.clone() * numbers[0].clone());
+        match self {
+            Self::Slope => {
+                let below = x.clone() * numbers[0].clone();
+                x.clone().mask_where(x.lower_equal_scalar(0.0), below)
+            }
+            Self::Two => swish() + numbers[1].clone(),
+            Self::Gated => swish() * inputs[1].clone(),
+        }
+    }
+}
+
+/// A gated one takes twice `width`; numbers are one for all, or one for each channel.
+pub(crate) fn learned(
+    draw: &mut Draw,
+    f: Learned,
+    [a, b, width]: [usize; 3],
+    per_channel: bool,
+) -> Case {
+    let activation = activation_testing::activation(f.text());
+    let inputs = if f == Learned::Gated { 2 } else { 1 };
+    let count = if f == Learned::Two { 2 } else { 1 };
+    let each = if per_channel { width } else { 1 };
+    let shape = [a, b, inputs * width];
+    Case::new(
+        format!("learned {f:?} {shape:?}, per channel {per_channel}"),
+        vec![draw.input(&shape, 4.0), draw.input(&[count, each], 1.0)],
+        move |tape| {
+            kernels::learned(&activation, inputs, tape.input::<3>(0), tape.input::<2>(1))
+        },
+        move |tape| {
+            let (x, numbers) = (tape.input::<3>(0), tape.input::<2>(1));
+            let part = |i: usize| x.clone().narrow(2, i * width, width);
+            let number = |i: usize| {
+                let row = numbers.clone().narrow(0, i, 1).reshape([1, 1, each]);
+                row.expand([a, b, width])
+            };
+            let inputs: Vec<_> = (0..inputs).map(part).collect();
+            f.plain(&inputs, &(0..count).map(number).collect::<Vec<_>>())
+        },
+    )
+}
+
 pub(crate) fn softmax(draw: &mut Draw, shape: [usize; 3]) -> Case {
     // Far beyond where exp overflows, now and then.
     let bound = if draw.below(4) == 0 { 300.0 } else { 3.0 };
@@ -430,6 +495,9 @@ pub(crate) fn small() -> Vec<Case> {
         nonlinearity(draw, Name::Gated, [3, 5, 7]),
         activation(draw, Name::Kinked, [3, 5, 7]),
         activation(draw, Name::Gated, [3, 5, 7]),
+        learned(draw, Learned::Slope, [3, 5, 7], true),
+        learned(draw, Learned::Two, [3, 5, 7], false),
+        learned(draw, Learned::Gated, [3, 5, 7], false),
         softmax(draw, [3, 5, 19]),
         layer_norm(draw, [3, 5, 19], false),
         layer_norm(draw, [3, 5, 19], true),
@@ -465,6 +533,9 @@ pub(crate) fn large() -> Vec<Case> {
         nonlinearity(draw, Name::Smooth, [7, 201, 131]),
         activation(draw, Name::Kinked, [7, 201, 131]),
         activation(draw, Name::Gated, [7, 201, 67]),
+        learned(draw, Learned::Slope, [7, 201, 131], true),
+        learned(draw, Learned::Two, [7, 201, 131], false),
+        learned(draw, Learned::Gated, [7, 201, 67], true),
         softmax(draw, [11, 51, 67]),
         layer_norm(draw, [3, 67, 71], false),
         layer_norm(draw, [3, 67, 71], true),

@@ -5,6 +5,7 @@ mod checkpoint;
 mod checksum;
 mod find;
 mod lock;
+mod note;
 mod stream;
 
 pub use atomic::write_atomically;
@@ -13,15 +14,15 @@ pub use checksum::FileSum;
 pub(crate) use checksum::{seal, sha256};
 pub use find::{StoredRun, any_run_has_ended, find_all_runs, find_runs, look_at_runs, read_runs};
 pub use lock::{HeldLocks, RunLock, is_same_file};
+pub use note::{Link, Note};
 pub use stream::{MetricsReader, MetricsWriter, Timeline, now};
 
 use crate::{
-    Attempt, Error, Outcome, PredictionLine, Predictions, RunId, RunRecord, RunSpec,
-    SCHEMA_VERSION, WandbRun,
+    Attempt, Error, Outcome, PredictionLine, Predictions, RunId, RunRecord, RunSpec, SCHEMA_VERSION,
 };
 use checksum::Seal;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -33,7 +34,6 @@ const SPEC: &str = "spec.json";
 const METRICS: &str = "metrics.jsonl";
 const PREDICTIONS: &str = "predictions.csv";
 const RECORD: &str = "record.json";
-const WANDB: &str = "wandb.json";
 const ATTEMPT: &str = "attempt.json";
 const LOCK: &str = ".lock";
 
@@ -345,41 +345,6 @@ impl RunDir {
     /// If it is missing or damaged.
     pub fn spec(&self) -> Result<RunSpec, Error> {
         read_json(&self.path.join(SPEC), "run spec")
-    }
-
-    /// Where the run is on Weights & Biases, if it is.
-    ///
-    /// # Errors
-    /// If that cannot be read, or is damaged.
-    pub fn wandb(&self) -> Result<Option<WandbRun>, Error> {
-        self.note(WANDB)
-    }
-
-    /// Keeps where the run is on Weights & Biases.
-    ///
-    /// # Errors
-    /// If the folder cannot be written.
-    pub fn write_wandb(&self, run: &WandbRun) -> Result<(), Error> {
-        self.write_note(WANDB, run)
-    }
-
-    /// What a sink of events keeps of the run beside its record, in the file `name`, as in `mlflow.json`.
-    ///
-    /// # Errors
-    /// If the file cannot be read, or is damaged.
-    pub fn note<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let path = self.path.join(name);
-        if path.exists() { read_json(&path, "note").map(Some) } else { Ok(None) }
-    }
-
-    /// Replaces the note of a sink in the file `name`.
-    ///
-    /// # Errors
-    /// If the folder cannot be written.
-    pub fn write_note(&self, name: &str, note: &impl Serialize) -> Result<(), Error> {
-        let path = self.path.join(name);
-        let json = serde_json::to_vec_pretty(note).map_err(Error::format("note", &path))?;
-        write_atomically(&path, &json)
     }
 
     /// Reads what was measured at evaluations, which is much faster than the whole stream: every evaluation on

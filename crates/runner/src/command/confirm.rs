@@ -12,6 +12,7 @@ use crate::sweep_dir::{ConfirmsNote, Manifest, SweepDir};
 use crate::tracking;
 use actlab_core::DeviceSpec;
 use actlab_core::data::{Catalogue, Dataset};
+use actlab_core::model::initial_weights;
 use analysis::{ArmScores, Family, TaskScores};
 use record::{RunSpec, StoredRun};
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,6 +202,13 @@ fn planned(
                 return Err(Error::Usage(format!(
                     "data set `{}` holds other files than it did when {task} was trained",
                     spec.data.name
+                )));
+            }
+            let weights = initial_weights(&spec, &data, &Arm::of(&spec.activation)?.activations)?;
+            if weights != spec.weights_sha256 {
+                return Err(Error::Usage(format!(
+                    "the weights that {} starts from are those of another file than when {task} was trained",
+                    spec.model.name
                 )));
             }
             recipes.push((spec, data));

@@ -51,6 +51,16 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
             job.spec.data.name
         )));
     }
+    let weights = actlab_core::model::initial_weights(&job.spec, &data, &arm.activations)?;
+    if weights != job.spec.weights_sha256 {
+        return Err(Error::Usage(format!(
+            "the weights that {} starts from are not those of the file that the run was planned with: its SHA-256 is {}, \
+             and was {}",
+            job.spec.model.name,
+            weights.as_deref().unwrap_or("none"),
+            job.spec.weights_sha256.as_deref().unwrap_or("none")
+        )));
+    }
     let run = PlannedRun::new(job.spec.clone(), Arc::new(arm), Arc::new(data))?;
     let executor = Executor::new(device, context.threads)?;
     let dir = job.dir();

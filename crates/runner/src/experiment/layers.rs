@@ -1,9 +1,10 @@
 //! Layers of values, and where each is from: the file, the environment, flags.
 
 use super::limits::{MOST, MOST_PARTS, grouped};
-use super::{BUDGET, FORMS};
+use super::{BUDGET, common_keys};
 use crate::Error;
-use config::{Map, Source, Value, ValueKind};
+use config::builder::DefaultState;
+use config::{ConfigBuilder, Map, Source, Value, ValueKind};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -171,18 +172,45 @@ impl Setting {
         Self { key: key.to_owned(), value: Value::new(None, ValueKind::Nil) }
     }
 
-    /// The value that must give way before this one is laid upon the layers below, which config merges
-    /// table by table: a table that is given as a whole, or of which another form is chosen, by its
-    /// `name` or by the unit of a budget, keeps nothing of the old one.
-    pub(super) fn clear(&self) -> Clear {
-        let whole = matches!(self.value.kind, ValueKind::Table(_)).then_some(self.key.as_str());
-        let form = self.key.rsplit_once('.').filter(|(table, last)| {
-            let table = table.rsplit('.').next().unwrap_or_default();
-            table == BUDGET || (FORMS.contains(&table) && *last == "name")
-        });
-        Clear(whole.or(form.map(|(table, _)| table)).map(str::to_owned))
+    /// The values that must give way before this one is laid upon the layers `below`, which config merges table by
+    /// table: a table that is given as a whole keeps nothing of the old one, nor does a budget in another unit, nor a
+    /// table of which another form is chosen by its `name`, but for the keys that all forms have.
+    pub(super) fn clear(&self, below: &Below) -> Clear {
+        if matches!(self.value.kind, ValueKind::Table(_)) {
+            return Clear(vec![self.key.clone()]);
+        }
+        let Some((table, last)) = self.key.rsplit_once('.') else { return Clear::default() };
+        let name = table.rsplit('.').next().unwrap_or_default();
+        match common_keys(name) {
+            _ if name == BUDGET => Clear(vec![table.to_owned()]),
+            Some(common) if last == NAME => self.clear_form(table, common, below),
+            _ => Clear::default(),
+        }
+    }
+
+    /// The values of another form than that which this name chooses, at the key `table`.
+    fn clear_form(&self, table: &str, common: &[&str], below: &Below) -> Clear {
+        let Some(old) = below.build_cloned().ok().and_then(|values| values.get_table(table).ok())
+        else {
+            return Clear(vec![table.to_owned()]);
+        };
+        let text = |value: &Value| match &value.kind {
+            ValueKind::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        if old.get(NAME).and_then(text) == text(&self.value) {
+            return Clear::default();
+        }
+        let keys = old.keys().filter(|key| !common.contains(&key.as_str()));
+        Clear(keys.map(|key| format!("{table}.{key}")).collect())
     }
 }
+
+/// The layers below a setting.
+type Below = ConfigBuilder<DefaultState>;
+
+/// The key by which a table says which form it has.
+const NAME: &str = "name";
 
 impl Source for Setting {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
@@ -194,9 +222,9 @@ impl Source for Setting {
     }
 }
 
-/// Takes a value back.
-#[derive(Debug, Clone)]
-pub(super) struct Clear(Option<String>);
+/// Takes the values at these keys back.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Clear(Vec<String>);
 
 impl Source for Clear {
     fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {

@@ -118,7 +118,10 @@ impl Experiment {
             .settings
             .into_iter()
             .chain(flags)
-            .fold(config, |config, setting| config.add_source(setting.clear()).add_source(setting))
+            .fold(config, |config, setting| {
+                let clear = setting.clear(&config);
+                config.add_source(clear).add_source(setting)
+            })
             .build()
             .map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
         let values = config.cache.clone();
@@ -238,10 +241,54 @@ mod tests {
         let budget = ("tasks.zebra.training.budget", "{ steps = 9 }");
         let experiment = parse(FILE, &[budget]).unwrap();
         assert_eq!(experiment.tasks["zebra"].training.budget, record::Budget::Steps(9));
-        // A data set has one form: its other keys stay.
-        let flags = [("tasks.zebra.data.train_limit", "5"), ("tasks.zebra.data.name", "mnist")];
-        let data = &parse(FILE, &flags).unwrap().tasks["zebra"].data;
+    }
+
+    /// What every data set has stays, and so does everything where the name is the same.
+    #[test]
+    fn another_name_drops_the_parameters_of_every_component() {
+        let file = FILE
+            .replace(
+                r#"{ name = "movie-reviews" }"#,
+                r#"{ name = "table", path = "a.csv", label = "mood", train_limit = 5, augmentation = { name = "none" } }"#,
+            )
+            .replace(r#"size = "tiny" }"#, r#"size = "tiny", dropout = 0.2 }
+                     objective = { name = "masked_lm", masked = 0.2 }"#)
+            .replace(r#"{ name = "adamw" }"#, r#"{ name = "adamw", beta1 = 0.8 }, schedule = { name = "cosine" }"#);
+        let task = |flags: &[(&str, &str)]| {
+            let flags: Vec<(String, &str)> =
+                flags.iter().map(|(key, value)| (format!("tasks.ant.{key}"), *value)).collect();
+            let flags: Vec<(&str, &str)> =
+                flags.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+            parse(&file, &flags).map(|experiment| experiment.tasks["ant"].clone())
+        };
+        let data = task(&[("data.name", "mnist")]).unwrap().data;
         assert_eq!((data.name.as_str(), data.train_limit), ("mnist", Some(5)));
+        assert!(data.parameters.is_empty(), "{data:?}");
+        let data = task(&[("data.name", "text"), ("data.path", "b.txt")]).unwrap().data;
+        assert_eq!(data.parameters["path"], "b.txt");
+        assert!(!data.parameters.contains_key("label"), "{data:?}");
+        let data = task(&[("data.name", "table")]).unwrap().data;
+        assert_eq!(
+            (&data.parameters["path"], &data.parameters["label"]),
+            (&"a.csv".into(), &"mood".into())
+        );
+        let model = task(&[("model.name", "gpt"), ("model.size", "nano")]).unwrap().model;
+        assert_eq!((model.name.as_str(), &model.parameters["dropout"]), ("gpt", &0.0.into()));
+        let model = task(&[("model.name", "bert"), ("model.max_length", "9")]).unwrap().model;
+        assert_eq!(model.parameters["dropout"], 0.2);
+        let objective = task(&[("objective.name", "causal_lm")]).unwrap().objective;
+        assert_eq!(objective, record::Component::named("causal_lm"));
+        let training = task(&[
+            ("training.optimizer.name", "sgd"),
+            ("training.schedule.name", "linear"),
+            ("data.augmentation.name", "crop_flip"),
+        ]);
+        let training = training.unwrap().training;
+        assert_eq!(training.optimizer.to_string(), "sgd (momentum 0.9, nesterov false)");
+        assert_eq!(training.schedule.name, "linear");
+        // A name over a short form.
+        let short = task(&[("training.schedule", "cosine"), ("training.schedule.name", "linear")]);
+        assert_eq!(short.unwrap().training.schedule.name, "linear");
     }
 
     #[test]

@@ -34,8 +34,21 @@ use tracking::{Wish, tensorboard};
 /// The experiment that `sweep` runs without a file.
 pub(crate) const DEFAULT_FILE: &str = "experiments/quick.toml";
 
-/// Tables that take one of several forms, by their `name`: another form keeps nothing of the old one.
-pub(crate) const FORMS: [&str; 3] = ["model", "objective", "optimizer"];
+/// Tables that take one of several forms, by their `name`: another form keeps nothing of the old one, but for the keys
+/// that all forms have.
+pub(crate) const FORMS: [(&str, &[&str]); 6] = [
+    ("model", &[]),
+    ("objective", &[]),
+    ("optimizer", &[]),
+    ("schedule", &[]),
+    ("augmentation", &[]),
+    ("data", &["augmentation", "train_limit"]),
+];
+
+/// The keys that every form of the table `key` has, if it is one that takes several forms.
+pub(crate) fn common_keys(key: &str) -> Option<&'static [&'static str]> {
+    FORMS.iter().find(|(table, _)| *table == key).map(|(_, common)| *common)
+}
 
 /// The table that is in one of several units: another unit replaces the old one.
 pub(crate) const BUDGET: &str = "budget";

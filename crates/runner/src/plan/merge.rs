@@ -1,6 +1,6 @@
 //! Tables upon tables.
 
-use crate::experiment::{BUDGET, FORMS};
+use crate::experiment::{BUDGET, common_keys};
 use serde_json::Value;
 
 /// Lays `over` upon `under`, table by table, as the layers of an experiment do: another form of a model
@@ -16,9 +16,9 @@ pub(super) fn merge(under: &mut serde_json::Value, over: &serde_json::Value) {
                 match under.get_mut(key) {
                     Some(old) if key != BUDGET && same_form(key, old, value) => merge(old, value),
                     old => {
-                        let kept = old.filter(|_| key == DATA).map(|old| common(old));
+                        let kept = old.map(|old| common(key, old)).unwrap_or_default();
                         let mut new = without_null(value);
-                        if let (Some(Value::Object(kept)), Value::Object(new)) = (kept, &mut new) {
+                        if let Value::Object(new) = &mut new {
                             kept.into_iter().for_each(|(key, value)| {
                                 new.entry(key).or_insert(value);
                             });
@@ -32,18 +32,14 @@ pub(super) fn merge(under: &mut serde_json::Value, over: &serde_json::Value) {
     }
 }
 
-/// The table of a data set, of which another one keeps what every data set has.
-const DATA: &str = "data";
-
-/// The keys of `data` that every data set has.
-fn common(data: &Value) -> Value {
-    let kept = ["augmentation", "train_limit"];
-    let table = data.as_object().into_iter().flatten();
+/// What another form of the table `key` keeps of `old`.
+fn common(key: &str, old: &Value) -> serde_json::Map<String, Value> {
+    let kept = common_keys(key).unwrap_or_default();
+    let table = old.as_object().into_iter().flatten();
     table
         .filter(|(key, _)| kept.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+        .collect()
 }
 
 /// A value that replaces another: what it takes away is not in it.
@@ -60,8 +56,7 @@ fn without_null(value: &serde_json::Value) -> serde_json::Value {
 }
 
 fn same_form(key: &str, old: &serde_json::Value, new: &serde_json::Value) -> bool {
-    !(FORMS.contains(&key) || key == DATA)
-        || new.get("name").is_none_or(|name| old.get("name") == Some(name))
+    common_keys(key).is_none() || new.get("name").is_none_or(|name| old.get("name") == Some(name))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use crate::arm::{Arm, ArmRequest};
 use crate::experiment::{Experiment, Task};
 use crate::tune::{Assignment, Rung};
 use actlab_core::data::{Catalogue, Dataset};
-use actlab_core::model::max_tokens;
+use activation::BuildError;
+use actlab_core::model::{initial_weights, max_tokens};
 use actlab_core::sites::SiteInfo;
 use actlab_core::{DeviceSpec, Layout, ModelSize, objective};
 use blame::Blame;
@@ -44,6 +45,8 @@ pub(crate) struct Planner<'a> {
     overridden: Vec<Option<String>>,
     catalogue: Catalogue,
     loaded: HashMap<String, Arc<Dataset>>,
+    /// SHA-256 of the weights that models start from, by model, objective, arm and data.
+    weights: HashMap<String, Option<String>>,
     /// A run of each arm on each task, without assignments.
     cells: HashMap<(String, usize), PlannedRun>,
     /// Each task as overrides leave it for an arm.
@@ -170,8 +173,8 @@ impl<'a> Plan<'a> {
         let baseline = match &experiment.baseline {
             None => planner.labels[0].clone(),
             Some(request) => {
-                let label =
-                    request.label().map_err(|error| experiment.error("baseline", &error))?;
+                let label = label_of(request, &planner.labels)
+                    .map_err(|error| experiment.error("baseline", &error))?;
                 if !planner.labels.contains(&label) {
                     return Err(planner.no_such_baseline(&label));
                 }
@@ -192,6 +195,12 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The label of the arm that `request` names: that of a formula with a name of its own, or what it builds.
+fn label_of(request: &ArmRequest, labels: &[String]) -> Result<String, BuildError> {
+    let text = request.to_string();
+    if labels.contains(&text) { Ok(text) } else { request.label() }
+}
+
 impl<'a> Planner<'a> {
     fn new(experiment: &'a Experiment) -> Result<Self, Error> {
         let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
@@ -205,6 +214,11 @@ impl<'a> Planner<'a> {
             if arms.iter().any(|other| other.spec.label == *label) {
                 return Err(at(key, &format!("duplicate activation `{label}`")));
             }
+            if let Some(other) = arms.iter().find(|other| other.is_formula_of(&arm)) {
+                let message =
+                    format!("`{label}` is the same function as `{}`", other.spec.label);
+                return Err(at(key, &message));
+            }
             if label.len() > LONGEST_LABEL {
                 let message = format!(
                     "its label has more than {LONGEST_LABEL} characters, and names a folder"
@@ -217,7 +231,7 @@ impl<'a> Planner<'a> {
         let mut overridden = Vec::new();
         for (i, change) in experiment.overrides.iter().enumerate() {
             let key = || format!("overrides[{i}].activation");
-            let arm = change.activation.as_ref().map(ArmRequest::label).transpose();
+            let arm = change.activation.as_ref().map(|arm| label_of(arm, &labels)).transpose();
             let arm = arm.map_err(|error| at(key(), &error))?;
             if let Some(arm) = arm.as_ref().filter(|arm| !labels.contains(arm)) {
                 let (known, place) = (labels.join(", "), experiment.place("activations"));
@@ -235,6 +249,7 @@ impl<'a> Planner<'a> {
             arms,
             catalogue: Catalogue::new(experiment.data_dir.clone(), experiment.data_folders.clone()),
             loaded: HashMap::new(),
+            weights: HashMap::new(),
             cells: HashMap::new(),
             tasks: HashMap::new(),
         })
@@ -315,18 +330,19 @@ impl<'a> Planner<'a> {
                 if !self.loaded.values().any(|other| other.name == data.name) {
                     warn_of_differences(&data);
                 }
-                Arc::clone(self.loaded.entry(key).or_insert(Arc::new(data)))
+                Arc::clone(self.loaded.entry(key.clone()).or_insert(Arc::new(data)))
             }
         };
         let blame = Blame { planner: self, name, arm, assignments };
         let arm = &self.arms[arm];
-        let spec = RunSpec {
+        let mut spec = RunSpec {
             activation: arm.spec.clone(),
             task: name.to_owned(),
             model: task.model,
             objective: task.objective,
             data: task.data,
             data_sha256: data.sha256.clone(),
+            weights_sha256: None,
             training: task.training,
             seed,
             device: self.device.kind().to_owned(),
@@ -340,8 +356,16 @@ impl<'a> Planner<'a> {
                 format!("{batch} is more than the {examples} examples of the training set");
             return Err(blame.at("training.batch_size", &message));
         }
+        let key = format!("{:?} {:?} {}", spec.model, spec.objective, arm.spec.label) + &key;
+        spec.weights_sha256 = match self.weights.get(&key) {
+            Some(known) => known.clone(),
+            None => initial_weights(&spec, &data, &arm.activations)
+                .map_err(|error| blame.refuse("", &error))?,
+        };
+        let weights = spec.weights_sha256.clone();
         let mut run = PlannedRun::new(spec, Arc::clone(arm), data)
             .map_err(|error| blame.refuse("", &error))?;
+        self.weights.insert(key, weights);
         if assignments.is_empty() {
             run.shared = Some(Arc::new(run.spec.but_for_seed()));
             self.cells.insert(cell, run.clone());

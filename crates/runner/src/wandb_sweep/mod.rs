@@ -5,6 +5,7 @@
 mod counts;
 mod early;
 mod file;
+mod metric;
 mod names;
 mod parameter;
 #[cfg(test)]
@@ -21,9 +22,6 @@ use names::{Place, Subject, subject};
 use parameter::{Parameter, Range, parameters};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-
-/// What trials are compared by.
-const METRIC: &str = "validation/accuracy";
 
 /// What a sweep file changes.
 #[derive(Debug)]
@@ -98,11 +96,11 @@ impl Base {
     }
 
     /// Refuses to set what its own `[tune]` goes on to tune, which would hold.
-    fn keeps(&self, constants: &[(String, Place, Value)]) -> Result<(), Refusal> {
+    fn keeps(&self, constants: &[Constant]) -> Result<(), Refusal> {
         let own = self.table.get("tune").and_then(|tune| tune.get("parameters"));
         let mut keys = Vec::new();
         leaves("", own.and_then(toml::Value::as_table), &mut keys);
-        for (name, place, _) in constants {
+        for Constant { name, place, .. } in constants {
             let same = |key: &&String| {
                 let subject = subject(key);
                 matches!(&subject, Ok(Subject::Task(tuned)) if tuned.meets(place))
@@ -139,6 +137,15 @@ fn leaves(prefix: &str, table: Option<&toml::Table>, found: &mut Vec<String>) {
     }
 }
 
+/// A parameter that has one value.
+struct Constant {
+    name: String,
+    place: Place,
+    value: Value,
+    /// Where in the sweep file the value is.
+    key: String,
+}
+
 /// A parameter that is tuned.
 struct Tuned {
     name: String,
@@ -164,7 +171,10 @@ struct Reader {
 
 impl Reader {
     fn read(&mut self, sweep: &File, base: &Base) -> Result<(), Refusal> {
-        self.metric(sweep)?;
+        if let Some(metric) = &sweep.metric {
+            self.notes.extend(metric::check(metric, base)?);
+            self.notes.extend(metric::others(metric, base));
+        }
         let grid = is_grid(sweep)?;
         let mut subjects = Vec::new();
         let all = parameters(&sweep.parameters)?;
@@ -181,7 +191,8 @@ impl Reader {
             trial_seeds: base.trial_seeds() as u128,
         };
         let (mut constants, mut tuned) = (Vec::new(), Vec::new());
-        for (Parameter { name, range, .. }, (_, subject)) in all.into_iter().zip(subjects) {
+        for (parameter, (name, subject)) in all.iter().zip(subjects) {
+            let range = parameter.range.clone();
             let own = format!("parameters.{name}");
             let at = |message: String| (own.clone(), message);
             match subject {
@@ -195,8 +206,11 @@ impl Reader {
                     counts.seeds = seeds.len() as u128;
                     self.set("seeds", &own, Value::Array(seeds))?;
                 }
-                Subject::Task(place) => match one_value(&place, &range).map_err(at)? {
-                    Some(value) => constants.push((name, place, value)),
+                Subject::Task(place) => match one_value(&place, parameter)? {
+                    Some(value) => {
+                        let key = parameter.key(&value);
+                        constants.push(Constant { name, place, value, key });
+                    }
                     None => {
                         let range = range.table(grid).map_err(at)?;
                         tuned.push(Tuned { name, place, range });
@@ -225,29 +239,6 @@ impl Reader {
             if let Some(value) = value {
                 self.set(key, own, json!(value))?;
             }
-        }
-        Ok(())
-    }
-
-    fn metric(&mut self, sweep: &File) -> Result<(), Refusal> {
-        let Some(metric) = &sweep.metric else { return Ok(()) };
-        if metric.name != METRIC {
-            return refuse(
-                "metric.name",
-                format!("trials are compared by {METRIC}, not by {}", metric.name),
-            );
-        }
-        match metric.goal.as_deref() {
-            Some("maximize") => {}
-            Some(_) => {
-                return refuse(
-                    "metric.goal",
-                    format!("must be maximize: {METRIC} is better where it is higher"),
-                );
-            }
-            None => self.notes.push(format!(
-                "metric.goal: is absent: {METRIC} is maximised, where W&B's own default is to minimise"
-            )),
         }
         Ok(())
     }
@@ -298,16 +289,19 @@ impl Reader {
     }
 
     /// Overrides for parameters with one value, after the `own` ones of the experiment.
-    fn constants(
-        &mut self,
-        mut constants: Vec<(String, Place, Value)>,
-        own: usize,
-    ) -> Result<(), Refusal> {
+    fn constants(&mut self, mut constants: Vec<Constant>, own: usize) -> Result<(), Refusal> {
         // A name chooses a form, into which the other keys go.
-        constants.sort_by_key(|(_, place, _)| !place.path.ends_with(".name"));
-        for (i, (name, place, value)) in constants.into_iter().enumerate() {
+        constants.sort_by_key(|one| !one.place.path.ends_with(".name"));
+        for (i, Constant { name, place, value, key: written }) in constants.into_iter().enumerate()
+        {
             let key = format!("overrides[{}]", own + i);
             let at = format!("parameters.{name}");
+            for inner in value.as_object().into_iter().flat_map(|table| table.keys()) {
+                self.stands_at(
+                    &format!("{key}.set.{}.{inner}", place.path),
+                    &format!("{written}.{inner}"),
+                );
+            }
             self.set(&key, &at, place.set(unset(value, false)))?;
             // Whatever part of it is told of, it is this parameter.
             for key in [format!("{key}.set"), format!("{key}.task")] {
@@ -332,21 +326,26 @@ fn with_unset_values(range: &Value) -> Value {
 }
 
 /// Refuses values that are not of the kind that `place` takes.
-fn check(place: &Place, values: &[Value]) -> Result<(), String> {
+fn check(place: &Place, parameter: &Parameter<'_>, values: &[Value]) -> Result<(), Refusal> {
     values.iter().try_for_each(|value| match fault(&place.nested(value.clone())) {
         None => Ok(()),
         Some((key, message)) => {
-            let below = key.strip_prefix(place.path.as_str()).and_then(|key| key.strip_prefix('.'));
-            Err(below.map_or_else(|| message.clone(), |below| format!("{below}: {message}")))
+            let below = key.strip_prefix(place.path.as_str()).filter(|below| !below.is_empty());
+            let own = match below {
+                // A part of a table.
+                Some(below) => format!("{}{below}", parameter.key(value)),
+                None => format!("parameters.{}", parameter.name),
+            };
+            Err((own, message))
         }
     })
 }
 
 /// The value of a parameter that has one; what `place` does not take is refused.
-fn one_value(place: &Place, range: &Range) -> Result<Option<Value>, String> {
-    match range {
+fn one_value(place: &Place, parameter: &Parameter<'_>) -> Result<Option<Value>, Refusal> {
+    match &parameter.range {
         Range::Values(values) => {
-            check(place, values)?;
+            check(place, parameter, values)?;
             Ok(values.first().filter(|_| values.len() == 1).cloned())
         }
         Range::Whole { min, max } if min == max => Ok(Some(json!(min))),

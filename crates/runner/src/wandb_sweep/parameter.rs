@@ -20,7 +20,7 @@ const DISTRIBUTIONS: [&str; 6] =
 const LONGEST_RANGE: i64 = 1000;
 
 /// Values that a parameter takes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Range {
     Values(Vec<Value>),
     Between {
@@ -37,15 +37,28 @@ pub(super) enum Range {
 
 /// A parameter with its name, those in tables with a dot.
 #[derive(Debug)]
-pub(super) struct Parameter {
+pub(super) struct Parameter<'a> {
     pub(super) name: String,
+    /// As the file has it.
+    own: &'a Map<String, Value>,
     pub(super) range: Range,
     /// What a reader of the file may not expect.
     pub(super) note: Option<String>,
 }
 
+impl Parameter<'_> {
+    /// Where in the file one of its values is.
+    pub(super) fn key(&self, value: &Value) -> String {
+        let list = self.own.get("values").and_then(Value::as_array);
+        match list.and_then(|list| list.iter().position(|own| own == value)) {
+            Some(place) => format!("parameters.{}.values[{place}]", self.name),
+            None => format!("parameters.{}.value", self.name),
+        }
+    }
+}
+
 /// The parameters in `table`; one whose value is null is as if it were absent.
-pub(super) fn parameters(table: &Map<String, Value>) -> Result<Vec<Parameter>, Refusal> {
+pub(super) fn parameters(table: &Map<String, Value>) -> Result<Vec<Parameter<'_>>, Refusal> {
     let mut all = Vec::new();
     walk("", 1, table, &mut all)?;
     within(all.len(), MOST_PARAMETERS, "parameters")
@@ -53,11 +66,11 @@ pub(super) fn parameters(table: &Map<String, Value>) -> Result<Vec<Parameter>, R
     Ok(all)
 }
 
-fn walk(
+fn walk<'a>(
     prefix: &str,
     depth: usize,
-    table: &Map<String, Value>,
-    all: &mut Vec<Parameter>,
+    table: &'a Map<String, Value>,
+    all: &mut Vec<Parameter<'a>>,
 ) -> Result<(), Refusal> {
     for (key, value) in table {
         let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
@@ -86,7 +99,7 @@ fn walk(
             continue;
         }
         let found = Range::new(own).map_err(|message| (place, message))?;
-        all.extend(found.map(|(range, note)| Parameter { name, range, note }));
+        all.extend(found.map(|(range, note)| Parameter { name, own, range, note }));
     }
     Ok(())
 }

@@ -56,6 +56,62 @@ early_terminate:
     insta::assert_snapshot!(changes(text).unwrap());
 }
 
+/// The primary metric of a task's objective, with its own direction.
+#[test]
+fn trials_are_compared_by_the_primary_metric_of_the_objective() {
+    let metric = |objectives: &[&str], metric: &str| {
+        let tasks: String = objectives
+            .iter()
+            .enumerate()
+            .map(|(i, objective)| format!("[tasks.t{i}]\nobjective = {objective}\n"))
+            .collect();
+        let base = |_: &Path| Ok(toml::from_str(&tasks).unwrap());
+        let text = format!(
+            "program: a.toml\nmethod: grid\nmetric: {{{metric}}}\nparameters: {{lr: {{values: [0.1, 0.2]}}}}\n"
+        );
+        read(Path::new("sweep.yaml"), &text, &base)
+            .map(|changes| changes.notes.join(""))
+            .map_err(|error| error.to_string())
+    };
+    let [causal, masked] = ["\"causal_lm\"", "{ name = \"masked_lm\", masked = 0.2 }"];
+    let bits = "name: validation/bits_per_byte";
+    for (objectives, right) in [
+        (&[causal][..], format!("{bits}, goal: minimize")),
+        (&[masked], "name: validation/loss, goal: minimize".to_owned()),
+        (&["\"classification\""], "name: validation/accuracy, goal: maximize".to_owned()),
+        // W&B's own default.
+        (&[causal], bits.to_owned()),
+    ] {
+        assert_eq!(metric(objectives, &right).as_deref(), Ok(""), "{right}");
+    }
+    assert_eq!(
+        metric(&[causal, masked], &format!("{bits}, goal: minimize")).as_deref(),
+        Ok("metric.name: trials on tasks with another objective are compared by validation/loss")
+    );
+    for (objectives, wrong, reason) in [
+        (
+            &[causal][..],
+            format!("{bits}, goal: maximize"),
+            "metric.goal: must be minimize, not maximize: validation/bits_per_byte is better where it is lower",
+        ),
+        (
+            &[causal],
+            "name: validation/accuracy, goal: maximize".to_owned(),
+            "metric.name: trials are compared by the primary metric of each task, which is not `validation/accuracy`; \
+             write validation/bits_per_byte (minimize)",
+        ),
+        (
+            &[causal, masked],
+            "name: validation/bits_per_bite".to_owned(),
+            "which is not `validation/bits_per_bite` (did you mean `validation/bits_per_byte`?); write \
+             validation/bits_per_byte (minimize) or validation/loss (minimize)",
+        ),
+    ] {
+        let said = metric(objectives, &wrong).unwrap_err();
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
 #[test]
 fn activations_and_seeds_alone_need_no_tuning() {
     let text = "program: a.toml\nmethod: grid\nparameters:\n  activation: {values: [relu, gelu]}\n  seed: {values: [5]}\n";
@@ -102,6 +158,7 @@ fn what_cannot_be_honoured_is_refused() {
         format!("{grid}command: [python, train.py]\n"),
         format!("{grid}metric: {{name: val_loss, goal: minimize}}\n"),
         format!("{grid}metric: {{name: validation/accuracy, goal: minimize}}\n"),
+        format!("{grid}metric: {{name: validation/acuracy, goal: maximize}}\n"),
         grid.replace("lr:", "layers:"),
         grid.replace("[0.1, 0.2]", "[0.1, 0.2], probabilities: [0.5, 0.5]"),
         grid.replace("values: [0.1, 0.2]", "min: 0.1, max: 0.2"),

@@ -108,3 +108,25 @@ target = 6.0
     assert_eq!(said.code, Some(2), "{}", said.err);
     assert!(said.err.contains("has no classes"), "{}", said.err);
 }
+
+/// Another data set by its name alone: what every data set has stays, and nothing else.
+#[test]
+fn a_component_is_replaced_by_its_name() {
+    let place = place();
+    let tiny = place.read("tiny.toml");
+    let data =
+        "data = { name = \"table\", path = \"gone.csv\", label = \"mood\", train_limit = 64 }";
+    let text = tiny.replace("data = { name = \"movie-reviews\", train_limit = 64 }", data);
+    assert_ne!(text, tiny);
+    place.write("table.toml", &text);
+    let gone = place.run(&["sweep", "table.toml", "--dry-run"]).refused();
+    assert!(gone.contains("tasks.text.data: cannot read gone.csv"), "{gone}");
+    let name = ["sweep", "table.toml", "--dry-run", "--set", "tasks.text.data.name=movie-reviews"];
+    place.run(&name).ok();
+    let schedule = [&name[..], &["--set", "tasks.images.training.schedule.name=linear"]].concat();
+    place.run(&schedule).ok();
+    let mut command = place.command(&["sweep", "table.toml", "--dry-run"]);
+    command.env("ACTLAB_TASKS__TEXT__DATA__NAME", "movie-reviews");
+    let said = crate::support::Said::new(command.output().unwrap());
+    said.ok();
+}

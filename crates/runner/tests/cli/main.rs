@@ -12,6 +12,7 @@ mod damage;
 mod data;
 mod errors;
 mod mutation;
+mod pretrained;
 mod rerun;
 mod scaffold;
 mod schema;

@@ -333,7 +333,7 @@ fn a_sweep_is_logged_to_an_mlflow_server_while_it_goes_on() {
         };
         let (note, record) = (json("mlflow.json"), json("record.json"));
         assert_eq!(note["complete"], true, "{note}");
-        let theirs = &received.runs[note["run_id"].as_str().unwrap()];
+        let theirs = &received.runs[note["id"].as_str().unwrap()];
         let steps = record["summary"]["steps"].as_i64().unwrap();
         let arrived: Vec<i64> = theirs.metrics["epoch"].iter().map(|(step, ..)| *step).collect();
         assert_eq!(arrived, (1..=steps).collect::<Vec<_>>(), "{}", run.display());

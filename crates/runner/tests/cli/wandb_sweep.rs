@@ -167,6 +167,11 @@ fn errors_name_the_sweep_file_and_its_key() {
         (halving, "  epochs: {values: [9, 27]}\n"),
         ("name: a/b\n", "  lr: {value: 0.1}\n"),
         ("", "  data: {value: {name: cifar}}\n"),
+        ("", "  data: {values: [{name: mnist}, {name: mnits}]}\n"),
+        ("", "  data.name: {value: mnits}\n"),
+        ("", "  tasks.t.data: {parameters: {name: {values: [mnits]}}}\n"),
+        ("", "  data: {value: {name: table, path: nowhere.csv}}\n"),
+        ("metric: {name: validation/loss}\n", "  lr: {value: 0.1}\n"),
     ];
     let mut said = Vec::new();
     for (before, parameters) in cases {

@@ -28,9 +28,6 @@ pub(crate) static KIND: Kind = Kind {
     by_sync: true,
 };
 
-/// File of a run that says where it is on a server.
-const NOTE: &str = "mlflow.json";
-
 /// Runs that are sent at the same time.
 const LANES: usize = 4;
 
@@ -42,8 +39,8 @@ pub struct Note {
     /// Name of the experiment there.
     pub experiment: String,
     /// Id of the run there, once the server has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run_id: Option<String>,
+    #[serde(default, alias = "run_id", skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// Page of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -54,12 +51,17 @@ pub struct Note {
     pub complete: bool,
 }
 
+impl record::Note for Note {
+    const FILE: &'static str = "mlflow.json";
+    const SINK: &'static str = NAME;
+}
+
 /// Where the run in `dir` is on a tracking server, if it was to be logged to one.
 ///
 /// # Errors
 /// If the note of that is damaged.
 pub fn note(dir: &RunDir) -> Result<Option<Note>, record::Error> {
-    dir.note(NOTE)
+    dir.note()
 }
 
 /// What the notes of runs, or sweeps, in `dirs` ask for: the server that they were to be logged to, if there is one.
@@ -178,15 +180,15 @@ mod tests {
             let note = Note {
                 tracking_uri: uri.to_owned(),
                 experiment: "e".to_owned(),
-                run_id: None,
+                id: None,
                 url: None,
                 lines: 0,
                 complete: false,
             };
-            dirs[i].write_note(NOTE, &note).expect("a note");
+            dirs[i].write_note(&note).expect("a note");
         };
         write(0, "http://a");
-        std::fs::write(dirs[1].path().join(NOTE), "{").expect("a file");
+        std::fs::write(dirs[1].path().join(<Note as record::Note>::FILE), "{").expect("a file");
         let wish = noted(&dirs).ok().flatten().unwrap_or_default();
         assert_eq!(wish.flag, Some(Flag::Uri("http://a".to_owned())));
         assert_eq!(wish.table.and_then(|table| table.experiment).as_deref(), Some("e"));

@@ -1,9 +1,9 @@
 //! Runs that a tracking server follows while they go on.
 
+use super::Note;
 use super::client::{Beginning, Client, Known};
 use super::form::{self, Sample};
 use super::settings::Settings;
-use super::{NOTE, Note};
 use crate::event::{Document, Metric, Run};
 use crate::{Event, Fault, Notice, Pace, Sink};
 use record::RunDir;
@@ -100,7 +100,7 @@ impl Online {
     /// Writes the note, if it says something new.
     fn keep(&mut self, note: Note) -> Result<(), Fault> {
         if self.kept.as_ref() != Some(&note) {
-            let written = self.dir.write_note(NOTE, &note);
+            let written = self.dir.write_note(&note);
             written.map_err(|error| Fault::later(error.to_string()))?;
             self.kept = Some(note);
         }
@@ -116,7 +116,7 @@ impl Online {
         let mut note = self.kept.as_ref().filter(here).cloned().unwrap_or(Note {
             tracking_uri: self.settings.base_url.clone(),
             experiment: experiment.clone(),
-            run_id: None,
+            id: None,
             url: None,
             lines: 0,
             complete: false,
@@ -126,7 +126,7 @@ impl Online {
         self.keep(note.clone())?;
         let known = client.begin(&Beginning {
             experiment: &experiment,
-            noted: note.run_id.as_deref(),
+            noted: note.id.as_deref(),
             name: &run.name,
             run_id: form::run_id(run),
             sweep: &run.group,
@@ -134,7 +134,7 @@ impl Online {
             tags: form::tags(run),
         })?;
         let url = client.page(&known);
-        self.keep(Note { run_id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
+        self.keep(Note { id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
         if !std::mem::replace(&mut self.announced, true) {
             (self.notice)(&format!("MLflow: {}: {url}", run.name));
         }

@@ -3,6 +3,7 @@
 mod client;
 mod log;
 mod netrc;
+mod note;
 mod offline;
 mod online;
 mod payload;
@@ -10,15 +11,14 @@ mod proto;
 mod settings;
 mod source;
 
-use crate::{
-    Configured, Environment, Fault, Kind, Notice, Pace, SettingsError, Sink, Target, printing,
-};
-use record::{RunDir, WandbRun};
+use crate::{Configured, Environment, Kind, Notice, Pace, SettingsError, Sink, Target, printing};
+use record::RunDir;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
 pub use log::LogError;
+pub use note::{Note, Upload, note};
 pub use settings::{ApiKey, Mode, Settings, Wandb, Wish};
 pub use source::LogSource;
 
@@ -69,14 +69,14 @@ impl Configured for Settings {
     }
 
     fn has_all(&self, dir: &RunDir) -> Result<bool, record::Error> {
-        let complete = |note: WandbRun| note.upload.is_some_and(|upload| upload.complete);
-        Ok(dir.wandb()?.is_some_and(complete))
+        let complete = |note: Note| note.upload.is_some_and(|upload| upload.complete);
+        Ok(note(dir)?.is_some_and(complete))
     }
 
     /// The rest of runs that the server knows, but not to their end.
     fn catches_up(&self, dir: &RunDir) -> bool {
-        let begun = |note: WandbRun| note.upload.is_some_and(|upload| !upload.complete);
-        self.mode == Mode::Online && dir.wandb().ok().flatten().is_some_and(begun)
+        let begun = |note: Note| note.upload.is_some_and(|upload| !upload.complete);
+        self.mode == Mode::Online && note(dir).ok().flatten().is_some_and(begun)
     }
 }
 
@@ -136,26 +136,6 @@ fn offline_sinks(settings: Settings) -> crate::sink::Open {
     })
 }
 
-/// What is known of the run in `dir` on W&B; a run that is new there gets an id.
-fn note_of(dir: &RunDir) -> Result<WandbRun, Fault> {
-    match dir.wandb() {
-        // It becomes a part of paths and addresses.
-        Ok(Some(run)) if !is_id(&run.id) => {
-            let path = dir.path().join("wandb.json");
-            Err(Fault::Run(format!("{}: `{}` is no id of a run", path.display(), run.id)))
-        }
-        Ok(Some(run)) => Ok(run),
-        Ok(None) => Ok(WandbRun { id: new_id(dir.path()), url: None, offline: None, upload: None }),
-        Err(error) => Err(Fault::Run(error.to_string())),
-    }
-}
-
-/// Whether W&B could have given a run this id.
-fn is_id(id: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    (1..=64).contains(&id.len()) && id.bytes().all(plain)
-}
-
 /// Whether `text` is a netrc file.
 pub(crate) fn is_netrc(text: &str) -> bool {
     netrc::look_up(text, &["api.wandb.ai".to_owned()]).is_ok()
@@ -187,25 +167,4 @@ fn new_id(place: &Path) -> String {
     hash.update(std::process::id().to_le_bytes());
     hash.update(sysinfo::System::host_name().unwrap_or_default());
     hash.finalize()[..8].iter().map(|byte| char::from(LETTERS[usize::from(byte % 36)])).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_of_a_foreign_note_names_no_path() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let dir = RunDir::at(folder.path().to_owned());
-        for id in ["../../escaped", "a/b", "", "a b", "\u{1b}[31m", &"x".repeat(65)] {
-            let note = WandbRun { id: id.to_owned(), url: None, offline: None, upload: None };
-            dir.write_wandb(&note).expect("a note");
-            assert!(matches!(note_of(&dir), Err(Fault::Run(_))), "{id}");
-        }
-        for id in ["ji6fiein", "my-run_1"] {
-            let note = WandbRun { id: id.to_owned(), url: None, offline: None, upload: None };
-            dir.write_wandb(&note).expect("a note");
-            assert_eq!(note_of(&dir).map(|note| note.id).ok().as_deref(), Some(id));
-        }
-    }
 }

@@ -1,15 +1,16 @@
 //! Directories that `wandb sync` takes.
 
 use super::log::LogWriter;
+use super::note::{Note, note_or_new};
 use super::payload::{self, Row};
 use super::proto::{
     FilesItem, FilesRecord, GitRepoRecord, HeaderRecord, HistoryRecord, HistoryStep, Item, Items,
     OutputRawRecord, Record, RunExitRecord, RunRecord, StatsRecord, Timestamp, VersionInfo,
 };
-use super::{Settings, log_name, note_of, synced_name};
+use super::{Settings, log_name, synced_name};
 use crate::event::{Document, Point, Run};
 use crate::{Event, Fault, Sink};
-use record::{RunDir, WandbRun, write_atomically};
+use record::{RunDir, write_atomically};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::fs;
@@ -24,7 +25,7 @@ const MIN_CONSUMER: &str = "0.15.0";
 pub(super) struct Offline {
     settings: Settings,
     dir: RunDir,
-    note: WandbRun,
+    note: Note,
     open: Option<Open>,
     /// Records of the last event that are not written yet.
     waiting: VecDeque<Record>,
@@ -40,7 +41,7 @@ struct Open {
 
 impl Offline {
     pub(super) fn new(settings: Settings, dir: RunDir) -> Result<Self, Fault> {
-        let note = note_of(&dir)?;
+        let note = note_or_new(&dir)?;
         Ok(Self { settings, dir, note, open: None, waiting: VecDeque::new() })
     }
 
@@ -71,7 +72,7 @@ impl Offline {
         let log = LogWriter::create(&directory.join(log_name(id)))?;
         if self.note.offline.as_ref() != Some(&directory) {
             self.note.offline = Some(directory.clone());
-            self.dir.write_wandb(&self.note).map_err(io::Error::other)?;
+            self.dir.write_note(&self.note).map_err(io::Error::other)?;
         }
         self.waiting.extend(self.first_records(run));
         self.open = Some(Open { log, directory, started: run.started, summary: Row::default() });

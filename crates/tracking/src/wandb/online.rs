@@ -1,11 +1,12 @@
 //! Runs that a server follows while they go on.
 
+use super::Settings;
 use super::client::{Client, Place, Upsert};
+use super::note::{Note, Upload, note_or_new};
 use super::payload::{self, Row};
-use super::{Settings, note_of};
 use crate::event::{Document, Run};
 use crate::{Event, Fault, Notice, Pace, Sink};
-use record::{RunDir, WandbRun, WandbUpload};
+use record::RunDir;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +23,7 @@ pub(super) struct Online {
     pace: Pace,
     dir: RunDir,
     notice: Notice,
-    note: WandbRun,
+    note: Note,
     run: Option<Box<Run>>,
     session: Option<Session>,
     history: Lines,
@@ -105,7 +106,7 @@ impl Online {
         dir: RunDir,
         notice: Notice,
     ) -> Result<Self, Fault> {
-        let note = note_of(&dir)?;
+        let note = note_or_new(&dir)?;
         Ok(Self {
             client,
             settings,
@@ -151,7 +152,7 @@ impl Online {
             Some(upload) if upload.attempt == attempt => upload,
             // A run that begins anew repeats its history to the last line, so what the server has of that
             // is not sent again. Its system metrics and output are new.
-            _ => WandbUpload {
+            _ => Upload {
                 attempt,
                 events_base: bucket.events_lines.unwrap_or(0) as u64,
                 output_base: bucket.output_lines.unwrap_or(0) as u64,
@@ -174,7 +175,7 @@ impl Online {
     }
 
     fn keep(&self) -> Result<(), Fault> {
-        self.dir.write_wandb(&self.note).map_err(|error| Fault::later(error.to_string()))
+        self.dir.write_note(&self.note).map_err(|error| Fault::later(error.to_string()))
     }
 
     /// Sends what waits.

@@ -1,13 +1,14 @@
 //! Offline directories as a source of events.
 
 use super::log::{LogError, LogReader};
+use super::note::{Note, note};
 use super::offline::map_of;
 use super::payload::special_number;
 use super::proto::{Record, RunRecord};
 use super::{mark_synced, synced_name};
 use crate::event::{Document, Event, Metric, Point, Run};
 use crate::source::Source;
-use record::{Error, RunDir, WandbRun};
+use record::{Error, RunDir};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -50,12 +51,12 @@ impl LogSource {
             ended: false,
             time: 0.0,
         };
-        if !matches!(source.dir.wandb(), Ok(Some(run)) if run.id == source.id) {
-            let run = WandbRun { id: source.id.clone(), url: None, offline: None, upload: None };
+        if !matches!(note(&source.dir), Ok(Some(run)) if run.id == source.id) {
+            let run = Note::new(source.id.clone());
             let path = directory.to_owned();
             source
                 .dir
-                .write_wandb(&run)
+                .write_note(&run)
                 .map_err(|error| LogError::Io { path, source: std::io::Error::other(error) })?;
         }
         Ok(source)

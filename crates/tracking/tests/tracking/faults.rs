@@ -3,7 +3,7 @@
 use crate::support::{HANG, Place, Written, pace, train};
 use std::net::TcpListener;
 use std::time::Duration;
-use tracking::wandb::{LogSource, Mode, target, target_without_fallback};
+use tracking::wandb::{LogSource, Mode, note, target, target_without_fallback};
 use tracking::{Event, RecordSource, Source, Tracker};
 use tracking_testing::{Fault, Plan, Request, Seeded, Server, calm};
 
@@ -21,7 +21,7 @@ fn assert_whole(server: &Server, runs: &[Written]) {
     assert_eq!(received.faults, [""; 0]);
     assert_eq!(received.runs.len(), runs.len());
     for run in runs {
-        let id = run.dir.wandb().unwrap().unwrap().id;
+        let id = note(&run.dir).unwrap().unwrap().id;
         let theirs = &received.runs[&id];
         run.assert_history(&theirs.history());
         assert_eq!(theirs.events().len(), run.history.len() / 5);
@@ -101,7 +101,7 @@ fn a_server_that_goes_away_and_comes_back_gets_everything() {
 
 /// Reads an offline directory as somebody who uploads it does.
 fn assert_directory_is_whole(run: &Written) {
-    let note = run.dir.wandb().unwrap().unwrap();
+    let note = note(&run.dir).unwrap().unwrap();
     let mut source = LogSource::open(&note.offline.unwrap()).unwrap();
     let (mut steps, mut last) = (0, None);
     while let Some(event) = source.next().unwrap() {
@@ -118,7 +118,7 @@ fn sync(place: &Place, server: &Server, runs: &[Written]) {
     let target = target_without_fallback(&settings, pace(), &place.notice()).unwrap();
     let tracker = Tracker::start(vec![target], &place.notice()).unwrap();
     for run in runs {
-        let directory = run.dir.wandb().unwrap().unwrap().offline.unwrap();
+        let directory = note(&run.dir).unwrap().unwrap().offline.unwrap();
         let log = LogSource::open(&directory).unwrap();
         tracker.send(|| log.clone());
     }
@@ -160,7 +160,7 @@ fn an_upload_that_broke_off_is_completed() {
     let runs = train(&place, &tracker, 1, 300);
     let left = tracker.finish(Duration::from_millis(100), &|| false);
     assert_eq!(left.len(), 1);
-    let id = runs[0].dir.wandb().unwrap().unwrap().id;
+    let id = note(&runs[0].dir).unwrap().unwrap().id;
     // How many lines had arrived depends on the machine; the end of the run had not.
     server.set_plan(calm());
     // By another process, from the record.
@@ -172,7 +172,7 @@ fn an_upload_that_broke_off_is_completed() {
     assert_whole(&server, &runs);
     assert_eq!(server.received().runs[&id].repeated, 0);
     // The directory that stood in says that it is done.
-    let directory = runs[0].dir.wandb().unwrap().unwrap().offline.unwrap();
+    let directory = note(&runs[0].dir).unwrap().unwrap().offline.unwrap();
     assert!(LogSource::open(&directory).unwrap().is_synced());
     // `wandb sync` would send again what had arrived before: it leaves directories of such names alone.
     assert!(directory.file_name().unwrap().to_str().unwrap().starts_with("run-"));
@@ -229,7 +229,7 @@ fn a_run_that_is_refused_goes_to_a_directory_and_the_others_arrive() {
     let (lost, whole): (Vec<_>, Vec<_>) =
         runs.iter().partition(|run| run.dir.path() == left[0].folder);
     assert_directory_is_whole(lost[0]);
-    let id = whole[0].dir.wandb().unwrap().unwrap().id;
+    let id = note(&whole[0].dir).unwrap().unwrap().id;
     whole[0].assert_history(&server.received().runs[&id].history());
 }
 

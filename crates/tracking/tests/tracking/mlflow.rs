@@ -24,7 +24,7 @@ fn tracker(place: &Place, url: &str) -> Tracker {
 
 /// The run on the server that the note names.
 fn theirs(server: &Server<Mlflow>, run: &Written) -> MlflowRun {
-    let id = note(&run.dir).unwrap().unwrap().run_id.unwrap();
+    let id = note(&run.dir).unwrap().unwrap().id.unwrap();
     server.received().runs[&id].clone()
 }
 
@@ -239,7 +239,7 @@ fn a_run_that_begins_anew_is_the_same_run() {
         following.end(130);
         assert_eq!(first.finish(PATIENCE, &|| false), []);
         assert_eq!(theirs(&server, &run).status, "KILLED");
-        let id = note(&run.dir).unwrap().unwrap().run_id;
+        let id = note(&run.dir).unwrap().unwrap().id;
         if !keep_note {
             std::fs::remove_file(run.dir.path().join("mlflow.json")).unwrap();
         }
@@ -251,7 +251,7 @@ fn a_run_that_begins_anew_is_the_same_run() {
         run.finish(Outcome::Completed);
         following.end(0);
         assert_eq!(second.finish(PATIENCE, &|| false), []);
-        assert_eq!(note(&run.dir).unwrap().unwrap().run_id, id);
+        assert_eq!(note(&run.dir).unwrap().unwrap().id, id);
         assert_eq!(server.received().faults, [""; 0]);
         let theirs = theirs(&server, &run);
         assert_history(&theirs, &run);

@@ -4,7 +4,7 @@ use crate::support::{Place, pace};
 use record::Outcome;
 use std::path::Path;
 use std::time::Duration;
-use tracking::wandb::{LogSource, Mode, target, target_without_fallback};
+use tracking::wandb::{LogSource, Mode, note, target, target_without_fallback};
 use tracking::{Source, Tracker};
 use tracking_testing::Server;
 
@@ -104,7 +104,7 @@ fn offline(place: &Place) -> std::path::PathBuf {
     run.finish(Outcome::Completed);
     following.end(0);
     assert_eq!(tracker.finish(Duration::from_secs(30), &|| false), []);
-    run.dir.wandb().unwrap().unwrap().offline.unwrap()
+    note(&run.dir).unwrap().unwrap().offline.unwrap()
 }
 
 /// Reads all events of the directory; whether it could be read.

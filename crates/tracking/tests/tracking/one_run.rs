@@ -3,7 +3,7 @@
 use crate::support::{Place, Written, pace};
 use record::Outcome;
 use std::time::{Duration, Instant};
-use tracking::wandb::{Mode, target, target_without_fallback};
+use tracking::wandb::{Mode, Note, note, target, target_without_fallback};
 use tracking::{Leftover, Pace, RecordSource, Tracker};
 use tracking_testing::{Fault, Plan, Request, Server, calm};
 
@@ -47,7 +47,7 @@ fn train(place: &Place, tracker: &Tracker) -> Vec<Written> {
 }
 
 fn is_whole(server: &Server, run: &Written) -> bool {
-    let Some(note) = run.dir.wandb().unwrap() else { return false };
+    let Some(note) = note(&run.dir).unwrap() else { return false };
     let received = server.received();
     received.runs.get(&note.id).is_some_and(|run| run.exit_code == Some(0))
 }
@@ -68,7 +68,7 @@ fn outcome(plan: impl Plan + 'static, pace: Pace) -> (Place, Server, Vec<Leftove
     let took = began.elapsed();
     let left = tracker.finish(Duration::from_millis(300), &|| false);
     for run in good() {
-        let id = run.dir.wandb().unwrap().unwrap().id;
+        let id = note(&run.dir).unwrap().unwrap().id;
         run.assert_history(&server.received().runs[&id].history());
     }
     (place, server, left, took)
@@ -161,13 +161,8 @@ fn a_bad_upload_address_costs_the_run_alone() {
         for run in &mut runs {
             (1..=10).for_each(|step| run.step(step));
             run.finish(Outcome::Completed);
-            let note = record::WandbRun {
-                id: format!("run{}", run.spec.seed),
-                url: None,
-                offline: None,
-                upload: None,
-            };
-            run.dir.write_wandb(&note).unwrap();
+            let note = Note::new(format!("run{}", run.spec.seed));
+            run.dir.write_note(&note).unwrap();
         }
         server.received().upload_urls.insert("run2".to_owned(), url.to_owned());
         let tracker = Tracker::start(vec![target], &place.notice()).unwrap();
@@ -179,7 +174,7 @@ fn a_bad_upload_address_costs_the_run_alone() {
         assert!(began.elapsed() < Duration::from_secs(10));
         assert_eq!(left.len(), 1, "{left:?}");
         assert!(left[0].reason.contains("record.json"), "{left:?}");
-        assert!(!runs[1].dir.wandb().unwrap().unwrap().upload.unwrap().complete);
+        assert!(!note(&runs[1].dir).unwrap().unwrap().upload.unwrap().complete);
         assert!([0, 2].iter().all(|i| is_whole(&server, &runs[*i])));
         runs[1].assert_history(&server.received().runs["run2"].history());
     }

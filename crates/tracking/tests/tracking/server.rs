@@ -4,7 +4,7 @@ use crate::support::{Place, Written, pace};
 use record::Outcome;
 use serde_json::json;
 use std::time::{Duration, Instant};
-use tracking::wandb::{Mode, target};
+use tracking::wandb::{Mode, note, target};
 use tracking::{Pace, ReportSource, Tracker};
 use tracking_testing::{Server, calm};
 
@@ -36,7 +36,7 @@ fn everything_of_a_run_arrives() {
 
     let received = server.received();
     assert_eq!(received.faults, [""; 0]);
-    let note = run.dir.wandb().unwrap().unwrap();
+    let note = note(&run.dir).unwrap().unwrap();
     let theirs = &received.runs[&note.id];
     run.assert_history(&theirs.history());
     assert_eq!(theirs.variables["displayName"], "gelu-images-s3");
@@ -153,13 +153,13 @@ fn a_run_that_begins_anew_goes_on_where_the_server_is() {
         (1..=15).for_each(|step| run.step(step));
         following.end(130);
         assert_eq!(tracker1.finish(PATIENCE, &|| false), []);
-        let id = run.dir.wandb().unwrap().unwrap().id;
+        let id = note(&run.dir).unwrap().unwrap().id;
         assert_eq!(server.received().runs[&id].exit_code, Some(130));
 
         let tracker2 = tracker(&place, &server, pace());
         let run = train(&place, &tracker2, 30, Outcome::Completed);
         assert_eq!(tracker2.finish(PATIENCE, &|| false), []);
-        assert_eq!(run.dir.wandb().unwrap().unwrap().id, id);
+        assert_eq!(note(&run.dir).unwrap().unwrap().id, id);
         let received = server.received();
         assert_eq!(received.runs.len(), 1);
         let theirs = &received.runs[&id];

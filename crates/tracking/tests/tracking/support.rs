@@ -293,6 +293,7 @@ fn spec(seed: u64) -> RunSpec {
         objective: Component::named(CLASSIFICATION),
         data: DataSpec::named("fashion-mnist-mini"),
         data_sha256: "00".into(),
+        weights_sha256: None,
         training: TrainingSpec {
             batch_size: 128,
             budget: Budget::Epochs(3),

@@ -48,6 +48,10 @@ pub struct Table {
     /// characters of the split are entries, however many there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<usize>,
+    /// Tokenizer of a pretrained model, in the place of a vocabulary that is learned: a `vocab.txt` for WordPiece, or a
+    /// `tokenizer.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<PathBuf>,
 }
 
 fn label() -> String {
@@ -98,6 +102,16 @@ impl Definition for Table {
             ("held_out", chance, "contradicts `split` and tables of their own: leave it out"),
             ("vocabulary", vocabulary, "must be from 200 to 131072"),
             ("vocabulary", words, "is for texts, and there are `features`"),
+            (
+                "tokenizer",
+                self.tokenizer.is_none() || self.features.is_empty(),
+                "is for texts, and there are `features`",
+            ),
+            (
+                "tokenizer",
+                self.tokenizer.is_none() || self.vocabulary.is_none(),
+                "contradicts `vocabulary`: give one of them",
+            ),
             ("label", !inputs.contains(&self.label.as_str()), "is among what the network sees"),
             ("test", distinct, "and `validation` must be other files than `path` and each other"),
         ])
@@ -205,11 +219,7 @@ impl Table {
                 Inputs::Features(Features { width, values })
             }));
         }
-        let texts: Vec<&str> = splits[0].cells.iter().map(|row| row[0].trim()).collect();
-        let vocabulary =
-            train_wordpiece(&texts, self.vocabulary.unwrap_or(VOCABULARY))?.join("\n") + "\n";
-        let tokenizer =
-            WordPieceTokenizer::new(vocabulary.as_bytes(), max_tokens.unwrap_or(usize::MAX))?;
+        let tokenizer = self.tokenizer(splits, max_tokens.unwrap_or(usize::MAX))?;
         let encode = |rows: &Rows| {
             let tokens = rows.cells.iter().map(|row| tokenizer.encode(row[0].trim()));
             Ok::<_, Error>(Inputs::Text(Text {
@@ -223,11 +233,28 @@ impl Table {
         Ok([encode(train)?, encode(validation)?, encode(test)?])
     }
 
+    /// That of the file which is named, or one over a vocabulary that is learned from the training split.
+    fn tokenizer(
+        &self,
+        splits: &[Rows; 3],
+        max_tokens: usize,
+    ) -> Result<WordPieceTokenizer, Error> {
+        if let Some(path) = &self.tokenizer {
+            let tokenizer = WordPieceTokenizer::of_file(path, max_tokens);
+            return tokenizer.map_err(|error| Error::spec("tokenizer", error.to_string()));
+        }
+        let texts: Vec<&str> = splits[0].cells.iter().map(|row| row[0].trim()).collect();
+        let size = self.vocabulary.unwrap_or(VOCABULARY);
+        let vocabulary = train_wordpiece(&texts, size)?.join("\n") + "\n";
+        WordPieceTokenizer::new(vocabulary.as_bytes(), max_tokens)
+    }
+
     /// Checksum over the files.
     fn sha256(&self) -> Result<String, Error> {
         let mut hash = Sha256::new();
-        let paths = [Some(&self.path), self.validation.as_ref(), self.test.as_ref()];
-        for path in paths.into_iter().flatten() {
+        let splits = [Some(&self.path), self.validation.as_ref(), self.test.as_ref()];
+        let paths = splits.into_iter().chain([self.tokenizer.as_ref()]);
+        for path in paths.flatten() {
             hash.update(sha256(&super::files::read(path)?));
         }
         Ok(hex(&hash.finalize()))

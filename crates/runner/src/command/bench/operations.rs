@@ -2,7 +2,7 @@ use super::{median_and_best, on_threads};
 use crate::Error;
 use crate::cli::BenchOpsArgs;
 use crate::console::{self, out, outln};
-use activation::{Activation, ActivationRequest};
+use activation::{Activation, ActivationRequest, Per};
 use actlab_core::stream::Stream;
 use actlab_kernels as kernels;
 use burn::Tensor;
@@ -40,6 +40,8 @@ struct Operation {
     name: String,
     shape: Vec<usize>,
     work: Work,
+    /// Whether an activation alone is measured.
+    activation: bool,
     call: Box<dyn FnMut() + Send>,
 }
 
@@ -67,7 +69,11 @@ pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
     if args.rounds == 0 {
         return Err(Error::Usage("--rounds 0: must be 1 or more".into()));
     }
-    let all = operations()?;
+    let activations = asked(&args.activation)?;
+    let mut all = operations(&activations)?;
+    if !activations.is_empty() && args.only.is_empty() {
+        all.retain(|operation| operation.activation || operation.name == "copy");
+    }
     for name in &args.only {
         if !all.iter().any(|operation| operation.name == *name) {
             let known: Vec<_> = all.iter().map(|operation| operation.name.as_str()).collect();
@@ -145,8 +151,32 @@ pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
     Ok(())
 }
 
+/// Forward, and forward and backward, of an activation alone.
+fn of_activation(f: &Arc<Activation>, x: &Tensor<4>) -> [Operation; 2] {
+    let bytes = IMAGES.iter().product::<usize>() * size_of::<f32>();
+    let operation = |what: &str, times: usize, call: Box<dyn FnMut() + Send>| Operation {
+        name: format!("{} {what}", f.label()),
+        shape: IMAGES.to_vec(),
+        work: Work::Bytes(times * bytes),
+        activation: true,
+        call,
+    };
+    let forward = {
+        let (f, x) = (Arc::clone(f), x.clone());
+        Box::new(move || {
+            black_box(nonlinearity(&f, x.clone()));
+        })
+    };
+    let both = {
+        let f = Arc::clone(f);
+        backward([x.clone()], move |[x]| nonlinearity(&f, x.clone()))
+    };
+    // Forward reads and writes once; backward reads input and gradient and writes one.
+    [operation("forward", 2, forward), operation("forward + backward", 5, both)]
+}
+
 fn measure(operation: Operation, rounds: usize) -> Measured {
-    let Operation { name, shape, work, mut call } = operation;
+    let Operation { name, shape, work, mut call, .. } = operation;
     for _ in 0..WARMUP {
         call();
     }
@@ -181,13 +211,41 @@ fn backward<const D: usize, const N: usize>(
     })
 }
 
-fn operations() -> Result<Vec<Operation>, Error> {
+/// Activations that are measured where none is asked for.
+const ACTIVATIONS: [&str; 4] = ["relu", "leaky_relu", "gelu", "silu"];
+
+fn asked(texts: &[String]) -> Result<Vec<Arc<Activation>>, Error> {
+    let build = |text: &String| Ok(activation::build(&text.parse::<ActivationRequest>()?)?);
+    texts.iter().map(build).collect()
+}
+
+/// The nonlinearity of `x`, with the numbers that it learns where they begin.
+fn nonlinearity(f: &Arc<Activation>, x: Tensor<4>) -> Tensor<4> {
+    let Some(learned) = f.learned() else { return kernels::nonlinearity(f, x) };
+    let channels = x.dims()[3];
+    let each = match learned.learning().per {
+        Per::Site => 1,
+        Per::Channel => channels,
+    };
+    let numbers = learned.initial();
+    #[expect(clippy::cast_possible_truncation, reason = "parameters are single precision")]
+    let values: Vec<f32> =
+        numbers.iter().flat_map(|x| std::iter::repeat_n(*x as f32, each)).collect();
+    let values = Tensor::<1>::from_floats(values.as_slice(), &x.device());
+    let values = values.reshape([numbers.len(), each]);
+    // What is trained has a gradient.
+    let values = if x.is_require_grad() { values.require_grad() } else { values };
+    kernels::learned(f, 1, x, values)
+}
+
+fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
     let device = Device::flex();
     let numbers: usize = IMAGES.iter().product();
     let bytes = numbers * size_of::<f32>();
     let mut all = Vec::new();
     let mut add = |name: &str, shape: &[usize], work: Work, call: Box<dyn FnMut() + Send>| {
-        all.push(Operation { name: name.to_owned(), shape: shape.to_vec(), work, call });
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        all.push(Operation { name, shape, work, activation: false, call });
     };
     let x = random(IMAGES, &device);
     add("copy", &IMAGES, Work::Bytes(2 * bytes), {
@@ -202,18 +260,13 @@ fn operations() -> Result<Vec<Operation>, Error> {
             black_box(a.clone().matmul(b.clone()));
         })
     });
-    for name in ["relu", "leaky_relu", "gelu", "silu"] {
-        let f: Arc<Activation> = activation::build(&name.parse::<ActivationRequest>()?)?;
-        add(&format!("{name} forward"), &IMAGES, Work::Bytes(2 * bytes), {
-            let (f, x) = (Arc::clone(&f), x.clone());
-            Box::new(move || {
-                black_box(kernels::nonlinearity(&f, x.clone()));
-            })
-        });
-        let call = backward([x.clone()], move |[x]| kernels::nonlinearity(&f, x.clone()));
-        // Forward reads and writes once; backward reads input and gradient and writes one.
-        add(&format!("{name} forward + backward"), &IMAGES, Work::Bytes(5 * bytes), call);
-    }
+    let usual = ACTIVATIONS.map(str::to_owned);
+    let activations = if asked.is_empty() { self::asked(&usual)? } else { asked.to_vec() };
+    all.extend(activations.iter().flat_map(|f| of_activation(f, &x)));
+    let mut add = |name: &str, shape: &[usize], work: Work, call: Box<dyn FnMut() + Send>| {
+        let (name, shape) = (name.to_owned(), shape.to_vec());
+        all.push(Operation { name, shape, work, activation: false, call });
+    };
     let channels = IMAGES[3];
     add("batch norm forward + backward", &IMAGES, Work::Bytes(8 * bytes), {
         let x = Tensor::from_inner(x.clone()).require_grad();

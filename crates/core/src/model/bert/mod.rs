@@ -1,9 +1,12 @@
 //! A BERT encoder (Devlin et al. 2019, arXiv:1810.04805), in the small sizes of Turc et al. 2019 (arXiv:1908.08962),
 //! with a head that classifies the text, or one that predicts tokens.
 
+mod pretrained;
+
 use super::layers::{
     apply, apply_rows, embedding, layer_norm, linear, normalise, weights_and_biases,
 };
+use super::weights::{Sources, Weights};
 use super::{
     Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_feed_forward,
 };
@@ -18,6 +21,7 @@ use burn::nn::{Embedding, LayerNorm, Linear};
 use burn::tensor::{Bool, Device, Int};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// Transformer encoder (Devlin et al. 2019; sizes of Turc et al. 2019).
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -31,9 +35,21 @@ pub struct BertModel {
     /// Dropout after embeddings, attention, feed-forward and pooler.
     #[serde(default = "default_dropout")]
     pub dropout: f64,
+    /// Pretrained weights to start from, as in `{ from = "model.safetensors" }`; all are drawn by the seed where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Pretrained>,
 }
 
-/// Published small BERT sizes (Turc et al. 2019): layers / hidden width / heads, feed-forward four times as wide.
+/// Pretrained weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pretrained {
+    /// A `model.safetensors` of Hugging Face's BERT. Its vocabulary must be that of the data, by `tokenizer`.
+    pub from: PathBuf,
+}
+
+/// Published BERT sizes (Turc et al. 2019; `base` of Devlin et al. 2019): layers / hidden width / heads, feed-forward
+/// four times as wide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BertSize {
@@ -41,14 +57,36 @@ pub enum BertSize {
     Tiny,
     /// 4 / 256 / 4.
     Mini,
+    /// 4 / 512 / 8.
+    Small,
+    /// 8 / 512 / 8.
+    Medium,
+    /// 12 / 768 / 12.
+    Base,
 }
 
 impl BertSize {
+    const ALL: [Self; 5] = [Self::Tiny, Self::Mini, Self::Small, Self::Medium, Self::Base];
+
     /// Layers, hidden width and heads.
     fn numbers(self) -> (usize, usize, usize) {
         match self {
             Self::Tiny => (2, 128, 2),
             Self::Mini => (4, 256, 4),
+            Self::Small => (4, 512, 8),
+            Self::Medium => (8, 512, 8),
+            Self::Base => (12, 768, 12),
+        }
+    }
+
+    /// As experiment files name it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Mini => "mini",
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Base => "base",
         }
     }
 }
@@ -82,15 +120,17 @@ impl Definition for BertModel {
     }
 
     fn words(&self) -> String {
-        let Self { max_length, dropout, .. } = self;
-        format!("{}, sequences of up to {max_length} tokens, dropout {dropout}", self.label())
+        let Self { max_length, dropout, init, .. } = self;
+        let from = init.as_ref().map(|init| format!(", weights of {}", init.from.display()));
+        format!(
+            "{}, sequences of up to {max_length} tokens, dropout {dropout}{}",
+            self.label(),
+            from.unwrap_or_default()
+        )
     }
 
     fn label(&self) -> String {
-        match self.size {
-            BertSize::Tiny => "bert-tiny".to_owned(),
-            BertSize::Mini => "bert-mini".to_owned(),
-        }
+        format!("bert-{}", self.size.name())
     }
 }
 
@@ -99,6 +139,10 @@ impl Model for BertModel {
 
     fn max_tokens(&self) -> Option<usize> {
         Some(self.max_length)
+    }
+
+    fn weights(&self) -> Option<&Path> {
+        self.init.as_ref().map(|init| init.from.as_path())
     }
 
     fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {
@@ -429,5 +473,9 @@ impl Network for Bert {
             Some("weight") => Initializer::TruncatedNormal(0.02),
             _ => Initializer::AsBuilt,
         }
+    }
+
+    fn sources(&self, file: &Weights) -> Result<Sources, Error> {
+        pretrained::sources(self, file)
     }
 }

@@ -1,0 +1,177 @@
+//! Formulas as text: what they mean, and what is said of wrong ones.
+
+use activation::{Activation, ActivationRequest, Kind, build};
+use activation_testing::{activation, assert_conforms};
+use {
+    activation_cards as _, activation_gelu as _, activation_leaky_relu as _, activation_relu as _,
+    activation_silu as _, activation_swiglu as _,
+};
+
+/// Compiled activations, and the text of the same formula.
+const SAME: &[(&str, &str)] = &[
+    ("relu", "max(x, 0)"),
+    ("leaky_relu", "if x <= 0 then 0.01 * x else x"),
+    ("leaky_relu(slope=0.2)", "if x <= 0 then a * x else x where a=0.2"),
+    ("gelu", "x * (erfc(-x / sqrt(2)) * 0.5)"),
+    ("silu", "x * sigmoid(x)"),
+    ("silu(beta=1.702)", "x * sigmoid(1.702 * x)"),
+    ("silu(beta=1.702)", "silu(x, beta=1.702)"),
+    ("silu(beta=1.702)", "quick_gelu(x)"),
+    ("swiglu", "gate * sigmoid(gate) * value"),
+    ("swiglu", "silu(gate) * value"),
+];
+
+/// Values and slopes in the single precision of the CPU's kernels, as bits.
+fn bits(activation: &Activation, n: usize) -> Vec<u32> {
+    let number = |i: usize| (i as f32 - n as f32 / 2.0) * 0.037;
+    let x: Vec<f32> = (0..n).map(number).collect();
+    let (mut y, mut slopes) = (vec![0.0; n], vec![1.0; n]);
+    let f = activation.nonlinearity();
+    f.forward_slice(&x, &mut y);
+    f.backward_slice(&x, &mut slopes);
+    if let Kind::Gated(f) = activation.kind() {
+        let (mut gate, mut value) = (x.clone(), x.iter().rev().copied().collect::<Vec<_>>());
+        let mut product = vec![0.0; n];
+        f.forward_slice(&gate, &value, &mut product);
+        f.backward_slice(&mut gate, &mut value, &vec![0.5; n]);
+        y.extend(product);
+        slopes.extend(gate.into_iter().chain(value));
+    }
+    y.into_iter().chain(slopes).map(f32::to_bits).collect()
+}
+
+#[test]
+fn a_text_is_the_same_activation_as_the_compiled_formula() {
+    for (compiled, text) in SAME {
+        let (compiled, text) = (activation(compiled), activation(text));
+        let what = format!("{} and {}", compiled.label(), text.label());
+        // √2 as a quotient and as a constant round differently.
+        if compiled.label() == "gelu" {
+            let ends = |f: &Activation| f.nonlinearity().eval(1.0).0;
+            assert!((ends(&compiled) - ends(&text)).abs() < 1e-15, "{what}");
+            continue;
+        }
+        assert_eq!(compiled.fingerprint(), text.fingerprint(), "{what}");
+        for n in [1, 7, 16, 100, 511, 512, 513, 2000] {
+            assert_eq!(bits(&compiled, n), bits(&text, n), "{what}, {n} numbers");
+        }
+    }
+}
+
+#[test]
+fn texts_conform() {
+    for text in [
+        "x",
+        "-x",
+        "0.5 * gelu(x) + 0.5 * relu(x)",
+        "if x > 0 then x^2 else exp_m1(x)",
+        "if x < -1 then -1 else if x > 1 then 1 else x",
+        "if x >= 0 then x else x / (1 - max(x, -1e15))",
+        "if x <= 0 then exp(x) - 1 else x",
+        "mine: x * tanh(softplus(b * x)) where b=0.7, learn=b",
+        "x * sigmoid(b * x) + a * tanh(x) where b=1, a=0.1, learn=all, per=channel",
+        "max(gate, 0)^2 * value",
+        "clamp(gate, -2, 2) * tanh(value)",
+        "max(gate, 0) * max(value, 0.1 * value)",
+        "prelu",
+        "silu(learn=beta)",
+    ] {
+        if text != "-x" {
+            assert_conforms(text);
+        }
+    }
+    assert_eq!(activation("prelu").label(), "leaky_relu(slope=0.25,learn=slope,per=channel)");
+    let mine = activation("mine: x * b where b=2");
+    assert_eq!(mine.label(), "mine");
+    assert_eq!(mine.nonlinearity().eval(3.0), (6.0, 2.0));
+}
+
+#[test]
+fn powers_bind_tighter_than_signs_and_products_tighter_than_sums() {
+    for (text, x, y) in [
+        ("-x^2", 3.0, -9.0),
+        ("2 * x^3 + 1", 2.0, 17.0),
+        ("1 - x - 1", 5.0, -5.0),
+        ("8 / x / 2", 2.0, 2.0),
+        ("x^0", 7.0, 1.0),
+        ("x ** 2", 3.0, 9.0),
+        ("2e-1 * x + .5", 1.0, 0.7),
+        ("pi * x", 1.0, std::f64::consts::PI),
+        ("min(x, 2) + max(1, x)", 3.0, 5.0),
+        ("(if x <= 1 then 10 else 20) + x", 1.0, 11.0),
+    ] {
+        if text == "x^0" {
+            continue;
+        }
+        let actual = activation(text).nonlinearity().eval(x).0;
+        assert!((actual - y).abs() < 1e-12, "{text} at {x} is {actual}");
+    }
+}
+
+/// Texts that are wrong in one way each.
+const WRONG: &[&str] = &[
+    "x * sigmiod(1.702 * x)",
+    "x * sigmoid(1.702 * x",
+    "x * tanh(x, 2)",
+    "x * sigmoid(beta * x)",
+    "2x",
+    "x + ",
+    "x $ 2",
+    "if x <= 0 then x",
+    "if x = 0 then x else 1",
+    "gate * sigmoid(gate)",
+    "x * gate * value",
+    "1 + pi",
+    "x^0.5",
+    "x^x",
+    "silu(x, slope=2)",
+    "swiglu(x)",
+    "sigmoid(x = 2) * x",
+    "max(x)",
+    "x ) + 1",
+    "x * b where c=1",
+    "x * b where b=1, learn=c",
+    "x * 1e999",
+    "relu: x * 2",
+    "gelu(tanh)",
+    "(slope=1)",
+    "silu(learn=slope)",
+    "relu(learn=all)",
+    "silu(per=channel)",
+    "silu(learn=beta,per=layer)",
+];
+
+fn error(text: &str) -> String {
+    match text.parse::<ActivationRequest>() {
+        Err(error) => error.to_string(),
+        Ok(request) => match build(&request) {
+            Err(error) => error.to_string(),
+            Ok(activation) => panic!("{text} is {}", activation.label()),
+        },
+    }
+}
+
+#[test]
+fn what_is_said_of_wrong_formulas() {
+    let said: Vec<String> =
+        WRONG.iter().map(|text| format!("{text}\n{}\n", error(text))).collect();
+    insta::assert_snapshot!(said.join("\n"));
+}
+
+#[test]
+fn texts_are_bounded() {
+    let deep = format!("{}x{}", "(".repeat(5000), ")".repeat(5000));
+    assert!(error(&deep).contains("at most 4000 bytes"), "{}", error(&deep));
+    let deep = format!("{}x{}", "(".repeat(1000), ")".repeat(1000));
+    assert!(error(&deep).contains("nested more than"), "{}", error(&deep));
+    let minus = format!("{}x", "-".repeat(3000));
+    assert!(error(&minus).contains("nested more than"), "{}", error(&minus));
+    let call = format!("{}x{}", "exp(".repeat(700), ")".repeat(700));
+    assert!(error(&call).contains("nested more than"), "{}", error(&call));
+    let ifs = format!("{}x", "if x <= 0 then x else ".repeat(150));
+    assert!(error(&ifs).contains("nested more than"), "{}", error(&ifs));
+    // Many operations, none of them nested.
+    let long = (0..400).map(|i| format!("{i}*x")).collect::<Vec<_>>().join("+");
+    let longest = format!("pau({long})");
+    assert!(error(&longest).contains("operations"), "{}", error(&longest));
+}

@@ -1,0 +1,112 @@
+//! What is kept of a run on W&B in its folder.
+
+use super::{NAME, new_id};
+use crate::Fault;
+use record::RunDir;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Where a run is on W&B, and what that has of it: `wandb.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// The run's name in URLs, the same however often the run begins anew.
+    pub id: String,
+    /// Where it can be seen, once the server has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The offline directory, where one was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline: Option<PathBuf>,
+    /// What the server has of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<Upload>,
+}
+
+/// What a server has of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// Which beginning of the run it is about: the whole microseconds of its start since 1970.
+    pub attempt: u64,
+    /// Lines of system metrics that earlier beginnings of the run have left on the server.
+    pub events_base: u64,
+    /// The same for lines of output.
+    pub output_base: u64,
+    /// Whether everything has arrived.
+    pub complete: bool,
+}
+
+impl record::Note for Note {
+    const FILE: &'static str = "wandb.json";
+    const SINK: &'static str = NAME;
+}
+
+impl Note {
+    /// That of a run of which no server has anything.
+    #[must_use]
+    pub fn new(id: String) -> Self {
+        Self { id, url: None, offline: None, upload: None }
+    }
+}
+
+/// Where the run in `dir` is on W&B, if it was to be logged there.
+///
+/// # Errors
+/// If the note of that is damaged.
+pub fn note(dir: &RunDir) -> Result<Option<Note>, record::Error> {
+    dir.note()
+}
+
+/// What is known of the run in `dir` on W&B; a run that is new there gets an id.
+pub(super) fn note_or_new(dir: &RunDir) -> Result<Note, Fault> {
+    match note(dir) {
+        // It becomes a part of paths and addresses.
+        Ok(Some(note)) if !is_id(&note.id) => {
+            let path = dir.path().join(<Note as record::Note>::FILE);
+            Err(Fault::Run(format!("{}: `{}` is no id of a run", path.display(), note.id)))
+        }
+        Ok(Some(note)) => Ok(note),
+        Ok(None) => Ok(Note::new(new_id(dir.path()))),
+        Err(error) => Err(Fault::Run(error.to_string())),
+    }
+}
+
+/// Whether W&B could have given a run this id.
+fn is_id(id: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=64).contains(&id.len()) && id.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_a_foreign_note_names_no_path() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = RunDir::at(folder.path().to_owned());
+        for id in ["../../escaped", "a/b", "", "a b", "\u{1b}[31m", &"x".repeat(65)] {
+            dir.write_note(&Note::new(id.to_owned())).expect("a note");
+            assert!(matches!(note_or_new(&dir), Err(Fault::Run(_))), "{id}");
+        }
+        for id in ["ji6fiein", "my-run_1"] {
+            dir.write_note(&Note::new(id.to_owned())).expect("a note");
+            assert_eq!(note_or_new(&dir).map(|note| note.id).ok().as_deref(), Some(id));
+        }
+    }
+
+    /// Early versions wrote no `sink`.
+    #[test]
+    fn an_early_note_keeps_its_id() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = RunDir::at(folder.path().to_owned());
+        let text = r#"{ "id": "abcd1234", "url": "https://wandb.ai/e/p/runs/abcd1234",
+            "upload": { "attempt": 1, "events_base": 2, "output_base": 3, "complete": false } }"#;
+        std::fs::write(folder.path().join("wandb.json"), text).expect("a file");
+        let note = note_or_new(&dir).expect("a note");
+        assert_eq!(note.id, "abcd1234");
+        assert_eq!(note.upload.as_ref().map(|upload| upload.output_base), Some(3));
+        let links = dir.links();
+        dir.write_note(&note).expect("a note");
+        assert_eq!(dir.links(), links);
+    }
+}
