@@ -49,7 +49,24 @@ impl Bounds {
             }
             // Beyond the bound it never gets there.
             Node::Min(x, bound) if value < bound.0 => Self::input_at(graph, x, value),
-            Node::Max(x, bound) if value > bound.0 => Self::input_at(graph, x, value),
+            _ => match graph.lower_bound(id) {
+                Some((x, bound)) if value > bound => Self::input_at(graph, x, value),
+                _ => None,
+            },
+        }
+    }
+}
+
+impl Graph {
+    /// The operand and the bound of a node that is the larger of both, also where it is written as a condition.
+    fn lower_bound(&self, id: Id) -> Option<(Id, f64)> {
+        match self.nodes[id] {
+            Node::Max(x, bound) => Some((x, bound.0)),
+            Node::Select { x, threshold, at_most, above }
+                if above == x && self.nodes[at_most] == Node::Constant(threshold) =>
+            {
+                Some((x, threshold.0))
+            }
             _ => None,
         }
     }
@@ -142,8 +159,10 @@ impl Simplifier<'_> {
                 own.and(self.bounds(x, facts).map(|x| op.apply(x, c)))
             }
             Node::Min(x, bound) => own.and(self.bounds(x, facts).map(|x| x.min(bound.0))),
-            Node::Max(x, bound) => own.and(self.bounds(x, facts).map(|x| x.max(bound.0))),
-            _ => own,
+            _ => match self.graph.lower_bound(id) {
+                Some((x, bound)) => own.and(self.bounds(x, facts).map(|x| x.max(bound))),
+                None => own,
+            },
         }
     }
 
