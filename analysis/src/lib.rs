@@ -55,6 +55,7 @@ pub use error::Error;
 pub use export::Exported;
 pub use planning::{Needed, SeedPlan, plan_seeds};
 pub use report::{
-    Confirms, Registration, Report, ReportOptions, Shape, Trial, Tuning, Written, scores_of,
+    Confirms, Picture, Registration, Report, ReportOptions, Shape, Trial, Tuning, Written,
+    draw_shapes, scores_of,
 };
 pub use side_by_side::{Side, side_by_side};

@@ -17,7 +17,7 @@ mod target;
 mod tuning;
 mod verdict;
 
-pub use figures::Shape;
+pub use figures::{Picture, Shape, draw_shapes};
 pub use methods::{Confirms, Registration};
 pub use scores::scores_of;
 pub use tuning::{Trial, Tuning};

@@ -1,14 +1,19 @@
 //! An activation as models hold it.
 
 use crate::body::{Body, Graphs};
+use crate::graph::Infix;
 use crate::learning::{KEYS, initial};
 use crate::parameter::display;
 use crate::reference::Reference;
+use crate::text::{GATE_AND_VALUE, X};
 use crate::{LearnedFormula, Learning, Parameter, Parameters, Registration};
 use burn::Tensor;
 use std::fmt;
 use std::fmt::Debug;
 use std::sync::Arc;
+
+/// Points at which conditions are looked at for changes.
+const CHANGES_LOOKED_AT: u32 = 4096;
 
 /// An activation with its hyper-parameters, as models hold it.
 pub struct Activation {
@@ -130,6 +135,55 @@ impl Activation {
         self.graphs.gated.as_ref().unwrap_or(&self.graphs.alone).operations()
     }
 
+    /// Operations of the derivatives by its inputs, with those of the value that they need.
+    #[must_use]
+    pub fn operations_of_derivatives(&self) -> usize {
+        let numbers = self.registration.numbers().count();
+        match &self.graphs.gated {
+            Some(graph) => graph.by_inputs(2, numbers).operations(),
+            None => self.graphs.alone.by_inputs(1, numbers).operations(),
+        }
+    }
+
+    /// Its formula as text, of `x` or of `gate` and `value`, with names for its numbers.
+    #[must_use]
+    pub fn infix(&self) -> Infix {
+        let numbers = self.names_of_numbers();
+        match &self.graphs.gated {
+            Some(graph) => graph.infix(&GATE_AND_VALUE, &numbers),
+            None => self.graphs.alone.infix(&[X], &numbers),
+        }
+    }
+
+    /// The formula of its [nonlinearity](Activation::nonlinearity) of `x` as text.
+    #[must_use]
+    pub fn infix_of_nonlinearity(&self) -> Infix {
+        self.graphs.alone.infix(&[X], &self.names_of_numbers())
+    }
+
+    /// The derivatives of its nonlinearity as text, by `x` and by each of its numbers.
+    #[must_use]
+    pub fn infix_of_derivatives(&self) -> Vec<(String, Infix)> {
+        let numbers = self.names_of_numbers();
+        let derivatives = self.graphs.alone.derivatives(1, numbers.len());
+        let by = |(place, by): (usize, &&str)| {
+            ((*by).to_owned(), derivatives.clone().only(place).infix(&[X], &numbers))
+        };
+        [X].iter().chain(&numbers).enumerate().map(by).collect()
+    }
+
+    fn names_of_numbers(&self) -> Vec<&str> {
+        self.registration.numbers().map(|number| number.name.as_ref()).collect()
+    }
+
+    /// Inputs within ±`bound` where its nonlinearity goes from one branch of a condition to another, in ascending order:
+    /// between these it is smooth.
+    #[must_use]
+    pub fn changes(&self, bound: f64) -> Vec<f64> {
+        let fixed: Vec<Option<f64>> = self.numbers().into_iter().map(Some).collect();
+        self.graphs.fix(&fixed).alone.changes([-bound, bound], CHANGES_LOOKED_AT)
+    }
+
     /// Whether sine or cosine is part of its formula, so that it need not have limits at infinity.
     #[must_use]
     pub fn is_periodic(&self) -> bool {
@@ -208,9 +262,8 @@ pub(crate) fn label(
     let named = registration.name != crate::registry::FORMULA;
     let of_experiment = registration.is_of_experiment();
     let defaults = registration.defaults();
-    let shown = |name: &str, value: &serde_json::Value| {
-        of_experiment || defaults.get(name) != Some(value)
-    };
+    let shown =
+        |name: &str, value: &serde_json::Value| of_experiment || defaults.get(name) != Some(value);
     let pair = |(name, value): (&String, &serde_json::Value)| format!("{name}={}", display(value));
     let mut pairs: Vec<String> =
         parameters.iter().filter(|(name, value)| shown(name, value)).map(pair).collect();

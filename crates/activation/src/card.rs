@@ -19,6 +19,8 @@ pub struct Notes {
     pub traps: Option<String>,
     /// The function in PyTorch.
     pub pytorch: Option<String>,
+    /// The gain of weights before it that its paper uses: their variance is gain² / fan-in.
+    pub gain: Option<f64>,
     /// What it is the same as.
     pub identities: Vec<Identity>,
     /// Figures of papers.
@@ -63,6 +65,7 @@ struct Card {
     used_in: Option<String>,
     traps: Option<String>,
     pytorch: Option<String>,
+    gain: Option<f64>,
     #[serde(default)]
     learn: Vec<String>,
     #[serde(default)]
@@ -107,7 +110,10 @@ pub fn registrations(package: &str, cards: &[(&str, &str)]) -> Vec<Registration>
 fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
     let card: Card = toml::from_str(text).map_err(|error| error.to_string())?;
     if file.strip_suffix(".toml") != Some(card.name.as_str()) {
-        return Err(format!("its name is `{}`: the file of a card has the name of its activation", card.name));
+        return Err(format!(
+            "its name is `{}`: the file of a card has the name of its activation",
+            card.name
+        ));
     }
     let parse = |text: &str| TextFormula::parse(text).map_err(|error| error.to_string());
     let formula = parse(&card.formula)?;
@@ -123,7 +129,10 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
         }
     }
     let used = |name: &str| {
-        formula.parameters().chain(alone.iter().flat_map(TextFormula::parameters)).any(|other| other == name)
+        formula
+            .parameters()
+            .chain(alone.iter().flat_map(TextFormula::parameters))
+            .any(|other| other == name)
     };
     let mut parameters = Vec::new();
     for (name, CardParameter { default, min, max, help }) in &card.parameters {
@@ -131,13 +140,20 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
             return Err(format!("`parameters.{name}` is not in the formula"));
         }
         if !(*min..=*max).contains(default) {
-            return Err(format!("the default of `{name}` is {default}, but must be from {min} to {max}"));
+            return Err(format!(
+                "the default of `{name}` is {default}, but must be from {min} to {max}"
+            ));
         }
         if KEYS.contains(&name.as_str()) || name == FORMULA {
             return Err(format!("`{name}` is a key of activations, not a name of a parameter"));
         }
         let domain = Domain::Number { default: *default, min: *min, max: *max };
         parameters.push(Parameter { name: name.clone().into(), domain, help: help.clone().into() });
+    }
+    if let Some(gain) = card.gain
+        && !(gain > 0.0 && gain.is_finite())
+    {
+        return Err(format!("`gain` is {gain}, but must be a number above 0"));
     }
     if let Some(wrong) = card.learn.iter().find(|name| !card.parameters.contains_key(*name)) {
         return Err(format!("`{wrong}` in `learn` is no parameter"));
@@ -162,6 +178,7 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
             used_in: card.used_in,
             traps: card.traps,
             pytorch: card.pytorch,
+            gain: card.gain,
             identities: card.identities,
             published: card.published,
         },

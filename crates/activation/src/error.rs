@@ -152,7 +152,8 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec
         .filter(|(score, _)| *score > 0.8)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    scored.dedup_by_key(|(_, candidate)| *candidate);
+    // A name may be that of a function and of an activation.
+    scored.dedup();
     scored.into_iter().map(|(_, candidate)| candidate).take(3).collect()
 }
 

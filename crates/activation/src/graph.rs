@@ -4,6 +4,12 @@
 //! learned numbers, and the text of derivatives. Equal operations on equal operands are one node, and what is
 //! simplified gives the same bits: constants are folded, and factors of 1 and double negations are dropped.
 
+mod infix;
+mod simplify;
+
+pub use infix::Infix;
+
+use crate::reference::Reference;
 use crate::{Dual, Real};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -140,13 +146,41 @@ impl Node {
     pub(crate) fn operands(&self) -> Vec<Id> {
         match *self {
             Self::Input(_) | Self::Number(_) | Self::Constant(_) => Vec::new(),
-            Self::Unary(_, x)
-            | Self::WithConstant(_, x, _)
-            | Self::Max(x, _)
-            | Self::Min(x, _) => vec![x],
+            Self::Unary(_, x) | Self::WithConstant(_, x, _) | Self::Max(x, _) | Self::Min(x, _) => {
+                vec![x]
+            }
             Self::Binary(_, a, b) => vec![a, b],
             Self::MulAdd(a, b, c) => vec![a, b, c],
             Self::Select { x, at_most, above, .. } => vec![x, at_most, above],
+        }
+    }
+}
+
+impl Node {
+    /// What it compares, and with what.
+    fn condition(&self) -> Option<(Id, f64)> {
+        match *self {
+            Self::Select { x, threshold: bound, .. }
+            | Self::Max(x, bound)
+            | Self::Min(x, bound) => Some((x, bound.0)),
+            Self::Unary(Unary::Abs, x) => Some((x, 0.0)),
+            _ => None,
+        }
+    }
+}
+
+/// Two neighbouring numbers from `from` to `to`, of which the first alone is `like_from`, as `from` is.
+pub(crate) fn bisect(from: f64, to: f64, like_from: impl Fn(f64) -> bool) -> [f64; 2] {
+    let (mut from, mut to) = (from, to);
+    loop {
+        let middle = from + (to - from) / 2.0;
+        if middle <= from || middle >= to {
+            return [from, to];
+        }
+        if like_from(middle) {
+            from = middle;
+        } else {
+            to = middle;
         }
     }
 }
@@ -166,7 +200,8 @@ impl Graph {
         formula: impl FnOnce(&[Trace], &[Trace]) -> Vec<Trace>,
     ) -> Self {
         let recorder = Rc::new(RefCell::new(Recorder::default()));
-        let leaf = |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
+        let leaf =
+            |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
         let inputs: Vec<Trace> = (0..inputs).map(|i| leaf(Node::Input(i))).collect();
         let numbers: Vec<Trace> = (0..numbers).map(|i| leaf(Node::Number(i))).collect();
         let outputs = formula(&inputs, &numbers).iter().map(|output| output.id).collect();
@@ -219,8 +254,20 @@ impl Graph {
         self.nodes.iter().any(periodic)
     }
 
+    /// The graph of its output at `place` alone.
+    pub(crate) fn only(mut self, place: usize) -> Self {
+        self.outputs = vec![self.outputs[place]];
+        self.without_unused()
+    }
+
     /// The outputs for `inputs` and `numbers`, over any numbers. `inputs` must not be empty.
     pub(crate) fn eval_all<R: Real>(&self, inputs: &[R], numbers: &[R]) -> Vec<R> {
+        let values = self.eval_nodes(inputs, numbers);
+        self.outputs.iter().map(|output| values[*output].clone()).collect()
+    }
+
+    /// The values of all nodes; see [`Graph::eval_all`].
+    fn eval_nodes<R: Real>(&self, inputs: &[R], numbers: &[R]) -> Vec<R> {
         let mut values: Vec<R> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let at = |id: Id| values[id].clone();
@@ -240,7 +287,41 @@ impl Graph {
             };
             values.push(value);
         }
-        self.outputs.iter().map(|output| values[*output].clone()).collect()
+        values
+    }
+
+    /// Inputs from `low` to `high`, in ascending order, where a condition of a graph of one input without numbers changes:
+    /// on each side of these it is computed in another way, so that its slope may jump there. Conditions are looked at
+    /// at `steps` equal distances.
+    pub(crate) fn changes(&self, [low, high]: [f64; 2], steps: u32) -> Vec<f64> {
+        let conditions: Vec<(Id, f64)> = self.nodes.iter().filter_map(Node::condition).collect();
+        if conditions.is_empty() {
+            return Vec::new();
+        }
+        let at = |x: f64| -> Vec<bool> {
+            let values = self.eval_nodes(&[Reference::<true>(x)], &[]);
+            conditions.iter().map(|(node, threshold)| values[*node].0 <= *threshold).collect()
+        };
+        let place = |i: u32| low + (high - low) * f64::from(i) / f64::from(steps);
+        let mut found = Vec::new();
+        let mut before = at(low);
+        for i in 1..=steps {
+            let (mut from, to) = (place(i - 1), place(i));
+            let after = at(to);
+            while before != after {
+                let change = bisect(from, to, |x| at(x) == before);
+                // The side that is the rounder number: the other one is its neighbour.
+                found.push(if change[0].to_string().len() <= change[1].to_string().len() {
+                    change[0]
+                } else {
+                    change[1]
+                });
+                [_, from] = change;
+                before = at(from);
+            }
+        }
+        found.dedup_by(|a, b| (*a - *b).abs() < 1e-12);
+        found
     }
 
     /// The first output for `inputs` and `numbers`.
@@ -275,6 +356,13 @@ impl Graph {
             let all = inputs.len() + numbers.len();
             (0..all).map(|by| self.derivative(inputs, numbers, by).derivative()).collect()
         })
+    }
+
+    /// The derivatives of the first output by each input.
+    pub(crate) fn by_inputs(&self, inputs: usize, numbers: usize) -> Self {
+        let mut all = self.derivatives(inputs, numbers);
+        all.outputs.truncate(inputs);
+        all.without_unused()
     }
 
     /// Value and derivative by the input `by`, or by the number `by` less the number of inputs.

@@ -231,6 +231,12 @@ impl Site {
         if self.gated { fan(&self.activation) } else { 1 }
     }
 
+    /// Its activation.
+    #[must_use]
+    pub fn activation(&self) -> &Arc<Activation> {
+        &self.activation
+    }
+
     /// Label of its activation.
     #[must_use]
     pub fn label(&self) -> String {

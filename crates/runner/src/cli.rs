@@ -1,5 +1,12 @@
 //! Commands and their flags.
 
+mod activations;
+
+pub(crate) use activations::{
+    EvalArgs, EvalPath, ExplainArgs, FormulaKind, Gain, NewActivationArgs, NewCommand,
+    PropagateArgs,
+};
+
 use crate::choices::{Jobs, Pairs};
 use crate::execute::launcher::LauncherKind;
 use analysis::Family;
@@ -27,6 +34,7 @@ Examples:
   actlab sweep                           train and compare, as experiments/quick.toml says
   actlab sweep mine.toml --dry-run       show what would be trained, and for how long
   actlab list                            show the activations
+  actlab explain 'x * tanh(x)'           formula, derivative, plot, range, gain and cost
   actlab eval gelu -- -1 0 1             value and derivative at some points
   actlab new activation mish             begin an activation of your own
 
@@ -121,7 +129,8 @@ WANDB_API_KEY, or that of the host in ~/.netrc. --mlflow sends all runs to MLflo
     /// Show what can be named in an experiment: activations, models, objectives, data sets, optimizers, schedules.
     #[command(after_help = "\
 Examples:
-  actlab list                    every activation: formula, parameters, kind, source
+  actlab list                    every activation, one line each
+  actlab list --long             also formulas, parameters, and what their cards say
   actlab list models
   actlab list optimizers --json")]
     List(ListArgs),
@@ -143,8 +152,28 @@ Examples:
 Examples:
   actlab eval 'leaky_relu(slope=0.2)' -- -2 -1 0 1 2
   actlab eval swiglu --json -- 1,2 -1,0.5        gate,value pairs
-  actlab eval gelu --dtype f32 -- 0.5")]
+  actlab eval gelu --path kernel -- 0.5          as the CPU trains; --path tensor as other devices do
+  actlab eval 'x * sigmoid(b * x) where b=1.5' -- 1")]
     Eval(EvalArgs),
+    /// Explain an activation: formula, derivative, plot, range, moments, gain, cost and nearest relatives
+    #[command(after_help = "\
+Examples:
+  actlab explain silu
+  actlab explain 'x * sigmoid(1.702 * x)' --svg quick_gelu.svg
+  actlab explain relu gelu silu                  side by side
+
+Of a gated activation the nonlinearity of its gate is explained. Figures under N(0, 1) are those of f(z) for a standard
+normal z; the gain 1/√E[f²] keeps the variance of layers.")]
+    Explain(ExplainArgs),
+    /// Show how variances change through a deep network at initialisation, for any activations
+    #[command(after_help = "\
+Examples:
+  actlab propagate
+  actlab propagate relu gelu silu --init matched
+  actlab propagate selu --init lecun --depth 100
+
+The network has linear layers without bias, each followed by the activation; its inputs are N(0, 1).")]
+    Propagate(PropagateArgs),
     /// Measure what training steps and single operations cost on this machine.
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -382,6 +411,9 @@ pub(crate) struct ListArgs {
     /// What to show
     #[arg(value_enum, default_value = "activations")]
     pub(crate) kind: ListKind,
+    /// Also show formulas, parameters with their ranges, and notes
+    #[arg(long)]
+    pub(crate) long: bool,
     /// As JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -426,29 +458,6 @@ pub(crate) struct CheckArgs {
     /// Where to compute: cpu, cuda, cuda:N, wgpu
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Dtype {
-    /// The reference, in double precision
-    F64,
-    /// The path that models train with: single-precision tensors and their gradients
-    F32,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct EvalArgs {
-    /// Activation, as in gelu or 'leaky_relu(slope=0.2)'
-    pub(crate) activation: String,
-    /// Points; gate,value pairs for a gated activation
-    #[arg(required = true, value_name = "X", allow_negative_numbers = true)]
-    pub(crate) points: Vec<String>,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Which path computes
-    #[arg(long, value_enum, default_value_t = Dtype::F64)]
-    pub(crate) dtype: Dtype,
 }
 
 #[derive(Debug, Subcommand)]
@@ -548,29 +557,6 @@ Example:
         name: String,
         #[command(flatten)]
         place: DataFolder,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FormulaKind {
-    /// y = f(x)
-    Pointwise,
-    /// y = g(gate) · value
-    Gated,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NewCommand {
-    /// Write a plugin crate and link it
-    #[command(after_help = "\
-Example:
-  actlab new activation mish")]
-    Activation {
-        /// Name: lower-case letters, digits and `_`, beginning with a letter
-        name: String,
-        /// What it takes
-        #[arg(long, value_enum, default_value_t = FormulaKind::Pointwise)]
-        kind: FormulaKind,
     },
 }
 

@@ -127,7 +127,8 @@ fn os() -> String {
         .map_or_else(|| std::env::consts::OS.to_owned(), |name| name.trim_matches('"').to_owned())
 }
 
-fn cpu() -> String {
+/// Name of the processor.
+pub(crate) fn cpu() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     info.lines()
         .find(|line| line.starts_with("model name"))

@@ -6,7 +6,7 @@ mod shape;
 mod task;
 mod tuning;
 
-pub use shape::Shape;
+pub use shape::{Picture, Shape, draw_shapes};
 
 use super::{Measured, Tuning};
 use crate::comparison::{Overall, TaskScores};

@@ -14,6 +14,8 @@ pub struct Shape {
 
 /// Inputs between which a shape is worth seeing.
 const INPUTS: [i32; 2] = [-4, 4];
+/// Samples on each side of 0 of a shape within bounds.
+const SAMPLES: i32 = 200;
 /// Samples from one whole number to the next.
 const DENSITY: i32 = 40;
 
@@ -27,6 +29,57 @@ impl Shape {
         };
         Self { label, points: (INPUTS[0] * DENSITY..=INPUTS[1] * DENSITY).map(sample).collect() }
     }
+
+    /// Samples f(x) and f′(x) for inputs between minus and plus `bound`.
+    pub fn within(label: String, bound: f64, f: impl Fn(f64) -> (f64, f64)) -> Self {
+        let sample = |i| {
+            let x = bound * f64::from(i) / f64::from(SAMPLES);
+            let (y, slope) = f(x);
+            [x, y, slope]
+        };
+        Self { label, points: (-SAMPLES..=SAMPLES).map(sample).collect() }
+    }
+}
+
+/// A picture in two formats.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    /// As SVG, in light or dark colours as the reader's screen has them.
+    pub svg: String,
+    /// As PNG, on a light ground.
+    pub png: Vec<u8>,
+}
+
+/// Draws f(x) and, thinner, f′(x) of each activation into one picture.
+///
+/// # Errors
+/// If a font or a number cannot be drawn.
+pub fn draw_shapes(shapes: &[Shape]) -> Result<Picture, String> {
+    let derivative = |label: &str| {
+        let is_name = label.chars().all(|c| c.is_alphanumeric() || c == '_');
+        if is_name { format!("{label}′") } else { format!("({label})′") }
+    };
+    let labels: Vec<String> =
+        shapes.iter().flat_map(|one| [one.label.clone(), derivative(&one.label)]).collect();
+    let palette = Palette::new(labels.iter().map(String::as_str));
+    let line = |shape: &Shape, place: usize, label: &str, width: f64| {
+        let points = shape.points.iter().map(|point| [point[0], point[place]]).collect();
+        let mut series = Series::of(label, &palette);
+        series.marks.push(Mark::Line { points, width });
+        series
+    };
+    let both = shapes.iter().zip(labels.chunks(2)).flat_map(|(shape, labels)| {
+        [line(shape, 1, &labels[0], 2.5), line(shape, 2, &labels[1], 1.5)]
+    });
+    let names: Vec<&str> = shapes.iter().map(|one| one.label.as_str()).collect();
+    let plot = Plot {
+        name: "activations".to_owned(),
+        title: format!("{} and derivative", names.join(", ")),
+        x: Axis::number("input x"),
+        y: Axis::number("f(x), f′(x)"),
+        series: both.collect(),
+    };
+    Ok(Picture { svg: plot.svg()?, png: plot.png()? })
 }
 
 /// f(x) and f′(x) of every activation.

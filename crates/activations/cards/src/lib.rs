@@ -10,11 +10,14 @@ activation::register_cards!(CARDS);
 #[cfg(test)]
 mod tests {
     use super::CARDS;
-    use {activation_gelu as _, activation_leaky_relu as _, activation_relu as _, activation_silu as _};
     use activation::{Activation, Kind};
     use activation_testing::{activation, assert_close, assert_conforms};
     use serde::Deserialize;
     use std::collections::{BTreeMap, BTreeSet};
+    use {
+        activation_gelu as _, activation_leaky_relu as _, activation_relu as _,
+        activation_silu as _,
+    };
 
     /// Figures of one activation at the defaults of its parameters.
     #[derive(Deserialize)]
@@ -52,7 +55,12 @@ mod tests {
         let cards: BTreeSet<&str> =
             CARDS.iter().filter_map(|(file, _)| file.strip_suffix(".toml")).collect();
         let computed: BTreeSet<&str> = figures.keys().map(String::as_str).collect();
-        assert_eq!(cards, computed);
+        // A card that is not published has no paper whose formula could be computed.
+        let published = |name: &&&str| activation(name).registration().citation != "unpublished";
+        let missing: Vec<&&str> = cards.difference(&computed).filter(published).collect();
+        assert!(missing.is_empty(), "add {missing:?} to scripts/activation_values.py and run it");
+        let unknown: Vec<&&str> = computed.difference(&cards).collect();
+        assert!(unknown.is_empty(), "values.json has figures of {unknown:?}, which have no card");
         for (name, Figures { points, gated }) in &figures {
             let activation = activation(name);
             let (with_numbers, numbers) = (activation.with_numbers(), activation.numbers());

@@ -1,7 +1,8 @@
 //! A multilayer perceptron.
 
+use super::gain::Gains;
 use super::layers::{apply_rows, linear};
-use super::{Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass};
+use super::{Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass};
 use crate::Error;
 use crate::component::Definition;
 use crate::data::Batch;
@@ -48,8 +49,24 @@ pub enum Init {
     /// Weights normal with variance 2 / fan-in (He et al. 2015), those of the last layer 1 / fan-in; biases zero.
     #[default]
     He,
+    /// As `he`, but with variance gain² / fan-in, where the gain is 1/√E[f(z)²] of the activation behind the layer for
+    /// z ~ N(0, 1).
+    Matched,
+    /// As `he`, but with the gain that the activation's card states for its paper, if it does.
+    Paper,
     /// Weights and biases uniform between ±1 / √fan-in, as in PyTorch's `nn.Linear`.
     Pytorch,
+}
+
+impl Init {
+    /// The gain of weights before activations.
+    fn gain(self) -> Gain {
+        match self {
+            Self::He | Self::Pytorch => Gain::He,
+            Self::Matched => Gain::Matched,
+            Self::Paper => Gain::Paper,
+        }
+    }
 }
 
 /// Of both norms.
@@ -88,7 +105,7 @@ impl Definition for Mlp {
             Norm::Layer => ", layer norm",
         };
         let init = match self.init {
-            Init::He => "",
+            Init::He | Init::Matched | Init::Paper => self.init.gain().words(),
             Init::Pytorch => ", PyTorch's initialisation",
         };
         format!("{}{norm}{init}", self.label())
@@ -210,8 +227,12 @@ impl Model for Mlp {
                 site: shape.site,
             }
         };
-        let hidden = self.shapes(interface, sites)?.into_iter().map(layer).collect();
+        let hidden: Vec<Layer> = self.shapes(interface, sites)?.into_iter().map(layer).collect();
+        let paths = (0..hidden.len()).map(|index| format!("hidden.{index}.linear"));
+        let sites = hidden.iter().map(|layer| &layer.site);
+        let gains = Gains::new(self.init.gain(), paths.zip(sites))?;
         Ok(MlpNetwork {
+            gains,
             hidden,
             head: linear(last, Self::classes(interface), device),
             pytorch_init: self.init == Init::Pytorch,
@@ -225,6 +246,8 @@ pub struct MlpNetwork {
     hidden: Vec<Layer>,
     head: Linear,
     pytorch_init: bool,
+    #[module(skip)]
+    gains: Gains,
 }
 
 #[derive(Module, Debug)]
@@ -272,8 +295,8 @@ impl Network for MlpNetwork {
             (_, true, [input, _]) => Initializer::Uniform(1.0 / (*input as f64).sqrt()),
             (_, true, [_]) => Initializer::Uniform(1.0 / (self.inputs(layer) as f64).sqrt()),
             (_, false, [input, _]) => {
-                let gain = if head { 1.0 } else { 2.0 };
-                Initializer::Normal((gain / *input as f64).sqrt())
+                let square = if head { 1.0 } else { self.gains.square(layer) };
+                Initializer::Normal((square / *input as f64).sqrt())
             }
             _ => Initializer::AsBuilt,
         }

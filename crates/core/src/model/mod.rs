@@ -1,6 +1,7 @@
 //! The model zoo.
 
 mod bert;
+mod gain;
 mod gpt;
 mod init;
 mod layers;
@@ -11,6 +12,7 @@ pub mod weights;
 mod width;
 
 pub use bert::{Bert, BertConfig, BertModel, BertSize, Pretrained};
+pub use gain::Gain;
 pub use gpt::{Gpt, GptNetwork, GptSize, Positions};
 pub use init::{Initializer, initialize, named_parameters};
 pub use mlp::{Init, Mlp, MlpNetwork, Norm};

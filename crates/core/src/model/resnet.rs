@@ -1,8 +1,9 @@
 //! Residual networks for small images (He et al. 2016, arXiv:1512.03385, section 4.2).
 
+use super::gain::Gains;
 use super::layers::batch_norm;
 use super::{
-    Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_residual,
+    Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_residual,
 };
 use crate::Error;
 use crate::component::Definition;
@@ -26,6 +27,10 @@ pub struct Resnet {
     /// Channels of the first stage; the next ones have twice and four times as many.
     #[serde(default = "default_width")]
     pub width: usize,
+    /// How convolutions begin, by the activation behind each: that of the block's inside for the first of a block, that
+    /// behind the residual sum for the second.
+    #[serde(default, skip_serializing_if = "Gain::is_default")]
+    pub init: Gain,
 }
 
 fn default_width() -> usize {
@@ -38,7 +43,7 @@ impl Definition for Resnet {
     const CITATION: &'static str = "He et al. 2016, arXiv:1512.03385, section 4.2";
 
     fn check(&self) -> Result<(), Error> {
-        let Self { depth, width } = *self;
+        let Self { depth, width, .. } = *self;
         if !(8..=1202).contains(&depth) || !(depth - 2).is_multiple_of(6) {
             let reason =
                 format!("is {depth}, but must be 6n + 2: 8, 14, 20, 32, 44, 56, … up to 1202");
@@ -51,13 +56,13 @@ impl Definition for Resnet {
     }
 
     fn words(&self) -> String {
-        self.label()
+        format!("{}{}", self.label(), self.init.words())
     }
 
     fn label(&self) -> String {
         match self {
-            Self { depth, width: 16 } => format!("resnet-{depth}"),
-            Self { depth, width } => format!("resnet-{depth} (width {width})"),
+            Self { depth, width: 16, .. } => format!("resnet-{depth}"),
+            Self { depth, width, .. } => format!("resnet-{depth} (width {width})"),
         }
     }
 }
@@ -75,7 +80,9 @@ impl Model for Resnet {
         sites: &Sites<'_>,
         device: &Device,
     ) -> Result<ResNet, Error> {
-        Ok(self.config(interface)?.init(sites, device))
+        let mut network = self.config(interface)?.init(sites, device);
+        network.gains = Gains::new(self.init, network.layers())?;
+        Ok(network)
     }
 }
 
@@ -202,6 +209,7 @@ impl ResNetConfig {
             head: LinearConfig::new(4 * self.width, self.classes)
                 .with_initializer(burn::nn::Initializer::Zeros)
                 .init(device),
+            gains: Gains::default(),
         }
     }
 }
@@ -223,6 +231,8 @@ pub struct ResNet {
     stem: Site,
     blocks: Vec<Block>,
     head: Linear,
+    #[module(skip)]
+    gains: Gains,
 }
 
 #[derive(Module, Debug)]
@@ -237,6 +247,16 @@ struct Block {
 }
 
 impl ResNet {
+    /// Paths of the convolutions, and the site behind each.
+    fn layers(&self) -> Vec<(String, &Site)> {
+        let mut layers = vec![("stem_conv".to_owned(), &self.stem)];
+        for (index, block) in self.blocks.iter().enumerate() {
+            layers.push((format!("blocks.{index}.conv1"), &block.inner));
+            layers.push((format!("blocks.{index}.conv2"), &block.outer));
+        }
+        layers
+    }
+
     /// Logits `[batch, classes]` of images `[batch, channels, height, width]`.
     #[must_use]
     pub fn logits(&self, images: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<2> {
@@ -290,14 +310,16 @@ impl Network for ResNet {
     }
 
     /// Convolutions: normal with variance 2 / fan-in (He et al. 2015, arXiv:1502.01852), the same
-    /// for every activation so that arms start alike. Head: variance 1 / fan-in.
+    /// for every activation so that arms start alike, unless `init` says otherwise. Head: variance 1 / fan-in.
     #[expect(clippy::cast_precision_loss, reason = "widths are small")]
     fn initializer(&self, name: &str, shape: &[usize]) -> Initializer {
-        match (name.rsplit('.').next(), shape) {
-            (Some("weight"), [_, input, height, width]) => {
-                Initializer::Normal((2.0 / (input * height * width) as f64).sqrt())
+        let (layer, kind) = name.rsplit_once('.').unwrap_or(("", name));
+        match (kind, shape) {
+            ("weight", [_, input, height, width]) => {
+                let square = self.gains.square(layer);
+                Initializer::Normal((square / (input * height * width) as f64).sqrt())
             }
-            (Some("weight"), [input, _]) => Initializer::Normal((1.0 / *input as f64).sqrt()),
+            ("weight", [input, _]) => Initializer::Normal((1.0 / *input as f64).sqrt()),
             _ => Initializer::AsBuilt,
         }
     }

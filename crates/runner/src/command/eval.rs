@@ -1,5 +1,5 @@
 use crate::Error;
-use crate::cli::{Dtype, EvalArgs};
+use crate::cli::{EvalArgs, EvalPath};
 use crate::console::{self, out, outln};
 use activation::{Activation, ActivationRequest, Kind};
 use actlab_kernels as kernels;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 /// Columns with their names: inputs, value, derivatives.
 struct Columns {
-    names: &'static [&'static str],
+    names: Vec<String>,
     rows: Vec<Vec<f64>>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Error> {
             .iter()
             .map(|row| {
                 let pairs = columns.names.iter().zip(row);
-                Value::Object(pairs.map(|(name, x)| ((*name).to_owned(), number(*x))).collect())
+                Value::Object(pairs.map(|(name, x)| (name.clone(), number(*x))).collect())
             })
             .collect();
         outln!("{}", Value::Array(rows));
@@ -34,9 +34,10 @@ pub(crate) fn run(args: &EvalArgs) -> Result<(), Error> {
         let rows: Vec<Vec<String>> = columns
             .rows
             .iter()
-            .map(|row| row.iter().map(|x| display(*x, args.dtype)).collect())
+            .map(|row| row.iter().map(|x| display(*x, args.path())).collect())
             .collect();
-        out!("{}", console::table(columns.names, &rows));
+        let names: Vec<&str> = columns.names.iter().map(String::as_str).collect();
+        out!("{}", console::table(&names, &rows));
     }
     Ok(())
 }
@@ -50,14 +51,14 @@ fn number(x: f64) -> Value {
 const PLAIN: std::ops::Range<f64> = 1e-5..1e6;
 
 /// As many digits as the type holds; a single-precision result is not padded with doubtful ones.
-fn display(x: f64, dtype: Dtype) -> String {
+fn display(x: f64, path: EvalPath) -> String {
     let plain = x == 0.0 || !x.is_finite() || PLAIN.contains(&x.abs());
     #[expect(clippy::cast_possible_truncation, reason = "the value came from f32")]
-    let text = match (dtype, plain) {
-        (Dtype::F64, true) => x.to_string(),
-        (Dtype::F64, false) => format!("{x:e}"),
-        (Dtype::F32, true) => (x as f32).to_string(),
-        (Dtype::F32, false) => format!("{:e}", x as f32),
+    let text = match (path == EvalPath::F64, plain) {
+        (true, true) => x.to_string(),
+        (true, false) => format!("{x:e}"),
+        (false, true) => (x as f32).to_string(),
+        (false, false) => format!("{:e}", x as f32),
     };
     if x >= 0.0 { format!(" {text}") } else { text }
 }
@@ -81,28 +82,30 @@ fn pointwise(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, E
             parse(point)
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let rows = match args.dtype {
-        Dtype::F64 => xs
-            .iter()
+    let exact = args.path() == EvalPath::F64;
+    let by_numbers = by_numbers(activation);
+    let rows = if exact {
+        xs.iter()
             .map(|x| {
                 let (y, dy_dx) = f.eval(*x);
-                vec![*x, y, dy_dx]
+                [vec![*x, y, dy_dx], by_numbers(&[*x])].concat()
             })
-            .collect(),
-        // What training computes on the CPU.
-        Dtype::F32 => {
-            let x = tensor(&xs);
-            let y = kernels::nonlinearity(activation, x.clone());
-            let gradients = y.clone().sum().backward();
-            rows(vec![xs, numbers(y.inner()), gradient(&x, &gradients)])
-        }
+            .collect()
+    } else {
+        let x = tensor(&xs);
+        let y = match args.path() {
+            EvalPath::Tensor => f.forward(x.clone()),
+            EvalPath::Kernel | EvalPath::F64 => kernels::nonlinearity(activation, x.clone()),
+        };
+        let gradients = y.clone().sum().backward();
+        rows(vec![xs, numbers(y.inner()), gradient(&x, &gradients)])
     };
-    Ok(Columns { names: &["x", "y", "dy_dx"], rows })
+    Ok(Columns { names: names(activation, &["x", "y", "dy_dx"], exact), rows })
 }
 
 fn gated(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, Error> {
     let Kind::Gated(f) = activation.kind() else {
-        return Ok(Columns { names: &[], rows: Vec::new() });
+        return Ok(Columns { names: Vec::new(), rows: Vec::new() });
     };
     let pairs = args
         .points
@@ -118,26 +121,46 @@ fn gated(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, Error
         })
         .collect::<Result<Vec<_>, Error>>()?;
     let (gates, values): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
-    let rows = match args.dtype {
-        Dtype::F64 => gates
+    let exact = args.path() == EvalPath::F64;
+    let by_numbers = by_numbers(activation);
+    let rows = if exact {
+        gates
             .iter()
             .zip(&values)
             .map(|(gate, value)| {
                 let (y, dy_dgate, dy_dvalue) = f.eval(*gate, *value);
-                vec![*gate, *value, y, dy_dgate, dy_dvalue]
+                let own = vec![*gate, *value, y, dy_dgate, dy_dvalue];
+                [own, by_numbers(&[*gate, *value])].concat()
             })
-            .collect(),
-        // What training computes on the CPU.
-        Dtype::F32 => {
-            let (gate, value) = (tensor(&gates), tensor(&values));
-            let pairs = Tensor::stack::<2>(vec![gate.clone(), value.clone()], 1);
-            let y = kernels::activation(activation, pairs).flatten::<1>(0, 1);
-            let gradients = y.clone().sum().backward();
-            let (by_gate, by_value) = (gradient(&gate, &gradients), gradient(&value, &gradients));
-            rows(vec![gates, values, numbers(y.inner()), by_gate, by_value])
-        }
+            .collect()
+    } else {
+        let (gate, value) = (tensor(&gates), tensor(&values));
+        let y = match args.path() {
+            EvalPath::Tensor => f.forward(gate.clone(), value.clone()),
+            EvalPath::Kernel | EvalPath::F64 => {
+                let pairs = Tensor::stack::<2>(vec![gate.clone(), value.clone()], 1);
+                kernels::activation(activation, pairs).flatten::<1>(0, 1)
+            }
+        };
+        let gradients = y.clone().sum().backward();
+        let (by_gate, by_value) = (gradient(&gate, &gradients), gradient(&value, &gradients));
+        rows(vec![gates, values, numbers(y.inner()), by_gate, by_value])
     };
-    Ok(Columns { names: &["gate", "value", "y", "dy_dgate", "dy_dvalue"], rows })
+    let own = ["gate", "value", "y", "dy_dgate", "dy_dvalue"];
+    Ok(Columns { names: names(activation, &own, exact), rows })
+}
+
+/// Names of columns: `own`, and on the reference's path one for the derivative by each number of the formula.
+fn names(activation: &Activation, own: &[&str], exact: bool) -> Vec<String> {
+    let numbers = activation.registration().numbers().filter(|_| exact);
+    let by_numbers = numbers.map(|number| format!("dy_d{}", number.name));
+    own.iter().map(|name| (*name).to_owned()).chain(by_numbers).collect()
+}
+
+/// What gives the derivatives by the numbers of the formula at some inputs.
+fn by_numbers(activation: &Activation) -> impl Fn(&[f64]) -> Vec<f64> {
+    let (formula, numbers) = (activation.with_numbers(), activation.numbers());
+    move |inputs| formula.eval(inputs, &numbers).1.split_off(inputs.len())
 }
 
 fn rows(columns: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
@@ -179,12 +202,12 @@ mod tests {
             (f64::INFINITY, " inf"),
             (f64::NAN, "NaN"),
         ] {
-            assert_eq!(display(x, Dtype::F64), text);
+            assert_eq!(display(x, EvalPath::F64), text);
             let number: f64 = text.trim().parse().unwrap();
             assert!(number == x || x.is_nan(), "{text} is {number}, not {x}");
         }
-        assert_eq!(display(f64::from(0.1_f32), Dtype::F32), " 0.1");
-        assert_eq!(display(f64::from(1e-7_f32), Dtype::F32), " 1e-7");
-        assert_eq!(display(1e308, Dtype::F32), " inf");
+        assert_eq!(display(f64::from(0.1_f32), EvalPath::Kernel), " 0.1");
+        assert_eq!(display(f64::from(1e-7_f32), EvalPath::Kernel), " 1e-7");
+        assert_eq!(display(1e308, EvalPath::Kernel), " inf");
     }
 }

@@ -8,9 +8,11 @@ mod confirm;
 mod data;
 mod env;
 mod eval;
+mod explain;
 mod list;
 mod new;
 mod plan;
+mod propagate;
 mod report;
 mod rerun;
 mod sites;
@@ -21,7 +23,7 @@ mod train;
 mod worker;
 
 use crate::Error;
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, NewCommand};
 use crate::console::out;
 
 pub(crate) fn run(cli: Cli) -> Result<(), Error> {
@@ -44,9 +46,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Sites(args) => sites::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Propagate(args) => propagate::run(&args),
         Command::Bench(command) => bench::run(&command),
         Command::Data(command) => data::run(&command),
-        Command::New(command) => new::run(&command),
+        Command::New(NewCommand::Activation(args)) => new::run(&args),
         Command::Env(args) => {
             env::run(&args);
             Ok(())

@@ -1,7 +1,10 @@
-//! Writes the beginning of a plugin crate, and links it.
+//! Writes the beginning of an activation: a card, a plugin crate that is linked, or a crate outside of the checkout.
+
+mod card;
+mod external;
 
 use crate::Error;
-use crate::cli::{FormulaKind, NewCommand};
+use crate::cli::{FormulaKind, NewActivationArgs};
 use crate::console::outln;
 use record::write_atomically;
 use std::fs;
@@ -20,18 +23,49 @@ const KEYWORDS: &[&str] = &[
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "test", "name",
 ];
 
-pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
-    let NewCommand::Activation { name, kind } = command;
+pub(crate) fn run(args: &NewActivationArgs) -> Result<(), Error> {
+    let name = args.name.trim().replace('-', "_");
+    match &args.formula {
+        Some(formula) => card::write(&name, formula, args),
+        None if args.external => external::write(&name, args),
+        None => write_crate(&name, args),
+    }
+}
+
+/// The template of a formula's source.
+fn source_of(kind: Option<FormulaKind>) -> &'static str {
+    match kind {
+        Some(FormulaKind::Gated) => GATED,
+        Some(FormulaKind::Pointwise) | None => POINTWISE,
+    }
+}
+
+/// `template` for the activation `name`.
+fn fill(template: &str, name: &str) -> String {
+    template
+        .replace("@NAME@", name)
+        .replace("@CRATE@", &name.replace('_', "-"))
+        .replace("@TYPE@", &type_name(name))
+}
+
+/// What to do with the activation `name` next, where `actlab` is started by `program`.
+fn next_commands(name: &str, program: &str) -> String {
+    format!(
+        "  {program} check {name}\n  {program} explain {name}\n  {program} sweep --set 'activations=[\"relu\", \"{name}\"]'"
+    )
+}
+
+/// Writes a crate and links it.
+fn write_crate(name: &str, args: &NewActivationArgs) -> Result<(), Error> {
     let here = std::env::current_dir().map_err(Error::io("find", Path::new(".")))?;
     let root = workspace(&here)?;
-    let name = name.trim().replace('-', "_");
-    check_name(&name)?;
+    check_name(name)?;
     let crate_name = name.replace('_', "-");
     let folder = root.join("crates/activations").join(&crate_name);
     if folder.exists() {
         return Err(Error::Usage(format!("{} exists already", folder.display())));
     }
-    if let Ok(entry) = activation::find(&name) {
+    if let Ok(entry) = activation::find(name) {
         return Err(Error::Usage(format!("`{name}` is already a name of {}", entry.package)));
     }
 
@@ -47,16 +81,6 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     let plugins = insert_sorted(&old_plugins, "use activation_", &link)
         .ok_or_else(|| strange(&plugins_path, "`use activation_… as _;`"))?;
 
-    let fill = |template: &str| {
-        template
-            .replace("@NAME@", &name)
-            .replace("@CRATE@", &crate_name)
-            .replace("@TYPE@", &type_name(&name))
-    };
-    let source = match kind {
-        FormulaKind::Pointwise => POINTWISE,
-        FormulaKind::Gated => GATED,
-    };
     // The crate is linked only once it is whole; whatever fails, nothing half-done is left.
     let undo = |error: Error| {
         let _ = fs::remove_dir_all(&folder);
@@ -68,8 +92,8 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
         .map_err(undo)?;
     let write =
         |path: &Path, text: &str| write_atomically(path, text.as_bytes()).map_err(Error::from);
-    write(&folder.join("Cargo.toml"), &fill(MANIFEST)).map_err(undo)?;
-    write(&source_folder.join("lib.rs"), &fill(source)).map_err(undo)?;
+    write(&folder.join("Cargo.toml"), &fill(MANIFEST, name)).map_err(undo)?;
+    write(&source_folder.join("lib.rs"), &fill(source_of(args.kind), name)).map_err(undo)?;
     write(&manifest_path, &manifest).map_err(undo)?;
     write(&plugins_path, &plugins).map_err(|error| {
         let _ = write_atomically(&manifest_path, old_manifest.as_bytes());
@@ -82,8 +106,9 @@ pub(crate) fn run(command: &NewCommand) -> Result<(), Error> {
     outln!("changed  {}: {dependency}", shown(&manifest_path));
     outln!("changed  {}: {link}", shown(&plugins_path));
     outln!(
-        "\nNow write its formula in {}, then:\n  cargo test -p activation-{crate_name} -p runner --lib\n  cargo run -p runner -- check {name}\n  cargo run -p runner -- sweep --set 'activations=[\"relu\", \"{name}\"]'",
-        shown(&source_folder.join("lib.rs"))
+        "\nNow write its formula in {}, then:\n  cargo test -p activation-{crate_name} -p runner --lib\n{}",
+        shown(&source_folder.join("lib.rs")),
+        next_commands(name, "cargo run -p runner --")
     );
     Ok(())
 }

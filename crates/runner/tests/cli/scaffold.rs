@@ -47,11 +47,11 @@ fn it_writes_a_crate_and_links_it() {
     insta::assert_snapshot!(place.read("crates/activations/soft-plus2/src/lib.rs"));
     insta::assert_snapshot!(place.read("crates/activations/soft-plus2/Cargo.toml"));
 
-    place.run(&["new", "activation", "bilinear", "--kind", "gated"]).ok();
+    place.run(&["new", "activation", "biquadratic", "--kind", "gated"]).ok();
     assert!(
         place
-            .read("crates/activations/bilinear/src/lib.rs")
-            .contains("impl GatedFormula for Bilinear")
+            .read("crates/activations/biquadratic/src/lib.rs")
+            .contains("impl GatedFormula for Biquadratic")
     );
 }
 
@@ -78,4 +78,75 @@ fn bad_names_and_existing_crates_change_nothing() {
     let outside = crate::support::place();
     let said = outside.run(&["new", "activation", "mish"]).refused();
     assert!(said.contains("does not lie in a checkout"), "{said}");
+}
+
+fn with_cards() -> Place {
+    let place = checkout();
+    fs::create_dir_all(place.path("crates/activations/cards")).unwrap();
+    place
+}
+
+#[test]
+fn it_writes_a_card() {
+    let place = with_cards();
+    let formula = "if x <= 0 then slope * x else x * tanh(x)";
+    let args = ["new", "activation", "half-tanh", "--formula", formula];
+    let more = ["--parameter", "slope=0.25", "--citation", "Doe 2026"];
+    insta::assert_snapshot!(place.run(&[&args[..], &more].concat()).ok());
+    insta::assert_snapshot!(place.read("crates/activations/cards/half_tanh.toml"));
+    place.run(&["new", "activation", "mine", "--formula", "silu(gate) * value"]).ok();
+    let card = place.read("crates/activations/cards/mine.toml");
+    assert!(card.contains("unpublished"), "{card}");
+}
+
+#[test]
+fn a_card_that_is_wrong_is_not_written() {
+    let place = with_cards();
+    let before = tree(&place);
+    for (name, formula, more, reason) in [
+        ("mine", "x * tanhh(x)", &[][..], "did you mean `tanh`"),
+        ("mine", "x * b", &[], "--parameter b=1.0"),
+        ("mine", "x", &["--parameter", "b=1"], "has no parameter `b`"),
+        ("mine", "x * gate", &[], "not of both"),
+        ("mish", "x", &[], "is already a name of activation-cards"),
+        ("tanh", "x", &[], "is a word of formulas"),
+        ("Mine", "x", &[], "lower-case letter"),
+    ] {
+        let args = [&["new", "activation", name, "--formula", formula], more].concat();
+        let said = place.run(&args).refused();
+        assert!(said.contains(reason), "{said}");
+    }
+    let said = place.run(&["new", "activation", "mine", "--parameter", "b=1"]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert_eq!(tree(&place), before);
+}
+
+#[test]
+fn it_writes_a_crate_outside_of_the_checkout() {
+    let place = checkout();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        fs::copy(root.join(file), place.path(file)).unwrap();
+    }
+    let said =
+        place.run(&["new", "activation", "soft-plus2", "--external", "--path", "out/mine"]).ok();
+    assert!(
+        said.contains("wrote    out/mine/Cargo.toml") && said.contains("cargo run -- check"),
+        "{said}"
+    );
+    let manifest: toml::Table = toml::from_str(&place.read("out/mine/Cargo.toml")).unwrap();
+    let path = manifest["dependencies"]["runner"]["path"].as_str().unwrap();
+    assert_eq!(Path::new(path), fs::canonicalize(place.path("crates/runner")).unwrap());
+    assert!(manifest["workspace"].as_table().unwrap().is_empty());
+    let packages = manifest["profile"]["dev"]["package"].as_table().unwrap();
+    // As members of the workspace are built.
+    assert_eq!(packages["actlab-core"]["opt-level"].as_integer(), Some(3));
+    assert_eq!(packages["*"]["opt-level"].as_integer(), Some(0));
+    insta::assert_snapshot!(place.read("out/mine/src/main.rs"));
+    assert!(place.read("out/mine/src/lib.rs").contains("impl Formula for SoftPlus2"));
+    assert!(!place.read("crates/runner/src/plugins.rs").contains("soft_plus2"));
+    let said = place
+        .run(&["new", "activation", "soft-plus2", "--external", "--path", "out/mine"])
+        .refused();
+    assert!(said.contains("exists already"), "{said}");
 }

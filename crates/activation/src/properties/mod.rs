@@ -1,0 +1,79 @@
+//! What is known of an activation as a function of one number: moments under N(0, 1), range, slope, limits.
+//!
+//! Of a gated activation the nonlinearity of its gate is looked at. Everything is computed in double precision from
+//! [`Pointwise::eval`]; what is said of a whole line is found on a grid that is dense near 0 and reaches ±10⁴, and
+//! refined between its points.
+
+mod features;
+mod gauss;
+mod relatives;
+
+pub use features::{Bound, Features, Interval, Kink, Monotone};
+pub use gauss::expectation;
+pub use relatives::Samples;
+
+use crate::{Activation, Pointwise};
+
+/// Beyond ±12 the standard normal distribution has a probability of 4·10⁻³³.
+const TAIL: f64 = 12.0;
+
+/// Moments of f(z) and f′(z) for z ~ N(0, 1).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moments {
+    /// E[f].
+    pub mean: f64,
+    /// E[f²].
+    pub second: f64,
+    /// E[f′²]: the factor of the variance of gradients.
+    pub slope: f64,
+}
+
+impl Moments {
+    /// Those of `f`, which is smooth between `changes`, to about 10⁻¹² of their size.
+    #[must_use]
+    pub fn of(f: &dyn Pointwise, changes: &[f64]) -> Self {
+        let [mean, second, slope] = expectation(changes, |x| {
+            let (y, slope) = f.eval(x);
+            [y, y * y, slope * slope]
+        });
+        Self { mean, second, slope }
+    }
+
+    /// 1/√E[f²], the standard deviation of weights times √fan-in that keeps the variance of layers at 1.
+    #[must_use]
+    pub fn gain(&self) -> f64 {
+        1.0 / self.second.sqrt()
+    }
+
+    /// Var[f] = E[f²] − E[f]².
+    #[must_use]
+    pub fn variance(&self) -> f64 {
+        self.second - self.mean * self.mean
+    }
+
+    /// The factor by which the variance of gradients changes in a layer with the gain of [`Moments::gain`].
+    #[must_use]
+    pub fn gradient_factor(&self) -> f64 {
+        self.slope / self.second
+    }
+}
+
+/// Moments and features of one activation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Properties {
+    /// Under N(0, 1).
+    pub moments: Moments,
+    /// On the whole line.
+    pub features: Features,
+}
+
+impl Properties {
+    /// Those of the nonlinearity of `activation`.
+    #[must_use]
+    pub fn of(activation: &Activation) -> Self {
+        let f = activation.nonlinearity();
+        let changes = activation.changes(features::NEAR);
+        let features = Features::of(&|x| f.eval(x), &changes, activation.is_periodic());
+        Self { moments: Moments::of(f, &changes), features }
+    }
+}
