@@ -1,4 +1,4 @@
-//! Activations as text: `gelu(approximate=tanh)`.
+//! Activations as text: `gelu(approximate=tanh)`, or a formula.
 
 #![no_main]
 
@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let Ok(request) = text.parse::<ActivationRequest>() else { return };
+    let _ = activation::build(&request);
     // What is printed means the same.
     let again = request.to_string().parse::<ActivationRequest>();
     assert_eq!(again.as_ref(), Ok(&request));

@@ -2,6 +2,7 @@
 
 use activation::{Activation, ActivationRequest, Kind, build};
 use activation_testing::{activation, assert_conforms};
+use proptest::prelude::*;
 use {
     activation_cards as _, activation_gelu as _, activation_leaky_relu as _, activation_relu as _,
     activation_silu as _, activation_swiglu as _,
@@ -171,7 +172,75 @@ fn texts_are_bounded() {
     let ifs = format!("{}x", "if x <= 0 then x else ".repeat(150));
     assert!(error(&ifs).contains("nested more than"), "{}", error(&ifs));
     // Many operations, none of them nested.
-    let long = (0..400).map(|i| format!("{i}*x")).collect::<Vec<_>>().join("+");
+    let long = (0..560).map(|i| format!("{i}*x")).collect::<Vec<_>>().join("+");
     let longest = format!("pau({long})");
     assert!(error(&longest).contains("operations"), "{}", error(&longest));
+}
+
+/// Words and signs of formulas, some of them wrong.
+const PARTS: &[&str] = &[
+    "x", "x", "gate", "value", "b", "pi", "1", "0.5", "2e3", "+", "-", "*", "/", "^", "^2", "(",
+    ")", ",", "=", "<=", ">", "if", "then", "else", "exp(", "tanh(", "sigmoid(", "max(", "clamp(",
+    "sqrt(", "ln(", "erfc(", "silu(", "gelu(", "swiglu(", "mish(", "where", ":", "$", "é",
+];
+
+/// A formula that is right, nested `depth` deep.
+fn formula(depth: u32) -> BoxedStrategy<String> {
+    let leaf = prop_oneof![
+        3 => Just("x".to_owned()),
+        1 => (-30..30_i32).prop_map(|n| format!("{:.1}", f64::from(n) / 10.0)),
+    ];
+    leaf.prop_recursive(depth, 24, 3, |inner| {
+        let (a, b, c) = (inner.clone(), inner.clone(), inner.clone());
+        prop_oneof![
+            (inner.clone(), inner.clone(), prop_oneof!["\\+", "-", "\\*"])
+                .prop_map(|(a, b, sign)| format!("({a} {sign} {b})")),
+            (prop_oneof!["tanh", "sigmoid", "softplus", "erf", "abs", "silu", "relu", "sin"], inner)
+                .prop_map(|(f, x)| format!("{f}({x})")),
+            (a, b, c).prop_map(|(a, b, c)| format!("(if {a} <= 0.3 then {b} else {c})")),
+        ]
+    })
+    .boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn no_text_panics(parts in prop::collection::vec(prop::sample::select(PARTS), 0..24)) {
+        let text = parts.join(" ");
+        if let Ok(request) = text.parse::<ActivationRequest>()
+            && let Ok(activation) = build(&request)
+        {
+            let _ = (activation.fingerprint(), bits(&activation, 20));
+            if !text.contains(':') && !text.contains("where") {
+                prop_assert_eq!(activation.label(), text.trim());
+            }
+        }
+    }
+
+    #[test]
+    fn programs_compute_what_the_reference_does(text in formula(4)) {
+        prop_assume!(text.contains('x'));
+        let activation = activation(&text);
+        let x: Vec<f32> = (-40..=40).map(|i| i as f32 / 8.0).collect();
+        let (mut y, mut slopes) = (vec![0.0; x.len()], vec![1.0; x.len()]);
+        activation.nonlinearity().forward_slice(&x, &mut y);
+        activation.nonlinearity().backward_slice(&x, &mut slopes);
+        for (i, x) in x.iter().enumerate() {
+            let (value, slope) = activation.nonlinearity().eval(f64::from(*x));
+            let near = |actual: f32, expected: f64| {
+                (f64::from(actual) - expected).abs() <= 1e-4 * (1.0 + expected.abs())
+            };
+            // Beside a jump, and where much cancels, single precision is somewhere else.
+            let steady = |h: f64| {
+                let (a, b) = activation.nonlinearity().eval(f64::from(*x) + h);
+                (a - value).abs() < 1e-3 * (1.0 + value.abs()) && (b - slope).abs() < 1e-2 * (1.0 + slope.abs())
+            };
+            if value.abs() < 1e6 && slope.abs() < 1e6 && steady(1e-5) && steady(-1e-5) {
+                prop_assert!(near(y[i], value), "{} at {}: {} and {}", text, x, y[i], value);
+                prop_assert!(near(slopes[i], slope), "{} at {}: {} and {}", text, x, slopes[i], slope);
+            }
+        }
+    }
 }

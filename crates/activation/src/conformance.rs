@@ -552,8 +552,11 @@ fn save_and_load(activation: &Activation, _: &Device) -> Result<(), String> {
     let name = activation.registration().name.clone();
     let by_parameters = build(&ActivationRequest { name, parameters });
     let label = activation.label();
-    let by_label = label.parse().map_err(|error: crate::SyntaxError| error.to_string())?;
-    for loaded in [by_parameters, build(&by_label)] {
+    // A formula with a name of its own is called by that alone.
+    let named = activation.registration().is_of_experiment() && !label.contains(char::is_whitespace);
+    let by_label = label.parse().map_err(|error: crate::SyntaxError| error.to_string());
+    let by_label = if named { None } else { Some(build(&by_label?)) };
+    for loaded in [Some(by_parameters), by_label].into_iter().flatten() {
         let loaded = loaded.map_err(|error| error.to_string())?;
         if loaded.label() != label {
             return Err(format!("`{label}` came back as `{}`", loaded.label()));

@@ -152,8 +152,7 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec
         .filter(|(score, _)| *score > 0.8)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-    // A name may be that of a function and of an activation.
-    scored.dedup();
+    scored.dedup_by_key(|(_, candidate)| *candidate);
     scored.into_iter().map(|(_, candidate)| candidate).take(3).collect()
 }
 

@@ -56,6 +56,7 @@ pub mod simd;
 mod slices;
 mod tensor;
 mod text;
+mod tile;
 
 pub use activation::{Activation, Gated, Kind, Learned, Pointwise};
 pub use dual::Dual;

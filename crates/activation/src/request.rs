@@ -32,12 +32,11 @@ fn is_name(text: &str) -> bool {
         Some((name, rest)) => (name.trim_end(), rest.strip_suffix(')')),
     };
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if name.is_empty() || !name.chars().all(is_word) {
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !name.chars().all(is_word) {
         return false;
     }
     if !text.contains('(') {
-        return !name.split('-').any(|word| word == X || GATE_AND_VALUE.contains(&word))
-            && !name.chars().all(|c| c.is_ascii_digit() || c == '-');
+        return !name.split('-').any(|word| word == X || GATE_AND_VALUE.contains(&word));
     }
     list.is_some_and(|list| {
         let key = list.split('=').next().unwrap_or_default().trim();
