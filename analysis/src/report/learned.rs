@@ -43,7 +43,8 @@ fn of_activation(runs: &[Measured<'_>]) -> Vec<LearnedRow> {
             let own = numbers.iter().filter(|number| number.number == *name);
             own.map(|number| (number.site.clone(), number.mean)).collect()
         };
-        let each: Vec<Vec<(String, f64)>> = learned.iter().map(|numbers| of_name(numbers)).collect();
+        let each: Vec<Vec<(String, f64)>> =
+            learned.iter().map(|numbers| of_name(numbers)).collect();
         let sites: Vec<&String> = each.first()?.iter().map(|(site, _)| site).collect();
         let of_site = |site: &&String| {
             let values = each.iter().flatten().filter(|(other, _)| other == *site);

@@ -154,8 +154,7 @@ fn error(text: &str) -> String {
 
 #[test]
 fn what_is_said_of_wrong_formulas() {
-    let said: Vec<String> =
-        WRONG.iter().map(|text| format!("{text}\n{}\n", error(text))).collect();
+    let said: Vec<String> = WRONG.iter().map(|text| format!("{text}\n{}\n", error(text))).collect();
     insta::assert_snapshot!(said.join("\n"));
 }
 
@@ -195,7 +194,10 @@ fn formula(depth: u32) -> BoxedStrategy<String> {
         prop_oneof![
             (inner.clone(), inner.clone(), prop_oneof!["\\+", "-", "\\*"])
                 .prop_map(|(a, b, sign)| format!("({a} {sign} {b})")),
-            (prop_oneof!["tanh", "sigmoid", "softplus", "erf", "abs", "silu", "relu", "sin"], inner)
+            (
+                prop_oneof!["tanh", "sigmoid", "softplus", "erf", "abs", "silu", "relu", "sin"],
+                inner
+            )
                 .prop_map(|(f, x)| format!("{f}({x})")),
             (a, b, c).prop_map(|(a, b, c)| format!("(if {a} <= 0.3 then {b} else {c})")),
         ]

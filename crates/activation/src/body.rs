@@ -21,17 +21,15 @@ pub(crate) struct Graphs {
 impl Graphs {
     pub(crate) fn of_formula<T: Formula>(formula: &T) -> Self {
         let count = <T::Numbers<f64> as Numbers<f64>>::COUNT;
-        let alone = Graph::trace(1, count, |x, numbers| {
-            vec![formula.eval(x[0].clone(), traced(numbers))]
-        });
+        let alone =
+            Graph::trace(1, count, |x, numbers| vec![formula.eval(x[0].clone(), traced(numbers))]);
         Self { alone, gated: None }
     }
 
     pub(crate) fn of_gated<T: GatedFormula>(formula: &T) -> Self {
         let count = <T::Numbers<f64> as Numbers<f64>>::COUNT;
-        let alone = Graph::trace(1, count, |x, numbers| {
-            vec![formula.gate(x[0].clone(), traced(numbers))]
-        });
+        let alone =
+            Graph::trace(1, count, |x, numbers| vec![formula.gate(x[0].clone(), traced(numbers))]);
         let gated = Graph::trace(2, count, |x, numbers| {
             vec![formula.eval(x[0].clone(), x[1].clone(), traced(numbers))]
         });
@@ -248,8 +246,11 @@ impl Pointwise for OfGraph {
     }
 
     fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
-        self.forward.run(&[x], &[], &mut [&mut *y]);
-        mend(y, |i| Pointwise::eval(self, f64::from(x[i])).0);
+        assert_eq!(x.len(), y.len(), "one output for each input");
+        for (x, y) in x.chunks(TILE).zip(y.chunks_mut(TILE)) {
+            self.forward.run(&[x], &[], &mut [&mut *y]);
+            mend(y, |i| Pointwise::eval(self, f64::from(x[i])).0);
+        }
     }
 
     fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {

@@ -254,7 +254,8 @@ fn learned(activation: &Activation, device: &Device) -> Result<(), String> {
     );
     let tensors: Vec<Tensor<1>> = (0..f.inputs()).map(|i| tensor(column(i), device)).collect();
     let full = |number: &f64| tensor(std::iter::repeat_n(*number, points.len()), device);
-    let on_tensors = self::numbers(f.forward(&tensors, &numbers.iter().map(full).collect::<Vec<_>>()))?;
+    let on_tensors =
+        self::numbers(f.forward(&tensors, &numbers.iter().map(full).collect::<Vec<_>>()))?;
     let outputs = f.inputs() + f.numbers();
     for values in [ones, each] {
         let mut y = vec![0.0; points.len()];
@@ -553,7 +554,8 @@ fn save_and_load(activation: &Activation, _: &Device) -> Result<(), String> {
     let by_parameters = build(&ActivationRequest { name, parameters });
     let label = activation.label();
     // A formula with a name of its own is called by that alone.
-    let named = activation.registration().is_of_experiment() && !label.contains(char::is_whitespace);
+    let named =
+        activation.registration().is_of_experiment() && !label.contains(char::is_whitespace);
     let by_label = label.parse().map_err(|error: crate::SyntaxError| error.to_string());
     let by_label = if named { None } else { Some(build(&by_label?)) };
     for loaded in [Some(by_parameters), by_label].into_iter().flatten() {

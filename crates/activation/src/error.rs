@@ -161,7 +161,9 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxError {
     /// It begins like a name with parameters.
-    #[error("cannot read activation `{text}`: {reason}; write `name`, `name(parameter=value, …)`, or a formula of x")]
+    #[error(
+        "cannot read activation `{text}`: {reason}; write `name`, `name(parameter=value, …)`, or a formula of x"
+    )]
     Form {
         /// The whole text.
         text: String,

@@ -53,11 +53,7 @@ impl Parameter {
         words: &'static [&'static str],
         help: &'static str,
     ) -> Self {
-        Self {
-            name: Cow::Borrowed(name),
-            domain: Domain::Choice(words),
-            help: Cow::Borrowed(help),
-        }
+        Self { name: Cow::Borrowed(name), domain: Domain::Choice(words), help: Cow::Borrowed(help) }
     }
 }
 

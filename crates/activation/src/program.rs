@@ -81,7 +81,8 @@ impl Program {
         for output in &graph.outputs {
             uses[*output] += 1;
         }
-        let mut compiler = Compiler { uses, places: vec![None; graph.nodes.len()], ..Compiler::default() };
+        let mut compiler =
+            Compiler { uses, places: vec![None; graph.nodes.len()], ..Compiler::default() };
         for (id, node) in graph.nodes.iter().enumerate() {
             compiler.add(graph, id, node);
         }
@@ -93,7 +94,12 @@ impl Program {
     ///
     /// # Panics
     /// If lengths differ.
-    pub(crate) fn run(&self, inputs: &[&[f32]], numbers: &[Values<'_>], outputs: &mut [&mut [f32]]) {
+    pub(crate) fn run(
+        &self,
+        inputs: &[&[f32]],
+        numbers: &[Values<'_>],
+        outputs: &mut [&mut [f32]],
+    ) {
         let length = outputs.first().map_or(0, |output| output.len());
         let right = |other: usize| assert_eq!(other, length, "one output for each input");
         inputs.iter().for_each(|input| right(input.len()));

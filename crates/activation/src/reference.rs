@@ -134,11 +134,13 @@ mod tests {
     /// d(u · v) at u = 0, v = NaN by v is u.
     #[test]
     fn what_is_held_fixed_adds_nothing_to_a_derivative() {
-        let (u, v) = (Dual::fixed(Reference::<true>(0.0)), Dual::variable(Reference::<true>(f64::NAN)));
+        let (u, v) =
+            (Dual::fixed(Reference::<true>(0.0)), Dual::variable(Reference::<true>(f64::NAN)));
         let y = u * v;
         assert!(y.value.0.is_nan());
         assert_eq!(y.derivative().0, 0.0);
-        let (u, v) = (Dual::fixed(Reference::<true>(3.0)), Dual::variable(Reference::<true>(f64::INFINITY)));
+        let (u, v) =
+            (Dual::fixed(Reference::<true>(3.0)), Dual::variable(Reference::<true>(f64::INFINITY)));
         assert_eq!((u * v).derivative().0, 3.0);
     }
 

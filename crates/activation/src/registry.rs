@@ -309,7 +309,8 @@ impl Registration {
         match &self.source {
             Source::Compiled { graphs, .. } => graphs(&self.choices(parameters)).map_err(plugin),
             Source::Text { formula, alone } => {
-                let numbers: Vec<&str> = self.numbers().map(|number| number.name.as_ref()).collect();
+                let numbers: Vec<&str> =
+                    self.numbers().map(|number| number.name.as_ref()).collect();
                 let graph = self.of_card(formula.graph(&numbers))?;
                 if !formula.is_gated() {
                     return Ok(Graphs { alone: graph, gated: None });
@@ -470,9 +471,7 @@ pub fn find(name: &str) -> Result<&'static Arc<Registration>, BuildError> {
 }
 
 /// An activation, and what `name` stands for if it is a variant.
-fn resolve(
-    name: &str,
-) -> Result<(&'static Arc<Registration>, Option<&'static str>), BuildError> {
+fn resolve(name: &str) -> Result<(&'static Arc<Registration>, Option<&'static str>), BuildError> {
     let wanted = name.trim().to_lowercase().replace('-', "_");
     let registry = registry();
     if let Some((place, meaning)) = registry.names.get(&wanted) {

@@ -32,7 +32,9 @@ fn is_name(text: &str) -> bool {
         Some((name, rest)) => (name.trim_end(), rest.strip_suffix(')')),
     };
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') || !name.chars().all(is_word) {
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        || !name.chars().all(is_word)
+    {
         return false;
     }
     if !text.contains('(') {
@@ -87,7 +89,8 @@ impl FromStr for ActivationRequest {
     /// Reads `name`, `name(parameter=value, …)`, or a formula: `x * sigmoid(b * x) where b=1.5`, which may begin with a
     /// name of its own, `mine: …`.
     fn from_str(text: &str) -> Result<Self, SyntaxError> {
-        let error = |reason: &str| SyntaxError::Form { text: text.to_owned(), reason: reason.to_owned() };
+        let error =
+            |reason: &str| SyntaxError::Form { text: text.to_owned(), reason: reason.to_owned() };
         let whole = text.trim();
         if whole.is_empty() {
             return Err(error("the name is missing"));
@@ -217,7 +220,8 @@ mod tests {
             assert!(request.formula().is_some(), "{text}");
             assert_eq!(request.to_string(), text);
         }
-        for text in ["gelu", "leaky-relu", "leaky_relu(slope=0.2)", "silu(learn=beta,per=channel)"] {
+        for text in ["gelu", "leaky-relu", "leaky_relu(slope=0.2)", "silu(learn=beta,per=channel)"]
+        {
             let request: ActivationRequest = text.parse().unwrap();
             assert_eq!(request.formula(), None, "{text}");
             assert_eq!(request.to_string(), text);

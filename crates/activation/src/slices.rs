@@ -74,7 +74,8 @@ fn mend_slopes(f: &impl Function, x: &[f32], slopes: &mut [f32]) {
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 fn mend_gated_values(f: &impl GatedFunction, gate: &[f32], value: &[f32], y: &mut [f32]) {
     for ((gate, value), y) in gate.iter().zip(value).zip(y).filter(|(_, y)| y.is_nan()) {
-        *y = f.call(Reference::<true>(f64::from(*gate)), Reference::<true>(f64::from(*value))).0 as f32;
+        *y = f.call(Reference::<true>(f64::from(*gate)), Reference::<true>(f64::from(*value))).0
+            as f32;
     }
 }
 
@@ -90,7 +91,8 @@ fn mend_gated_slopes(
     for ((gate, value), (by_gate, by_value)) in
         gate.iter().zip(value).zip(by_gate.iter_mut().zip(by_value))
     {
-        let (gate, value) = (Reference::<true>(f64::from(*gate)), Reference::<true>(f64::from(*value)));
+        let (gate, value) =
+            (Reference::<true>(f64::from(*gate)), Reference::<true>(f64::from(*value)));
         if by_gate.is_nan() {
             *by_gate = f.call(Dual::variable(gate), Dual::fixed(value)).derivative().0 as f32;
         }

@@ -1,8 +1,8 @@
 //! The float tensors of a module by name.
 
+use crate::sites::holds_numbers;
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
-use crate::sites::holds_numbers;
 use std::collections::{BTreeMap, HashMap};
 
 /// Is shown every float tensor of a module with its name.

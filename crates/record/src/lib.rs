@@ -32,8 +32,8 @@ pub use component::Component;
 pub use environment::{Environment, Git};
 pub use error::Error;
 pub use event::{
-    Evaluation, Event, GpuSample, Gradients, Histogram, LayerGradient, Learned, LearnedNumber, Site, Stamped, Start,
-    SystemSample, TrainStep,
+    Evaluation, Event, GpuSample, Gradients, Histogram, LayerGradient, Learned, LearnedNumber,
+    Site, Stamped, Start, SystemSample, TrainStep,
 };
 pub use metric::{Direction, Metric, Metrics};
 pub use prediction::{ExampleLoss, Prediction, PredictionLine, Predictions};

@@ -1,5 +1,7 @@
 use crate::store::seal;
-use crate::{Described, Environment, Evaluation, FileSum, LearnedNumber, Metric, RunId, RunSpec, Site};
+use crate::{
+    Described, Environment, Evaluation, FileSum, LearnedNumber, Metric, RunId, RunSpec, Site,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

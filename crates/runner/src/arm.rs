@@ -135,7 +135,8 @@ impl FromStr for ArmRequest {
         let Some((default, rest)) = text.split_once('[') else {
             return Ok(Self { default: text.parse()?, sites: Vec::new() });
         };
-        let error = |reason: &str| SyntaxError::Form { text: text.to_owned(), reason: reason.to_owned() };
+        let error =
+            |reason: &str| SyntaxError::Form { text: text.to_owned(), reason: reason.to_owned() };
         let inside = rest.trim_end().strip_suffix(']');
         let inside = inside.ok_or_else(|| error("`]` is missing at the end"))?;
         let mut sites = Vec::new();

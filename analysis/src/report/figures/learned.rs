@@ -47,7 +47,11 @@ pub(super) fn over_time(group: &Group<'_>, name: &str) -> Vec<Mark> {
             let through = points.iter().map(|(at, _)| *at).collect();
             marks.push(Mark::Line { points: through, width: 0.6 });
             // The last point tells which site it is.
-            marks.extend(points.into_iter().last().map(|(at, text)| Mark::Dot { at, text, url: None }));
+            marks.extend(points.into_iter().last().map(|(at, text)| Mark::Dot {
+                at,
+                text,
+                url: None,
+            }));
         }
         marks.extend(line(points(all, "mean of the sites")));
         return marks;

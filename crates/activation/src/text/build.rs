@@ -201,8 +201,7 @@ impl Scope<'_> {
             return Err(self.error(name.clone(), reason));
         }
         if arguments.len() != count {
-            let reason =
-                format!("`{function}` takes {}, not {}", counted(count), arguments.len());
+            let reason = format!("`{function}` takes {}, not {}", counted(count), arguments.len());
             return Err(self.error(name.clone(), reason));
         }
         let values: Vec<Trace> =
@@ -278,7 +277,9 @@ impl Choice {
             Comparison::AtMost => Self { compared, threshold, at_most: true },
             Comparison::Greater => Self { compared, threshold, at_most: false },
             // a ≥ b is −a ≤ −b.
-            Comparison::AtLeast => Self { compared: -compared, threshold: -threshold, at_most: true },
+            Comparison::AtLeast => {
+                Self { compared: -compared, threshold: -threshold, at_most: true }
+            }
             Comparison::Less => Self { compared: -compared, threshold: -threshold, at_most: false },
         }
     }

@@ -36,7 +36,11 @@ impl fmt::Display for FormulaError {
         let left = dots(first > 0);
         let indent = before.len() - first + left.chars().count();
         writeln!(f, "{reason}")?;
-        writeln!(f, "  {left}{line}{}", dots(begin + last < text[begin..end].chars().count() + begin))?;
+        writeln!(
+            f,
+            "  {left}{line}{}",
+            dots(begin + last < text[begin..end].chars().count() + begin)
+        )?;
         write!(f, "  {}{}", " ".repeat(indent), "^".repeat(marked.min(AROUND)))
     }
 }

@@ -34,7 +34,13 @@ fn word(input: &mut Input<'_>) -> ModalResult<Token> {
 
 fn sign(input: &mut Input<'_>) -> ModalResult<Token> {
     alt((
-        alt(("**".value("^"), "<=".value("<="), ">=".value(">="), "≤".value("<="), "≥".value(">="))),
+        alt((
+            "**".value("^"),
+            "<=".value("<="),
+            ">=".value(">="),
+            "≤".value("<="),
+            "≥".value(">="),
+        )),
         alt(("+".value("+"), "-".value("-"), "−".value("-"), "*".value("*"), "·".value("*"))),
         alt(("/".value("/"), "^".value("^"), "(".value("("), ")".value(")"), ",".value(","))),
         alt(("=".value("="), "<".value("<"), ">".value(">"))),

@@ -121,8 +121,7 @@ fn collect(tree: &Expression, names: &mut Vec<(String, Range<usize>)>) {
             arguments.iter().chain(named).for_each(|part| collect(part, names));
         }
         What::If(condition) => {
-            let parts =
-                [&condition.left, &condition.right, &condition.then, &condition.otherwise];
+            let parts = [&condition.left, &condition.right, &condition.then, &condition.otherwise];
             parts.into_iter().for_each(|part| collect(part, names));
         }
     }

@@ -1,7 +1,7 @@
 //! The tree of a formula.
 
-use super::lex::{Spanned, Token, tokens};
 use super::FormulaError;
+use super::lex::{Spanned, Token, tokens};
 use std::ops::Range;
 
 /// Longest text in bytes.
@@ -74,11 +74,15 @@ pub(super) fn parse(text: &str) -> Result<Expression, FormulaError> {
     match parser.peek() {
         None => Ok(whole),
         Some(Token::Sign(")")) => Err(parser.error_here("`)` closes nothing")),
-        Some(Token::Sign("=")) => {
-            Err(parser.error_here("`=` is no part of a formula; conditions are `if x <= 0 then … else …`"))
+        Some(Token::Sign("=")) => Err(parser
+            .error_here("`=` is no part of a formula; conditions are `if x <= 0 then … else …`")),
+        Some(Token::Sign(_)) => {
+            Err(parser.error_here("an operator, `)` or the end is expected here"))
         }
-        Some(Token::Sign(_)) => Err(parser.error_here("an operator, `)` or the end is expected here")),
-        Some(_) => Err(parser.error_here("an operator is missing before this; a product is written with `*`")),
+        Some(_) => {
+            Err(parser
+                .error_here("an operator is missing before this; a product is written with `*`"))
+        }
     }
 }
 
@@ -209,9 +213,8 @@ impl Parser<'_> {
         if !self.takes("^") {
             return Ok(base);
         }
-        let whole = |exponent: f64| {
-            exponent.fract() == 0.0 && (0.0..=GREATEST_POWER).contains(&exponent)
-        };
+        let whole =
+            |exponent: f64| exponent.fract() == 0.0 && (0.0..=GREATEST_POWER).contains(&exponent);
         match self.peek() {
             Some(Token::Number(exponent)) if whole(*exponent) => {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked")]
@@ -253,11 +256,13 @@ impl Parser<'_> {
                 Ok(Expression { what: inner.what, span: span.start..self.end() })
             }
             Token::Word(word) if matches!(word.as_str(), "then" | "else") => {
-                Err(self.error(span, format!("`{word}` has no `if` before it, or nothing before it")))
+                Err(self
+                    .error(span, format!("`{word}` has no `if` before it, or nothing before it")))
             }
-            Token::Word(word) if word == "if" => {
-                Err(self.error(span, "a condition inside a formula stands in brackets: `(if x <= 0 then … else …)`"))
-            }
+            Token::Word(word) if word == "if" => Err(self.error(
+                span,
+                "a condition inside a formula stands in brackets: `(if x <= 0 then … else …)`",
+            )),
             Token::Word(word) => {
                 self.next += 1;
                 if self.takes("(") {
@@ -266,7 +271,8 @@ impl Parser<'_> {
                 Ok(Expression { what: What::Name(word), span })
             }
             Token::Sign(sign) => {
-                Err(self.error(span, format!("a number, a name or `(` is expected here, not `{sign}`")))
+                Err(self
+                    .error(span, format!("a number, a name or `(` is expected here, not `{sign}`")))
             }
         }
     }
@@ -298,7 +304,9 @@ impl Parser<'_> {
                 } else if named.is_empty() {
                     arguments.push(self.expression()?);
                 } else {
-                    return Err(self.error(at, "arguments without a name stand before those with one"));
+                    return Err(
+                        self.error(at, "arguments without a name stand before those with one")
+                    );
                 }
                 if self.takes(")") {
                     break;

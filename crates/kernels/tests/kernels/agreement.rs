@@ -2,7 +2,9 @@
 
 use crate::case::{Case, Draw};
 use crate::formula::Name;
-use crate::operation::{self, Heads, Learned, Sizes, plain_batch_norm, plain_layer_norm, plain_linear};
+use crate::operation::{
+    self, Heads, Learned, Sizes, plain_batch_norm, plain_layer_norm, plain_linear,
+};
 use actlab_kernels::{self as kernels, Seen};
 use burn::Tensor;
 use burn::tensor::{DType, Device};

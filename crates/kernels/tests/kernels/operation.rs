@@ -63,7 +63,8 @@ impl Learned {
 
     fn plain(self, inputs: &[Tensor<3>], numbers: &[Tensor<3>]) -> Tensor<3> {
         let x = inputs[0].clone();
-        let swish = || x.clone() * burn::tensor::activation::sigmoid(x.clone() * numbers[0].clone());
+        let swish =
+            || x.clone() * burn::tensor::activation::sigmoid(x.clone() * numbers[0].clone());
         match self {
             Self::Slope => {
                 let below = x.clone() * numbers[0].clone();
@@ -90,9 +91,7 @@ pub(crate) fn learned(
     Case::new(
         format!("learned {f:?} {shape:?}, per channel {per_channel}"),
         vec![draw.input(&shape, 4.0), draw.input(&[count, each], 1.0)],
-        move |tape| {
-            kernels::learned(&activation, inputs, tape.input::<3>(0), tape.input::<2>(1))
-        },
+        move |tape| kernels::learned(&activation, inputs, tape.input::<3>(0), tape.input::<2>(1)),
         move |tape| {
             let (x, numbers) = (tape.input::<3>(0), tape.input::<2>(1));
             let part = |i: usize| x.clone().narrow(2, i * width, width);

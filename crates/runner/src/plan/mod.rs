@@ -7,8 +7,8 @@ use crate::Error;
 use crate::arm::{Arm, ArmRequest};
 use crate::experiment::{Experiment, Task};
 use crate::tune::{Assignment, Rung};
-use actlab_core::data::{Catalogue, Dataset};
 use activation::BuildError;
+use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::model::{initial_weights, max_tokens};
 use actlab_core::sites::SiteInfo;
 use actlab_core::{DeviceSpec, Layout, ModelSize, objective};
@@ -215,8 +215,7 @@ impl<'a> Planner<'a> {
                 return Err(at(key, &format!("duplicate activation `{label}`")));
             }
             if let Some(other) = arms.iter().find(|other| other.is_formula_of(&arm)) {
-                let message =
-                    format!("`{label}` is the same function as `{}`", other.spec.label);
+                let message = format!("`{label}` is the same function as `{}`", other.spec.label);
                 return Err(at(key, &message));
             }
             if label.len() > LONGEST_LABEL {
