@@ -3,6 +3,7 @@
 use crate::graph::Graph;
 use crate::program::{Program, TILE, Values};
 use crate::reference::Reference;
+use crate::tile::has_nan;
 use crate::{BuildError, Dual, Parameter, Parameters, Registration};
 use burn::Tensor;
 use serde_json::Value;
@@ -261,8 +262,7 @@ impl LearnedFormula {
 /// Puts the reference's figures in the place of NaN.
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 pub(crate) fn mend(figures: &mut [f32], reference: impl Fn(usize) -> f64) {
-    // Without a branch for each, so that the loop is one over registers.
-    if figures.iter().fold(false, |found, figure| found | figure.is_nan()) {
+    if has_nan(figures) {
         for (i, figure) in figures.iter_mut().enumerate().filter(|(_, figure)| figure.is_nan()) {
             *figure = reference(i) as f32;
         }

@@ -2,7 +2,7 @@
 //! that what it costs to find out which instruction it is does not count.
 
 use crate::graph::{Binary, Constant, Graph, Id, Node, Unary};
-use crate::tile::{self, Room};
+use crate::tile::{self, Room, Tile};
 
 pub(crate) use tile::TILE;
 
@@ -61,6 +61,8 @@ struct Instruction {
     to: usize,
     /// erfc(x) leaves e^(−x²) in this slot too.
     gaussian: Option<usize>,
+    /// The output that the result is, where nothing else takes it: it can be written there.
+    output: Option<usize>,
 }
 
 /// What computes the outputs of a graph over slices of f32.
@@ -68,6 +70,8 @@ struct Instruction {
 pub(crate) struct Program {
     instructions: Vec<Instruction>,
     outputs: Vec<Source>,
+    /// The outputs that are written by their instructions.
+    written: Vec<usize>,
     slots: usize,
 }
 
@@ -87,52 +91,78 @@ impl Program {
             compiler.add(graph, id, node);
         }
         let outputs = graph.outputs.iter().map(|output| compiler.source(*output)).collect();
-        Self { instructions: compiler.instructions, outputs, slots: compiler.slots }
+        let written = compiler.instructions.iter().filter_map(|one| one.output).collect();
+        Self { instructions: compiler.instructions, outputs, written, slots: compiler.slots }
     }
 
     /// Computes each output for each element.
     ///
     /// # Panics
     /// If lengths differ.
-    pub(crate) fn run(
+    pub(crate) fn run<'a>(
         &self,
-        inputs: &[&[f32]],
-        numbers: &[Values<'_>],
+        inputs: &[&'a [f32]],
+        numbers: &[Values<'a>],
         outputs: &mut [&mut [f32]],
     ) {
         let length = outputs.first().map_or(0, |output| output.len());
         let right = |other: usize| assert_eq!(other, length, "one output for each input");
         inputs.iter().for_each(|input| right(input.len()));
         outputs.iter().for_each(|output| right(output.len()));
-        let mut room = Room::take(self.slots + inputs.len() + numbers.len());
-        let mut places = vec![Source::Constant(0.0); inputs.len() + numbers.len()];
+        let first_number = inputs.len();
+        let mut room = Room::take(self.slots + first_number + numbers.len());
+        let mut places = vec![Place::One(0.0); first_number + numbers.len()];
         let mut from = 0;
         while from < length {
             let n = TILE.min(length - from);
+            // A tile of whole registers is read and written where it lies.
+            let whole = n.is_multiple_of(WIDEST);
             room.used = n.next_multiple_of(WIDEST);
-            for (i, input) in inputs.iter().enumerate() {
-                places[i] = room.load(self.slots + i, &input[from..from + n]);
-            }
-            for (i, number) in (inputs.len()..).zip(numbers) {
-                places[i] = match number.range(from, from + n) {
-                    Values::One(value) => Source::Constant(value),
-                    Values::Each(values) => room.load(self.slots + i, values),
+            let inputs = inputs.iter().map(|input| Values::Each(input));
+            for (i, values) in inputs.chain(numbers.iter().copied()).enumerate() {
+                places[i] = match values.range(from, from + n) {
+                    Values::One(value) => Place::One(value),
+                    Values::Each(values) if whole => Place::Each(values),
+                    Values::Each(values) => {
+                        room.write(self.slots + i, values);
+                        Place::Slot(self.slots + i)
+                    }
                 };
             }
             let find = |source| match source {
                 Source::Input(i) => places[i],
-                Source::Number(i) => places[inputs.len() + i],
-                other => other,
+                Source::Number(i) => places[first_number + i],
+                Source::Slot(slot) => Place::Slot(slot),
+                Source::Constant(value) => Place::One(value),
             };
             for instruction in &self.instructions {
-                room.execute(instruction, find);
+                match instruction.output.filter(|_| whole) {
+                    Some(output) => {
+                        room.compute(
+                            instruction.operation,
+                            find,
+                            &mut outputs[output][from..from + n],
+                        );
+                    }
+                    None => room.execute(instruction, find),
+                }
             }
-            for (source, output) in self.outputs.iter().zip(outputs.iter_mut()) {
-                room.store(find(*source), &mut output[from..from + n]);
+            for (place, output) in outputs.iter_mut().enumerate() {
+                if !(whole && self.written.contains(&place)) {
+                    room.store(find(self.outputs[place]), &mut output[from..from + n]);
+                }
             }
             from += n;
         }
     }
+}
+
+/// Where the numbers of an operand are in one tile.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    Slot(usize),
+    One(f32),
+    Each(&'a [f32]),
 }
 
 #[derive(Default)]
@@ -210,44 +240,48 @@ impl Compiler {
             self.places[twin] = Some(Source::Slot(slot));
             slot
         });
-        self.instructions.push(Instruction { operation, to, gaussian });
+        // An output is one use.
+        let alone = self.uses[id] == 1 && gaussian.is_none();
+        let output = graph.outputs.iter().position(|output| *output == id).filter(|_| alone);
+        self.instructions.push(Instruction { operation, to, gaussian, output });
         node.operands().into_iter().for_each(|operand| self.release(operand));
     }
 }
 
 impl Room {
-    /// Where an operand is.
-    fn tile(&self, source: Source) -> tile::Tile<'_> {
-        match source {
-            Source::Slot(slot) => self.slot(slot),
-            Source::Constant(value) => tile::Tile::One(value),
-            Source::Input(_) | Source::Number(_) => unreachable!("they have been found"),
+    fn tile<'a>(&'a self, place: Place<'a>) -> Tile<'a> {
+        match place {
+            Place::Slot(slot) => self.slot(slot),
+            Place::One(value) => Tile::One(value),
+            Place::Each(values) => Tile::Each(values),
         }
     }
 
-    fn load(&mut self, slot: usize, values: &[f32]) -> Source {
-        self.write(slot, values);
-        Source::Slot(slot)
-    }
-
-    fn store(&self, source: Source, values: &mut [f32]) {
-        match self.tile(source) {
-            tile::Tile::Each(numbers) => values.copy_from_slice(&numbers[..values.len()]),
-            tile::Tile::One(number) => values.fill(number),
+    fn store(&self, place: Place<'_>, values: &mut [f32]) {
+        match self.tile(place) {
+            Tile::Each(numbers) => values.copy_from_slice(&numbers[..values.len()]),
+            Tile::One(number) => values.fill(number),
         }
     }
 
-    fn execute(&mut self, instruction: &Instruction, find: impl Fn(Source) -> Source) {
+    fn execute<'a>(&mut self, instruction: &Instruction, find: impl Fn(Source) -> Place<'a>) {
         let mut target = self.take_slot(instruction.to);
-        let y = &mut target[..self.used];
-        let at = |source: Source| self.tile(find(source));
-        match instruction.operation {
-            Operation::Unary(_, x) if instruction.gaussian.is_some() => {
-                let slot = instruction.gaussian.unwrap_or_default();
+        let y = target.numbers_mut(self.used);
+        match (instruction.operation, instruction.gaussian) {
+            (Operation::Unary(_, x), Some(slot)) => {
                 let mut gaussian = self.take_slot(slot);
-                tile::erfc_and_gaussian(self.tile(find(x)), y, &mut gaussian[..self.used]);
+                let numbers = gaussian.numbers_mut(self.used);
+                tile::erfc_and_gaussian(self.tile(find(x)), y, numbers);
                 self.put_slot(slot, gaussian);
             }
+            (operation, _) => self.compute(operation, find, y),
+        }
+        self.put_slot(instruction.to, target);
+    }
+
+    fn compute<'a>(&self, operation: Operation, find: impl Fn(Source) -> Place<'a>, y: &mut [f32]) {
+        let at = |source: Source| self.tile(find(source));
+        match operation {
             Operation::Unary(f, x) => tile::unary(f, at(x), y),
             Operation::Binary(op, a, b) => tile::binary(op, at(a), at(b), y),
             Operation::DivideBy(x, constant) => tile::divide_by(at(x), constant, y),
@@ -258,6 +292,5 @@ impl Room {
             Operation::Max(x, bound) => tile::larger(at(x), bound, y),
             Operation::Min(x, bound) => tile::smaller(at(x), bound, y),
         }
-        self.put_slot(instruction.to, target);
     }
 }

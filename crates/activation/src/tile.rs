@@ -12,15 +12,41 @@ use std::cell::Cell;
 /// Numbers of a tile: a handful of them lie in the first cache.
 pub(crate) const TILE: usize = 512;
 
+/// Numbers of a line of the cache: a register that lies in two of them takes twice as long to load.
+const LINE: usize = 16;
+
+/// Memory of a tile that begins with a line of the cache.
+#[derive(Default)]
+pub(crate) struct Slot {
+    memory: Vec<f32>,
+    begin: usize,
+}
+
+impl Slot {
+    fn new() -> Self {
+        let memory = vec![0.0; TILE + LINE];
+        let begin = memory.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Self { memory, begin }
+    }
+
+    pub(crate) fn numbers(&self, used: usize) -> &[f32] {
+        &self.memory[self.begin..self.begin + used]
+    }
+
+    pub(crate) fn numbers_mut(&mut self, used: usize) -> &mut [f32] {
+        &mut self.memory[self.begin..self.begin + used]
+    }
+}
+
 /// Memory for slots of a tile each, from one run of a program to the next.
 pub(crate) struct Room {
-    slots: Vec<Vec<f32>>,
+    slots: Vec<Slot>,
     /// Numbers of each slot that are in use: whole registers.
     pub(crate) used: usize,
 }
 
 thread_local! {
-    static SLOTS: Cell<Vec<Vec<f32>>> = const { Cell::new(Vec::new()) };
+    static SLOTS: Cell<Vec<Slot>> = const { Cell::new(Vec::new()) };
 }
 
 impl Room {
@@ -28,36 +54,65 @@ impl Room {
     pub(crate) fn take(count: usize) -> Self {
         let mut slots = SLOTS.take();
         if slots.len() < count {
-            slots.resize_with(count, || vec![0.0; TILE]);
+            slots.resize_with(count, Slot::new);
         }
         Self { slots, used: 0 }
     }
 
     pub(crate) fn slot(&self, slot: usize) -> Tile<'_> {
-        Tile::Each(&self.slots[slot][..self.used])
+        Tile::Each(self.slots[slot].numbers(self.used))
     }
 
     /// Writes `values` into a slot, and zeros behind them.
     pub(crate) fn write(&mut self, slot: usize, values: &[f32]) {
-        let (numbers, rest) = self.slots[slot][..self.used].split_at_mut(values.len());
+        let (numbers, rest) = self.slots[slot].numbers_mut(self.used).split_at_mut(values.len());
         numbers.copy_from_slice(values);
         rest.fill(0.0);
     }
 
     /// The memory of a slot, to be written while others are read, and to be put back.
-    pub(crate) fn take_slot(&mut self, slot: usize) -> Vec<f32> {
+    pub(crate) fn take_slot(&mut self, slot: usize) -> Slot {
         std::mem::take(&mut self.slots[slot])
     }
 
-    pub(crate) fn put_slot(&mut self, slot: usize, numbers: Vec<f32>) {
+    pub(crate) fn put_slot(&mut self, slot: usize, numbers: Slot) {
         self.slots[slot] = numbers;
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
+        // A slot whose operation panicked is not there.
+        self.slots.retain(|slot| !slot.memory.is_empty());
         SLOTS.set(std::mem::take(&mut self.slots));
     }
+}
+
+/// Whether a number is NaN.
+pub(crate) fn has_nan(numbers: &[f32]) -> bool {
+    struct Look<'a>(&'a [f32]);
+
+    impl WithSimd for Look<'_> {
+        type Output = bool;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) -> bool {
+            let (registers, rest) = S::as_simd_f32s(self.0);
+            let zero = simd.splat_f32s(0.0);
+            // Zero times infinity is NaN too: then each number is looked at.
+            let mut sums = [zero; 4];
+            for registers in registers.chunks(4) {
+                for (sum, register) in sums.iter_mut().zip(registers) {
+                    *sum = simd.mul_add_e_f32s(*register, zero, *sum);
+                }
+            }
+            let sums: &[f32] = bytemuck::cast_slice(&sums);
+            let suspicious = sums.iter().chain(rest).any(|number| number.is_nan());
+            suspicious && self.0.iter().any(|number| number.is_nan())
+        }
+    }
+
+    arch().dispatch(Look(numbers))
 }
 
 /// An operand: a number for each element, or one for all.
