@@ -294,7 +294,6 @@ pub(super) fn convergence(task: &Task, labels: &Labels) -> Option<Table> {
     Some(Table { key: key(task, labels), blocks: vec![block] })
 }
 
-/// Size, health of the units and, last, what depends on the machine.
 /// What activations have learned; nothing where none learns.
 pub(super) fn learned(task: &Task, labels: &Labels) -> Option<Table> {
     let rows = &task.learned;
@@ -325,6 +324,7 @@ pub(super) fn learned(task: &Task, labels: &Labels) -> Option<Table> {
     })
 }
 
+/// Size, health of the units and, last, what depends on the machine.
 pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     let reference = reference(task);
     let size = vec![

@@ -113,6 +113,15 @@ fn escape(text: &str) -> String {
             '\\' => escaped += "\\textbackslash{}",
             '~' => escaped += "\\textasciitilde{}",
             '^' => escaped += "\\textasciicircum{}",
+            '<' => escaped += "\\textless{}",
+            '>' => escaped += "\\textgreater{}",
+            '|' => escaped += "\\textbar{}",
+            '`' => escaped += "\\textasciigrave{}",
+            '"' => escaped += "\\textquotedbl{}",
+            '≤' => escaped += "$\\le$",
+            '≥' => escaped += "$\\ge$",
+            '−' => escaped += "$-$",
+            '·' => escaped += "$\\cdot$",
             '_' | '&' | '%' | '$' | '#' | '{' | '}' => {
                 escaped.push('\\');
                 escaped.push(c);

@@ -10,7 +10,7 @@ use record::LearnedNumber;
 pub(crate) struct LearnedRow {
     pub(crate) activation: String,
     pub(crate) number: String,
-    /// Where it began.
+    /// Where it began, if it did so at the same value everywhere.
     pub(crate) start: Option<f64>,
     /// Mean over sites of each run.
     pub(crate) runs: Vec<f64>,
@@ -23,6 +23,13 @@ pub(crate) struct LearnedRow {
 pub(super) fn rows(runs: &[Measured<'_>]) -> Vec<LearnedRow> {
     let label = |one: &Measured<'_>| one.run.record.spec.activation.label.clone();
     runs.chunk_by(|a, b| label(a) == label(b)).flat_map(of_activation).collect()
+}
+
+/// Where numbers began, if at the same value.
+#[expect(clippy::float_cmp, reason = "the same number")]
+fn start<'a>(mut numbers: impl Iterator<Item = &'a LearnedNumber>) -> Option<f64> {
+    let first = numbers.next()?.start;
+    numbers.all(|number| number.start == first).then_some(first)
 }
 
 fn of_activation(runs: &[Measured<'_>]) -> Vec<LearnedRow> {
@@ -59,7 +66,7 @@ fn of_activation(runs: &[Measured<'_>]) -> Vec<LearnedRow> {
         Some(LearnedRow {
             activation: spec.label.clone(),
             number: (*name).to_owned(),
-            start: spec.parameters.get(*name).and_then(serde_json::Value::as_f64),
+            start: start(learned.iter().copied().flatten().filter(|one| one.number == *name)),
             runs: each.iter().filter_map(of_run).collect(),
             least: by_site.first()?.clone(),
             greatest: by_site.last()?.clone(),

@@ -136,6 +136,9 @@ const WRONG: &[&str] = &[
     "relu: x * 2",
     "gelu(tanh)",
     "(slope=1)",
+    "x * per where per=2",
+    "x * default where default=1",
+    "1st: x",
     "silu(learn=slope)",
     "relu(learn=all)",
     "silu(per=channel)",
@@ -244,5 +247,52 @@ proptest! {
                 prop_assert!(near(slopes[i], slope), "{} at {}: {} and {}", text, x, slopes[i], slope);
             }
         }
+    }
+}
+
+/// A fingerprint is part of the identity of runs: another one trains them all again.
+#[test]
+fn fingerprints_of_compiled_activations_stay() {
+    let names = [
+        "relu",
+        "leaky_relu",
+        "leaky_relu(slope=0.2)",
+        "gelu",
+        "gelu(approximate=tanh)",
+        "silu",
+        "silu(beta=1.702)",
+        "swiglu",
+    ];
+    let lines: Vec<String> =
+        names.iter().map(|name| format!("{name} {}", activation(name).fingerprint())).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
+#[test]
+fn nan_goes_through_every_branch() {
+    for text in [
+        "if x <= 0 then 0 else ln(b - 2) * 3 where b=5",
+        "if 0 < x then sqrt(x) else 0",
+        "min(relu(x), 1)",
+        "max(b, x) where b=2",
+    ] {
+        let y = activation(text).nonlinearity().eval(f64::NAN).0;
+        assert!(y.is_nan(), "{text}: {y}");
+    }
+    let gated = activation("if gate <= 0 then 0 * value else value");
+    let Kind::Gated(f) = gated.kind() else { panic!("it is gated") };
+    assert!(f.eval(-1.0, f64::NAN).0.is_nan() && f.eval(f64::NAN, 1.0).0.is_nan());
+}
+
+#[test]
+fn branches_that_are_not_taken_are_guarded() {
+    for text in [
+        "if 0 < x then sqrt(x) else 0",
+        "if x > 0 then sqrt(x) else 0",
+        "if x <= b then exp(x) - 1 else x where b=0",
+        "if 0 >= x then exp(20 * x) - 1 else x",
+    ] {
+        let [_, slopes] = activation_testing::autodiff(text, &[-90.0, -1.0, 1.0, 90.0]);
+        assert!(slopes.iter().all(|slope| slope.is_finite()), "{text}: {slopes:?}");
     }
 }

@@ -249,7 +249,9 @@ impl Pointwise for OfGraph {
         assert_eq!(x.len(), y.len(), "one output for each input");
         for (x, y) in x.chunks(TILE).zip(y.chunks_mut(TILE)) {
             self.forward.run(&[x], &[], &mut [&mut *y]);
-            mend(y, |i| Pointwise::eval(self, f64::from(x[i])).0);
+            mend(y, |i| {
+                if x[i].is_nan() { f64::NAN } else { Pointwise::eval(self, f64::from(x[i])).0 }
+            });
         }
     }
 
@@ -259,7 +261,9 @@ impl Pointwise for OfGraph {
         for (x, gradient) in x.chunks(TILE).zip(gradient.chunks_mut(TILE)) {
             let slopes = &mut slopes[..x.len()];
             self.backward.run(&[x], &[], &mut [&mut *slopes]);
-            mend(slopes, |i| Pointwise::eval(self, f64::from(x[i])).1);
+            mend(slopes, |i| {
+                if x[i].is_nan() { f64::NAN } else { Pointwise::eval(self, f64::from(x[i])).1 }
+            });
             for (gradient, slope) in gradient.iter_mut().zip(slopes) {
                 *gradient *= *slope;
             }

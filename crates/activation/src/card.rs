@@ -1,7 +1,7 @@
 //! Activations as cards: TOML files with a formula as text and what is known of it.
 
-use crate::learning::{KEYS, Learning, Per};
-use crate::registry::{FORMULA, Source};
+use crate::learning::{Learning, Per};
+use crate::registry::Source;
 use crate::{Domain, Parameter, Registration, TextFormula};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -121,7 +121,10 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
     if let Some(alone) = &alone
         && (alone.is_gated() || !formula.is_gated())
     {
-        return Err("`nonlinearity` is of `x`, and stands in cards of gated formulas".to_owned());
+        return Err(
+            "`nonlinearity` must be a formula of `x`, and is a key of gated formulas alone"
+                .to_owned(),
+        );
     }
     for name in formula.parameters().chain(alone.iter().flat_map(TextFormula::parameters)) {
         if !card.parameters.contains_key(name) {
@@ -143,9 +146,6 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
             return Err(format!(
                 "the default of `{name}` is {default}, but must be from {min} to {max}"
             ));
-        }
-        if KEYS.contains(&name.as_str()) || name == FORMULA {
-            return Err(format!("`{name}` is a key of activations, not a name of a parameter"));
         }
         let domain = Domain::Number { default: *default, min: *min, max: *max };
         parameters.push(Parameter { name: name.clone().into(), domain, help: help.clone().into() });

@@ -61,7 +61,7 @@ impl Learning {
     pub(crate) fn of(registration: &Registration, given: &Parameters) -> Result<Self, BuildError> {
         let mut learning = registration.learning.clone();
         let error = |key: &'static str, value: &Value, right: String| BuildError::Learning {
-            activation: registration.name.clone(),
+            activation: registration.called(),
             key,
             value: value.clone(),
             right,
@@ -127,7 +127,7 @@ impl Learning {
 fn names(registration: &Registration, value: &Value) -> Result<Vec<String>, String> {
     let numbers: Vec<&str> = registration.numbers().map(|number| number.name.as_ref()).collect();
     let right = || match numbers.as_slice() {
-        [] => format!("absent: `{}` has no numbers", registration.name),
+        [] => format!("absent: `{}` has no numbers", registration.called()),
         [number] => format!("[\"{number}\"] or [], since only numbers are learned"),
         _ => format!("a list of some of its numbers: {}", numbers.join(", ")),
     };
@@ -184,6 +184,9 @@ impl LearnedFormula {
     pub fn forward_slice(&self, inputs: &[&[f32]], numbers: &[Values<'_>], y: &mut [f32]) {
         self.forward.run(inputs, numbers, &mut [&mut *y]);
         let reference = |i: usize| {
+            if any_nan(inputs, numbers, i) {
+                return f64::NAN;
+            }
             let (inputs, numbers) = self.at(inputs, numbers, i);
             self.graph.eval(&inputs, &numbers).0
         };
@@ -203,6 +206,9 @@ impl LearnedFormula {
         self.backward.run(inputs, numbers, derivatives);
         for (by, derivatives) in derivatives.iter_mut().enumerate() {
             let reference = |i: usize| {
+                if any_nan(inputs, numbers, i) {
+                    return f64::NAN;
+                }
                 let (inputs, numbers) = self.at(inputs, numbers, i);
                 self.graph.derivative(&inputs, &numbers, by).derivative().0
             };
@@ -257,6 +263,12 @@ impl LearnedFormula {
         let by = |by| -> Dual<Tensor<D>> { self.graph.derivative(inputs, numbers, by) };
         (0..inputs.len()).map(|place| by(place).derivative()).collect()
     }
+}
+
+/// Whether an input or a number of the element `i` is NaN: what is NaN then need not be computed again.
+fn any_nan(inputs: &[&[f32]], numbers: &[Values<'_>], i: usize) -> bool {
+    inputs.iter().any(|input| input[i].is_nan())
+        || numbers.iter().any(|number| number.at(i).is_nan())
 }
 
 /// Puts the reference's figures in the place of NaN.

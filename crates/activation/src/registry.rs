@@ -209,6 +209,13 @@ impl Registration {
         })
     }
 
+    /// What messages call it.
+    pub(crate) fn called(&self) -> String {
+        let is_unnamed = self.is_of_experiment() && self.name == FORMULA;
+        let text = self.formula().filter(|_| is_unnamed);
+        text.unwrap_or(&self.name).to_owned()
+    }
+
     /// Its formula as text, where it has one.
     #[must_use]
     pub fn formula(&self) -> Option<&str> {
@@ -218,7 +225,7 @@ impl Registration {
         }
     }
 
-    /// Whether it is a formula of an experiment, which nobody has registered.
+    /// Whether it is a formula of an experiment, and not registered.
     #[must_use]
     pub fn is_of_experiment(&self) -> bool {
         self.package.is_empty()
@@ -270,13 +277,13 @@ impl Registration {
                 let known = self.parameters.iter().map(|parameter| parameter.name.as_ref());
                 let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
                 return Err(BuildError::UnknownParameter {
-                    activation: self.name.clone(),
+                    activation: self.called(),
                     parameter: name.clone(),
                     nearest: owned(nearest(name, known.clone())),
                     known: known.map(str::to_owned).collect(),
                 });
             };
-            let (activation, domain) = (self.name.clone(), parameter.domain);
+            let (activation, domain) = (self.called(), parameter.domain);
             let (parameter, value) = (parameter.name.to_string(), value.clone());
             if !domain.has_type(&value) {
                 return Err(BuildError::WrongType { activation, parameter, value, domain });

@@ -74,14 +74,36 @@ fn pairs(
             _ => Value::from(value),
         };
         if parameters.insert(key.to_owned(), value).is_some() {
-            return Err(error(&format!("`{key}` is given twice")));
+            return Err(error(&format!("duplicate parameter `{key}`")));
         }
     }
     Ok(())
 }
 
-/// What stands between a formula and the values of its parameters.
+/// What separates a formula from the values of its parameters.
 const WHERE: &str = " where ";
+
+/// A formula, and the values of its parameters: the word `where` is between them.
+fn parts(text: &str) -> (&str, &str) {
+    let is_blank = |c: Option<char>| c.is_some_and(char::is_whitespace);
+    let mut words = text.match_indices(WHERE.trim()).filter(|(at, word)| {
+        let behind = text[at + word.len()..].chars().next();
+        is_blank(text[..*at].chars().next_back()) && is_blank(behind)
+    });
+    match words.next() {
+        Some((at, word)) => (text[..at].trim(), text[at + word.len()..].trim()),
+        None => (text, ""),
+    }
+}
+
+const WRONG_NAME: &str =
+    "the name of a formula must have letters, digits and `_` only, and begin with a letter";
+
+/// Whether a formula may be called so.
+fn may_name(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_word)
+}
 
 impl FromStr for ActivationRequest {
     type Err = SyntaxError;
@@ -105,11 +127,10 @@ impl FromStr for ActivationRequest {
             None => (FORMULA, whole),
             Some((name, rest)) => (name.trim(), rest.trim()),
         };
-        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        if name.is_empty() || !name.chars().all(is_word) {
-            return Err(error("before `:` stands a name, of letters, digits and `_`"));
+        if !may_name(name) {
+            return Err(error(WRONG_NAME));
         }
-        let (formula, list) = rest.split_once(WHERE).unwrap_or((rest, ""));
+        let (formula, list) = parts(rest);
         TextFormula::parse(formula.trim())?;
         parameters.insert(FORMULA.to_owned(), formula.trim().into());
         pairs(list, &error, &mut parameters)?;
@@ -178,6 +199,9 @@ impl<'de> Deserialize<'de> for ActivationRequest {
                 let is_formula = parameters.contains_key(FORMULA);
                 let name = name.or_else(|| is_formula.then(|| FORMULA.to_owned()));
                 let name = name.ok_or_else(|| de::Error::missing_field("name"))?;
+                if is_formula && !may_name(&name) {
+                    return Err(de::Error::custom(WRONG_NAME));
+                }
                 Ok(ActivationRequest { name, parameters })
             }
         }
@@ -237,11 +261,11 @@ mod tests {
             ("", "the name is missing"),
             ("gelu(a=)", "not of the form"),
             ("gelu(a=1,)", "not of the form"),
-            ("gelu(a=1,a=2)", "given twice"),
+            ("gelu(a=1,a=2)", "duplicate parameter `a`"),
             ("gelu(a=\"x)", "quotation mark"),
             ("gelu(a='x\")", "quotation mark"),
             ("gelu(a=' x')", "a blank"),
-            ("my name: x", "before `:` stands a name"),
+            ("my name: x", "the name of a formula"),
             ("x * b where b", "not of the form"),
         ] {
             let error = text.parse::<ActivationRequest>().unwrap_err();

@@ -85,6 +85,8 @@ pub struct LearnedSite {
     pub id: ParamId,
     /// Which numbers, and how they are learned.
     pub learning: Learning,
+    /// Where they begin.
+    pub initial: Vec<f64>,
 }
 
 /// Hands out the activation sites of one network, and remembers which it was asked for.
@@ -152,6 +154,7 @@ impl<'a> Sites<'a> {
                 site: name.clone(),
                 id: param.id,
                 learning: learned.learning().clone(),
+                initial: learned.initial().to_vec(),
             });
             Some(param)
         });

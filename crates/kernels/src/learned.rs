@@ -2,7 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
-use ::activation::{Activation, LearnedFormula, Values as NumberValues};
+use ::activation::{Activation, LearnedFormula, Per, Values as NumberValues};
 use burn::Tensor;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -55,6 +55,31 @@ pub fn learned<const D: usize>(
     }
     let y = Values::from_buffer(y, &shape);
     record([host, numbers_host], y, || job).into_tensor()
+}
+
+/// The activation `f` over the last dimension of `x` as it is computed when training begins: what it learns has its
+/// initial values, and a gradient where `x` has one.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "parameters are single precision")]
+pub fn with_initial_numbers<const D: usize>(
+    f: &Arc<Activation>,
+    inputs: usize,
+    x: Tensor<D>,
+) -> Tensor<D> {
+    let Some(learned) = f.learned() else {
+        return if inputs == 2 { crate::activation(f, x) } else { crate::nonlinearity(f, x) };
+    };
+    let each = match learned.learning().per {
+        Per::Site => 1,
+        Per::Channel => x.dims()[D - 1] / inputs,
+    };
+    let numbers = learned.initial();
+    let values: Vec<f32> =
+        numbers.iter().flat_map(|x| std::iter::repeat_n(*x as f32, each)).collect();
+    let values = Tensor::<1>::from_floats(values.as_slice(), &x.device());
+    let values = values.reshape([numbers.len(), each]);
+    let values = if x.is_require_grad() { values.require_grad() } else { values };
+    self::learned(f, inputs, x, values)
 }
 
 /// The derivative of the activation by each of its inputs, as [`learned`] has them, without autodiff: of the shape of the

@@ -35,7 +35,7 @@ pub use convolution::convolution;
 pub use embedding::embedding;
 pub use host::{copy, with_gradient};
 pub use layer_norm::layer_norm;
-pub use learned::{learned, learned_derivatives};
+pub use learned::{learned, learned_derivatives, with_initial_numbers};
 pub use linear::{linear, linear_three};
 pub use rotary::rotary;
 pub use shortcut::shortcut;

@@ -245,6 +245,9 @@ pub struct LearnedNumber {
     pub number: String,
     /// Values of it: one, or one for each channel.
     pub values: usize,
+    /// Where it begins.
+    #[serde(with = "float")]
+    pub start: f64,
     /// Their mean.
     #[serde(with = "float")]
     pub mean: f64,

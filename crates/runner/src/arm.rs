@@ -52,6 +52,19 @@ impl ArmRequest {
     pub(crate) fn label(&self) -> Result<String, BuildError> {
         Ok(self.build()?.spec.label)
     }
+
+    /// The label of the arm that is asked for, which is one of `labels` if it is called so: a formula with a name of its
+    /// own is not registered.
+    ///
+    /// # Errors
+    /// As [`ArmRequest::build`].
+    pub(crate) fn label_among<'a>(
+        &self,
+        mut labels: impl Iterator<Item = &'a String>,
+    ) -> Result<String, BuildError> {
+        let text = self.to_string();
+        if labels.any(|label| *label == text) { Ok(text) } else { self.label() }
+    }
 }
 
 /// An arm with its activations.
@@ -69,8 +82,9 @@ impl Arm {
             spec.sites.push(SiteActivation { pattern: pattern.clone(), activation });
         }
         if !sites.is_empty() {
-            let rule =
-                |site: &SiteActivation| format!("{}={}", site.pattern, site.activation.label);
+            let rule = |site: &SiteActivation| {
+                format!("{}={}", site.pattern, in_brackets(site.activation.label.clone()))
+            };
             let rules: Vec<String> = spec.sites.iter().map(rule).collect();
             spec.label = format!("{}[{}]", spec.label, rules.join(","));
         }
@@ -81,7 +95,10 @@ impl Arm {
     /// such a pair shows how much the seeds alone decide.)
     pub(crate) fn is_formula_of(&self, other: &Self) -> bool {
         let is_text = |spec: &ActivationSpec| spec.parameters.contains_key("formula");
-        let learns = |spec: &ActivationSpec| spec.parameters.contains_key("learn");
+        let learns = |spec: &ActivationSpec| {
+            let learned = spec.parameters.get("learn").and_then(serde_json::Value::as_array);
+            learned.is_some_and(|learned| !learned.is_empty())
+        };
         let (a, b) = (&self.spec, &other.spec);
         (is_text(a) || is_text(b))
             && !learns(a)
@@ -151,10 +168,18 @@ impl FromStr for ArmRequest {
             if sites.iter().any(|(other, _)| other == pattern) {
                 return Err(error(&format!("`{pattern}` is given twice")));
             }
-            sites.push((pattern.to_owned(), activation.parse()?));
+            let activation = activation.trim();
+            let inside = activation.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+            let inside = inside.filter(|text| text.contains(" where "));
+            sites.push((pattern.to_owned(), inside.unwrap_or(activation).parse()?));
         }
         Ok(Self::new(default.parse()?, sites))
     }
+}
+
+/// `text`, in brackets if a comma in it would end the rule of a site.
+fn in_brackets(text: String) -> String {
+    if text.contains(" where ") { format!("({text})") } else { text }
 }
 
 /// The parts of `text` between commas that stand in no brackets.
@@ -181,8 +206,10 @@ impl fmt::Display for ArmRequest {
         if self.sites.is_empty() {
             return Ok(());
         }
-        let rules: Vec<String> =
-            self.sites.iter().map(|(pattern, request)| format!("{pattern}={request}")).collect();
+        let rule = |(pattern, request): &(String, ActivationRequest)| {
+            format!("{pattern}={}", in_brackets(request.to_string()))
+        };
+        let rules: Vec<String> = self.sites.iter().map(rule).collect();
         write!(f, "[{}]", rules.join(","))
     }
 }
@@ -267,6 +294,18 @@ mod tests {
         assert_eq!(built.spec.label, text);
         assert_eq!(Arm::of(&built.spec).unwrap().spec, built.spec);
         assert_eq!("silu(beta=2)".parse::<ArmRequest>().unwrap().sites, []);
+        let formula = serde_json::json!({
+            "default": "gelu",
+            "blocks.*": { "formula": "x * sigmoid(b * x)", "b": 1.5, "learn": ["b"] },
+            "stem": "x * tanh(x)",
+        });
+        let arm: ArmRequest = serde_json::from_value(formula).unwrap();
+        let label = arm.label().unwrap();
+        assert_eq!(
+            label,
+            "gelu[stem=x * tanh(x),blocks.*=(x * sigmoid(b * x) where b=1.5, learn=b)]"
+        );
+        assert_eq!(label.parse::<ArmRequest>().unwrap().label().unwrap(), label);
         for (wrong, reason) in [
             ("gelu[blocks.0.*=relu", "`]` is missing at the end"),
             ("gelu[relu]", "`relu` is not of the form site=activation"),

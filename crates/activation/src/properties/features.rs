@@ -349,7 +349,7 @@ fn zeros(f: Function<'_>, grid: &[Point], dead: &[Interval]) -> Vec<f64> {
     zeros
 }
 
-/// Where `holds` does: runs of the grid, with their ends sought between its points. A run that goes on to where nothing
+/// Where `holds` does: runs of the grid, with their ends sought between its points. A run that reaches where nothing
 /// is looked at any more goes on to infinity.
 fn regions(f: Function<'_>, grid: &[Point], holds: impl Fn(&Point) -> bool) -> Vec<Interval> {
     let mut regions: Vec<Interval> = Vec::new();

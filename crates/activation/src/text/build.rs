@@ -117,10 +117,16 @@ pub(super) fn graph(formula: &TextFormula, numbers: &[&str]) -> Result<Graph, Fo
 
 /// The graph with NaN for an input that is NaN, where a comparison would have hidden it.
 fn keeping_nan(graph: Graph, inputs: usize, numbers: usize) -> Graph {
+    // Other inputs and numbers may decide which branch is taken.
+    const OTHERS: [f64; 8] = [1.0, -1.0, 0.3, -0.3, 5.0, -5.0, 40.0, -40.0];
     let hidden = |place: usize| {
-        let input = |other| if other == place { f64::NAN } else { 1.0 };
-        let inputs: Vec<f64> = (0..inputs).map(input).collect();
-        !graph.eval(&inputs, &vec![1.0; numbers]).is_nan()
+        OTHERS.iter().any(|others| {
+            OTHERS.iter().any(|number| {
+                let input = |other| if other == place { f64::NAN } else { *others };
+                let inputs: Vec<f64> = (0..inputs).map(input).collect();
+                !graph.eval(&inputs, &vec![*number; numbers]).is_nan()
+            })
+        })
     };
     let hidden: Vec<usize> = (0..inputs).filter(|place| hidden(*place)).collect();
     if hidden.is_empty() {
@@ -217,31 +223,36 @@ impl Scope<'_> {
         let mut given = Vec::new();
         for (parameter, at, value) in named {
             if given.iter().any(|(other, _): &(&str, Trace)| other == parameter) {
-                return Err(self.error(at.clone(), format!("`{parameter}` is given twice")));
+                return Err(self.error(at.clone(), format!("duplicate parameter `{parameter}`")));
             }
             given.push((parameter.as_str(), self.value(value)?));
         }
         registry::call(function, values[0].clone(), &given).map_err(wrong)
     }
 
-    /// Both branches are computed everywhere. Where the condition compares an input with a constant, each branch sees
-    /// that constant in the place of the input where the branch is not taken, so that nothing overflows there.
+    /// Both branches are computed everywhere. Where the condition compares an input with what depends on none, each branch
+    /// sees that bound in the place of the input where the branch is not taken, so that nothing overflows there.
     fn condition(&self, condition: &Condition) -> Result<Trace, FormulaError> {
         let Condition { left, comparison, right, then, otherwise } = condition;
-        let (a, b) = (self.value(left)?, self.value(right)?);
-        let guarded = match (&left.what, b.known()) {
-            (What::Name(name), Some(bound)) => self.input(name).map(|place| (place, bound)),
+        let is_input = |tree: &Expression| match &tree.what {
+            What::Name(name) => self.input(name),
             _ => None,
         };
-        let choice = Choice::new(*comparison, &a, &b);
+        // `0 < x` is `x > 0`.
+        let (left, comparison, right) = match (is_input(left), is_input(right)) {
+            (None, Some(_)) => (right, comparison.mirrored(), left),
+            _ => (left, *comparison, right),
+        };
+        let (a, b) = (self.value(left)?, self.value(right)?);
+        let guarded = is_input(left).filter(|_| !self.depends_on_input(right));
+        let choice = Choice::new(comparison, &a, &b);
         let branch = |tree: &Expression, taken: bool| {
-            let Some((place, bound)) = guarded else { return self.value(tree) };
+            let Some(place) = guarded else { return self.value(tree) };
             let mut scope = self.clone();
-            let bound = a.constant(bound);
             let input = if taken {
-                choice.choose(a.clone(), bound)
+                choice.choose(a.clone(), b.clone())
             } else {
-                choice.choose(bound, a.clone())
+                choice.choose(b.clone(), a.clone())
             };
             if may_overflow(tree) {
                 scope.names[place].1 = input;
@@ -250,6 +261,13 @@ impl Scope<'_> {
         };
         let (then, otherwise) = (branch(then, true)?, branch(otherwise, false)?);
         Ok(choice.choose(then, otherwise))
+    }
+
+    /// Whether an input is part of `tree`.
+    fn depends_on_input(&self, tree: &Expression) -> bool {
+        let mut names = Vec::new();
+        super::collect(tree, &mut names);
+        names.iter().any(|(name, _)| self.input(name).is_some())
     }
 
     /// The place of the input called `name`.

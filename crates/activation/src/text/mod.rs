@@ -12,6 +12,8 @@ pub use build::functions;
 pub use error::FormulaError;
 
 use crate::graph::Graph;
+use crate::learning::KEYS;
+use crate::registry::FORMULA;
 use parse::{Expression, What};
 use std::ops::Range;
 
@@ -23,6 +25,11 @@ pub(crate) const GATE_AND_VALUE: [&str; 2] = ["gate", "value"];
 
 /// Words that are no names of parameters.
 const RESERVED: [&str; 8] = [X, "gate", "value", "pi", "if", "then", "else", "where"];
+
+/// Whether `name` says something else in the table of an activation.
+pub(crate) fn is_key(name: &str) -> bool {
+    KEYS.contains(&name) || [FORMULA, "name", "default"].contains(&name)
+}
 
 /// A formula that has been read.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +74,11 @@ impl TextFormula {
             }
         };
         names.retain(|(name, _)| !RESERVED.contains(&name.as_str()));
+        if let Some((name, span)) = names.iter().find(|(name, _)| is_key(name)) {
+            let reason =
+                format!("`{name}` is a key of activations: give the parameter another name");
+            return Err(error(span.clone(), &reason));
+        }
         Ok(Self { text: text.to_owned(), tree, gated, parameters: names })
     }
 

@@ -54,6 +54,18 @@ pub(super) enum Comparison {
     Greater,
 }
 
+impl Comparison {
+    /// The same of the two sides in the other order.
+    pub(super) fn mirrored(self) -> Self {
+        match self {
+            Self::AtMost => Self::AtLeast,
+            Self::Less => Self::Greater,
+            Self::AtLeast => Self::AtMost,
+            Self::Greater => Self::Less,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Condition {
     pub(super) left: Expression,
@@ -261,7 +273,7 @@ impl Parser<'_> {
             }
             Token::Word(word) if word == "if" => Err(self.error(
                 span,
-                "a condition inside a formula stands in brackets: `(if x <= 0 then … else …)`",
+                "a condition inside a formula must be in brackets: `(if x <= 0 then … else …)`",
             )),
             Token::Word(word) => {
                 self.next += 1;

@@ -19,16 +19,25 @@ fn questions() -> Stream {
 
 /// Mean and extremes of the values of a learned number.
 #[expect(clippy::cast_precision_loss, reason = "channels are few")]
-fn summarised(site: &str, number: &str, values: &[f32]) -> LearnedNumber {
-    let values = values.iter().copied().map(f64::from);
-    let count = values.len();
+fn summarised(
+    site: &LearnedSite,
+    (number, start): (&String, &f64),
+    values: &[f32],
+) -> LearnedNumber {
+    let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    // Where one is NaN, all figures are.
+    let extreme = |pick: fn(f64, f64) -> f64| {
+        if mean.is_nan() { f64::NAN } else { values.iter().copied().fold(values[0], pick) }
+    };
     LearnedNumber {
-        site: site.to_owned(),
-        number: number.to_owned(),
-        values: count,
-        mean: values.clone().sum::<f64>() / count as f64,
-        min: values.clone().fold(f64::INFINITY, f64::min),
-        max: values.fold(f64::NEG_INFINITY, f64::max),
+        site: site.site.clone(),
+        number: number.clone(),
+        values: values.len(),
+        start: *start,
+        mean,
+        min: extreme(f64::min),
+        max: extreme(f64::max),
     }
 }
 
@@ -93,7 +102,6 @@ impl<N: Network> Run<'_, N> {
         Ok(())
     }
 
-    /// The scores of every example of `part`.
     /// What activations have learned, in the order of the forward pass.
     fn learned_numbers(&self) -> Vec<LearnedNumber> {
         if self.learned.is_empty() {
@@ -104,12 +112,14 @@ impl<N: Network> Run<'_, N> {
             let values = values.get(&site.id).map_or(&[][..], Vec::as_slice);
             let each = values.len() / site.learning.names.len();
             let rows = values.chunks(each.max(1));
-            let summed = |(number, row): (&String, &[f32])| summarised(&site.site, number, row);
-            site.learning.names.iter().zip(rows).map(summed).collect::<Vec<_>>()
+            let names = site.learning.names.iter().zip(&site.initial);
+            let summed = |(number, row): ((&String, &f64), &[f32])| summarised(site, number, row);
+            names.zip(rows).map(summed).collect::<Vec<_>>()
         };
         self.learned.iter().flat_map(of_site).collect()
     }
 
+    /// The scores of every example of `part`.
     pub(super) fn scores(
         &self,
         network: &N,

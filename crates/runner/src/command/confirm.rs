@@ -114,7 +114,10 @@ fn choose(
     let wanted: Vec<String> = args
         .activation
         .iter()
-        .map(|name| Ok(name.parse::<ArmRequest>()?.label()?))
+        .map(|name| {
+            let arms = tasks.iter().flat_map(|task| &task.arms);
+            Ok(name.parse::<ArmRequest>()?.label_among(arms.map(|arm| &arm.activation))?)
+        })
         .collect::<Result<_, Error>>()?;
     for task in tasks {
         let has = |label: &str| {

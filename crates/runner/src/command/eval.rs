@@ -95,7 +95,9 @@ fn pointwise(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, E
         let x = tensor(&xs);
         let y = match args.path() {
             EvalPath::Tensor => f.forward(x.clone()),
-            EvalPath::Kernel | EvalPath::F64 => kernels::nonlinearity(activation, x.clone()),
+            EvalPath::Kernel | EvalPath::F64 => {
+                kernels::with_initial_numbers(activation, 1, x.clone())
+            }
         };
         let gradients = y.clone().sum().backward();
         rows(vec![xs, numbers(y.inner()), gradient(&x, &gradients)])
@@ -139,7 +141,7 @@ fn gated(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, Error
             EvalPath::Tensor => f.forward(gate.clone(), value.clone()),
             EvalPath::Kernel | EvalPath::F64 => {
                 let pairs = Tensor::stack::<2>(vec![gate.clone(), value.clone()], 1);
-                kernels::activation(activation, pairs).flatten::<1>(0, 1)
+                kernels::with_initial_numbers(activation, 2, pairs).flatten::<1>(0, 1)
             }
         };
         let gradients = y.clone().sum().backward();

@@ -21,12 +21,21 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         )));
     }
     experiment.tasks.retain(|name, _| *name == task);
-    experiment.activations = vec![args.activation.parse()?];
+    let asked: ArmRequest = args.activation.parse()?;
+    let mut labels = Vec::new();
+    for arm in &experiment.activations {
+        labels.push(arm.label()?);
+    }
+    let wanted = asked.label_among(labels.iter())?;
+    // An arm of the experiment, or another one.
+    let own = labels.iter().position(|label| *label == wanted);
+    let arm = own.map_or(asked, |place| experiment.activations[place].clone());
+    experiment.activations = vec![arm];
     experiment.baseline = None;
-    let wanted = experiment.activations[0].label()?;
     for change in std::mem::take(&mut experiment.overrides) {
         let same_task = change.task.as_ref().is_none_or(|name| *name == task);
-        let arm = change.activation.as_ref().map(ArmRequest::label).transpose()?;
+        let arm = change.activation.as_ref().map(|arm| arm.label_among(labels.iter()));
+        let arm = arm.transpose()?;
         if same_task && arm.is_none_or(|arm| arm == wanted) {
             experiment.overrides.push(change);
         }

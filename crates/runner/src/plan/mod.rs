@@ -4,10 +4,9 @@ mod blame;
 mod merge;
 
 use crate::Error;
-use crate::arm::{Arm, ArmRequest};
+use crate::arm::Arm;
 use crate::experiment::{Experiment, Task};
 use crate::tune::{Assignment, Rung};
-use activation::BuildError;
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::model::{initial_weights, max_tokens};
 use actlab_core::sites::SiteInfo;
@@ -173,7 +172,8 @@ impl<'a> Plan<'a> {
         let baseline = match &experiment.baseline {
             None => planner.labels[0].clone(),
             Some(request) => {
-                let label = label_of(request, &planner.labels)
+                let label = request
+                    .label_among(planner.labels.iter())
                     .map_err(|error| experiment.error("baseline", &error))?;
                 if !planner.labels.contains(&label) {
                     return Err(planner.no_such_baseline(&label));
@@ -195,12 +195,6 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The label of the arm that `request` names: that of a formula with a name of its own, or what it builds.
-fn label_of(request: &ArmRequest, labels: &[String]) -> Result<String, BuildError> {
-    let text = request.to_string();
-    if labels.contains(&text) { Ok(text) } else { request.label() }
-}
-
 impl<'a> Planner<'a> {
     fn new(experiment: &'a Experiment) -> Result<Self, Error> {
         let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
@@ -220,7 +214,8 @@ impl<'a> Planner<'a> {
             }
             if label.len() > LONGEST_LABEL {
                 let message = format!(
-                    "its label has more than {LONGEST_LABEL} characters, and names a folder"
+                    "its label has more than {LONGEST_LABEL} bytes, and names a folder; a formula may have a name: \
+                     {{ name = \"mine\", formula = \"…\" }}"
                 );
                 return Err(at(key, &message));
             }
@@ -230,7 +225,8 @@ impl<'a> Planner<'a> {
         let mut overridden = Vec::new();
         for (i, change) in experiment.overrides.iter().enumerate() {
             let key = || format!("overrides[{i}].activation");
-            let arm = change.activation.as_ref().map(|arm| label_of(arm, &labels)).transpose();
+            let arm = change.activation.as_ref().map(|arm| arm.label_among(labels.iter()));
+            let arm = arm.transpose();
             let arm = arm.map_err(|error| at(key(), &error))?;
             if let Some(arm) = arm.as_ref().filter(|arm| !labels.contains(arm)) {
                 let (known, place) = (labels.join(", "), experiment.place("activations"));

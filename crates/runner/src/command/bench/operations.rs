@@ -2,7 +2,7 @@ use super::{median_and_best, on_threads};
 use crate::Error;
 use crate::cli::BenchOpsArgs;
 use crate::console::{self, out, outln};
-use activation::{Activation, ActivationRequest, Per};
+use activation::{Activation, ActivationRequest};
 use actlab_core::stream::Stream;
 use actlab_kernels as kernels;
 use burn::Tensor;
@@ -164,12 +164,12 @@ fn of_activation(f: &Arc<Activation>, x: &Tensor<4>) -> [Operation; 2] {
     let forward = {
         let (f, x) = (Arc::clone(f), x.clone());
         Box::new(move || {
-            black_box(nonlinearity(&f, x.clone()));
+            black_box(kernels::with_initial_numbers(&f, 1, x.clone()));
         })
     };
     let both = {
         let f = Arc::clone(f);
-        backward([x.clone()], move |[x]| nonlinearity(&f, x.clone()))
+        backward([x.clone()], move |[x]| kernels::with_initial_numbers(&f, 1, x.clone()))
     };
     // Forward reads and writes once; backward reads input and gradient and writes one.
     [operation("forward", 2, forward), operation("forward + backward", 5, both)]
@@ -217,25 +217,6 @@ const ACTIVATIONS: [&str; 4] = ["relu", "leaky_relu", "gelu", "silu"];
 fn asked(texts: &[String]) -> Result<Vec<Arc<Activation>>, Error> {
     let build = |text: &String| Ok(activation::build(&text.parse::<ActivationRequest>()?)?);
     texts.iter().map(build).collect()
-}
-
-/// The nonlinearity of `x`, with the numbers that it learns where they begin.
-fn nonlinearity(f: &Arc<Activation>, x: Tensor<4>) -> Tensor<4> {
-    let Some(learned) = f.learned() else { return kernels::nonlinearity(f, x) };
-    let channels = x.dims()[3];
-    let each = match learned.learning().per {
-        Per::Site => 1,
-        Per::Channel => channels,
-    };
-    let numbers = learned.initial();
-    #[expect(clippy::cast_possible_truncation, reason = "parameters are single precision")]
-    let values: Vec<f32> =
-        numbers.iter().flat_map(|x| std::iter::repeat_n(*x as f32, each)).collect();
-    let values = Tensor::<1>::from_floats(values.as_slice(), &x.device());
-    let values = values.reshape([numbers.len(), each]);
-    // What is trained has a gradient.
-    let values = if x.is_require_grad() { values.require_grad() } else { values };
-    kernels::learned(f, 1, x, values)
 }
 
 fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
