@@ -49,7 +49,7 @@ pub fn activation(text: &str) -> Arc<Activation> {
 /// # Panics
 /// If one fails; the message lists all that do.
 pub fn assert_conforms(text: &str) {
-    let failed: Vec<_> = activation::conformance::check(&*activation(text), &Device::flex())
+    let failed: Vec<_> = activation::conformance::check(&activation(text), &Device::flex())
         .into_iter()
         .filter_map(|check| Some(format!("{}: {}", check.name, check.outcome.err()?)))
         .collect();

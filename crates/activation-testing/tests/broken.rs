@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which checks a formula fails, by the first words of their names.
 fn failures(name: &str) -> Vec<&'static str> {
-    conformance::check(&*activation(name), &Device::flex())
+    conformance::check(&activation(name), &Device::flex())
         .into_iter()
         .filter(|check| check.outcome.is_err())
         .map(|check| check.name)
@@ -74,7 +74,7 @@ fn each_fault_is_found() {
     assert_eq!(failures("jumps"), ["derivative agrees with finite differences (f64)"]);
     for (name, reason) in [("no_limit", "at -inf is NaN"), ("wrong_limit", "at -1e30 it is -0.9")] {
         assert_eq!(failures(name), ["limits at -inf and +inf are no NaN"], "{name}");
-        let checks = conformance::check(&*activation(name), &Device::flex());
+        let checks = conformance::check(&activation(name), &Device::flex());
         let wrong = checks.into_iter().find_map(|check| check.outcome.err()).unwrap_or_default();
         assert!(wrong.contains(reason), "{wrong}");
     }

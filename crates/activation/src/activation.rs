@@ -1,6 +1,7 @@
 //! An activation as models hold it.
 
 use crate::body::{Body, Graphs};
+use crate::graph::Graph;
 use crate::graph::Infix;
 use crate::learning::{KEYS, initial};
 use crate::parameter::display;
@@ -10,7 +11,7 @@ use crate::{LearnedFormula, Learning, Parameter, Parameters, Registration};
 use burn::Tensor;
 use std::fmt;
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Points at which conditions are looked at for changes.
 const CHANGES_LOOKED_AT: u32 = 4096;
@@ -21,7 +22,8 @@ pub struct Activation {
     parameters: Parameters,
     label: String,
     body: Body,
-    graphs: Graphs,
+    /// With numbers; made when they are first asked for.
+    graphs: OnceLock<Graphs>,
     learned: Option<Learned>,
 }
 
@@ -35,14 +37,7 @@ pub struct Learned {
 }
 
 impl Learned {
-    pub(crate) fn new(
-        graphs: &Graphs,
-        numbers: &[(&Parameter, f64)],
-        learning: &Learning,
-    ) -> Option<Self> {
-        if learning.names.is_empty() {
-            return None;
-        }
+    pub(crate) fn new(graphs: &Graphs, numbers: &[(&Parameter, f64)], learning: &Learning) -> Self {
         let fixed = |(number, value): &(&Parameter, f64)| {
             let learned = learning.names.iter().any(|name| *name == number.name);
             (!learned).then_some(*value)
@@ -50,12 +45,12 @@ impl Learned {
         let fixed: Vec<Option<f64>> = numbers.iter().map(fixed).collect();
         let Graphs { alone, gated } = graphs.fix(&fixed);
         let count = learning.names.len();
-        Some(Self {
+        Self {
             initial: initial(numbers, learning),
             alone: LearnedFormula::new(alone, 1, count),
             gated: gated.map(|graph| LearnedFormula::new(graph, 2, count)),
             learning: learning.clone(),
-        })
+        }
     }
 
     /// Which numbers, and how.
@@ -89,10 +84,18 @@ impl Activation {
         parameters: Parameters,
         label: String,
         body: Body,
-        graphs: Graphs,
         learned: Option<Learned>,
     ) -> Self {
-        Self { registration: Arc::clone(registration), parameters, label, body, graphs, learned }
+        let (registration, graphs) = (Arc::clone(registration), OnceLock::new());
+        Self { registration, parameters, label, body, graphs, learned }
+    }
+
+    /// Its operations, with its numbers in their order.
+    pub(crate) fn graphs(&self) -> &Graphs {
+        // What is built has a graph.
+        let nothing = || Graphs { alone: Graph::trace(1, 0, |x, _| x.to_vec()), gated: None };
+        let make = || self.registration.graphs(&self.parameters).unwrap_or_else(|_| nothing());
+        self.graphs.get_or_init(make)
     }
 
     /// Name, aliases, formula, citation and declared parameters.
@@ -132,16 +135,16 @@ impl Activation {
     /// Operations of its formula: of one input, or of gate and value.
     #[must_use]
     pub fn operations(&self) -> usize {
-        self.graphs.gated.as_ref().unwrap_or(&self.graphs.alone).operations()
+        self.graphs().gated.as_ref().unwrap_or(&self.graphs().alone).operations()
     }
 
     /// Operations of the derivatives by its inputs, with those of the value that they need.
     #[must_use]
     pub fn operations_of_derivatives(&self) -> usize {
         let numbers = self.registration.numbers().count();
-        match &self.graphs.gated {
+        match &self.graphs().gated {
             Some(graph) => graph.by_inputs(2, numbers).operations(),
-            None => self.graphs.alone.by_inputs(1, numbers).operations(),
+            None => self.graphs().alone.by_inputs(1, numbers).operations(),
         }
     }
 
@@ -149,23 +152,23 @@ impl Activation {
     #[must_use]
     pub fn infix(&self) -> Infix {
         let numbers = self.names_of_numbers();
-        match &self.graphs.gated {
+        match &self.graphs().gated {
             Some(graph) => graph.infix(&GATE_AND_VALUE, &numbers),
-            None => self.graphs.alone.infix(&[X], &numbers),
+            None => self.graphs().alone.infix(&[X], &numbers),
         }
     }
 
     /// The formula of its [nonlinearity](Activation::nonlinearity) of `x` as text.
     #[must_use]
     pub fn infix_of_nonlinearity(&self) -> Infix {
-        self.graphs.alone.infix(&[X], &self.names_of_numbers())
+        self.graphs().alone.infix(&[X], &self.names_of_numbers())
     }
 
     /// The derivatives of its nonlinearity as text, by `x` and by each of its numbers.
     #[must_use]
     pub fn infix_of_derivatives(&self) -> Vec<(String, Infix)> {
         let numbers = self.names_of_numbers();
-        let derivatives = self.graphs.alone.derivatives(1, numbers.len());
+        let derivatives = self.graphs().alone.derivatives(1, numbers.len());
         let by = |(place, by): (usize, &&str)| {
             ((*by).to_owned(), derivatives.clone().only(place).infix(&[X], &numbers))
         };
@@ -181,22 +184,22 @@ impl Activation {
     #[must_use]
     pub fn changes(&self, bound: f64) -> Vec<f64> {
         let fixed: Vec<Option<f64>> = self.numbers().into_iter().map(Some).collect();
-        self.graphs.fix(&fixed).alone.changes([-bound, bound], CHANGES_LOOKED_AT)
+        self.graphs().fix(&fixed).alone.changes([-bound, bound], CHANGES_LOOKED_AT)
     }
 
     /// Whether sine or cosine is part of its formula, so that it need not have limits at infinity.
     #[must_use]
     pub fn is_periodic(&self) -> bool {
-        self.graphs.alone.is_periodic()
+        self.graphs().alone.is_periodic()
     }
 
     /// The formula with its numbers as arguments, all of them: for checks of the derivatives by each.
     #[must_use]
     pub fn with_numbers(&self) -> LearnedFormula {
         let count = self.registration.numbers().count();
-        match &self.graphs.gated {
+        match &self.graphs().gated {
             Some(graph) => LearnedFormula::new(graph.clone(), 2, count),
-            None => LearnedFormula::new(self.graphs.alone.clone(), 1, count),
+            None => LearnedFormula::new(self.graphs().alone.clone(), 1, count),
         }
     }
 
@@ -225,7 +228,7 @@ impl Activation {
             [-1000.0, -100.0, -50.0, -20.0, -12.0, -10.0, 10.0, 12.0, 20.0, 50.0, 100.0, 1000.0];
         let points = || (-128..=128).map(|i| f64::from(i) / 16.0).chain(FAR);
         let fixed: Vec<Option<f64>> = self.numbers().into_iter().map(Some).collect();
-        let Graphs { alone, gated } = self.graphs.fix(&fixed);
+        let Graphs { alone, gated } = self.graphs().fix(&fixed);
         // By the rules of derivatives that the first fingerprints had.
         let number = Reference::<false>;
         for x in points() {

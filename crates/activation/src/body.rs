@@ -8,6 +8,7 @@ use crate::simd::arch;
 use crate::slices::{Backward, Forward, Function, GatedBackward, GatedForward, GatedFunction};
 use crate::{Dual, Formula, Gated, GatedFormula, Numbers, Pointwise, Real};
 use burn::Tensor;
+use std::sync::OnceLock;
 
 /// The graphs of an activation, with numbers.
 #[derive(Debug, Clone)]
@@ -58,21 +59,18 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn of_formula<T: Formula>(formula: T, numbers: &[f64]) -> Self {
-        let graph = fixed(Graphs::of_formula(&formula), numbers).alone;
         let fixed = FixedFormula { formula, numbers: array(numbers) };
-        Self { alone: Box::new(OfFormula { fixed, graph }), gated: None }
+        Self { alone: Box::new(OfFormula { fixed, graph: OnceLock::new() }), gated: None }
     }
 
     pub(crate) fn of_gated<T: GatedFormula>(formula: T, numbers: &[f64]) -> Self {
-        let graphs = fixed(Graphs::of_gated(&formula), numbers);
         let numbers = array(numbers);
         let gate = FixedGate { formula: formula.clone(), numbers };
-        let alone = Box::new(OfFormula { fixed: gate, graph: graphs.alone });
-        let gated = graphs.gated.map(|graph| {
-            let fixed = FixedGated { formula, numbers };
-            Box::new(OfGated { fixed, graph }) as Box<dyn Gated>
-        });
-        Self { alone, gated }
+        let gated = FixedGated { formula, numbers };
+        Self {
+            alone: Box::new(OfFormula { fixed: gate, graph: OnceLock::new() }),
+            gated: Some(Box::new(OfGated { fixed: gated, graph: OnceLock::new() })),
+        }
     }
 
     pub(crate) fn of_graphs(graphs: &Graphs, numbers: &[f64]) -> Self {
@@ -141,11 +139,19 @@ impl<T: GatedFormula> GatedFunction for FixedGated<T> {
     }
 }
 
-/// A function that is compiled for slices, and a graph for tensors.
+/// A function that is compiled for slices, and a graph for tensors, which is made when it is first asked for: a formula
+/// that panics is not called before.
 #[derive(Debug)]
 struct OfFormula<F> {
     fixed: F,
-    graph: Graph,
+    graph: OnceLock<Graph>,
+}
+
+impl<F: Function> OfFormula<F> {
+    fn graph(&self) -> &Graph {
+        let trace = || Graph::trace(1, 0, |x, _| vec![self.fixed.call(x[0].clone())]);
+        self.graph.get_or_init(trace)
+    }
 }
 
 impl<F: Function + std::fmt::Debug + Send + Sync> Pointwise for OfFormula<F> {
@@ -155,11 +161,11 @@ impl<F: Function + std::fmt::Debug + Send + Sync> Pointwise for OfFormula<F> {
     }
 
     fn forward_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.graph.eval(&[x], &[])
+        self.graph().eval(&[x], &[])
     }
 
     fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.graph.derivative(&[x], &[], 0).derivative()
+        self.graph().derivative(&[x], &[], 0).derivative()
     }
 
     fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
@@ -175,7 +181,14 @@ impl<F: Function + std::fmt::Debug + Send + Sync> Pointwise for OfFormula<F> {
 #[derive(Debug)]
 struct OfGated<F> {
     fixed: F,
-    graph: Graph,
+    graph: OnceLock<Graph>,
+}
+
+impl<F: GatedFunction> OfGated<F> {
+    fn graph(&self) -> &Graph {
+        let call = |x: &[Trace], _: &[Trace]| vec![self.fixed.call(x[0].clone(), x[1].clone())];
+        self.graph.get_or_init(|| Graph::trace(2, 0, call))
+    }
 }
 
 impl<F: GatedFunction + std::fmt::Debug + Send + Sync> Gated for OfGated<F> {
@@ -187,11 +200,11 @@ impl<F: GatedFunction + std::fmt::Debug + Send + Sync> Gated for OfGated<F> {
     }
 
     fn forward_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> Tensor<1> {
-        self.graph.eval(&[gate, value], &[])
+        self.graph().eval(&[gate, value], &[])
     }
 
     fn derivatives_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
-        by_gate_and_value(&self.graph, gate, value)
+        by_gate_and_value(self.graph(), gate, value)
     }
 
     fn forward_slice(&self, gate: &[f32], value: &[f32], y: &mut [f32]) {

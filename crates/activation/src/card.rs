@@ -183,7 +183,7 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
             published: card.published,
         },
         learning: Learning { names, per, ..Learning::nothing() },
-        source: Source::Text { formula, alone },
+        source: Source::Text { formula: Box::new(formula), alone },
     })
 }
 

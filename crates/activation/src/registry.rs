@@ -1,5 +1,6 @@
 //! The activations that are linked into the program, collected by `inventory`.
 
+use crate::activation::Learned;
 use crate::body::{Body, Graphs, MOST_NUMBERS};
 use crate::card;
 use crate::error::nearest;
@@ -50,7 +51,7 @@ pub(crate) enum Source {
         graphs: fn(&Parameters) -> Result<Graphs, String>,
     },
     /// As text, with the text of the nonlinearity of one input where it is another than that of a value of 1.
-    Text { formula: TextFormula, alone: Option<TextFormula> },
+    Text { formula: Box<TextFormula>, alone: Option<TextFormula> },
     /// Nowhere: its card is wrong.
     Broken { file: String, reason: String },
 }
@@ -205,7 +206,7 @@ impl Registration {
             package: String::new(),
             card: card::Notes::default(),
             learning: Learning::nothing(),
-            source: Source::Text { formula, alone: None },
+            source: Source::Text { formula: Box::new(formula), alone: None },
         })
     }
 
@@ -311,7 +312,7 @@ impl Registration {
     }
 
     /// Its operations, with its numbers in their order.
-    fn graphs(&self, parameters: &Parameters) -> Result<Graphs, BuildError> {
+    pub(crate) fn graphs(&self, parameters: &Parameters) -> Result<Graphs, BuildError> {
         let plugin = |reason| BuildError::Plugin { activation: self.name.clone(), reason };
         match &self.source {
             Source::Compiled { graphs, .. } => graphs(&self.choices(parameters)).map_err(plugin),
@@ -361,13 +362,14 @@ pub fn build_registered(
     let learning = Learning::of(registration, given)?;
     let numbers = registration.numbers_of(&parameters);
     let values: Vec<f64> = numbers.iter().map(|(_, value)| *value).collect();
-    let graphs = registration.graphs(&parameters)?;
     let plugin = |reason| BuildError::Plugin { activation: registration.name.clone(), reason };
     let body = match &registration.source {
         Source::Compiled { body, .. } => {
             body(&registration.choices(&parameters), &values).map_err(plugin)?
         }
-        Source::Text { .. } | Source::Broken { .. } => Body::of_graphs(&graphs, &values),
+        Source::Text { .. } | Source::Broken { .. } => {
+            Body::of_graphs(&registration.graphs(&parameters)?, &values)
+        }
     };
     let label = crate::activation::label(registration, &parameters, &learning);
     if registration.is_of_experiment()
@@ -375,9 +377,12 @@ pub fn build_registered(
     {
         parameters.insert(FORMULA.to_owned(), text.into());
     }
-    let learned = crate::activation::Learned::new(&graphs, &numbers, &learning);
+    let learned = match learning.names.as_slice() {
+        [] => None,
+        _ => Some(Learned::new(&registration.graphs(&parameters)?, &numbers, &learning)),
+    };
     learning.write(registration, &mut parameters);
-    Ok(Arc::new(Activation::new(registration, parameters, label, body, graphs, learned)))
+    Ok(Arc::new(Activation::new(registration, parameters, label, body, learned)))
 }
 
 /// What a call of a registered activation in a formula is: its nonlinearity of `x`, with the parameters that are given.
@@ -405,7 +410,7 @@ pub(crate) fn call(name: &str, x: Trace, given: &[(&str, Trace)]) -> Result<Trac
         found.map_or_else(|| crate::Real::constant(&x, value), |(_, value)| value.clone())
     };
     let numbers: Vec<Trace> = entry.numbers_of(&parameters).into_iter().map(number).collect();
-    Ok(graphs.alone.eval(&[x.clone()], &numbers))
+    Ok(graphs.alone.eval(std::slice::from_ref(&x), &numbers))
 }
 
 /// Registers a [`Formula`] or [`GatedFormula`] under its name.

@@ -37,9 +37,9 @@ impl ArmRequest {
     /// # Errors
     /// If a name or a parameter is unknown, or a value is of the wrong type or out of range.
     pub(crate) fn build(&self) -> Result<Arm, BuildError> {
-        let default = activation::build(&self.default)?;
+        let default = build(&self.default)?;
         let built = |(pattern, request): &(String, ActivationRequest)| {
-            Ok((pattern.clone(), activation::build(request)?))
+            Ok((pattern.clone(), build(request)?))
         };
         let sites = self.sites.iter().map(built).collect::<Result<Vec<_>, BuildError>>()?;
         Ok(Arm::new(default, sites))
@@ -119,6 +119,12 @@ impl Arm {
     }
 }
 
+/// The activation that is asked for. What learns is looked at when it is built: a formula that panics is an error then.
+fn build(request: &ActivationRequest) -> Result<Arc<Activation>, BuildError> {
+    let panicked = |reason| BuildError::Plugin { activation: request.name.clone(), reason };
+    guarded(|| activation::build(request)).unwrap_or_else(|reason| Err(panicked(reason)))
+}
+
 /// `activation` as a spec has it.
 fn spec(activation: &Arc<Activation>) -> ActivationSpec {
     ActivationSpec {
@@ -135,7 +141,7 @@ fn spec(activation: &Arc<Activation>) -> ActivationSpec {
 fn same(spec: &ActivationSpec) -> Result<Arc<Activation>, Error> {
     let request =
         ActivationRequest { name: spec.name.clone(), parameters: spec.parameters.clone() };
-    let activation = activation::build(&request)?;
+    let activation = build(&request)?;
     if self::spec(&activation).fingerprint != spec.fingerprint {
         return Err(Error::Usage(format!(
             "this program's formula of {} is not the one that the run is about",

@@ -48,7 +48,7 @@ fn learned_numbers_agree_with_pytorch() {
         };
         let activation = activation_testing::activation(text);
         let x = tensor(&figures.x, &device).require_grad();
-        let parameter = tensor(&[figures.parameter.clone()], &device).require_grad();
+        let parameter = tensor(std::slice::from_ref(&figures.parameter), &device).require_grad();
         let y = kernels::learned(&activation, 1, x.clone(), parameter.clone());
         assert_close(name, y.clone().inner(), &figures.y.concat());
         let gradients = (y * tensor(&figures.gradient, &device)).sum().backward();
