@@ -36,7 +36,8 @@ finish() {
 trap finish EXIT
 
 user="$(id -un)"
-port=$((20000 + RANDOM % 20000))
+# Below the ports that the system hands out by itself.
+port=$((20000 + RANDOM % 10000))
 mkdir -p "$place"/{munge,state,spool} "$work"
 chmod 0755 "$place" && chmod 0700 "$place/munge"
 dd if=/dev/urandom of="$place/munge/key" bs=128 count=1 status=none
@@ -76,11 +77,16 @@ CONF
 printf 'Name=gpu File=%s\n' /dev/null /dev/zero >"$place/gres.conf"
 export SLURM_CONF="$place/slurm.conf"
 slurmctld -D >"$place/slurmctld.out.log" 2>&1 &
-pids+=($!)
+controller=$!
+pids+=("$controller")
 slurmd -D -N "$(hostname -s)" >"$place/slurmd.out.log" 2>&1 &
 pids+=($!)
 for _ in $(seq 100); do
   if sinfo --noheader --format=%T 2>/dev/null | grep -q idle; then break; fi
+  if ! kill -0 "$controller" 2>/dev/null; then
+    echo "slurmctld has ended" >&2
+    exit 1
+  fi
   sleep 0.2
 done
 sinfo

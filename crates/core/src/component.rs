@@ -172,7 +172,16 @@ fn typed<D: DeserializeOwned>(component: &Component) -> Result<D, Error> {
     serde_path_to_error::deserialize(component.object()).map_err(|error| {
         let path = error.path().to_string();
         let key = if path == "." { String::new() } else { path };
-        Error::Spec { key, reason: error.inner().to_string() }
+        let reason = error.inner().to_string();
+        let missing =
+            reason.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        match missing {
+            Some(field) => {
+                let reason = format!("{} needs `{field}`, which is missing", component.name);
+                Error::Spec { key, reason }
+            }
+            None => Error::Spec { key, reason },
+        }
     })
 }
 

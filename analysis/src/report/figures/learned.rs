@@ -27,9 +27,11 @@ pub(super) fn over_time(group: &Group<'_>, name: &str) -> Vec<Mark> {
     let mut all: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
     for learned in group.completed().flat_map(|one| &one.timeline.learned) {
         for number in learned.numbers.iter().filter(|number| number.number == name) {
-            let LearnedNumber { site, mean, .. } = number;
-            sites.entry(site).or_default().entry(learned.step).or_default().push(*mean);
-            all.entry(learned.step).or_default().push(*mean);
+            let LearnedNumber { site, start, mean, .. } = number;
+            for (step, value) in [(0, *start), (learned.step, *mean)] {
+                sites.entry(site).or_default().entry(step).or_default().push(value);
+                all.entry(step).or_default().push(value);
+            }
         }
     }
     let points = |by_step: BTreeMap<u64, Vec<f64>>, what: &str| {

@@ -139,7 +139,8 @@ pub(super) fn plots(
         ),
     ];
     for name in learned::names(&groups) {
-        let title = format!("Learned `{name}` over time: each activation site, and their mean");
+        let title =
+            format!("Learned number {name} over time: each activation site (thin), and their mean");
         let marks = |group: &Group<'_>| learned::over_time(group, &name);
         let kind = format!("learned-{name}");
         plots.push(plot(&kind, &title, steps(), Axis::number(&name), draw(&marks)));
