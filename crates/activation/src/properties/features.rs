@@ -349,8 +349,8 @@ fn zeros(f: Function<'_>, grid: &[Point], dead: &[Interval]) -> Vec<f64> {
     zeros
 }
 
-/// Where `holds` does: runs of the grid, with their ends sought between its points. A run that reaches where nothing
-/// is looked at any more goes on to infinity.
+/// Where `holds` is true: intervals of the grid, with their ends sought between its points. One that reaches the end of the
+/// grid is taken to reach infinity.
 fn regions(f: Function<'_>, grid: &[Point], holds: impl Fn(&Point) -> bool) -> Vec<Interval> {
     let mut regions: Vec<Interval> = Vec::new();
     let edge = |a: &Point, b: &Point| {
