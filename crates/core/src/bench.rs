@@ -155,7 +155,7 @@ fn text(vocabulary: usize, rows: usize, device: &Device) -> BatchInputs {
     let tokens: Vec<i32> = order.iter().cycle().take(rows * LENGTH).map(|t| *t as i32).collect();
     let tokens = Tensor::<1, Int>::from_ints(tokens.as_slice(), device).reshape([rows, LENGTH]);
     let padding = tokens.clone().lower_elem(0);
-    BatchInputs::Text { tokens, padding }
+    BatchInputs::Text { tokens, padding, lengths: vec![LENGTH; rows] }
 }
 
 fn steps<N: Network>(network: N, batch: &Batch, rounds: usize) -> Vec<f64> {

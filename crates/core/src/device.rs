@@ -1,4 +1,4 @@
-//! Devices by a word: `cpu`, `cuda`, `cuda:1`, `wgpu`.
+//! Devices by a word: `cpu`, `cuda`, `cuda:1`, `vulkan`, `metal`, `wgpu`.
 
 use crate::Error;
 use burn::tensor::Device;
@@ -15,12 +15,106 @@ pub struct DeviceSpec {
 enum DeviceKind {
     Cpu,
     Cuda,
+    Vulkan,
+    Metal,
     Wgpu,
 }
 
-/// Word, kind, and the cargo feature that builds it in.
-const KINDS: &[(&str, DeviceKind)] =
-    &[("cpu", DeviceKind::Cpu), ("cuda", DeviceKind::Cuda), ("wgpu", DeviceKind::Wgpu)];
+/// What computes on a kind of device.
+struct Backend {
+    kind: DeviceKind,
+    /// What a user calls it; also the cargo feature that builds it in.
+    word: &'static str,
+    /// What the machine needs for it.
+    needs: &'static str,
+    /// The device of a number, where the program was built with it.
+    device: Option<fn(usize) -> Device>,
+    /// Every device of it on this machine.
+    all: fn() -> Vec<Device>,
+}
+
+/// Best first, the CPU last: it is always there.
+const BACKENDS: &[Backend] = &[
+    Backend {
+        kind: DeviceKind::Cuda,
+        word: "cuda",
+        needs: "an NVIDIA driver (libcuda.so.1), and NVRTC with the headers of a CUDA toolkit 12.8 or later (CUDA_PATH \
+                names its folder)",
+        device: built::CUDA,
+        all: built::all_cuda,
+    },
+    Backend {
+        kind: DeviceKind::Metal,
+        word: "metal",
+        needs: "a Mac with Metal",
+        device: built::METAL,
+        all: built::all_metal,
+    },
+    Backend {
+        kind: DeviceKind::Vulkan,
+        word: "vulkan",
+        needs: "the Vulkan loader (libvulkan.so.1) and a GPU's Vulkan driver",
+        device: built::VULKAN,
+        all: built::all_vulkan,
+    },
+    Backend {
+        kind: DeviceKind::Wgpu,
+        word: "wgpu",
+        needs: "a GPU driver for Vulkan, Metal or DirectX 12",
+        device: built::WGPU,
+        all: built::all_wgpu,
+    },
+    Backend {
+        kind: DeviceKind::Cpu,
+        word: "cpu",
+        needs: "",
+        device: Some(|_| Device::flex()),
+        all: || vec![Device::flex()],
+    },
+];
+
+/// The devices of the backends that this program was built with.
+mod built {
+    use burn::tensor::Device;
+    #[cfg(feature = "wgpu")]
+    use burn::tensor::DeviceKind;
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    use burn::tensor::DeviceType;
+
+    pub(super) type Numbered = Option<fn(usize) -> Device>;
+
+    /// The constant and the function of a backend, empty where its feature is off.
+    macro_rules! backend {
+        ($feature:literal, $one:ident = $make:expr, $all:ident = $kind:ident) => {
+            #[cfg(feature = $feature)]
+            pub(super) const $one: Numbered = Some($make);
+            #[cfg(feature = $feature)]
+            pub(super) fn $all() -> Vec<Device> {
+                Device::enumerate(DeviceType::$kind).into_vec()
+            }
+            #[cfg(not(feature = $feature))]
+            pub(super) const $one: Numbered = None;
+            #[cfg(not(feature = $feature))]
+            pub(super) fn $all() -> Vec<Device> {
+                Vec::new()
+            }
+        };
+    }
+
+    backend!("cuda", CUDA = |index| Device::cuda(index), all_cuda = Cuda);
+    backend!("metal", METAL = |index| Device::metal(numbered(index)), all_metal = Metal);
+    backend!("vulkan", VULKAN = |index| Device::vulkan(numbered(index)), all_vulkan = Vulkan);
+    backend!("wgpu", WGPU = |index| Device::wgpu(numbered(index)), all_wgpu = Wgpu);
+
+    /// The best device of a graphics interface, or a discrete GPU by its number.
+    #[cfg(feature = "wgpu")]
+    fn numbered(index: usize) -> DeviceKind {
+        match index {
+            0 => DeviceKind::DefaultDevice,
+            index => DeviceKind::DiscreteGpu(index),
+        }
+    }
+}
 
 impl FromStr for DeviceSpec {
     type Err = Error;
@@ -34,11 +128,12 @@ impl FromStr for DeviceSpec {
                 index.parse().map_err(|_| error("the index must be a number, as in `cuda:1`"))?,
             ),
         };
-        let kind = KINDS
-            .iter()
-            .find(|(known, _)| *known == word)
-            .ok_or_else(|| error("is not one of `cpu`, `cuda`, `cuda:N`, `wgpu`"))?
-            .1;
+        let kind = BACKENDS.iter().find(|backend| backend.word == word).map(|backend| backend.kind);
+        let kind = kind.ok_or_else(|| {
+            error(
+                "is not one of `cpu`, `cuda`, `cuda:N`, `vulkan`, `vulkan:N`, `metal`, `wgpu`, `auto`",
+            )
+        })?;
         if kind == DeviceKind::Cpu && index != 0 {
             return Err(error("there is one CPU device, `cpu`"));
         }
@@ -57,14 +152,37 @@ impl fmt::Display for DeviceSpec {
 }
 
 impl DeviceSpec {
+    /// The CPU.
+    pub const CPU: Self = Self { kind: DeviceKind::Cpu, index: 0 };
+
+    /// The best device that this program was built for and the machine has: CUDA, then Metal, Vulkan and wgpu, then
+    /// the CPU.
+    #[must_use]
+    pub fn best() -> Self {
+        let specs = BACKENDS.iter().filter(|backend| backend.device.is_some());
+        let mut specs = specs.map(|backend| Self { kind: backend.kind, index: 0 });
+        specs.find(|spec| spec.open().is_ok()).unwrap_or(Self::CPU)
+    }
+
+    /// Every device that this program was built for and the machine has, the CPU last, and the name of each that has
+    /// one.
+    #[must_use]
+    pub fn all() -> Vec<(Self, Option<String>)> {
+        let of = |backend: &Backend| {
+            // A backend panics where its driver is missing: then there is no device.
+            let devices = quietly(backend.all).unwrap_or_default();
+            let kind = backend.kind;
+            let named =
+                move |(index, device): (usize, Device)| (Self { kind, index }, name(&device));
+            devices.into_iter().enumerate().map(named).collect::<Vec<_>>()
+        };
+        BACKENDS.iter().flat_map(of).collect()
+    }
+
     /// The kind alone, as a run's spec holds it.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self.kind {
-            DeviceKind::Cpu => "cpu",
-            DeviceKind::Cuda => "cuda",
-            DeviceKind::Wgpu => "wgpu",
-        }
+        self.backend().word
     }
 
     /// Whether it is the CPU.
@@ -78,70 +196,54 @@ impl DeviceSpec {
     /// # Errors
     /// If the program was built without it, or the machine has no driver or no such device.
     pub fn open(&self) -> Result<Device, Error> {
-        match self.kind {
-            DeviceKind::Cpu => Ok(Device::flex()),
-            DeviceKind::Cuda => self.open_cuda(),
-            DeviceKind::Wgpu => self.open_wgpu(),
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    fn open_cuda(&self) -> Result<Device, Error> {
-        self.probe(
-            Device::cuda(self.index),
-            "an NVIDIA driver (libcuda) and the CUDA toolkit's NVRTC",
-        )
-    }
-
-    #[cfg(not(feature = "cuda"))]
-    fn open_cuda(&self) -> Result<Device, Error> {
-        Err(self.not_built("cuda"))
-    }
-
-    #[cfg(feature = "wgpu")]
-    fn open_wgpu(&self) -> Result<Device, Error> {
-        let kind = match self.index {
-            0 => burn::tensor::DeviceKind::DefaultDevice,
-            index => burn::tensor::DeviceKind::DiscreteGpu(index),
+        let Backend { word, needs, device, .. } = self.backend();
+        let error = |reason: String| Error::Device { device: self.to_string(), reason };
+        let Some(device) = device else {
+            let reason =
+                format!("this program was built without it; build with `--features {word}`");
+            return Err(error(reason));
         };
-        self.probe(Device::wgpu(kind), "a GPU driver for Vulkan, Metal or DirectX 12")
-    }
-
-    #[cfg(not(feature = "wgpu"))]
-    fn open_wgpu(&self) -> Result<Device, Error> {
-        Err(self.not_built("wgpu"))
-    }
-
-    #[cfg(not(all(feature = "cuda", feature = "wgpu")))]
-    fn not_built(&self, feature: &str) -> Error {
-        Error::Device {
-            device: self.to_string(),
-            reason: format!("this program was built without it; build with `--features {feature}`"),
+        if self.is_cpu() {
+            return Ok(device(0));
         }
-    }
-
-    /// Computes one sum on the device. The backends panic where a driver is missing; a user is told
-    /// what to install instead.
-    #[cfg(any(feature = "cuda", feature = "wgpu"))]
-    fn probe(&self, device: Device, needs: &str) -> Result<Device, Error> {
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
-        let answer = std::panic::catch_unwind(|| {
-            burn::Tensor::<1>::ones([2], &device).sum().into_scalar::<f32>()
+        let index = self.index;
+        // The backends panic where a driver is missing; a user is told what to install instead.
+        let sum = quietly(|| {
+            let device = device(index);
+            let sum = burn::Tensor::<1>::ones([2], &device).sum().into_scalar::<f32>();
+            (device, sum)
         });
-        std::panic::set_hook(hook);
-        match answer {
-            Ok(sum) if sum == 2.0 => Ok(device),
-            Ok(sum) => Err(Error::Device {
-                device: self.to_string(),
-                reason: format!("computes 1 + 1 = {sum}"),
-            }),
-            Err(panic) => Err(Error::Device {
-                device: self.to_string(),
-                reason: format!("cannot be used; it needs {needs} ({})", panic_message(&*panic)),
-            }),
+        match sum {
+            Ok((device, sum)) if sum == 2.0 => Ok(device),
+            Ok((_, sum)) => Err(error(format!("computes 1 + 1 = {sum}"))),
+            Err(reason) => Err(error(format!("cannot be used; it needs {needs} ({reason})"))),
         }
     }
+
+    fn backend(&self) -> &'static Backend {
+        let of = |backend: &&Backend| backend.kind == self.kind;
+        BACKENDS.iter().find(of).expect("every kind has its backend")
+    }
+}
+
+/// How a device calls itself.
+fn name(device: &Device) -> Option<String> {
+    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    return quietly(|| device.identity()).ok().flatten().map(|identity| identity.name);
+    #[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+    {
+        let _ = device;
+        None
+    }
+}
+
+/// Does something that may panic; a panic is not printed, and its text is the error.
+fn quietly<T>(action: impl FnOnce() -> T) -> Result<T, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let answer = std::panic::catch_unwind(std::panic::AssertUnwindSafe(action));
+    std::panic::set_hook(hook);
+    answer.map_err(|panic| panic_message(&*panic))
 }
 
 /// The text of a panic.
@@ -160,11 +262,18 @@ mod tests {
 
     #[test]
     fn words() {
-        for word in ["cpu", "cuda", "cuda:1", "wgpu"] {
+        for word in ["cpu", "cuda", "cuda:1", "vulkan:2", "metal", "wgpu"] {
             assert_eq!(word.parse::<DeviceSpec>().unwrap().to_string(), word);
         }
         for word in ["", "gpu", "cuda:", "cuda:x", "cpu:1"] {
             assert!(word.parse::<DeviceSpec>().is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        let devices = DeviceSpec::all();
+        assert_eq!(devices.last(), Some(&(DeviceSpec::CPU, None)));
+        assert!(DeviceSpec::best().open().is_ok());
     }
 }

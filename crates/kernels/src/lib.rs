@@ -40,4 +40,4 @@ pub use linear::{linear, linear_three};
 pub use rotary::rotary;
 pub use shortcut::shortcut;
 pub use softmax::softmax;
-pub use update::{AdamW, Sgd, sum_of_squares};
+pub use update::{AdamW, Scalar, Sgd, sum_of_squares};

@@ -187,12 +187,32 @@ impl AdamW {
     }
 }
 
-/// Sum of the squares of all numbers, in double precision.
+/// A number that a kernel has computed.
+#[derive(Debug, Clone)]
+pub enum Scalar {
+    /// In double precision, on the CPU.
+    Known(f64),
+    /// In single precision, `[1]`, still on its device: to read it is to wait for the device.
+    OnDevice(Tensor<1>),
+}
+
+impl Scalar {
+    /// The number, read from its device.
+    #[must_use]
+    pub fn read(self) -> f64 {
+        match self {
+            Self::Known(number) => number,
+            Self::OnDevice(number) => f64::from(number.into_scalar::<f32>()),
+        }
+    }
+}
+
+/// Sum of the squares of all numbers.
 #[must_use]
-pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
+pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Scalar {
     let Some(Host::Plain(_)) = Host::of(&x) else {
         // Over one dimension first: a backend may split the sum of all by the number of threads.
-        return f64::from(x.square().sum_dim(0).sum().into_scalar::<f32>());
+        return Scalar::OnDevice(x.square().sum_dim(0).sum());
     };
     let values = Host::of(&x).map(|host| host.values());
     let sums: Vec<f64> = values
@@ -218,7 +238,7 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
             )
         })
         .collect();
-    sums.iter().sum()
+    Scalar::Known(sums.iter().sum())
 }
 
 /// Whether all of them are on the CPU and on no tape.

@@ -145,7 +145,8 @@ Examples:
     #[command(after_help = "\
 Examples:
   actlab check
-  actlab check gelu 'leaky_relu(slope=0.2)'")]
+  actlab check gelu 'leaky_relu(slope=0.2)'
+  actlab check --device cuda --training experiments/quick.toml")]
     Check(CheckArgs),
     /// Print value and derivative of an activation at some points.
     #[command(after_help = "\
@@ -211,7 +212,7 @@ pub(crate) struct Flags {
     /// Change a value of the experiment; VALUE is TOML, and a bare word is text
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
-    /// Where to train: cpu, cuda, cuda:N, wgpu
+    /// Where to train: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one on a
@@ -455,9 +456,13 @@ pub(crate) struct SitesArgs {
 pub(crate) struct CheckArgs {
     /// Activations, as in gelu or 'leaky_relu(slope=0.2)' [default: all, with default parameters]
     pub(crate) names: Vec<String>,
-    /// Where to compute: cpu, cuda, cuda:N, wgpu
+    /// Where to compute: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
+    /// Also take the first steps of every task and activation of this experiment, on the device and on the CPU, and
+    /// compare losses and gradients
+    #[arg(long, value_name = "FILE")]
+    pub(crate) training: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -493,7 +498,7 @@ pub(crate) struct BenchStepArgs {
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) rounds: usize,
-    /// Where to compute: cpu, cuda, cuda:N, wgpu
+    /// Where to compute: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
     /// As JSON

@@ -103,11 +103,13 @@ pub(crate) fn cores() -> usize {
 }
 
 fn features() -> Vec<String> {
-    [("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))]
-        .into_iter()
-        .filter(|(_, on)| *on)
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    let features = [
+        ("cuda", cfg!(feature = "cuda")),
+        ("wgpu", cfg!(feature = "wgpu")),
+        ("vulkan", cfg!(feature = "vulkan")),
+        ("metal", cfg!(feature = "metal")),
+    ];
+    features.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned()).collect()
 }
 
 fn git() -> Option<Git> {

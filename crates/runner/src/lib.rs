@@ -15,6 +15,7 @@ mod choices;
 mod cli;
 mod command;
 mod console;
+mod device;
 mod environment;
 mod error;
 mod execute;

@@ -79,8 +79,10 @@ impl Batch {
     pub fn real_positions(&self) -> Option<Vec<bool>> {
         match &self.inputs {
             BatchInputs::Images(_) | BatchInputs::Features(_) => None,
-            BatchInputs::Text { padding, .. } => {
-                Some(padding.to_data().iter::<bool>().map(|padded| !padded).collect())
+            BatchInputs::Text { tokens, lengths, .. } => {
+                let [_, width] = tokens.dims();
+                let real = |length: usize| (0..width).map(move |place| place < length);
+                Some(lengths.iter().copied().flat_map(real).collect())
             }
         }
     }
@@ -100,10 +102,31 @@ pub enum BatchInputs {
         tokens: Tensor<2, Int>,
         /// True where there is no token, `[batch, tokens]`.
         padding: Tensor<2, Bool>,
+        /// Tokens of each sequence, on the host: to read `padding` is to wait for the device.
+        lengths: Vec<usize>,
     },
 }
 
 impl BatchInputs {
+    /// Sequences of token ids, padded to the longest.
+    #[must_use]
+    pub fn padded(sequences: &[Vec<u32>], device: &Device) -> Self {
+        let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let shape = [sequences.len(), longest];
+        let tokens = sequences.iter().flat_map(|sequence| {
+            let padding = std::iter::repeat_n(PADDING, longest - sequence.len());
+            sequence.iter().copied().chain(padding).map(|token| token as usize)
+        });
+        let padded = |length: usize| (0..longest).map(move |place| place >= length);
+        let padding: Vec<bool> = lengths.iter().copied().flat_map(padded).collect();
+        Self::Text {
+            tokens: Tensor::from_data(int_data(tokens, shape), device),
+            padding: Tensor::from_data(TensorData::new(padding, shape), device),
+            lengths,
+        }
+    }
+
     /// The images.
     ///
     /// # Panics
@@ -138,13 +161,12 @@ impl BatchInputs {
     /// If the inputs are no text.
     #[must_use]
     pub fn last(&self, hidden: Tensor<3>) -> Tensor<2> {
-        let (_, padding) = self.text();
+        let Self::Text { lengths, .. } = self else {
+            panic!("a model for text was given something else")
+        };
         let [batch, tokens, width] = hidden.dims();
-        let padded: Vec<bool> = padding.to_data().iter::<bool>().collect();
-        let last = padded.chunks(tokens.max(1)).enumerate().map(|(row, padded)| {
-            let length = padded.iter().filter(|padded| !**padded).count();
-            row * tokens + length.saturating_sub(1)
-        });
+        let last = lengths.iter().enumerate();
+        let last = last.map(|(row, length)| row * tokens + length.saturating_sub(1));
         let last = Tensor::from_data(int_data(last, [batch]), &hidden.device());
         hidden.reshape([batch * tokens, width]).select(0, last)
     }
@@ -156,7 +178,7 @@ impl BatchInputs {
     #[must_use]
     pub fn text(&self) -> (&Tensor<2, Int>, &Tensor<2, Bool>) {
         match self {
-            Self::Text { tokens, padding } => (tokens, padding),
+            Self::Text { tokens, padding, .. } => (tokens, padding),
             _ => panic!("a model for text was given something else"),
         }
     }
@@ -308,7 +330,7 @@ impl<'a> Batches<'a> {
                 };
                 let sequences: Vec<Vec<u32>> = prepared.iter_mut().zip(indices).map(own).collect();
                 let length = sequences.iter().map(Vec::len).max().unwrap_or(0);
-                (pad(&sequences, length, device), length)
+                (BatchInputs::padded(&sequences, device), length)
             }
         };
         Batch { inputs, targets: Targets::new(&prepared, length, device) }
@@ -349,21 +371,6 @@ impl<'a> Batches<'a> {
         }
         let shape = [indices.len(), images.channels, images.height, images.width];
         Tensor::from_data(TensorData::new(values, shape), device)
-    }
-}
-
-/// Sequences padded to `length`.
-fn pad(sequences: &[Vec<u32>], length: usize, device: &Device) -> BatchInputs {
-    let shape = [sequences.len(), length];
-    let tokens = sequences.iter().flat_map(|sequence| {
-        let padding = std::iter::repeat_n(PADDING, length - sequence.len());
-        sequence.iter().copied().chain(padding).map(|token| token as usize)
-    });
-    let padding: Vec<bool> =
-        sequences.iter().flat_map(|sequence| (0..length).map(|i| i >= sequence.len())).collect();
-    BatchInputs::Text {
-        tokens: Tensor::from_data(int_data(tokens, shape), device),
-        padding: Tensor::from_data(TensorData::new(padding, shape), device),
     }
 }
 
@@ -420,8 +427,8 @@ mod tests {
 
     #[test]
     fn sequences_are_padded_to_the_longest_of_the_batch() {
-        let BatchInputs::Text { tokens, padding } =
-            pad(&[vec![2, 3], vec![2, 5, 3]], 3, &Device::flex())
+        let BatchInputs::Text { tokens, padding, .. } =
+            BatchInputs::padded(&[vec![2, 3], vec![2, 5, 3]], &Device::flex())
         else {
             panic!()
         };

@@ -28,7 +28,7 @@ use crate::{Error, bench, objective, train};
 use burn::Tensor;
 use burn::module::Module;
 use burn::tensor::Device;
-use record::{Component, RunSpec};
+use record::{Component, RunSpec, TrainStep};
 use std::path::Path;
 use weights::{Sources, Weights};
 
@@ -200,7 +200,7 @@ pub struct ModelRegistration {
     size: fn(&Component, &Interface, &Sites<'_>) -> Result<ModelSize, Error>,
     weights_sha256: fn(&Component, &Interface, &Sites<'_>) -> Result<Option<String>, Error>,
     pub(crate) train: fn(Trainer<'_>, &mut dyn Monitor) -> Result<Finished, Stopped>,
-    pub(crate) measure_step: fn(Trainer<'_>) -> Result<f64, Error>,
+    pub(crate) first_steps: fn(Trainer<'_>, u64) -> Result<Vec<TrainStep>, Error>,
     pub(crate) bench: bench::Steps,
 }
 
@@ -216,7 +216,7 @@ impl ModelRegistration {
             },
             weights_sha256: weights_sha256::<M>,
             train: train::train_model::<M>,
-            measure_step: train::measure_model_step::<M>,
+            first_steps: train::first_steps_of_model::<M>,
             bench: bench::steps_of_model::<M>,
         }
     }

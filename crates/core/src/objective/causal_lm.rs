@@ -5,7 +5,6 @@ use crate::component::Definition;
 use crate::data::{Dataset, Inputs, Part, Targets};
 use crate::model::{Head, InputShape, Interface};
 use crate::stream::Stream;
-use burn::Tensor;
 use record::{Direction, Evaluation, ExampleLoss, Metric, Metrics, Predictions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,7 +104,7 @@ impl Objective for CausalLm {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
-    fn step_metrics(&self, loss: f64, _: Tensor<2>, targets: &Targets) -> Metrics {
+    fn step_metrics(&self, loss: f64, _: &[usize], targets: &Targets) -> Metrics {
         let bytes: f64 = targets.examples.iter().map(|share| share.units).sum();
         let nats = loss * targets.classes.len() as f64;
         [(BITS_PER_BYTE, nats / LN_2 / bytes)].into()

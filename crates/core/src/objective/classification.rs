@@ -1,11 +1,10 @@
-use super::score::{Score, accuracy, largest};
+use super::score::{Score, accuracy};
 use super::{Objective, Prepared};
 use crate::Error;
 use crate::component::Definition;
 use crate::data::{Dataset, Part, Targets};
 use crate::model::{Head, InputShape, Interface};
 use crate::stream::Stream;
-use burn::Tensor;
 use record::{CLASSIFICATION, Evaluation, Metric, Metrics, Prediction, Predictions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -58,9 +57,12 @@ impl Objective for Classification {
         Prepared { tokens: None, labels: vec![part.labels[index]], positions: None, units: 1.0 }
     }
 
+    fn needs_predictions(&self) -> bool {
+        true
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
-    fn step_metrics(&self, _: f64, logits: Tensor<2>, targets: &Targets) -> Metrics {
-        let predicted = largest(logits);
+    fn step_metrics(&self, _: f64, predicted: &[usize], targets: &Targets) -> Metrics {
         let correct = predicted.iter().zip(&targets.classes).filter(|(a, b)| a == b).count();
         [(ACCURACY, correct as f64 / targets.classes.len() as f64)].into()
     }

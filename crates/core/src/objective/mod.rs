@@ -8,6 +8,7 @@ mod score;
 pub use causal_lm::CausalLm;
 pub use classification::Classification;
 pub use masked_lm::MaskedLm;
+pub(crate) use score::indices;
 pub use score::{Score, accuracy, cross_entropy, mean_loss, scores};
 
 use crate::Error;
@@ -15,7 +16,6 @@ use crate::component::{self, Definition, Entry, Registration};
 use crate::data::{Dataset, Part, Targets};
 use crate::model::Interface;
 use crate::stream::Stream;
-use burn::Tensor;
 use record::{Component, Evaluation, Metric, Metrics, Predictions};
 use std::fmt::Debug;
 
@@ -68,8 +68,14 @@ pub trait Objective: Debug + Send + Sync {
     /// each split: they ask the same of every network.
     fn prepare(&self, part: &Part, index: usize, stream: &mut Stream) -> Prepared;
 
-    /// Metrics of a training step, by its mean loss and its logits without autodiff.
-    fn step_metrics(&self, loss: f64, logits: Tensor<2>, targets: &Targets) -> Metrics;
+    /// Whether [`Objective::step_metrics`] needs the output that is predicted of each row.
+    fn needs_predictions(&self) -> bool {
+        false
+    }
+
+    /// Metrics of a training step, by its mean loss and the output with the largest logit of each row; there are no
+    /// such outputs where [`Objective::needs_predictions`] says so.
+    fn step_metrics(&self, loss: f64, predicted: &[usize], targets: &Targets) -> Metrics;
 
     /// Metrics over a split, the primary one among them unless that is the loss.
     fn metrics(&self, scores: &[Score]) -> Metrics;

@@ -2,7 +2,7 @@
 
 use crate::data::Targets;
 use burn::Tensor;
-use burn::tensor::{Int, activation::log_softmax};
+use burn::tensor::{Int, TensorData, Transaction, activation::log_softmax};
 
 /// What a network predicts of one example.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,16 +26,23 @@ pub struct Score {
 /// The scores of the examples of a batch, by the logits `[rows, outputs]` of a network.
 #[must_use]
 pub fn scores(logits: Tensor<2>, targets: &Targets) -> Vec<Score> {
-    let [_, outputs] = logits.dims();
-    let log_probabilities: Vec<f32> =
-        log_softmax(logits.clone(), 1).into_data().convert::<f32>().iter::<f32>().collect();
-    let predicted = largest(logits);
+    let [count, _] = logits.dims();
+    let log_probabilities = log_softmax(logits.clone(), 1);
+    let of = |outputs: Tensor<2, Int>| log_probabilities.clone().gather(1, outputs);
+    let predicted = logits.argmax(1);
+    // Read at once, and three numbers of a row alone.
+    let read = Transaction::default()
+        .register(of(targets.labels.clone().reshape([count, 1])))
+        .register(of(predicted.clone()))
+        .register(predicted)
+        .execute();
+    let [right, confidence, predicted] = &read[..] else { unreachable!("three were asked for") };
     let mut rows = targets
         .classes
         .iter()
-        .zip(predicted)
-        .zip(log_probabilities.chunks_exact(outputs))
-        .map(|((label, predicted), row)| (*label, predicted, row));
+        .zip(indices(predicted))
+        .zip(right.iter::<f32>().zip(confidence.iter::<f32>()))
+        .map(|((label, predicted), (right, confidence))| (*label, predicted, right, confidence));
     targets
         .examples
         .iter()
@@ -49,12 +56,12 @@ pub fn scores(logits: Tensor<2>, targets: &Targets) -> Vec<Score> {
                 predicted: 0,
                 log_confidence: 0.0,
             };
-            for (label, predicted, row) in rows.by_ref().take(example.rows) {
+            for (label, predicted, right, confidence) in rows.by_ref().take(example.rows) {
                 if score.rows == 0 {
                     (score.label, score.predicted) = (label, predicted);
-                    score.log_confidence = f64::from(row[predicted]);
+                    score.log_confidence = f64::from(confidence);
                 }
-                score.loss -= f64::from(row[label]);
+                score.loss -= f64::from(right);
                 score.rows += 1;
                 score.correct += usize::from(label == predicted);
             }
@@ -96,22 +103,9 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) 
     (target * (1.0 - smoothing) + mean * smoothing).neg()
 }
 
-/// The class with the largest logit of each example, for logits `[batch, classes]`; the first of equal ones.
-pub(crate) fn largest(logits: Tensor<2>) -> Vec<usize> {
-    let [_, classes] = logits.dims();
-    let values: Vec<f32> = logits.into_data().iter::<f32>().collect();
-    values
-        .chunks_exact(classes)
-        .map(|row| {
-            let mut best = 0;
-            for (class, logit) in row.iter().enumerate() {
-                if *logit > row[best] {
-                    best = class;
-                }
-            }
-            best
-        })
-        .collect()
+/// Whole numbers that were read from a device, none of them negative.
+pub(crate) fn indices(data: &TensorData) -> Vec<usize> {
+    data.iter::<i64>().map(|index| usize::try_from(index).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]
@@ -136,7 +130,7 @@ mod tests {
     #[test]
     fn ties_go_to_the_first() {
         let logits = Tensor::<2>::from_floats([[1.0, 1.0], [0.0, 2.0]], &Device::flex());
-        assert_eq!(largest(logits), [0, 1]);
+        assert_eq!(indices(&logits.argmax(1).into_data()), [0, 1]);
     }
 
     /// softmax(1, 2, 3) and softmax(0, 1, 0).

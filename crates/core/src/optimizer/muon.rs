@@ -3,6 +3,7 @@ use super::{Parameter, Rates, State, UpdateRule, fraction};
 use crate::Error;
 use crate::component::{Definition, check_all};
 use crate::pattern;
+use actlab_kernels::{Scalar, sum_of_squares};
 use burn::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -172,8 +173,10 @@ fn orthogonalised(x: Tensor<2>, iterations: usize) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let tall = rows > columns;
     let mut x = if tall { x.transpose() } else { x };
-    let norm = actlab_kernels::sum_of_squares(x.clone()).sqrt();
-    x = x / (norm + NORM_EPSILON);
+    x = match sum_of_squares(x.clone()) {
+        Scalar::Known(sum) => x / (sum.sqrt() + NORM_EPSILON),
+        Scalar::OnDevice(sum) => x / (sum.sqrt() + NORM_EPSILON).reshape([1, 1]),
+    };
     let (a, b, c) = QUINTIC;
     for _ in 0..iterations {
         let gram = x.clone().matmul(x.clone().transpose());

@@ -1,7 +1,7 @@
 //! Norms of a gradient, of all parameters and by layer.
 
 use crate::parameters::{Each, for_each_tensor};
-use actlab_kernels::sum_of_squares;
+use actlab_kernels::{Scalar, sum_of_squares};
 use burn::Tensor;
 use burn::module::{Module, ParamId};
 use burn::optim::GradientsParams;
@@ -16,36 +16,51 @@ pub(crate) struct GradientNorm {
     pub(crate) layers: Vec<LayerGradient>,
 }
 
-/// The norms of `gradients`. A layer is a field of the model, or an element of one that is a list.
-pub(crate) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams) -> GradientNorm {
-    struct Norms<'a> {
-        gradients: &'a GradientsParams,
-        whole: f64,
-        /// Name and sum of squares.
-        layers: Vec<(String, f64)>,
+/// Sums of the squares of a gradient, by parameter; some may still be on their device.
+#[derive(Debug)]
+pub(crate) struct Squares {
+    /// Names of the parameters, in the order of the forward pass.
+    names: Vec<String>,
+    /// The sum of each.
+    pub(crate) sums: Vec<Scalar>,
+}
+
+impl Squares {
+    /// Those of `gradients`, whose parameters are those of `module`.
+    pub(crate) fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
+        struct Visitor<'a>(&'a GradientsParams, Squares);
+
+        impl Each for Visitor<'_> {
+            fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
+                let Some(gradient) = self.0.get::<D>(id) else { return };
+                self.1.names.push(name.to_owned());
+                self.1.sums.push(sum_of_squares(gradient));
+            }
+        }
+
+        let mut visitor = Visitor(gradients, Self { names: Vec::new(), sums: Vec::new() });
+        for_each_tensor(module, &mut visitor);
+        visitor.1
     }
 
-    impl Each for Norms<'_> {
-        fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
-            let Some(gradient) = self.gradients.get::<D>(id) else { return };
-            let squares = sum_of_squares(gradient);
-            self.whole += squares;
+    /// The norms, with the `sums` that were read. A layer is a field of the model, or an element of one that is a
+    /// list.
+    pub(crate) fn norm(&self, sums: &[f64]) -> GradientNorm {
+        let mut layers: Vec<(String, f64)> = Vec::new();
+        for (name, squares) in self.names.iter().zip(sums) {
             let path: Vec<&str> = name.split('.').collect();
             let element = |name: &&str| name.bytes().all(|byte| byte.is_ascii_digit());
             let depth = if path.get(1).is_some_and(element) { 2 } else { 1 };
             let layer = path[..depth].join(".");
-            match self.layers.last_mut() {
+            match layers.last_mut() {
                 Some((last, sum)) if *last == layer => *sum += squares,
-                _ => self.layers.push((layer, squares)),
+                _ => layers.push((layer, *squares)),
             }
         }
-    }
-
-    let mut norms = Norms { gradients, whole: 0.0, layers: Vec::new() };
-    for_each_tensor(module, &mut norms);
-    let layer = |(layer, squares): (String, f64)| LayerGradient { layer, norm: squares.sqrt() };
-    GradientNorm {
-        whole: norms.whole.sqrt(),
-        layers: norms.layers.into_iter().map(layer).collect(),
+        let layer = |(layer, squares): (String, f64)| LayerGradient { layer, norm: squares.sqrt() };
+        GradientNorm {
+            whole: sums.iter().sum::<f64>().sqrt(),
+            layers: layers.into_iter().map(layer).collect(),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The training loop.
 
 mod evaluation;
+mod measured;
 mod state;
 mod step;
 
@@ -14,8 +15,10 @@ use crate::objective::evaluation;
 use crate::recipe::Recipe;
 use crate::sites::{Activations, LearnedSite, Sites};
 use burn::tensor::Device;
-use record::{Event, Outcome, Predictions, RunSpec, Summary};
+use record::{Event, Outcome, Predictions, RunSpec, Summary, TrainStep};
 use state::{Course, Run};
+
+pub(crate) use measured::Measured;
 
 /// Version of everything here that decides numbers; part of a run's identity.
 pub const NUMERICS: u32 = 4;
@@ -105,12 +108,13 @@ pub fn train(trainer: Trainer<'_>, monitor: &mut dyn Monitor) -> Result<Finished
     (registration(&trainer.spec.model)?.train)(trainer, monitor)
 }
 
-/// Seconds that one training step takes, the first one (which warms up) not counted.
+/// What the first `count` training steps measure: to know what a step takes (the first one warms up), or to compare
+/// devices.
 ///
 /// # Errors
 /// If the spec makes no sense.
-pub fn measure_step(trainer: Trainer<'_>) -> Result<f64, Error> {
-    (registration(&trainer.spec.model)?.measure_step)(trainer)
+pub fn first_steps(trainer: Trainer<'_>, count: u64) -> Result<Vec<TrainStep>, Error> {
+    (registration(&trainer.spec.model)?.first_steps)(trainer, count)
 }
 
 /// [`train`] for a spec whose model is `M`.
@@ -122,12 +126,15 @@ pub(crate) fn train_model<M: Model>(
     Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer.device)?.run(monitor)
 }
 
-/// [`measure_step`] for a spec whose model is `M`.
-pub(crate) fn measure_model_step<M: Model>(trainer: Trainer<'_>) -> Result<f64, Error> {
+/// [`first_steps`] for a spec whose model is `M`.
+pub(crate) fn first_steps_of_model<M: Model>(
+    trainer: Trainer<'_>,
+    count: u64,
+) -> Result<Vec<TrainStep>, Error> {
     let recipe = Recipe::new(trainer.spec, trainer.data, trainer.activations)?;
     let mut run = Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer.device)?;
-    let _ = run.step(1, 2, 0.0);
-    Ok(run.step(2, 2, 0.0).0.seconds)
+    let total = run.steps.total;
+    Ok((1..=count).map(|step| run.step(step, total.max(count), 0.0).0).collect())
 }
 
 /// The network of a spec whose model is `M`, with the weights that it starts from, and what its activations learn.

@@ -1,13 +1,13 @@
 //! One training step.
 
 use super::state::{Course, Run, WHOLE};
-use super::{Monitor, Stopped};
+use super::{Measured, Monitor, Stopped};
 use crate::checkpoint::{Progress, Stage};
 use crate::data::{Batch, Examples};
 use crate::divergence::{self, not_finite};
 use crate::model::{Network, Pass};
 use crate::objective::cross_entropy;
-use crate::optimizer::gradient_norm;
+use crate::optimizer::Squares;
 use burn::optim::GradientsParams;
 use record::{Event, LayerGradient, TrainStep};
 use std::time::Instant;
@@ -71,11 +71,12 @@ impl<N: Network> Run<'_, N> {
         let labels = batch.targets.labels.clone();
         let loss = cross_entropy(logits.clone(), labels, training.label_smoothing).mean();
         let gradients = loss.backward();
-        let loss = f64::from(loss.inner().into_scalar::<f32>());
-        let metrics = self.recipe.objective.step_metrics(loss, logits.inner(), &batch.targets);
-
         let gradients = GradientsParams::from_grads(gradients, self.network());
-        let norm = gradient_norm(self.network(), &gradients);
+        let objective = &self.recipe.objective;
+        let predicted = objective.needs_predictions().then(|| logits.inner().argmax(1));
+        let squares = Squares::of(self.network(), &gradients);
+        let Measured { loss, predicted, norm } = Measured::read(loss.inner(), predicted, &squares);
+        let metrics = objective.step_metrics(loss, &predicted, &batch.targets);
         let scale = match training.clip_norm {
             Some(largest) if norm.whole > largest => largest / norm.whole,
             _ => 1.0,

@@ -11,7 +11,7 @@ use actlab_core::sites::{Activations, Sites};
 use actlab_core::stream::Stream;
 use burn::Tensor;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, Device, Gradients, Int, TensorData};
+use burn::tensor::{Device, Gradients, TensorData};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -215,18 +215,12 @@ fn batch(fixture: &Fixture, device: &Device) -> Batch {
             BatchInputs::Images(Tensor::from_data(TensorData::new(data, shape.clone()), device))
         }
         Some(lengths) => {
-            let tokens: Vec<i64> = data.iter().map(|x| *x as i64).collect();
-            let padding: Vec<bool> = lengths
-                .iter()
-                .flat_map(|length| (0..shape[1]).map(move |i| i >= *length))
-                .collect();
-            BatchInputs::Text {
-                tokens: Tensor::<2, Int>::from_data(TensorData::new(tokens, shape.clone()), device),
-                padding: Tensor::<2, Bool>::from_data(
-                    TensorData::new(padding, shape.clone()),
-                    device,
-                ),
-            }
+            let tokens: Vec<u32> = data.iter().map(|x| *x as u32).collect();
+            let rows = tokens.chunks(shape[1]).zip(lengths);
+            let sequences: Vec<Vec<u32>> =
+                rows.map(|(row, length)| row[..*length].to_vec()).collect();
+            assert_eq!(lengths.iter().max(), Some(&shape[1]));
+            BatchInputs::padded(&sequences, device)
         }
     };
     let labels = TensorData::new(fixture.labels.clone(), [fixture.labels.len()]);

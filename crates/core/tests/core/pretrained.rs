@@ -76,6 +76,7 @@ fn logits(network: &Bert, head: Head) -> Vec<f32> {
                 TensorData::new(padding, [batch, length]),
                 &device,
             ),
+            lengths,
         },
         targets: Targets { labels, classes: vec![0; batch], positions, examples },
     };

@@ -10,7 +10,6 @@ use crate::experiment::Experiment;
 use crate::plan::PlannedRun;
 use crate::sweep_dir::{ConfirmsNote, Manifest, SweepDir};
 use crate::tracking;
-use actlab_core::DeviceSpec;
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::model::initial_weights;
 use analysis::{ArmScores, Family, TaskScores};
@@ -63,8 +62,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
     let manifest = confirmation(&manifest, name, &chosen, &seeds, &planned);
 
     let sinks = tracking::settings(&experiment)?;
-    let device: DeviceSpec =
-        experiment.device.parse().map_err(|error| experiment.error("device", &error))?;
+    let device = crate::device::of(&experiment)?;
     device.open()?;
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;

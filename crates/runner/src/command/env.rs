@@ -1,12 +1,14 @@
 use crate::cli::EnvArgs;
 use crate::console::outln;
-use crate::environment::{cores, environment};
+use crate::environment::{cores, environment, gpu};
 use actlab_core::DeviceSpec;
+use tracking::system::gpu_details;
 
 pub(crate) fn run(args: &EnvArgs) {
-    let Ok(cpu) = "cpu".parse::<DeviceSpec>() else { return };
-    let environment = environment(cpu, cores());
-    let json = serde_json::to_value(&environment).unwrap_or_default();
+    let environment = environment(DeviceSpec::CPU, cores());
+    let devices: Vec<String> = DeviceSpec::all().iter().map(described).collect();
+    let mut json = serde_json::to_value(&environment).unwrap_or_default();
+    json["devices"] = devices.clone().into();
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&json).unwrap_or_default());
         return;
@@ -37,4 +39,14 @@ pub(crate) fn run(args: &EnvArgs) {
     ] {
         outln!("{key:<11} {value}");
     }
+    for device in devices {
+        outln!("{:<11} {device}", "device");
+    }
+}
+
+/// A device with what its driver tells.
+fn described((device, name): &(DeviceSpec, Option<String>)) -> String {
+    let details = gpu(&device.to_string()).and_then(gpu_details);
+    let told = details.as_ref().or(name.as_ref());
+    told.map_or_else(|| device.to_string(), |told| format!("{device:<9} {told}"))
 }

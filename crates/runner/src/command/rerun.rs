@@ -1,6 +1,7 @@
 use crate::cli::RerunArgs;
 use crate::console::test_value;
 use crate::console::{note, outln};
+use crate::device;
 use crate::environment::cores;
 use crate::execute::launcher::{End, Limits, Local};
 use crate::execute::{Job, JobContext};
@@ -30,7 +31,10 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
             actlab_core::NUMERICS
         );
     }
-    let device = args.device.clone().unwrap_or_else(|| record.environment.device.clone());
+    let device = match &args.device {
+        Some(text) => device::named(text)?.to_string(),
+        None => record.environment.device.clone(),
+    };
     let data = &record.spec.data.name;
     let job = Job {
         token: format!("rerun-{}", std::process::id()),

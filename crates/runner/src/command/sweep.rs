@@ -277,7 +277,9 @@ impl Stopwatch {
         note!("measuring a step of {label} on {task}{examples}");
         let mut smaller = run.clone();
         smaller.spec.training.batch_size = part;
-        let measured = self.executor.measure_step(&smaller)?;
+        // The first one warms up.
+        let steps = self.executor.first_steps(&smaller, 2)?;
+        let measured = steps.last().map_or(0.0, |step| step.seconds);
         self.measured.0 += measured;
         self.measured.1 += smaller.step_cost();
         Ok(measured * batch as f64 / part as f64)

@@ -89,7 +89,7 @@ impl<'a> Execution<'a> {
         let context = JobContext {
             sweep: experiment.name.clone(),
             runs: runs.to_owned(),
-            device: experiment.device.clone(),
+            device: device.to_string(),
             threads: workers.threads,
             jobs: match experiment.launcher {
                 LauncherKind::Local => workers.jobs,

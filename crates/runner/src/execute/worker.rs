@@ -13,7 +13,7 @@ use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use record::{
     Attempt, CheckpointFile, Environment, Event, Metric, MetricsWriter, Outcome, Predictions,
-    RunDir, RunLock, RunRecord, RunState, SCHEMA_VERSION, SavedRun, Start, Timing,
+    RunDir, RunLock, RunRecord, RunState, SCHEMA_VERSION, SavedRun, Start, Timing, TrainStep,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -261,11 +261,15 @@ impl Executor {
         self.pool.install(|| guarded(|| train(trainer, monitor)))
     }
 
-    /// Seconds that a training step of `run` takes; a panic of its activation becomes an error.
-    pub(crate) fn measure_step(&self, run: &PlannedRun) -> Result<f64, Error> {
+    /// What the first `count` training steps of `run` measure; a panic of its activation becomes an error.
+    pub(crate) fn first_steps(
+        &self,
+        run: &PlannedRun,
+        count: u64,
+    ) -> Result<Vec<TrainStep>, Error> {
         let trainer = self.trainer(run);
-        match self.pool.install(|| guarded(|| actlab_core::measure_step(trainer))) {
-            Ok(seconds) => Ok(seconds?),
+        match self.pool.install(|| guarded(|| actlab_core::first_steps(trainer, count))) {
+            Ok(steps) => Ok(steps?),
             Err(reason) => Err(Error::Usage(format!("{}: {reason}", run.spec.label()))),
         }
     }

@@ -107,7 +107,7 @@ pub(crate) struct Experiment {
     /// Changes for some arms or tasks, applied in order.
     #[serde(default)]
     pub(crate) overrides: Vec<Override>,
-    /// Where to train: `cpu`, `cuda`, `cuda:N`, `wgpu`.
+    /// Where to train: `cpu`, `cuda`, `cuda:N`, `vulkan`, `metal`, `wgpu`, or `auto` for the best that this machine has.
     pub(crate) device: String,
     /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one on
     /// a GPU) as far as memory allows. They change no number.

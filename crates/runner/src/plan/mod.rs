@@ -198,8 +198,7 @@ impl<'a> Plan<'a> {
 impl<'a> Planner<'a> {
     fn new(experiment: &'a Experiment) -> Result<Self, Error> {
         let at = |key: String, what: &dyn std::fmt::Display| experiment.error(&key, what);
-        let device: DeviceSpec =
-            experiment.device.parse().map_err(|error| at("device".into(), &error))?;
+        let device = crate::device::of(experiment)?;
         let mut arms: Vec<Arc<Arm>> = Vec::new();
         for (i, request) in experiment.activations.iter().enumerate() {
             let key = format!("activations[{i}]");

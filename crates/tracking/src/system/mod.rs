@@ -158,6 +158,13 @@ pub fn gpu_name(index: u32) -> Option<String> {
     Gpus::open().name(index)
 }
 
+/// Name, memory, compute capability and driver of the GPU with the number that the driver gives it, as in
+/// `NVIDIA H100 80GB HBM3, 79 GiB, compute capability 9.0, driver 580.95`, where there is one and the driver tells.
+#[must_use]
+pub fn gpu_details(index: u32) -> Option<String> {
+    Gpus::open().details(index)
+}
+
 /// What the system lets one read.
 #[derive(Debug)]
 struct Meters {

@@ -36,6 +36,22 @@ impl Gpus {
         self.nvml.as_ref()?.device_by_index(index).ok()?.name().ok()
     }
 
+    pub(super) fn details(&self, index: u32) -> Option<String> {
+        let nvml = self.nvml.as_ref()?;
+        let device = nvml.device_by_index(index).ok()?;
+        let mut details = device.name().ok()?;
+        if let Ok(memory) = device.memory_info() {
+            details += &format!(", {} GiB", memory.total >> 30);
+        }
+        if let Ok(capability) = device.cuda_compute_capability() {
+            details += &format!(", compute capability {}.{}", capability.major, capability.minor);
+        }
+        if let Ok(version) = nvml.sys_driver_version() {
+            details += &format!(", driver {version}");
+        }
+        Some(details)
+    }
+
     /// Joules of each GPU since the last reading.
     #[expect(clippy::cast_precision_loss, reason = "a counter is far below 2^52")]
     pub(super) fn joules(&mut self) -> Vec<(u32, f64)> {

@@ -1,12 +1,22 @@
+//! `actlab check`: whether activations, and training on a device, give the numbers that they should.
+
+mod training;
+
 use crate::Error;
 use crate::cli::CheckArgs;
 use crate::console::outln;
+use crate::device;
 use crate::guard::guarded;
 use activation::{ActivationRequest, conformance};
-use actlab_core::DeviceSpec;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
-    let device = args.device.parse::<DeviceSpec>()?.open()?;
+    let spec = device::named(&args.device)?;
+    if args.training.is_some() && spec.is_cpu() {
+        let message =
+            "--training compares a device with the CPU: name one by --device, as in --device cuda";
+        return Err(Error::Usage(message.into()));
+    }
+    let device = spec.open()?;
     let names: Vec<String> = if args.names.is_empty() {
         activation::all().iter().map(|entry| entry.name.clone()).collect()
     } else {
@@ -37,6 +47,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
                 outln!("  FAIL  it does not panic\n        {reason}");
             }
         }
+    }
+    if let Some(file) = &args.training {
+        failed += training::compare(file, spec)?;
     }
     if failed > 0 { Err(Error::ChecksFailed(failed)) } else { Ok(()) }
 }
