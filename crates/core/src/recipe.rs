@@ -5,7 +5,7 @@ use crate::component::{self, Registration};
 use crate::data::augment::{self, Augmentation, AugmentationRegistration};
 use crate::data::{Dataset, DatasetRegistration, Inputs};
 use crate::divergence::LONGEST_WINDOW;
-use crate::model::{InputShape, Layout, ModelRegistration};
+use crate::model::{InputShape, Layout, ModelRegistration, registration};
 use crate::objective::{self, Objective, ObjectiveRegistration};
 use crate::optimizer::{self, OptimizerRegistration, UpdateRule};
 use crate::schedule::{LearningRate, ScheduleRegistration};
@@ -136,6 +136,11 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
             "weight_decay",
             training.weight_decay == 0.0 || positive(training.weight_decay),
             "must be a number of at least 0",
+        ),
+        (
+            "precision",
+            training.precision.is_f32() || registration(&spec.model)?.mixed_precision,
+            "must be f32: the model has no other",
         ),
         ("clip_norm", training.clip_norm.is_none_or(positive), "must be a number above 0"),
         ("evaluate_every", training.evaluate_every != Some(0), "must be 1 or more"),

@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
 use crate::matrix::{Matrix, Threads, multiply};
+use crate::mixed::Precision;
 use crate::softmax::{softmax_row, softmax_row_backward};
 use burn::Tensor;
 use burn::tensor::{Bool, activation::softmax};
@@ -22,6 +23,17 @@ pub fn attention(
     seen: Seen,
     dropout: Option<Tensor<4>>,
 ) -> Tensor<3> {
+    attention_in(Precision::F32, inputs, heads, seen, dropout)
+}
+
+/// [`attention`] whose products take operands of a precision; `inputs` are in it already.
+pub(crate) fn attention_in(
+    precision: Precision,
+    inputs: Tensor<3>,
+    heads: usize,
+    seen: Seen,
+    dropout: Option<Tensor<4>>,
+) -> Tensor<3> {
     let [batch, tokens, width] = inputs.dims();
     assert!(heads > 0 && width % (3 * heads) == 0, "heads of one width, three times");
     if let Seen::Unpadded(padding) = &seen {
@@ -32,7 +44,7 @@ pub fn attention(
     let hidden = width / 3;
     let host_dropout = dropout.as_ref().map(Host::of);
     let (Some(host), None | Some(Some(_))) = (Host::of(&inputs), &host_dropout) else {
-        return plain(inputs, heads, seen, dropout);
+        return plain(precision, inputs, heads, seen, dropout);
     };
     let hidden_from = match seen {
         Seen::Unpadded(padding) => Hidden::Padded(padding.into_data().iter::<bool>().collect()),
@@ -42,6 +54,7 @@ pub fn attention(
         shape: Shape { batch, tokens, hidden, heads },
         inputs: host.values(),
         weights: None,
+        precision,
         dropout: host_dropout.flatten().as_ref().map(Host::values),
     };
     let (y, weights) = saved.forward(&hidden_from);
@@ -92,7 +105,13 @@ impl Hidden {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "widths are small")]
-fn plain(inputs: Tensor<3>, heads: usize, seen: Seen, dropout: Option<Tensor<4>>) -> Tensor<3> {
+fn plain(
+    precision: Precision,
+    inputs: Tensor<3>,
+    heads: usize,
+    seen: Seen,
+    dropout: Option<Tensor<4>>,
+) -> Tensor<3> {
     let [batch, tokens, joined] = inputs.dims();
     let hidden = joined / 3;
     let width = hidden / heads;
@@ -100,7 +119,7 @@ fn plain(inputs: Tensor<3>, heads: usize, seen: Seen, dropout: Option<Tensor<4>>
         let part = inputs.clone().narrow(2, i * hidden, hidden);
         part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
     });
-    let scores = (query / (width as f64).sqrt()).matmul(key.transpose());
+    let scores = precision.matmul(query / (width as f64).sqrt(), key.transpose());
     let unseen = match seen {
         Seen::Unpadded(padding) => padding.reshape([batch, 1, 1, tokens]),
         Seen::Earlier => {
@@ -113,7 +132,7 @@ fn plain(inputs: Tensor<3>, heads: usize, seen: Seen, dropout: Option<Tensor<4>>
     if let Some(dropout) = dropout {
         weights = weights * dropout;
     }
-    weights.matmul(value).swap_dims(1, 2).reshape([batch, tokens, hidden])
+    precision.matmul(weights, value).swap_dims(1, 2).reshape([batch, tokens, hidden])
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -178,6 +197,7 @@ struct Attention {
     /// Before dropout.
     weights: Option<Values>,
     dropout: Option<Values>,
+    precision: Precision,
 }
 
 impl Attention {
@@ -185,6 +205,34 @@ impl Attention {
         let square = self.shape.square();
         let from = (row * self.shape.heads + head) * square;
         self.dropout.as_ref().map(|dropout| &dropout.slice()[from..from + square])
+    }
+
+    /// Room for what [`Attention::used`] makes.
+    fn room(&self) -> Vec<f32> {
+        let changes = self.dropout.is_some() || self.precision != Precision::F32;
+        vec![0.0; if changes { self.shape.square() } else { 0 }]
+    }
+
+    /// The weights of a head as the product with the values takes them: after dropout, in its precision.
+    fn used<'a>(
+        &self,
+        weights: &'a [f32],
+        dropout: Option<&[f32]>,
+        room: &'a mut [f32],
+    ) -> &'a [f32] {
+        if room.is_empty() {
+            return weights;
+        }
+        match dropout {
+            None => room.copy_from_slice(weights),
+            Some(dropout) => {
+                for (used, (w, d)) in room.iter_mut().zip(weights.iter().zip(dropout)) {
+                    *used = w * d;
+                }
+            }
+        }
+        self.precision.round(room);
+        room
     }
 
     fn forward(&self, hidden: &Hidden) -> (Buffer, Buffer) {
@@ -205,8 +253,7 @@ impl Attention {
         let shape = &self.shape;
         let (tokens, hidden) = (shape.tokens, shape.hidden);
         let inputs = &self.inputs.slice()[row * shape.input_row()..(row + 1) * shape.input_row()];
-        // After dropout, where there is one.
-        let mut dropped = vec![0.0; if self.dropout.is_some() { shape.square() } else { 0 }];
+        let mut room = self.room();
         for (head, weights) in weights.chunks_exact_mut(shape.square()).enumerate() {
             let q = shape.input_head(inputs, 0, head);
             let k = shape.input_head(inputs, 1, head).transpose();
@@ -214,15 +261,7 @@ impl Attention {
             for (place, scores) in weights.chunks_exact_mut(tokens).enumerate() {
                 unseen.softmax(row, place, scores);
             }
-            let weights = match self.dropout_of(row, head) {
-                None => &*weights,
-                Some(dropout) => {
-                    for (dropped, (w, d)) in dropped.iter_mut().zip(weights.iter().zip(dropout)) {
-                        *dropped = w * d;
-                    }
-                    &dropped
-                }
-            };
+            let weights = self.used(weights, self.dropout_of(row, head), &mut room);
             let (weights, value) = (shape.weights(weights), shape.input_head(inputs, 2, head));
             let y = &mut y[head * shape.width()..];
             multiply(weights, value, y, hidden, 1.0, false, Threads::One);
@@ -235,19 +274,11 @@ impl Attention {
         let (tokens, hidden) = (shape.tokens, shape.hidden);
         let inputs = &self.inputs.slice()[row * shape.input_row()..(row + 1) * shape.input_row()];
         let mut by_scores = vec![0.0; shape.square()];
-        let mut dropped = vec![0.0; if self.dropout.is_some() { shape.square() } else { 0 }];
+        let mut room = self.room();
         for (head, weights) in weights.chunks_exact(shape.square()).enumerate() {
             let dropout = self.dropout_of(row, head);
             let g = shape.head(gradient, head);
-            let used = match dropout {
-                None => weights,
-                Some(dropout) => {
-                    for (dropped, (w, d)) in dropped.iter_mut().zip(weights.iter().zip(dropout)) {
-                        *dropped = w * d;
-                    }
-                    &dropped
-                }
-            };
+            let used = self.used(weights, dropout, &mut room);
             let mut by_input = |part: usize, a: Matrix<'_>, b: Matrix<'_>, scale: f32| {
                 let by = &mut by[shape.input(part, head)..];
                 multiply(a, b, by, 3 * hidden, scale, false, Threads::One);
@@ -260,6 +291,7 @@ impl Attention {
             }
             let rows = by_scores.chunks_exact_mut(tokens).zip(weights.chunks_exact(tokens));
             rows.for_each(|(g, weights)| softmax_row_backward(g, weights));
+            self.precision.round(&mut by_scores);
             let by_scores = shape.weights(&by_scores);
             let (query, key) =
                 (shape.input_head(inputs, 0, head), shape.input_head(inputs, 1, head));

@@ -140,13 +140,13 @@ pub struct TrainStep {
     /// Mean loss over the batch (with label smoothing, where configured).
     #[serde(with = "float")]
     pub loss: f64,
-    /// Metrics of the objective over the batch, as in `accuracy`.
+    /// Metrics of the objective over the batch, as in `accuracy`; in f16 the scale of the loss too.
     #[serde(flatten)]
     pub metrics: Metrics,
     /// Learning rate of this step.
     #[serde(with = "float")]
     pub learning_rate: f64,
-    /// Euclidean norm of the whole gradient, before clipping.
+    /// Euclidean norm of the whole gradient, before clipping; not finite where a step in f16 was skipped.
     #[serde(with = "float")]
     pub gradient_norm: f64,
     /// Wall time of the step in seconds.

@@ -39,8 +39,8 @@ pub use metric::{Direction, Metric, Metrics};
 pub use prediction::{ExampleLoss, Prediction, PredictionLine, Predictions};
 pub use run::{Attempt, Outcome, RunRecord, SCHEMA_VERSION, Summary, Timing};
 pub use spec::{
-    ActivationSpec, Budget, CLASSIFICATION, DataSpec, Described, Divergence, RunId, RunSpec,
-    SiteActivation, SiteStatistics, SpecText, Split, TrainingSpec, Trial, json_sha256,
+    ActivationSpec, Budget, CLASSIFICATION, DataSpec, Described, Divergence, Precision, RunId,
+    RunSpec, SiteActivation, SiteStatistics, SpecText, Split, TrainingSpec, Trial, json_sha256,
 };
 pub use store::{
     CheckpointFile, FileSum, HeldLocks, Link, MetricsReader, MetricsWriter, Note, RunDir, RunLock,

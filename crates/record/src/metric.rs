@@ -108,6 +108,11 @@ impl Metrics {
         self.0.get(name).copied()
     }
 
+    /// Sets the value of the metric called `name`.
+    pub fn insert(&mut self, name: &str, value: f64) {
+        self.0.insert(name.to_owned(), value);
+    }
+
     /// Names and values, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, value)| (name.as_str(), *value))

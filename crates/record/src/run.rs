@@ -93,6 +93,9 @@ pub struct Summary {
     pub test_examples: Option<u64>,
     /// First evaluated step whose primary metric reached the task's target.
     pub steps_to_target: Option<u64>,
+    /// Steps of a run in f16 whose gradient was not finite, and which changed nothing. Absent for other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped_steps: Option<u64>,
     /// Activation sites at the last evaluation.
     pub sites: Vec<Site>,
     /// What activations had learned at the last evaluation.

@@ -337,6 +337,9 @@ pub struct TrainingSpec {
     /// Probability mass spread over all classes (Szegedy et al. 2016).
     #[serde(default)]
     pub label_smoothing: f64,
+    /// Number format of the operands of matrix products and convolutions; weights, sums and everything else are f32.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// Largest Euclidean norm of the whole gradient; larger ones are scaled down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -367,6 +370,39 @@ impl TrainingSpec {
     #[must_use]
     pub fn target(&self) -> Option<f64> {
         self.target.or(self.target_accuracy)
+    }
+}
+
+/// Number format of the operands of products, as in PyTorch's `autocast`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// 8 bits of exponent and 8 of precision.
+    Bf16,
+    /// 5 bits of exponent and 11 of precision; the loss is scaled, so that small gradients do not vanish.
+    F16,
+}
+
+impl Precision {
+    /// Whether it is single precision.
+    #[must_use]
+    pub fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        })
     }
 }
 
@@ -475,6 +511,7 @@ mod tests {
                 schedule: Component::named("cosine"),
                 warmup: 0.1,
                 label_smoothing: 0.0,
+                precision: Precision::F32,
                 clip_norm: None,
                 evaluate_every: None,
                 patience: None,

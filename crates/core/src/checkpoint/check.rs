@@ -10,7 +10,7 @@ use crate::objective::{STREAM as OBJECTIVE, better};
 use crate::recipe::Recipe;
 use crate::steps::Steps;
 use crate::stream::Stream;
-use record::{Evaluation, Summary};
+use record::{Evaluation, Precision, Summary};
 use std::fmt::Display;
 
 /// Refuses progress that the run of `recipe` cannot have made; its streams of order, augmentation, dropout and objective.
@@ -42,7 +42,7 @@ struct State<'a> {
 impl State<'_> {
     /// What the number of steps alone decides.
     fn counts(&self) -> Result<(), Unusable> {
-        let Progress { summary, updates, train_examples, .. } = self.progress;
+        let Progress { summary, updates, train_examples, scaler, .. } = self.progress;
         let Recipe { spec, data, layout, .. } = self.recipe;
         let size = layout.size;
         equal("parameters", summary.parameters, size.parameters)?;
@@ -51,10 +51,18 @@ impl State<'_> {
         let (batch, all) = (spec.training.batch_size as u64, data.train.len() as u64);
         let begun = self.step % self.steps.per_epoch * batch;
         equal("train_examples", *train_examples, self.step / self.steps.per_epoch * all + begun)?;
+        let skipped = scaler.map_or(0, |scaler| scaler.skipped);
         for (name, count) in updates {
-            equal(&format!("updates of {name}"), *count, self.step)?;
+            equal(&format!("updates of {name}"), *count, self.step.saturating_sub(skipped))?;
         }
-        Ok(())
+        let scaled = spec.training.precision == Precision::F16;
+        match scaler {
+            Some(scaler) if scaled => {
+                scaler.error(self.step).map_or(Ok(()), |e| Err(Unusable::new(e)))
+            }
+            None if !scaled => Ok(()),
+            _ => Err(Unusable::new("a loss scale belongs to f16 alone".into())),
+        }
     }
 
     /// Evaluations that were made; one may be due.
@@ -71,6 +79,8 @@ impl State<'_> {
             Stage::Evaluate { .. } if !after => {
                 Err(wrong("stage", &"an evaluation", &"a step: no evaluation is due"))
             }
+            // A step in f16 that was skipped has a gradient that is not finite.
+            Stage::Evaluate { .. } if self.progress.scaler.is_some() => Ok(()),
             Stage::Evaluate { layers } => {
                 layers.iter().try_for_each(|layer| real("norm of a gradient", layer.norm))
             }

@@ -5,6 +5,7 @@ mod check;
 
 use crate::parameters::{Each, for_each_tensor};
 use crate::recipe::Recipe;
+use crate::train::LossScaler;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, TensorData};
@@ -44,6 +45,9 @@ pub(crate) struct Progress {
     pub(crate) streams: [String; 4],
     /// Updates of each parameter.
     pub(crate) updates: BTreeMap<String, u64>,
+    /// In f16 alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scaler: Option<LossScaler>,
     /// Wall time so far, in seconds.
     pub(crate) seconds: f64,
     pub(crate) train_seconds: f64,
@@ -149,6 +153,7 @@ impl Progress {
                 test: None,
                 test_examples: None,
                 steps_to_target: None,
+                skipped_steps: None,
                 sites: Vec::new(),
                 learned: Vec::new(),
             },
@@ -158,6 +163,7 @@ impl Progress {
             order: Vec::new(),
             streams: Default::default(),
             updates: BTreeMap::new(),
+            scaler: None,
             seconds: 0.0,
             train_seconds: 0.0,
             train_examples: 0,

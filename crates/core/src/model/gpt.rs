@@ -174,6 +174,8 @@ impl Definition for Gpt {
 impl Model for Gpt {
     type Network = GptNetwork;
 
+    const MIXED_PRECISION: bool = true;
+
     fn max_tokens(&self) -> Option<usize> {
         Some(self.max_length)
     }
@@ -343,9 +345,9 @@ impl Layer {
         let y = self.attention.forward(y, dropout, pass);
         let x = x + pass.dropout(y, dropout);
         let y = normalise(&self.feed_forward_norm, x.clone(), None, EPSILON);
-        let y = apply(&self.feed_forward.inner, y);
+        let y = apply(&self.feed_forward.inner, y, pass);
         let y = self.site.forward(y, pass);
-        let y = apply(&self.feed_forward.outer, y);
+        let y = apply(&self.feed_forward.outer, y, pass);
         x + pass.dropout(y, dropout)
     }
 }
@@ -355,14 +357,15 @@ impl Attention {
         let [batch, length, width] = x.dims();
         let device = x.device();
         let (weights, biases) = weights_and_biases([&self.query, &self.key, &self.value]);
-        let inputs = kernels::linear_three(x.reshape([batch * length, width]), weights, biases);
+        let inputs =
+            pass.precision().linear_three(x.reshape([batch * length, width]), weights, biases);
         let mut inputs = inputs.reshape([batch, length, 3 * width]);
         if self.rotary {
             inputs = kernels::rotary(inputs, self.heads);
         }
         let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &device);
-        let mixed = kernels::attention(inputs, self.heads, kernels::Seen::Earlier, mask);
-        apply(&self.output, mixed)
+        let mixed = pass.precision().attention(inputs, self.heads, kernels::Seen::Earlier, mask);
+        apply(&self.output, mixed, pass)
     }
 }
 
@@ -388,9 +391,12 @@ impl Network for GptNetwork {
         let x = self.hidden(batch, pass);
         let rows = if self.by_token { batch.targets.rows(x) } else { batch.inputs.last(x) };
         match &self.head {
-            Some(head) if head.bias.is_some() => apply_rows(head, rows),
-            Some(head) => kernels::linear(rows, head.weight.val(), None),
-            None => kernels::linear(rows, self.embeddings.token.weight.val().transpose(), None),
+            Some(head) if head.bias.is_some() => apply_rows(head, rows, pass),
+            Some(head) => pass.precision().linear(rows, head.weight.val(), None),
+            None => {
+                let weight = self.embeddings.token.weight.val().transpose();
+                pass.precision().linear(rows, weight, None)
+            }
         }
     }
 

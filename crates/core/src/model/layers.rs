@@ -2,7 +2,7 @@
 
 use super::{Mode, Pass};
 use activation::Activation;
-use actlab_kernels::{self as kernels, BatchNormTraining};
+use actlab_kernels::{self as kernels, BatchNormTraining, Precision};
 use burn::Tensor;
 use burn::nn::{
     BatchNorm, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
@@ -36,14 +36,19 @@ pub(super) fn weights_and_biases(layers: [&Linear; 3]) -> ([Tensor<2>; 3], [Tens
 }
 
 /// `layer` of `[rows, width]`.
-pub(super) fn apply_rows(layer: &Linear, x: Tensor<2>) -> Tensor<2> {
-    kernels::linear(x, layer.weight.val(), Some(bias(layer)))
+pub(super) fn apply_rows(layer: &Linear, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
+    pass.precision().linear(x, layer.weight.val(), Some(bias(layer)))
+}
+
+/// The same by burn's product, which rounds otherwise in f32: numbers of earlier runs are of it.
+pub(super) fn apply_plain(layer: &Linear, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
+    if pass.precision() == Precision::F32 { layer.forward(x) } else { apply_rows(layer, x, pass) }
 }
 
 /// `layer` over the last dimension of `[batch, length, width]`.
-pub(super) fn apply(layer: &Linear, x: Tensor<3>) -> Tensor<3> {
+pub(super) fn apply(layer: &Linear, x: Tensor<3>, pass: &Pass<'_>) -> Tensor<3> {
     let [batch, length, width] = x.dims();
-    let y = apply_rows(layer, x.reshape([batch * length, width]));
+    let y = apply_rows(layer, x.reshape([batch * length, width]), pass);
     let [_, made] = y.dims();
     y.reshape([batch, length, made])
 }

@@ -192,6 +192,8 @@ fn gated_factor(input: usize, widths: &[usize], classes: usize) -> f64 {
 impl Model for Mlp {
     type Network = MlpNetwork;
 
+    const MIXED_PRECISION: bool = true;
+
     fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {
         let classes = Self::classes(interface);
         let (mut parameters, mut flops) = (0, 0);
@@ -261,7 +263,7 @@ struct Layer {
 impl Layer {
     /// `[batch, inputs]` to `[batch, outputs]`.
     fn forward(&self, x: Tensor<2>, pass: &mut Pass<'_>) -> Tensor<2> {
-        let mut x = apply_rows(&self.linear, x);
+        let mut x = apply_rows(&self.linear, x, pass);
         if let Some(norm) = &self.batch_norm {
             let [batch, width] = x.dims();
             let normal =
@@ -282,7 +284,7 @@ impl Network for MlpNetwork {
         for layer in &self.hidden {
             x = layer.forward(x, pass);
         }
-        apply_rows(&self.head, x)
+        apply_rows(&self.head, x, pass)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "widths are small")]

@@ -163,6 +163,9 @@ pub trait Model: Definition {
     /// Key of the parameter that says from which file its weights start, for errors.
     const WEIGHTS: &'static str = "init.from";
 
+    /// Whether its products go through [`Pass::precision`]; if not, it trains in f32 alone.
+    const MIXED_PRECISION: bool = false;
+
     /// Most tokens of a sequence that it takes; longer texts are cut. None where it takes no text.
     fn max_tokens(&self) -> Option<usize> {
         None
@@ -199,6 +202,7 @@ pub struct ModelRegistration {
     max_tokens: fn(&Component) -> Result<Option<usize>, Error>,
     size: fn(&Component, &Interface, &Sites<'_>) -> Result<ModelSize, Error>,
     weights_sha256: fn(&Component, &Interface, &Sites<'_>) -> Result<Option<String>, Error>,
+    pub(crate) mixed_precision: bool,
     pub(crate) train: fn(Trainer<'_>, &mut dyn Monitor) -> Result<Finished, Stopped>,
     pub(crate) first_steps: fn(Trainer<'_>, u64) -> Result<Vec<TrainStep>, Error>,
     pub(crate) bench: bench::Steps,
@@ -215,6 +219,7 @@ impl ModelRegistration {
                 component::parameters::<M>(component)?.size(interface, sites)
             },
             weights_sha256: weights_sha256::<M>,
+            mixed_precision: M::MIXED_PRECISION,
             train: train::train_model::<M>,
             first_steps: train::first_steps_of_model::<M>,
             bench: bench::steps_of_model::<M>,

@@ -1,7 +1,7 @@
 use crate::site_statistics::{Place, measure};
 use crate::stream::Stream;
 use activation::{Activation, Kind};
-use actlab_kernels as kernels;
+use actlab_kernels::{self as kernels, Precision};
 use burn::Tensor;
 use burn::tensor::Device;
 use record::Site;
@@ -16,11 +16,12 @@ pub enum Mode {
     Evaluation,
 }
 
-/// One forward pass through a model: what it is for, where its dropout comes from, and what measures its activation
-/// sites.
+/// One forward pass through a model: what it is for, the precision of its products, where its dropout comes from, and
+/// what measures its activation sites.
 #[derive(Debug)]
 pub struct Pass<'a> {
     mode: Mode,
+    precision: Precision,
     dropout: Option<&'a mut Stream>,
     probe: Option<&'a mut Probe>,
 }
@@ -29,19 +30,41 @@ impl<'a> Pass<'a> {
     /// A pass that trains, with dropout from `stream`.
     #[must_use]
     pub fn training(stream: &'a mut Stream) -> Self {
-        Self { mode: Mode::Training, dropout: Some(stream), probe: None }
+        Self { mode: Mode::Training, precision: Precision::F32, dropout: Some(stream), probe: None }
     }
 
     /// A pass that evaluates.
     #[must_use]
     pub fn evaluation() -> Self {
-        Self { mode: Mode::Evaluation, dropout: None, probe: None }
+        Self { mode: Mode::Evaluation, precision: Precision::F32, dropout: None, probe: None }
     }
 
     /// A pass that evaluates, and measures every activation site.
     #[must_use]
     pub fn probed(probe: &'a mut Probe) -> Self {
-        Self { mode: Mode::Evaluation, dropout: None, probe: Some(probe) }
+        Self {
+            mode: Mode::Evaluation,
+            precision: Precision::F32,
+            dropout: None,
+            probe: Some(probe),
+        }
+    }
+
+    /// The same pass with products of a precision.
+    #[must_use]
+    pub fn with_precision(self, precision: record::Precision) -> Self {
+        let precision = match precision {
+            record::Precision::F32 => Precision::F32,
+            record::Precision::Bf16 => Precision::Bf16,
+            record::Precision::F16 => Precision::F16,
+        };
+        Self { precision, ..self }
+    }
+
+    /// What computes products.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// What the pass is for.

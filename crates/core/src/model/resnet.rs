@@ -1,7 +1,7 @@
 //! Residual networks for small images (He et al. 2016, arXiv:1512.03385, section 4.2).
 
 use super::gain::Gains;
-use super::layers::batch_norm;
+use super::layers::{apply_plain, batch_norm};
 use super::{
     Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_residual,
 };
@@ -9,7 +9,7 @@ use crate::Error;
 use crate::component::Definition;
 use crate::data::Batch;
 use crate::sites::{Site, Sites};
-use actlab_kernels::{convolution, shortcut};
+use actlab_kernels::shortcut;
 use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -69,6 +69,8 @@ impl Definition for Resnet {
 
 impl Model for Resnet {
     type Network = ResNet;
+
+    const MIXED_PRECISION: bool = true;
 
     fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {
         Ok(self.config(interface)?.size(sites))
@@ -261,7 +263,11 @@ impl ResNet {
     #[must_use]
     pub fn logits(&self, images: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<2> {
         // Channels last: what the layers between here and the pooling take.
-        let x = convolution(images.permute([0, 2, 3, 1]), self.stem_conv.weight.val(), 1);
+        let x = pass.precision().convolution(
+            images.permute([0, 2, 3, 1]),
+            self.stem_conv.weight.val(),
+            1,
+        );
         let mut x = norm_nonlinearity(&self.stem_norm, x, None, &self.stem, pass);
         for block in &self.blocks {
             x = block.forward(x, pass);
@@ -269,19 +275,19 @@ impl ResNet {
         let [batch, height, width, channels] = x.dims();
         let pooled =
             x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels]);
-        self.head.forward(pooled)
+        apply_plain(&self.head, pooled, pass)
     }
 }
 
 impl Block {
     fn forward(&self, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
-        let y = convolution(x.clone(), self.conv1.weight.val(), self.stride);
+        let y = pass.precision().convolution(x.clone(), self.conv1.weight.val(), self.stride);
         let y = if self.inner.fan() == 2 {
             self.inner.forward(batch_norm(&self.norm1, y, None, None, pass), pass)
         } else {
             norm_nonlinearity(&self.norm1, y, None, &self.inner, pass)
         };
-        let y = convolution(y, self.conv2.weight.val(), 1);
+        let y = pass.precision().convolution(y, self.conv2.weight.val(), 1);
         let shortcut = shortcut(x, self.stride, y.dims()[3]);
         norm_nonlinearity(&self.norm2, y, Some(shortcut), &self.outer, pass)
     }

@@ -346,7 +346,7 @@ mod tests {
         let gradients = gradients(&layer, 2.0);
         let squares = Squares::of(&layer, &gradients);
         let loss = Tensor::zeros([1], &Device::flex());
-        let norm = crate::train::Measured::read(loss, None, &squares).norm;
+        let norm = crate::train::Measured::read(loss, None, &squares, 1.0).norm;
         assert!((norm.whole - 12_f64.sqrt()).abs() < 1e-6);
         let layers: Vec<_> = norm.layers.iter().map(|layer| layer.layer.as_str()).collect();
         assert_eq!(layers, ["weight", "bias"]);

@@ -126,6 +126,7 @@ impl<N: Network> Run<'_, N> {
         part: &Part,
         monitor: &dyn Monitor,
     ) -> Result<Vec<Score>, Stopped> {
+        let precision = self.recipe.spec.training.precision;
         let mut all = Vec::with_capacity(part.len());
         let mut stream = questions();
         for indices in part.chunks(self.recipe.objective.evaluation_batch()) {
@@ -134,7 +135,7 @@ impl<N: Network> Run<'_, N> {
             }
             let examples = Examples::Evaluation { part, indices: &indices, objective: &mut stream };
             let batch = self.batches.batch(examples, self.device);
-            let logits = network.forward(&batch, &mut Pass::evaluation());
+            let logits = network.forward(&batch, &mut Pass::evaluation().with_precision(precision));
             all.extend(scores(logits, &batch.targets));
         }
         Ok(all)
@@ -148,7 +149,8 @@ impl<N: Network> Run<'_, N> {
             Examples::Evaluation { part, indices: &indices, objective: &mut questions() };
         let batch = self.batches.batch(examples, self.device);
         let mut probe = Probe::new(step, batch.real_positions());
-        let _ = network.forward(&batch, &mut Pass::probed(&mut probe));
+        let precision = self.recipe.spec.training.precision;
+        let _ = network.forward(&batch, &mut Pass::probed(&mut probe).with_precision(precision));
         probe.into_sites()
     }
 }

@@ -18,11 +18,13 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// Reads `loss` `[1]`, `predicted` `[rows, 1]`, and the squares of a gradient, none of them on a tape.
+    /// Reads `loss` `[1]`, `predicted` `[rows, 1]`, and the squares of the gradient of `loss_scale` times the loss,
+    /// none of them on a tape.
     pub(crate) fn read(
         loss: Tensor<1>,
         predicted: Option<Tensor<2, Int>>,
         squares: &Squares,
+        loss_scale: f64,
     ) -> Self {
         let on_device = |scalar: &Scalar| match scalar {
             Scalar::Known(_) => None,
@@ -46,6 +48,7 @@ impl Measured {
                 Scalar::Known(sum) => *sum,
                 Scalar::OnDevice(_) => next(),
             })
+            .map(|sum| sum / (loss_scale * loss_scale))
             .collect();
         let predicted = if asked { indices(&read[1]) } else { Vec::new() };
         Self { loss, predicted, norm: squares.norm(&sums) }

@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod measured;
+mod scaler;
 mod state;
 mod step;
 
@@ -19,6 +20,7 @@ use record::{Event, Outcome, Predictions, RunSpec, Summary, TrainStep};
 use state::{Course, Run};
 
 pub(crate) use measured::Measured;
+pub(crate) use scaler::LossScaler;
 
 /// Version of everything here that decides numbers; part of a run's identity.
 pub const NUMERICS: u32 = 4;
@@ -134,7 +136,7 @@ pub(crate) fn first_steps_of_model<M: Model>(
     let recipe = Recipe::new(trainer.spec, trainer.data, trainer.activations)?;
     let mut run = Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer.device)?;
     let total = run.steps.total;
-    Ok((1..=count).map(|step| run.step(step, total.max(count), 0.0).0).collect())
+    Ok((1..=count).map(|step| run.step(step, total.max(count), 0.0).measured).collect())
 }
 
 /// The network of a spec whose model is `M`, with the weights that it starts from, and what its activations learn.

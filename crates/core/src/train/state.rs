@@ -1,6 +1,6 @@
 //! The state of a run: what a checkpoint holds, and how it goes on from one.
 
-use super::{Monitor, Stopped};
+use super::{LossScaler, Monitor, Stopped};
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, Progress, Tensors, Unusable};
 use crate::data::Batches;
@@ -14,7 +14,7 @@ use crate::sites::LearnedSite;
 use crate::steps::Steps;
 use crate::stream::Stream;
 use burn::tensor::Device;
-use record::Evaluation;
+use record::{Evaluation, Precision};
 use std::time::Instant;
 
 /// Prefixes of the names of tensors in a checkpoint.
@@ -42,6 +42,8 @@ pub(super) struct Run<'a, N> {
     pub(super) augmentation: Stream,
     pub(super) dropout: Stream,
     pub(super) objective: Stream,
+    /// In f16 alone.
+    pub(super) scaler: Option<LossScaler>,
     pub(super) train_seconds: f64,
     pub(super) train_examples: u64,
 }
@@ -97,6 +99,7 @@ impl<'a, N: Network> Run<'a, N> {
             augmentation: Stream::new(spec.seed, AUGMENTATION),
             dropout: Stream::new(spec.seed, "dropout"),
             objective: Stream::new(spec.seed, OBJECTIVE),
+            scaler: (spec.training.precision == Precision::F16).then(LossScaler::new),
             train_seconds: 0.0,
             train_examples: 0,
         })
@@ -136,6 +139,7 @@ impl<'a, N: Network> Run<'a, N> {
             return Err(Unusable::new(format!("the tensor `{name}` belongs to nothing")));
         }
         [self.order_stream, self.augmentation, self.dropout, self.objective] = streams;
+        self.scaler = progress.scaler;
         self.order.clone_from(&progress.order);
         self.train_seconds = progress.train_seconds;
         self.train_examples = progress.train_examples;
@@ -177,6 +181,7 @@ impl<'a, N: Network> Run<'a, N> {
                 order: self.order.clone(),
                 streams: streams.map(Stream::position),
                 updates,
+                scaler: self.scaler,
                 train_seconds: self.train_seconds,
                 train_examples: self.train_examples,
                 ..progress

@@ -12,6 +12,18 @@ use burn::optim::GradientsParams;
 use record::{Event, LayerGradient, TrainStep};
 use std::time::Instant;
 
+/// What a step leaves.
+pub(super) struct Step {
+    pub(super) measured: TrainStep,
+    /// The gradient by layer.
+    layers: Vec<LayerGradient>,
+    /// Whether the gradient was not finite in f16, and nothing was updated.
+    skipped: bool,
+}
+
+/// Name of the metric of a step in f16.
+const LOSS_SCALE: &str = "loss_scale";
+
 impl<N: Network> Run<'_, N> {
     /// Makes the next step.
     pub(super) fn advance(
@@ -21,14 +33,18 @@ impl<N: Network> Run<'_, N> {
     ) -> Result<(), Stopped> {
         let step = course.made() + 1;
         let epoch = self.steps.epoch(step);
-        let (train_step, layers) = self.step(step, self.steps.total, epoch);
+        let Step { measured: train_step, layers, skipped } =
+            self.step(step, self.steps.total, epoch);
         monitor.event(&Event::Train(train_step.clone())).map_err(Stopped::Monitor)?;
         let Progress { summary, recent_losses, stage, .. } = &mut course.progress;
         summary.steps = step;
         if step == 1 {
             summary.initial_loss = train_step.loss;
         }
-        if let Some(reason) = not_finite(&train_step) {
+        summary.skipped_steps = self.scaler.map(|scaler| scaler.skipped);
+        let exhausted = self.scaler.is_none_or(|scaler| scaler.is_exhausted());
+        let skipped = skipped && train_step.loss.is_finite() && !exhausted;
+        if let (Some(reason), false) = (not_finite(&train_step), skipped) {
             course.diverged = Some((step, reason));
             return Ok(());
         }
@@ -56,38 +72,46 @@ impl<N: Network> Run<'_, N> {
         self.batches.batch(examples, &self.device.clone().autodiff())
     }
 
-    /// What a step measured, and its gradient by layer.
-    pub(super) fn step(
-        &mut self,
-        step: u64,
-        total: u64,
-        epoch: f64,
-    ) -> (TrainStep, Vec<LayerGradient>) {
+    /// One step of training.
+    pub(super) fn step(&mut self, step: u64, total: u64, epoch: f64) -> Step {
         let started = Instant::now();
         let training = &self.recipe.spec.training;
         let batch = self.next_batch();
         let network = self.network.as_ref().expect(WHOLE);
-        let logits = network.forward(&batch, &mut Pass::training(&mut self.dropout));
+        let mut pass = Pass::training(&mut self.dropout).with_precision(training.precision);
+        let logits = network.forward(&batch, &mut pass);
         let labels = batch.targets.labels.clone();
         let loss = cross_entropy(logits.clone(), labels, training.label_smoothing).mean();
-        let gradients = loss.backward();
+        let loss_scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
+        let scaled = if self.scaler.is_some() { loss.clone() * loss_scale } else { loss.clone() };
+        let gradients = scaled.backward();
         let gradients = GradientsParams::from_grads(gradients, self.network());
         let objective = &self.recipe.objective;
         let predicted = objective.needs_predictions().then(|| logits.inner().argmax(1));
         let squares = Squares::of(self.network(), &gradients);
-        let Measured { loss, predicted, norm } = Measured::read(loss.inner(), predicted, &squares);
-        let metrics = objective.step_metrics(loss, &predicted, &batch.targets);
+        let Measured { loss, predicted, norm } =
+            Measured::read(loss.inner(), predicted, &squares, loss_scale);
+        let mut metrics = objective.step_metrics(loss, &predicted, &batch.targets);
         let scale = match training.clip_norm {
             Some(largest) if norm.whole > largest => largest / norm.whole,
             _ => 1.0,
         };
         let rate = self.recipe.rate.at(step, total);
-        let network = self.network.take().expect(WHOLE);
-        self.network = Some(self.optimizer.step(rate, scale, network, gradients));
+        let finite = norm.whole.is_finite();
+        if let Some(scaler) = &mut self.scaler {
+            metrics.insert(LOSS_SCALE, scaler.scale);
+            scaler.update(finite);
+        }
+        let skipped = self.scaler.is_some() && !finite;
+        if !skipped {
+            let network = self.network.take().expect(WHOLE);
+            let scale = scale / loss_scale;
+            self.network = Some(self.optimizer.step(rate, scale, network, gradients));
+        }
         let seconds = started.elapsed().as_secs_f64();
         self.train_seconds += seconds;
         self.train_examples += batch.targets.examples.len() as u64;
-        let step = TrainStep {
+        let measured = TrainStep {
             step,
             epoch,
             loss,
@@ -96,6 +120,6 @@ impl<N: Network> Run<'_, N> {
             gradient_norm: norm.whole,
             seconds,
         };
-        (step, norm.layers)
+        Step { measured, layers: norm.layers, skipped }
     }
 }

@@ -96,6 +96,7 @@ fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64)
             schedule: Component::named("cosine"),
             warmup: 0.2,
             label_smoothing: 0.1,
+            precision: record::Precision::F32,
             clip_norm: Some(1.0),
             evaluate_every: Some(3),
             patience: None,

@@ -303,6 +303,7 @@ fn spec(seed: u64) -> RunSpec {
             schedule: Component::named("cosine"),
             warmup: 0.1,
             label_smoothing: 0.0,
+            precision: record::Precision::F32,
             clip_norm: None,
             evaluate_every: None,
             patience: None,

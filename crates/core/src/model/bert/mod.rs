@@ -4,7 +4,7 @@
 mod pretrained;
 
 use super::layers::{
-    apply, apply_rows, embedding, layer_norm, linear, normalise, weights_and_biases,
+    apply, apply_plain, apply_rows, embedding, layer_norm, linear, normalise, weights_and_biases,
 };
 use super::weights::{Sources, Weights};
 use super::{
@@ -136,6 +136,8 @@ impl Definition for BertModel {
 
 impl Model for BertModel {
     type Network = Bert;
+
+    const MIXED_PRECISION: bool = true;
 
     fn max_tokens(&self) -> Option<usize> {
         Some(self.max_length)
@@ -392,18 +394,19 @@ impl Bert {
     ) -> Tensor<2> {
         let [batch, _, hidden] = x.dims();
         let first = x.narrow(1, 0, 1).reshape([batch, hidden]);
-        let pooled = pooler.forward(first).tanh();
-        head.forward(pass.dropout(pooled, self.dropout))
+        let pooled = apply_plain(pooler, first, pass).tanh();
+        let pooled = pass.dropout(pooled, self.dropout);
+        apply_plain(head, pooled, pass)
     }
 }
 
 impl TokenHead {
     /// Logits `[rows, vocabulary]` of hidden states `[rows, hidden]`, by the token embedding `[vocabulary, hidden]`.
     fn forward(&self, x: Tensor<2>, embedding: Tensor<2>, pass: &mut Pass<'_>) -> Tensor<2> {
-        let x = apply_rows(&self.transform, x);
+        let x = apply_rows(&self.transform, x, pass);
         let x = self.site.forward(x, pass);
         let x = normalise(&self.norm, x.unsqueeze::<3>(), None, EPSILON).squeeze_dim::<2>(0);
-        kernels::linear(x, embedding.transpose(), Some(self.bias.val()))
+        pass.precision().linear(x, embedding.transpose(), Some(self.bias.val()))
     }
 }
 
@@ -427,9 +430,9 @@ impl Layer {
     ) -> Tensor<3> {
         let y = self.attention.forward(x.clone(), padding, dropout, pass);
         let x = normalise(&self.attention_norm, pass.dropout(y, dropout), Some(x), EPSILON);
-        let y = apply(&self.feed_forward.inner, x.clone());
+        let y = apply(&self.feed_forward.inner, x.clone(), pass);
         let y = self.site.forward(y, pass);
-        let y = apply(&self.feed_forward.outer, y);
+        let y = apply(&self.feed_forward.outer, y, pass);
         normalise(&self.feed_forward_norm, pass.dropout(y, dropout), Some(x), EPSILON)
     }
 }
@@ -444,13 +447,13 @@ impl Attention {
     ) -> Tensor<3> {
         let [batch, length, hidden] = x.dims();
         let (weights, biases) = weights_and_biases([&self.query, &self.key, &self.value]);
-        let inputs =
-            kernels::linear_three(x.clone().reshape([batch * length, hidden]), weights, biases);
+        let rows = x.clone().reshape([batch * length, hidden]);
+        let inputs = pass.precision().linear_three(rows, weights, biases);
         let inputs = inputs.reshape([batch, length, 3 * hidden]);
         let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &x.device());
-        let mixed =
-            kernels::attention(inputs, self.heads, kernels::Seen::Unpadded(padding.clone()), mask);
-        apply(&self.output, mixed)
+        let seen = kernels::Seen::Unpadded(padding.clone());
+        let mixed = pass.precision().attention(inputs, self.heads, seen, mask);
+        apply(&self.output, mixed, pass)
     }
 }
 
