@@ -35,6 +35,11 @@ pub(super) fn render(report: &Report) -> String {
         parts.push(over_tasks(overall, &share(report, overall), report.width));
     }
     parts.push(pictures(&report.figures.overall, report.width));
+    for precisions in &report.precisions {
+        parts.push(heading("##", &precisions.heading(), report.width));
+        parts.push(wrap(&precisions.note(), "", report.width));
+        parts.push(precisions.table(&labels).render(report.width));
+    }
     if let Some(to_baseline) = &report.to_baseline {
         parts.push(heading("##", &to_baseline.heading(), report.width));
         parts.push(wrap(&to_baseline.note(), "", report.width));

@@ -12,6 +12,7 @@ mod legend;
 mod links;
 mod markdown;
 mod methods;
+mod precision;
 mod scores;
 mod target;
 mod tuning;
@@ -138,6 +139,8 @@ pub struct Report {
     /// Over all tasks, where there is enough for it.
     overall: Option<Overall>,
     /// How soon every arm was where the baseline ends.
+    /// Tasks in several precisions.
+    precisions: Vec<precision::Precisions>,
     to_baseline: Option<target::ToBaseline>,
     figures: Figures,
     tuning: Option<Tuning>,
@@ -328,6 +331,7 @@ impl Report {
             confirms: options.confirms.clone(),
             made: methods::Made::of(&stored),
             overall,
+            precisions: precision::of(&stored, &metrics, &baseline),
             to_baseline,
             without_curve,
             without_predictions,

@@ -93,6 +93,11 @@ pub(super) fn render(report: &Report) -> String {
         body += &scroll(&overall_table(overall, &super::markdown::share(report, overall)).html());
     }
     body += &figures(&report.figures.overall);
+    for precisions in &report.precisions {
+        body += &format!("<h2>{}</h2>\n", escape(&precisions.heading()));
+        body += &format!("<p>{}</p>\n", inline(&precisions.note()));
+        body += &scroll(&precisions.table(&labels).html());
+    }
     if let Some(to_baseline) = &report.to_baseline {
         body += &format!("<h2>{}</h2>\n", escape(&to_baseline.heading()));
         body += &format!("<p>{}</p>\n", inline(&to_baseline.note()));

@@ -1,6 +1,7 @@
 //! Every model against PyTorch: logits, loss, gradients, running statistics.
 //!
-//! `scripts/pytorch_fixtures.py` and `scripts/pytorch_model_fixtures.py` write the fixtures.
+//! `scripts/pytorch_fixtures.py`, `scripts/pytorch_model_fixtures.py` and `scripts/pytorch_autocast.py` write the
+//! fixtures.
 
 use activation_testing::activation;
 use actlab_core::data::{Batch, BatchInputs, Share, Targets};
@@ -12,14 +13,34 @@ use actlab_core::stream::Stream;
 use burn::Tensor;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, TensorData};
+use record::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// Relative to the largest magnitude in the tensor: single precision, sums in another order.
 const TOLERANCE: f64 = 1e-4;
 
+/// Of bf16 and f16: of logits relative to the largest, and of the gradient as a whole. Both sides round the same
+/// operands, but PyTorch keeps what lies between products in half precision too; its own distance to f32 is up to
+/// 1.2 % and 1.8 % in bf16, a tenth of that in f16.
+const HALF_TOLERANCES: [(Precision, &str, f64, f64); 2] =
+    [(Precision::Bf16, "bf16", 0.015, 0.02), (Precision::F16, "f16", 0.0015, 0.003)];
+
+/// What the loss is multiplied with in f16, as the fixtures' was.
+const LOSS_SCALE: f64 = 1024.0;
+
+/// What PyTorch's autocast makes of a fixture.
+#[derive(Deserialize)]
+struct Autocast {
+    logits: Array,
+    loss: f64,
+    gradients: BTreeMap<String, Array>,
+}
+
 #[derive(Deserialize)]
 struct Fixture {
+    #[serde(skip)]
+    name: String,
     config: serde_json::Value,
     activation: String,
     label_smoothing: f64,
@@ -44,10 +65,15 @@ struct Array {
     lengths: Option<Vec<usize>>,
 }
 
+fn read(name: &str) -> serde_json::Value {
+    let path = format!("{}/tests/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
 impl Fixture {
     fn load(name: &str) -> Self {
-        let path = format!("{}/tests/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+        let fixture: Self = serde_json::from_value(read(name)).unwrap();
+        Self { name: name.to_owned(), ..fixture }
     }
 
     /// Values over which the batch norm called `name` averages: examples times pixels.
@@ -239,6 +265,10 @@ fn batch(fixture: &Fixture, device: &Device) -> Batch {
 fn agree<N: Network>(network: N, fixture: &Fixture) {
     let device = Device::flex().autodiff();
     let network = load(network, fixture);
+    let autocast = read("autocast")[&fixture.name].take();
+    if !autocast.is_null() {
+        agree_in_half_precision(&network, fixture, &serde_json::from_value(autocast).unwrap());
+    }
     if let Some(expected) = &fixture.eval_logits {
         let logits =
             network.valid().forward(&batch(fixture, &Device::flex()), &mut Pass::evaluation());
@@ -255,6 +285,87 @@ fn agree<N: Network>(network: N, fixture: &Fixture) {
     assert!((loss - fixture.loss).abs() <= TOLERANCE * fixture.loss, "{loss} {}", fixture.loss);
     compare(&network, &gradients, fixture);
     compare_running_statistics(&network.valid(), fixture);
+}
+
+/// Compares logits, loss and the whole gradient in bf16 and f16 with those of PyTorch's autocast.
+fn agree_in_half_precision<N: Network>(
+    network: &N,
+    fixture: &Fixture,
+    expected: &BTreeMap<String, Autocast>,
+) {
+    for (precision, word, of_logits, of_gradient) in HALF_TOLERANCES {
+        let expected = &expected[word];
+        let batch = batch(fixture, &Device::flex().autodiff());
+        let mut dropout = Stream::new(0, "dropout");
+        let mut pass = Pass::training(&mut dropout).with_precision(precision);
+        let logits = network.forward(&batch, &mut pass);
+        let labels = batch.targets.labels;
+        let loss = actlab_core::cross_entropy(logits.clone(), labels, fixture.label_smoothing);
+        let loss = loss.mean();
+        let scale = if precision == Precision::F16 { LOSS_SCALE } else { 1.0 };
+        let gradients = (loss.clone() * scale).backward();
+
+        let logits = numbers(logits.inner());
+        let largest = expected.logits.data.iter().fold(0.0_f64, |max, x| max.max(x.abs()));
+        let pairs = logits.iter().zip(&expected.logits.data);
+        let error = pairs.fold(0.0_f64, |max, (a, e)| max.max((f64::from(*a) - e).abs())) / largest;
+        let loss = f64::from(loss.inner().into_scalar::<f32>());
+        let (distance, from_f32) = distances(network, &gradients, expected, fixture, scale);
+        println!(
+            "{} {word}: logits {error:.1e}, gradient {distance:.1e}, {from_f32:.1e} from f32",
+            fixture.name
+        );
+        assert!(error <= of_logits, "{word}: logits differ by {error}");
+        assert!((loss - expected.loss).abs() <= of_logits * expected.loss, "{word}: loss {loss}");
+        assert!(distance <= of_gradient, "{word}: the gradient differs by {distance}");
+        assert!(from_f32 >= 0.05 * of_gradient, "{word}: nothing was rounded");
+    }
+}
+
+/// Relative distances of a whole gradient, in the Euclidean norm: from autocast's, and from that in f32.
+fn distances<N: Network>(
+    network: &N,
+    gradients: &Gradients,
+    expected: &Autocast,
+    fixture: &Fixture,
+    scale: f64,
+) -> (f64, f64) {
+    struct Visitor<'a> {
+        path: Vec<String>,
+        gradients: &'a Gradients,
+        /// By name: autocast's, and in f32.
+        expected: [&'a BTreeMap<String, Array>; 2],
+        squares: [f64; 2],
+        scale: f64,
+    }
+
+    impl ModuleVisitor for Visitor<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = param.val().grad(self.gradients) else { return };
+            let gradient = numbers(gradient);
+            for (expected, squares) in self.expected.iter().zip(&mut self.squares) {
+                let pairs = gradient.iter().zip(&expected[&self.path.join(".")].data);
+                *squares +=
+                    pairs.map(|(a, e)| (f64::from(*a) / self.scale - e).powi(2)).sum::<f64>();
+            }
+        }
+    }
+
+    let expected = [&expected.gradients, &fixture.gradients];
+    let all = fixture.gradients.values().flat_map(|array| &array.data);
+    let norm = all.map(|x| x * x).sum::<f64>().sqrt();
+    let mut visitor = Visitor { path: Vec::new(), gradients, expected, squares: [0.0; 2], scale };
+    network.visit(&mut visitor);
+    let [from_autocast, from_f32] = visitor.squares.map(|squares| squares.sqrt() / norm);
+    (from_autocast, from_f32)
 }
 
 fn resnet(name: &str) {

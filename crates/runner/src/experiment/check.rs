@@ -49,7 +49,7 @@ impl Experiment {
         }
         for (i, change) in self.overrides.iter().enumerate() {
             if let Some(task) = &change.task
-                && !self.tasks.contains_key(task)
+                && !self.tasks.keys().any(|name| self.is_task(Some(task), name))
             {
                 let known: Vec<_> = self.tasks.keys().map(String::as_str).collect();
                 let message = format!("there is no task `{task}`; there are {}", known.join(", "));

@@ -141,6 +141,7 @@ impl Experiment {
                 }
             })?;
         experiment.origins = origins;
+        experiment.add_precisions().map_err(|(key, message)| experiment.error(&key, &message))?;
         if let Some(tune) = &mut experiment.tune {
             tune.fill_in(&experiment.seeds);
         }

@@ -21,7 +21,7 @@ use crate::tune::Tune;
 use analysis::Family;
 use indexmap::IndexMap;
 use layers::{Origins, to_toml};
-use record::{CLASSIFICATION, Component, DataSpec, TrainingSpec};
+use record::{CLASSIFICATION, Component, DataSpec, Precision, TrainingSpec};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeMap;
@@ -101,6 +101,10 @@ pub(crate) struct Experiment {
     pub(crate) sequential: Option<Sequential>,
     /// What the arms are trained on, by name.
     pub(crate) tasks: IndexMap<String, Task>,
+    /// Every task is trained in each, under the name of the task with the precision behind it, as in `images_bf16`;
+    /// f32 adds nothing. Where absent, tasks are as they are.
+    #[serde(default)]
+    precisions: Vec<Precision>,
     /// What is tuned before the runs that are reported.
     #[serde(default)]
     pub(crate) tune: Option<Tune>,
@@ -155,13 +159,16 @@ pub(crate) struct Experiment {
     /// The same of MLflow.
     #[serde(skip)]
     pub(crate) mlflow_flag: Option<mlflow::Flag>,
+    /// Tasks that are another one in other precision, by name.
+    #[serde(skip)]
+    variants: BTreeMap<String, String>,
     /// Where every value is from.
     #[serde(skip)]
     origins: Origins,
 }
 
 /// Keys that decide what an experiment finds or claims: the others say where and how it is run.
-const REGISTERED: [&str; 13] = [
+const REGISTERED: [&str; 14] = [
     "name",
     "description",
     "activations",
@@ -172,6 +179,7 @@ const REGISTERED: [&str; 13] = [
     "seeds",
     "sequential",
     "tasks",
+    "precisions",
     "tune",
     "overrides",
     "device",
@@ -281,6 +289,44 @@ impl Experiment {
             Some(sequential) => sequential.order(&self.seeds),
             None => self.seeds.clone(),
         }
+    }
+
+    /// Adds every task in each of the precisions.
+    fn add_precisions(&mut self) -> Result<(), (String, String)> {
+        let at = |message: String| Err(("precisions".to_owned(), message));
+        let tasks = std::mem::take(&mut self.tasks);
+        for (name, task) in tasks {
+            if !self.precisions.is_empty() && !task.training.precision.is_f32() {
+                return at(format!("task `{name}` has a precision of its own"));
+            }
+            let mut variants: Vec<Precision> = self.precisions.clone();
+            variants.sort_unstable();
+            if variants.windows(2).any(|pair| pair[0] == pair[1]) {
+                return at("names a precision twice".into());
+            }
+            if variants.is_empty() {
+                variants.push(task.training.precision);
+            }
+            for precision in variants {
+                let mut variant = task.clone();
+                variant.training.precision = precision;
+                let own = self.precisions.is_empty() || precision.is_f32();
+                let variant_name = if own { name.clone() } else { format!("{name}_{precision}") };
+                if !own {
+                    self.variants.insert(variant_name.clone(), name.clone());
+                }
+                if self.tasks.insert(variant_name.clone(), variant).is_some() {
+                    return at(format!("there is another task `{variant_name}`"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a change that is meant for `wanted` is meant for the task `name`.
+    pub(crate) fn is_task(&self, wanted: Option<&str>, name: &str) -> bool {
+        let base = self.variants.get(name).map(String::as_str);
+        wanted.is_none_or(|task| task == name || Some(task) == base)
     }
 
     /// The folder of the sweep.

@@ -31,7 +31,7 @@ impl Blame<'_, '_> {
         let Planner { experiment, overridden, labels, .. } = self.planner;
         let mut task = experiment.tasks[self.name].clone();
         for (i, change) in experiment.overrides.iter().enumerate() {
-            let meant = change.task.as_deref().is_none_or(|task| task == self.name)
+            let meant = experiment.is_task(change.task.as_deref(), self.name)
                 && overridden[i].as_deref().is_none_or(|arm| arm == labels[self.arm]);
             if meant {
                 let set = unset(change.set.clone(), true);
@@ -109,7 +109,7 @@ impl Blame<'_, '_> {
             !path.is_empty() && path.split('.').try_fold(set, |inner, key| inner.get(key)).is_some()
         };
         let last = experiment.overrides.iter().enumerate().rposition(|(i, change)| {
-            change.task.as_deref().is_none_or(|task| task == self.name)
+            experiment.is_task(change.task.as_deref(), self.name)
                 && overridden[i].as_deref().is_none_or(|arm| arm == labels[self.arm])
                 && sets(&change.set)
         });
