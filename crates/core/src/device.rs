@@ -8,7 +8,8 @@ use std::{fmt, str::FromStr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceSpec {
     kind: DeviceKind,
-    index: usize,
+    /// The first, or any, where absent.
+    index: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,11 +123,14 @@ impl FromStr for DeviceSpec {
     fn from_str(text: &str) -> Result<Self, Error> {
         let error = |reason: &str| Error::Device { device: text.into(), reason: reason.into() };
         let (word, index) = match text.split_once(':') {
-            None => (text, 0),
-            Some((word, index)) => (
-                word,
-                index.parse().map_err(|_| error("the index must be a number, as in `cuda:1`"))?,
-            ),
+            None => (text, None),
+            Some((word, index)) => {
+                let index = index.parse();
+                (
+                    word,
+                    Some(index.map_err(|_| error("the index must be a number, as in `cuda:1`"))?),
+                )
+            }
         };
         let kind = BACKENDS.iter().find(|backend| backend.word == word).map(|backend| backend.kind);
         let kind = kind.ok_or_else(|| {
@@ -134,7 +138,7 @@ impl FromStr for DeviceSpec {
                 "is not one of `cpu`, `cuda`, `cuda:N`, `vulkan`, `vulkan:N`, `metal`, `wgpu`, `auto`",
             )
         })?;
-        if kind == DeviceKind::Cpu && index != 0 {
+        if kind == DeviceKind::Cpu && index.is_some() {
             return Err(error("there is one CPU device, `cpu`"));
         }
         Ok(Self { kind, index })
@@ -144,8 +148,8 @@ impl FromStr for DeviceSpec {
 impl fmt::Display for DeviceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind())?;
-        if self.index > 0 {
-            write!(f, ":{}", self.index)?;
+        if let Some(index) = self.index {
+            write!(f, ":{index}")?;
         }
         Ok(())
     }
@@ -153,14 +157,14 @@ impl fmt::Display for DeviceSpec {
 
 impl DeviceSpec {
     /// The CPU.
-    pub const CPU: Self = Self { kind: DeviceKind::Cpu, index: 0 };
+    pub const CPU: Self = Self { kind: DeviceKind::Cpu, index: None };
 
     /// The best device that this program was built for and the machine has: CUDA, then Metal, Vulkan and wgpu, then
     /// the CPU.
     #[must_use]
     pub fn best() -> Self {
         let specs = BACKENDS.iter().filter(|backend| backend.device.is_some());
-        let mut specs = specs.map(|backend| Self { kind: backend.kind, index: 0 });
+        let mut specs = specs.map(|backend| Self { kind: backend.kind, index: None });
         specs.find(|spec| spec.open().is_ok()).unwrap_or(Self::CPU)
     }
 
@@ -172,11 +176,24 @@ impl DeviceSpec {
             // A backend panics where its driver is missing: then there is no device.
             let devices = quietly(backend.all).unwrap_or_default();
             let kind = backend.kind;
-            let named =
-                move |(index, device): (usize, Device)| (Self { kind, index }, name(&device));
+            let named = move |(index, device): (usize, Device)| {
+                let index = Some(index).filter(|_| kind != DeviceKind::Cpu);
+                (Self { kind, index }, name(&device))
+            };
             devices.into_iter().enumerate().map(named).collect::<Vec<_>>()
         };
         BACKENDS.iter().flat_map(of).collect()
+    }
+
+    /// The devices that runs may be spread over: every one of its kind where no number was named.
+    #[must_use]
+    pub fn places(&self) -> Vec<Self> {
+        let count = match self.index {
+            None if !self.is_cpu() => quietly(self.backend().all).map_or(0, |all| all.len()),
+            _ => 1,
+        };
+        let numbered = |index| Self { index: Some(index), ..*self };
+        if count > 1 { (0..count).map(numbered).collect() } else { vec![*self] }
     }
 
     /// The kind alone, as a run's spec holds it.
@@ -206,7 +223,7 @@ impl DeviceSpec {
         if self.is_cpu() {
             return Ok(device(0));
         }
-        let index = self.index;
+        let index = self.index.unwrap_or(0);
         // The backends panic where a driver is missing; a user is told what to install instead.
         let sum = quietly(|| {
             let device = device(index);
@@ -262,7 +279,7 @@ mod tests {
 
     #[test]
     fn words() {
-        for word in ["cpu", "cuda", "cuda:1", "vulkan:2", "metal", "wgpu"] {
+        for word in ["cpu", "cuda", "cuda:0", "cuda:1", "vulkan:2", "metal", "wgpu"] {
             assert_eq!(word.parse::<DeviceSpec>().unwrap().to_string(), word);
         }
         for word in ["", "gpu", "cuda:", "cuda:x", "cpu:1"] {

@@ -215,7 +215,7 @@ pub(crate) struct Flags {
     /// Where to train: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one on a
+    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one a
     /// GPU) as far as memory allows [default: auto]
     #[arg(long, value_name = "N|auto")]
     pub(crate) jobs: Option<Jobs>,

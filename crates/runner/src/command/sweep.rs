@@ -119,7 +119,7 @@ pub(super) fn train(
     tracking.introduce();
     let runs = sweep.runs();
     let execution = Execution::new(experiment, &runs, device, workers, progress, tracking);
-    let mut launcher = launcher(experiment, workers, progress.notice())?;
+    let mut launcher = launcher(experiment, device, workers, progress.notice())?;
     execution.execute(first, work, &mut *launcher)
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         tracking.introduce();
         let runs = sweep.runs();
         let execution = Execution::new(&experiment, &runs, device, workers, &progress, &tracking);
-        let mut launcher = launcher(&experiment, workers, progress.notice())?;
+        let mut launcher = launcher(&experiment, device, workers, progress.notice())?;
         let mut work = Known::new(std::slice::from_ref(run), &runs);
         let trained = execution.execute(work.next()?, &mut work, &mut *launcher);
         tracking.finish(&sweep);

@@ -57,7 +57,7 @@ impl Workers {
         let cores = cores();
         let auto = jobs.is_none();
         let jobs = jobs.unwrap_or_else(|| match (device.is_cpu(), threads) {
-            (false, _) => 1,
+            (false, _) => device.places().len(),
             (true, Some(threads)) => cores / threads.max(1),
             (true, None) => cores,
         });
@@ -159,6 +159,7 @@ fn token() -> Token {
 /// If it is not to be had here.
 pub(crate) fn launcher(
     experiment: &Experiment,
+    device: DeviceSpec,
     workers: Workers,
     notice: Notice,
 ) -> Result<Box<dyn Launcher>, Error> {
@@ -167,7 +168,10 @@ pub(crate) fn launcher(
         memory: experiment.memory_limit.map(|mib| mib << 20),
     };
     Ok(match experiment.launcher {
-        LauncherKind::Local => Box::new(Local::new(workers.jobs, workers.auto, limits, notice)),
+        LauncherKind::Local => {
+            let local = Local::new(workers.jobs, workers.auto, limits, notice);
+            Box::new(local.over(device.places().iter().map(ToString::to_string).collect()))
+        }
         LauncherKind::Slurm => {
             let settings = experiment.slurm.clone();
             let (name, folder) = (&experiment.name, experiment.dir());

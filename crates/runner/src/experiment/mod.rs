@@ -113,8 +113,8 @@ pub(crate) struct Experiment {
     pub(crate) overrides: Vec<Override>,
     /// Where to train: `cpu`, `cuda`, `cuda:N`, `vulkan`, `metal`, `wgpu`, or `auto` for the best that this machine has.
     pub(crate) device: String,
-    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one on
-    /// a GPU) as far as memory allows. They change no number.
+    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one a
+    /// GPU) as far as memory allows. They change no number.
     #[schemars(with = "JobsSchema")]
     pub(crate) jobs: Jobs,
     /// Threads of each run; an even share of the processors where absent. They change no number.

@@ -40,6 +40,8 @@ pub(crate) struct Local {
     auto: bool,
     limits: Limits,
     notice: Notice,
+    /// Devices that jobs are spread over; each is trained on its own where there are none.
+    devices: Vec<String>,
     running: Vec<Running>,
     /// Most resident bytes that a run has had.
     largest: u64,
@@ -47,6 +49,7 @@ pub(crate) struct Local {
 
 struct Running {
     token: String,
+    device: String,
     child: Child,
     /// Open for as long as the worker shall go on.
     input: Option<ChildStdin>,
@@ -60,7 +63,20 @@ struct Running {
 impl Local {
     /// Runs at most `jobs` at a time, and where `auto` is set no more than memory allows; `notice` prints a line.
     pub(crate) fn new(jobs: usize, auto: bool, limits: Limits, notice: Notice) -> Self {
-        Self { jobs, auto, limits, notice, running: Vec::new(), largest: 0 }
+        Self { jobs, auto, limits, notice, devices: Vec::new(), running: Vec::new(), largest: 0 }
+    }
+
+    /// Spreads jobs over `devices`.
+    pub(crate) fn over(self, devices: Vec<String>) -> Self {
+        Self { devices, ..self }
+    }
+
+    /// The device for one more job: of those with the fewest, the first.
+    fn place(&self, job: &Job) -> String {
+        let used =
+            |device: &&String| self.running.iter().filter(|one| one.device == **device).count();
+        let device = self.devices.iter().min_by_key(used);
+        device.unwrap_or(&job.context.device).clone()
     }
 
     /// Runs one job to its end; an interrupt stops it.
@@ -95,7 +111,9 @@ impl Local {
         }
         let mut child = command.spawn().map_err(Error::io("start", &program))?;
         let mut input = child.stdin.take();
-        let json = serde_json::to_vec(job).unwrap_or_default();
+        let mut job = job.clone();
+        job.context.device = self.place(&job);
+        let json = serde_json::to_vec(&job).unwrap_or_default();
         if let Some(input) = &mut input {
             // A worker that dies at once is met when it is waited for.
             let _ = input.write_all(&json).and_then(|()| input.write_all(b"\n"));
@@ -118,7 +136,8 @@ impl Local {
             }
         });
         self.running.push(Running {
-            token: job.token.clone(),
+            token: job.token,
+            device: job.context.device,
             child,
             input,
             said,
