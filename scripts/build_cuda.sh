@@ -13,21 +13,23 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-target}"
 folder="${1:-$target/actlab-cuda}"
-target="${CARGO_TARGET_DIR:-target}"
 features="${ACTLAB_FEATURES:-cuda}"
+# `dist` is optimised whole and stripped; `dev` is quicker to build.
+profile="${ACTLAB_PROFILE:-dist}"
+built="$target/$([ "$profile" = dev ] && echo debug || echo "$profile")"
 
 # The build script of CubeCL's LLVM fetches nothing where it believes that only documentation is built.
 export DOCS_RS=1
 # The version of CUDA whose functions the program knows; each is looked up when it is called.
 export CUDARC_CUDA_VERSION="${CUDARC_CUDA_VERSION:-12080}"
 
-arguments=(--package runner --profile dist --features "$features" --locked)
+arguments=(--package runner --profile "$profile" --features "$features" --locked)
 cargo build --lib "${arguments[@]}"
 
-stubs="$target/dist/llvm-stubs"
+stubs="$built/llvm-stubs"
 mkdir -p "$stubs"
 # Names that the crates around LLVM call, without Rust's own.
-nm --undefined-only "$target"/dist/deps/lib{cubecl_llvm,pliron_llvm}-*.rlib 2>/dev/null |
+nm --undefined-only "$built"/deps/lib{cubecl_llvm,pliron_llvm}-*.rlib 2>/dev/null |
   awk '$1 == "U" && $2 ~ /^LLVM/ { print $2 }' | sort -u >"$stubs/names"
 [ -s "$stubs/names" ] || { echo "error: no function of LLVM is called; are the stubs still needed?" >&2; exit 1; }
 {
@@ -43,7 +45,7 @@ cc -O1 -c "$stubs/stubs.c" -o "$stubs/stubs.o"
 cargo rustc --bin actlab "${arguments[@]}" -- -C link-arg="$(realpath "$stubs/stubs.o")"
 
 mkdir -p "$folder"
-cp "$target/dist/actlab" scripts/gpu_check.sh "$folder/"
+cp "$built/actlab" scripts/gpu_check.sh "$folder/"
 cp -r experiments "$folder/"
 bytes() { stat --format %s "$1"; }
 echo "$folder/actlab: $(($(bytes "$folder/actlab") / 1048576)) MiB, $(wc -l <"$stubs/names") functions of LLVM stubbed"
