@@ -11,6 +11,8 @@ mod components;
 mod damage;
 mod data;
 mod errors;
+#[cfg(target_os = "linux")]
+mod gpus;
 mod mutation;
 mod pretrained;
 mod rerun;
