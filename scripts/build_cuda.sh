@@ -30,7 +30,7 @@ stubs="$built/llvm-stubs"
 mkdir -p "$stubs"
 # Names that the crates around LLVM call, without Rust's own.
 nm --undefined-only "$built"/deps/lib{cubecl_llvm,pliron_llvm}-*.rlib 2>/dev/null |
-  awk '$1 == "U" && $2 ~ /^LLVM/ { print $2 }' | sort -u >"$stubs/names"
+  awk '$1 == "U" && $2 ~ /^(LLVM|cubecl_)/ { print $2 }' | sort -u >"$stubs/names"
 [ -s "$stubs/names" ] || { echo "error: no function of LLVM is called; are the stubs still needed?" >&2; exit 1; }
 {
   echo '#include <stdio.h>'
