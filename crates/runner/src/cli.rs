@@ -59,6 +59,18 @@ Examples:
 A stopped sweep goes on where it was; a finished one prints its table again. Values come from the
 defaults, then the file, then the environment (ACTLAB_KEY, with __ for a dot), then --set.")]
     Sweep(SweepArgs),
+    /// Search for formulas: evolve them on validation data, then compare the best as a sweep does.
+    #[command(after_help = "\
+Examples:
+  actlab search experiments/search.toml
+  actlab search mine.toml --dry-run                show what would be trained, and for how long
+  actlab search mine.toml --set search.seed=7 --set search.generations=10
+
+SPEC is an experiment with a [search] table: which functions, operators and constants formulas are made
+of, how many are trained, and with which seeds. Formulas are judged by validation data alone. The best
+are then trained with the experiment's seeds beside its activations, and the report says how many
+formulas were tried and corrects for that. A stopped search resumes where it was.")]
+    Search(SearchArgs),
     /// Train one activation on one task of an experiment.
     #[command(after_help = "\
 Example:
@@ -206,7 +218,7 @@ pub(crate) struct ExperimentArgs {
 }
 
 /// What flags change in an experiment.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Flags {
     /// Change a value of the experiment; VALUE is TOML, and a bare word is text
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -247,6 +259,18 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
     /// Show the plan with an estimate of its time, and train nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// Experiment file with a [search] table
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Show what would be trained at most, with an estimate of its time, and train nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -72,6 +72,16 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// Its first output, a function of one input without numbers, simplified as a whole: conditions stay where they are.
+    pub(crate) fn simplified(&self) -> Self {
+        let (mut simplifier, recorder) = Simplifier::new(self, 1, 0);
+        let whole = simplifier.node(self.outputs[0], &Facts::default());
+        let nodes = recorder.borrow().nodes.clone();
+        Self { nodes, outputs: vec![whole.id] }.without_unused()
+    }
+}
+
 /// What undoes the operation with a constant.
 fn inverse(op: Binary, c: f64) -> Option<impl Fn(f64) -> f64> {
     if matches!(op, Binary::Mul | Binary::Div) && (c == 0.0 || !c.is_finite()) {
@@ -87,14 +97,7 @@ fn inverse(op: Binary, c: f64) -> Option<impl Fn(f64) -> f64> {
 
 /// The first output of `graph`, simplified.
 pub(super) fn simplified(graph: &Graph, inputs: usize, numbers: usize) -> Pieces {
-    let recorder = Rc::new(RefCell::new(Recorder::default()));
-    let leaf = |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
-    let mut simplifier = Simplifier {
-        graph,
-        inputs: (0..inputs).map(|i| leaf(Node::Input(i))).collect(),
-        numbers: (0..numbers).map(|i| leaf(Node::Number(i))).collect(),
-        known: HashMap::new(),
-    };
+    let (mut simplifier, recorder) = Simplifier::new(graph, inputs, numbers);
     let ends = thresholds(graph);
     let input = graph.nodes.iter().position(|node| *node == Node::Input(0));
     let pieces = match input {
@@ -125,7 +128,21 @@ struct Simplifier<'a> {
     known: HashMap<Key, Trace>,
 }
 
-impl Simplifier<'_> {
+impl<'a> Simplifier<'a> {
+    /// One of `graph`, and where it writes what it makes.
+    fn new(graph: &'a Graph, inputs: usize, numbers: usize) -> (Self, Rc<RefCell<Recorder>>) {
+        let recorder = Rc::new(RefCell::new(Recorder::default()));
+        let leaf =
+            |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
+        let simplifier = Self {
+            graph,
+            inputs: (0..inputs).map(|i| leaf(Node::Input(i))).collect(),
+            numbers: (0..numbers).map(|i| leaf(Node::Number(i))).collect(),
+            known: HashMap::new(),
+        };
+        (simplifier, recorder)
+    }
+
     /// The pieces between `ends`, if no condition is left in them.
     fn pieces(&mut self, input: Id, ends: &[f64]) -> Option<(Vec<f64>, Vec<Trace>)> {
         let mut outputs: Vec<Trace> = Vec::new();

@@ -1,0 +1,109 @@
+//! How formulas stand among each other.
+
+use super::front::{Objectives, by_fitness, fronts};
+use crate::tune::Score;
+use actlab_core::stream::Stream;
+use std::cmp::Ordering;
+
+/// What is known of a formula that was trained.
+#[derive(Debug, Clone)]
+pub(super) struct Standing {
+    /// Comparisons that it has been through.
+    pub(super) comparisons: usize,
+    /// By task: its score at the last of them.
+    pub(super) scores: Vec<Score>,
+    pub(super) cost: u32,
+}
+
+/// The place of each by score: those that were trained longer come first, and of equally long ones the better by the mean
+/// of their ranks over tasks. Equal scores share a rank.
+pub(super) fn places(all: &[&Standing]) -> Vec<f64> {
+    let rank = |one: &Standing, task: usize| {
+        let count = |order: Ordering| {
+            let peers = all.iter().filter(|other| other.comparisons == one.comparisons);
+            let own = |other: &&&Standing| other.scores[task].order(&one.scores[task]) == order;
+            peers.filter(own).count() as f64
+        };
+        // One of the equals is the formula itself.
+        count(Ordering::Less) + (count(Ordering::Equal) - 1.0) / 2.0
+    };
+    let place = |one: &&Standing| {
+        let before = all.iter().filter(|other| other.comparisons > one.comparisons).count() as f64;
+        let tasks = one.scores.len();
+        let ranks: f64 = (0..tasks).map(|task| rank(one, task)).sum();
+        before + ranks / (tasks.max(1) as f64)
+    };
+    all.iter().map(place).collect()
+}
+
+fn objectives(all: &[&Standing]) -> Vec<Objectives> {
+    places(all).into_iter().zip(all).map(|(place, one)| [place, f64::from(one.cost)]).collect()
+}
+
+/// The best by score alone, `count` of them; equal ones in their order.
+pub(super) fn best(all: &[&Standing], count: usize) -> Vec<usize> {
+    let places = places(all);
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by(|a, b| places[*a].total_cmp(&places[*b]));
+    order.truncate(count);
+    order
+}
+
+/// The fittest by score and cost, `count` of them, the fittest first.
+pub(super) fn fittest(all: &[&Standing], count: usize) -> Vec<usize> {
+    let mut order = by_fitness(&objectives(all));
+    order.truncate(count);
+    order
+}
+
+/// Those for the final sweep, `count` of them: of the first front, where none is both worse and dearer than another, the
+/// best by score first; then of the next front.
+pub(super) fn finalists(all: &[&Standing], count: usize) -> Vec<usize> {
+    let objectives = objectives(all);
+    let mut chosen = Vec::new();
+    for mut front in fronts(&objectives) {
+        front.sort_by(|a, b| objectives[*a][0].total_cmp(&objectives[*b][0]));
+        chosen.extend(front);
+    }
+    chosen.truncate(count);
+    chosen
+}
+
+/// One of `count` parents, of which the fittest is the first: the fitter of two.
+pub(super) fn parent(count: usize, stream: &mut Stream) -> usize {
+    stream.below(count).min(stream.below(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing(comparisons: usize, merits: &[f64], cost: u32) -> Standing {
+        let scores = merits.iter().map(|merit| Score::new(*merit, 1.0)).collect();
+        Standing { comparisons, scores, cost }
+    }
+
+    #[test]
+    fn who_was_trained_longer_comes_first_and_ranks_are_means_over_tasks() {
+        let all = [
+            standing(1, &[0.9, 0.9], 1),
+            standing(2, &[0.5, 0.7], 9),
+            standing(2, &[0.6, 0.6], 9),
+            standing(2, &[0.6, 0.5], 3),
+            standing(1, &[0.2, 0.1], 1),
+        ];
+        let all: Vec<&Standing> = all.iter().collect();
+        assert_eq!(places(&all), [3.0, 1.0, 0.75, 1.25, 4.0]);
+        assert_eq!(best(&all, 2), [2, 1]);
+        assert_eq!(finalists(&all, 4), [2, 3, 0, 1]);
+        assert_eq!(best(&[], 3), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn diverged_ones_are_last_and_equal_ones_share_a_place() {
+        let all = [standing(1, &[f64::NEG_INFINITY], 1), standing(1, &[0.4], 1), standing(1, &[0.4], 1)];
+        let all: Vec<&Standing> = all.iter().collect();
+        assert_eq!(places(&all), [2.0, 0.5, 0.5]);
+        assert_eq!(fittest(&all, 3)[2], 0);
+    }
+}
