@@ -138,8 +138,16 @@ pub(super) fn overview(report: &Report) -> String {
         .collect();
     activations.sort_unstable();
     activations.dedup();
+    let search = report.search.as_ref().filter(|search| !search.finalists.is_empty());
+    let found = search.map_or(String::new(), |search| {
+        format!(
+            " A search found {} of the activations, the best of {} that it trained: see the section Search.",
+            search.finalists.len(),
+            plural(search.formulas.len(), "formula")
+        )
+    });
     format!(
-        "{} of {} on {}: {} completed, {} diverged, {} failed.",
+        "{} of {} on {}: {} completed, {} diverged, {} failed.{found}",
         plural(total(|arm| arm.runs), "run"),
         plural(activations.len(), "activation"),
         plural(report.tasks.len(), "task"),

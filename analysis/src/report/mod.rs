@@ -21,7 +21,7 @@ mod verdict;
 pub use figures::{Picture, Shape, draw_shapes};
 pub use methods::{Confirms, Registration};
 pub use scores::scores_of;
-pub use search::{Formula, Generation, Search};
+pub use search::{Formula, Generation, Grammar, Search};
 pub use tuning::{Trial, Tuning};
 
 use crate::Error;

@@ -20,8 +20,8 @@ pub struct Search {
     pub seed: u64,
     /// Seeds of the runs by which formulas were judged.
     pub seeds: Vec<u64>,
-    /// The grammar, in words.
-    pub grammar: String,
+    /// What formulas are made of.
+    pub grammar: Grammar,
     /// Generations that were planned.
     pub generations: usize,
     /// Parts of the budget after which formulas were compared; the last is 1.
@@ -36,6 +36,43 @@ pub struct Search {
     pub formulas: Vec<Formula>,
     /// Names of those whose runs are reported, the best by validation data first.
     pub finalists: Vec<String>,
+}
+
+/// The formulas that a search may write.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Grammar {
+    /// Functions by name.
+    pub functions: Vec<String>,
+    /// Operators.
+    pub operators: Vec<String>,
+    /// Constants that formulas begin with.
+    pub constants: Vec<f64>,
+    /// Operations at most.
+    pub max_operations: usize,
+    /// Operations that are nested at most.
+    pub depth: usize,
+    /// Whether formulas are gates.
+    pub gated: bool,
+}
+
+impl Grammar {
+    /// What it holds, in a sentence.
+    fn words(&self) -> String {
+        let codes = |all: &[String]| all.iter().map(|one| code(one)).collect::<Vec<_>>().join(" ");
+        let parts = [codes(&self.operators), codes(&self.functions)];
+        let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let constants = match &self.constants[..] {
+            [] => "no constants".to_owned(),
+            some => format!("constants that begin at {} and are varied", joined(some)),
+        };
+        format!(
+            "Formulas {} made of {}, with {constants}; they have at most {}, at most {} of them nested.",
+            if self.gated { "are gates `f` of `f(gate) * value`," } else { "of `x` are" },
+            parts.join(" and "),
+            count(self.max_operations, "operation", "operations"),
+            self.depth
+        )
+    }
 }
 
 /// Formulas that a generation proposed.
@@ -157,24 +194,26 @@ impl Search {
             .iter()
             .map(|(reason, times)| format!("{} {}", grouped(*times as u64), escape(reason)))
             .collect();
-        let reasons = if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
+        let reasons =
+            if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
         format!(
-            "The search (seed {}) proposed {}, {}. It refused {} without training{reasons} and trained {} in {} of {}, \
-             with {}.",
+            "The search (seed {}) proposed {}. It refused {} without training{reasons} and trained {} in {} of {}, with {}. \
+             {} All that were trained are in sweep.json, under `search`, with their scores.",
             self.seed,
             count(proposed, "formula", "formulas"),
-            escape(&self.grammar),
             grouped(refused as u64),
             grouped(self.formulas.len() as u64),
             grouped(self.proposed.len() as u64),
             count(self.generations, "generation", "generations"),
             count(self.runs, "run", "runs"),
+            self.grammar.words(),
         )
     }
 
     /// By what formulas were judged.
     fn judged(&self, report: &Report) -> String {
-        let metrics: Vec<String> = report.metrics().iter().map(|metric| metric.label.clone()).collect();
+        let metrics: Vec<String> =
+            report.metrics().iter().map(|metric| metric.label.clone()).collect();
         let seeds = match &self.seeds[..] {
             [one] => format!("with seed {one}"),
             many => format!("the median over the seeds {}", joined(many)),
@@ -185,9 +224,10 @@ impl Search {
         let halving = match &after[..] {
             [] | [_] => "after the whole budget".to_owned(),
             [first @ .., _] => format!(
-                "after {} of the budget, where one in {} went on, and at its end",
-                first.join(", "),
-                self.eta
+                "after {} of the budget, where one in {} went on{}, and at its end",
+                first.join(" and "),
+                self.eta,
+                if first.len() > 1 { " each time" } else { "" }
             ),
         };
         format!(
@@ -213,7 +253,7 @@ impl Search {
             column("proposed", &|g| number(self.proposed[g].proposed)),
             column("refused", &|g| number(refused(&self.proposed[g]))),
             column("trained", &|g| number(own(g).count())),
-            column("to the end", &|g| number(whole(g).count())),
+            column("whole budget", &|g| number(whole(g).count())),
         ]];
         for task in tasks {
             let name = named(&format!("best {}", header::tuned(&task.metric)), task, tasks);
@@ -225,11 +265,20 @@ impl Search {
                 }),
                 Column::words(
                     "by",
-                    generations.clone().map(|g| best(g).map_or(ABSENT.into(), |one| escape(&one.name))).collect(),
+                    generations
+                        .clone()
+                        .map(|g| best(g).map_or(ABSENT.into(), |one| escape(&one.name)))
+                        .collect(),
                 ),
             ]);
         }
-        Table { key: Column::numbers("generation", generations.clone().map(|g| (g + 1).to_string()).collect()), blocks }
+        Table {
+            key: Column::numbers(
+                "generation",
+                generations.clone().map(|g| (g + 1).to_string()).collect(),
+            ),
+            blocks,
+        }
     }
 
     fn table(&self, finalists: &[&Formula], report: &Report) -> Table {
@@ -278,9 +327,12 @@ impl Search {
                 words.push(code(&one.formula));
             }
             if let Some(name) = &one.same_as {
-                words.push(format!("the same function as the registered activation {}", escape(name)));
+                words.push(format!(
+                    "the same function as the registered activation {}",
+                    escape(name)
+                ));
             }
-            words.push(escape(&one.origin));
+            words.push(format!("it came from {}", escape(&one.origin)));
             format!("{}: {}.", escape(&one.name), words.join("; "))
         };
         finalists.iter().map(note).collect()

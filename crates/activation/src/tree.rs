@@ -157,7 +157,8 @@ impl Tree {
         match self.symbol {
             Symbol::X => (input.to_owned(), Strength::Atom),
             Symbol::Number(value) => {
-                let strength = if value.is_sign_negative() { Strength::Sign } else { Strength::Atom };
+                let strength =
+                    if value.is_sign_negative() { Strength::Sign } else { Strength::Atom };
                 (number(value), strength)
             }
             Symbol::Negative => (format!("-{}", part(0, Strength::Power)), Strength::Sign),
@@ -226,7 +227,9 @@ impl Tree {
                 match op {
                     // Numbers go before what they multiply.
                     Binary::Mul => Self::of(Symbol::Mul, vec![number(value.0), x]),
-                    Binary::Add if value.0 < 0.0 => Self::of(Symbol::Sub, vec![x, number(-value.0)]),
+                    Binary::Add if value.0 < 0.0 => {
+                        Self::of(Symbol::Sub, vec![x, number(-value.0)])
+                    }
                     op => Self::of(symbol(op), vec![x, number(value.0)]),
                 }
             }
@@ -237,10 +240,14 @@ impl Tree {
             // Every number is at most infinity.
             Node::Select { threshold: Constant(f64::INFINITY), at_most, .. } => part(at_most)?,
             Node::Select { x, threshold, at_most, above } => match graph.nodes[x] {
-                Node::Binary(Binary::Sub, a, b) if threshold.0 == 0.0 && [a, b] == [above, at_most] => {
+                Node::Binary(Binary::Sub, a, b)
+                    if threshold.0 == 0.0 && [a, b] == [above, at_most] =>
+                {
                     Self::of(Symbol::Function("max"), vec![part(a)?, part(b)?])
                 }
-                Node::Binary(Binary::Sub, a, b) if threshold.0 == 0.0 && [a, b] == [at_most, above] => {
+                Node::Binary(Binary::Sub, a, b)
+                    if threshold.0 == 0.0 && [a, b] == [at_most, above] =>
+                {
                     Self::of(Symbol::Function("min"), vec![part(a)?, part(b)?])
                 }
                 _ => {
@@ -341,7 +348,8 @@ impl Activation {
     }
 }
 
-/// What an operation costs, in additions.
+/// What an operation costs, in additions, as measured with `actlab bench ops` on an x86-64 processor with AVX-512. What is
+/// not computed in registers (sine, arctangent) costs most.
 fn weight(node: &Node) -> u32 {
     match node {
         Node::Input(_) | Node::Number(_) | Node::Constant(_) => 0,
@@ -353,13 +361,19 @@ fn weight(node: &Node) -> u32 {
         | Node::Select { .. }
         | Node::Max(..)
         | Node::Min(..) => 1,
-        Node::WithConstant(Binary::Div, ..) | Node::Binary(Binary::Div, ..) => 4,
-        Node::Unary(Unary::Sqrt, _) => 4,
+        Node::WithConstant(Binary::Div, ..) | Node::Binary(Binary::Div, ..) => 3,
         Node::Unary(f, _) => match f {
-            Unary::Exp | Unary::Gaussian => 10,
-            Unary::ExpM1 | Unary::Ln | Unary::Sigmoid | Unary::Tanh => 15,
-            Unary::Sin | Unary::Cos | Unary::Atan | Unary::Ln1p => 20,
-            _ => 25,
+            Unary::Exp | Unary::ExpM1 | Unary::Gaussian => 2,
+            Unary::Sigmoid => 3,
+            Unary::Sqrt | Unary::Erf => 4,
+            Unary::Tanh => 5,
+            Unary::Erfc => 6,
+            Unary::Ln => 9,
+            Unary::Ln1p => 12,
+            Unary::Softplus => 15,
+            Unary::Sin | Unary::Cos => 150,
+            Unary::Atan => 190,
+            Unary::Neg | Unary::Abs | Unary::Square => 1,
         },
     }
 }
@@ -374,7 +388,10 @@ mod tests {
 
     impl Numbers {
         fn below(&mut self, n: usize) -> usize {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(self.0 >> 33).unwrap() % n
         }
 
@@ -402,11 +419,12 @@ mod tests {
         }
     }
 
-    /// What `tree` is at `x`, by its own symbols.
-    fn value(tree: &Tree, x: f64) -> f64 {
+    /// What `tree` is at `x`, by its own symbols; nothing where a part of it is not finite.
+    fn value(tree: &Tree, x: f64) -> Option<f64> {
         use crate::Real;
-        let parts: Vec<f64> = tree.parts.iter().map(|part| value(part, x)).collect();
-        match tree.symbol {
+        let parts: Option<Vec<f64>> = tree.parts.iter().map(|part| value(part, x)).collect();
+        let parts = parts?;
+        let value = match tree.symbol {
             Symbol::X => x,
             Symbol::Number(value) => value,
             Symbol::Negative => -parts[0],
@@ -437,11 +455,8 @@ mod tests {
                 "tanh" => Real::tanh(parts[0]),
                 other => panic!("no function {other}"),
             },
-        }
-    }
-
-    fn close(a: f64, b: f64) -> bool {
-        (a - b).abs() <= 1e-9 * (1.0 + a.abs()) || a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+        };
+        Some(value).filter(|value| value.is_finite())
     }
 
     const POINTS: [f64; 9] = [-7.3, -2.0, -0.6, -0.1, 0.0, 0.3, 1.0, 2.7, 9.1];
@@ -459,13 +474,11 @@ mod tests {
             let formula = TextFormula::parse(&text).unwrap_or_else(|error| panic!("{error}"));
             let graph = formula.graph(&[]).unwrap();
             for x in POINTS {
-                let expected = value(&tree, x);
-                // A comparison with NaN takes either branch.
-                if expected.is_finite() {
+                if let Some(expected) = value(&tree, x) {
                     let found = graph.eval(&[x], &[]);
-                    let exact = found.to_bits() == expected.to_bits();
-                    assert!(exact || close(found, expected) || found.is_nan(), "{text} at {x}: {found} {expected}");
-                    compared += usize::from(!found.is_nan());
+                    let same = (found - expected).abs() <= 1e-9 * (1.0 + expected.abs());
+                    assert!(same, "{text} at {x}: {found} {expected}");
+                    compared += 1;
                 }
             }
         }
@@ -485,13 +498,15 @@ mod tests {
             let graph = formula.graph(&[]).unwrap();
             let simple = Tree::of_graph(&graph.simplified()).unwrap();
             shorter += usize::from(simple.operations() < tree.operations());
-            let all_finite = graph.nodes.iter().all(|node| !matches!(node, Node::Constant(c) if !c.0.is_finite()));
-            for x in POINTS.into_iter().filter(|_| all_finite) {
-                let (a, b) = (value(&tree, x), value(&simple, x));
-                // Large sums cancel: 1e12 + x - 1e12.
-                let scale = graph.eval_all(&[x], &[])[0].abs().max(1.0);
-                if a.is_finite() && b.is_finite() && tree.symbols().iter().all(|s| !matches!(s, Symbol::Number(n) if n.abs() > 1e3)) {
-                    assert!((a - b).abs() <= 1e-7 * scale, "{tree} is not {simple} at {x}: {a} {b}");
+            // Large numbers cancel: 1e12 + x - 1e12.
+            let large = |symbol: &Symbol| matches!(symbol, Symbol::Number(n) if n.abs() > 1e3);
+            if tree.symbols().iter().any(large) {
+                continue;
+            }
+            for x in POINTS {
+                if let (Some(a), Some(b)) = (value(&tree, x), value(&simple, x)) {
+                    let same = (a - b).abs() <= 1e-7 * (1.0 + a.abs());
+                    assert!(same, "{tree} is not {simple} at {x}: {a} {b}");
                     compared += 1;
                 }
             }
@@ -514,7 +529,8 @@ mod tests {
 
     #[test]
     fn places_are_those_of_symbols() {
-        let tree = crate::build(&"x * sigmoid(1.5 * x) + 2".parse().unwrap()).unwrap().tree().unwrap();
+        let tree =
+            crate::build(&"x * sigmoid(1.5 * x) + 2".parse().unwrap()).unwrap().tree().unwrap();
         let symbols = tree.symbols();
         assert_eq!(symbols.len(), tree.size());
         assert_eq!((tree.operations(), tree.depth()), (4, 4));

@@ -54,22 +54,23 @@ const STEP: f64 = 1.0 / 128.0;
 /// Part of its range by which a function may differ from a straight line and still count as one.
 const STRAIGHT: f64 = 1e-6;
 
-/// Significant digits of the values that tell two functions apart.
-const DIGITS: usize = 8;
+/// Digits of the values that tell two functions apart: decimals of small values, significant ones of large values.
+const DIGITS: i32 = 8;
 
-/// Size of a value at which it counts as 0.
-const ZERO: f64 = 1e-12;
+/// Range of the values of a function that counts as constant.
+const FLAT: f64 = 1e-6;
 
 /// Values at fixed inputs to a few digits: those of two functions are equal where the functions are, however they are
 /// written and rounded. (The fingerprint of an activation tells functions apart by the last bit.)
 pub(super) type Values = Vec<String>;
 
 fn values(f: &dyn Pointwise) -> Values {
-    let digits = DIGITS - 1;
-    let shown = |y: f64| {
-        let y = if y.abs() < ZERO { 0.0 } else { y };
-        format!("{y:.digits$e}")
+    let shown = |y: f64| match y.abs() < 1.0 {
+        // What cancels near 0 is not known to more digits; and 0 and -0 are one.
+        true => (y * 10f64.powi(DIGITS)).round() + 0.0,
+        false => format!("{y:.7e}").parse().unwrap_or(y),
     };
+    let shown = |y: f64| shown(y).to_string();
     let near = (-32..=32).map(|i| f64::from(i) / 4.0 + 0.03);
     near.chain([-60.0, -20.0, 20.0, 60.0]).map(|x| shown(f.eval(x).0)).collect()
 }
@@ -108,7 +109,8 @@ impl Judge {
     pub(super) fn new(rules: &Rules) -> Self {
         let mut registered = HashMap::new();
         for entry in activation::all() {
-            let request = ActivationRequest { name: entry.name.clone(), parameters: Parameters::new() };
+            let request =
+                ActivationRequest { name: entry.name.clone(), parameters: Parameters::new() };
             // A plugin that panics, and a card that is broken, are equal to no formula.
             let found = guarded(|| {
                 let activation = activation::build(&request).ok()?;
@@ -139,7 +141,9 @@ impl Judge {
             let simple_text = self.rules.text(&simple);
             let other = self::arm(name, &simple_text);
             // What cancels is another function once it is rounded.
-            if let Some(other) = other.filter(|other| values(other.activations.main().nonlinearity()) == own) {
+            if let Some(other) =
+                other.filter(|other| values(other.activations.main().nonlinearity()) == own)
+            {
                 (tree, text, arm) = (simple, simple_text, other);
             }
         }
@@ -156,7 +160,8 @@ impl Judge {
     /// Whether `accepted` and `arm` are one function.
     pub(super) fn is_arm(accepted: &Accepted, arm: &Arm) -> bool {
         let [a, b] = [&accepted.arm, arm].map(|arm| arm.activations.main());
-        let same = || guarded(|| values(a.nonlinearity()) == values(b.nonlinearity())).unwrap_or(false);
+        let same =
+            || guarded(|| values(a.nonlinearity()) == values(b.nonlinearity())).unwrap_or(false);
         arm.spec.sites.is_empty() && b.learned().is_none() && is_gated(a) == is_gated(b) && same()
     }
 }
@@ -169,7 +174,8 @@ fn is_gated(activation: &Activation) -> bool {
 fn look(f: &dyn Pointwise) -> Result<(), Refusal> {
     let near: Vec<f64> = inputs(NEAR, STEP);
     let far: Vec<f64> = inputs(FAR, 0.5);
-    let points = |inputs: &[f64]| -> Vec<(f64, f64)> { inputs.iter().map(|x| f.eval(*x)).collect() };
+    let points =
+        |inputs: &[f64]| -> Vec<(f64, f64)> { inputs.iter().map(|x| f.eval(*x)).collect() };
     let (at_near, at_far) = (points(&near), points(&far));
     let all = || at_near.iter().chain(&at_far);
     let single = in_single_precision(f, &[&near[..], &far[..]].concat());
@@ -179,7 +185,7 @@ fn look(f: &dyn Pointwise) -> Result<(), Refusal> {
     let (low, high) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (y, _)| {
         (low.min(*y), high.max(*y))
     });
-    if high - low <= ZERO {
+    if high - low <= FLAT {
         return Err(Refusal::Constant);
     }
     let line = |inputs: &[f64], points: &[(f64, f64)]| {
@@ -237,7 +243,11 @@ mod tests {
     fn judge() -> Judge {
         let functions = ["max", "exp", "tanh", "sigmoid", "ln", "if", "sqrt", "sin", "softplus"];
         let functions = functions.map(str::to_owned).to_vec();
-        Judge::new(&Grammar { functions, max_operations: 20, depth: 10, ..Grammar::default() }.rules().unwrap())
+        Judge::new(
+            &Grammar { functions, max_operations: 20, depth: 10, ..Grammar::default() }
+                .rules()
+                .unwrap(),
+        )
     }
 
     fn tree(text: &str) -> Tree {
@@ -255,8 +265,7 @@ mod tests {
             ("exp(x)", Refusal::NotFinite),
             ("ln(x)", Refusal::NotFinite),
             ("1 / x", Refusal::NotFinite),
-            ("x / (1 + exp(x * x))", Refusal::NotFinite),
-            ("sqrt(max(x, 0))", Refusal::SlopeNotFinite),
+            ("x / (1 + exp(x * x))", Refusal::SlopeNotFinite),
             ("x / (x - 0.3)", Refusal::Jumps),
             ("if x <= 0.1 then 0 else x + 1", Refusal::Jumps),
         ] {
@@ -280,7 +289,9 @@ mod tests {
         let mut judge = judge();
         let silu = judge.accept(&tree("1 * x * sigmoid(x) + 0"), "f").unwrap();
         assert_eq!((silu.text.as_str(), silu.same_as.as_deref()), ("x * sigmoid(x)", Some("silu")));
-        for text in ["x / (1 + exp(-max(x, -40)))", "sigmoid(x) * x", "x * (0.5 + 0.5 * tanh(x / 2))"] {
+        for text in
+            ["x / (1 + exp(-max(x, -40)))", "sigmoid(x) * x", "x * (0.5 + 0.5 * tanh(x / 2))"]
+        {
             assert_eq!(judge.accept(&tree(text), "f").err(), Some(Refusal::Duplicate), "{text}");
         }
         let relu = activation::build(&"relu".parse().unwrap()).unwrap();

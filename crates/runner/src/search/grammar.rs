@@ -1,11 +1,11 @@
 //! The formulas that a search may write: symbols, constants, and how large a formula may be.
 
-use activation::{Symbol, Tree, functions};
-use actlab_core::stream::Stream;
 use crate::experiment::limits::within;
 use crate::experiment::words::number;
+use activation::{Symbol, Tree, functions};
+use actlab_core::stream::Stream;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Operations that a formula may have at most, whatever the experiment says.
 const MOST_OPERATIONS: usize = 100;
@@ -24,7 +24,7 @@ const FUNCTIONS: [&str; 9] =
     ["abs", "max", "min", "square", "exp", "sigmoid", "tanh", "softplus", "erf"];
 
 /// The formulas that a search may write.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Grammar {
     /// Functions of one or two arguments, by their names in formulas: `tanh`, `max`; `if` is a condition that compares with
@@ -74,7 +74,10 @@ impl Grammar {
                 "*" => &[Symbol::Mul],
                 "/" => &[Symbol::Div],
                 other => {
-                    return refuse(&key, format!("`{other}` is no operator; there are +, -, * and /"));
+                    return refuse(
+                        &key,
+                        format!("`{other}` is no operator; there are +, -, * and /"),
+                    );
                 }
             };
             if symbols.contains(&own[0]) {
@@ -92,13 +95,17 @@ impl Grammar {
         }
         let functions = |symbol: &Symbol| matches!(symbol, Symbol::Function(_) | Symbol::AtMost(_));
         if !symbols.iter().any(functions) {
-            return refuse("functions", "must name one function or more: without any, formulas are no activations".into());
+            return refuse(
+                "functions",
+                "must name one function or more: without any, formulas are no activations".into(),
+            );
         }
         within(self.constants.len(), MOST_CONSTANTS, "constants")
             .map_err(|message| ("constants".to_owned(), message))?;
         for (i, constant) in self.constants.iter().enumerate() {
             if !(constant.abs() <= LARGEST) {
-                let message = format!("must be from -{LARGEST} to {LARGEST}, not {}", number(*constant));
+                let message =
+                    format!("must be from -{LARGEST} to {LARGEST}, not {}", number(*constant));
                 return refuse(&format!("constants[{i}]"), message);
             }
         }
@@ -117,25 +124,16 @@ impl Grammar {
         })
     }
 
-    /// The grammar in a sentence.
-    pub(super) fn words(&self) -> String {
-        let constants: Vec<String> = self.constants.iter().map(|one| number(*one)).collect();
-        let begin = match &constants[..] {
-            [] => String::from("no constants"),
-            some => format!("constants that begin at {}", some.join(", ")),
-        };
-        format!(
-            "{}{}{} with {begin}; at most {} operations, at most {} of them nested",
-            if self.gated { "gates f of f(gate) * value made of " } else { "formulas of x made of " },
-            if self.operators.is_empty() {
-                String::new()
-            } else {
-                format!("the operators {} and ", self.operators.join(" "))
-            },
-            self.functions.join(", "),
-            self.max_operations,
-            self.depth
-        )
+    /// The grammar as reports show it.
+    pub(super) fn shown(&self) -> analysis::Grammar {
+        analysis::Grammar {
+            functions: self.functions.clone(),
+            operators: self.operators.clone(),
+            constants: self.constants.clone(),
+            max_operations: self.max_operations,
+            depth: self.depth,
+            gated: self.gated,
+        }
     }
 }
 
@@ -149,11 +147,16 @@ fn function(name: &str) -> Result<Symbol, String> {
         let near = activation::did_you_mean(&activation::nearest(name, known()));
         let usable = known().filter(|name| *name == "if" || function(name).is_ok());
         let usable: Vec<&str> = usable.collect();
-        return Err(format!("there is no function `{name}`{near}; there are {}", usable.join(", ")));
+        return Err(format!(
+            "there is no function `{name}`{near}; there are {}",
+            usable.join(", ")
+        ));
     };
     match symbol.parts() {
         1 | 2 => Ok(symbol),
-        more => Err(format!("`{name}` takes {more} arguments; a search uses functions of one or two, such as max and min")),
+        more => Err(format!(
+            "`{name}` takes {more} arguments; a search uses functions of one or two, such as max and min"
+        )),
     }
 }
 
@@ -179,7 +182,9 @@ impl Rules {
         let known = |symbol: &Symbol| match symbol {
             Symbol::X | Symbol::Number(_) => true,
             // A subtraction from 0, or a product with -1.
-            Symbol::Negative => [Symbol::Sub, Symbol::Mul].iter().any(|own| self.symbols.contains(own)),
+            Symbol::Negative => {
+                [Symbol::Sub, Symbol::Mul].iter().any(|own| self.symbols.contains(own))
+            }
             other => self.symbols.iter().any(|own| alike(*own, *other)),
         };
         let symbols = tree.symbols();
@@ -195,7 +200,10 @@ impl Rules {
         }
         let (operations, depth) = (tree.operations(), tree.depth());
         if operations > self.max_operations {
-            return Some(format!("{operations} operations (`max_operations` is {})", self.max_operations));
+            return Some(format!(
+                "{operations} operations (`max_operations` is {})",
+                self.max_operations
+            ));
         }
         if depth > self.depth {
             return Some(format!("{depth} nested operations (`depth` is {})", self.depth));
@@ -286,7 +294,10 @@ mod tests {
 
     #[test]
     fn random_formulas_are_of_the_grammar_and_can_be_read() {
-        let grammar = Grammar { functions: vec!["if".into(), "tanh".into(), "max".into()], ..Grammar::default() };
+        let grammar = Grammar {
+            functions: vec!["if".into(), "tanh".into(), "max".into()],
+            ..Grammar::default()
+        };
         for gated in [false, true] {
             let rules = Grammar { gated, ..grammar.clone() }.rules().unwrap();
             let mut stream = Stream::new(3, "grow");

@@ -144,7 +144,10 @@ impl Search {
             if !(least..=most).contains(&count) {
                 let most = grouped(most);
                 let hint = if key == "finalists" { ", the formulas that are trained" } else { "" };
-                return refuse(key, format!("must be from {least} to {most}{hint}, not {}", grouped(count)));
+                return refuse(
+                    key,
+                    format!("must be from {least} to {most}{hint}, not {}", grouped(count)),
+                );
             }
         }
         if !(0.01..=1.0).contains(&self.first) {

@@ -1,6 +1,7 @@
 //! What `sweep.json` holds of a search: all that its report says.
 
 use super::candidate::Refusal;
+use super::grammar::Grammar;
 use indexmap::IndexMap;
 use record::RunId;
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,8 @@ pub(crate) struct SearchNote {
     pub(crate) seed: u64,
     /// Seeds of the trials.
     pub(crate) seeds: Vec<u64>,
-    /// The grammar, in words.
-    pub(crate) grammar: String,
+    /// What formulas are made of.
+    pub(crate) grammar: Grammar,
     /// Generations in all.
     pub(crate) generations: usize,
     /// Formulas that a generation trains.
@@ -90,7 +91,7 @@ impl SearchNote {
         analysis::Search {
             seed: self.seed,
             seeds: self.seeds.clone(),
-            grammar: self.grammar.clone(),
+            grammar: self.grammar.shown(),
             generations: self.generations,
             parts: self.parts.clone(),
             eta: self.eta,

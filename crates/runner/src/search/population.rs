@@ -56,17 +56,16 @@ pub(super) fn fittest(all: &[&Standing], count: usize) -> Vec<usize> {
     order
 }
 
-/// Those for the final sweep, `count` of them: of the first front, where none is both worse and dearer than another, the
-/// best by score first; then of the next front.
-pub(super) fn finalists(all: &[&Standing], count: usize) -> Vec<usize> {
+/// All of them for the choice of finalists: first the front where none is both worse and dearer than another, the best by
+/// score first; then the next front.
+pub(super) fn by_front(all: &[&Standing]) -> Vec<usize> {
     let objectives = objectives(all);
-    let mut chosen = Vec::new();
+    let mut order = Vec::new();
     for mut front in fronts(&objectives) {
         front.sort_by(|a, b| objectives[*a][0].total_cmp(&objectives[*b][0]));
-        chosen.extend(front);
+        order.extend(front);
     }
-    chosen.truncate(count);
-    chosen
+    order
 }
 
 /// One of `count` parents, of which the fittest is the first: the fitter of two.
@@ -95,13 +94,14 @@ mod tests {
         let all: Vec<&Standing> = all.iter().collect();
         assert_eq!(places(&all), [3.0, 1.0, 0.75, 1.25, 4.0]);
         assert_eq!(best(&all, 2), [2, 1]);
-        assert_eq!(finalists(&all, 4), [2, 3, 0, 1]);
+        assert_eq!(by_front(&all), [2, 3, 0, 1, 4]);
         assert_eq!(best(&[], 3), Vec::<usize>::new());
     }
 
     #[test]
     fn diverged_ones_are_last_and_equal_ones_share_a_place() {
-        let all = [standing(1, &[f64::NEG_INFINITY], 1), standing(1, &[0.4], 1), standing(1, &[0.4], 1)];
+        let all =
+            [standing(1, &[f64::NEG_INFINITY], 1), standing(1, &[0.4], 1), standing(1, &[0.4], 1)];
         let all: Vec<&Standing> = all.iter().collect();
         assert_eq!(places(&all), [2.0, 0.5, 0.5]);
         assert_eq!(fittest(&all, 3)[2], 0);

@@ -30,13 +30,13 @@ pub(super) enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Crossover => "crossover",
-            Self::Subtree => "new part",
-            Self::Symbol => "other function",
-            Self::Constant => "other constant",
-            Self::Insert => "insertion",
-            Self::Delete => "deletion",
-            Self::Random => "random",
+            Self::Crossover => "a part",
+            Self::Subtree => "a new part",
+            Self::Symbol => "another function",
+            Self::Constant => "another constant",
+            Self::Insert => "an insertion",
+            Self::Delete => "a deletion",
+            Self::Random => "a random draw",
         })
     }
 }

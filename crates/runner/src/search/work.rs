@@ -1,11 +1,11 @@
 //! The runs of a search, as they become known.
 
+use super::Search;
 use super::candidate::{Accepted, Judge};
 use super::grammar::Rules;
 use super::note::{FormulaNote, Proposed, SearchNote};
-use super::population::{Standing, best, finalists, fittest, parent};
-use super::vary::vary;
-use super::Search;
+use super::population::{Standing, best, by_front, fittest, parent};
+use super::vary::{Change, vary};
 use crate::Error;
 use crate::execute::Work;
 use crate::experiment::Experiment;
@@ -96,15 +96,19 @@ impl<'a, 'b> Evolution<'a, 'b> {
         let Some(search) = &experiment.search else {
             return Err(Error::Usage("there is no [search] to run".into()));
         };
-        let bad = |(key, message): (String, String)| experiment.error(&format!("search.{key}"), &message);
-        let rules = search.grammar.rules().map_err(|(key, message)| bad((format!("grammar.{key}"), message)))?;
+        let bad =
+            |(key, message): (String, String)| experiment.error(&format!("search.{key}"), &message);
+        let rules = search
+            .grammar
+            .rules()
+            .map_err(|(key, message)| bad((format!("grammar.{key}"), message)))?;
         refuse_names(experiment, &planner.labels)?;
         let halving = search.halving();
         let rungs = halving.rungs(1).map_err(|(key, message)| bad((key.to_owned(), message)))?;
         let note = SearchNote {
             seed: search.seed,
             seeds: search.seeds().to_vec(),
-            grammar: search.grammar.words(),
+            grammar: search.grammar.clone(),
             generations: search.generations,
             population: search.population,
             parts: rungs.iter().map(|rung| rung.part).collect(),
@@ -202,7 +206,8 @@ impl<'a, 'b> Evolution<'a, 'b> {
     }
 
     fn is_done_trial(&self, dir: &RunDir, task: &str) -> bool {
-        let of = |run: &&PlannedRun| run.spec.task == task && dir.id() == Some(run.spec.id().as_str());
+        let of =
+            |run: &&PlannedRun| run.spec.task == task && dir.id() == Some(run.spec.id().as_str());
         self.formulas.iter().flat_map(|one| one.runs.iter().flatten()).any(|run| of(&run))
     }
 
@@ -237,7 +242,9 @@ impl<'a, 'b> Evolution<'a, 'b> {
     }
 
     fn final_runs(&self) -> usize {
-        (self.arms + self.most_finalists()) * self.experiment.tasks.len() * self.experiment.seeds.len()
+        (self.arms + self.most_finalists())
+            * self.experiment.tasks.len()
+            * self.experiment.seeds.len()
     }
 
     /// Goes on once the pending runs are done; what is needed next.
@@ -317,7 +324,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
     /// A new formula: random, or made of the parents.
     fn offspring(&self, stream: &mut Stream) -> (Tree, String) {
         if self.parents.is_empty() {
-            return (self.rules.formula(stream), "random".to_owned());
+            return (self.rules.formula(stream), Change::Random.to_string());
         }
         let [one, other] = [(); 2].map(|()| {
             let number = self.parents[parent(self.parents.len(), stream)];
@@ -325,9 +332,11 @@ impl<'a, 'b> Evolution<'a, 'b> {
         });
         let (tree, change) = vary(&one.accepted.tree, &other.accepted.tree, &self.rules, stream);
         let origin = match change {
-            super::vary::Change::Random => change.to_string(),
-            super::vary::Change::Crossover => format!("{change} of {} and {}", one.name, other.name),
-            _ => format!("{change} in {}", one.name),
+            Change::Random => change.to_string(),
+            Change::Crossover => {
+                format!("{} with {change} of {}", one.name, other.name)
+            }
+            _ => format!("{} with {change}", one.name),
         };
         (tree, origin)
     }
@@ -433,16 +442,18 @@ impl<'a, 'b> Evolution<'a, 'b> {
     /// The runs that are reported: those of the arms, and of the finalists.
     fn finals(&mut self) -> Result<Vec<PlannedRun>, Error> {
         let whole = self.rungs.len();
-        let fit = |one: &Formula| {
-            one.eligible
-                && one.standing.comparisons == whole
+        let fit = |one: &&Formula| {
+            one.standing.comparisons == whole
                 && one.standing.scores.iter().all(|score| !score.diverged())
         };
-        let eligible: Vec<&Formula> = self.formulas.iter().filter(|one| fit(one)).collect();
-        let standings: Vec<&Standing> = eligible.iter().map(|one| &one.standing).collect();
-        let chosen: Vec<(usize, String)> = finalists(&standings, self.search.finalists)
-            .into_iter()
-            .map(|place| (eligible[place].arm, eligible[place].name.clone()))
+        // What is worse and dearer than a formula that was known is behind it.
+        let fit: Vec<&Formula> = self.formulas.iter().filter(fit).collect();
+        let standings: Vec<&Standing> = fit.iter().map(|one| &one.standing).collect();
+        let order = by_front(&standings).into_iter().map(|place| fit[place]);
+        let chosen: Vec<(usize, String)> = order
+            .filter(|one| one.eligible)
+            .take(self.search.finalists)
+            .map(|one| (one.arm, one.name.clone()))
             .collect();
         let names: Vec<String> = chosen.iter().map(|(_, name)| name.clone()).collect();
         self.manifest.activations.truncate(self.arms);
@@ -471,7 +482,8 @@ impl<'a, 'b> Evolution<'a, 'b> {
                 let value = metric(task).filter(|_| !score.diverged());
                 (task.clone(), value.map(|metric| score.value(&metric)))
             };
-            let compared = one.standing.comparisons.checked_sub(1).and_then(|last| self.rungs.get(last));
+            let compared =
+                one.standing.comparisons.checked_sub(1).and_then(|last| self.rungs.get(last));
             FormulaNote {
                 name: one.name.clone(),
                 formula: one.accepted.text.clone(),
@@ -498,9 +510,8 @@ impl<'a, 'b> Evolution<'a, 'b> {
 /// Refuses arms that are called as formulas of the search are.
 fn refuse_names(experiment: &Experiment, labels: &[String]) -> Result<(), Error> {
     let is_number = |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit());
-    let taken = |label: &String| {
-        NAMES.iter().any(|name| label.strip_prefix(name).is_some_and(is_number))
-    };
+    let taken =
+        |label: &String| NAMES.iter().any(|name| label.strip_prefix(name).is_some_and(is_number));
     match labels.iter().position(taken) {
         None => Ok(()),
         Some(place) => {
@@ -564,7 +575,9 @@ impl Work for Evolution<'_, '_> {
 
     fn total(&self) -> usize {
         let ahead = match self.stage {
-            Stage::New => self.search.generations * self.runs_on(self.search.population, self.rungs.len()),
+            Stage::New => {
+                self.search.generations * self.runs_on(self.search.population, self.rungs.len())
+            }
             Stage::Rung { generation, rung } => {
                 let alive = self.formulas.iter().filter(|one| one.alive).count();
                 let left = self.search.generations - 1 - generation;

@@ -121,7 +121,8 @@ fn formulas_are_judged_by_validation_and_the_best_are_compared_on_fresh_seeds() 
     assert!(plan.contains("48 runs, 48 of them done"), "{plan}");
 
     // What it found is confirmed on seeds that neither the search nor the sweep had.
-    let said = place.run(&["confirm", "results/found", "--activation", finalists[0], "--seeds", "2"]);
+    let said =
+        place.run(&["confirm", "results/found", "--activation", finalists[0], "--seeds", "2"]);
     assert!(said.ok().contains("stated before the first run"));
 }
 
@@ -132,7 +133,16 @@ fn a_search_that_is_killed_comes_to_the_same_formulas_with_any_number_of_workers
     let (expected, end) = (records(&calm), manifest(&calm));
 
     let disturbed = found();
-    let args = ["search", "found.toml", "--jobs", "1", "--threads", "1", "--set", "checkpoint_every=0.000001"];
+    let args = [
+        "search",
+        "found.toml",
+        "--jobs",
+        "1",
+        "--threads",
+        "1",
+        "--set",
+        "checkpoint_every=0.000001",
+    ];
     for kills in 1..5 {
         let mut child =
             disturbed.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -165,9 +175,12 @@ fn a_search_that_is_killed_comes_to_the_same_formulas_with_any_number_of_workers
 fn the_seed_decides_what_is_proposed() {
     let formulas = |setting: &str| {
         let place = found();
-        place.run(&["search", "found.toml", "--set", setting, "--set", "search.generations=1"]).ok();
+        place
+            .run(&["search", "found.toml", "--set", setting, "--set", "search.generations=1"])
+            .ok();
         let all = manifest(&place)["search"]["formulas"].clone();
-        let texts = all.as_array().unwrap().iter().map(|one| one["formula"].as_str().unwrap().to_owned());
+        let texts =
+            all.as_array().unwrap().iter().map(|one| one["formula"].as_str().unwrap().to_owned());
         texts.collect::<Vec<_>>()
     };
     let (one, same, other) =
@@ -234,7 +247,9 @@ fn wrong_specs_say_what_would_be_right() {
     ];
     let mut said: Vec<String> = settings
         .iter()
-        .map(|setting| place.run(&["search", "found.toml", "--dry-run", "--set", setting]).refused())
+        .map(|setting| {
+            place.run(&["search", "found.toml", "--dry-run", "--set", setting]).refused()
+        })
         .collect();
     said.push(place.run(&["sweep", "found.toml"]).refused());
     said.push(place.run(&["search", "tiny.toml"]).refused());
