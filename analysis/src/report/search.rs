@@ -10,6 +10,9 @@ use crate::render::text::{escape, shorten, width};
 use record::Metric;
 use std::collections::BTreeMap;
 
+/// Beginning of the origin of a formula that the search did not write itself.
+const START: &str = "start: ";
+
 /// Columns that a formula takes in a table.
 const FORMULA_WIDTH: usize = 50;
 
@@ -95,7 +98,7 @@ pub struct Formula {
     pub cost: u32,
     /// Generation that proposed it; the first is 0.
     pub generation: usize,
-    /// How it came to be, in words.
+    /// How it came to be, in words: `start: NAME` of one that the search began with.
     pub origin: String,
     /// The registered activation that is the same function.
     pub same_as: Option<String>,
@@ -198,7 +201,7 @@ impl Search {
             if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) };
         format!(
             "The search (seed {}) proposed {}. It refused {} without training{reasons} and trained {} in {} of {}, with {}. \
-             {} All that were trained are in sweep.json, under `search`, with their scores.",
+             {}{} All that were trained are in sweep.json, under `search`, with their scores.",
             self.seed,
             count(proposed, "formula", "formulas"),
             grouped(refused as u64),
@@ -207,7 +210,21 @@ impl Search {
             count(self.generations, "generation", "generations"),
             count(self.runs, "run", "runs"),
             self.grammar.words(),
+            self.begun(),
         )
+    }
+
+    /// What the first generation began with, in a sentence.
+    fn begun(&self) -> String {
+        let start = |one: &Formula| {
+            let name = one.origin.strip_prefix(START)?;
+            Some(format!("{} ({})", escape(name), escape(&one.name)))
+        };
+        let all: Vec<String> = self.formulas.iter().filter_map(start).collect();
+        if all.is_empty() {
+            return String::new();
+        }
+        format!(" The first generation began with {}.", all.join(", "))
     }
 
     /// By what formulas were judged.

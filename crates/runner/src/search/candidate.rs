@@ -91,8 +91,8 @@ pub(super) struct Accepted {
 /// Decides which formulas are trained, and remembers those that were.
 pub(super) struct Judge {
     rules: Rules,
-    /// The functions that were trained.
-    seen: HashMap<Values, ()>,
+    /// The functions that were proposed before, and why those that were not trained were not.
+    seen: HashMap<Values, Option<Refusal>>,
     /// Registered activations with their defaults, by their values.
     registered: HashMap<Values, String>,
 }
@@ -132,6 +132,9 @@ impl Judge {
         let (mut tree, mut text) = (tree.clone(), self.rules.text(tree));
         let mut arm = self::arm(name, &text).ok_or(Refusal::Invalid)?;
         let own = values(arm.activations.main().nonlinearity());
+        if let Some(before) = self.seen.get(&own) {
+            return Err(before.unwrap_or(Refusal::Duplicate));
+        }
         if let Some(simple) = arm.activations.main().simplified()
             && simple != tree
             && self.rules.has(&simple)
@@ -148,13 +151,11 @@ impl Judge {
             }
         }
         let activation = arm.activations.main();
-        look(activation.nonlinearity())?;
+        let looked = look(activation.nonlinearity());
         let cost = activation.cost();
         let same_as = self.registered.get(&own).cloned();
-        if self.seen.insert(own, ()).is_some() {
-            return Err(Refusal::Duplicate);
-        }
-        Ok(Accepted { tree, text, arm, cost, same_as })
+        self.seen.insert(own, looked.err());
+        looked.map(|()| Accepted { tree, text, arm, cost, same_as })
     }
 
     /// Whether `accepted` and `arm` are one function.

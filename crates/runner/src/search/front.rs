@@ -27,8 +27,9 @@ pub(super) fn fronts(all: &[Objectives]) -> Vec<Vec<usize>> {
 /// first counts as the crowd's end.
 fn crowding(front: &[usize], all: &[Objectives]) -> Vec<f64> {
     let mut distances = vec![0.0; front.len()];
-    for objective in 0..2 {
-        let value = |place: usize| all[front[place]][objective];
+    let objectives: [fn(&Objectives) -> f64; 2] = [|one| one[0], |one| one[1]];
+    for objective in objectives {
+        let value = |place: usize| objective(&all[front[place]]);
         let mut order: Vec<usize> = (0..front.len()).collect();
         order.sort_by(|a, b| value(*a).total_cmp(&value(*b)));
         let (Some(first), Some(last)) = (order.first(), order.last()) else { continue };

@@ -103,7 +103,7 @@ impl Grammar {
         within(self.constants.len(), MOST_CONSTANTS, "constants")
             .map_err(|message| ("constants".to_owned(), message))?;
         for (i, constant) in self.constants.iter().enumerate() {
-            if !(constant.abs() <= LARGEST) {
+            if constant.abs() > LARGEST {
                 let message =
                     format!("must be from -{LARGEST} to {LARGEST}, not {}", number(*constant));
                 return refuse(&format!("constants[{i}]"), message);

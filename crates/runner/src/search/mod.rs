@@ -3,6 +3,7 @@
 mod candidate;
 mod front;
 mod grammar;
+mod names;
 mod note;
 mod population;
 mod vary;

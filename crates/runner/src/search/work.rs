@@ -3,6 +3,7 @@
 use super::Search;
 use super::candidate::{Accepted, Judge};
 use super::grammar::Rules;
+use super::names::{NAMES, refuse_names, start};
 use super::note::{FormulaNote, Proposed, SearchNote};
 use super::population::{Standing, best, by_front, fittest, parent};
 use super::vary::{Change, vary};
@@ -12,16 +13,13 @@ use crate::experiment::Experiment;
 use crate::plan::{PlannedRun, Planner};
 use crate::sweep_dir::{Manifest, SweepDir, is_done};
 use crate::tune::{Count, Rung, Score, discard, records, up_to};
-use activation::{ActivationRequest, Tree};
+use activation::Tree;
 use actlab_core::stream::Stream;
 use record::{Metric, RunDir, RunId, RunRecord};
 use std::collections::HashSet;
 
 /// Proposals for each formula that a generation wants, at most: a small grammar has no more formulas.
 const MOST_PROPOSALS: usize = 200;
-
-/// Beginnings of the names that a search gives to formulas.
-const NAMES: [&str; 2] = ["start_", "found_"];
 
 /// What the counts of a dry run call the formulas of a search, and those that go into the final sweep.
 pub(crate) const FORMULAS: &str = "(formulas of the search)";
@@ -504,58 +502,6 @@ impl<'a, 'b> Evolution<'a, 'b> {
         self.manifest.planned = Some(self.total());
         self.manifest.search = Some(self.note.clone());
         self.sweep.write_manifest(&self.manifest)
-    }
-}
-
-/// Refuses arms that are called as formulas of the search are.
-fn refuse_names(experiment: &Experiment, labels: &[String]) -> Result<(), Error> {
-    let is_number = |rest: &str| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit());
-    let taken =
-        |label: &String| NAMES.iter().any(|name| label.strip_prefix(name).is_some_and(is_number));
-    match labels.iter().position(taken) {
-        None => Ok(()),
-        Some(place) => {
-            let message = format!(
-                "`{}` is a name that the search gives to formulas: choose another one",
-                labels[place]
-            );
-            Err(experiment.error(&format!("activations[{place}]"), &message))
-        }
-    }
-}
-
-/// The formulas that the search begins with. The error is a key below `search` and what is wrong with it.
-fn start(search: &Search, rules: &Rules) -> Result<Vec<(String, Tree)>, (String, String)> {
-    let (names, given) = search.start();
-    let mut found = Vec::new();
-    for (i, name) in names.iter().enumerate() {
-        match tree(name, rules) {
-            Ok(tree) => found.push((name.clone(), tree)),
-            Err(message) if given => return Err((format!("start[{i}]"), message)),
-            Err(_) => {}
-        }
-    }
-    Ok(found)
-}
-
-/// The formula of the activation that is called `name`, or written so.
-fn tree(name: &str, rules: &Rules) -> Result<Tree, String> {
-    let request: ActivationRequest = name.parse().map_err(|error| format!("{error}"))?;
-    let activation = activation::build(&request).map_err(|error| error.to_string())?;
-    if activation.learned().is_some() {
-        return Err(format!("`{name}` learns numbers, and formulas of a search have none"));
-    }
-    if matches!(activation.kind(), activation::Kind::Gated(_)) && !rules.gated {
-        return Err(format!("`{name}` is gated: `search.grammar.gated = true` searches for gates"));
-    }
-    let tree = activation.tree().ok_or_else(|| format!("the formula of `{name}` is too long"))?;
-    // Either form may be the one that the grammar has.
-    let simple = activation.simplified().filter(|simple| rules.has(simple));
-    match rules.foreign(&tree) {
-        None => Ok(tree),
-        Some(what) => simple.ok_or_else(|| {
-            format!("the formula of `{name}`, {tree}, has {what}, which the grammar has not")
-        }),
     }
 }
 
