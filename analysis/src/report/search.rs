@@ -369,8 +369,8 @@ impl Search {
              validation data with the seeds of the search, and the tests above use the test split and other seeds, which \
              the choice has not seen; the formulas that were not chosen therefore need no correction here. The column \
              p ({}) is the conservative figure, for readers who doubt that: p times the {product} that were trained \
-             (Bonferroni), as if each had been tested. Both hold for this data set and recipe; validation scores above are \
-             those of a winner, and too good.",
+             (Bonferroni), as if each had been tested. Both hold for this data set and recipe. The validation scores above are \
+             those of winners, and therefore optimistic.",
             header::P,
             count(tests, "test", "tests"),
         )

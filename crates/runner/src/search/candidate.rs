@@ -24,7 +24,7 @@ pub(crate) enum Refusal {
     SlopeNotFinite,
     /// The value jumps, or has a pole.
     Jumps,
-    /// The same function as one that was proposed before.
+    /// The same function as one that was trained before, but perhaps for signs of input and output.
     Duplicate,
 }
 
@@ -37,7 +37,7 @@ impl fmt::Display for Refusal {
             Self::NotFinite => "not finite between -100 and 100",
             Self::SlopeNotFinite => "slope not finite between -100 and 100",
             Self::Jumps => "jump or pole",
-            Self::Duplicate => "duplicate of an earlier formula",
+            Self::Duplicate => "equal to an earlier formula up to signs",
         })
     }
 }
@@ -64,15 +64,29 @@ const FLAT: f64 = 1e-6;
 /// written and rounded. (The fingerprint of an activation tells functions apart by the last bit.)
 pub(super) type Values = Vec<String>;
 
-fn values(f: &dyn Pointwise) -> Values {
+/// The values of `f` with these signs of input and output.
+fn signed(f: &dyn Pointwise, input: f64, output: f64) -> Values {
     let shown = |y: f64| match y.abs() < 1.0 {
         // What cancels near 0 is not known to more digits; and 0 and -0 are one.
         true => (y * 10f64.powi(DIGITS)).round() + 0.0,
         false => format!("{y:.7e}").parse().unwrap_or(y),
     };
-    let shown = |y: f64| shown(y).to_string();
     let near = (-32..=32).map(|i| f64::from(i) / 4.0 + 0.03);
-    near.chain([-60.0, -20.0, 20.0, 60.0]).map(|x| shown(f.eval(x).0)).collect()
+    let inputs = near.chain([-60.0, -20.0, 20.0, 60.0]);
+    inputs.map(|x| shown(output * f.eval(input * x).0).to_string()).collect()
+}
+
+/// The values of `f`.
+fn values(f: &dyn Pointwise) -> Values {
+    signed(f, 1.0, 1.0)
+}
+
+/// The values of `f` whatever its signs: f(x), -f(x), f(-x) and -f(-x) have the same. The layers before and behind an
+/// activation have weights of either sign, so that a network learns the same with each.
+fn unsigned(f: &dyn Pointwise) -> Values {
+    let signs = [[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]];
+    let all = signs.map(|[input, output]| signed(f, input, output));
+    all.into_iter().min().unwrap_or_default()
 }
 
 /// A formula that can be trained.
@@ -84,7 +98,7 @@ pub(super) struct Accepted {
     pub(super) arm: Arm,
     /// Deterministic cost: [`Activation::cost`].
     pub(super) cost: u32,
-    /// Name of the registered activation that is the same function.
+    /// The registered activation that is the same function, perhaps with other signs.
     pub(super) same_as: Option<String>,
 }
 
@@ -93,8 +107,8 @@ pub(super) struct Judge {
     rules: Rules,
     /// The functions that were proposed before, and why those that were not trained were not.
     seen: HashMap<Values, Option<Refusal>>,
-    /// Registered activations with their defaults, by their values.
-    registered: HashMap<Values, String>,
+    /// Registered activations with their defaults by their values whatever the signs, each with the values themselves.
+    registered: HashMap<Values, Vec<(String, Values)>>,
 }
 
 /// The text formula called `name`.
@@ -107,7 +121,7 @@ pub(super) fn arm(name: &str, text: &str) -> Option<Arm> {
 
 impl Judge {
     pub(super) fn new(rules: &Rules) -> Self {
-        let mut registered = HashMap::new();
+        let mut registered: HashMap<Values, Vec<(String, Values)>> = HashMap::new();
         for entry in activation::all() {
             let request =
                 ActivationRequest { name: entry.name.clone(), parameters: Parameters::new() };
@@ -115,10 +129,11 @@ impl Judge {
             let found = guarded(|| {
                 let activation = activation::build(&request).ok()?;
                 let plain = activation.learned().is_none() && is_gated(&activation) == rules.gated;
-                plain.then(|| values(activation.nonlinearity()))
+                let f = activation.nonlinearity();
+                plain.then(|| (unsigned(f), values(f)))
             });
-            if let Ok(Some(values)) = found {
-                registered.entry(values).or_insert_with(|| entry.name.clone());
+            if let Ok(Some((unsigned, values))) = found {
+                registered.entry(unsigned).or_default().push((entry.name.clone(), values));
             }
         }
         Self { rules: rules.clone(), seen: HashMap::new(), registered }
@@ -132,7 +147,8 @@ impl Judge {
         let (mut tree, mut text) = (tree.clone(), self.rules.text(tree));
         let mut arm = self::arm(name, &text).ok_or(Refusal::Invalid)?;
         let own = values(arm.activations.main().nonlinearity());
-        if let Some(before) = self.seen.get(&own) {
+        let unsigned = unsigned(arm.activations.main().nonlinearity());
+        if let Some(before) = self.seen.get(&unsigned) {
             return Err(before.unwrap_or(Refusal::Duplicate));
         }
         if let Some(simple) = arm.activations.main().simplified()
@@ -153,16 +169,20 @@ impl Judge {
         let activation = arm.activations.main();
         let looked = look(activation.nonlinearity());
         let cost = activation.cost();
-        let same_as = self.registered.get(&own).cloned();
-        self.seen.insert(own, looked.err());
+        let same = self.registered.get(&unsigned).map_or(&[][..], Vec::as_slice);
+        let exact = same.iter().find(|(_, values)| *values == own).map(|(name, _)| name.clone());
+        let other = same.first().map(|(name, _)| format!("{name} with other signs"));
+        let same_as = exact.or(other);
+        self.seen.insert(unsigned, looked.err());
         looked.map(|()| Accepted { tree, text, arm, cost, same_as })
     }
 
-    /// Whether `accepted` and `arm` are one function.
+    /// Whether `accepted` and `arm` are one function, whatever the signs.
     pub(super) fn is_arm(accepted: &Accepted, arm: &Arm) -> bool {
         let [a, b] = [&accepted.arm, arm].map(|arm| arm.activations.main());
-        let same =
-            || guarded(|| values(a.nonlinearity()) == values(b.nonlinearity())).unwrap_or(false);
+        let same = || {
+            guarded(|| unsigned(a.nonlinearity()) == unsigned(b.nonlinearity())).unwrap_or(false)
+        };
         arm.spec.sites.is_empty() && b.learned().is_none() && is_gated(a) == is_gated(b) && same()
     }
 }
@@ -295,6 +315,14 @@ mod tests {
         {
             assert_eq!(judge.accept(&tree(text), "f").err(), Some(Refusal::Duplicate), "{text}");
         }
+        // Neighbouring weights take over the signs.
+        for text in ["-(x * sigmoid(x))", "x * sigmoid(-x)", "-x * sigmoid(-x)"] {
+            assert_eq!(judge.accept(&tree(text), "f").err(), Some(Refusal::Duplicate), "{text}");
+        }
+        let other = judge.accept(&tree("-tanh(x)"), "f").unwrap();
+        assert_eq!(other.same_as.as_deref(), Some("tanh with other signs"));
+        let other = judge.accept(&tree("softplus(x)"), "f").unwrap();
+        assert_eq!(other.same_as.as_deref(), Some("softplus"));
         let relu = activation::build(&"relu".parse().unwrap()).unwrap();
         let arm = "relu".parse::<ArmRequest>().unwrap().build().unwrap();
         let accepted = judge.accept(&relu.tree().unwrap(), "g").unwrap();

@@ -5,7 +5,7 @@ use super::candidate::{Accepted, Judge};
 use super::grammar::Rules;
 use super::names::{NAMES, refuse_names, start};
 use super::note::{FormulaNote, Proposed, SearchNote};
-use super::population::{Standing, best, by_front, fittest, parent};
+use super::population::{Standing, best, by_front, fittest, parent, places};
 use super::vary::{Change, vary};
 use crate::Error;
 use crate::execute::Work;
@@ -448,11 +448,14 @@ impl<'a, 'b> Evolution<'a, 'b> {
         let fit: Vec<&Formula> = self.formulas.iter().filter(fit).collect();
         let standings: Vec<&Standing> = fit.iter().map(|one| &one.standing).collect();
         let order = by_front(&standings).into_iter().map(|place| fit[place]);
-        let chosen: Vec<(usize, String)> = order
-            .filter(|one| one.eligible)
-            .take(self.search.finalists)
-            .map(|one| (one.arm, one.name.clone()))
-            .collect();
+        let mut chosen: Vec<&Formula> =
+            order.filter(|one| one.eligible).take(self.search.finalists).collect();
+        let places = places(&chosen.iter().map(|one| &one.standing).collect::<Vec<_>>());
+        let mut order: Vec<usize> = (0..chosen.len()).collect();
+        order.sort_by(|a, b| places[*a].total_cmp(&places[*b]));
+        chosen = order.into_iter().map(|place| chosen[place]).collect();
+        let chosen: Vec<(usize, String)> =
+            chosen.into_iter().map(|one| (one.arm, one.name.clone())).collect();
         let names: Vec<String> = chosen.iter().map(|(_, name)| name.clone()).collect();
         self.manifest.activations.truncate(self.arms);
         self.manifest.activations.extend(names.iter().cloned());
