@@ -2,6 +2,7 @@
 
 use super::front::{Objectives, by_fitness, fronts};
 use crate::tune::Score;
+use activation::{Symbol, Tree};
 use actlab_core::stream::Stream;
 use std::cmp::Ordering;
 
@@ -49,11 +50,9 @@ pub(super) fn best(all: &[&Standing], count: usize) -> Vec<usize> {
     order
 }
 
-/// The fittest by score and cost, `count` of them, the fittest first.
-pub(super) fn fittest(all: &[&Standing], count: usize) -> Vec<usize> {
-    let mut order = by_fitness(&objectives(all));
-    order.truncate(count);
-    order
+/// All of them by score and cost, the fittest first.
+pub(super) fn fittest(all: &[&Standing]) -> Vec<usize> {
+    by_fitness(&objectives(all))
 }
 
 /// All of them for the choice of finalists: first the front where none is both worse and dearer than another, the best by
@@ -66,6 +65,34 @@ pub(super) fn by_front(all: &[&Standing]) -> Vec<usize> {
         order.extend(front);
     }
     order
+}
+
+/// What a formula is but for its constants: formulas that differ in these alone have equal shapes, and would crowd out all
+/// others.
+pub(super) fn shape(tree: &Tree) -> Vec<Symbol> {
+    let blank = |symbol| match symbol {
+        Symbol::Number(_) => Symbol::Number(0.0),
+        Symbol::AtMost(_) => Symbol::AtMost(0.0),
+        symbol => symbol,
+    };
+    tree.symbols().into_iter().map(blank).collect()
+}
+
+/// The first of `order` of each shape.
+pub(super) fn distinct<'a, T>(
+    order: impl IntoIterator<Item = T>,
+    tree: impl Fn(&T) -> &'a Tree,
+) -> Vec<T> {
+    let mut seen: Vec<Vec<Symbol>> = Vec::new();
+    let mut kept = Vec::new();
+    for one in order {
+        let shape = shape(tree(&one));
+        if !seen.contains(&shape) {
+            seen.push(shape);
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 /// One of `count` parents, of which the fittest is the first: the fitter of two.
@@ -104,6 +131,14 @@ mod tests {
             [standing(1, &[f64::NEG_INFINITY], 1), standing(1, &[0.4], 1), standing(1, &[0.4], 1)];
         let all: Vec<&Standing> = all.iter().collect();
         assert_eq!(places(&all), [2.0, 0.5, 0.5]);
-        assert_eq!(fittest(&all, 3)[2], 0);
+        assert_eq!(fittest(&all)[2], 0);
+    }
+
+    #[test]
+    fn of_formulas_that_differ_in_constants_the_first_counts() {
+        let tree = |text: &str| activation::build(&text.parse().unwrap()).unwrap().tree().unwrap();
+        let all = ["max(x, 0)", "tanh(x)", "max(x, 0.5)", "x * tanh(2 * x)", "x * tanh(3 * x)"];
+        let trees = all.map(tree);
+        assert_eq!(distinct(0..5, |place| &trees[*place]), [0, 1, 3]);
     }
 }

@@ -5,7 +5,7 @@ use super::candidate::{Accepted, Judge};
 use super::grammar::Rules;
 use super::names::{NAMES, refuse_names, start};
 use super::note::{FormulaNote, Proposed, SearchNote};
-use super::population::{Standing, best, by_front, fittest, parent, places};
+use super::population::{Standing, best, by_front, distinct, fittest, parent, places};
 use super::vary::{Change, vary};
 use crate::Error;
 use crate::execute::Work;
@@ -434,7 +434,8 @@ impl<'a, 'b> Evolution<'a, 'b> {
     /// Chooses what the next generation is made of.
     fn choose_parents(&mut self) {
         let standings: Vec<&Standing> = self.formulas.iter().map(|one| &one.standing).collect();
-        self.parents = fittest(&standings, self.search.parents);
+        let order = distinct(fittest(&standings), |place| &self.formulas[*place].accepted.tree);
+        self.parents = order.into_iter().take(self.search.parents).collect();
     }
 
     /// The runs that are reported: those of the arms, and of the finalists.
@@ -448,6 +449,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
         let fit: Vec<&Formula> = self.formulas.iter().filter(fit).collect();
         let standings: Vec<&Standing> = fit.iter().map(|one| &one.standing).collect();
         let order = by_front(&standings).into_iter().map(|place| fit[place]);
+        let order = distinct(order, |one| &one.accepted.tree).into_iter();
         let mut chosen: Vec<&Formula> =
             order.filter(|one| one.eligible).take(self.search.finalists).collect();
         let places = places(&chosen.iter().map(|one| &one.standing).collect::<Vec<_>>());
