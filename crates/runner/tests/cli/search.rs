@@ -168,6 +168,13 @@ fn a_search_that_is_killed_comes_to_the_same_formulas_with_any_number_of_workers
     }
     let status = disturbed.run(&["status", "results/found"]).ok();
     assert!(status.contains("not running; resume with `actlab search`"), "{status}");
+    if records(&disturbed).values().all(|one| one["spec"].get("trial").is_some()) {
+        let said = disturbed.run(&["report", "results/found"]).refused();
+        assert!(
+            said.contains("no run of the final sweep in results/found is finished yet"),
+            "{said}"
+        );
+    }
     let before = records(&disturbed);
     disturbed.run(&args).ok();
     let found = records(&disturbed);
