@@ -1,6 +1,6 @@
 //! Running text as HTML.
 
-/// Running text of the Markdown report, of which it knows escapes and bold words.
+/// Running text of the Markdown report, of which it knows escapes, bold words and code.
 pub(crate) fn inline(markdown: &str) -> String {
     let mut html = String::new();
     let mut bold = false;
@@ -12,6 +12,10 @@ pub(crate) fn inline(markdown: &str) -> String {
                 rest.next();
                 html += if bold { "</strong>" } else { "<strong>" };
                 bold = !bold;
+            }
+            '`' => {
+                let code: String = rest.by_ref().take_while(|c| *c != '`').collect();
+                html += &format!("<code>{}</code>", escape(&code));
             }
             c => html += &escape(c.encode_utf8(&mut [0; 4])),
         }
@@ -43,5 +47,6 @@ mod tests {
     fn names_are_no_markup() {
         assert_eq!(escape("<b a='\"&"), "&lt;b a=&#39;&quot;&amp;");
         assert_eq!(inline("**a\\*b** < c"), "<strong>a*b</strong> &lt; c");
+        assert_eq!(inline("a `x * y < 2` b"), "a <code>x * y &lt; 2</code> b");
     }
 }

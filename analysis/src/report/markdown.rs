@@ -1,7 +1,8 @@
 //! The page: headings, verdicts, tables, what went wrong, and how to read it.
 
 use super::labels::Labels;
-use super::{PLOTS, Report, Task, columns, legend, methods, verdict};
+use super::search::Part;
+use super::{PLOTS, Report, Task, columns, legend, methods, search, verdict};
 use crate::comparison::Overall;
 use crate::comparison::markdown::over_tasks;
 use crate::metric::Shown;
@@ -30,6 +31,7 @@ pub(super) fn render(report: &Report) -> String {
         parts.extend(tuning(report, task, &labels));
         parts.push(pictures(plots, report.width));
     }
+    parts.extend(searched(report));
     if let Some(overall) = &report.overall {
         parts.push(heading("##", "Over all tasks", report.width));
         parts.push(over_tasks(overall, &share(report, overall), report.width));
@@ -93,6 +95,19 @@ fn tuning(report: &Report, task: &Task, labels: &Labels) -> Vec<String> {
     ]
 }
 
+/// What a search tried and found.
+fn searched(report: &Report) -> Vec<String> {
+    let parts = search::parts(report);
+    let title = (!parts.is_empty()).then(|| heading("##", "Search", report.width));
+    let shown = parts.into_iter().map(|part| match part {
+        Part::Text(text) => wrap(&text, "", report.width),
+        Part::Heading(title) => heading("###", title, report.width),
+        Part::Table(table) => table.render(report.width),
+        Part::List(items) => bullets(&items, report.width),
+    });
+    title.into_iter().chain(shown).collect()
+}
+
 fn heading(level: &str, text: &str, columns: usize) -> String {
     // A heading cannot be wrapped.
     format!("{level} {}\n", shorten(&escape(text), columns - level.len() - 1))
@@ -128,8 +143,16 @@ pub(super) fn overview(report: &Report) -> String {
         .collect();
     activations.sort_unstable();
     activations.dedup();
+    let search = report.search.as_ref().filter(|search| !search.finalists.is_empty());
+    let found = search.map_or(String::new(), |search| {
+        format!(
+            " A search found {} of the activations, the best of {} that it trained: see the section Search.",
+            search.finalists.len(),
+            plural(search.formulas.len(), "formula")
+        )
+    });
     format!(
-        "{} of {} on {}: {} completed, {} diverged, {} failed.",
+        "{} of {} on {}: {} completed, {} diverged, {} failed.{found}",
         plural(total(|arm| arm.runs), "run"),
         plural(activations.len(), "activation"),
         plural(report.tasks.len(), "task"),

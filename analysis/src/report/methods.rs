@@ -144,6 +144,15 @@ fn sentences(report: &Report) -> Vec<String> {
             plural(tuning.seeds.len(), "seed")
         ));
     }
+    if let Some(search) = &report.search {
+        sentences.push(format!(
+            "An evolutionary search found {} of the activations: it trained {} on {} that no reported run has, and chose by \
+             validation data.",
+            grouped(search.finalists.len() as u64),
+            plural(search.formulas.len(), "formula"),
+            plural(search.seeds.len(), "seed")
+        ));
+    }
     sentences.extend(registration(report));
     sentences
 }

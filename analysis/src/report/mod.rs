@@ -14,6 +14,7 @@ mod markdown;
 mod methods;
 mod precision;
 mod scores;
+mod search;
 mod target;
 mod tuning;
 mod verdict;
@@ -21,6 +22,7 @@ mod verdict;
 pub use figures::{Picture, Shape, draw_shapes};
 pub use methods::{Confirms, Registration};
 pub use scores::scores_of;
+pub use search::{Formula, Generation, Grammar, Search};
 pub use tuning::{Trial, Tuning};
 
 use crate::Error;
@@ -83,6 +85,8 @@ pub struct ReportOptions {
     pub shapes: Vec<Shape>,
     /// How the recipes were tuned, where they were.
     pub tuning: Option<Tuning>,
+    /// The search that found some of the activations, where there was one.
+    pub search: Option<Search>,
 }
 
 impl Default for ReportOptions {
@@ -104,6 +108,7 @@ impl Default for ReportOptions {
             skipped: Vec::new(),
             shapes: Vec::new(),
             tuning: None,
+            search: None,
         }
     }
 }
@@ -144,6 +149,7 @@ pub struct Report {
     to_baseline: Option<target::ToBaseline>,
     figures: Figures,
     tuning: Option<Tuning>,
+    search: Option<Search>,
     /// Runs whose metrics stream cannot be read, and why the first cannot.
     without_curve: Option<(usize, String)>,
     /// How many runs have predictions that cannot be read, and why the first cannot.
@@ -342,6 +348,7 @@ impl Report {
             runs: frame::by_metric(&frame, &metric::distinct(&metrics))?,
             figures,
             tuning: options.tuning.clone(),
+            search: options.search.clone(),
         })
     }
 

@@ -8,4 +8,5 @@ mod coverage;
 mod links;
 mod metric;
 mod report;
+mod search;
 mod statistics;

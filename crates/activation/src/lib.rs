@@ -57,6 +57,7 @@ mod slices;
 mod tensor;
 mod text;
 mod tile;
+mod tree;
 
 pub use activation::{Activation, Gated, Kind, Learned, Pointwise};
 pub use dual::Dual;
@@ -72,6 +73,7 @@ pub use registry::{Entry, Registrable, Registration, all, build, build_registere
 pub use request::ActivationRequest;
 pub use simd::arch;
 pub use text::{FormulaError, TextFormula, functions};
+pub use tree::{Symbol, Tree};
 
 #[doc(hidden)]
 pub mod reexport {

@@ -1,11 +1,13 @@
 //! Commands and their flags.
 
 mod activations;
+mod bench;
 
 pub(crate) use activations::{
     EvalArgs, EvalPath, ExplainArgs, FormulaKind, Gain, NewActivationArgs, NewCommand,
     PropagateArgs,
 };
+pub(crate) use bench::{BenchCommand, BenchOpsArgs, BenchStepArgs};
 
 use crate::choices::{Jobs, Pairs};
 use crate::execute::launcher::LauncherKind;
@@ -59,6 +61,18 @@ Examples:
 A stopped sweep goes on where it was; a finished one prints its table again. Values come from the
 defaults, then the file, then the environment (ACTLAB_KEY, with __ for a dot), then --set.")]
     Sweep(SweepArgs),
+    /// Search for formulas: evolve them on validation data, then compare the best as a sweep does.
+    #[command(after_help = "\
+Examples:
+  actlab search experiments/search.toml
+  actlab search mine.toml --dry-run                show what would be trained, and for how long
+  actlab search mine.toml --set search.seed=7 --set search.generations=10
+
+SPEC is an experiment with a [search] table: which functions, operators and constants formulas are made
+of, how many are trained, and with which seeds. Formulas are judged by validation data alone. The best
+are then trained with the experiment's seeds beside its activations, and the report says how many
+formulas were tried and corrects for that. A stopped search resumes where it was.")]
+    Search(SearchArgs),
     /// Train one activation on one task of an experiment.
     #[command(after_help = "\
 Example:
@@ -207,7 +221,7 @@ pub(crate) struct ExperimentArgs {
 }
 
 /// What flags change in an experiment.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Flags {
     /// Change a value of the experiment; VALUE is TOML, and a bare word is text
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -248,6 +262,18 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
     /// Show the plan with an estimate of its time, and train nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SearchArgs {
+    /// Experiment file with a [search] table
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: PathBuf,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Show what would be trained at most, with an estimate of its time, and train nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -463,66 +489,6 @@ pub(crate) struct CheckArgs {
     /// compare losses and gradients
     #[arg(long, value_name = "FILE")]
     pub(crate) training: Option<PathBuf>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BenchCommand {
-    /// Training steps of a model on random data: forward, backward and update
-    #[command(after_help = "\
-Examples:
-  actlab bench step --model resnet20 --activation gelu
-  actlab bench step --model bert-mini --activation swiglu --threads 2 --json")]
-    Step(BenchStepArgs),
-    /// Operations of the CPU kernels, and what share of the machine's speed they reach
-    #[command(after_help = "\
-Examples:
-  actlab bench ops
-  actlab bench ops --threads 1 --only 'gelu forward' --json")]
-    Ops(BenchOpsArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchStepArgs {
-    /// Model: resnet20 (images of 3×32×32), bert-mini (texts of 64 tokens)
-    #[arg(long, default_value = "resnet20")]
-    pub(crate) model: String,
-    /// Activation, as in gelu or 'leaky_relu(slope=0.2)'
-    #[arg(long, default_value = "relu")]
-    pub(crate) activation: String,
-    /// Rows of a batch [default: 128 images, 32 texts]
-    #[arg(long, value_name = "N")]
-    pub(crate) batch: Option<usize>,
-    /// Threads [default: one a processor]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// Steps that are measured
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    pub(crate) rounds: usize,
-    /// Where to compute: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
-    #[arg(long, default_value = "cpu")]
-    pub(crate) device: String,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct BenchOpsArgs {
-    /// Threads [default: one a processor]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// Calls that are measured
-    #[arg(long, value_name = "N", default_value_t = 50)]
-    pub(crate) rounds: usize,
-    /// Operation to measure, by its name in the table; may be given again [default: all]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) only: Vec<String>,
-    /// Activation to measure alone, by its name or as a formula; may be given again
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) activation: Vec<String>,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -27,6 +27,7 @@ mod interrupt;
 mod plan;
 mod plugins;
 mod registration;
+mod search;
 mod sequential;
 mod sweep_dir;
 mod tracking;

@@ -8,6 +8,7 @@ use crate::experiment::Experiment;
 use crate::guard::guarded;
 use crate::plan::{Plan, PlannedRun};
 use crate::registration::changes;
+use crate::search::SearchNote;
 use crate::tune::Score;
 use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
 use indexmap::IndexMap;
@@ -59,6 +60,9 @@ pub(crate) struct Manifest {
     /// What was tuned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tuning: Option<TuningNote>,
+    /// What was searched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) search: Option<SearchNote>,
 }
 
 /// Looks at results before all of them are in.
@@ -136,6 +140,7 @@ impl Manifest {
             runs: plan.runs.iter().map(PlannedRun::id).collect(),
             planned: None,
             tuning: None,
+            search: None,
         }
     }
 
@@ -159,14 +164,16 @@ impl Manifest {
                 sweep: note.sweep.clone(),
                 statement: note.statement.clone(),
             }),
+            search: self.search.as_ref().map(SearchNote::shown),
             ..ReportOptions::default()
         }
     }
 
-    /// Runs of trials.
+    /// Runs of trials, also those of a search.
     pub(crate) fn trials(&self) -> impl Iterator<Item = &RunId> {
         let trials = self.tuning.iter().flat_map(|tuning| &tuning.trials);
-        trials.flat_map(|trial| trial.runs.iter().flatten())
+        let trials = trials.flat_map(|trial| trial.runs.iter().flatten());
+        trials.chain(self.search.iter().flat_map(SearchNote::runs))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::figures::Figures;
 use super::labels::Labels;
+use super::search::{self, Part};
 use super::{Report, Task, columns, legend};
 use crate::comparison::markdown::overall_table;
 use crate::comparison::sentences;
@@ -87,6 +88,7 @@ pub(super) fn render(report: &Report) -> String {
     for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {
         body += &section(report, task, plots, &labels);
     }
+    body += &searched(report);
     if let Some(overall) = &report.overall {
         body += "<h2>Over all tasks</h2>\n";
         body += &list(&sentences::overall(overall));
@@ -167,6 +169,19 @@ fn section(report: &Report, task: &Task, plots: &[Plot], labels: &Labels) -> Str
         text += &scroll(&table.html());
     }
     text + "</section>\n"
+}
+
+/// What a search tried and found.
+fn searched(report: &Report) -> String {
+    let parts = search::parts(report);
+    let title = if parts.is_empty() { "" } else { "<h2>Search</h2>\n" };
+    let shown = parts.into_iter().map(|part| match part {
+        Part::Text(text) => format!("<p>{}</p>\n", inline(&text)),
+        Part::Heading(title) => format!("<h3>{title}</h3>\n"),
+        Part::Table(table) => scroll(&table.html()),
+        Part::List(items) => list(&items),
+    });
+    std::iter::once(title.to_owned()).chain(shown).collect()
 }
 
 /// Where plots are drawn.

@@ -340,6 +340,9 @@ mod tests {
             "-(x + 1) * -x / (2 * (x^2 + 1))",
             "max(x, -1) * min(x, 2) + abs(x - 1)",
             "if tanh(x) <= 0.5 then x^3 else -x",
+            "if max(x, 1) <= 1 then x^2 else -x",
+            "if max(tanh(x), 0.5) <= 0.5 then x^2 else -x",
+            "if min(x, 1) >= 1 then x^2 else -x",
             "if x < -1 then x else if x <= 1 then x^2 - 2 else exp(-x^2)",
             "softplus(x) / sqrt(1 + x^2) * erf(x) - erfc(-x)",
         ] {

@@ -25,18 +25,63 @@ pub(super) struct Pieces {
 pub(super) struct Bounds {
     low: f64,
     high: f64,
+    /// Whether the least value is that of more than one input, as 0 is of `max(x, 0)`.
+    stays_low: bool,
+    /// The same of the greatest.
+    stays_high: bool,
 }
 
 impl Bounds {
-    const ALL: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+    const ALL: Self = Self::between(f64::NEG_INFINITY, f64::INFINITY);
 
-    fn and(self, other: Self) -> Self {
-        Self { low: self.low.max(other.low), high: self.high.min(other.high) }
+    const fn between(low: f64, high: f64) -> Self {
+        Self { low, high, stays_low: false, stays_high: false }
     }
 
+    fn and(self, other: Self) -> Self {
+        // The narrower bound holds; of equal ones that which says more.
+        let stays = |own: f64, theirs: f64, stay: [bool; 2], other_wins: bool| match own == theirs {
+            true => stay[0] && stay[1],
+            false => stay[usize::from(other_wins)],
+        };
+        Self {
+            low: self.low.max(other.low),
+            high: self.high.min(other.high),
+            stays_low: stays(
+                self.low,
+                other.low,
+                [self.stays_low, other.stays_low],
+                other.low > self.low,
+            ),
+            stays_high: stays(
+                self.high,
+                other.high,
+                [self.stays_high, other.stays_high],
+                other.high < self.high,
+            ),
+        }
+    }
+
+    /// Those of what `f`, which goes in one direction, makes of the values.
     fn map(self, f: impl Fn(f64) -> f64) -> Self {
         let (a, b) = (f(self.low), f(self.high));
-        Self { low: a.min(b), high: a.max(b) }
+        let falls = a > b;
+        Self {
+            low: a.min(b),
+            high: a.max(b),
+            stays_low: if falls { self.stays_high } else { self.stays_low },
+            stays_high: if falls { self.stays_low } else { self.stays_high },
+        }
+    }
+
+    /// Those of the larger of the values and `bound`.
+    fn at_least(self, bound: f64) -> Self {
+        Self { stays_low: self.stays_low || self.low < bound, ..self.map(|x| x.max(bound)) }
+    }
+
+    /// Those of the smaller of the values and `bound`.
+    fn at_most(self, bound: f64) -> Self {
+        Self { stays_high: self.stays_high || self.high > bound, ..self.map(|x| x.min(bound)) }
     }
 
     /// The first input where the node `id`, an affine function of it between bounds, is `value`.
@@ -72,6 +117,16 @@ impl Graph {
     }
 }
 
+impl Graph {
+    /// Its first output, a function of one input without numbers, simplified as a whole: conditions stay where they are.
+    pub(crate) fn simplified(&self) -> Self {
+        let (mut simplifier, recorder) = Simplifier::new(self, 1, 0);
+        let whole = simplifier.node(self.outputs[0], &Facts::default());
+        let nodes = recorder.borrow().nodes.clone();
+        Self { nodes, outputs: vec![whole.id] }.without_unused()
+    }
+}
+
 /// What undoes the operation with a constant.
 fn inverse(op: Binary, c: f64) -> Option<impl Fn(f64) -> f64> {
     if matches!(op, Binary::Mul | Binary::Div) && (c == 0.0 || !c.is_finite()) {
@@ -87,14 +142,7 @@ fn inverse(op: Binary, c: f64) -> Option<impl Fn(f64) -> f64> {
 
 /// The first output of `graph`, simplified.
 pub(super) fn simplified(graph: &Graph, inputs: usize, numbers: usize) -> Pieces {
-    let recorder = Rc::new(RefCell::new(Recorder::default()));
-    let leaf = |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
-    let mut simplifier = Simplifier {
-        graph,
-        inputs: (0..inputs).map(|i| leaf(Node::Input(i))).collect(),
-        numbers: (0..numbers).map(|i| leaf(Node::Number(i))).collect(),
-        known: HashMap::new(),
-    };
+    let (mut simplifier, recorder) = Simplifier::new(graph, inputs, numbers);
     let ends = thresholds(graph);
     let input = graph.nodes.iter().position(|node| *node == Node::Input(0));
     let pieces = match input {
@@ -125,14 +173,28 @@ struct Simplifier<'a> {
     known: HashMap<Key, Trace>,
 }
 
-impl Simplifier<'_> {
+impl<'a> Simplifier<'a> {
+    /// One of `graph`, and where it writes what it makes.
+    fn new(graph: &'a Graph, inputs: usize, numbers: usize) -> (Self, Rc<RefCell<Recorder>>) {
+        let recorder = Rc::new(RefCell::new(Recorder::default()));
+        let leaf =
+            |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
+        let simplifier = Self {
+            graph,
+            inputs: (0..inputs).map(|i| leaf(Node::Input(i))).collect(),
+            numbers: (0..numbers).map(|i| leaf(Node::Number(i))).collect(),
+            known: HashMap::new(),
+        };
+        (simplifier, recorder)
+    }
+
     /// The pieces between `ends`, if no condition is left in them.
     fn pieces(&mut self, input: Id, ends: &[f64]) -> Option<(Vec<f64>, Vec<Trace>)> {
         let mut outputs: Vec<Trace> = Vec::new();
         let mut kept = Vec::new();
         let mut low = f64::NEG_INFINITY;
         for high in ends.iter().copied().chain([f64::INFINITY]) {
-            let facts = vec![(input, Bounds { low, high })];
+            let facts = vec![(input, Bounds::between(low, high))];
             let piece = self.node(self.graph.outputs[0], &facts);
             if piece.has_condition() {
                 return None;
@@ -158,9 +220,9 @@ impl Simplifier<'_> {
             Node::WithConstant(op, x, Constant(c)) if inverse(op, c).is_some() => {
                 own.and(self.bounds(x, facts).map(|x| op.apply(x, c)))
             }
-            Node::Min(x, bound) => own.and(self.bounds(x, facts).map(|x| x.min(bound.0))),
+            Node::Min(x, bound) => own.and(self.bounds(x, facts).at_most(bound.0)),
             _ => match self.graph.lower_bound(id) {
-                Some((x, bound)) => own.and(self.bounds(x, facts).map(|x| x.max(bound))),
+                Some((x, bound)) => own.and(self.bounds(x, facts).at_least(bound)),
                 None => own,
             },
         }
@@ -185,7 +247,7 @@ impl Simplifier<'_> {
 
     fn node(&mut self, id: Id, facts: &Facts) -> Trace {
         let key =
-            facts.iter().map(|(id, Bounds { low, high })| (*id, low.to_bits(), high.to_bits()));
+            facts.iter().map(|(id, bounds)| (*id, bounds.low.to_bits(), bounds.high.to_bits()));
         let key = (id, key.collect::<Vec<_>>());
         if let Some(known) = self.known.get(&key) {
             return known.clone();
@@ -202,7 +264,7 @@ impl Simplifier<'_> {
             Node::Number(i) => self.numbers[i].clone(),
             Node::Constant(value) => constant(self, value.0),
             Node::Unary(f, x) => {
-                let Bounds { low, high } = self.bounds(x, facts);
+                let Bounds { low, high, .. } = self.bounds(x, facts);
                 let x = self.node(x, facts);
                 match f {
                     Unary::Neg => neg(x),
@@ -232,7 +294,7 @@ impl Simplifier<'_> {
                 self.select(x, threshold.0, [at_most, above], facts)
             }
             Node::Max(x, bound) => {
-                let Bounds { low, high } = self.bounds(x, facts);
+                let Bounds { low, high, .. } = self.bounds(x, facts);
                 match bound.0 {
                     bound if low >= bound => self.node(x, facts),
                     bound if high <= bound => constant(self, bound),
@@ -240,7 +302,7 @@ impl Simplifier<'_> {
                 }
             }
             Node::Min(x, bound) => {
-                let Bounds { low, high } = self.bounds(x, facts);
+                let Bounds { low, high, .. } = self.bounds(x, facts);
                 match bound.0 {
                     bound if high <= bound => self.node(x, facts),
                     bound if low >= bound => constant(self, bound),
@@ -251,19 +313,20 @@ impl Simplifier<'_> {
     }
 
     fn select(&mut self, x: Id, threshold: f64, branches: [Id; 2], facts: &Facts) -> Trace {
-        let Bounds { low, high } = self.bounds(x, facts);
+        let Bounds { low, high, stays_low, .. } = self.bounds(x, facts);
         // Every number but NaN is at most infinity.
         if high <= threshold {
             return self.node(branches[0], facts);
         }
-        if low >= threshold {
+        // At the threshold itself the first branch holds, which is no matter where that is a single input.
+        if low > threshold || (low == threshold && !stays_low) {
             return self.node(branches[1], facts);
         }
         let condition = |node: &&Node| matches!(node, Node::Select { .. });
         let few = self.graph.nodes.iter().filter(condition).count() <= MOST_CONDITIONS;
         let [below, beyond] = if few {
-            let below = Bounds { low: f64::NEG_INFINITY, high: threshold };
-            let beyond = Bounds { low: threshold, high: f64::INFINITY };
+            let below = Bounds::between(f64::NEG_INFINITY, threshold);
+            let beyond = Bounds::between(threshold, f64::INFINITY);
             [below, beyond].map(|bounds| self.with(facts, x, bounds))
         } else {
             [facts.clone(), facts.clone()]

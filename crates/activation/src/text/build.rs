@@ -62,6 +62,12 @@ pub fn functions() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|function| function.name)
 }
 
+/// The function called `name`, and how many arguments it takes.
+pub(crate) fn function(name: &str) -> Option<(&'static str, usize)> {
+    let found = FUNCTIONS.iter().find(|function| function.name == name)?;
+    Some((found.name, found.arguments))
+}
+
 fn larger(a: Trace, b: Trace) -> Trace {
     match (a.known(), b.known()) {
         (_, Some(bound)) => a.max(bound),

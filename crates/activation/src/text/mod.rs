@@ -8,6 +8,7 @@ mod error;
 mod lex;
 mod parse;
 
+pub(crate) use build::function;
 pub use build::functions;
 pub use error::FormulaError;
 

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
         &args.flags,
     )?;
     // What is trained is in the records; it is neither tuned nor ended early.
-    (experiment.tune, experiment.sequential) = (None, None);
+    (experiment.tune, experiment.search, experiment.sequential) = (None, None, None);
     let chosen =
         choose(&analysis::scores_of(&runs, &manifest.options())?, &manifest.baseline, args)?;
     let seeds = seeds(&runs, &manifest, args)?;
@@ -163,8 +163,9 @@ fn seeds(runs: &[StoredRun], manifest: &Manifest, args: &ConfirmArgs) -> Result<
     if !(2..=MOST_SEEDS).contains(&count) {
         return Err(Error::Usage(format!("--seeds {count}: must be from 2 to {MOST_SEEDS}")));
     }
-    let trials: BTreeSet<u64> =
-        manifest.tuning.iter().flat_map(|tuning| tuning.seeds.iter().copied()).collect();
+    let tuned = manifest.tuning.iter().flat_map(|tuning| tuning.seeds.iter().copied());
+    let searched = manifest.search.iter().flat_map(|search| search.seeds.iter().copied());
+    let trials: BTreeSet<u64> = tuned.chain(searched).collect();
     let fresh = |seed: &u64| !used.contains(seed) && !trials.contains(seed);
     Ok((FIRST_SEED..).filter(fresh).take(count).collect())
 }
@@ -263,6 +264,7 @@ fn confirmation(
         table.insert("confirms".into(), serde_json::json!(chosen));
         table.insert("seeds".into(), seeds.to_vec().into());
         table.remove("tune");
+        table.remove("search");
         table.remove("sequential");
     }
     Manifest {
@@ -282,6 +284,7 @@ fn confirmation(
         confirms: Some(ConfirmsNote { sweep: first.name.clone(), statement }),
         planned: None,
         tuning: None,
+        search: None,
         ..first.clone()
     }
 }

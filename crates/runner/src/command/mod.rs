@@ -15,6 +15,7 @@ mod plan;
 mod propagate;
 mod report;
 mod rerun;
+mod search;
 mod sites;
 mod stats;
 mod status;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     activation::simd::Width::chosen().map_err(|error| Error::Usage(error.to_string()))?;
     match cli.command {
         Command::Sweep(args) => sweep::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Confirm(args) => confirm::run(&args),

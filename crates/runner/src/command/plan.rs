@@ -51,6 +51,10 @@ struct Seeds {
 pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
     let experiment = Experiment::load(&args.experiment)?;
     let effect = effect(args, &experiment)?;
+    if experiment.search.is_some() {
+        let reason = "a search cannot be planned: search first, then plan with what was found in `activations`";
+        return Err(experiment.error("search", &reason));
+    }
     if experiment.tune.is_some() {
         let reason = "a tuned sweep cannot be planned: tune first, then plan with what was found";
         return Err(Error::Usage(reason.to_owned()));

@@ -86,6 +86,12 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
 /// Writes and prints the report; it, and the runs that it was made from.
 fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
     let Some(reported) = sweep.report(WIDTH)? else {
+        if sweep.manifest()?.search.is_some() {
+            return Err(Error::Usage(format!(
+                "no run of the final sweep in {} is finished yet: resume the search with `actlab search`",
+                sweep.path().display()
+            )));
+        }
         return Err(Error::Usage(format!(
             "no run of {} is finished yet: run the sweep first",
             sweep.path().display()

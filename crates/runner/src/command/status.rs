@@ -76,6 +76,12 @@ fn name(dir: &RunDir) -> String {
     dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
+/// The command that trains what is missing.
+fn command(sweep: &SweepDir) -> &'static str {
+    let is_search = sweep.manifest().is_ok_and(|manifest| manifest.search.is_some());
+    if is_search { "search" } else { "sweep" }
+}
+
 fn show(sweep: &SweepDir, status: &Status) {
     let Status { finished, runs, holder, holder_elsewhere, begun, damaged } = status;
     let at_work = match (holder, holder_elsewhere) {
@@ -84,7 +90,7 @@ fn show(sweep: &SweepDir, status: &Status) {
         (None, Some(last)) => {
             format!("last worked on by {last}; from here it cannot be seen whether it still is")
         }
-        (None, None) => "not running; resume with `actlab sweep`".to_owned(),
+        (None, None) => format!("not running; resume with `actlab {}`", command(sweep)),
     };
     let folder = sweep.path().display().to_string();
     outln!(
@@ -99,8 +105,9 @@ fn show(sweep: &SweepDir, status: &Status) {
             names.push(&more);
         }
         console::warning(&format!(
-            "the record of {} cannot be read; `actlab sweep` trains the run again",
-            names.join(", ")
+            "the record of {} cannot be read; `actlab {}` trains the run again",
+            names.join(", "),
+            command(sweep)
         ));
     }
     if begun.is_empty() {

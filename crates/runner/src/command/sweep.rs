@@ -3,8 +3,9 @@ use crate::console::{self, SweepProgress, duration, note, out, outln};
 use crate::execute::launcher::LauncherKind;
 use crate::execute::worker::Executor;
 use crate::execute::{Execution, Known, Work, Workers, launcher};
-use crate::experiment::Experiment;
+use crate::experiment::{DEFAULT_FILE, Experiment};
 use crate::plan::{Plan, PlannedRun};
+use crate::search::Evolution;
 use crate::sequential::Stages;
 use crate::sweep_dir::{Manifest, SweepDir, which_are_done};
 use crate::tracking::{self, Sinks, Tracking};
@@ -14,20 +15,31 @@ use actlab_core::DeviceSpec;
 use record::RunDir;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
     let experiment = Experiment::load(&args.experiment)?;
-    let mut plan = Plan::new(&experiment)?;
+    if experiment.search.is_some() {
+        let file = args.experiment.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE)).display();
+        let message = format!("a file with a [search] table is run by `actlab search {file}`");
+        return Err(experiment.error("search", &message));
+    }
+    carry_out(&experiment, args.dry_run)
+}
+
+/// Runs `experiment` to its end, with what it tunes or searches for; or shows what that would be.
+pub(super) fn carry_out(experiment: &Experiment, dry: bool) -> Result<(), Error> {
+    let mut plan = Plan::new(experiment)?;
     let sweep = SweepDir::new(experiment.dir());
-    if args.dry_run {
-        return dry_run(&experiment, &mut plan, &sweep);
+    if dry {
+        return dry_run(experiment, &mut plan, &sweep);
     }
     // Before anything is written: a device or a key that is not there must not disturb a sweep that is.
-    let sinks = tracking::settings(&experiment)?;
+    let sinks = tracking::settings(experiment)?;
     let device = plan.planner.device;
     device.open()?;
-    let manifest = Manifest::of(&experiment, &plan);
+    let manifest = Manifest::of(experiment, &plan);
     let Plan { runs: base, planner, .. } = &mut plan;
     let _lock = match sweep.lock() {
         Err(error) if error.is_read_only() && is_complete(&sweep, &manifest) => {
@@ -36,19 +48,23 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
         lock => lock?,
     };
     if experiment.tune.is_some() {
-        let mut tuning = Tuning::new(&experiment, planner, &sweep, manifest)?;
+        let mut tuning = Tuning::new(experiment, planner, &sweep, manifest)?;
         let costs = tuning.costs(base);
-        go_on(&experiment, &sweep, device, sinks, &mut tuning, costs)
+        go_on(experiment, &sweep, device, sinks, &mut tuning, costs)
+    } else if experiment.search.is_some() {
+        let mut evolution = Evolution::new(experiment, planner, &sweep, manifest)?;
+        let costs = evolution.costs(base);
+        go_on(experiment, &sweep, device, sinks, &mut evolution, costs)
     } else if let Some(looks) = manifest.looks.clone() {
         let costs = base.iter().map(|run| (run.spec.task.clone(), run.cost())).collect();
         let runs = std::mem::take(base);
         let mut work = Stages::new(runs, &looks.seeds, &looks.order, &sweep, manifest);
-        go_on(&experiment, &sweep, device, sinks, &mut work, costs)
+        go_on(experiment, &sweep, device, sinks, &mut work, costs)
     } else {
         sweep.write_manifest(&manifest)?;
         let mut work = Known::new(base, &sweep.runs());
         let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
-        go_on(&experiment, &sweep, device, sinks, &mut work, costs)
+        go_on(experiment, &sweep, device, sinks, &mut work, costs)
     }
 }
 
@@ -137,6 +153,10 @@ fn dry_run<'a>(
         let mut tuning = Tuning::new(experiment, planner, sweep, manifest)?.dry();
         tuning.next()?;
         tuning.counts()
+    } else if experiment.search.is_some() {
+        let mut evolution = Evolution::new(experiment, planner, sweep, manifest)?.dry();
+        evolution.next()?;
+        evolution.counts()
     } else {
         let done = which_are_done(base, &sweep.runs());
         let count = |(run, (_, done)): (&PlannedRun, &(RunDir, bool))| {
@@ -175,8 +195,18 @@ fn dry_run<'a>(
             stopwatch.estimated
         );
     }
-    let cells: Vec<Cell> = cells.into_values().collect();
+    let mut cells: Vec<Cell> = cells.into_values().collect();
+    // Arms that are not known yet cost about what the others do.
+    for count in counts.iter().filter(|count| !labels.contains(&count.activation)) {
+        if let Some(like) = cells.iter().rposition(|cell| cell.task == count.task) {
+            let cell = cells[like].like(count);
+            cells.insert(like + 1, cell);
+        }
+    }
     show(&cells, workers.jobs, sweep);
+    if let Some(search) = &experiment.search {
+        outln!("{}", search.at_most());
+    }
     Ok(())
 }
 
@@ -320,6 +350,19 @@ impl Cell {
             done: 0,
             whole: 0.0,
             run_seconds: run.steps as f64 * step_seconds + judging,
+        }
+    }
+
+    /// What `count` says, with the costs of this one.
+    fn like(&self, count: &Count) -> Self {
+        Self {
+            task: self.task.clone(),
+            label: count.activation.clone(),
+            model: self.model.clone(),
+            runs: count.runs,
+            done: count.done,
+            whole: count.whole,
+            ..*self
         }
     }
 

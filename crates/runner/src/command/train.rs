@@ -42,7 +42,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     }
     experiment.seeds = vec![args.seed.unwrap_or(experiment.seeds[0])];
     // One run is what it was asked to be.
-    experiment.tune = None;
+    (experiment.tune, experiment.search) = (None, None);
     let plan = Plan::new(&experiment)?;
     let device = plan.planner.device;
     let run = &plan.runs[0];

@@ -148,6 +148,21 @@ impl Experiment {
         if let Some(tune) = &self.tune {
             tune.check(&self.seeds).map_err(|(key, message)| (format!("tune.{key}"), message))?;
         }
+        if let Some(search) = &self.search {
+            for (other, there) in
+                [("tune", self.tune.is_some()), ("sequential", self.sequential.is_some())]
+            {
+                if there {
+                    let message = format!(
+                        "cannot be combined with `{other}`: search first, then put what was found into `activations`"
+                    );
+                    return refuse("search", message);
+                }
+            }
+            search
+                .check(&self.seeds, self.tasks.len())
+                .map_err(|(key, message)| (format!("search.{key}"), message))?;
+        }
         Ok(())
     }
 }

@@ -145,6 +145,9 @@ impl Experiment {
         if let Some(tune) = &mut experiment.tune {
             tune.fill_in(&experiment.seeds);
         }
+        if let Some(search) = &mut experiment.search {
+            search.fill_in(&experiment.seeds);
+        }
         experiment.check().map_err(|(key, message)| experiment.error(&key, &message))?;
         Ok(experiment)
     }

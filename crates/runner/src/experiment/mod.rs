@@ -16,6 +16,7 @@ use crate::Error;
 use crate::arm::{ArmRequest, ArmSchema};
 use crate::choices::{FamilySchema, Jobs, JobsSchema, Pairs};
 use crate::execute::launcher::{LauncherKind, SlurmSettings};
+use crate::search::Search;
 use crate::sequential::Sequential;
 use crate::tune::Tune;
 use analysis::Family;
@@ -108,6 +109,9 @@ pub(crate) struct Experiment {
     /// What is tuned before the runs that are reported.
     #[serde(default)]
     pub(crate) tune: Option<Tune>,
+    /// Formulas that are searched for before the runs that are reported, by `actlab search`.
+    #[serde(default)]
+    pub(crate) search: Option<Search>,
     /// Changes for some arms or tasks, applied in order.
     #[serde(default)]
     pub(crate) overrides: Vec<Override>,
@@ -168,7 +172,7 @@ pub(crate) struct Experiment {
 }
 
 /// Keys that decide what an experiment finds or claims: the others say where and how it is run.
-const REGISTERED: [&str; 14] = [
+const REGISTERED: [&str; 15] = [
     "name",
     "description",
     "activations",
@@ -181,6 +185,7 @@ const REGISTERED: [&str; 14] = [
     "tasks",
     "precisions",
     "tune",
+    "search",
     "overrides",
     "device",
 ];

@@ -249,6 +249,18 @@ impl<'a> Planner<'a> {
         })
     }
 
+    /// The arms, those of the experiment first.
+    pub(crate) fn arms(&self) -> &[Arc<Arm>] {
+        &self.arms
+    }
+
+    /// Adds an arm that the experiment does not name; its number.
+    pub(crate) fn add(&mut self, arm: Arm) -> usize {
+        self.labels.push(arm.spec.label.clone());
+        self.arms.push(Arc::new(arm));
+        self.arms.len() - 1
+    }
+
     /// Refuses a pattern of an arm that matches an activation site on no task.
     fn check_sites(&self, runs: &[PlannedRun]) -> Result<(), Error> {
         for (place, arm) in self.arms.iter().enumerate() {

@@ -4,12 +4,14 @@ mod range;
 mod rung;
 mod score;
 mod space;
+mod trials;
 mod work;
 
 pub(crate) use range::{distinct, unset};
 pub(crate) use rung::{EarlyStop, Rung};
 pub(crate) use score::Score;
 pub(crate) use space::{Assignment, Space, overlap};
+pub(crate) use trials::{discard, records, up_to};
 pub(crate) use work::{Count, Tuning};
 
 use crate::experiment::limits::{MOST, grouped, within};
@@ -73,6 +75,31 @@ impl fmt::Display for Method {
 const FIRST_TRIAL_SEED: u64 = 1_000_001;
 pub(crate) const TRIAL_SEEDS: usize = 3;
 
+/// Seeds of trials where the experiment, whose own are `final_seeds`, names none.
+pub(crate) fn trial_seeds(final_seeds: &[u64]) -> Vec<u64> {
+    let used: HashSet<u64> = final_seeds.iter().copied().collect();
+    (FIRST_TRIAL_SEED..).filter(|seed| !used.contains(seed)).take(TRIAL_SEEDS).collect()
+}
+
+/// Refuses `seeds` of trials that are none, too many, not distinct, or among `final_seeds`.
+pub(crate) fn check_seeds(seeds: &[u64], final_seeds: &[u64]) -> Result<(), String> {
+    if seeds.is_empty() {
+        return Err("must hold one seed or more".to_owned());
+    }
+    within(seeds.len(), MOST, "seeds")?;
+    let finals: HashSet<u64> = final_seeds.iter().copied().collect();
+    let mut seen = HashSet::new();
+    for seed in seeds {
+        if !seen.insert(*seed) {
+            return Err(format!("duplicate seed {seed}"));
+        }
+        if finals.contains(seed) {
+            return Err(format!("{seed} is a seed of the final runs too, which must be fresh"));
+        }
+    }
+    Ok(())
+}
+
 impl Tune {
     /// Every trial is trained once with each.
     pub(crate) fn seeds(&self) -> &[u64] {
@@ -81,32 +108,14 @@ impl Tune {
 
     /// Fills in what the experiment leaves out; `final_seeds` are those of the experiment.
     pub(crate) fn fill_in(&mut self, final_seeds: &[u64]) {
-        let used: HashSet<u64> = final_seeds.iter().copied().collect();
-        let free = (FIRST_TRIAL_SEED..).filter(|seed| !used.contains(seed));
-        self.seeds.get_or_insert_with(|| free.take(TRIAL_SEEDS).collect());
+        self.seeds.get_or_insert_with(|| trial_seeds(final_seeds));
     }
 
     /// Refuses what no type forbids; `final_seeds` are those of the experiment. The error is a key below `tune` and
     /// what is wrong with it.
     pub(crate) fn check(&self, final_seeds: &[u64]) -> Result<(), (String, String)> {
         let refuse = |key: &str, message: String| Err((key.to_owned(), message));
-        if self.seeds().is_empty() {
-            return refuse("seeds", "must hold one seed or more".to_owned());
-        }
-        within(self.seeds().len(), MOST, "seeds").map_err(|message| ("seeds".into(), message))?;
-        let finals: HashSet<u64> = final_seeds.iter().copied().collect();
-        let mut seen = HashSet::new();
-        for seed in self.seeds() {
-            if !seen.insert(*seed) {
-                return refuse("seeds", format!("duplicate seed {seed}"));
-            }
-            if finals.contains(seed) {
-                return refuse(
-                    "seeds",
-                    format!("{seed} is a seed of the final runs too, which must be fresh"),
-                );
-            }
-        }
+        check_seeds(self.seeds(), final_seeds).map_err(|message| ("seeds".into(), message))?;
         match (self.method, self.trials) {
             (Method::Grid, Some(_)) => {
                 return refuse(

@@ -11,6 +11,17 @@ pub(crate) struct Score {
 }
 
 impl Score {
+    /// One of these figures, for tests.
+    #[cfg(test)]
+    pub(crate) fn new(merit: f64, loss: f64) -> Self {
+        Self { merit, loss }
+    }
+
+    /// Whether most of its runs diverged or failed.
+    pub(crate) fn diverged(&self) -> bool {
+        !self.loss.is_finite()
+    }
+
     /// The primary metric of the trial.
     pub(crate) fn value(&self, metric: &Metric) -> f64 {
         metric.merit(self.merit)

@@ -1,7 +1,7 @@
 //! The runs of a tuned sweep, as they become known.
 
 use super::score::{median, merit, worst};
-use super::{Assignment, EarlyStop, Rung, Score, Space};
+use super::{Assignment, EarlyStop, Rung, Score, Space, discard, records, up_to};
 use crate::Error;
 use crate::console;
 use crate::execute::Work;
@@ -294,20 +294,10 @@ impl<'a, 'b> Tuning<'a, 'b> {
         let group = &mut self.groups[place];
         let mut all = Vec::new();
         for candidate in group.candidates.iter_mut().filter(|candidate| candidate.alive) {
-            let mut runs = Vec::new();
             let first = self.seeds.first().copied().unwrap_or_default();
             let like = self.planner.run(&group.task, group.arm, first, &candidate.assignments)?;
-            let like = like.trial(group.rungs[rung]);
-            for seed in self.seeds {
-                let mut run = like.clone();
-                run.spec.seed = *seed;
-                run.goes_on_from = candidate.runs.last().and_then(|shorter: &Vec<PlannedRun>| {
-                    let shorter = shorter.iter().find(|one| one.spec.seed == *seed)?;
-                    let dir = RunDir::of(&folder, &shorter.spec);
-                    Some(dir.path().file_name()?.to_str()?.to_owned())
-                });
-                runs.push(run);
-            }
+            let shorter = candidate.runs.last().map(Vec::as_slice);
+            let runs = up_to(group.rungs[rung], like, self.seeds, shorter, &folder);
             all.extend(runs.iter().cloned());
             candidate.runs.push(runs);
         }
@@ -336,11 +326,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
             (0..group.candidates.len()).filter(|i| group.candidates[*i].alive).collect();
         let mut scores = Vec::new();
         for i in &alive {
-            let runs = &group.candidates[*i].runs[rung];
-            let records: Vec<RunRecord> = runs
-                .iter()
-                .map(|run| RunDir::of(&folder, &run.spec).record())
-                .collect::<Result<_, _>>()?;
+            let records = records(&group.candidates[*i].runs[rung], &folder)?;
             scores.push((*i, Score::of(&records, &self.metric(place))));
         }
         // Equal ones stay in the order of the search.
@@ -376,11 +362,8 @@ impl<'a, 'b> Tuning<'a, 'b> {
             candidate.chosen = survivors.contains(&i) && last;
             // A longer trial goes on from the checkpoint of the one before it, and from no other.
             let useless = candidate.runs.iter().take(if candidate.alive { rung } else { rung + 1 });
-            for run in useless.flatten().filter(|run| !self.dry && !needed.contains(&run.spec.id()))
-            {
-                // One that stays costs space, and no more.
-                let _ = RunDir::of(&folder, &run.spec).remove_checkpoints();
-            }
+            let useless = useless.flatten();
+            discard(useless.filter(|run| !self.dry && !needed.contains(&run.spec.id())), &folder);
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ mod pretrained;
 mod rerun;
 mod scaffold;
 mod schema;
+mod search;
 #[cfg(unix)]
 mod slurm;
 mod source;
