@@ -24,6 +24,11 @@ part() {
   if [ $status -ne 0 ]; then failed=1; fi
   rows+=("| $name | $([ $status = 0 ] && echo passed || echo "**failed** ($status)") | $(figure "$name") | $(echo "$started $ended" | awk '{ printf "%.1f", $2 - $1 }') |")
   echo "${rows[-1]}"
+  {
+    echo "| part | result | figure | seconds |"
+    echo "| --- | --- | --- | --: |"
+    printf '%s\n' "${rows[@]}"
+  } >"$table"
 }
 
 # What a part found, from its log.
@@ -34,7 +39,7 @@ figure() {
   check) echo "$(grep -c '^  ok' "$log") checks passed, $(grep -c '^  FAIL' "$log") failed" ;;
   training) echo "$(grep -c '^  ok .*: loss' "$log") of $(grep -c ': loss' "$log") agree with the CPU" ;;
   step-*) awk '/^median/ { m = $2 } /^examples/ { e = $2 } END { printf "%s ms a step, %s examples/s", m, e }' "$log" ;;
-  sweep | resumed) grep -oE '[0-9]+ of [0-9]+ runs[^.]*' "$log" | tail -n 1 ;;
+  sweep* | resumed) grep -E '^[0-9]+ runs? of .* completed' "$log" | tail -n 1 ;;
   same) tail -n 1 "$log" ;;
   esac
 }
@@ -43,46 +48,43 @@ small=(--set 'seeds=[1]' --set 'activations=["relu","gelu"]' --set 'tasks.fashio
   --set 'tasks.reviews_bert_mini.training.budget={steps=60}' --set tasks.reviews_bert_mini.training.evaluate_every=30
   --set checkpoint_every=1 --device "$device")
 
-sweep() { ./actlab sweep experiments/quick.toml "${small[@]}" --output "gpu_check/$1"; }
+sweep() { ./actlab sweep experiments/quick.toml "${small[@]}" --output "gpu_check/$1" "${@:2}"; }
 
 # A sweep that is killed and goes on.
 killed_and_resumed() {
-  sweep resumed & local program=$!
+  ./actlab sweep experiments/quick.toml "${small[@]}" --output gpu_check/resumed &
+  local program=$!
   sleep "${KILL_AFTER:-8}"
-  kill -9 $program 2>/dev/null
-  pkill -9 -P $program 2>/dev/null
+  kill -9 $program
   wait $program 2>/dev/null
+  # Its worker stops when it is gone.
+  sleep 2
   sweep resumed
 }
 
 # Whether both sweeps have the same scores.
 same() {
   local a b
-  a=$(cut -d , -f 1-8 gpu_check/whole/quick/runs.csv)
-  b=$(cut -d , -f 1-8 gpu_check/resumed/quick/runs.csv)
+  a=$(cut -d , -f 1-3,12,13 gpu_check/whole/quick/runs.csv)
+  b=$(cut -d , -f 1-3,12,13 gpu_check/resumed/quick/runs.csv)
   if [ "$a" = "$b" ]; then echo "the same scores to the last digit"; else
-    echo "scores differ"
-    diff <(echo "$a") <(echo "$b") || true
+    diff <(echo "$a") <(echo "$b")
     echo "scores differ: see same.log"
+    return 1
   fi
 }
 
-rm -rf gpu_check/whole gpu_check/resumed
+rm -rf gpu_check/whole gpu_check/resumed gpu_check/half
 part devices ./actlab env
-part check timeout 300 ./actlab check --device "$device"
-part training timeout 300 ./actlab check relu --device "$device" --training experiments/quick.toml
+for model in resnet20 bert-mini; do
+  for activation in relu gelu swiglu; do
+    part "step-$model-$activation" ./actlab bench step --model "$model" --activation "$activation" --device "$device" --rounds "${ROUNDS:-30}"
+  done
+done
+part training timeout 600 ./actlab check relu --device "$device" --training experiments/quick.toml
 part sweep sweep whole
 part resumed killed_and_resumed
 part same same
-for model in resnet20 bert-mini; do
-  for activation in relu gelu swiglu; do
-    part "step-$model-$activation" ./actlab bench step --model "$model" --activation "$activation" --device "$device" --rounds 30
-  done
-done
-
-{
-  echo "| part | result | figure | seconds |"
-  echo "| --- | --- | --- | --: |"
-  printf '%s\n' "${rows[@]}"
-} >"$table"
+part sweep-bf16 sweep half --set 'precisions=["bf16"]' --set 'activations=["gelu"]' --set baseline=gelu
+part check timeout 1200 ./actlab check --device "$device"
 exit $failed

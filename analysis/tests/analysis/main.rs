@@ -7,6 +7,7 @@ mod comparison;
 mod coverage;
 mod links;
 mod metric;
+mod precision;
 mod report;
 mod search;
 mod statistics;

@@ -10,6 +10,7 @@ use crate::objective::cross_entropy;
 use crate::optimizer::{Optimizer, Sgd};
 use crate::sites::{Activations, Sites};
 use crate::stream::Stream;
+use actlab_kernels::mean;
 use burn::Tensor;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int};
@@ -167,7 +168,7 @@ fn steps<N: Network>(network: N, batch: &Batch, rounds: usize) -> Vec<f64> {
     for round in 0..WARMUP + rounds {
         let started = Instant::now();
         let logits = network.forward(batch, &mut Pass::training(&mut dropout));
-        let loss = cross_entropy(logits, batch.targets.labels.clone(), 0.0).mean();
+        let loss = mean(cross_entropy(logits, batch.targets.labels.clone(), 0.0));
         let gradients = loss.backward();
         // A training loop looks at the loss.
         let _ = loss.inner().into_scalar::<f32>();

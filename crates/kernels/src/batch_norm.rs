@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
+use crate::reduce::column_sums;
 use ::activation::Activation;
 use ::activation::arch;
 use burn::Tensor;
@@ -170,9 +171,12 @@ fn plain_training(
     activation: Option<&Arc<Activation>>,
 ) -> BatchNormTraining {
     let [batch, height, width, channels] = x.dims();
-    let flat = x.clone().reshape([batch * height * width, channels]);
-    let mean = flat.clone().mean_dim(0);
-    let variance = (flat - mean.clone()).square().mean_dim(0);
+    let count = batch * height * width;
+    let flat = x.clone().reshape([count, channels]);
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    let each = 1.0 / count as f64;
+    let mean = column_sums(flat.clone()) * each;
+    let variance = column_sums((flat - mean.clone()).square()) * each;
     let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
     let scale = gamma / (variance.clone() + epsilon).sqrt();
     let y = (x - channelwise(mean.clone())) * channelwise(scale) + channelwise(beta);

@@ -6,6 +6,7 @@ use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
 use crate::padded::{Border, Padded, Shape};
 use crate::product::{LANES, Product};
+use crate::reduce::parts;
 use crate::winograd;
 use burn::Tensor;
 use burn::tensor::Slice;
@@ -35,8 +36,11 @@ pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> 
     record([host_x, host_weight], y, || Convolution { shape, x, weight }).into_tensor()
 }
 
-/// The same by burn's operations: one product with the taps of every place side by side. Burn's own convolution takes a
-/// hundred times as long for its gradient by weights where it is not tuned by timing.
+/// Parts of the product of a convolution on a device, at most.
+const PARTS: usize = 128;
+
+/// The same by burn's operations: one product with the taps of every place side by side. It needs none of the kernels
+/// that burn chooses among by timing.
 fn plain(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
     let [batch, height, width, input] = x.dims();
     let [output, _, kernel, _] = weight.dims();
@@ -62,8 +66,11 @@ fn plain(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
     };
     let taps = Tensor::cat((0..kernel * kernel).map(tap).collect(), 3);
     let long = kernel * kernel * input;
-    let weight = weight.permute([2, 3, 1, 0]).reshape([long, output]);
-    let y = taps.reshape([batch * rows * columns, long]).matmul(weight);
+    let weight = weight.permute([2, 3, 1, 0]).reshape([1, long, output]);
+    // In parts, so that the gradient by the weights is not one long sum.
+    let count = batch * rows * columns;
+    let parts = parts(count).min(PARTS);
+    let y = taps.reshape([parts, count / parts, long]).matmul(weight);
     y.reshape([batch, rows, columns, output])
 }
 

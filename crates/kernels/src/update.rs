@@ -1,6 +1,7 @@
 //! Updates of parameters in one pass, and the norm of gradients.
 
 use crate::host::{Host, Values};
+use crate::reduce::sum;
 use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
@@ -211,8 +212,7 @@ impl Scalar {
 #[must_use]
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Scalar {
     let Some(Host::Plain(_)) = Host::of(&x) else {
-        // Over one dimension first: a backend may split the sum of all by the number of threads.
-        return Scalar::OnDevice(x.square().sum_dim(0).sum());
+        return Scalar::OnDevice(sum(x.square()));
     };
     let values = Host::of(&x).map(|host| host.values());
     let sums: Vec<f64> = values

@@ -51,7 +51,8 @@ impl LossScaler {
     pub(crate) fn error(&self, steps: u64) -> Option<String> {
         let power = self.scale.log2();
         let whole = power.fract() == 0.0 && (0.0..=LARGEST.log2()).contains(&power);
-        let known = self.good_steps < GROWS_AFTER && self.good_steps + self.skipped <= steps;
+        let known =
+            self.good_steps < GROWS_AFTER && self.good_steps.saturating_add(self.skipped) <= steps;
         (!whole || !known).then(|| format!("the loss scale is {self:?} after {steps} steps"))
     }
 }

@@ -8,6 +8,7 @@ use crate::divergence::{self, not_finite};
 use crate::model::{Network, Pass};
 use crate::objective::cross_entropy;
 use crate::optimizer::Squares;
+use actlab_kernels::mean;
 use burn::optim::GradientsParams;
 use record::{Event, LayerGradient, TrainStep};
 use std::time::Instant;
@@ -81,7 +82,7 @@ impl<N: Network> Run<'_, N> {
         let mut pass = Pass::training(&mut self.dropout).with_precision(training.precision);
         let logits = network.forward(&batch, &mut pass);
         let labels = batch.targets.labels.clone();
-        let loss = cross_entropy(logits.clone(), labels, training.label_smoothing).mean();
+        let loss = mean(cross_entropy(logits.clone(), labels, training.label_smoothing));
         let loss_scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
         let scaled = if self.scaler.is_some() { loss.clone() * loss_scale } else { loss.clone() };
         let gradients = scaled.backward();

@@ -4,7 +4,7 @@ use crate::training::{Memory, activations, bert, data, resnet, run_with};
 use actlab_core::data::Dataset;
 use actlab_core::{Activations, Checkpoint, Finished, Stopped, Trainer, train};
 use burn::tensor::Device;
-use record::{Budget, Component, RunSpec};
+use record::{Budget, Component, Precision, RunSpec};
 use serde_json::{Map, Value, json};
 
 /// The header of a file of safetensors, its progress, and its tensors.
@@ -175,6 +175,34 @@ fn progress_that_the_run_cannot_have_made_is_refused() {
             let said = said.unwrap_or_else(|| panic!("change {i} ({words}) is taken"));
             assert!(said.contains(words), "change {i}: {said}, not {words}");
         }
+    }
+}
+
+/// The scale of the loss belongs to f16, and is a power of two that as many steps can leave.
+#[test]
+fn a_loss_scale_that_the_run_cannot_have_is_refused() {
+    let mut spec = resnet("gelu");
+    let plain = kept(&spec).pop().unwrap();
+    let mut parts = Parts::of(&plain);
+    parts.progress["scaler"] = json!({ "scale": 1024.0, "good_steps": 0, "skipped": 0 });
+    let said = Subject::new(spec.clone()).refusal(&parts.bytes()).unwrap();
+    assert!(said.contains("belongs to f16 alone"), "{said}");
+
+    spec.training.precision = Precision::F16;
+    let bytes = kept(&spec).pop().unwrap();
+    let subject = Subject::new(spec);
+    assert_eq!(subject.refusal(&bytes), None);
+    let changes: [fn(&mut Parts); 4] = [
+        |parts| *parts.at("/scaler/scale") = 1000.0.into(),
+        |parts| *parts.at("/scaler/scale") = (-2.0).into(),
+        |parts| *parts.at("/scaler/good_steps") = HUGE.into(),
+        |parts| *parts.at("/scaler") = Value::Null,
+    ];
+    for change in changes {
+        let mut parts = Parts::of(&bytes);
+        change(&mut parts);
+        let said = subject.refusal(&parts.bytes()).unwrap();
+        assert!(said.contains("loss scale"), "{said}");
     }
 }
 

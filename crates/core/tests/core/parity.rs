@@ -12,7 +12,7 @@ use actlab_core::sites::{Activations, Sites};
 use actlab_core::stream::Stream;
 use burn::Tensor;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, TensorData};
+use burn::tensor::{Bool, Device, Gradients, Int, TensorData};
 use record::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 const TOLERANCE: f64 = 1e-4;
 
 /// Of bf16 and f16: of logits relative to the largest, and of the gradient as a whole. Both sides round the same
-/// operands, but PyTorch keeps what lies between products in half precision too; its own distance to f32 is up to
-/// 1.2 % and 1.8 % in bf16, a tenth of that in f16.
+/// operands, but PyTorch keeps what lies between products in half precision too, so that errors of rounding are alike in
+/// size and not the same; its own distances to f32 are up to 1.2 % and 1.8 % in bf16, a tenth of that in f16.
 const HALF_TOLERANCES: [(Precision, &str, f64, f64); 2] =
-    [(Precision::Bf16, "bf16", 0.015, 0.02), (Precision::F16, "f16", 0.0015, 0.003)];
+    [(Precision::Bf16, "bf16", 0.015, 0.03), (Precision::F16, "f16", 0.002, 0.003)];
 
 /// What the loss is multiplied with in f16, as the fixtures' was.
 const LOSS_SCALE: f64 = 1024.0;
@@ -241,12 +241,19 @@ fn batch(fixture: &Fixture, device: &Device) -> Batch {
             BatchInputs::Images(Tensor::from_data(TensorData::new(data, shape.clone()), device))
         }
         Some(lengths) => {
-            let tokens: Vec<u32> = data.iter().map(|x| *x as u32).collect();
-            let rows = tokens.chunks(shape[1]).zip(lengths);
-            let sequences: Vec<Vec<u32>> =
-                rows.map(|(row, length)| row[..*length].to_vec()).collect();
-            assert_eq!(lengths.iter().max(), Some(&shape[1]));
-            BatchInputs::padded(&sequences, device)
+            let tokens: Vec<i64> = data.iter().map(|x| *x as i64).collect();
+            let padding: Vec<bool> = lengths
+                .iter()
+                .flat_map(|length| (0..shape[1]).map(move |i| i >= *length))
+                .collect();
+            BatchInputs::Text {
+                tokens: Tensor::<2, Int>::from_data(TensorData::new(tokens, shape.clone()), device),
+                padding: Tensor::<2, Bool>::from_data(
+                    TensorData::new(padding, shape.clone()),
+                    device,
+                ),
+                lengths: lengths.clone(),
+            }
         }
     };
     let labels = TensorData::new(fixture.labels.clone(), [fixture.labels.len()]);
@@ -265,10 +272,6 @@ fn batch(fixture: &Fixture, device: &Device) -> Batch {
 fn agree<N: Network>(network: N, fixture: &Fixture) {
     let device = Device::flex().autodiff();
     let network = load(network, fixture);
-    let autocast = read("autocast")[&fixture.name].take();
-    if !autocast.is_null() {
-        agree_in_half_precision(&network, fixture, &serde_json::from_value(autocast).unwrap());
-    }
     if let Some(expected) = &fixture.eval_logits {
         let logits =
             network.valid().forward(&batch(fixture, &Device::flex()), &mut Pass::evaluation());
@@ -285,6 +288,11 @@ fn agree<N: Network>(network: N, fixture: &Fixture) {
     assert!((loss - fixture.loss).abs() <= TOLERANCE * fixture.loss, "{loss} {}", fixture.loss);
     compare(&network, &gradients, fixture);
     compare_running_statistics(&network.valid(), fixture);
+    // Last, since each pass moves the running statistics.
+    let autocast = read("autocast")[&fixture.name].take();
+    if !autocast.is_null() {
+        agree_in_half_precision(&network, fixture, &serde_json::from_value(autocast).unwrap());
+    }
 }
 
 /// Compares logits, loss and the whole gradient in bf16 and f16 with those of PyTorch's autocast.
@@ -311,15 +319,28 @@ fn agree_in_half_precision<N: Network>(
         let error = pairs.fold(0.0_f64, |max, (a, e)| max.max((f64::from(*a) - e).abs())) / largest;
         let loss = f64::from(loss.inner().into_scalar::<f32>());
         let (distance, from_f32) = distances(network, &gradients, expected, fixture, scale);
+        let autocast_from_f32 = distance_of(&expected.gradients, &fixture.gradients);
         println!(
-            "{} {word}: logits {error:.1e}, gradient {distance:.1e}, {from_f32:.1e} from f32",
+            "{} {word}: logits {error:.1e}, gradient {distance:.1e}, {from_f32:.1e} from f32 (autocast {autocast_from_f32:.1e})",
             fixture.name
         );
         assert!(error <= of_logits, "{word}: logits differ by {error}");
         assert!((loss - expected.loss).abs() <= of_logits * expected.loss, "{word}: loss {loss}");
         assert!(distance <= of_gradient, "{word}: the gradient differs by {distance}");
-        assert!(from_f32 >= 0.05 * of_gradient, "{word}: nothing was rounded");
+        let loss = from_f32 / autocast_from_f32;
+        assert!((0.5..2.0).contains(&loss), "{word}: as much is lost as by autocast, times {loss}");
     }
+}
+
+/// Relative distance of a whole gradient to another, in the Euclidean norm.
+fn distance_of(given: &BTreeMap<String, Array>, right: &BTreeMap<String, Array>) -> f64 {
+    let pairs = || {
+        let both = |name: &String| given[name].data.iter().zip(&right[name].data);
+        right.keys().flat_map(both)
+    };
+    let squares: f64 = pairs().map(|(a, b)| (a - b).powi(2)).sum();
+    let norm: f64 = pairs().map(|(_, b)| b.powi(2)).sum();
+    (squares / norm).sqrt()
 }
 
 /// Relative distances of a whole gradient, in the Euclidean norm: from autocast's, and from that in f32.

@@ -6,7 +6,7 @@ use actlab_core::{Activations, Checkpoint, Finished, Layout, Monitor, Stopped, T
 use burn::tensor::Device;
 use record::{
     ActivationSpec, Budget, CLASSIFICATION, Component, DataSpec, Divergence, Event, Outcome,
-    Predictions, RunSpec, SiteStatistics, TrainingSpec, Trial,
+    Precision, Predictions, RunSpec, SiteStatistics, TrainingSpec, Trial,
 };
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -96,7 +96,7 @@ fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64)
             schedule: Component::named("cosine"),
             warmup: 0.2,
             label_smoothing: 0.1,
-            precision: record::Precision::F32,
+            precision: Precision::F32,
             clip_norm: Some(1.0),
             evaluate_every: Some(3),
             patience: None,
@@ -172,7 +172,8 @@ pub(crate) fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> F
 fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
     let learned = [resnet("prelu"), bert("x * sigmoid(b * x) where b=1, learn=b")];
     let fixed = [resnet("gelu"), resnet("swiglu"), bert("silu"), bert("swiglu")];
-    for spec in fixed.into_iter().chain(learned) {
+    let half = halves(&bert("gelu"));
+    for spec in fixed.into_iter().chain(learned).chain(half) {
         let (first, first_events) = run(&spec, 1);
         let (second, second_events) = run(&spec, 2);
         assert_eq!(first_events, second_events);
@@ -202,7 +203,8 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
     let prelu = self::resnet("prelu");
     let mut xielu = language("xielu", "causal_lm");
     xielu.training.optimizer = Component::named("muon");
-    for spec in [resnet, bert, blown_up, causal, masked, prelu, xielu] {
+    let [bf16, f16] = halves(&resnet);
+    for spec in [resnet, bert, blown_up, causal, masked, prelu, xielu, bf16, f16] {
         let mut whole = Memory { keeps: true, ..Memory::default() };
         let undisturbed = run_with(&spec, 1, &mut whole);
         // Between steps, and between a step and its evaluation.
@@ -218,6 +220,64 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
             assert_eq!(finished.train_examples, undisturbed.train_examples);
         }
     }
+}
+
+/// `spec` in bf16 and in f16.
+fn halves(spec: &RunSpec) -> [RunSpec; 2] {
+    [Precision::Bf16, Precision::F16].map(|precision| {
+        let mut spec = spec.clone();
+        spec.training.precision = precision;
+        spec
+    })
+}
+
+/// The scale of the loss at each step.
+fn loss_scales(events: &[Event]) -> Vec<f64> {
+    let scale = |event: &Event| match event {
+        Event::Train(step) => step.metrics.get("loss_scale"),
+        _ => None,
+    };
+    events.iter().filter_map(scale).collect()
+}
+
+#[test]
+fn products_in_half_precision_train_alike() {
+    let mut single = resnet("gelu");
+    single.training.budget = Budget::Steps(12);
+    let (finished, events) = run(&single, 1);
+    assert_eq!((finished.summary.skipped_steps, loss_scales(&events)), (None, vec![]));
+    let last = *losses(&events).last().unwrap();
+    for spec in halves(&single) {
+        let precision = spec.training.precision;
+        let (finished, events) = run(&spec, 1);
+        assert_eq!(finished.outcome, Outcome::Completed);
+        let half = losses(&events);
+        assert_ne!(half.last(), Some(&last), "{precision}");
+        assert!(
+            (half.last().unwrap() / last - 1.0).abs() < 0.1,
+            "{precision}: {half:?}, not {last}"
+        );
+        if precision == Precision::Bf16 {
+            assert_eq!((finished.summary.skipped_steps, loss_scales(&events)), (None, vec![]));
+            continue;
+        }
+        let scales = loss_scales(&events);
+        assert_eq!((scales.len(), scales[0]), (12, 65_536.0));
+        let halved = scales.windows(2).filter(|pair| pair[1] == pair[0] / 2.0).count() as u64;
+        let skipped = finished.summary.skipped_steps.unwrap();
+        assert!(skipped.abs_diff(halved) <= 1, "{skipped} skipped, {scales:?}");
+    }
+}
+
+/// A gradient that is not finite however small the scale is divergence, and not a step to skip.
+#[test]
+fn a_gradient_that_no_scale_makes_finite_is_divergence() {
+    let [_, mut spec] = halves(&resnet("relu"));
+    spec.training.budget = Budget::Steps(40);
+    spec.training.learning_rate = 1e30;
+    let (finished, events) = run(&spec, 1);
+    assert!(matches!(finished.outcome, Outcome::Diverged { .. }), "{:?}", finished.outcome);
+    assert!(losses(&events).len() < 40);
 }
 
 /// What activations had learned at each evaluation.

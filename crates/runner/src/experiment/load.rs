@@ -189,6 +189,7 @@ fn missing(file: &Path, default: bool, error: &std::io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment::Task;
 
     const FILE: &str = r#"
         name = "test"
@@ -226,6 +227,37 @@ mod tests {
         assert_eq!(experiment.tasks.keys().collect::<Vec<_>>(), ["zebra", "ant"]);
         assert_eq!(experiment.tasks["zebra"].training.budget, record::Budget::Steps(3));
         assert_eq!(experiment.activations[1].to_string(), "silu(beta=1.702)");
+    }
+
+    #[test]
+    fn every_task_is_trained_in_every_precision() {
+        let names = |value: &str| {
+            let experiment = parse(FILE, &[("precisions", value)])?;
+            let name =
+                |(name, task): (&String, &Task)| format!("{name} {}", task.training.precision);
+            Ok::<_, String>(experiment.tasks.iter().map(name).collect::<Vec<_>>())
+        };
+        let all = [
+            "zebra f32",
+            "zebra_bf16 bf16",
+            "zebra_f16 f16",
+            "ant f32",
+            "ant_bf16 bf16",
+            "ant_f16 f16",
+        ];
+        assert_eq!(names("[\"f16\", \"f32\", \"bf16\"]").unwrap(), all);
+        assert_eq!(names("[\"bf16\"]").unwrap(), ["zebra_bf16 bf16", "ant_bf16 bf16"]);
+        assert_eq!(names("[]").unwrap(), ["zebra f32", "ant f32"]);
+        let twice = names("[\"bf16\", \"bf16\"]").unwrap_err();
+        assert_eq!(twice, "--set: precisions: names a precision twice");
+        let changed = "[{ task = \"ant\", set = { training = { learning_rate = 0.5 } } }]";
+        let flags = [("precisions", "[\"f32\", \"f16\"]"), ("overrides", changed)];
+        let experiment = parse(FILE, &flags).unwrap();
+        let meant = |name: &str| experiment.is_task(Some("ant"), name);
+        assert_eq!(["zebra", "ant", "ant_f16"].map(meant), [false, true, true]);
+        let own = [("precisions", "[\"bf16\"]"), ("tasks.ant.training.precision", "f16")];
+        let refused = parse(FILE, &own).unwrap_err();
+        assert_eq!(refused, "--set: precisions: task `ant` has a precision of its own");
     }
 
     #[test]

@@ -21,8 +21,9 @@ fn library(place: &Place) -> PathBuf {
 #[test]
 fn gpus_are_sampled() {
     let place = place();
-    let mut train = place.command(&["train", "tiny.toml", "--set", "system_metrics=0.05"]);
+    let mut train = place.command(&["train", "tiny.toml", "--set", "system_metrics=0.1"]);
     train.args(["--activation", "gelu", "--task", "images"]);
+    train.args(["--set", "tasks.images.training.budget={ epochs = 40 }"]);
     train.env("LD_LIBRARY_PATH", library(&place));
     assert!(train.status().unwrap().success());
     let runs = std::fs::read_dir(place.path("results/tiny/runs")).unwrap();
