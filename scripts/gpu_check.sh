@@ -54,7 +54,11 @@ sweep() { ./actlab sweep experiments/quick.toml "${small[@]}" --output "gpu_chec
 killed_and_resumed() {
   ./actlab sweep experiments/quick.toml "${small[@]}" --output gpu_check/resumed &
   local program=$!
-  sleep "${KILL_AFTER:-8}"
+  for _ in $(seq 600); do
+    if find gpu_check/resumed -name 'checkpoint-*.safetensors' | grep -q .; then break; fi
+    if ! kill -0 $program 2>/dev/null; then echo "it ended before there was a checkpoint"; return 1; fi
+    sleep 0.2
+  done
   kill -9 $program
   wait $program 2>/dev/null
   # Its worker stops when it is gone.

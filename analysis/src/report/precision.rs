@@ -129,7 +129,7 @@ impl Precisions {
             others.join(" or ")
         );
         if self.emulated {
-            note += " The CPU emulates bf16 and f16: scores mean what they mean on a GPU, times do not and are left \
+            note += " The CPU emulates bf16 and f16: it rounds as a GPU does, and its times say nothing, so they are left \
                      out.";
         } else {
             note += &format!(" Times are those of {} in the same precision.", self.baseline);

@@ -28,8 +28,8 @@ struct Backend {
     word: &'static str,
     /// What the machine needs for it.
     needs: &'static str,
-    /// The device of a number, where the program was built with it.
-    device: Option<fn(usize) -> Device>,
+    /// The best device of it, where the program was built with it.
+    best: Option<fn() -> Device>,
     /// Every device of it on this machine.
     all: fn() -> Vec<Device>,
 }
@@ -41,35 +41,35 @@ const BACKENDS: &[Backend] = &[
         word: "cuda",
         needs: "an NVIDIA driver (libcuda.so.1), and NVRTC with the headers of a CUDA toolkit 12.8 or later (CUDA_PATH \
                 names its folder)",
-        device: built::CUDA,
+        best: built::CUDA,
         all: built::all_cuda,
     },
     Backend {
         kind: DeviceKind::Metal,
         word: "metal",
         needs: "a Mac with Metal",
-        device: built::METAL,
+        best: built::METAL,
         all: built::all_metal,
     },
     Backend {
         kind: DeviceKind::Vulkan,
         word: "vulkan",
         needs: "the Vulkan loader (libvulkan.so.1) and a GPU's Vulkan driver",
-        device: built::VULKAN,
+        best: built::VULKAN,
         all: built::all_vulkan,
     },
     Backend {
         kind: DeviceKind::Wgpu,
         word: "wgpu",
         needs: "a GPU driver for Vulkan, Metal or DirectX 12",
-        device: built::WGPU,
+        best: built::WGPU,
         all: built::all_wgpu,
     },
     Backend {
         kind: DeviceKind::Cpu,
         word: "cpu",
         needs: "",
-        device: Some(|_| Device::flex()),
+        best: Some(Device::flex),
         all: || vec![Device::flex()],
     },
 ];
@@ -82,19 +82,19 @@ mod built {
     #[cfg(any(feature = "cuda", feature = "wgpu"))]
     use burn::tensor::DeviceType;
 
-    pub(super) type Numbered = Option<fn(usize) -> Device>;
+    pub(super) type Best = Option<fn() -> Device>;
 
     /// The constant and the function of a backend, empty where its feature is off.
     macro_rules! backend {
         ($feature:literal, $one:ident = $make:expr, $all:ident = $kind:ident) => {
             #[cfg(feature = $feature)]
-            pub(super) const $one: Numbered = Some($make);
+            pub(super) const $one: Best = Some($make);
             #[cfg(feature = $feature)]
             pub(super) fn $all() -> Vec<Device> {
                 Device::enumerate(DeviceType::$kind).into_vec()
             }
             #[cfg(not(feature = $feature))]
-            pub(super) const $one: Numbered = None;
+            pub(super) const $one: Best = None;
             #[cfg(not(feature = $feature))]
             pub(super) fn $all() -> Vec<Device> {
                 Vec::new()
@@ -102,19 +102,10 @@ mod built {
         };
     }
 
-    backend!("cuda", CUDA = |index| Device::cuda(index), all_cuda = Cuda);
-    backend!("metal", METAL = |index| Device::metal(numbered(index)), all_metal = Metal);
-    backend!("vulkan", VULKAN = |index| Device::vulkan(numbered(index)), all_vulkan = Vulkan);
-    backend!("wgpu", WGPU = |index| Device::wgpu(numbered(index)), all_wgpu = Wgpu);
-
-    /// The best device of a graphics interface, or a discrete GPU by its number.
-    #[cfg(feature = "wgpu")]
-    fn numbered(index: usize) -> DeviceKind {
-        match index {
-            0 => DeviceKind::DefaultDevice,
-            index => DeviceKind::DiscreteGpu(index),
-        }
-    }
+    backend!("cuda", CUDA = || Device::cuda(0_usize), all_cuda = Cuda);
+    backend!("metal", METAL = || Device::metal(DeviceKind::DefaultDevice), all_metal = Metal);
+    backend!("vulkan", VULKAN = || Device::vulkan(DeviceKind::DefaultDevice), all_vulkan = Vulkan);
+    backend!("wgpu", WGPU = || Device::wgpu(DeviceKind::DefaultDevice), all_wgpu = Wgpu);
 }
 
 impl FromStr for DeviceSpec {
@@ -135,7 +126,7 @@ impl FromStr for DeviceSpec {
         let kind = BACKENDS.iter().find(|backend| backend.word == word).map(|backend| backend.kind);
         let kind = kind.ok_or_else(|| {
             error(
-                "is not one of `cpu`, `cuda`, `cuda:N`, `vulkan`, `vulkan:N`, `metal`, `wgpu`, `auto`",
+                "is not one of `cpu`, `cuda`, `metal`, `vulkan`, `wgpu`, `auto`, or one of several GPUs, as in `cuda:1`",
             )
         })?;
         if kind == DeviceKind::Cpu && index.is_some() {
@@ -163,7 +154,7 @@ impl DeviceSpec {
     /// the CPU.
     #[must_use]
     pub fn best() -> Self {
-        let specs = BACKENDS.iter().filter(|backend| backend.device.is_some());
+        let specs = BACKENDS.iter().filter(|backend| backend.best.is_some());
         let mut specs = specs.map(|backend| Self { kind: backend.kind, index: None });
         specs.find(|spec| spec.open().is_ok()).unwrap_or(Self::CPU)
     }
@@ -185,11 +176,13 @@ impl DeviceSpec {
         BACKENDS.iter().flat_map(of).collect()
     }
 
-    /// The devices that runs may be spread over: every one of its kind where no number was named.
+    /// The devices that runs may be spread over: NVIDIA's GPUs, where no number was named.
     #[must_use]
     pub fn places(&self) -> Vec<Self> {
         let count = match self.index {
-            None if !self.is_cpu() => quietly(self.backend().all).map_or(0, |all| all.len()),
+            None if self.kind == DeviceKind::Cuda => {
+                quietly(self.backend().all).map_or(0, |all| all.len())
+            }
             _ => 1,
         };
         let numbered = |index| Self { index: Some(index), ..*self };
@@ -213,26 +206,35 @@ impl DeviceSpec {
     /// # Errors
     /// If the program was built without it, or the machine has no driver or no such device.
     pub fn open(&self) -> Result<Device, Error> {
-        let Backend { word, needs, device, .. } = self.backend();
+        let Backend { word, needs, best, all, .. } = self.backend();
         let error = |reason: String| Error::Device { device: self.to_string(), reason };
-        let Some(device) = device else {
+        let Some(best) = best else {
             let reason =
                 format!("this program was built without it; build with `--features {word}`");
             return Err(error(reason));
         };
         if self.is_cpu() {
-            return Ok(device(0));
+            return Ok(best());
         }
-        let index = self.index.unwrap_or(0);
         // The backends panic where a driver is missing; a user is told what to install instead.
         let sum = quietly(|| {
-            let device = device(index);
+            let device = match self.index {
+                None => best(),
+                Some(index) => {
+                    let all = all();
+                    let count = all.len();
+                    all.into_iter().nth(index).ok_or(count)?
+                }
+            };
             let sum = burn::Tensor::<1>::ones([2], &device).sum().into_scalar::<f32>();
-            (device, sum)
+            Ok::<_, usize>((device, sum))
         });
         match sum {
-            Ok((device, sum)) if sum == 2.0 => Ok(device),
-            Ok((_, sum)) => Err(error(format!("computes 1 + 1 = {sum}"))),
+            Ok(Ok((device, sum))) if sum == 2.0 => Ok(device),
+            Ok(Ok((_, sum))) => Err(error(format!("computes 1 + 1 = {sum}"))),
+            Ok(Err(count)) => Err(error(format!(
+                "there are {count} such devices, counted from 0: see `actlab env`"
+            ))),
             Err(reason) => Err(error(format!("cannot be used; it needs {needs} ({reason})"))),
         }
     }

@@ -105,7 +105,7 @@ impl Hidden {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "widths are small")]
-fn plain(
+pub(crate) fn plain(
     precision: Precision,
     inputs: Tensor<3>,
     heads: usize,
@@ -119,7 +119,7 @@ fn plain(
         let part = inputs.clone().narrow(2, i * hidden, hidden);
         part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
     });
-    let scores = precision.matmul(query / (width as f64).sqrt(), key.transpose());
+    let scores = query.matmul(key.transpose()) / (width as f64).sqrt();
     let unseen = match seen {
         Seen::Unpadded(padding) => padding.reshape([batch, 1, 1, tokens]),
         Seen::Earlier => {
@@ -291,7 +291,6 @@ impl Attention {
             }
             let rows = by_scores.chunks_exact_mut(tokens).zip(weights.chunks_exact(tokens));
             rows.for_each(|(g, weights)| softmax_row_backward(g, weights));
-            self.precision.round(&mut by_scores);
             let by_scores = shape.weights(&by_scores);
             let (query, key) =
                 (shape.input_head(inputs, 0, head), shape.input_head(inputs, 1, head));

@@ -4,6 +4,7 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
+use crate::mixed::Precision;
 use crate::padded::{Border, Padded, Shape};
 use crate::product::{LANES, Product};
 use crate::reduce::parts;
@@ -26,7 +27,7 @@ pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> 
     assert!(kernel == across && kernel % 2 == 1, "a square kernel of odd size");
     assert!(stride > 0, "a stride");
     let (Some(host_x), Some(host_weight)) = (Host::of(&x), Host::of(&weight)) else {
-        return plain(x, weight, stride);
+        return plain(Precision::F32, x, weight, stride);
     };
     let shape = Shape { batch, height, width, input, output, kernel, stride };
     let (x, weight) = (host_x.values(), host_weight.values());
@@ -41,7 +42,12 @@ const PARTS: usize = 128;
 
 /// The same by burn's operations: one product with the taps of every place side by side. It needs none of the kernels
 /// that burn chooses among by timing.
-fn plain(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
+pub(crate) fn plain(
+    precision: Precision,
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    stride: usize,
+) -> Tensor<4> {
     let [batch, height, width, input] = x.dims();
     let [output, _, kernel, _] = weight.dims();
     let border = kernel / 2;
@@ -66,11 +72,12 @@ fn plain(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
     };
     let taps = Tensor::cat((0..kernel * kernel).map(tap).collect(), 3);
     let long = kernel * kernel * input;
-    let weight = weight.permute([2, 3, 1, 0]).reshape([1, long, output]);
     // In parts, so that the gradient by the weights is not one long sum.
     let count = batch * rows * columns;
     let parts = parts(count).min(PARTS);
-    let y = taps.reshape([parts, count / parts, long]).matmul(weight);
+    let weight = weight.permute([2, 3, 1, 0]).reshape([1, long, output]);
+    let weight = weight.expand([parts, long, output]);
+    let y = precision.matmul(taps.reshape([parts, count / parts, long]), weight);
     y.reshape([batch, rows, columns, output])
 }
 

@@ -1,12 +1,12 @@
 //! Mixed precision: products of numbers in half precision, summed in single precision.
 //!
-//! The semantics are those of PyTorch's `autocast`: weights and everything between products stay f32; the operands of
-//! a product are rounded to bf16 or f16, and so is its result; in the backward pass so are the gradients. A device
-//! with such products takes them. The CPU rounds and multiplies in f32: the same numbers but for the order of sums,
-//! at no gain of time.
+//! As under PyTorch's `autocast`, the operands of a product are rounded to bf16 or f16, and so is its result, after the
+//! bias, which is f32; in the backward pass so are the gradients that enter and leave it. Weights, and everything
+//! between products, stay f32. A device multiplies in the format itself, and rounds before it adds the bias too; the
+//! CPU rounds and multiplies in f32, at no gain of time.
 
 use crate::attention::{Seen, attention_in};
-use crate::convolution::convolution;
+use crate::convolution::{convolution, plain as plain_convolution};
 use crate::host::{Host, Operation, Values, record};
 use crate::linear::{linear, linear_three};
 use ::activation::arch;
@@ -61,8 +61,11 @@ impl Precision {
         if Host::of(&x).is_some() {
             return self.rounded(linear(self.rounded(x), self.rounded(weight), bias));
         }
-        let bias = bias.map(|bias| bias.cast(format));
-        linear(x.cast(format), weight.cast(format), bias).cast(FloatDType::F32)
+        let y = linear(x.cast(format), weight.cast(format), None).cast(FloatDType::F32);
+        match bias {
+            Some(bias) => self.rounded(y + bias.unsqueeze()),
+            None => y,
+        }
     }
 
     /// [`linear_three`] in this precision.
@@ -76,14 +79,14 @@ impl Precision {
         weights: [Tensor<2>; 3],
         biases: [Tensor<1>; 3],
     ) -> Tensor<2> {
-        let Some(format) = self.format() else { return linear_three(x, weights, biases) };
+        if self == Self::F32 {
+            return linear_three(x, weights, biases);
+        }
         if Host::of(&x).is_some() {
             let weights = weights.map(|weight| self.rounded(weight));
             return self.rounded(linear_three(self.rounded(x), weights, biases));
         }
-        let weights = weights.map(|weight| weight.cast(format));
-        let biases = biases.map(|bias| bias.cast(format));
-        linear_three(x.cast(format), weights, biases).cast(FloatDType::F32)
+        self.linear(x, Tensor::cat(weights.into(), 1), Some(Tensor::cat(biases.into(), 0)))
     }
 
     /// [`convolution`] in this precision.
@@ -92,14 +95,16 @@ impl Precision {
     /// As it does.
     #[must_use]
     pub fn convolution(self, x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
-        let Some(format) = self.format() else { return convolution(x, weight, stride) };
+        if self == Self::F32 {
+            return convolution(x, weight, stride);
+        }
         if Host::of(&x).is_some() {
             return self.rounded(convolution(self.rounded(x), self.rounded(weight), stride));
         }
-        convolution(x.cast(format), weight.cast(format), stride).cast(FloatDType::F32)
+        plain_convolution(self, x, weight, stride)
     }
 
-    /// [`attention`](crate::attention) in this precision: its scores and softmax are f32, as in fused kernels.
+    /// [`attention`](crate::attention) in this precision: its scores and their gradient are f32, as in fused kernels.
     ///
     /// # Panics
     /// As it does.
@@ -177,6 +182,7 @@ fn f16(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
     use half::{bf16 as Bf16, f16 as F16};
 
     /// Every 16-bit number, what lies halfway to the next, and their neighbours.
@@ -193,6 +199,38 @@ mod tests {
         for bits in 0..=u16::MAX {
             let x = F16::from_bits(bits).to_f32();
             assert!(f16(x).to_bits() == x.to_bits() || x.is_nan(), "{x:e}");
+        }
+    }
+
+    /// The path of other devices, by burn's operations on the CPU, against the kernels.
+    #[test]
+    fn devices_round_as_the_kernels_do() {
+        let device = Device::flex();
+        let numbers = |shape: [usize; 4], salt: f32| {
+            let length: usize = shape.iter().product();
+            let numbers: Vec<f32> = (0..length).map(|i| (i as f32 * 0.37 + salt).sin()).collect();
+            Tensor::<1>::from_floats(numbers.as_slice(), &device).reshape(shape)
+        };
+        for precision in [Precision::Bf16, Precision::F16] {
+            let far = if precision == Precision::Bf16 { 2e-2 } else { 3e-3 };
+            let near = |kernels: Tensor<1>, plain: Tensor<1>| {
+                let error: f32 = (kernels.clone() - plain).abs().max().into_scalar();
+                let size: f32 = kernels.abs().max().into_scalar();
+                assert!(error <= far * size, "{precision:?}: {error} of {size}");
+            };
+            let (x, weight) = (numbers([2, 5, 6, 3], 0.1), numbers([4, 3, 3, 3], 0.7));
+            for stride in [1, 2] {
+                let kernels = precision.convolution(x.clone(), weight.clone(), stride);
+                let y = plain_convolution(precision, x.clone(), weight.clone(), stride);
+                assert_eq!(kernels.dims(), y.dims());
+                near(kernels.flatten(0, 3), y.flatten(0, 3));
+            }
+            let inputs = numbers([1, 2, 5, 12], 0.3).reshape([2, 5, 12]);
+            let seen = || Seen::Earlier;
+            let kernels = precision.attention(inputs.clone(), 2, seen(), None);
+            let inputs = precision.rounded(inputs);
+            let plain = crate::attention::plain(precision, inputs, 2, seen(), None);
+            near(kernels.flatten(0, 2), plain.flatten(0, 2));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Sums on devices other than the CPU, in stages that follow from the shape alone: always in the same order, and with
-//! enough of them side by side. Without autotune burn sums a long axis in one thread for each result, and a whole tensor
+//! enough of them side by side where the length has powers of two in it, as those of batches have. Without autotune burn sums a long axis in one thread for each result, and a whole tensor
 //! by atomic additions, whose order is chance.
 
 use crate::host::Host;
@@ -32,7 +32,13 @@ pub(crate) fn sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 /// Mean of `x` `[n]`, as `[1]`.
 #[must_use]
 pub fn mean(x: Tensor<1>) -> Tensor<1> {
-    if Host::of(&x).is_some() { x.mean() } else { x.mean_dim(0) }
+    if Host::of(&x).is_some() {
+        return x.mean();
+    }
+    let [n] = x.dims();
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    let count = n as f64;
+    sum(x) / count
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The scale, and what has become of it. Its rule is that of PyTorch's `GradScaler`.
+/// The scale, and what has become of it. Its rule is that of PyTorch's `GradScaler`, but for the bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LossScaler {
     /// What the loss is multiplied with: a power of two, so that nothing is rounded.
@@ -42,7 +42,7 @@ impl LossScaler {
         }
     }
 
-    /// Whether a gradient that is not finite is no matter of the scale: there is none to speak of.
+    /// Whether the gradient was not finite at a scale of 1, so that no scale would help.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.scale < 1.0
     }

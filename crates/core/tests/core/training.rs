@@ -203,13 +203,17 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
     let prelu = self::resnet("prelu");
     let mut xielu = language("xielu", "causal_lm");
     xielu.training.optimizer = Component::named("muon");
-    let [bf16, f16] = halves(&resnet);
+    let [bf16, mut f16] = halves(&resnet);
+    // Gradients of single examples are too large for the first scale; some steps before an evaluation are skipped.
+    (f16.training.batch_size, f16.training.evaluate_every) = (1, Some(1));
     for spec in [resnet, bert, blown_up, causal, masked, prelu, xielu, bf16, f16] {
         let mut whole = Memory { keeps: true, ..Memory::default() };
         let undisturbed = run_with(&spec, 1, &mut whole);
         // Between steps, and between a step and its evaluation.
         let Budget::Steps(steps) = spec.training.budget else { panic!("steps") };
         assert!(whole.kept.len() as u64 > steps, "{}", whole.kept.len());
+        let skipped = undisturbed.summary.skipped_steps;
+        assert!(skipped.is_none_or(|steps| steps > 0), "{skipped:?}");
         for (events, bytes) in &whole.kept {
             let mut memory = Memory { from: Some(bytes.clone()), ..Memory::default() };
             let finished = run_with(&spec, 2, &mut memory);

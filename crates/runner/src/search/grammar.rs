@@ -17,7 +17,7 @@ const DEEPEST: usize = 20;
 const MOST_CONSTANTS: usize = 1000;
 
 /// Size of a constant at most.
-const LARGEST: f64 = 1e6;
+pub(super) const LARGEST: f64 = 1e6;
 
 /// Functions of x where the experiment names none.
 const FUNCTIONS: [&str; 9] =

@@ -157,11 +157,17 @@ impl Search {
         if !(2..=1000).contains(&self.eta) {
             return refuse("eta", format!("must be from 2 to 1,000, not {}", self.eta));
         }
-        let trained = (self.generations * self.population) as u128;
-        let runs = trained * (tasks as u128) * (self.seeds().len() as u128);
+        let (mut alive, mut part, mut trained) = (self.population, self.first, self.population);
+        while part < 1.0 {
+            alive = self.survivors(alive);
+            trained = trained.saturating_add(alive);
+            part *= f64::from(self.eta);
+        }
+        let of_search = (self.generations * self.seeds().len()) as u128 * trained as u128;
+        let runs = (tasks as u128) * (of_search + (self.finalists * final_seeds.len()) as u128);
         if runs > u128::from(MOST_RUNS) {
             let message = format!(
-                "{} formulas in each of {} generations on {tasks} tasks with {} seeds are {} runs; at most {} are supported",
+                "{} formulas in each of {} generations on {tasks} tasks with {} seeds are {} runs with those of the finalists; at most {} are supported",
                 grouped(self.population),
                 grouped(self.generations),
                 self.seeds().len(),

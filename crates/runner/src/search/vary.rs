@@ -1,6 +1,6 @@
 //! New formulas out of old ones.
 
-use super::grammar::Rules;
+use super::grammar::{LARGEST, Rules};
 use activation::{Symbol, Tree};
 use actlab_core::stream::Stream;
 use std::fmt;
@@ -143,7 +143,7 @@ fn other_constant(value: f64, rules: &Rules, stream: &mut Stream) -> f64 {
         return rules.constant(stream).unwrap_or(value);
     }
     let normal = stream.normal(1, 0.3).first().copied().unwrap_or_default();
-    let near = value * libm::exp(f64::from(normal));
+    let near = (value * libm::exp(f64::from(normal))).clamp(-LARGEST, LARGEST);
     // By way of text, so that 0.3 is 0.3.
     format!("{near:.2e}").parse().unwrap_or(value)
 }

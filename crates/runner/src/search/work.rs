@@ -449,9 +449,9 @@ impl<'a, 'b> Evolution<'a, 'b> {
         let fit: Vec<&Formula> = self.formulas.iter().filter(fit).collect();
         let standings: Vec<&Standing> = fit.iter().map(|one| &one.standing).collect();
         let order = by_front(&standings).into_iter().map(|place| fit[place]);
-        let order = distinct(order, |one| &one.accepted.tree).into_iter();
-        let mut chosen: Vec<&Formula> =
-            order.filter(|one| one.eligible).take(self.search.finalists).collect();
+        let eligible = order.filter(|one| one.eligible);
+        let order = distinct(eligible, |one| &one.accepted.tree).into_iter();
+        let mut chosen: Vec<&Formula> = order.take(self.search.finalists).collect();
         let places = places(&chosen.iter().map(|one| &one.standing).collect::<Vec<_>>());
         let mut order: Vec<usize> = (0..chosen.len()).collect();
         order.sort_by(|a, b| places[*a].total_cmp(&places[*b]));

@@ -67,6 +67,18 @@ fn a_device_that_is_not_built_in_says_how_to_build_it() {
     assert!(!place.path("results").exists(), "nothing is written");
 }
 
+#[test]
+fn the_best_device_is_that_of_this_machine() {
+    let place = place();
+    let slurm = &["sweep", "tiny.toml", "--device", "auto", "--launcher", "slurm"];
+    let said = place.run(slurm).refused();
+    assert!(said.contains("--device: device: `auto` is the best device of this machine"), "{said}");
+    // The tests are built for the CPU alone.
+    let said = place.run(&["sweep", "tiny.toml", "--device", "auto", "--dry-run"]);
+    assert!(said.err.contains("device: auto is cpu"), "{said:?}");
+    said.ok();
+}
+
 #[cfg(unix)]
 #[test]
 fn a_folder_for_results_is_named_in_utf8() {

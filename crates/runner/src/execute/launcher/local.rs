@@ -40,7 +40,7 @@ pub(crate) struct Local {
     auto: bool,
     limits: Limits,
     notice: Notice,
-    /// Devices that jobs are spread over; each is trained on its own where there are none.
+    /// Devices that jobs are spread over; where there are none, each job is trained on the device that it names.
     devices: Vec<String>,
     running: Vec<Running>,
     /// Most resident bytes that a run has had.
@@ -71,12 +71,10 @@ impl Local {
         Self { devices, ..self }
     }
 
-    /// The device for one more job: of those with the fewest, the first.
+    /// The device for one more job.
     fn place(&self, job: &Job) -> String {
-        let used =
-            |device: &&String| self.running.iter().filter(|one| one.device == **device).count();
-        let device = self.devices.iter().min_by_key(used);
-        device.unwrap_or(&job.context.device).clone()
+        let used: Vec<&str> = self.running.iter().map(|one| one.device.as_str()).collect();
+        least_used(&self.devices, &used).unwrap_or(&job.context.device).clone()
     }
 
     /// Runs one job to its end; an interrupt stops it.
@@ -248,6 +246,11 @@ impl Running {
     }
 }
 
+/// The first of `devices` that the fewest jobs use, where `used` has the device of each.
+fn least_used<'a>(devices: &'a [String], used: &[&str]) -> Option<&'a String> {
+    devices.iter().min_by_key(|device| used.iter().filter(|one| *one == device).count())
+}
+
 /// How a process died, in words.
 fn how(status: ExitStatus) -> String {
     #[cfg(unix)]
@@ -273,4 +276,21 @@ fn how(status: ExitStatus) -> String {
 fn program() -> PathBuf {
     let own = PathBuf::from("/proc/self/exe");
     if own.exists() { own } else { std::env::current_exe().unwrap_or_else(|_| "actlab".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::least_used;
+
+    #[test]
+    fn jobs_are_spread_evenly() {
+        let devices = ["cuda:0", "cuda:1", "cuda:2"].map(str::to_owned);
+        let next = |used: &[&str]| least_used(&devices, used).map(String::as_str);
+        assert_eq!(next(&[]), Some("cuda:0"));
+        assert_eq!(next(&["cuda:0"]), Some("cuda:1"));
+        assert_eq!(next(&["cuda:1", "cuda:0"]), Some("cuda:2"));
+        assert_eq!(next(&["cuda:1", "cuda:0", "cuda:2"]), Some("cuda:0"));
+        assert_eq!(next(&["cuda:0", "cuda:0", "cuda:2"]), Some("cuda:1"));
+        assert_eq!(least_used(&[], &["cpu"]), None);
+    }
 }
