@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the program for GPUs as scripts/build_cuda.sh does, and runs what a machine without a GPU can run of it: the answer
-# to `--device cuda`, and scripts/gpu_check.sh on a Vulkan driver that computes on the processor.
+# to `--device cuda`, and on a Vulkan driver that computes on the processor every check, training against the CPU, and a
+# sweep.
 #
 # Needs Debian's `mesa-vulkan-drivers`; without it the second part is skipped, which fails where CI is set.
 set -euo pipefail
@@ -24,10 +25,10 @@ if ! ls /usr/share/vulkan/icd.d/lvp_icd.* >/dev/null 2>&1; then
 fi
 export VK_DRIVER_FILES="$(ls /usr/share/vulkan/icd.d/lvp_icd.* | head -n 1)"
 export VK_ICD_FILENAMES="$VK_DRIVER_FILES"
-status=0
-"$folder/gpu_check.sh" wgpu || status=$?
-cat "$folder/gpu_check.md"
-if [ "$status" != 0 ]; then
-  tail -n 20 "$folder"/gpu_check/*.log
-fi
-exit "$status"
+actlab="$folder/actlab"
+"$actlab" env | grep '^device'
+"$actlab" check --device wgpu >"$folder/check.log" || { grep -B 20 -A 1 FAIL "$folder/check.log"; exit 1; }
+echo "$(grep -c '^  ok' "$folder/check.log") checks passed on wgpu"
+"$actlab" check relu --device wgpu --training scripts/check_gpu.toml | sed -n '/first/,$p'
+"$actlab" sweep scripts/check_gpu.toml --device wgpu --output "$folder/results" >"$folder/sweep.log"
+grep -E '^[0-9]+ runs? of ' "$folder/sweep.log"
