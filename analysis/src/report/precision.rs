@@ -44,6 +44,9 @@ struct Cell {
     seconds: Vec<f64>,
 }
 
+/// A task in one precision: its runs, and what they are judged by.
+type Variant<'a> = (Precision, &'a [&'a StoredRun], &'a Metric);
+
 /// What is the same in all precisions of a task.
 fn but_for_precision(run: &StoredRun) -> String {
     let spec = &run.record.spec;
@@ -57,7 +60,7 @@ fn but_for_precision(run: &StoredRun) -> String {
 pub(super) fn of(runs: &[&StoredRun], metrics: &[Metric], baseline: &str) -> Vec<Precisions> {
     let tasks: Vec<(&[&StoredRun], &Metric)> =
         runs.chunk_by(|a, b| a.record.spec.task == b.record.spec.task).zip(metrics).collect();
-    let mut groups: Vec<(String, Vec<(Precision, &[&StoredRun], &Metric)>)> = Vec::new();
+    let mut groups: Vec<(String, Vec<Variant<'_>>)> = Vec::new();
     for (runs, metric) in tasks {
         let (key, precision) = (but_for_precision(runs[0]), runs[0].record.spec.training.precision);
         match groups.iter_mut().find(|(known, _)| *known == key) {
@@ -65,7 +68,7 @@ pub(super) fn of(runs: &[&StoredRun], metrics: &[Metric], baseline: &str) -> Vec
             None => groups.push((key, vec![(precision, runs, metric)])),
         }
     }
-    let group = |(_, mut tasks): (String, Vec<(Precision, &[&StoredRun], &Metric)>)| {
+    let group = |(_, mut tasks): (String, Vec<Variant<'_>>)| {
         tasks.sort_by_key(|(precision, ..)| *precision);
         tasks.dedup_by_key(|(precision, ..)| *precision);
         let (_, first, metric) = tasks.first().filter(|_| tasks.len() > 1)?;

@@ -230,7 +230,7 @@ impl DeviceSpec {
             Ok::<_, usize>((device, sum))
         });
         match sum {
-            Ok(Ok((device, sum))) if sum == 2.0 => Ok(device),
+            Ok(Ok((device, 2.0))) => Ok(device),
             Ok(Ok((_, sum))) => Err(error(format!("computes 1 + 1 = {sum}"))),
             Ok(Err(count)) => Err(error(format!(
                 "there are {count} such devices, counted from 0: see `actlab env`"

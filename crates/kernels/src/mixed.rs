@@ -208,7 +208,8 @@ mod tests {
         let device = Device::flex();
         let numbers = |shape: [usize; 4], salt: f32| {
             let length: usize = shape.iter().product();
-            let numbers: Vec<f32> = (0..length).map(|i| (i as f32 * 0.37 + salt).sin()).collect();
+            let numbers: Vec<f32> =
+                (0..length).map(|i| libm::sinf(i as f32 * 0.37 + salt)).collect();
             Tensor::<1>::from_floats(numbers.as_slice(), &device).reshape(shape)
         };
         for precision in [Precision::Bf16, Precision::F16] {

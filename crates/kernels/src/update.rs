@@ -190,6 +190,7 @@ impl AdamW {
 
 /// A number that a kernel has computed.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each parameter")]
 pub enum Scalar {
     /// In double precision, on the CPU.
     Known(f64),

@@ -49,8 +49,8 @@ impl LossScaler {
 
     /// Why it is none that `steps` steps can have left.
     pub(crate) fn error(&self, steps: u64) -> Option<String> {
-        let power = self.scale.log2();
-        let whole = power.fract() == 0.0 && (0.0..=LARGEST.log2()).contains(&power);
+        let power = libm::log2(self.scale);
+        let whole = power.fract() == 0.0 && (1.0..=LARGEST).contains(&self.scale);
         let known =
             self.good_steps < GROWS_AFTER && self.good_steps.saturating_add(self.skipped) <= steps;
         (!whole || !known).then(|| format!("the loss scale is {self:?} after {steps} steps"))
