@@ -5,7 +5,8 @@
 # Usage: scripts/build_cuda.sh [FOLDER]     [default: target/actlab-cuda]
 #
 # The folder holds the program, the experiments and gpu_check.sh. The other machine needs NVIDIA's driver and the NVRTC
-# and headers of a CUDA toolkit of version 12.8 or later: kernels are compiled there, from CUDA C++.
+# and headers of a CUDA toolkit: kernels are compiled there, from CUDA C++. CUDARC_CUDA_VERSION names its version (12080
+# and later), 13.0 where it is not set.
 #
 # CubeCL has a second compiler that is made of LLVM, and links it although nothing calls it here. In place of its
 # functions stand stubs, each of which says its name and aborts.
@@ -21,7 +22,7 @@ built="$target/$([ "$profile" = dev ] && echo debug || echo "$profile")"
 # The build script of CubeCL's LLVM fetches nothing where it believes that only documentation is built.
 export DOCS_RS=1
 # The version of CUDA whose functions the program knows; each is looked up when it is called.
-export CUDARC_CUDA_VERSION="${CUDARC_CUDA_VERSION:-12080}"
+export CUDARC_CUDA_VERSION="${CUDARC_CUDA_VERSION:-13000}"
 
 arguments=(--package runner --profile "$profile" --features "$features" --locked)
 cargo build --lib "${arguments[@]}"
