@@ -6,6 +6,7 @@ use crate::program::{Program, TILE};
 use crate::reference::Reference;
 use crate::simd::arch;
 use crate::slices::{Backward, Forward, Function, GatedBackward, GatedForward, GatedFunction};
+use crate::tile::{multiply, product};
 use crate::{Dual, Formula, Gated, GatedFormula, Numbers, Pointwise, Real};
 use burn::Tensor;
 use std::sync::OnceLock;
@@ -277,9 +278,7 @@ impl Pointwise for OfGraph {
             mend(slopes, |i| {
                 if x[i].is_nan() { f64::NAN } else { Pointwise::eval(self, f64::from(x[i])).1 }
             });
-            for (gradient, slope) in gradient.iter_mut().zip(slopes) {
-                *gradient *= *slope;
-            }
+            multiply(gradient, slopes);
         }
     }
 }
@@ -315,10 +314,8 @@ impl Gated for OfGraph {
             let at = |i: usize| Gated::eval(self, f64::from(gate[i]), f64::from(value[i]));
             mend(by_gate, |i| at(i).1);
             mend(by_value, |i| at(i).2);
-            for i in 0..n {
-                gate[i] = by_gate[i] * gradient[i];
-                value[i] = by_value[i] * gradient[i];
-            }
+            product(gate, gradient, by_gate);
+            product(value, gradient, by_value);
         }
     }
 }

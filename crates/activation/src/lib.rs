@@ -38,6 +38,7 @@
 mod activation;
 mod body;
 pub mod card;
+mod chain;
 pub mod conformance;
 mod dual;
 mod error;

@@ -1,7 +1,8 @@
-//! A graph as a program over tiles that lie in the cache: each instruction runs over a whole tile of SIMD registers, so
-//! that what it costs to find out which instruction it is does not count.
+//! A graph as a program over tiles that lie in the cache: each instruction, a function or a chain of arithmetic, runs over
+//! a whole tile of SIMD registers, so that what it costs to find out which instruction it is does not count.
 
-use crate::graph::{Binary, Constant, Graph, Id, Node, Unary};
+use crate::chain::{Chain, Chains, is_arithmetic};
+use crate::graph::{Constant, Graph, Id, Node, Unary};
 use crate::tile::{self, Room, Tile};
 
 pub(crate) use tile::TILE;
@@ -43,18 +44,14 @@ enum Source {
     Constant(f32),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Operation {
-    Unary(Unary, Source),
-    Binary(Binary, Source, Source),
-    DivideBy(Source, f64),
-    MulAdd(Source, Source, Source),
-    Select { x: Source, threshold: f64, at_most: Source, above: Source },
-    Max(Source, f64),
-    Min(Source, f64),
+    /// A function of a constant times the operand.
+    Unary(Unary, f32, Source),
+    Chain(Chain<Source>),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Instruction {
     operation: Operation,
     /// The slot that takes the result.
@@ -85,10 +82,11 @@ impl Program {
         for output in &graph.outputs {
             uses[*output] += 1;
         }
+        let chains = Chains::of(&graph.nodes, &mut uses);
         let mut compiler =
             Compiler { uses, places: vec![None; graph.nodes.len()], ..Compiler::default() };
-        for (id, node) in graph.nodes.iter().enumerate() {
-            compiler.add(graph, id, node);
+        for id in (0..graph.nodes.len()).filter(|id| !chains.is_part(*id)) {
+            compiler.add(graph, &chains, id);
         }
         let outputs = graph.outputs.iter().map(|output| compiler.source(*output)).collect();
         let written = compiler.instructions.iter().filter_map(|one| one.output).collect();
@@ -109,40 +107,38 @@ impl Program {
         let right = |other: usize| assert_eq!(other, length, "one output for each input");
         inputs.iter().for_each(|input| right(input.len()));
         outputs.iter().for_each(|output| right(output.len()));
-        let first_number = inputs.len();
-        let mut room = Room::take(self.slots + first_number + numbers.len());
-        let mut places = vec![Place::One(0.0); first_number + numbers.len()];
+        let mut room = Room::take(self.slots + inputs.len() + numbers.len());
         let mut from = 0;
         while from < length {
             let n = TILE.min(length - from);
             // A tile of whole registers is read and written where it lies.
             let whole = n.is_multiple_of(WIDEST);
             room.used = n.next_multiple_of(WIDEST);
-            let inputs = inputs.iter().map(|input| Values::Each(input));
-            for (i, values) in inputs.chain(numbers.iter().copied()).enumerate() {
-                places[i] = match values.range(from, from + n) {
-                    Values::One(value) => Place::One(value),
-                    Values::Each(values) if whole => Place::Each(values),
-                    Values::Each(values) => {
-                        room.write(self.slots + i, values);
-                        Place::Slot(self.slots + i)
-                    }
-                };
+            let operand = |i: usize| match i.checked_sub(inputs.len()) {
+                None => Values::Each(&inputs[i][from..from + n]),
+                Some(i) => numbers[i].range(from, from + n),
+            };
+            for i in (0..inputs.len() + numbers.len()).filter(|_| !whole) {
+                if let Values::Each(values) = operand(i) {
+                    room.write(self.slots + i, values);
+                }
             }
+            let place = |i: usize| match operand(i) {
+                Values::One(value) => Place::One(value),
+                Values::Each(values) if whole => Place::Each(values),
+                Values::Each(_) => Place::Slot(self.slots + i),
+            };
             let find = |source| match source {
-                Source::Input(i) => places[i],
-                Source::Number(i) => places[first_number + i],
+                Source::Input(i) => place(i),
+                Source::Number(i) => place(inputs.len() + i),
                 Source::Slot(slot) => Place::Slot(slot),
                 Source::Constant(value) => Place::One(value),
             };
             for instruction in &self.instructions {
                 match instruction.output.filter(|_| whole) {
                     Some(output) => {
-                        room.compute(
-                            instruction.operation,
-                            find,
-                            &mut outputs[output][from..from + n],
-                        );
+                        let y = &mut outputs[output][from..from + n];
+                        room.compute(&instruction.operation, find, y);
                     }
                     None => room.execute(instruction, find),
                 }
@@ -197,34 +193,28 @@ impl Compiler {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
-    fn add(&mut self, graph: &Graph, id: Id, node: &Node) {
+    fn add(&mut self, graph: &Graph, chains: &Chains, id: Id) {
+        let node = &graph.nodes[id];
         if self.places[id].is_some() {
             // The Gaussian that came with erfc.
             node.operands().into_iter().for_each(|operand| self.release(operand));
             return;
         }
-        let at = |id: Id| self.source(id);
         let operation = match *node {
             Node::Input(i) => return self.places[id] = Some(Source::Input(i)),
             Node::Number(i) => return self.places[id] = Some(Source::Number(i)),
             Node::Constant(Constant(value)) => {
                 return self.places[id] = Some(Source::Constant(value as f32));
             }
-            Node::Unary(f, x) => Operation::Unary(f, at(x)),
-            Node::Binary(op, a, b) => Operation::Binary(op, at(a), at(b)),
-            Node::WithConstant(Binary::Div, x, constant) => Operation::DivideBy(at(x), constant.0),
-            Node::WithConstant(op, x, constant) => {
-                Operation::Binary(op, at(x), Source::Constant(constant.0 as f32))
+            Node::Unary(f, x) if !is_arithmetic(node) => {
+                let (factor, x) = chains.scaled(&graph.nodes, id, x);
+                Operation::Unary(f, factor as f32, self.source(x))
             }
-            Node::MulAdd(a, b, c) => Operation::MulAdd(at(a), at(b), at(c)),
-            Node::Select { x, threshold, at_most, above } => Operation::Select {
-                x: at(x),
-                threshold: threshold.0,
-                at_most: at(at_most),
-                above: at(above),
-            },
-            Node::Max(x, bound) => Operation::Max(at(x), bound.0),
-            Node::Min(x, bound) => Operation::Min(at(x), bound.0),
+            _ => {
+                let constant = |value: f64| Source::Constant(value as f32);
+                let place = |id: Id| self.source(id);
+                Operation::Chain(Chain::new(&graph.nodes, chains, id, place, constant))
+            }
         };
         let to = self.slot();
         self.places[id] = Some(Source::Slot(to));
@@ -244,11 +234,14 @@ impl Compiler {
         let alone = self.uses[id] == 1 && gaussian.is_none();
         let output = graph.outputs.iter().position(|output| *output == id).filter(|_| alone);
         self.instructions.push(Instruction { operation, to, gaussian, output });
-        node.operands().into_iter().for_each(|operand| self.release(operand));
+        for member in chains.members(id) {
+            graph.nodes[member].operands().into_iter().for_each(|operand| self.release(operand));
+        }
     }
 }
 
 impl Room {
+    #[inline(always)]
     fn tile<'a>(&'a self, place: Place<'a>) -> Tile<'a> {
         match place {
             Place::Slot(slot) => self.slot(slot),
@@ -264,14 +257,15 @@ impl Room {
         }
     }
 
+    #[inline(always)]
     fn execute<'a>(&mut self, instruction: &Instruction, find: impl Fn(Source) -> Place<'a>) {
         let mut target = self.take_slot(instruction.to);
         let y = target.numbers_mut(self.used);
-        match (instruction.operation, instruction.gaussian) {
-            (Operation::Unary(_, x), Some(slot)) => {
+        match (&instruction.operation, instruction.gaussian) {
+            (Operation::Unary(_, factor, x), Some(slot)) => {
                 let mut gaussian = self.take_slot(slot);
                 let numbers = gaussian.numbers_mut(self.used);
-                tile::erfc_and_gaussian(self.tile(find(x)), y, numbers);
+                tile::erfc_and_gaussian(*factor, self.tile(find(*x)), y, numbers);
                 self.put_slot(slot, gaussian);
             }
             (operation, _) => self.compute(operation, find, y),
@@ -279,18 +273,17 @@ impl Room {
         self.put_slot(instruction.to, target);
     }
 
-    fn compute<'a>(&self, operation: Operation, find: impl Fn(Source) -> Place<'a>, y: &mut [f32]) {
-        let at = |source: Source| self.tile(find(source));
+    #[inline(always)]
+    fn compute<'room, 'a: 'room>(
+        &'room self,
+        operation: &Operation,
+        find: impl Fn(Source) -> Place<'a>,
+        y: &mut [f32],
+    ) {
+        let at = |source: Source| -> Tile<'room> { self.tile(find(source)) };
         match operation {
-            Operation::Unary(f, x) => tile::unary(f, at(x), y),
-            Operation::Binary(op, a, b) => tile::binary(op, at(a), at(b), y),
-            Operation::DivideBy(x, constant) => tile::divide_by(at(x), constant, y),
-            Operation::MulAdd(a, b, c) => tile::mul_add([at(a), at(b), at(c)], y),
-            Operation::Select { x, threshold, at_most, above } => {
-                tile::select([at(x), at(at_most), at(above)], threshold, y);
-            }
-            Operation::Max(x, bound) => tile::larger(at(x), bound, y),
-            Operation::Min(x, bound) => tile::smaller(at(x), bound, y),
+            Operation::Unary(f, factor, x) => tile::unary(*f, *factor, at(*x), y),
+            Operation::Chain(chain) => chain.run(at, y),
         }
     }
 }

@@ -3,14 +3,14 @@
 //! Each operation has a loop of its own, for each instruction set: one function for all of them would be so large that
 //! the compiler would leave calls inside its loops.
 
-use crate::graph::{Binary, Unary};
+use crate::graph::Unary;
 use crate::simd::arch;
 use crate::{Lanes, Real};
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 
 /// Numbers of a tile: a handful of them lie in the first cache.
-pub(crate) const TILE: usize = 512;
+pub(crate) const TILE: usize = 1024;
 
 /// Numbers of a line of the cache: a register that lies in two of them takes twice as long to load.
 const LINE: usize = 16;
@@ -82,8 +82,10 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        // A slot whose operation panicked is not there.
-        self.slots.retain(|slot| !slot.memory.is_empty());
+        if std::thread::panicking() {
+            // The slot whose operation panicked is not there.
+            self.slots.retain(|slot| !slot.memory.is_empty());
+        }
         SLOTS.set(std::mem::take(&mut self.slots));
     }
 }
@@ -100,12 +102,15 @@ pub(crate) fn has_nan(numbers: &[f32]) -> bool {
             let (registers, rest) = S::as_simd_f32s(self.0);
             let zero = simd.splat_f32s(0.0);
             // Zero times infinity is NaN too: then each number is looked at.
+            let look = |register: S::f32s, sum| simd.mul_add_e_f32s(register, zero, sum);
+            let (blocks, single) = registers.as_chunks::<4>();
             let mut sums = [zero; 4];
-            for registers in registers.chunks(4) {
-                for (sum, register) in sums.iter_mut().zip(registers) {
-                    *sum = simd.mul_add_e_f32s(*register, zero, *sum);
+            for block in blocks {
+                for i in 0..4 {
+                    sums[i] = look(block[i], sums[i]);
                 }
             }
+            sums[0] = single.iter().fold(sums[0], |sum, register| look(*register, sum));
             let sums: &[f32] = bytemuck::cast_slice(&sums);
             let suspicious = sums.iter().chain(rest).any(|number| number.is_nan());
             suspicious && self.0.iter().any(|number| number.is_nan())
@@ -123,114 +128,40 @@ pub(crate) enum Tile<'a> {
 }
 
 /// A function of registers that is known where its loop is compiled.
-trait Function<const N: usize>: Copy {
-    fn call<S: Simd>(self, operands: [Lanes<S>; N]) -> Lanes<S>;
+trait Function: Copy {
+    fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S>;
 }
 
-/// A loop of a function of one operand.
+/// A loop of a function.
 struct One<'a, F> {
     f: F,
+    factor: f32,
     x: &'a [f32],
     y: &'a mut [f32],
 }
 
-impl<F: Function<1>> WithSimd for One<'_, F> {
+impl<F: Function> WithSimd for One<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (x, _) = S::as_simd_f32s(self.x);
         let (y, _) = S::as_mut_simd_f32s(self.y);
+        let factor = Lanes::new(simd, simd.splat_f32s(self.factor));
         for (x, y) in x.iter().zip(y) {
-            *y = self.f.call([Lanes::new(simd, *x)]).into_inner();
+            *y = self.f.call(Lanes::new(simd, *x) * factor).into_inner();
         }
     }
 }
 
-/// A loop of a function of two operands.
-struct Two<'a, F> {
-    f: F,
-    a: Tile<'a>,
-    b: Tile<'a>,
-    y: &'a mut [f32],
-}
-
-impl<F: Function<2>> WithSimd for Two<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { f, a, b, y } = self;
-        let (y, _) = S::as_mut_simd_f32s(y);
-        let splat = |number: f32| Lanes::new(simd, simd.splat_f32s(number));
-        match (a, b) {
-            (Tile::Each(a), Tile::Each(b)) => {
-                let ((a, _), (b, _)) = (S::as_simd_f32s(a), S::as_simd_f32s(b));
-                for ((a, b), y) in a.iter().zip(b).zip(y) {
-                    *y = f.call([Lanes::new(simd, *a), Lanes::new(simd, *b)]).into_inner();
-                }
-            }
-            (Tile::Each(a), Tile::One(b)) => {
-                let ((a, _), b) = (S::as_simd_f32s(a), splat(b));
-                for (a, y) in a.iter().zip(y) {
-                    *y = f.call([Lanes::new(simd, *a), b]).into_inner();
-                }
-            }
-            (Tile::One(a), Tile::Each(b)) => {
-                let (a, (b, _)) = (splat(a), S::as_simd_f32s(b));
-                for (b, y) in b.iter().zip(y) {
-                    *y = f.call([a, Lanes::new(simd, *b)]).into_inner();
-                }
-            }
-            (Tile::One(a), Tile::One(b)) => y.fill(f.call([splat(a), splat(b)]).into_inner()),
-        }
-    }
-}
-
-/// A loop of a function of three operands.
-struct Three<'a, F> {
-    f: F,
-    operands: [Tile<'a>; 3],
-    y: &'a mut [f32],
-}
-
-impl<F: Function<3>> WithSimd for Three<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { f, operands, y } = self;
-        let (y, _) = S::as_mut_simd_f32s(y);
-        // An operand that is the same for all is read at the same place, by a stride of 0.
-        let ones = operands.map(|operand| match operand {
-            Tile::One(number) => simd.splat_f32s(number),
-            Tile::Each(_) => simd.splat_f32s(0.0),
-        });
-        let mut registers = [&ones[..1]; 3];
-        let mut strides = [0; 3];
-        for (place, operand) in operands.into_iter().enumerate() {
-            registers[place] = std::slice::from_ref(&ones[place]);
-            if let Tile::Each(numbers) = operand {
-                registers[place] = S::as_simd_f32s(numbers).0;
-                strides[place] = 1;
-            }
-        }
-        let ([a, b, c], [i, j, k]) = (registers, strides);
-        for (at, y) in y.iter_mut().enumerate() {
-            let (a, b) = (Lanes::new(simd, a[at * i]), Lanes::new(simd, b[at * j]));
-            *y = f.call([a, b, Lanes::new(simd, c[at * k])]).into_inner();
-        }
-    }
-}
-
-fn over_one(f: impl Function<1>, x: Tile<'_>, y: &mut [f32]) {
+fn over_one(f: impl Function, factor: f32, x: Tile<'_>, y: &mut [f32]) {
     match x {
-        Tile::Each(x) => arch().dispatch(One { f, x, y }),
+        Tile::Each(x) => arch().dispatch(One { f, factor, x, y }),
         // A function of numbers that are the same everywhere: of one register.
         Tile::One(number) => {
             let x = [number; 16];
             let mut value = [0.0; 16];
-            arch().dispatch(One { f, x: &x, y: &mut value });
+            arch().dispatch(One { f, factor, x: &x, y: &mut value });
             y.fill(value[0]);
         }
     }
@@ -242,20 +173,20 @@ macro_rules! unary_functions {
             #[derive(Clone, Copy)]
             struct $name;
 
-            impl Function<1> for $name {
+            impl Function for $name {
                 #[inline(always)]
-                fn call<S: Simd>(self, [x]: [Lanes<S>; 1]) -> Lanes<S> {
+                fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
                     Real::$method(x)
                 }
             }
         )*
 
-        /// y = f(x).
-        pub(crate) fn unary(f: Unary, x: Tile<'_>, y: &mut [f32]) {
+        /// y = f(factor · x).
+        pub(crate) fn unary(f: Unary, factor: f32, x: Tile<'_>, y: &mut [f32]) {
             match f {
-                Unary::Neg => over_one(Neg, x, y),
-                Unary::Gaussian => over_one(Gaussian, x, y),
-                $(Unary::$name => over_one($name, x, y),)*
+                Unary::Neg => over_one(Neg, factor, x, y),
+                Unary::Gaussian => over_one(Gaussian, factor, x, y),
+                $(Unary::$name => over_one($name, factor, x, y),)*
             }
         }
     };
@@ -269,9 +200,9 @@ unary_functions! {
 #[derive(Clone, Copy)]
 struct Neg;
 
-impl Function<1> for Neg {
+impl Function for Neg {
     #[inline(always)]
-    fn call<S: Simd>(self, [x]: [Lanes<S>; 1]) -> Lanes<S> {
+    fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
         -x
     }
 }
@@ -279,100 +210,65 @@ impl Function<1> for Neg {
 #[derive(Clone, Copy)]
 struct Gaussian;
 
-impl Function<1> for Gaussian {
+impl Function for Gaussian {
     #[inline(always)]
-    fn call<S: Simd>(self, [x]: [Lanes<S>; 1]) -> Lanes<S> {
+    fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
         x.erfc_and_gaussian().1
     }
 }
 
-macro_rules! with_a_number {
-    ($(#[$doc:meta] $function:ident $name:ident |$x:ident, $number:ident| $call:expr;)*) => {$(
-        #[derive(Clone, Copy)]
-        struct $name(f64);
+/// gradient · slope, in the place of the gradient.
+pub(crate) fn multiply(gradient: &mut [f32], slopes: &[f32]) {
+    struct Multiply<'a>(&'a mut [f32], &'a [f32]);
 
-        impl Function<1> for $name {
-            #[inline(always)]
-            fn call<S: Simd>(self, [$x]: [Lanes<S>; 1]) -> Lanes<S> {
-                let $number = self.0;
-                $call
+    impl WithSimd for Multiply<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (gradient, rest) = S::as_mut_simd_f32s(self.0);
+            let (slopes, slopes_of_rest) = S::as_simd_f32s(self.1);
+            for (gradient, slope) in gradient.iter_mut().zip(slopes) {
+                *gradient = simd.mul_f32s(*gradient, *slope);
+            }
+            for (gradient, slope) in rest.iter_mut().zip(slopes_of_rest) {
+                *gradient *= slope;
             }
         }
-
-        #[$doc]
-        pub(crate) fn $function(x: Tile<'_>, number: f64, y: &mut [f32]) {
-            over_one($name(number), x, y);
-        }
-    )*};
-}
-
-with_a_number! {
-    /// y = x / number.
-    divide_by DivideBy |x, number| x / number;
-    /// The larger of x and the number.
-    larger Larger |x, number| Real::max(x, number);
-    /// The smaller of x and the number.
-    smaller Smaller |x, number| Real::min(x, number);
-}
-
-macro_rules! binary_functions {
-    ($($name:ident $sign:tt)*) => {
-        $(
-            #[derive(Clone, Copy)]
-            struct $name;
-
-            impl Function<2> for $name {
-                #[inline(always)]
-                fn call<S: Simd>(self, [a, b]: [Lanes<S>; 2]) -> Lanes<S> {
-                    a $sign b
-                }
-            }
-        )*
-
-        /// y = a ∘ b.
-        pub(crate) fn binary(op: Binary, a: Tile<'_>, b: Tile<'_>, y: &mut [f32]) {
-            match op {
-                $(Binary::$name => arch().dispatch(Two { f: $name, a, b, y }),)*
-            }
-        }
-    };
-}
-
-binary_functions! { Add + Sub - Mul * Div / }
-
-#[derive(Clone, Copy)]
-struct MulAdd;
-
-impl Function<3> for MulAdd {
-    #[inline(always)]
-    fn call<S: Simd>(self, [a, b, c]: [Lanes<S>; 3]) -> Lanes<S> {
-        a.mul_add(b, c)
     }
+
+    arch().dispatch(Multiply(gradient, slopes));
 }
 
-/// y = a · b + c.
-pub(crate) fn mul_add(operands: [Tile<'_>; 3], y: &mut [f32]) {
-    arch().dispatch(Three { f: MulAdd, operands, y });
-}
+/// y = gradient · slope.
+pub(crate) fn product(y: &mut [f32], gradient: &[f32], slopes: &[f32]) {
+    struct Product<'a>(&'a mut [f32], &'a [f32], &'a [f32]);
 
-#[derive(Clone, Copy)]
-struct Select(f64);
+    impl WithSimd for Product<'_> {
+        type Output = ();
 
-impl Function<3> for Select {
-    #[inline(always)]
-    fn call<S: Simd>(self, [x, at_most, above]: [Lanes<S>; 3]) -> Lanes<S> {
-        x.select(self.0, at_most, above)
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            let (y, rest) = S::as_mut_simd_f32s(self.0);
+            let (gradient, gradient_of_rest) = S::as_simd_f32s(self.1);
+            let (slopes, slopes_of_rest) = S::as_simd_f32s(self.2);
+            for ((y, gradient), slope) in y.iter_mut().zip(gradient).zip(slopes) {
+                *y = simd.mul_f32s(*gradient, *slope);
+            }
+            for ((y, gradient), slope) in rest.iter_mut().zip(gradient_of_rest).zip(slopes_of_rest)
+            {
+                *y = gradient * slope;
+            }
+        }
     }
+
+    arch().dispatch(Product(y, gradient, slopes));
 }
 
-/// The second operand where the first is at most `threshold`, the third elsewhere.
-pub(crate) fn select(operands: [Tile<'_>; 3], threshold: f64, y: &mut [f32]) {
-    arch().dispatch(Three { f: Select(threshold), operands, y });
-}
-
-/// erfc(x) and e^(−x²) at once.
-pub(crate) fn erfc_and_gaussian(x: Tile<'_>, y: &mut [f32], gaussian: &mut [f32]) {
+/// erfc(factor · x) and e^(−(factor · x)²) at once.
+pub(crate) fn erfc_and_gaussian(factor: f32, x: Tile<'_>, y: &mut [f32], gaussian: &mut [f32]) {
     struct Both<'a> {
+        factor: f32,
         x: &'a [f32],
         y: &'a mut [f32],
         gaussian: &'a mut [f32],
@@ -386,18 +282,19 @@ pub(crate) fn erfc_and_gaussian(x: Tile<'_>, y: &mut [f32], gaussian: &mut [f32]
             let (x, _) = S::as_simd_f32s(self.x);
             let (y, _) = S::as_mut_simd_f32s(self.y);
             let (gaussian, _) = S::as_mut_simd_f32s(self.gaussian);
+            let factor = Lanes::new(simd, simd.splat_f32s(self.factor));
             for ((x, y), gaussian) in x.iter().zip(y).zip(gaussian) {
-                let (value, rest) = Lanes::new(simd, *x).erfc_and_gaussian();
+                let (value, rest) = (Lanes::new(simd, *x) * factor).erfc_and_gaussian();
                 (*y, *gaussian) = (value.into_inner(), rest.into_inner());
             }
         }
     }
 
     match x {
-        Tile::Each(x) => arch().dispatch(Both { x, y, gaussian }),
+        Tile::Each(x) => arch().dispatch(Both { factor, x, y, gaussian }),
         Tile::One(_) => {
-            over_one(Erfc, x, y);
-            over_one(Gaussian, x, gaussian);
+            over_one(Erfc, factor, x, y);
+            over_one(Gaussian, factor, x, gaussian);
         }
     }
 }
