@@ -51,10 +51,10 @@ const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 fn elu<R: Real>(x: R, alpha: f64) -> R {
-    x.clone().select(0.0, x.clone().min(0.0).exp_m1() * alpha, x)
+    x.select(0.0, x.min(0.0).exp_m1() * alpha, x)
 }
 
-pointwise!(Mish, "mish", |x| x.clone() * x.softplus().tanh());
+pointwise!(Mish, "mish", |x| x * x.softplus().tanh());
 pointwise!(Elu, "elu", |x| elu(x, 1.0));
 pointwise!(Selu, "selu", |x| elu(x, SELU_ALPHA) * SELU_SCALE);
 pointwise!(Softplus, "softplus", |x| x.softplus());
@@ -62,14 +62,14 @@ pointwise!(Tanh, "tanh", |x| x.tanh());
 pointwise!(Sigmoid, "sigmoid", |x| x.sigmoid());
 pointwise!(Relu2, "relu2", |x| x.max(0.0).square());
 pointwise!(Hardswish, "hardswish", |x| {
-    let middle = x.clone() * (x.clone() + 3.0) / 6.0;
+    let middle = x * (x + 3.0) / 6.0;
     let zero = x.constant(0.0);
     // From 3 upwards, 3 included: a comparison of −x.
-    let upper = (-x.clone()).select(-3.0, x.clone(), middle);
+    let upper = (-x).select(-3.0, x, middle);
     x.select(-3.0, zero, upper)
 });
 gated!(GeGlu, "geglu", |gate| {
-    let phi = (gate.clone() / std::f64::consts::SQRT_2).erf();
+    let phi = (gate / std::f64::consts::SQRT_2).erf();
     gate * ((phi + 1.0) * 0.5)
 });
 gated!(ReGlu, "reglu", |gate| gate.max(0.0));

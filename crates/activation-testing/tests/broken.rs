@@ -37,15 +37,15 @@ macro_rules! broken {
 }
 
 broken!(Overflows, "overflows", |x| x.exp());
-broken!(Jumps, "jumps", |x| x.clone().select(0.0, x.constant(0.0), x + 1.0));
+broken!(Jumps, "jumps", |x| x.select(0.0, x.constant(0.0), x + 1.0));
 broken!(TrapsNan, "traps_nan", |x| {
     // The branch that is not chosen overflows, and its gradient is 0 · ∞.
-    x.clone().select(0.0, x.clone().exp(), x + 1.0)
+    x.select(0.0, x.exp(), x + 1.0)
 });
 
 // ∞/∞ far out, though it tends to ±1; and 1/∞ · ∞, which is taken for 0.
-broken!(NoLimit, "no_limit", |x| x.clone() / (x.abs() + 1.0));
-broken!(WrongLimit, "wrong_limit", |x| x.clone() * (x.constant(1.0) / (x.abs() + 1.0)));
+broken!(NoLimit, "no_limit", |x| x / (x.abs() + 1.0));
+broken!(WrongLimit, "wrong_limit", |x| x * (x.constant(1.0) / (x.abs() + 1.0)));
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct BadDefault {}

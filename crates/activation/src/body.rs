@@ -23,18 +23,15 @@ pub(crate) struct Graphs {
 impl Graphs {
     pub(crate) fn of_formula<T: Formula>(formula: &T) -> Self {
         let count = <T::Numbers<f64> as Numbers<f64>>::COUNT;
-        let alone =
-            Graph::trace(1, count, |x, numbers| vec![formula.eval(x[0].clone(), traced(numbers))]);
+        let alone = Graph::trace(1, count, |x, numbers| vec![formula.eval(x[0], traced(numbers))]);
         Self { alone, gated: None }
     }
 
     pub(crate) fn of_gated<T: GatedFormula>(formula: &T) -> Self {
         let count = <T::Numbers<f64> as Numbers<f64>>::COUNT;
-        let alone =
-            Graph::trace(1, count, |x, numbers| vec![formula.gate(x[0].clone(), traced(numbers))]);
-        let gated = Graph::trace(2, count, |x, numbers| {
-            vec![formula.eval(x[0].clone(), x[1].clone(), traced(numbers))]
-        });
+        let alone = Graph::trace(1, count, |x, numbers| vec![formula.gate(x[0], traced(numbers))]);
+        let gated =
+            Graph::trace(2, count, |x, numbers| vec![formula.eval(x[0], x[1], traced(numbers))]);
         Self { alone, gated: Some(gated) }
     }
 
@@ -47,8 +44,8 @@ impl Graphs {
     }
 }
 
-fn traced<N: Numbers<Trace>>(numbers: &[Trace]) -> N {
-    N::from_fn(|i| numbers[i].clone())
+fn traced<'r, N: Numbers<Trace<'r>>>(numbers: &[Trace<'r>]) -> N {
+    N::from_fn(|i| numbers[i])
 }
 
 /// The functions of an activation with all its numbers.
@@ -150,7 +147,7 @@ struct OfFormula<F> {
 
 impl<F: Function> OfFormula<F> {
     fn graph(&self) -> &Graph {
-        let trace = || Graph::trace(1, 0, |x, _| vec![self.fixed.call(x[0].clone())]);
+        let trace = || Graph::trace(1, 0, |x, _| vec![self.fixed.call(x[0])]);
         self.graph.get_or_init(trace)
     }
 }
@@ -187,8 +184,8 @@ struct OfGated<F> {
 
 impl<F: GatedFunction> OfGated<F> {
     fn graph(&self) -> &Graph {
-        let call = |x: &[Trace], _: &[Trace]| vec![self.fixed.call(x[0].clone(), x[1].clone())];
-        self.graph.get_or_init(|| Graph::trace(2, 0, call))
+        let trace = || Graph::trace(2, 0, |x, _| vec![self.fixed.call(x[0], x[1])]);
+        self.graph.get_or_init(trace)
     }
 }
 

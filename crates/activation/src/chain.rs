@@ -6,7 +6,7 @@
 use crate::graph::{Binary, Id, Node, Unary};
 use crate::simd::arch;
 use crate::tile::Tile;
-use crate::{Lanes, Real};
+use crate::{Algebra, Lanes};
 use pulp::{Simd, WithSimd};
 
 /// Most nodes of a chain.
@@ -395,7 +395,7 @@ fn block<S: Simd, const N: usize>(
             Step::Load(a) => each!(a, |_r, a| a),
             Step::Neg => each!(|r| -r),
             Step::Square => each!(|r| r.square()),
-            Step::Abs => each!(|r| Real::abs(r)),
+            Step::Abs => each!(|r| Algebra::abs(r)),
             Step::Add(a) => each!(a, |r, a| r + a),
             Step::Sub(a) => each!(a, |r, a| r - a),
             Step::SubFrom(a) => each!(a, |r, a| a - r),
@@ -405,8 +405,8 @@ fn block<S: Simd, const N: usize>(
             Step::DivideBy(number) => each!(|r| r / number),
             Step::MulAdd(a, b) => each!(a, b, |r, a, b| r.mul_add(a, b)),
             Step::AddProduct(a, b) => each!(a, b, |r, a, b| a.mul_add(b, r)),
-            Step::Max(bound) => each!(|r| Real::max(r, bound)),
-            Step::Min(bound) => each!(|r| Real::min(r, bound)),
+            Step::Max(bound) => each!(|r| Algebra::max(r, bound)),
+            Step::Min(bound) => each!(|r| Algebra::min(r, bound)),
             Step::Select(threshold, a, b) => each!(a, b, |r, a, b| r.select(threshold, a, b)),
             Step::AtMost(x, threshold, b) => each!(x, b, |r, x, b| x.select(threshold, r, b)),
             Step::Above(x, threshold, a) => each!(x, a, |r, x, a| x.select(threshold, a, r)),

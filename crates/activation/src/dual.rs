@@ -1,12 +1,12 @@
-use crate::Real;
+use crate::Algebra;
 use std::f64::consts::FRAC_2_SQRT_PI;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A value with its derivative by one input or number (forward-mode differentiation, Clifford 1873).
 ///
-/// `R` is any interpretation of [`Real`], so that the derivative of a formula is as exact, and as
+/// `R` is any interpretation of [`Algebra`], so that the derivative of a formula is as exact, and as
 /// fast, as its value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dual<R> {
     /// f(x).
     pub value: R,
@@ -14,7 +14,7 @@ pub struct Dual<R> {
     slope: Option<R>,
 }
 
-impl<R: Real> Dual<R> {
+impl<R: Algebra> Dual<R> {
     /// What is differentiated by: derivative 1.
     #[inline(always)]
     pub fn variable(value: R) -> Self {
@@ -41,7 +41,7 @@ impl<R: Real> Dual<R> {
     }
 }
 
-impl<R: Real> Add for Dual<R> {
+impl<R: Algebra> Add for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -53,7 +53,7 @@ impl<R: Real> Add for Dual<R> {
     }
 }
 
-impl<R: Real> Sub for Dual<R> {
+impl<R: Algebra> Sub for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
@@ -66,7 +66,7 @@ impl<R: Real> Sub for Dual<R> {
     }
 }
 
-impl<R: Real> Mul for Dual<R> {
+impl<R: Algebra> Mul for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
@@ -83,7 +83,7 @@ impl<R: Real> Mul for Dual<R> {
     }
 }
 
-impl<R: Real> Div for Dual<R> {
+impl<R: Algebra> Div for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn div(self, other: Self) -> Self {
@@ -98,7 +98,7 @@ impl<R: Real> Div for Dual<R> {
     }
 }
 
-impl<R: Real> Neg for Dual<R> {
+impl<R: Algebra> Neg for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn neg(self) -> Self {
@@ -106,7 +106,7 @@ impl<R: Real> Neg for Dual<R> {
     }
 }
 
-impl<R: Real> Add<f64> for Dual<R> {
+impl<R: Algebra> Add<f64> for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn add(self, constant: f64) -> Self {
@@ -114,7 +114,7 @@ impl<R: Real> Add<f64> for Dual<R> {
     }
 }
 
-impl<R: Real> Sub<f64> for Dual<R> {
+impl<R: Algebra> Sub<f64> for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn sub(self, constant: f64) -> Self {
@@ -122,7 +122,7 @@ impl<R: Real> Sub<f64> for Dual<R> {
     }
 }
 
-impl<R: Real> Mul<f64> for Dual<R> {
+impl<R: Algebra> Mul<f64> for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn mul(self, constant: f64) -> Self {
@@ -130,7 +130,7 @@ impl<R: Real> Mul<f64> for Dual<R> {
     }
 }
 
-impl<R: Real> Div<f64> for Dual<R> {
+impl<R: Algebra> Div<f64> for Dual<R> {
     type Output = Self;
     #[inline(always)]
     fn div(self, constant: f64) -> Self {
@@ -138,7 +138,7 @@ impl<R: Real> Div<f64> for Dual<R> {
     }
 }
 
-impl<R: Real> Real for Dual<R> {
+impl<R: Algebra> Algebra for Dual<R> {
     #[inline(always)]
     fn constant(&self, value: f64) -> Self {
         Self::fixed(self.value.constant(value))

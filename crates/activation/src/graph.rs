@@ -10,11 +10,10 @@ mod simplify;
 pub use infix::Infix;
 
 use crate::reference::Reference;
-use crate::{Dual, Real};
+use crate::{Algebra, Dual};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use std::rc::Rc;
 
 /// A node of a graph: its place in the list.
 pub(crate) type Id = usize;
@@ -34,7 +33,7 @@ pub(crate) enum Unary {
     Atan,
     Erf,
     Erfc,
-    /// e^(−x²), as [`Real::erfc_and_gaussian`] has it.
+    /// e^(−x²), as [`Algebra::erfc_and_gaussian`] has it.
     Gaussian,
     Sigmoid,
     Softplus,
@@ -43,8 +42,30 @@ pub(crate) enum Unary {
 }
 
 impl Unary {
+    /// Its name in formulas; negation has a sign instead, and the Gaussian is an exponential there.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Neg => "",
+            Self::Exp | Self::Gaussian => "exp",
+            Self::ExpM1 => "exp_m1",
+            Self::Ln => "ln",
+            Self::Ln1p => "ln_1p",
+            Self::Sqrt => "sqrt",
+            Self::Sin => "sin",
+            Self::Cos => "cos",
+            Self::Tanh => "tanh",
+            Self::Atan => "atan",
+            Self::Erf => "erf",
+            Self::Erfc => "erfc",
+            Self::Sigmoid => "sigmoid",
+            Self::Softplus => "softplus",
+            Self::Square => "square",
+            Self::Abs => "abs",
+        }
+    }
+
     #[inline(always)]
-    pub(crate) fn apply<R: Real>(self, x: R) -> R {
+    pub(crate) fn apply<R: Algebra>(self, x: R) -> R {
         match self {
             Self::Neg => -x,
             Self::Exp => x.exp(),
@@ -78,7 +99,7 @@ pub(crate) enum Binary {
 
 impl Binary {
     #[inline(always)]
-    pub(crate) fn apply<R: Real>(self, a: R, b: R) -> R {
+    pub(crate) fn apply<R: Algebra>(self, a: R, b: R) -> R {
         match self {
             Self::Add => a + b,
             Self::Sub => a - b,
@@ -88,7 +109,7 @@ impl Binary {
     }
 
     #[inline(always)]
-    pub(crate) fn with_constant<R: Real>(self, a: R, b: f64) -> R {
+    pub(crate) fn with_constant<R: Algebra>(self, a: R, b: f64) -> R {
         match self {
             Self::Add => a + b,
             Self::Sub => a - b,
@@ -197,13 +218,12 @@ impl Graph {
     pub(crate) fn trace(
         inputs: usize,
         numbers: usize,
-        formula: impl FnOnce(&[Trace], &[Trace]) -> Vec<Trace>,
+        formula: impl for<'r> FnOnce(&[Trace<'r>], &[Trace<'r>]) -> Vec<Trace<'r>>,
     ) -> Self {
-        let recorder = Rc::new(RefCell::new(Recorder::default()));
-        let leaf =
-            |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
-        let inputs: Vec<Trace> = (0..inputs).map(|i| leaf(Node::Input(i))).collect();
-        let numbers: Vec<Trace> = (0..numbers).map(|i| leaf(Node::Number(i))).collect();
+        let recorder = RefCell::new(Recorder::default());
+        let leaf = |node| Trace { recorder: &recorder, id: recorder.borrow_mut().add(node) };
+        let inputs: Vec<Trace<'_>> = (0..inputs).map(|i| leaf(Node::Input(i))).collect();
+        let numbers: Vec<Trace<'_>> = (0..numbers).map(|i| leaf(Node::Number(i))).collect();
         let outputs = formula(&inputs, &numbers).iter().map(|output| output.id).collect();
         let nodes = recorder.borrow().nodes.clone();
         Self { nodes, outputs }.without_unused()
@@ -261,13 +281,13 @@ impl Graph {
     }
 
     /// The outputs for `inputs` and `numbers`, over any numbers. `inputs` must not be empty.
-    pub(crate) fn eval_all<R: Real>(&self, inputs: &[R], numbers: &[R]) -> Vec<R> {
+    pub(crate) fn eval_all<R: Algebra>(&self, inputs: &[R], numbers: &[R]) -> Vec<R> {
         let values = self.eval_nodes(inputs, numbers);
         self.outputs.iter().map(|output| values[*output].clone()).collect()
     }
 
     /// The values of all nodes; see [`Graph::eval_all`].
-    fn eval_nodes<R: Real>(&self, inputs: &[R], numbers: &[R]) -> Vec<R> {
+    fn eval_nodes<R: Algebra>(&self, inputs: &[R], numbers: &[R]) -> Vec<R> {
         let mut values: Vec<R> = Vec::with_capacity(self.nodes.len());
         for node in &self.nodes {
             let at = |id: Id| values[id].clone();
@@ -325,7 +345,7 @@ impl Graph {
     }
 
     /// The first output for `inputs` and `numbers`.
-    pub(crate) fn eval<R: Real>(&self, inputs: &[R], numbers: &[R]) -> R {
+    pub(crate) fn eval<R: Algebra>(&self, inputs: &[R], numbers: &[R]) -> R {
         self.eval_all(inputs, numbers).swap_remove(0)
     }
 
@@ -338,7 +358,7 @@ impl Graph {
                 Some(value) => inputs[0].constant(*value),
                 None => left.next().cloned().unwrap_or_else(|| inputs[0].constant(f64::NAN)),
             };
-            let numbers: Vec<Trace> = fixed.iter().map(number).collect();
+            let numbers: Vec<Trace<'_>> = fixed.iter().map(number).collect();
             self.eval_all(inputs, &numbers)
         })
     }
@@ -346,7 +366,7 @@ impl Graph {
     /// The graph of one input that one of gate and value is where the value is 1.
     pub(crate) fn with_value_of_one(&self, numbers: usize) -> Self {
         Self::trace(1, numbers, |gate, numbers| {
-            self.eval_all(&[gate[0].clone(), gate[0].constant(1.0)], numbers)
+            self.eval_all(&[gate[0], gate[0].constant(1.0)], numbers)
         })
     }
 
@@ -366,7 +386,7 @@ impl Graph {
     }
 
     /// Value and derivative by the input `by`, or by the number `by` less the number of inputs.
-    pub(crate) fn derivative<R: Real>(&self, inputs: &[R], numbers: &[R], by: usize) -> Dual<R> {
+    pub(crate) fn derivative<R: Algebra>(&self, inputs: &[R], numbers: &[R], by: usize) -> Dual<R> {
         let dual = |(place, value): (usize, &R)| {
             if place == by { Dual::variable(value.clone()) } else { Dual::fixed(value.clone()) }
         };
@@ -394,13 +414,13 @@ impl Recorder {
 }
 
 /// A number that remembers how it was computed.
-#[derive(Debug, Clone)]
-pub(crate) struct Trace {
-    recorder: Rc<RefCell<Recorder>>,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trace<'r> {
+    recorder: &'r RefCell<Recorder>,
     id: Id,
 }
 
-impl Trace {
+impl Trace<'_> {
     fn node(&self) -> Node {
         self.recorder.borrow().nodes[self.id]
     }
@@ -415,7 +435,7 @@ impl Trace {
 
     fn record(&self, node: Node) -> Self {
         let node = self.folded(&node).unwrap_or(node);
-        Self { recorder: Rc::clone(&self.recorder), id: self.recorder.borrow_mut().add(node) }
+        Self { recorder: self.recorder, id: self.recorder.borrow_mut().add(node) }
     }
 
     /// The constant that `node` is, if all its operands are.
@@ -436,8 +456,8 @@ impl Trace {
             Node::WithConstant(op, _, constant) => op.apply(values[0], constant.0),
             Node::MulAdd(..) => values[0].mul_add(values[1], values[2]),
             Node::Select { threshold, .. } => values[0].select(threshold.0, values[1], values[2]),
-            Node::Max(_, bound) => Real::max(values[0], bound.0),
-            Node::Min(_, bound) => Real::min(values[0], bound.0),
+            Node::Max(_, bound) => Algebra::max(values[0], bound.0),
+            Node::Min(_, bound) => Algebra::min(values[0], bound.0),
             Node::Input(_) | Node::Number(_) | Node::Constant(_) => return None,
         })))
     }
@@ -464,10 +484,10 @@ impl Trace {
             (Some(_), Some(_), _) => {}
             (_, Some(constant), _) => return self.with_constant(op, constant),
             (Some(constant), _, Binary::Add | Binary::Mul) => {
-                return other.clone().with_constant(op, constant);
+                return (*other).with_constant(op, constant);
             }
             (Some(constant), _, Binary::Sub) => {
-                return other.clone().unary(Unary::Neg).with_constant(Binary::Add, constant);
+                return (*other).unary(Unary::Neg).with_constant(Binary::Add, constant);
             }
             _ => {}
         }
@@ -482,7 +502,7 @@ impl Trace {
 
 macro_rules! arithmetic {
     ($($trait:ident, $method:ident;)*) => {$(
-        impl $trait for Trace {
+        impl $trait for Trace<'_> {
             type Output = Self;
 
             fn $method(self, other: Self) -> Self {
@@ -490,7 +510,7 @@ macro_rules! arithmetic {
             }
         }
 
-        impl $trait<f64> for Trace {
+        impl $trait<f64> for Trace<'_> {
             type Output = Self;
 
             fn $method(self, other: f64) -> Self {
@@ -502,7 +522,7 @@ macro_rules! arithmetic {
 
 arithmetic! { Add, add; Sub, sub; Mul, mul; Div, div; }
 
-impl Neg for Trace {
+impl Neg for Trace<'_> {
     type Output = Self;
 
     fn neg(self) -> Self {
@@ -518,7 +538,7 @@ macro_rules! functions {
     )*};
 }
 
-impl Real for Trace {
+impl Algebra for Trace<'_> {
     fn constant(&self, value: f64) -> Self {
         self.record(Node::Constant(Constant(value)))
     }
@@ -533,7 +553,7 @@ impl Real for Trace {
     }
 
     fn erfc_and_gaussian(self) -> (Self, Self) {
-        (self.clone().unary(Unary::Erfc), self.unary(Unary::Gaussian))
+        (self.unary(Unary::Erfc), self.unary(Unary::Gaussian))
     }
 
     fn select(self, threshold: f64, at_most: Self, above: Self) -> Self {
@@ -557,16 +577,16 @@ impl Real for Trace {
 mod tests {
     use super::*;
 
-    fn graph(formula: impl Fn(Trace) -> Trace) -> Graph {
-        Graph::trace(1, 0, |inputs, _| vec![formula(inputs[0].clone())])
+    fn graph(formula: impl for<'r> Fn(Trace<'r>) -> Trace<'r>) -> Graph {
+        Graph::trace(1, 0, |inputs, _| vec![formula(inputs[0])])
     }
 
     #[test]
     fn equal_operations_are_one_and_what_is_exact_is_simplified() {
-        let twice = graph(|x| x.clone().exp() + x.exp());
+        let twice = graph(|x| x.exp() + x.exp());
         assert_eq!(twice.operations(), 2);
         assert_eq!(graph(|x| -(-x) * 1.0).operations(), 0);
-        let constants = graph(|x| x.clone() * (x.constant(2.0) * x.constant(3.0)));
+        let constants = graph(|x| x * (x.constant(2.0) * x.constant(3.0)));
         assert_eq!(constants.nodes[1], Node::WithConstant(Binary::Mul, 0, Constant(6.0)));
         // 1 − x has no operation of its own.
         let less = graph(|x| x.constant(1.0) - x);
@@ -575,12 +595,14 @@ mod tests {
 
     #[test]
     fn derivatives_are_those_of_duals() {
-        let silu = |x: Trace, beta: Trace| x.clone() * (x * beta).sigmoid();
-        let graph = Graph::trace(1, 1, |x, beta| vec![silu(x[0].clone(), beta[0].clone())]);
+        fn silu<'r>(x: Trace<'r>, beta: Trace<'r>) -> Trace<'r> {
+            x * (x * beta).sigmoid()
+        }
+        let graph = Graph::trace(1, 1, |x, beta| vec![silu(x[0], beta[0])]);
         let slopes = graph.derivatives(1, 1);
         let (x, beta) = (0.75_f64, 1.25_f64);
         let slopes = slopes.eval_all(&[x], &[beta]);
-        let s = Real::sigmoid(x * beta);
+        let s = Algebra::sigmoid(x * beta);
         assert!((slopes[0] - (s + x * beta * s * (1.0 - s))).abs() < 1e-15);
         assert!((slopes[1] - x * x * s * (1.0 - s)).abs() < 1e-15);
         let fixed = graph.fix(1, &[Some(1.25)]);

@@ -1,6 +1,6 @@
 //! Formulas over SIMD registers: the interpretation behind fused CPU kernels.
 
-use crate::Real;
+use crate::Algebra;
 use pulp::Simd;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -221,7 +221,7 @@ impl<S: Simd> Neg for Lanes<S> {
     }
 }
 
-impl<S: Simd> Real for Lanes<S> {
+impl<S: Simd> Algebra for Lanes<S> {
     #[inline(always)]
     #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
     fn constant(&self, value: f64) -> Self {
@@ -332,7 +332,7 @@ impl<S: Simd> Real for Lanes<S> {
     fn tanh(self) -> Self {
         let x = self.absolute();
         // Beyond 10 the result is 1.
-        let bounded = Real::min(x, 10.0);
+        let bounded = Algebra::min(x, 10.0);
         let two = self.splat(2.0);
         let large = self.splat(1.0) - two / ((bounded + bounded).exp_bounded() + self.splat(1.0));
         // (tanh(x)/x − 1)/x² below 0.625; a minimax fit, relative error 4e-9.
@@ -407,7 +407,7 @@ impl<S: Simd> Real for Lanes<S> {
     #[inline(always)]
     fn softplus(self) -> Self {
         // ln_1p of a number from 0 to 1 needs none of its special cases but NaN, which x keeps.
-        Real::max(self, 0.0) + (-self.absolute()).exp().ln_1p()
+        Algebra::max(self, 0.0) + (-self.absolute()).exp().ln_1p()
     }
 
     #[inline(always)]
@@ -429,7 +429,7 @@ impl<S: Simd> Real for Lanes<S> {
 #[cfg(test)]
 mod tests {
     use super::Lanes;
-    use crate::Real;
+    use crate::Algebra;
     use pulp::{Arch, Simd, WithSimd};
 
     /// A function of lanes, and its reference.
@@ -464,11 +464,11 @@ mod tests {
             impl Function for $name {
                 #[inline(always)]
                 fn lanes<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
-                    Real::$name(x)
+                    Algebra::$name(x)
                 }
 
                 fn reference(self, x: f64) -> f64 {
-                    Real::$name(x)
+                    Algebra::$name(x)
                 }
             }
         )*};

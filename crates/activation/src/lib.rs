@@ -19,7 +19,7 @@
 //!
 //!     #[inline(always)]
 //!     fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
-//!         x.clone() * x.softplus().tanh()
+//!         x * x.softplus().tanh()
 //!     }
 //! }
 //!
@@ -69,7 +69,7 @@ pub use lanes::Lanes;
 pub use learning::{LearnedFormula, Learning, Per};
 pub use parameter::{Domain, Parameter, Parameters};
 pub use program::Values;
-pub use real::Real;
+pub use real::{Algebra, Real};
 pub use registry::{Entry, Registrable, Registration, all, build, build_registered, find};
 pub use request::ActivationRequest;
 pub use simd::arch;

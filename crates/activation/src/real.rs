@@ -1,5 +1,12 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
+/// What formulas compute with: a number that is copied as `f64` is, so that `x * x.softplus().tanh()` needs no clone.
+///
+/// Constants stand on the right, `x * 2.0`, or are made of another number: `x.constant(1.0) - x`.
+pub trait Real: Algebra + Copy {}
+
+impl<R: Algebra + Copy> Real for R {}
+
 /// A number, or something that computes like one: the algebra that formulas are written in.
 ///
 /// Interpretations: `f64`; the reference, double precision in which 0 · ∞ is 0; [`Dual<R>`](crate::Dual), a
@@ -7,7 +14,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 /// `burn::Tensor<D>`, where every operation is elementwise and differentiable.
 ///
 /// NaN goes through every operation: a comparison with NaN takes the branch that keeps it.
-pub trait Real:
+pub trait Algebra:
     Clone
     + Add<Output = Self>
     + Sub<Output = Self>
@@ -117,6 +124,25 @@ pub trait Real:
         self.max(low).min(high)
     }
 
+    /// The larger of x and 0; the derivative is 0 at 0.
+    #[must_use]
+    #[inline(always)]
+    fn relu(self) -> Self {
+        self.max(0.0)
+    }
+
+    /// xⁿ as products, for n ≥ 0.
+    #[must_use]
+    #[inline(always)]
+    fn powi(self, n: u32) -> Self {
+        match n {
+            0 => self.constant(1.0),
+            1 => self,
+            n if n.is_multiple_of(2) => self.powi(n / 2).square(),
+            n => self.clone().powi(n - 1) * self,
+        }
+    }
+
     /// |x|, with derivative 0 at 0.
     #[must_use]
     #[inline(always)]
@@ -131,7 +157,7 @@ pub trait Real:
         self.clone() * self
     }
 
-    /// The derivative of [`Real::exp_m1`] at `x`, where it is `value`. This and the two that follow are of what is there
+    /// The derivative of [`Algebra::exp_m1`] at `x`, where it is `value`. This and the two that follow are of what is there
     /// already; the reference computes them anew, so that small ones have all their digits.
     #[doc(hidden)]
     #[must_use]
@@ -141,7 +167,7 @@ pub trait Real:
         value + 1.0
     }
 
-    /// The derivative of [`Real::sigmoid`] at `x`, where it is `value`.
+    /// The derivative of [`Algebra::sigmoid`] at `x`, where it is `value`.
     #[doc(hidden)]
     #[must_use]
     #[inline(always)]
@@ -150,7 +176,7 @@ pub trait Real:
         value.clone() * (-value + 1.0)
     }
 
-    /// The derivative of [`Real::tanh`] at `x`, where it is `value`.
+    /// The derivative of [`Algebra::tanh`] at `x`, where it is `value`.
     #[doc(hidden)]
     #[must_use]
     #[inline(always)]
@@ -167,7 +193,7 @@ pub trait Real:
         self * other
     }
 
-    /// `self` · `factor` + `term`, the product as [`Real::chain_product`] has it.
+    /// `self` · `factor` + `term`, the product as [`Algebra::chain_product`] has it.
     #[must_use]
     #[inline(always)]
     fn chain_product_add(self, factor: Self, term: Self) -> Self {
@@ -177,7 +203,7 @@ pub trait Real:
 
 /// Functions are those of the `libm` crate: what a formula gives enters the identity of runs, and the standard
 /// library's functions are the platform's, which round differently.
-impl Real for f64 {
+impl Algebra for f64 {
     fn constant(&self, value: f64) -> Self {
         value
     }
@@ -251,16 +277,16 @@ impl Real for f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::Real;
+    use super::Algebra;
 
     #[test]
     fn nan_goes_through_comparisons() {
         for y in [
-            Real::max(f64::NAN, 0.0),
-            Real::min(f64::NAN, 0.0),
-            Real::abs(f64::NAN),
-            Real::softplus(f64::NAN),
-            Real::sigmoid(f64::NAN),
+            Algebra::max(f64::NAN, 0.0),
+            Algebra::min(f64::NAN, 0.0),
+            Algebra::abs(f64::NAN),
+            Algebra::softplus(f64::NAN),
+            Algebra::sigmoid(f64::NAN),
         ] {
             assert!(y.is_nan());
         }
@@ -268,9 +294,9 @@ mod tests {
 
     #[test]
     fn sigmoid_and_softplus_do_not_overflow() {
-        assert_eq!(Real::sigmoid(-1e4), 0.0);
-        assert_eq!(Real::sigmoid(1e4), 1.0);
-        assert_eq!(Real::softplus(-1e4), 0.0);
-        assert_eq!(Real::softplus(1e4), 1e4);
+        assert_eq!(Algebra::sigmoid(-1e4), 0.0);
+        assert_eq!(Algebra::sigmoid(1e4), 1.0);
+        assert_eq!(Algebra::softplus(-1e4), 0.0);
+        assert_eq!(Algebra::softplus(1e4), 1e4);
     }
 }

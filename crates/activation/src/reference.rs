@@ -1,6 +1,6 @@
 //! Double precision in which a factor that vanishes wins: the reference of every formula.
 
-use crate::Real;
+use crate::Algebra;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A double-precision number with 0 · ±∞ = ±0: the interpretation of a formula that says what is right.
@@ -63,12 +63,12 @@ impl<const EXACT: bool> Neg for Reference<EXACT> {
 macro_rules! functions {
     ($($name:ident)*) => {$(
         fn $name(self) -> Self {
-            Self(Real::$name(self.0))
+            Self(Algebra::$name(self.0))
         }
     )*};
 }
 
-impl<const EXACT: bool> Real for Reference<EXACT> {
+impl<const EXACT: bool> Algebra for Reference<EXACT> {
     fn constant(&self, value: f64) -> Self {
         Self(value)
     }
@@ -95,7 +95,7 @@ impl<const EXACT: bool> Real for Reference<EXACT> {
     }
 
     fn min(self, bound: f64) -> Self {
-        Self(Real::min(self.0, bound))
+        Self(Algebra::min(self.0, bound))
     }
 
     /// 0 where one of them is 0, whatever the other is.
@@ -148,7 +148,7 @@ mod tests {
     fn a_function_that_is_flat_stays_flat_where_its_argument_overflows() {
         for x in [1e200, f64::INFINITY] {
             let x = Dual::variable(Reference::<true>(x));
-            assert_eq!((x.clone() * x.clone().square()).tanh().derivative().0, 0.0);
+            assert_eq!((x * x.square()).tanh().derivative().0, 0.0);
             assert_eq!((-x.square()).exp().derivative().0, 0.0);
         }
     }

@@ -386,7 +386,11 @@ pub fn build_registered(
 }
 
 /// What a call of a registered activation in a formula is: its nonlinearity of `x`, with the parameters that are given.
-pub(crate) fn call(name: &str, x: Trace, given: &[(&str, Trace)]) -> Result<Trace, String> {
+pub(crate) fn call<'r>(
+    name: &str,
+    x: Trace<'r>,
+    given: &[(&str, Trace<'r>)],
+) -> Result<Trace<'r>, String> {
     let (entry, meaning) = resolve(name).map_err(|error| error.to_string())?;
     if entry.kind == "gated" {
         return Err(format!("`{name}` is gated: write its formula with `gate` and `value`"));
@@ -407,9 +411,9 @@ pub(crate) fn call(name: &str, x: Trace, given: &[(&str, Trace)]) -> Result<Trac
     }
     let number = |(number, value): (&Parameter, f64)| {
         let found = given.iter().find(|(name, _)| *name == number.name);
-        found.map_or_else(|| crate::Real::constant(&x, value), |(_, value)| value.clone())
+        found.map_or_else(|| crate::Algebra::constant(&x, value), |(_, value)| *value)
     };
-    let numbers: Vec<Trace> = entry.numbers_of(&parameters).into_iter().map(number).collect();
+    let numbers: Vec<Trace<'r>> = entry.numbers_of(&parameters).into_iter().map(number).collect();
     Ok(graphs.alone.eval(std::slice::from_ref(&x), &numbers))
 }
 

@@ -1,12 +1,12 @@
 //! Burn tensors as numbers: every operation is elementwise, on the tensor's device, and
 //! differentiable where the tensor is.
 
-use crate::Real;
+use crate::Algebra;
 use crate::lanes::{ERFC, ERFC_SCALE};
 use burn::Tensor;
 use burn::tensor::activation;
 
-impl<const D: usize> Real for Tensor<D> {
+impl<const D: usize> Algebra for Tensor<D> {
     fn constant(&self, value: f64) -> Self {
         self.full_like(value)
     }

@@ -5,7 +5,7 @@
 
 use crate::graph::Unary;
 use crate::simd::arch;
-use crate::{Lanes, Real};
+use crate::{Algebra, Lanes};
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 
@@ -176,7 +176,7 @@ macro_rules! unary_functions {
             impl Function for $name {
                 #[inline(always)]
                 fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
-                    Real::$method(x)
+                    Algebra::$method(x)
                 }
             }
         )*

@@ -220,7 +220,7 @@ impl Tree {
                 let negative = Self::of(Symbol::Negative, vec![square]);
                 Self::of(Symbol::Function("exp"), vec![negative])
             }
-            Node::Unary(f, x) => Self::of(Symbol::Function(name(f)), vec![part(x)?]),
+            Node::Unary(f, x) => Self::of(Symbol::Function(f.name()), vec![part(x)?]),
             Node::Binary(op, a, b) => Self::of(symbol(op), vec![part(a)?, part(b)?]),
             Node::WithConstant(op, x, value) => {
                 let x = part(x)?;
@@ -297,26 +297,6 @@ fn symbol(op: Binary) -> Symbol {
         Binary::Sub => Symbol::Sub,
         Binary::Mul => Symbol::Mul,
         Binary::Div => Symbol::Div,
-    }
-}
-
-fn name(f: Unary) -> &'static str {
-    match f {
-        Unary::Exp | Unary::Neg | Unary::Gaussian => "exp",
-        Unary::ExpM1 => "exp_m1",
-        Unary::Ln => "ln",
-        Unary::Ln1p => "ln_1p",
-        Unary::Sqrt => "sqrt",
-        Unary::Sin => "sin",
-        Unary::Cos => "cos",
-        Unary::Tanh => "tanh",
-        Unary::Atan => "atan",
-        Unary::Erf => "erf",
-        Unary::Erfc => "erfc",
-        Unary::Sigmoid => "sigmoid",
-        Unary::Softplus => "softplus",
-        Unary::Square => SQUARE,
-        Unary::Abs => "abs",
     }
 }
 
@@ -421,7 +401,7 @@ mod tests {
 
     /// What `tree` is at `x`, by its own symbols; nothing where a part of it is not finite.
     fn value(tree: &Tree, x: f64) -> Option<f64> {
-        use crate::Real;
+        use crate::Algebra;
         let parts: Option<Vec<f64>> = tree.parts.iter().map(|part| value(part, x)).collect();
         let parts = parts?;
         let value = match tree.symbol {
@@ -436,23 +416,23 @@ mod tests {
             Symbol::AtMost(_) => parts[2],
             Symbol::Function(name) => match name {
                 "abs" => parts[0].abs(),
-                "atan" => Real::atan(parts[0]),
+                "atan" => Algebra::atan(parts[0]),
                 "clamp" => parts[0].min(parts[2]).max(parts[1]),
-                "cos" => Real::cos(parts[0]),
-                "erf" => Real::erf(parts[0]),
-                "erfc" => Real::erfc(parts[0]),
-                "exp" => Real::exp(parts[0]),
-                "exp_m1" => Real::exp_m1(parts[0]),
-                "ln" => Real::ln(parts[0]),
-                "ln_1p" => Real::ln_1p(parts[0]),
+                "cos" => Algebra::cos(parts[0]),
+                "erf" => Algebra::erf(parts[0]),
+                "erfc" => Algebra::erfc(parts[0]),
+                "exp" => Algebra::exp(parts[0]),
+                "exp_m1" => Algebra::exp_m1(parts[0]),
+                "ln" => Algebra::ln(parts[0]),
+                "ln_1p" => Algebra::ln_1p(parts[0]),
                 "max" => parts[0].max(parts[1]),
                 "min" => parts[0].min(parts[1]),
-                "sigmoid" => Real::sigmoid(parts[0]),
-                "sin" => Real::sin(parts[0]),
-                "softplus" => Real::softplus(parts[0]),
-                "sqrt" => Real::sqrt(parts[0]),
+                "sigmoid" => Algebra::sigmoid(parts[0]),
+                "sin" => Algebra::sin(parts[0]),
+                "softplus" => Algebra::softplus(parts[0]),
+                "sqrt" => Algebra::sqrt(parts[0]),
                 "square" => parts[0] * parts[0],
-                "tanh" => Real::tanh(parts[0]),
+                "tanh" => Algebra::tanh(parts[0]),
                 other => panic!("no function {other}"),
             },
         };

@@ -3,7 +3,7 @@
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
 use ::activation::arch;
-use ::activation::{Lanes, Real as _};
+use ::activation::{Algebra as _, Lanes};
 use burn::Tensor;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

@@ -75,27 +75,6 @@ fn constant(value: f64) -> Text {
     Text::new(text, Strength::Atom).with_sign(value.is_sign_negative() && rounded != 0.0)
 }
 
-fn function(f: Unary) -> &'static str {
-    match f {
-        // These have signs of their own.
-        Unary::Neg | Unary::Square => "",
-        Unary::Exp | Unary::Gaussian => "exp",
-        Unary::ExpM1 => "exp_m1",
-        Unary::Ln => "ln",
-        Unary::Ln1p => "ln_1p",
-        Unary::Sqrt => "sqrt",
-        Unary::Sin => "sin",
-        Unary::Cos => "cos",
-        Unary::Tanh => "tanh",
-        Unary::Atan => "atan",
-        Unary::Erf => "erf",
-        Unary::Erfc => "erfc",
-        Unary::Sigmoid => "sigmoid",
-        Unary::Softplus => "softplus",
-        Unary::Abs => "abs",
-    }
-}
-
 struct Printer<'a> {
     graph: &'a Graph,
     inputs: &'a [&'a str],
@@ -161,7 +140,7 @@ impl Printer<'_> {
                 let square = format!("-{}^2", self.text(x).at(Strength::Atom));
                 self.call("exp", &[Text::new(square, Strength::If)])
             }
-            Node::Unary(f, x) => self.call(function(f), &[self.text(x)]),
+            Node::Unary(f, x) => self.call(f.name(), &[self.text(x)]),
             Node::Binary(Binary::Mul, a, b) => {
                 let mut factors = Vec::new();
                 [a, b].into_iter().for_each(|factor| self.factors(factor, &mut factors));

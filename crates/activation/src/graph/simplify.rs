@@ -2,10 +2,9 @@
 
 use super::infix::thresholds;
 use super::{Binary, Constant, Graph, Id, Node, Recorder, Trace, Unary};
-use crate::Real;
+use crate::Algebra;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 
 /// Most conditions of a formula of which each branch is simplified under what the condition says.
 const MOST_CONDITIONS: usize = 8;
@@ -120,7 +119,8 @@ impl Graph {
 impl Graph {
     /// Its first output, a function of one input without numbers, simplified as a whole: conditions stay where they are.
     pub(crate) fn simplified(&self) -> Self {
-        let (mut simplifier, recorder) = Simplifier::new(self, 1, 0);
+        let recorder = RefCell::default();
+        let mut simplifier = Simplifier::new(self, &recorder, 1, 0);
         let whole = simplifier.node(self.outputs[0], &Facts::default());
         let nodes = recorder.borrow().nodes.clone();
         Self { nodes, outputs: vec![whole.id] }.without_unused()
@@ -142,7 +142,8 @@ fn inverse(op: Binary, c: f64) -> Option<impl Fn(f64) -> f64> {
 
 /// The first output of `graph`, simplified.
 pub(super) fn simplified(graph: &Graph, inputs: usize, numbers: usize) -> Pieces {
-    let (mut simplifier, recorder) = Simplifier::new(graph, inputs, numbers);
+    let recorder = RefCell::default();
+    let mut simplifier = Simplifier::new(graph, &recorder, inputs, numbers);
     let ends = thresholds(graph);
     let input = graph.nodes.iter().position(|node| *node == Node::Input(0));
     let pieces = match input {
@@ -166,31 +167,33 @@ type Facts = Vec<(Id, Bounds)>;
 /// A node, and the bits of what is known around it.
 type Key = (Id, Vec<(Id, u64, u64)>);
 
-struct Simplifier<'a> {
+struct Simplifier<'a, 'r> {
     graph: &'a Graph,
-    inputs: Vec<Trace>,
-    numbers: Vec<Trace>,
-    known: HashMap<Key, Trace>,
+    inputs: Vec<Trace<'r>>,
+    numbers: Vec<Trace<'r>>,
+    known: HashMap<Key, Trace<'r>>,
 }
 
-impl<'a> Simplifier<'a> {
-    /// One of `graph`, and where it writes what it makes.
-    fn new(graph: &'a Graph, inputs: usize, numbers: usize) -> (Self, Rc<RefCell<Recorder>>) {
-        let recorder = Rc::new(RefCell::new(Recorder::default()));
-        let leaf =
-            |node| Trace { recorder: Rc::clone(&recorder), id: recorder.borrow_mut().add(node) };
-        let simplifier = Self {
+impl<'a, 'r> Simplifier<'a, 'r> {
+    /// One of `graph`, which writes what it makes into `recorder`.
+    fn new(
+        graph: &'a Graph,
+        recorder: &'r RefCell<Recorder>,
+        inputs: usize,
+        numbers: usize,
+    ) -> Self {
+        let leaf = |node| Trace { recorder, id: recorder.borrow_mut().add(node) };
+        Self {
             graph,
             inputs: (0..inputs).map(|i| leaf(Node::Input(i))).collect(),
             numbers: (0..numbers).map(|i| leaf(Node::Number(i))).collect(),
             known: HashMap::new(),
-        };
-        (simplifier, recorder)
+        }
     }
 
     /// The pieces between `ends`, if no condition is left in them.
-    fn pieces(&mut self, input: Id, ends: &[f64]) -> Option<(Vec<f64>, Vec<Trace>)> {
-        let mut outputs: Vec<Trace> = Vec::new();
+    fn pieces(&mut self, input: Id, ends: &[f64]) -> Option<(Vec<f64>, Vec<Trace<'r>>)> {
+        let mut outputs: Vec<Trace<'r>> = Vec::new();
         let mut kept = Vec::new();
         let mut low = f64::NEG_INFINITY;
         for high in ends.iter().copied().chain([f64::INFINITY]) {
@@ -245,23 +248,23 @@ impl<'a> Simplifier<'a> {
         }
     }
 
-    fn node(&mut self, id: Id, facts: &Facts) -> Trace {
+    fn node(&mut self, id: Id, facts: &Facts) -> Trace<'r> {
         let key =
             facts.iter().map(|(id, bounds)| (*id, bounds.low.to_bits(), bounds.high.to_bits()));
         let key = (id, key.collect::<Vec<_>>());
         if let Some(known) = self.known.get(&key) {
-            return known.clone();
+            return *known;
         }
         let made = self.made(id, facts);
-        self.known.insert(key, made.clone());
+        self.known.insert(key, made);
         made
     }
 
-    fn made(&mut self, id: Id, facts: &Facts) -> Trace {
+    fn made(&mut self, id: Id, facts: &Facts) -> Trace<'r> {
         let constant = |this: &Self, value: f64| this.inputs[0].constant(value);
         match self.graph.nodes[id] {
-            Node::Input(i) => self.inputs[i].clone(),
-            Node::Number(i) => self.numbers[i].clone(),
+            Node::Input(i) => self.inputs[i],
+            Node::Number(i) => self.numbers[i],
             Node::Constant(value) => constant(self, value.0),
             Node::Unary(f, x) => {
                 let Bounds { low, high, .. } = self.bounds(x, facts);
@@ -298,7 +301,7 @@ impl<'a> Simplifier<'a> {
                 match bound.0 {
                     bound if low >= bound => self.node(x, facts),
                     bound if high <= bound => constant(self, bound),
-                    bound => Real::max(self.node(x, facts), bound),
+                    bound => Algebra::max(self.node(x, facts), bound),
                 }
             }
             Node::Min(x, bound) => {
@@ -306,13 +309,13 @@ impl<'a> Simplifier<'a> {
                 match bound.0 {
                     bound if high <= bound => self.node(x, facts),
                     bound if low >= bound => constant(self, bound),
-                    bound => Real::min(self.node(x, facts), bound),
+                    bound => Algebra::min(self.node(x, facts), bound),
                 }
             }
         }
     }
 
-    fn select(&mut self, x: Id, threshold: f64, branches: [Id; 2], facts: &Facts) -> Trace {
+    fn select(&mut self, x: Id, threshold: f64, branches: [Id; 2], facts: &Facts) -> Trace<'r> {
         let Bounds { low, high, stays_low, .. } = self.bounds(x, facts);
         // Every number but NaN is at most infinity.
         if high <= threshold {
@@ -336,10 +339,10 @@ impl<'a> Simplifier<'a> {
     }
 }
 
-impl Trace {
+impl Trace<'_> {
     /// Another node of the same recorder.
     fn part(&self, id: Id) -> Self {
-        Self { recorder: Rc::clone(&self.recorder), id }
+        Self { recorder: self.recorder, id }
     }
 
     /// Whether a condition is in it.
@@ -379,13 +382,13 @@ impl Trace {
                 (-factor, rest)
             }
             Node::WithConstant(Binary::Mul, inner, Constant(c)) => (c, self.part(inner)),
-            _ => (1.0, self.clone()),
+            _ => (1.0, *self),
         }
     }
 }
 
 /// `x` times `factor`.
-fn scaled(x: Trace, factor: f64) -> Trace {
+fn scaled<'r>(x: Trace<'r>, factor: f64) -> Trace<'r> {
     if let Some(known) = x.known() {
         return x.constant(known * factor);
     }
@@ -397,7 +400,7 @@ fn scaled(x: Trace, factor: f64) -> Trace {
     }
 }
 
-fn neg(x: Trace) -> Trace {
+fn neg<'r>(x: Trace<'r>) -> Trace<'r> {
     match x.node() {
         Node::Binary(Binary::Sub, a, b) => x.part(b) - x.part(a),
         _ => {
@@ -408,12 +411,12 @@ fn neg(x: Trace) -> Trace {
 }
 
 /// e^(−x²), with a factor of x taken out.
-fn gaussian(x: Trace) -> Trace {
+fn gaussian<'r>(x: Trace<'r>) -> Trace<'r> {
     let (factor, rest) = x.factor();
     scaled(rest.square(), -factor * factor).exp()
 }
 
-fn binary(op: Binary, a: Trace, b: Trace) -> Trace {
+fn binary<'r>(op: Binary, a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     match op {
         Binary::Add => sum(a, b),
         Binary::Sub => sum(a, neg(b)),
@@ -422,7 +425,7 @@ fn binary(op: Binary, a: Trace, b: Trace) -> Trace {
     }
 }
 
-fn sum(a: Trace, b: Trace) -> Trace {
+fn sum<'r>(a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     if a.is(0.0) {
         return b;
     }
@@ -440,10 +443,10 @@ fn sum(a: Trace, b: Trace) -> Trace {
             return sum(a.part(inner), a.constant(c + more));
         }
         (Node::WithConstant(Binary::Add, inner, Constant(c)), _) => {
-            return sum(sum(a.part(inner), b.clone()), a.constant(c));
+            return sum(sum(a.part(inner), b), a.constant(c));
         }
         (_, Node::WithConstant(Binary::Add, inner, Constant(c))) => {
-            return sum(sum(a.clone(), b.part(inner)), a.constant(c));
+            return sum(sum(a, b.part(inner)), a.constant(c));
         }
         _ => {}
     }
@@ -454,7 +457,7 @@ fn sum(a: Trace, b: Trace) -> Trace {
     }
 }
 
-fn product(a: Trace, b: Trace) -> Trace {
+fn product<'r>(a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     let ((one, a), (other, b)) = (a.factor(), b.factor());
     let factor = one * other;
     let (factor, rest) = match (a.known(), b.known()) {
@@ -467,7 +470,7 @@ fn product(a: Trace, b: Trace) -> Trace {
     scaled(rest, factor)
 }
 
-fn quotient(a: Trace, b: Trace) -> Trace {
+fn quotient<'r>(a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     if a.is(0.0) || b.is(1.0) {
         return a;
     }

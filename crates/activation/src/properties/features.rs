@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn silu() {
         let silu = |x: f64| {
-            let s = crate::Real::sigmoid(x);
+            let s = crate::Algebra::sigmoid(x);
             let y = if x == f64::NEG_INFINITY { 0.0 } else { x * s };
             (y, s + y * (1.0 - s))
         };
@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_bound_that_is_only_approached() {
-        let sigmoid = |x: f64| crate::Real::sigmoid(2.0 * x);
+        let sigmoid = |x: f64| crate::Algebra::sigmoid(2.0 * x);
         let tanh = of(|x| (libm::tanh(x), 4.0 * sigmoid(x) * sigmoid(-x)), &[]);
         assert_eq!(tanh.infimum, Bound { value: -1.0, at: None });
         assert_eq!(tanh.supremum, Bound { value: 1.0, at: None });

@@ -4,7 +4,7 @@ use super::parse::{Comparison, Condition, Expression, Operator, What};
 use super::{FormulaError, GATE_AND_VALUE, TextFormula, X};
 use crate::graph::{Graph, Trace};
 use crate::registry;
-use crate::{Real, did_you_mean, nearest};
+use crate::{Algebra, did_you_mean, nearest};
 use std::cell::Cell;
 use std::f64::consts::PI;
 use std::ops::Range;
@@ -23,7 +23,7 @@ thread_local! {
 struct Function {
     name: &'static str,
     arguments: usize,
-    call: fn(&[Trace]) -> Trace,
+    call: for<'r> fn(&[Trace<'r>]) -> Trace<'r>,
 }
 
 macro_rules! functions {
@@ -34,27 +34,27 @@ macro_rules! functions {
 
 /// The functions of formulas; `log`, `expm1` and `log1p` are other names of some.
 const FUNCTIONS: &[Function] = functions! {
-    abs 1 |a| a[0].clone().abs();
-    atan 1 |a| a[0].clone().atan();
-    clamp 3 |a| larger(smaller(a[0].clone(), a[2].clone()), a[1].clone());
-    cos 1 |a| a[0].clone().cos();
-    erf 1 |a| a[0].clone().erf();
-    erfc 1 |a| a[0].clone().erfc();
-    exp 1 |a| a[0].clone().exp();
-    exp_m1 1 |a| a[0].clone().exp_m1();
-    expm1 1 |a| a[0].clone().exp_m1();
-    ln 1 |a| a[0].clone().ln();
-    ln_1p 1 |a| a[0].clone().ln_1p();
-    log 1 |a| a[0].clone().ln();
-    log1p 1 |a| a[0].clone().ln_1p();
-    max 2 |a| larger(a[0].clone(), a[1].clone());
-    min 2 |a| smaller(a[0].clone(), a[1].clone());
-    sigmoid 1 |a| a[0].clone().sigmoid();
-    sin 1 |a| a[0].clone().sin();
-    softplus 1 |a| a[0].clone().softplus();
-    sqrt 1 |a| a[0].clone().sqrt();
-    square 1 |a| a[0].clone().square();
-    tanh 1 |a| a[0].clone().tanh();
+    abs 1 |a| a[0].abs();
+    atan 1 |a| a[0].atan();
+    clamp 3 |a| larger(smaller(a[0], a[2]), a[1]);
+    cos 1 |a| a[0].cos();
+    erf 1 |a| a[0].erf();
+    erfc 1 |a| a[0].erfc();
+    exp 1 |a| a[0].exp();
+    exp_m1 1 |a| a[0].exp_m1();
+    expm1 1 |a| a[0].exp_m1();
+    ln 1 |a| a[0].ln();
+    ln_1p 1 |a| a[0].ln_1p();
+    log 1 |a| a[0].ln();
+    log1p 1 |a| a[0].ln_1p();
+    max 2 |a| larger(a[0], a[1]);
+    min 2 |a| smaller(a[0], a[1]);
+    sigmoid 1 |a| a[0].sigmoid();
+    sin 1 |a| a[0].sin();
+    softplus 1 |a| a[0].softplus();
+    sqrt 1 |a| a[0].sqrt();
+    square 1 |a| a[0].square();
+    tanh 1 |a| a[0].tanh();
 };
 
 /// Names of the functions that formulas may call beside registered activations.
@@ -68,19 +68,19 @@ pub(crate) fn function(name: &str) -> Option<(&'static str, usize)> {
     Some((found.name, found.arguments))
 }
 
-fn larger(a: Trace, b: Trace) -> Trace {
+fn larger<'r>(a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     match (a.known(), b.known()) {
         (_, Some(bound)) => a.max(bound),
         (Some(bound), _) => b.max(bound),
-        _ => (a.clone() - b.clone()).select(0.0, b, a),
+        _ => (a - b).select(0.0, b, a),
     }
 }
 
-fn smaller(a: Trace, b: Trace) -> Trace {
+fn smaller<'r>(a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     match (a.known(), b.known()) {
         (_, Some(bound)) => a.min(bound),
         (Some(bound), _) => b.min(bound),
-        _ => (a.clone() - b.clone()).select(0.0, a, b),
+        _ => (a - b).select(0.0, a, b),
     }
 }
 
@@ -142,8 +142,8 @@ fn keeping_nan(graph: Graph, inputs: usize, numbers: usize) -> Graph {
         let mut value = graph.eval(inputs, numbers);
         for place in hidden {
             // Every number is at most infinity, and NaN is not.
-            let input = inputs[place].clone();
-            value = input.clone().select(f64::INFINITY, value, input);
+            let input = inputs[place];
+            value = input.select(f64::INFINITY, value, input);
         }
         vec![value]
     })
@@ -151,18 +151,18 @@ fn keeping_nan(graph: Graph, inputs: usize, numbers: usize) -> Graph {
 
 /// What names stand for.
 #[derive(Clone)]
-struct Scope<'a> {
+struct Scope<'a, 'r> {
     text: &'a str,
     /// Inputs first.
-    names: Vec<(&'a str, Trace)>,
+    names: Vec<(&'a str, Trace<'r>)>,
 }
 
-impl Scope<'_> {
+impl<'r> Scope<'_, 'r> {
     fn error(&self, span: Range<usize>, reason: impl Into<String>) -> FormulaError {
         FormulaError { text: self.text.to_owned(), span, reason: reason.into() }
     }
 
-    fn value(&self, tree: &Expression) -> Result<Trace, FormulaError> {
+    fn value(&self, tree: &Expression) -> Result<Trace<'r>, FormulaError> {
         let any = &self.names[0].1;
         Ok(match &tree.what {
             What::Number(value) => any.constant(*value),
@@ -170,7 +170,7 @@ impl Scope<'_> {
             What::Name(name) => {
                 let found = self.names.iter().find(|(other, _)| other == name);
                 let missing = || self.error(tree.span.clone(), format!("`{name}` has no value"));
-                found.ok_or_else(missing)?.1.clone()
+                found.ok_or_else(missing)?.1
             }
             What::Negative(inner) => -self.value(inner)?,
             What::Binary(operator, a, b) => {
@@ -182,7 +182,7 @@ impl Scope<'_> {
                     Operator::Div => a / b,
                 }
             }
-            What::Power(base, exponent) => power(&self.value(base)?, *exponent),
+            What::Power(base, exponent) => self.value(base)?.powi(*exponent),
             What::Call { function, name, arguments, named } => {
                 self.call(function, name, arguments, named)?
             }
@@ -196,7 +196,7 @@ impl Scope<'_> {
         name: &Range<usize>,
         arguments: &[Expression],
         named: &[(String, Range<usize>, Expression)],
-    ) -> Result<Trace, FormulaError> {
+    ) -> Result<Trace<'r>, FormulaError> {
         let known = FUNCTIONS.iter().find(|known| known.name == function);
         let count = known.map_or(1, |known| known.arguments);
         let registered = if known.is_some() { None } else { registry::find(function).ok() };
@@ -216,7 +216,7 @@ impl Scope<'_> {
             let reason = format!("`{function}` takes {}, not {}", counted(count), arguments.len());
             return Err(self.error(name.clone(), reason));
         }
-        let values: Vec<Trace> =
+        let values: Vec<Trace<'r>> =
             arguments.iter().map(|argument| self.value(argument)).collect::<Result<_, _>>()?;
         if let Some(known) = known {
             if let Some((parameter, at, _)) = named.first() {
@@ -228,17 +228,17 @@ impl Scope<'_> {
         let wrong = |reason: String| self.error(name.clone(), reason);
         let mut given = Vec::new();
         for (parameter, at, value) in named {
-            if given.iter().any(|(other, _): &(&str, Trace)| other == parameter) {
+            if given.iter().any(|(other, _): &(&str, Trace<'_>)| other == parameter) {
                 return Err(self.error(at.clone(), format!("duplicate parameter `{parameter}`")));
             }
             given.push((parameter.as_str(), self.value(value)?));
         }
-        registry::call(function, values[0].clone(), &given).map_err(wrong)
+        registry::call(function, values[0], &given).map_err(wrong)
     }
 
     /// Both branches are computed everywhere. Where the condition compares an input with what depends on none, each branch
     /// sees that bound in the place of the input where the branch is not taken, so that nothing overflows there.
-    fn condition(&self, condition: &Condition) -> Result<Trace, FormulaError> {
+    fn condition(&self, condition: &Condition) -> Result<Trace<'r>, FormulaError> {
         let Condition { left, comparison, right, then, otherwise } = condition;
         let is_input = |tree: &Expression| match &tree.what {
             What::Name(name) => self.input(name),
@@ -251,15 +251,11 @@ impl Scope<'_> {
         };
         let (a, b) = (self.value(left)?, self.value(right)?);
         let guarded = is_input(left).filter(|_| !self.depends_on_input(right));
-        let choice = Choice::new(comparison, &a, &b);
+        let choice = Choice::new(comparison, a, b);
         let branch = |tree: &Expression, taken: bool| {
             let Some(place) = guarded else { return self.value(tree) };
             let mut scope = self.clone();
-            let input = if taken {
-                choice.choose(a.clone(), b.clone())
-            } else {
-                choice.choose(b.clone(), a.clone())
-            };
+            let input = if taken { choice.choose(a, b) } else { choice.choose(b, a) };
             if may_overflow(tree) {
                 scope.names[place].1 = input;
             }
@@ -284,18 +280,18 @@ impl Scope<'_> {
 }
 
 /// A comparison that decides between two values.
-struct Choice {
-    compared: Trace,
+struct Choice<'r> {
+    compared: Trace<'r>,
     threshold: f64,
     /// Whether the condition holds where `compared` is at most `threshold`.
     at_most: bool,
 }
 
-impl Choice {
-    fn new(comparison: Comparison, a: &Trace, b: &Trace) -> Self {
+impl<'r> Choice<'r> {
+    fn new(comparison: Comparison, a: Trace<'r>, b: Trace<'r>) -> Self {
         let (compared, threshold) = match (a.known(), b.known()) {
-            (_, Some(bound)) => (a.clone(), bound),
-            _ => (a.clone() - b.clone(), 0.0),
+            (_, Some(bound)) => (a, bound),
+            _ => (a - b, 0.0),
         };
         match comparison {
             Comparison::AtMost => Self { compared, threshold, at_most: true },
@@ -308,9 +304,9 @@ impl Choice {
         }
     }
 
-    fn choose(&self, then: Trace, otherwise: Trace) -> Trace {
+    fn choose(&self, then: Trace<'r>, otherwise: Trace<'r>) -> Trace<'r> {
         let (at_most, above) = if self.at_most { (then, otherwise) } else { (otherwise, then) };
-        self.compared.clone().select(self.threshold, at_most, above)
+        self.compared.select(self.threshold, at_most, above)
     }
 }
 
@@ -323,15 +319,6 @@ fn may_overflow(tree: &Expression) -> bool {
             *operator == Operator::Div || may_overflow(a) || may_overflow(b)
         }
         What::Call { .. } | What::If(_) => true,
-    }
-}
-
-fn power(base: &Trace, exponent: u32) -> Trace {
-    match exponent {
-        0 => base.constant(1.0),
-        1 => base.clone(),
-        even if even.is_multiple_of(2) => power(base, even / 2).square(),
-        odd => power(base, odd - 1) * base.clone(),
     }
 }
 

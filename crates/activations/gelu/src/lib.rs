@@ -41,11 +41,11 @@ impl Formula for Gelu {
     fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
         let phi = match self.approximate {
             // Not (1 + erf)/2, which loses all digits where Φ is small.
-            Approximate::None => (x.clone() * -FRAC_1_SQRT_2).erfc() * 0.5,
+            Approximate::None => (x * -FRAC_1_SQRT_2).erfc() * 0.5,
             // σ(2u) = (1 + tanh(u))/2, likewise.
             Approximate::Tanh => {
-                let cubic = x.clone().square() * 0.044_715 + 1.0;
-                (x.clone() * cubic * (2.0 * FRAC_2_PI.sqrt())).sigmoid()
+                let cubic = x.square() * 0.044_715 + 1.0;
+                (x * cubic * (2.0 * FRAC_2_PI.sqrt())).sigmoid()
             }
         };
         x * phi

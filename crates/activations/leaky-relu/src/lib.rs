@@ -25,7 +25,7 @@ impl Formula for LeakyRelu {
 
     #[inline(always)]
     fn eval<R: Real>(&self, x: R, [slope]: [R; 1]) -> R {
-        x.clone().select(0.0, x.clone() * slope, x)
+        x.select(0.0, x * slope, x)
     }
 }
 

@@ -25,7 +25,7 @@ activation::register!(Relu);
 
 #[cfg(test)]
 mod tests {
-    use activation::Real;
+    use activation::Algebra;
     use activation_testing::{
         activation, assert_agrees_with_pytorch, assert_close, assert_conforms,
     };
@@ -45,7 +45,7 @@ mod tests {
     fn mean_of_standard_normal_inputs() {
         let relu = activation("relu");
         let step = 1e-3;
-        let density = |x: f64| Real::exp(-x * x / 2.0) / std::f64::consts::TAU.sqrt();
+        let density = |x: f64| Algebra::exp(-x * x / 2.0) / std::f64::consts::TAU.sqrt();
         let mean: f64 = (-10_000..10_000)
             .map(|i| (f64::from(i) + 0.5) * step)
             .map(|x| relu.nonlinearity().eval(x).0 * density(x) * step)

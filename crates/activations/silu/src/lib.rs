@@ -23,7 +23,7 @@ impl Formula for Silu {
 
     #[inline(always)]
     fn eval<R: Real>(&self, x: R, [beta]: [R; 1]) -> R {
-        x.clone() * (x * beta).sigmoid()
+        x * (x * beta).sigmoid()
     }
 }
 

@@ -19,7 +19,7 @@ impl GatedFormula for SwiGlu {
 
     #[inline(always)]
     fn gate<R: Real>(&self, gate: R, [beta]: [R; 1]) -> R {
-        gate.clone() * (gate * beta).sigmoid()
+        gate * (gate * beta).sigmoid()
     }
 }
 

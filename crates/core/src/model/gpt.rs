@@ -174,6 +174,7 @@ impl Definition for Gpt {
 impl Model for Gpt {
     type Network = GptNetwork;
 
+    const EXAMPLE: &'static str = r#"{"size": "nano"}"#;
     const MIXED_PRECISION: bool = true;
 
     fn max_tokens(&self) -> Option<usize> {

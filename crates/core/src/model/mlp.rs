@@ -192,6 +192,7 @@ fn gated_factor(input: usize, widths: &[usize], classes: usize) -> f64 {
 impl Model for Mlp {
     type Network = MlpNetwork;
 
+    const EXAMPLE: &'static str = r#"{"widths": [64, 64]}"#;
     const MIXED_PRECISION: bool = true;
 
     fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {

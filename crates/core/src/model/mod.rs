@@ -163,6 +163,9 @@ pub trait Model: Definition {
     /// Key of the parameter that says from which file its weights start, for errors.
     const WEIGHTS: &'static str = "init.from";
 
+    /// Parameters of a small one, a JSON object, for lists that show a model as it may be.
+    const EXAMPLE: &'static str = "{}";
+
     /// Whether its products go through [`Pass::precision`]; if not, it trains in f32 alone.
     const MIXED_PRECISION: bool = false;
 
@@ -202,6 +205,7 @@ pub struct ModelRegistration {
     max_tokens: fn(&Component) -> Result<Option<usize>, Error>,
     size: fn(&Component, &Interface, &Sites<'_>) -> Result<ModelSize, Error>,
     weights_sha256: fn(&Component, &Interface, &Sites<'_>) -> Result<Option<String>, Error>,
+    example: &'static str,
     pub(crate) mixed_precision: bool,
     pub(crate) train: fn(Trainer<'_>, &mut dyn Monitor) -> Result<Finished, Stopped>,
     pub(crate) first_steps: fn(Trainer<'_>, u64) -> Result<Vec<TrainStep>, Error>,
@@ -219,11 +223,22 @@ impl ModelRegistration {
                 component::parameters::<M>(component)?.size(interface, sites)
             },
             weights_sha256: weights_sha256::<M>,
+            example: M::EXAMPLE,
             mixed_precision: M::MIXED_PRECISION,
             train: train::train_model::<M>,
             first_steps: train::first_steps_of_model::<M>,
             bench: bench::steps_of_model::<M>,
         }
+    }
+}
+
+impl ModelRegistration {
+    /// The model with the parameters of [`Model::EXAMPLE`]; without parameters where that is no JSON object.
+    #[must_use]
+    pub fn example(&self) -> Component {
+        let mut component = Component::named(self.entry.name);
+        component.parameters = serde_json::from_str(self.example).unwrap_or_default();
+        component
     }
 }
 

@@ -70,6 +70,7 @@ impl Definition for Resnet {
 impl Model for Resnet {
     type Network = ResNet;
 
+    const EXAMPLE: &'static str = r#"{"depth": 8}"#;
     const MIXED_PRECISION: bool = true;
 
     fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {

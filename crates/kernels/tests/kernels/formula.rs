@@ -18,7 +18,7 @@ impl Formula for Smooth {
 
     #[inline(always)]
     fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
-        x.clone() * x.sigmoid()
+        x * x.sigmoid()
     }
 }
 
@@ -36,7 +36,7 @@ impl Formula for Kinked {
 
     #[inline(always)]
     fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
-        x.clone().select(0.0, x.clone() * 0.1, x)
+        x.select(0.0, x * 0.1, x)
     }
 }
 

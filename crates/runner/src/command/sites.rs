@@ -4,8 +4,8 @@ use crate::Error;
 use crate::arm::ArmRequest;
 use crate::cli::SitesArgs;
 use crate::console::{out, outln, table};
-use actlab_core::Layout;
 use actlab_core::model::{Head, InputShape, Interface};
+use actlab_core::{Activations, Layout};
 use record::Component;
 use serde_json::{Value, json};
 
@@ -24,25 +24,7 @@ pub(crate) fn run(args: &SitesArgs) -> Result<(), Error> {
         model.parameters.insert(key.trim().to_owned(), value_of(value.trim()));
     }
     let arm = args.activation.parse::<ArmRequest>()?.build()?;
-    let interfaces =
-        [(IMAGES, CLASSES), (TOKENS, CLASSES), (TOKENS, Head::Tokens), (TOKENS, Head::NextToken)];
-    let head = |head: &Head| !args.tokens || *head != CLASSES;
-    let mut refusal = None;
-    let layout = interfaces.into_iter().filter(|(_, of)| head(of)).find_map(|(inputs, head)| {
-        match Layout::new(&model, &Interface { inputs, head }, &arm.activations) {
-            Ok(layout) => Some(layout),
-            Err(error) => {
-                // What is wrong with its parameters is told, rather than that it takes something else.
-                if refusal.is_none() || error.key() != Some("name") {
-                    refusal = Some(error);
-                }
-                None
-            }
-        }
-    });
-    let Some(layout) = layout else {
-        return Err(refusal.map_or_else(|| Error::Usage("no such model".to_owned()), Error::from));
-    };
+    let layout = layout(&model, &arm.activations, args.tokens)?;
     arm.activations.check(&layout.sites)?;
     if args.json {
         let sites: Vec<Value> = layout
@@ -75,6 +57,26 @@ pub(crate) fn run(args: &SitesArgs) -> Result<(), Error> {
         .collect();
     out!("{}", table(&["site", "units", "a gated activation has", "activation"], &rows));
     Ok(())
+}
+
+/// The layout of `model` for what it takes as input: images or tokens. With `tokens` it predicts tokens.
+pub(crate) fn layout(
+    model: &Component,
+    activations: &Activations,
+    tokens: bool,
+) -> Result<Layout, Error> {
+    let interfaces =
+        [(IMAGES, CLASSES), (TOKENS, CLASSES), (TOKENS, Head::Tokens), (TOKENS, Head::NextToken)];
+    let mut refusal = None;
+    for (inputs, head) in interfaces.into_iter().filter(|(_, head)| !tokens || *head != CLASSES) {
+        match Layout::new(model, &Interface { inputs, head }, activations) {
+            Ok(layout) => return Ok(layout),
+            // What is wrong with its parameters is told, rather than that it takes something else.
+            Err(error) if refusal.is_none() || error.key() != Some("name") => refusal = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(refusal.map_or_else(|| Error::Usage("no such model".to_owned()), Error::from))
 }
 
 /// A value as TOML has it; what is not TOML is a bare word.

@@ -137,6 +137,7 @@ impl Definition for BertModel {
 impl Model for BertModel {
     type Network = Bert;
 
+    const EXAMPLE: &'static str = r#"{"size": "mini"}"#;
     const MIXED_PRECISION: bool = true;
 
     fn max_tokens(&self) -> Option<usize> {

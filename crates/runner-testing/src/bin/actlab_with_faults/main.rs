@@ -25,7 +25,7 @@ impl Formula for Mish {
     type Numbers<R: Real> = [R; 0];
 
     fn eval<R: Real>(&self, x: R, []: [R; 0]) -> R {
-        x.clone() * x.softplus().tanh()
+        x * x.softplus().tanh()
     }
 }
 

@@ -5,9 +5,13 @@ use super::words::{
 };
 use super::{Explained, plot};
 use crate::command::list;
+use crate::command::sites::layout;
 use crate::console::{printable, table};
 use crate::environment;
 use activation::{Activation, Infix, Kind};
+use actlab_core::component;
+use actlab_core::{Activations, ModelRegistration};
+use std::sync::Arc;
 
 /// Columns of keys.
 const KEYS: usize = 13;
@@ -62,6 +66,7 @@ pub(super) fn one(explained: &Explained, width: usize) -> String {
     features(&mut page, explained);
     moments(&mut page, explained);
     costs(&mut page, explained);
+    sites(&mut page, activation);
     page.heading("Nearest by √E[(f − g)²], z ~ N(0, 1)");
     let nearest: Vec<String> = explained.relatives.iter().map(relative).collect();
     page.line("activations", &nearest.join(", "));
@@ -137,6 +142,25 @@ fn moments(page: &mut Page, explained: &Explained) {
         "gradients",
         &format!("variance × {} for each layer with that gain", fixed(moments.gradient_factor())),
     );
+}
+
+/// How many sites of a small model of each kind it can be at.
+fn sites(page: &mut Page, activation: &Arc<Activation>) {
+    page.heading("Sites of models, as `actlab sites` lists them");
+    let activations = Activations::new(Arc::clone(activation), Vec::new());
+    for model in component::all::<ModelRegistration>() {
+        let example = model.example();
+        let Ok(layout) = layout(&example, &activations, false) else { continue };
+        let gated = layout.sites.iter().filter(|site| site.gated).count();
+        let alone = layout.sites.len() - gated;
+        let words = match activation.kind() {
+            Kind::Pointwise(_) => layout.sites.len().to_string(),
+            Kind::Gated(_) => format!("{gated} with gate and value, {alone} with f alone"),
+        };
+        let described = component::describe::<ModelRegistration>(&example);
+        let label = described.map_or(example.name, |described| described.label);
+        page.line(&label, &words);
+    }
 }
 
 fn costs(page: &mut Page, explained: &Explained) {
