@@ -3,7 +3,7 @@
 
 use crate::chain::{Chain, Chains, is_arithmetic};
 use crate::graph::{Constant, Graph, Id, Node, Unary};
-use crate::tile::{self, Room, Tile};
+use crate::tile::{self, Scratch, Tile};
 
 pub(crate) use tile::TILE;
 
@@ -107,20 +107,20 @@ impl Program {
         let right = |other: usize| assert_eq!(other, length, "one output for each input");
         inputs.iter().for_each(|input| right(input.len()));
         outputs.iter().for_each(|output| right(output.len()));
-        let mut room = Room::take(self.slots + inputs.len() + numbers.len());
+        let mut scratch = Scratch::take(self.slots + inputs.len() + numbers.len());
         let mut from = 0;
         while from < length {
             let n = TILE.min(length - from);
             // A tile of whole registers is read and written where it lies.
             let whole = n.is_multiple_of(WIDEST);
-            room.used = n.next_multiple_of(WIDEST);
+            scratch.used = n.next_multiple_of(WIDEST);
             let operand = |i: usize| match i.checked_sub(inputs.len()) {
                 None => Values::Each(&inputs[i][from..from + n]),
                 Some(i) => numbers[i].range(from, from + n),
             };
             for i in (0..inputs.len() + numbers.len()).filter(|_| !whole) {
                 if let Values::Each(values) = operand(i) {
-                    room.write(self.slots + i, values);
+                    scratch.write(self.slots + i, values);
                 }
             }
             let place = |i: usize| match operand(i) {
@@ -138,14 +138,14 @@ impl Program {
                 match instruction.output.filter(|_| whole) {
                     Some(output) => {
                         let y = &mut outputs[output][from..from + n];
-                        room.compute(&instruction.operation, find, y);
+                        scratch.compute(&instruction.operation, find, y);
                     }
-                    None => room.execute(instruction, find),
+                    None => scratch.execute(instruction, find),
                 }
             }
             for (place, output) in outputs.iter_mut().enumerate() {
                 if !(whole && self.written.contains(&place)) {
-                    room.store(find(self.outputs[place]), &mut output[from..from + n]);
+                    scratch.store(find(self.outputs[place]), &mut output[from..from + n]);
                 }
             }
             from += n;
@@ -240,7 +240,7 @@ impl Compiler {
     }
 }
 
-impl Room {
+impl Scratch {
     #[inline(always)]
     fn tile<'a>(&'a self, place: Place<'a>) -> Tile<'a> {
         match place {
@@ -274,13 +274,13 @@ impl Room {
     }
 
     #[inline(always)]
-    fn compute<'room, 'a: 'room>(
-        &'room self,
+    fn compute<'scratch, 'a: 'scratch>(
+        &'scratch self,
         operation: &Operation,
         find: impl Fn(Source) -> Place<'a>,
         y: &mut [f32],
     ) {
-        let at = |source: Source| -> Tile<'room> { self.tile(find(source)) };
+        let at = |source: Source| -> Tile<'scratch> { self.tile(find(source)) };
         match operation {
             Operation::Unary(f, factor, x) => tile::unary(*f, *factor, at(*x), y),
             Operation::Chain(chain) => chain.run(at, y),

@@ -39,7 +39,7 @@ impl Slot {
 }
 
 /// Memory for slots of a tile each, from one run of a program to the next.
-pub(crate) struct Room {
+pub(crate) struct Scratch {
     slots: Vec<Slot>,
     /// Numbers of each slot that are in use: whole registers.
     pub(crate) used: usize,
@@ -49,8 +49,8 @@ thread_local! {
     static SLOTS: Cell<Vec<Slot>> = const { Cell::new(Vec::new()) };
 }
 
-impl Room {
-    /// Room of so many slots, whose numbers are those of an earlier use.
+impl Scratch {
+    /// Scratch of so many slots, whose numbers are those of an earlier use.
     pub(crate) fn take(count: usize) -> Self {
         let mut slots = SLOTS.take();
         if slots.len() < count {
@@ -80,7 +80,7 @@ impl Room {
     }
 }
 
-impl Drop for Room {
+impl Drop for Scratch {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // The slot whose operation panicked is not there.

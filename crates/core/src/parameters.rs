@@ -6,19 +6,19 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use std::collections::{BTreeMap, HashMap};
 
 /// Is shown every float tensor of a module with its name.
-pub(crate) trait Each {
+pub(crate) trait TensorVisitor {
     /// A tensor named like `blocks.0.conv1.weight`.
     fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>);
 }
 
 /// Shows `each` every float tensor of `module`, in the order of its fields.
-pub(crate) fn for_each_tensor<M: Module>(module: &M, each: &mut impl Each) {
+pub(crate) fn for_each_tensor<M: Module>(module: &M, each: &mut impl TensorVisitor) {
     struct Visitor<'a, E> {
         path: Vec<String>,
         each: &'a mut E,
     }
 
-    impl<E: Each> ModuleVisitor for Visitor<'_, E> {
+    impl<E: TensorVisitor> ModuleVisitor for Visitor<'_, E> {
         fn enter_module(&mut self, name: &str, _: &str) {
             self.path.push(name.to_owned());
         }
@@ -39,7 +39,7 @@ pub(crate) fn for_each_tensor<M: Module>(module: &M, each: &mut impl Each) {
 pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
     struct Names(Vec<(String, ParamId)>);
 
-    impl Each for Names {
+    impl TensorVisitor for Names {
         fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
             self.0.push((name.to_owned(), id));
         }
@@ -54,7 +54,7 @@ pub(crate) fn parameter_names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
 pub(crate) fn learned_values<M: Module>(module: &M) -> HashMap<ParamId, Vec<f32>> {
     struct Found(HashMap<ParamId, Vec<f32>>);
 
-    impl Each for Found {
+    impl TensorVisitor for Found {
         fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>) {
             if holds_numbers(name) {
                 self.0.insert(id, tensor.to_data().iter::<f32>().collect());
@@ -71,7 +71,7 @@ pub(crate) fn learned_values<M: Module>(module: &M) -> HashMap<ParamId, Vec<f32>
 pub(crate) fn parameter_shapes<M: Module>(module: &M) -> BTreeMap<String, (ParamId, Vec<usize>)> {
     struct Shapes(BTreeMap<String, (ParamId, Vec<usize>)>);
 
-    impl Each for Shapes {
+    impl TensorVisitor for Shapes {
         fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>) {
             self.0.insert(name.to_owned(), (id, tensor.dims().to_vec()));
         }
@@ -87,7 +87,7 @@ pub(crate) fn parameter_shapes<M: Module>(module: &M) -> BTreeMap<String, (Param
 pub(crate) fn trained_names<M: Module>(module: &M) -> Vec<String> {
     struct Names(Vec<String>);
 
-    impl Each for Names {
+    impl TensorVisitor for Names {
         fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
             if tensor.is_require_grad() {
                 self.0.push(name.to_owned());

@@ -129,7 +129,7 @@ struct Job {
 }
 
 /// What a task works with: tiles of inputs, and numbers for each element of a tile.
-struct Room {
+struct Scratch {
     inputs: Vec<Vec<f32>>,
     numbers: Vec<Vec<f32>>,
 }
@@ -152,7 +152,7 @@ impl Job {
         self.numbers.slice().len() / self.formula().numbers()
     }
 
-    fn room(&self) -> Room {
+    fn scratch(&self) -> Scratch {
         let size = self.tile_rows() * self.channels;
         let inputs = if self.inputs == 1 { Vec::new() } else { vec![vec![0.0; size]; self.inputs] };
         let each = self.each();
@@ -161,25 +161,25 @@ impl Job {
             1 => numbers.map(<[f32]>::to_vec).collect(),
             _ => numbers.map(|row| row.repeat(self.tile_rows())).collect(),
         };
-        Room { inputs, numbers }
+        Scratch { inputs, numbers }
     }
 
     /// Calls `work` with the inputs and the numbers of the elements of some rows of `x`.
     fn with_inputs(
         &self,
-        room: &mut Room,
+        scratch: &mut Scratch,
         x: &[f32],
         work: impl FnOnce(&[&[f32]], &[NumberValues<'_>]),
     ) {
         let (channels, wide) = (self.channels, self.inputs * self.channels);
         let elements = x.len() / self.inputs;
         let each = self.each();
-        for (place, input) in room.inputs.iter_mut().enumerate() {
+        for (place, input) in scratch.inputs.iter_mut().enumerate() {
             for (row, input) in x.chunks_exact(wide).zip(input.chunks_exact_mut(channels)) {
                 input.copy_from_slice(&row[place * channels..(place + 1) * channels]);
             }
         }
-        let numbers = room.numbers.iter().map(|values| match each {
+        let numbers = scratch.numbers.iter().map(|values| match each {
             1 => NumberValues::One(values[0]),
             _ => NumberValues::Each(&values[..elements]),
         });
@@ -187,16 +187,17 @@ impl Job {
         if self.inputs == 1 {
             work(&[x], &numbers);
         } else {
-            let inputs: Vec<&[f32]> = room.inputs.iter().map(|input| &input[..elements]).collect();
+            let inputs: Vec<&[f32]> =
+                scratch.inputs.iter().map(|input| &input[..elements]).collect();
             work(&inputs, &numbers);
         }
     }
 
     fn forward(&self, x: &[f32], y: &mut [f32]) {
         let (rows, channels) = (self.tile_rows(), self.channels);
-        let mut room = self.room();
+        let mut scratch = self.scratch();
         for (x, y) in x.chunks(rows * self.inputs * channels).zip(y.chunks_mut(rows * channels)) {
-            self.with_inputs(&mut room, x, |inputs, numbers| {
+            self.with_inputs(&mut scratch, x, |inputs, numbers| {
                 self.formula().forward_slice(inputs, numbers, y);
             });
         }
@@ -206,12 +207,12 @@ impl Job {
     fn backward_task(&self, x: &[f32], gradient: &[f32], by_x: &mut [f32]) -> Vec<f64> {
         let (rows, channels, inputs) = (self.tile_rows(), self.channels, self.inputs);
         let (count, each) = (self.formula().numbers(), self.each());
-        let mut room = self.room();
+        let mut scratch = self.scratch();
         let mut derivatives = vec![vec![0.0; rows * channels]; inputs + count];
         let mut sums = vec![0.0; count * each];
         let tiles = x.chunks(rows * inputs * channels).zip(gradient.chunks(rows * channels));
         for ((x, gradient), by_x) in tiles.zip(by_x.chunks_mut(rows * inputs * channels)) {
-            self.with_inputs(&mut room, x, |inputs, numbers| {
+            self.with_inputs(&mut scratch, x, |inputs, numbers| {
                 let n = gradient.len();
                 let mut slices: Vec<&mut [f32]> =
                     derivatives.iter_mut().map(|slice| &mut slice[..n]).collect();

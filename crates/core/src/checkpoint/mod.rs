@@ -3,7 +3,7 @@
 
 mod check;
 
-use crate::parameters::{Each, for_each_tensor};
+use crate::parameters::{TensorVisitor, for_each_tensor};
 use crate::recipe::Recipe;
 use crate::train::LossScaler;
 use burn::Tensor;
@@ -231,7 +231,7 @@ struct Add<'a> {
     prefix: &'a str,
 }
 
-impl Each for Add<'_> {
+impl TensorVisitor for Add<'_> {
     fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
         self.tensors.add(format!("{}{name}", self.prefix), tensor);
     }

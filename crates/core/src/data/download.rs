@@ -1,6 +1,6 @@
 //! Fetching data sets: with progress, resumed where it broke off, checked, and put in place whole.
 
-use super::catalogue::{Download, Entry, Source, Then};
+use super::catalogue::{Download, Entry, Format, Source};
 use super::files::{bad, io_error, sha256_of_file};
 use crate::Error;
 use flate2::read::MultiGzDecoder;
@@ -44,9 +44,9 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
     }
     // An unpacked archive leaves its checksum behind, as the sign that all of it is there.
     let receipt = folder.join(format!("{name}.sha256"));
-    let have = match download.then {
-        Then::Keep => target.exists() && sha256_of_file(&target)? == download.sha256,
-        Then::Untar | Then::Unzip => {
+    let have = match download.format {
+        Format::File => target.exists() && sha256_of_file(&target)? == download.sha256,
+        Format::TarGz | Format::Zip => {
             fs::read_to_string(&receipt).is_ok_and(|text| holds(&text, download.sha256, folder))
         }
     };
@@ -54,7 +54,7 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
         return Ok(());
     }
     // An archive that was put there by hand need not be fetched, and stays.
-    if download.then != Then::Keep
+    if download.format != Format::File
         && target.is_file()
         && sha256_of_file(&target)? == download.sha256
     {
@@ -73,7 +73,7 @@ fn fetch_one(download: &Download, folder: &Path, progress: &mut dyn Progress) ->
             ),
         });
     }
-    if download.then == Then::Keep {
+    if download.format == Format::File {
         return fs::rename(&part, &target).map_err(io_error("write", &target));
     }
     place_all(download, &part, folder, &receipt)?;
@@ -87,10 +87,10 @@ fn place_all(
     folder: &Path,
     receipt: &Path,
 ) -> Result<(), Error> {
-    let placed = match download.then {
-        Then::Keep => Vec::new(),
-        Then::Untar => untar(archive, folder)?,
-        Then::Unzip => unzip(archive, folder)?,
+    let placed = match download.format {
+        Format::File => Vec::new(),
+        Format::TarGz => untar(archive, folder)?,
+        Format::Zip => unzip(archive, folder)?,
     };
     let mut text = format!("{}\n", download.sha256);
     for (name, bytes) in placed {
@@ -292,12 +292,12 @@ mod tests {
         (address, ranges)
     }
 
-    fn download(url: String, content: &[u8], then: Then) -> Download {
+    fn download(url: String, content: &[u8], format: Format) -> Download {
         Download {
             url: url.leak(),
             sha256: sha256(content).leak(),
             bytes: content.len() as u64,
-            then,
+            format,
         }
     }
 
@@ -305,7 +305,7 @@ mod tests {
     fn a_broken_download_is_resumed_and_checked() {
         let content: Vec<u8> = (0..200_000_u32).map(|i| (i % 251) as u8).collect();
         let (url, ranges) = server(content.clone(), 70_000);
-        let download = download(url, &content, Then::Keep);
+        let download = download(url, &content, Format::File);
         let folder = tempfile::tempdir().unwrap();
         let error = fetch_one(&download, folder.path(), &mut Quiet).unwrap_err().to_string();
         assert!(error.contains("fetching goes on next time"), "{error}");
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_wrong_checksum_leaves_the_good_copy() {
         let (url, _) = server(b"something other!!".to_vec(), usize::MAX);
-        let download = download(url, b"what it should be", Then::Keep);
+        let download = download(url, b"what it should be", Format::File);
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("file.bin");
         fs::write(&target, b"an older copy").unwrap();
@@ -346,7 +346,7 @@ mod tests {
         tar.append_data(&mut header, "cifar-10-batches-bin/data.bin", &b"hello"[..]).unwrap();
         let content = tar.into_inner().unwrap().finish().unwrap();
         let (url, ranges) = server(content.clone(), usize::MAX);
-        let download = download(url, &content, Then::Untar);
+        let download = download(url, &content, Format::TarGz);
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..2 {
             fetch_one(&download, folder.path(), &mut Quiet).unwrap();

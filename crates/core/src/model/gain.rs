@@ -111,7 +111,7 @@ mod tests {
     use crate::component;
     use crate::model::{Head, InputShape, Interface, ModelRegistration, initialize};
     use crate::model::{Mlp, Model, Network, Resnet, named_parameters};
-    use crate::parameters::{Each, for_each_tensor};
+    use crate::parameters::{TensorVisitor, for_each_tensor};
     use crate::sites::{Activations, Sites};
     use activation_testing::activation;
     use burn::Tensor;
@@ -130,7 +130,7 @@ mod tests {
     fn deviations<N: Network>(network: N) -> BTreeMap<String, f64> {
         struct Found(BTreeMap<String, f64>);
 
-        impl Each for Found {
+        impl TensorVisitor for Found {
             fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
                 let values: Vec<f32> = tensor.into_data().iter::<f32>().collect();
                 let square: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();

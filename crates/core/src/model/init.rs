@@ -1,5 +1,5 @@
 use super::Network;
-use crate::parameters::{Each, for_each_tensor};
+use crate::parameters::{TensorVisitor, for_each_tensor};
 use crate::sites::holds_numbers;
 use crate::stream::Stream;
 use burn::Tensor;
@@ -68,7 +68,7 @@ pub fn initialize<N: Network>(network: N, seed: u64) -> N {
 pub fn named_parameters<M: Module>(module: &M) -> Vec<(String, Vec<usize>, bool)> {
     struct Found(Vec<(String, Vec<usize>, bool)>);
 
-    impl Each for Found {
+    impl TensorVisitor for Found {
         fn tensor<const D: usize>(&mut self, name: &str, _: ParamId, tensor: Tensor<D>) {
             let trained = !name.contains("running_");
             self.0.push((name.to_owned(), tensor.dims().to_vec(), trained));

@@ -1,6 +1,6 @@
 //! Norms of a gradient, of all parameters and by layer.
 
-use crate::parameters::{Each, for_each_tensor};
+use crate::parameters::{TensorVisitor, for_each_tensor};
 use actlab_kernels::{Scalar, sum_of_squares};
 use burn::Tensor;
 use burn::module::{Module, ParamId};
@@ -30,7 +30,7 @@ impl Squares {
     pub(crate) fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
         struct Visitor<'a>(&'a GradientsParams, Squares);
 
-        impl Each for Visitor<'_> {
+        impl TensorVisitor for Visitor<'_> {
             fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
                 let Some(gradient) = self.0.get::<D>(id) else { return };
                 self.1.names.push(name.to_owned());

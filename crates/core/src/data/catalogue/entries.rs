@@ -1,7 +1,7 @@
 //! The table of data sets: where each is from, and what its files are.
 
 use super::load::{load_cifar, load_reviews, load_split_idx, load_sst2, load_whole_idx};
-use super::{Download, Entry, NeededFile, Source, Then};
+use super::{Download, Entry, Format, NeededFile, Source};
 use crate::data::source::DatasetRegistration;
 use crate::data::{cifar, idx, sentences};
 
@@ -137,25 +137,25 @@ pub(super) static ENTRIES: [Entry; 6] = [
                     url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-images-idx3-ubyte.gz",
                     sha256: "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
                     bytes: 26_421_880,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
                 Download {
                     url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/train-labels-idx1-ubyte.gz",
                     sha256: "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
                     bytes: 29_515,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
                 Download {
                     url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-images-idx3-ubyte.gz",
                     sha256: "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
                     bytes: 4_422_102,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
                 Download {
                     url: "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/t10k-labels-idx1-ubyte.gz",
                     sha256: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
                     bytes: 5_148,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
             ],
             files: FASHION_FILES,
@@ -173,25 +173,25 @@ pub(super) static ENTRIES: [Entry; 6] = [
                     url: "https://storage.googleapis.com/cvdf-datasets/mnist/train-images-idx3-ubyte.gz",
                     sha256: "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
                     bytes: 9_912_422,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
                 Download {
                     url: "https://storage.googleapis.com/cvdf-datasets/mnist/train-labels-idx1-ubyte.gz",
                     sha256: "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
                     bytes: 28_881,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
                 Download {
                     url: "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-images-idx3-ubyte.gz",
                     sha256: "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
                     bytes: 1_648_877,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
                 Download {
                     url: "https://storage.googleapis.com/cvdf-datasets/mnist/t10k-labels-idx1-ubyte.gz",
                     sha256: "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
                     bytes: 4_542,
-                    then: Then::Keep,
+                    format: Format::File,
                 },
             ],
             files: MNIST_FILES,
@@ -208,7 +208,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
                 url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
                 sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                 bytes: 170_052_171,
-                then: Then::Untar,
+                format: Format::TarGz,
             }],
             files: CIFAR_FILES,
         },
@@ -224,7 +224,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
                 url: "https://dl.fbaipublicfiles.com/glue/data/SST-2.zip",
                 sha256: "d67e16fb55739c1b32cdce9877596db1c127dc322d93c082281f64057c16deaa",
                 bytes: 7_439_277,
-                then: Then::Unzip,
+                format: Format::Zip,
             }],
             files: SST2_FILES,
         },

@@ -38,7 +38,7 @@ impl Entry {
     /// Names of the archives that its files come in.
     fn archives(&self) -> Vec<&'static str> {
         let Source::Remote { downloads, .. } = &self.source else { return Vec::new() };
-        downloads.iter().filter(|one| one.then != Then::Keep).map(Download::name).collect()
+        downloads.iter().filter(|one| one.format != Format::File).map(Download::name).collect()
     }
 }
 
@@ -93,8 +93,8 @@ pub struct Download {
     pub sha256: &'static str,
     /// Its size in bytes.
     pub bytes: u64,
-    /// What becomes of it.
-    pub then: Then,
+    /// Whether it is an archive.
+    pub format: Format,
 }
 
 impl Download {
@@ -104,15 +104,15 @@ impl Download {
     }
 }
 
-/// What becomes of a fetched file.
+/// What a fetched file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    /// It is kept under the last part of its address.
-    Keep,
-    /// It is a gzipped tar archive, and its files are kept, without their folders.
-    Untar,
-    /// It is a zip archive, and its files are kept, without their folders.
-    Unzip,
+pub enum Format {
+    /// A file of its own, kept under the last part of its address.
+    File,
+    /// A gzipped tar archive, whose files are kept, without their folders.
+    TarGz,
+    /// A zip archive, whose files are kept, without their folders.
+    Zip,
 }
 
 /// The data sets, and the folders in which those that do not ship lie.
