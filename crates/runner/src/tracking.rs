@@ -143,7 +143,7 @@ fn finish(tracker: Tracker, later: &str) -> Vec<Leftover> {
             return began.elapsed() >= PATIENCE_INTERRUPTED;
         }
         if began.elapsed() > Duration::from_secs(2) && !told.replace(true) {
-            note!("handing over what {pending} runs have left to log; Ctrl-C leaves it for later");
+            note!("uploading what {pending} runs have left to log; Ctrl-C leaves it for later");
         }
         false
     };
@@ -349,7 +349,7 @@ impl Found {
             self.add_run(RunDir::at(dir.to_owned()));
         } else if dir.join("spec.json").exists() {
             return Err(Error::Usage(format!(
-                "{}: the run is not finished; `actlab sweep` goes on with it",
+                "{}: the run is not finished; the command that began it resumes it",
                 dir.display()
             )));
         } else {

@@ -1,3 +1,4 @@
+use super::status::is_run;
 use crate::Error;
 use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
@@ -17,6 +18,19 @@ const MOST_NAMES: usize = 10;
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
+    if is_run(&args.dir) {
+        let dir = RunDir::at(args.dir.clone());
+        return match dir.outcome()? {
+            Some(_) => {
+                super::train::show(&dir, &dir.record()?);
+                Ok(())
+            }
+            None => Err(Error::Usage(format!(
+                "the run in {} is not finished: `actlab status` shows its progress",
+                args.dir.display()
+            ))),
+        };
+    }
     let sweep = SweepDir::new(args.dir.clone());
     if args.watch {
         watch(&sweep)?;
@@ -86,15 +100,14 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
 /// Writes and prints the report; it, and the runs that it was made from.
 fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
     let Some(reported) = sweep.report(WIDTH)? else {
-        if sweep.manifest()?.search.is_some() {
-            return Err(Error::Usage(format!(
-                "no run of the final sweep in {} is finished yet: resume the search with `actlab search`",
-                sweep.path().display()
-            )));
-        }
+        let search = sweep.shown_manifest()?.search.is_some();
+        let which = if search { "of the final sweep in" } else { "in" };
+        let command = sweep.resume_command();
+        let then = command.map(|command| format!(": resume with `{command}`"));
         return Err(Error::Usage(format!(
-            "no run of {} is finished yet: run the sweep first",
-            sweep.path().display()
+            "no run {which} {} is finished yet{}",
+            sweep.path().display(),
+            then.unwrap_or_default()
         )));
     };
     out!("{}", reported.report.markdown());
