@@ -219,8 +219,9 @@ impl DeviceSpec {
         let Backend { word, needs, best, all, .. } = self.backend();
         let error = |reason: String| Error::Device { device: self.to_string(), reason };
         let Some(best) = best else {
-            let reason =
-                format!("this program was built without it; build with `--features {word}`");
+            let reason = format!(
+                "this program was built without it; build with `--features {word}`, as in `cargo build -p runner --features {word}`"
+            );
             return Err(error(reason));
         };
         if self.is_cpu() {

@@ -381,9 +381,12 @@ impl RunProgress<'_> {
 /// How a run ended, in words.
 pub(crate) fn outcome_words(record: &RunRecord) -> String {
     match &record.outcome {
-        Outcome::Completed => {
-            test_value(record).map_or_else(|| "done".to_owned(), |test| format!("test {test}"))
-        }
+        Outcome::Completed => match (test_value(record), validation_value(record)) {
+            (Some(test), _) => format!("test {test}"),
+            // A trial is judged by validation data alone.
+            (None, Some(validation)) => format!("validation {validation}"),
+            (None, None) => "done".to_owned(),
+        },
         Outcome::Diverged { step, reason } => format!("diverged at step {step}: {reason}"),
         Outcome::Failed { reason } => format!("failed: {reason}"),
     }
@@ -394,6 +397,13 @@ pub(crate) fn test_value(record: &RunRecord) -> Option<String> {
     let summary = record.summary.as_ref()?;
     let metric = summary.metric();
     Some(metric.shown(summary.test.as_ref()?.value(&metric)))
+}
+
+/// The best value of the primary metric on the validation split as it is shown.
+fn validation_value(record: &RunRecord) -> Option<String> {
+    let summary = record.summary.as_ref()?;
+    let metric = summary.metric();
+    Some(metric.shown(summary.best_validation.as_ref()?.value(&metric)))
 }
 
 /// A duration in words, with two units.

@@ -331,7 +331,7 @@ impl SweepDir {
                     holder => format!(" ({holder})"),
                 };
                 Err(Error::Usage(format!(
-                    "another actlab{holder} is at work in {}: wait for it, or choose another folder with --output",
+                    "another actlab{holder} is running in {}: wait for it, or choose another folder with --output",
                     self.path.display()
                 )))
             }

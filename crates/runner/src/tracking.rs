@@ -191,6 +191,10 @@ fn no_thread(error: std::io::Error) -> Error {
 
 /// Uploads what the folders hold and the servers lack.
 pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
+    if let Some(dir) = args.dirs.iter().find(|dir| !dir.exists()) {
+        let message = format!("{} does not exist: nothing is uploaded", dir.display());
+        return Err(Error::Usage(message));
+    }
     let mut found = Found::default();
     let looked = args.dirs.iter().try_for_each(|dir| found.look_into(dir));
     let mlflow = match &args.mlflow {

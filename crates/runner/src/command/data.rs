@@ -29,7 +29,16 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Error> {
             interrupt::install();
             let folder = catalogue.folder(name);
             let mut progress = FetchProgress::new();
-            fetch(entry, &folder, &mut progress)?;
+            let fetched = fetch(entry, &folder, &mut progress);
+            if let Err(actlab_core::Error::Download { .. }) = &fetched {
+                progress.bar.finish_and_clear();
+                note!(
+                    "where the network cannot be reached, copy the files to {} (or name their folder with --folder), and check \
+                     them with `actlab data verify {name}`",
+                    folder.display()
+                );
+            }
+            fetched?;
             progress.bar.finish_and_clear();
             verify(&catalogue, entry)
         }

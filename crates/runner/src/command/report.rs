@@ -3,6 +3,7 @@ use crate::Error;
 use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
 use crate::interrupt;
+use crate::shell;
 use crate::sweep_dir::{Progress, SweepDir};
 use analysis::Report;
 use record::{RunDir, StoredRun};
@@ -84,11 +85,20 @@ fn warn_of_strangers(sweep: &SweepDir, strangers: &[RunDir]) {
     if strangers.len() > names.len() {
         names.push(format!("and {} more", strangers.len() - names.len()));
     }
+    let folder = sweep.path().display().to_string();
+    let one = strangers.len() == 1;
+    let count = if one {
+        "1 finished run".to_owned()
+    } else {
+        format!("{} finished runs", strangers.len())
+    };
+    let (is, it) = if one { ("is", "it") } else { ("are", "them") };
     console::warning(&format!(
-        "{} finished runs in {} belong to an earlier form of the experiment and are left out: {}",
-        strangers.len(),
+        "{count} in {} {is} not part of the current experiment and {is} excluded from the report: {}; `actlab results gc {}` \
+         deletes {it}",
         sweep.runs().display(),
-        names.join(", ")
+        names.join(", "),
+        shell::quoted(&folder)
     ));
 }
 

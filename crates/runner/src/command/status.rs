@@ -112,7 +112,7 @@ fn name(dir: &RunDir) -> String {
 fn show(sweep: &SweepDir, status: &Status) {
     let Status { finished, runs, holder, holder_elsewhere, begun, damaged } = status;
     let at_work = match (holder, holder_elsewhere) {
-        (Some(holder), _) => format!("at work: {holder}"),
+        (Some(holder), _) => format!("running: {holder}"),
         (None, _) if finished >= runs => "nothing is left to do".to_owned(),
         (None, Some(last)) => {
             format!("last worked on by {last}; from here it cannot be seen whether it still is")
