@@ -22,6 +22,7 @@ fn main() {
         "BUILT_FROM_CHANGED_FILES",
         git(&["status", "--porcelain"]).map(|files| (!files.is_empty()).to_string()),
     );
+    set("BUILT_VERSION", Some(stated(git(&["rev-parse", "--short=10", "HEAD"]), &git)));
     let diff = Path::new(&env::var("OUT_DIR").unwrap_or_default()).join("source.diff");
     std::fs::write(diff, source::differences(root).unwrap_or_default())
         .expect("OUT_DIR can be written");
@@ -33,6 +34,22 @@ fn main() {
             println!("cargo:rerun-if-changed={path}");
         }
     }
+}
+
+/// What `--version` says: the version, the commit, and what was built in.
+fn stated(commit: Option<String>, git: &dyn Fn(&[&str]) -> Option<String>) -> String {
+    let changed = git(&["status", "--porcelain"]).is_some_and(|files| !files.is_empty());
+    let commit = match commit {
+        Some(commit) if changed => format!("commit {commit}, changed"),
+        Some(commit) => format!("commit {commit}"),
+        None => "commit unknown".to_owned(),
+    };
+    let features = ["cuda", "wgpu", "vulkan", "metal"];
+    let on = |name: &&str| env::var_os(format!("CARGO_FEATURE_{}", name.to_uppercase())).is_some();
+    let features: Vec<&str> = features.into_iter().filter(on).collect();
+    let features = if features.is_empty() { "none".to_owned() } else { features.join(", ") };
+    let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    format!("{version} ({commit}; features: {features})")
 }
 
 fn set(name: &str, value: Option<String>) {

@@ -108,6 +108,14 @@ mod built {
     backend!("wgpu", WGPU = || Device::wgpu(DeviceKind::DefaultDevice), all_wgpu = Wgpu);
 }
 
+/// What other programs call devices, and what they are here.
+const OTHER_NAMES: [(&str, &str); 4] = [
+    ("gpu", "`auto` for the best device of this machine"),
+    ("mps", "`metal` for the GPU of a Mac"),
+    ("rocm", "`vulkan` for an AMD GPU"),
+    ("xpu", "`vulkan` for an Intel GPU"),
+];
+
 impl FromStr for DeviceSpec {
     type Err = Error;
 
@@ -125,9 +133,11 @@ impl FromStr for DeviceSpec {
         };
         let kind = BACKENDS.iter().find(|backend| backend.word == word).map(|backend| backend.kind);
         let kind = kind.ok_or_else(|| {
-            error(
-                "is not one of `cpu`, `cuda`, `metal`, `vulkan`, `wgpu`, `auto`, or one of several GPUs, as in `cuda:1`",
-            )
+            let hint = OTHER_NAMES.iter().find(|(other, _)| *other == word);
+            let hint = hint.map(|(_, own)| format!("; use {own}")).unwrap_or_default();
+            error(&format!(
+                "must be `cpu`, `cuda`, `metal`, `vulkan`, `wgpu`, `auto`, or one of several GPUs, as in `cuda:1`{hint}"
+            ))
         })?;
         if kind == DeviceKind::Cpu && index.is_some() {
             return Err(error("there is one CPU device, `cpu`"));
@@ -209,8 +219,9 @@ impl DeviceSpec {
         let Backend { word, needs, best, all, .. } = self.backend();
         let error = |reason: String| Error::Device { device: self.to_string(), reason };
         let Some(best) = best else {
-            let reason =
-                format!("this program was built without it; build with `--features {word}`");
+            let reason = format!(
+                "this program was built without it; build with `--features {word}`, as in `cargo build -p runner --features {word}`"
+            );
             return Err(error(reason));
         };
         if self.is_cpu() {

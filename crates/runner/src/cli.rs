@@ -2,21 +2,29 @@
 
 mod activations;
 mod bench;
+mod experiment;
+mod help;
+mod manage;
+pub(crate) mod numbers;
 
 pub(crate) use activations::{
     EvalArgs, EvalPath, ExplainArgs, FormulaKind, Gain, NewActivationArgs, NewCommand,
     PropagateArgs,
 };
 pub(crate) use bench::{BenchCommand, BenchOpsArgs, BenchStepArgs};
+pub(crate) use experiment::{
+    ConfirmArgs, ExperimentArgs, Flags, PlanArgs, SearchArgs, SweepArgs, TrainArgs,
+};
+pub(crate) use manage::{
+    CompletionsArgs, InitArgs, OpenArgs, ResultsArgs, ResultsCommand, ShellName,
+};
 
-use crate::choices::{Jobs, Pairs};
-use crate::execute::launcher::LauncherKind;
+use crate::choices::Pairs;
 use analysis::Family;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use tracking::mlflow::Flag;
-use tracking::wandb::Mode;
 
 /// Takes a path that records and jobs can hold, which are text: another one would name another folder there.
 fn utf8_path() -> impl TypedValueParser<Value = String> {
@@ -29,298 +37,107 @@ fn utf8_path() -> impl TypedValueParser<Value = String> {
 #[derive(Debug, Parser)]
 #[command(
     name = "actlab",
-    version,
+    version = env!("BUILT_VERSION"),
     max_term_width = 100,
-    after_help = "\
-Examples:
-  actlab sweep                           train and compare, as experiments/quick.toml says
-  actlab sweep mine.toml --dry-run       show what would be trained, and for how long
-  actlab list                            show the activations
-  actlab explain 'x * tanh(x)'           formula, derivative, plot, range, gain and cost
-  actlab eval gelu -- -1 0 1             value and derivative at some points
-  actlab new activation mish             begin an activation of your own
-
-In a checkout, `cargo run -p runner --` stands for `actlab`."
+    after_help = help::ACTLAB
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Print errors, warnings and results only
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 1000)]
+    pub(crate) quiet: bool,
+    /// Also print details: where values are from, data sets, checkpoints
+    #[arg(short, long, global = true, display_order = 1001)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Write an experiment with comments, from flags or answers
+    #[command(after_help = help::INIT)]
+    Init(InitArgs),
     /// Train every activation on every task with every seed, and compare them.
-    #[command(after_help = "\
-Examples:
-  actlab sweep
-  actlab sweep experiments/quick.toml --set 'seeds=[1,2,3]'
-  actlab sweep --set 'activations=[\"relu\", \"gelu\"]' --set tasks.fashion_resnet8.training.budget.epochs=1
-  ACTLAB_SEEDS='[1]' actlab sweep --dry-run
-  actlab sweep --wandb offline --tensorboard
-
-A stopped sweep goes on where it was; a finished one prints its table again. Values come from the
-defaults, then the file, then the environment (ACTLAB_KEY, with __ for a dot), then --set.")]
+    #[command(after_help = help::SWEEP)]
     Sweep(SweepArgs),
     /// Search for formulas: evolve them on validation data, then compare the best as a sweep does.
-    #[command(after_help = "\
-Examples:
-  actlab search experiments/search.toml
-  actlab search mine.toml --dry-run                show what would be trained, and for how long
-  actlab search mine.toml --set search.seed=7 --set search.generations=10
-
-SPEC is an experiment with a [search] table: which functions, operators and constants formulas are made
-of, how many are trained, and with which seeds. Formulas are judged by validation data alone. The best
-are then trained with the experiment's seeds beside its activations, and the report says how many
-formulas were tried and corrects for that. A stopped search resumes where it was.")]
+    #[command(after_help = help::SEARCH)]
     Search(SearchArgs),
     /// Train one activation on one task of an experiment.
-    #[command(after_help = "\
-Example:
-  actlab train --activation 'leaky_relu(slope=0.2)' --task fashion_resnet8 --seed 7")]
+    #[command(after_help = help::TRAIN)]
     Train(TrainArgs),
     /// Plan how many seeds a difference takes, from the spread of pilot runs.
-    #[command(after_help = "\
-Examples:
-  actlab plan experiments/quick.toml --effect 0.5
-  actlab plan mine.toml --effect 0.3 --pilot 5 --json
-
-Finished runs of the experiment are the pilot; where an activation has fewer than --pilot of them, pilot
-runs with seeds of their own are trained first, in results/NAME-pilot. The plan depends on the spread of
-differences under shared seeds, never on the differences.")]
+    #[command(after_help = help::PLAN)]
     Plan(PlanArgs),
     /// Confirm the best activation of a sweep on fresh seeds, in a folder of its own.
-    #[command(after_help = "\
-Examples:
-  actlab confirm results/quick
-  actlab confirm results/quick --seeds 10 --activation gelu
-
-The best of several is likely to be overestimated. This trains it and the baseline again, on seeds that the
-sweep has not used, and tests the one difference that was stated before.")]
+    #[command(after_help = help::CONFIRM)]
     Confirm(ConfirmArgs),
-    /// Write and print the table of a sweep again.
-    #[command(after_help = "\
-Examples:
-  actlab report results/quick
-  actlab report results/quick --watch            from another terminal, while the sweep runs")]
+    /// Write and print the report of a sweep again
+    #[command(after_help = help::REPORT)]
     Report(ReportArgs),
-    /// Show how far a sweep has come, from another terminal or machine
-    #[command(after_help = "\
-Examples:
-  actlab status results/quick
-  watch actlab status results/quick")]
+    /// Show the progress of a sweep, also from another terminal or machine
+    #[command(after_help = help::STATUS)]
     Status(StatusArgs),
-    /// Train a run again from its record, and compare: the same numbers, to the last bit?
-    #[command(after_help = "\
-Example:
-  actlab rerun results/quick/runs/gelu-reviews_bert_mini-s1-*")]
+    /// List results, and delete those that are no longer needed
+    #[command(after_help = help::RESULTS)]
+    Results(ResultsArgs),
+    /// Open the report of a sweep in a browser
+    #[command(after_help = help::OPEN)]
+    Open(OpenArgs),
+    /// Train a run again from its record, and verify that the result is bit-identical
+    #[command(after_help = help::RERUN)]
     Rerun(RerunArgs),
-    /// Set two sweeps side by side: what changed in the configuration, and what in the results
-    #[command(after_help = "\
-Example:
-  actlab compare results/before results/after")]
+    /// Compare two sweeps: what changed in the configuration, and what in the results
+    #[command(after_help = help::COMPARE)]
     Compare(CompareArgs),
-    /// Compare scores from elsewhere: the same statistics for anybody's results
-    #[command(after_help = "\
-Examples:
-  actlab stats scores.csv --baseline relu
-  actlab stats scores.csv --baseline relu --margin 0.005 --all-pairs holm
-  actlab stats published.csv --baseline relu --json
-
-The table has the columns activation, task, seed and score (higher is better), one row per run; a column
-guessing, the score of guessing on the task, lets scores be pooled over tasks. A table of published
-results has the columns activation, task, n, mean and sd, one row per activation.")]
+    /// Compare scores of other programs, with the statistics of a report
+    #[command(after_help = help::STATS)]
     Stats(StatsArgs),
     /// Upload to Weights & Biases or MLflow what is not there yet: offline directories, or runs of a sweep
-    #[command(after_help = "\
-Examples:
-  actlab sync wandb/offline-run-*
-  actlab sync results/quick
-  actlab sync results/quick --mlflow=http://localhost:5000
-
-What has arrived before is not sent again. Runs that were to be logged to MLflow go there, others to W&B, whose key is
-WANDB_API_KEY, or that of the host in ~/.netrc. --mlflow sends all runs to MLflow, and none to W&B.")]
+    #[command(after_help = help::SYNC)]
     Sync(SyncArgs),
     /// Show what can be named in an experiment: activations, models, objectives, data sets, optimizers, schedules.
-    #[command(after_help = "\
-Examples:
-  actlab list                    every activation, one line each
-  actlab list --long             also formulas, parameters, and what their cards say
-  actlab list models
-  actlab list optimizers --json")]
+    #[command(after_help = help::LIST)]
     List(ListArgs),
     /// Show where a model has activations: the names that an experiment can choose them by
-    #[command(after_help = "\
-Examples:
-  actlab sites --model resnet --set depth=20
-  actlab sites --model bert --set size=mini --activation 'gelu[layers.0.*=relu]'
-  actlab sites --model gpt --set size=nano --activation swiglu --json")]
+    #[command(after_help = help::SITES)]
     Sites(SitesArgs),
-    /// Check that activations are what they say: values, derivatives, shapes, extremes.
-    #[command(after_help = "\
-Examples:
-  actlab check
-  actlab check gelu 'leaky_relu(slope=0.2)'
-  actlab check --device cuda --training experiments/quick.toml")]
+    /// Validate activations: values, derivatives, shapes, extreme inputs
+    #[command(after_help = help::CHECK)]
     Check(CheckArgs),
     /// Print value and derivative of an activation at some points.
-    #[command(after_help = "\
-Examples:
-  actlab eval 'leaky_relu(slope=0.2)' -- -2 -1 0 1 2
-  actlab eval swiglu --json -- 1,2 -1,0.5        gate,value pairs
-  actlab eval gelu --path kernel -- 0.5          as the CPU trains; --path tensor as other devices do
-  actlab eval 'x * sigmoid(b * x) where b=1.5' -- 1")]
+    #[command(after_help = help::EVAL)]
     Eval(EvalArgs),
     /// Explain an activation: formula, derivative, plot, range, moments, gain, cost and nearest relatives
-    #[command(after_help = "\
-Examples:
-  actlab explain silu
-  actlab explain 'x * sigmoid(1.702 * x)' --svg quick_gelu.svg
-  actlab explain relu gelu silu                  side by side
-
-Of a gated activation the nonlinearity of its gate is explained. Figures under N(0, 1) are those of f(z) for a standard
-normal z; the gain 1/√E[f²] keeps the variance of layers.")]
+    #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),
     /// Show how variances change through a deep network at initialisation, for any activations
-    #[command(after_help = "\
-Examples:
-  actlab propagate
-  actlab propagate relu gelu silu --init matched
-  actlab propagate selu --init lecun --depth 100
-
-The network has linear layers without bias, each followed by the activation; its inputs are N(0, 1).")]
+    #[command(after_help = help::PROPAGATE)]
     Propagate(PropagateArgs),
     /// Measure what training steps and single operations cost on this machine.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::BENCH)]
     Bench(BenchCommand),
     /// Show, fetch or verify data sets.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = help::DATA)]
     Data(DataCommand),
-    /// Write the beginning of something new.
-    #[command(subcommand)]
+    /// Create an activation from a template
+    #[command(subcommand, after_help = help::NEW)]
     New(NewCommand),
-    /// Show what a record says of this machine and program.
+    /// Print the machine and build information that is stored with each run
+    #[command(after_help = help::ENV)]
     Env(EnvArgs),
-    /// Print the JSON schema of experiment files.
+    /// Print the JSON schema of experiment files
+    #[command(after_help = help::SCHEMA)]
     Schema,
+    /// Print completions for a shell, or install them and the man pages
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(CompletionsArgs),
     /// Train the run that standard input describes, until that ends; or the runs of a task, one after the other.
     #[command(hide = true)]
     Worker {
         /// File of a task
         task: Option<PathBuf>,
     },
-}
-
-/// An experiment, and what is changed in it.
-#[derive(Debug, Args)]
-pub(crate) struct ExperimentArgs {
-    /// Experiment file [default: experiments/quick.toml]
-    #[arg(value_name = "FILE")]
-    pub(crate) file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-}
-
-/// What flags change in an experiment.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Flags {
-    /// Change a value of the experiment; VALUE is TOML, and a bare word is text
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Where to train: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
-    #[arg(long, value_name = "DEVICE")]
-    pub(crate) device: Option<String>,
-    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one a
-    /// GPU) as far as memory allows [default: auto]
-    #[arg(long, value_name = "N|auto")]
-    pub(crate) jobs: Option<Jobs>,
-    /// Threads of each run [default: an even share of the processors]
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// How often a run whose process died is begun again, from its last checkpoint [default: 1]
-    #[arg(long, value_name = "N")]
-    pub(crate) retries: Option<u32>,
-    /// Where runs go on: in processes of this machine, or as tasks of a Slurm cluster [default: local]
-    #[arg(long, value_enum, value_name = "WHERE", hide_possible_values = true)]
-    pub(crate) launcher: Option<LauncherKind>,
-    /// Folder for results; each experiment has one of its name in it [default: results]
-    #[arg(long, value_name = "DIR", value_parser = utf8_path())]
-    pub(crate) output: Option<String>,
-    /// Log to Weights & Biases: online, offline or disabled [default: disabled]
-    #[arg(long, value_name = "MODE")]
-    pub(crate) wandb: Option<Mode>,
-    /// Write event files for TensorBoard
-    #[arg(long)]
-    pub(crate) tensorboard: bool,
-    /// Log to the MLflow tracking server URI (without it, to that of MLFLOW_TRACKING_URI or the experiment); `off` logs
-    /// to none
-    #[arg(long, value_name = "URI", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
-    pub(crate) mlflow: Option<Flag>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SweepArgs {
-    #[command(flatten)]
-    pub(crate) experiment: ExperimentArgs,
-    /// Show the plan with an estimate of its time, and train nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct SearchArgs {
-    /// Experiment file with a [search] table
-    #[arg(value_name = "SPEC")]
-    pub(crate) spec: PathBuf,
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-    /// Show what would be trained at most, with an estimate of its time, and train nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    pub(crate) experiment: ExperimentArgs,
-    /// Difference that should be found, in percentage points or the unit of the tasks' metric [default: the experiment's margin]
-    #[arg(long, value_name = "POINTS")]
-    pub(crate) effect: Option<f64>,
-    /// Pilot seeds that each activation has on each task
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(crate) pilot: usize,
-    /// As JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ConfirmArgs {
-    /// Folder of a sweep
-    #[arg(default_value = "results/quick", value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-    /// Fresh seeds [default: as many as the sweep has, at least 5]
-    #[arg(long, value_name = "N")]
-    pub(crate) seeds: Option<usize>,
-    /// Activation to confirm on every task; may be given again [default: the best of each task]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) activation: Vec<String>,
-    #[command(flatten)]
-    pub(crate) flags: Flags,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TrainArgs {
-    #[command(flatten)]
-    pub(crate) experiment: ExperimentArgs,
-    /// Activation, as in gelu or 'leaky_relu(slope=0.2)'
-    #[arg(long)]
-    pub(crate) activation: String,
-    /// Task of the experiment [default: its first]
-    #[arg(long)]
-    pub(crate) task: Option<String>,
-    /// Seed [default: the experiment's first]
-    #[arg(long)]
-    pub(crate) seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -341,7 +158,7 @@ pub(crate) struct StatusArgs {
     /// Folder of a sweep
     #[arg(default_value = "results/quick", value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -354,8 +171,8 @@ pub(crate) struct RerunArgs {
     /// Where to train [default: where the run was trained]
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
-    /// Threads [default: one a processor]
-    #[arg(long, value_name = "N")]
+    /// Threads [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = numbers::whole::<usize>)]
     pub(crate) threads: Option<usize>,
     /// Folder for the run that is made
     #[arg(long, value_name = "DIR", default_value = "results/reruns", value_parser = utf8_path().map(PathBuf::from))]
@@ -383,7 +200,7 @@ pub(crate) struct StatsArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) baseline: String,
     /// Differences of at most this size do not matter: arms within it are called equivalent
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_name = "SCORE", value_parser = numbers::number)]
     pub(crate) margin: Option<f64>,
     /// Comparisons over which the error rate of 5 % is held
     #[arg(long, value_enum, default_value_t = FamilyArg::Report)]
@@ -394,7 +211,7 @@ pub(crate) struct StatsArgs {
     /// Resamples of a bootstrap interval (in the JSON): 0 for none, at most 1000000
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = resamples)]
     pub(crate) resamples: usize,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -441,7 +258,7 @@ pub(crate) struct ListArgs {
     /// Also show formulas, parameters with their ranges, and notes
     #[arg(long)]
     pub(crate) long: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -473,7 +290,7 @@ pub(crate) struct SitesArgs {
     /// The model predicts tokens, as a language model does
     #[arg(long)]
     pub(crate) tokens: bool,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -504,15 +321,14 @@ pub(crate) struct DataFolder {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
     /// Show every data set, and whether it is here
+    #[command(after_help = help::DATA_LIST)]
     List {
         /// Folder in which each data set has one of its name
         #[arg(long, value_name = "DIR", default_value = "data")]
         data_dir: PathBuf,
     },
-    /// Fetch a data set: resumed where it broke off, checked, never half-loaded
-    #[command(after_help = "\
-Example:
-  actlab data fetch cifar-10")]
+    /// Fetch a data set; an interrupted download is resumed, and files are verified
+    #[command(after_help = help::DATA_FETCH)]
     Fetch {
         /// Name, as `actlab data list` shows it
         name: String,
@@ -520,9 +336,7 @@ Example:
         place: DataFolder,
     },
     /// Load a data set whole and say what it holds
-    #[command(after_help = "\
-Example:
-  actlab data verify fashion-mnist --folder /usr/share/datasets/fashion-mnist")]
+    #[command(after_help = help::DATA_VERIFY)]
     Verify {
         /// Name, as `actlab data list` shows it
         name: String,
@@ -533,10 +347,13 @@ Example:
 
 #[derive(Debug, Args)]
 pub(crate) struct EnvArgs {
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[cfg(test)]
+mod book;
 
 #[cfg(test)]
 mod tests {

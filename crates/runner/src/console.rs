@@ -1,13 +1,18 @@
 //! What a user sees while runs go on. Everything here goes to standard error: standard output is for
 //! results.
 
+mod table;
+
+pub(crate) use table::{cut, fitted, hanging, table};
+
 use crate::Error;
 use crate::plan::PlannedRun;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use record::{Evaluation, Metric, Outcome, RunRecord, TrainStep};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tracking::Notice;
@@ -17,16 +22,45 @@ use tracking::Notice;
 pub(crate) fn output(text: std::fmt::Arguments<'_>) {
     if let Err(error) = std::io::stdout().lock().write_fmt(text) {
         if error.kind() != std::io::ErrorKind::BrokenPipe {
-            note!("error: cannot write to standard output: {error}");
+            message(format_args!("error: cannot write to standard output: {error}"));
         }
         std::process::exit(1);
     }
 }
 
-/// Writes a line to standard error, where somebody may or may not be listening: `eprintln!` panics when
-/// nobody is.
+/// Writes a line to standard error, unless `-q` is given.
 pub(crate) fn notice(text: std::fmt::Arguments<'_>) {
+    if !is_quiet() {
+        message(text);
+    }
+}
+
+/// Writes a line to standard error, which may be closed: then `eprintln!` panics.
+fn message(text: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// How much is written to standard error: 0 with `-q`, 1, or 2 with `-v`.
+static LEVEL: AtomicU8 = AtomicU8::new(1);
+
+/// Sets how much is written to standard error.
+pub(crate) fn set_level(quiet: bool, verbose: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => 0,
+        (false, false) => 1,
+        (false, true) => 2,
+    };
+    LEVEL.store(level, Ordering::Relaxed);
+}
+
+/// Whether nothing but errors and warnings is wanted.
+pub(crate) fn is_quiet() -> bool {
+    LEVEL.load(Ordering::Relaxed) == 0
+}
+
+/// Whether details are wanted.
+pub(crate) fn is_verbose() -> bool {
+    LEVEL.load(Ordering::Relaxed) >= 2
 }
 
 /// `print!`, for results.
@@ -44,7 +78,16 @@ macro_rules! note {
     ($($arguments:tt)*) => { $crate::console::notice(format_args!($($arguments)*)) };
 }
 
-pub(crate) use {note, out, outln};
+/// [`note!`] with `-v`.
+macro_rules! detail {
+    ($($arguments:tt)*) => {
+        if $crate::console::is_verbose() {
+            $crate::console::notice(format_args!($($arguments)*));
+        }
+    };
+}
+
+pub(crate) use {detail, note, out, outln};
 
 /// `text` as a terminal may show it: the name of a file, or what a server says, must not command it. Lines stay.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
@@ -59,13 +102,13 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 /// Prints an error, in red where that is wanted.
 pub(crate) fn error(error: &Error) {
     let word = if colour() { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
-    note!("{word}: {}", printable(&error.to_string()));
+    message(format_args!("{word}: {}", printable(&error.to_string())));
 }
 
 /// Prints a warning.
 pub(crate) fn warning(text: &str) {
     let word = if colour() { "\u{1b}[33mwarning\u{1b}[0m" } else { "warning" };
-    note!("{word}: {}", printable(text));
+    message(format_args!("{word}: {}", printable(text)));
 }
 
 fn colour() -> bool {
@@ -146,6 +189,7 @@ pub(crate) struct RunProgress<'a> {
     validation: Option<Evaluation>,
 }
 
+/// A bar takes one line of the terminal: a longer message is cut, since a line that wraps could not be removed.
 fn style(template: &str, coloured: &str) -> ProgressStyle {
     ProgressStyle::with_template(if colour() { coloured } else { template })
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -163,11 +207,16 @@ impl SweepProgress {
         for (task, cost) in left {
             tasks.entry(task).or_default().left += cost;
         }
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+        let target = if is_quiet() {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr_with_hz(5)
+        };
+        let bars = MultiProgress::with_draw_target(target);
         let overall = bars.add(ProgressBar::new(1000));
         overall.set_style(style(
-            "{bar:30} {percent:>3}% {msg}",
-            "{bar:30.cyan/blue} {percent:>3}% {msg}",
+            "{bar:20} {percent:>3}% {wide_msg}",
+            "{bar:20.cyan/blue} {percent:>3}% {wide_msg}",
         ));
         let state = State { finished, runs, tasks };
         let total = state.left().max(f64::MIN_POSITIVE);
@@ -250,8 +299,8 @@ impl RunProgress<'_> {
             let bar = ProgressBar::new(self.steps);
             let bar = self.sweep.bars.insert_before(&self.sweep.overall, bar);
             bar.set_style(style(
-                "{bar:30} {pos:>4}/{len} {msg}",
-                "{bar:30.green/blue} {pos:>4}/{len} {msg}",
+                "{bar:20} {pos:>4}/{len} {wide_msg}",
+                "{bar:20.green/blue} {pos:>4}/{len} {wide_msg}",
             ));
             bar.set_message(self.label.clone());
             bar
@@ -332,9 +381,12 @@ impl RunProgress<'_> {
 /// How a run ended, in words.
 pub(crate) fn outcome_words(record: &RunRecord) -> String {
     match &record.outcome {
-        Outcome::Completed => {
-            test_value(record).map_or_else(|| "done".to_owned(), |test| format!("test {test}"))
-        }
+        Outcome::Completed => match (test_value(record), validation_value(record)) {
+            (Some(test), _) => format!("test {test}"),
+            // A trial is judged by validation data alone.
+            (None, Some(validation)) => format!("validation {validation}"),
+            (None, None) => "done".to_owned(),
+        },
         Outcome::Diverged { step, reason } => format!("diverged at step {step}: {reason}"),
         Outcome::Failed { reason } => format!("failed: {reason}"),
     }
@@ -347,6 +399,13 @@ pub(crate) fn test_value(record: &RunRecord) -> Option<String> {
     Some(metric.shown(summary.test.as_ref()?.value(&metric)))
 }
 
+/// The best value of the primary metric on the validation split as it is shown.
+fn validation_value(record: &RunRecord) -> Option<String> {
+    let summary = record.summary.as_ref()?;
+    let metric = summary.metric();
+    Some(metric.shown(summary.best_validation.as_ref()?.value(&metric)))
+}
+
 /// A duration in words, with two units.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -357,26 +416,33 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// A table with aligned columns, for a terminal.
-pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let padded: Vec<String> = cells
-            .zip(&widths)
-            .map(|(cell, width)| (printable(cell), width))
-            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())))
-            .collect();
-        format!("{}\n", padded.join("  ").trim_end())
-    };
-    let mut text = line(&mut header.iter().copied());
-    for row in rows {
-        text += &line(&mut row.iter().map(String::as_str));
+/// Asks a question on the terminal; an empty answer is `default`.
+pub(crate) fn ask(question: &str, default: &str) -> Result<String, Error> {
+    let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
+    let mut error = std::io::stderr().lock();
+    let _ = write!(error, "{question}{shown}: ");
+    let _ = error.flush();
+    let mut answer = String::new();
+    let read = std::io::stdin().lock().read_line(&mut answer);
+    match read {
+        Ok(0) => Err(Error::Usage("the questions were not answered: nothing is written".into())),
+        Ok(_) if answer.trim().is_empty() => Ok(default.to_owned()),
+        Ok(_) => Ok(answer.trim().to_owned()),
+        Err(error) => Err(Error::Usage(format!("cannot read the answer: {error}"))),
     }
-    text
+}
+
+/// Whether the user says yes to `question`; `yes` is the flag that answers it beforehand.
+pub(crate) fn confirmed(question: &str, yes: bool) -> Result<bool, Error> {
+    if yes {
+        return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        let message = "there is no terminal to ask on: confirm with --yes";
+        return Err(Error::Usage(format!("{question} {message}")));
+    }
+    let answer = ask(&format!("{question} [y/N]"), "")?;
+    Ok(matches!(answer.to_lowercase().as_str(), "y" | "yes"))
 }
 
 #[cfg(test)]
@@ -415,12 +481,5 @@ mod tests {
             printable("\u{1b}[31mred\u{7}\u{9b}2J\r"),
             "\u{fffd}[31mred\u{fffd}\u{fffd}2J\u{fffd}"
         );
-        assert!(!table(&["a"], &[vec!["\u{1b}]0;x".to_owned()]]).contains('\u{1b}'));
-    }
-
-    #[test]
-    fn columns_are_aligned() {
-        let rows = [vec!["σ".to_owned(), "x".to_owned()], vec!["long".to_owned(), String::new()]];
-        assert_eq!(table(&["a", "b"], &rows), "a     b\nσ     x\nlong\n");
     }
 }

@@ -32,5 +32,9 @@ pub(crate) fn of(experiment: &Experiment) -> Result<DeviceSpec, crate::Error> {
             &"`auto` is the best device of this machine, and Slurm trains on others: name one, as in `cuda`",
         ));
     }
-    named(&experiment.device).map_err(|reason| error(&reason))
+    named(&experiment.device).map_err(|reason| match reason {
+        // The key and the value tell that it is a device.
+        actlab_core::Error::Device { device, reason } => error(&format!("`{device}`: {reason}")),
+        other => error(&other),
+    })
 }

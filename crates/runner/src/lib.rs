@@ -29,6 +29,7 @@ mod plugins;
 mod registration;
 mod search;
 mod sequential;
+mod shell;
 mod sweep_dir;
 mod tracking;
 mod tune;
@@ -61,6 +62,7 @@ where
             return if error.use_stderr() { 2 } else { 0 };
         }
     };
+    console::set_level(cli.quiet, cli.verbose);
     match command::run(cli) {
         Ok(()) => 0,
         Err(error) => {

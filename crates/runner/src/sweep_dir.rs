@@ -1,4 +1,6 @@
-//! The folder of a sweep: its runs, what belongs to it, and who works in it.
+//! The folder of a sweep: its runs, what belongs to it, and which process works in it.
+
+mod loose;
 
 use crate::Error;
 use crate::arm::Arm;
@@ -9,6 +11,7 @@ use crate::guard::guarded;
 use crate::plan::{Plan, PlannedRun};
 use crate::registration::changes;
 use crate::search::SearchNote;
+use crate::shell;
 use crate::tune::Score;
 use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
 use indexmap::IndexMap;
@@ -63,6 +66,9 @@ pub(crate) struct Manifest {
     /// What was searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) search: Option<SearchNote>,
+    /// The command that trains the runs, as it was typed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<String>,
 }
 
 /// Looks at results before all of them are in.
@@ -141,6 +147,7 @@ impl Manifest {
             planned: None,
             tuning: None,
             search: None,
+            command: Some(shell::portable_command()),
         }
     }
 
@@ -324,7 +331,7 @@ impl SweepDir {
                     holder => format!(" ({holder})"),
                 };
                 Err(Error::Usage(format!(
-                    "another actlab{holder} is at work in {}: wait for it, or choose another folder with --output",
+                    "another actlab{holder} is running in {}: wait for it, or choose another folder with --output",
                     self.path.display()
                 )))
             }
@@ -353,20 +360,14 @@ impl SweepDir {
     /// What the sweep is.
     pub(crate) fn manifest(&self) -> Result<Manifest, Error> {
         let path = self.path.join("sweep.json");
-        let text = fs::read_to_string(&path).map_err(|error| {
-            Error::Usage(format!(
-                "{} is not the folder of a sweep: cannot read {}: {error}",
-                self.path.display(),
-                path.display()
-            ))
-        })?;
+        let text = fs::read_to_string(&path).map_err(|error| self.no_sweep(&path, &error))?;
         serde_json::from_str(&text)
             .map_err(|error| Error::Usage(format!("{} is damaged: {error}", path.display())))
     }
 
     /// Writes the report of the runs that are finished; nothing where there is none.
     pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
-        let manifest = self.manifest()?;
+        let manifest = self.shown_manifest()?;
         let Records { runs, trials, skipped, strangers } = self.read(&manifest)?;
         if runs.is_empty() {
             skipped.iter().for_each(|line| console::warning(&format!("left out: {line}")));
@@ -393,7 +394,7 @@ impl SweepDir {
 
     /// How far the sweep has come. Nothing is written for that, and no lock taken.
     pub(crate) fn progress(&self) -> Result<Progress, Error> {
-        let manifest = self.manifest()?;
+        let manifest = self.shown_manifest()?;
         let found = self.find(&manifest, false)?;
         let known = manifest.runs.len() + manifest.trials().count();
         // A folder that was copied is no second run.

@@ -143,7 +143,7 @@ fn finish(tracker: Tracker, later: &str) -> Vec<Leftover> {
             return began.elapsed() >= PATIENCE_INTERRUPTED;
         }
         if began.elapsed() > Duration::from_secs(2) && !told.replace(true) {
-            note!("handing over what {pending} runs have left to log; Ctrl-C leaves it for later");
+            note!("uploading what {pending} runs have left to log; Ctrl-C leaves it for later");
         }
         false
     };
@@ -191,6 +191,10 @@ fn no_thread(error: std::io::Error) -> Error {
 
 /// Uploads what the folders hold and the servers lack.
 pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
+    if let Some(dir) = args.dirs.iter().find(|dir| !dir.exists()) {
+        let message = format!("{} does not exist: nothing is uploaded", dir.display());
+        return Err(Error::Usage(message));
+    }
     let mut found = Found::default();
     let looked = args.dirs.iter().try_for_each(|dir| found.look_into(dir));
     let mlflow = match &args.mlflow {
@@ -349,7 +353,7 @@ impl Found {
             self.add_run(RunDir::at(dir.to_owned()));
         } else if dir.join("spec.json").exists() {
             return Err(Error::Usage(format!(
-                "{}: the run is not finished; `actlab sweep` goes on with it",
+                "{}: the run is not finished; the command that began it resumes it",
                 dir.display()
             )));
         } else {

@@ -139,7 +139,7 @@ fn a_sweep_in_chaos_ends_in_the_table_of_a_calm_one() {
         let files = std::fs::read_dir(place.path(RUNS).join(&run)).unwrap();
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
         assert_eq!(names.filter(|name| name.contains("checkpoint")).count(), 0);
-        resumed += file(&place, "metrics.jsonl").matches("goes on after step").count();
+        resumed += file(&place, "metrics.jsonl").matches("resumes after step").count();
     }
     assert!(resumed > 0, "no run went on from a checkpoint");
 }

@@ -8,7 +8,7 @@ pub(crate) struct ExplainArgs {
     /// Activations, as in gelu, 'leaky_relu(slope=0.2)' or 'x * sigmoid(1.702 * x)'; several are set side by side
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// Also draw value and derivative as SVG
@@ -49,10 +49,10 @@ pub(crate) enum Dtype {
 pub(crate) struct EvalArgs {
     /// Activation, as in gelu, 'leaky_relu(slope=0.2)' or 'x * sigmoid(1.702 * x)'
     pub(crate) activation: String,
-    /// Points; gate,value pairs for a gated activation
-    #[arg(required = true, value_name = "X", allow_negative_numbers = true)]
+    /// Points; gate,value pairs for a gated activation [default: some from -3 to 3]
+    #[arg(value_name = "X", allow_negative_numbers = true)]
     pub(crate) points: Vec<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
     /// What computes: `kernel` is what trains on the CPU, `tensor` what trains on other devices [default: f64]
@@ -89,9 +89,9 @@ pub(crate) struct PropagateArgs {
     #[arg(long, value_enum, default_value_t = Gain::He)]
     pub(crate) init: Gain,
     /// Seed of weights and inputs
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = super::numbers::whole::<u64>)]
     pub(crate) seed: u64,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -117,15 +117,8 @@ pub(crate) enum FormulaKind {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NewCommand {
-    /// Write a card for a formula, or a plugin crate, and link it
-    #[command(after_help = "\
-Examples:
-  actlab new activation mine --formula 'x * tanh(x)'
-  actlab new activation mine --formula 'x * sigmoid(b * x)' --parameter b=1.5 --citation 'Doe 2026'
-  actlab new activation mine                     a crate in this checkout, with the formula in Rust
-  actlab new activation mine --external          a crate outside of it, with its own program
-
-A card is a TOML file in crates/activations/cards, and needs no Rust.")]
+    /// Write a card for a formula, or a crate with it, and link it
+    #[command(after_help = super::help::NEW_ACTIVATION)]
     Activation(NewActivationArgs),
 }
 

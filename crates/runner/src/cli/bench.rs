@@ -5,16 +5,10 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Training steps of a model on random data: forward, backward and update
-    #[command(after_help = "\
-Examples:
-  actlab bench step --model resnet20 --activation gelu
-  actlab bench step --model bert-mini --activation swiglu --threads 2 --json")]
+    #[command(after_help = super::help::BENCH_STEP)]
     Step(BenchStepArgs),
     /// Operations of the CPU kernels, and what share of the machine's speed they reach
-    #[command(after_help = "\
-Examples:
-  actlab bench ops
-  actlab bench ops --threads 1 --only 'gelu forward' --json")]
+    #[command(after_help = super::help::BENCH_OPS)]
     Ops(BenchOpsArgs),
 }
 
@@ -27,29 +21,29 @@ pub(crate) struct BenchStepArgs {
     #[arg(long, default_value = "relu")]
     pub(crate) activation: String,
     /// Rows of a batch [default: 128 images, 32 texts]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>)]
     pub(crate) batch: Option<usize>,
-    /// Threads [default: one a processor]
-    #[arg(long, value_name = "N")]
+    /// Threads [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>)]
     pub(crate) threads: Option<usize>,
     /// Steps that are measured
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = super::numbers::whole::<usize>)]
     pub(crate) rounds: usize,
     /// Where to compute: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchOpsArgs {
-    /// Threads [default: one a processor]
-    #[arg(long, value_name = "N")]
+    /// Threads [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>)]
     pub(crate) threads: Option<usize>,
     /// Calls that are measured
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = super::numbers::whole::<usize>)]
     pub(crate) rounds: usize,
     /// Operation to measure, by its name in the table; may be given again [default: all]
     #[arg(long, value_name = "NAME")]
@@ -57,7 +51,7 @@ pub(crate) struct BenchOpsArgs {
     /// Activation to measure alone, by its name or as a formula; may be given again
     #[arg(long, value_name = "TEXT")]
     pub(crate) activation: Vec<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

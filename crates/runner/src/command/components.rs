@@ -1,7 +1,7 @@
 //! What can be chosen by name in an experiment, beside activations.
 
 use crate::cli::ListKind;
-use crate::console::{out, outln};
+use crate::console::{hanging, out, outln};
 use actlab_core::component::{self, Entry, Registration};
 use actlab_core::{
     AugmentationRegistration, DatasetRegistration, ModelRegistration, ObjectiveRegistration,
@@ -155,7 +155,7 @@ fn parameter_line(Parameter { name, kind, default, about }: Parameter) -> String
         Some(Value::String(text)) => format!(" = {text}"),
         Some(value) => format!(" = {value}"),
     };
-    format!("  parameter   {name}{default}: {about} ({kind})\n")
+    hanging("  parameter   ", &format!("{name}{default}: {about} ({kind})"))
 }
 
 fn block(entry: &Entry) -> String {
@@ -163,10 +163,11 @@ fn block(entry: &Entry) -> String {
     if !entry.aliases.is_empty() {
         text += &format!(" (also {})", entry.aliases.join(", "));
     }
-    text += &format!("\n  about       {}\n", entry.about);
+    text.push('\n');
+    text += &hanging("  about       ", entry.about);
     parameters(entry).into_iter().for_each(|one| text += &parameter_line(one));
     if !entry.citation.is_empty() {
-        text += &format!("  source      {}\n", entry.citation);
+        text += &hanging("  source      ", entry.citation);
     }
     text + &format!("  package     {}\n", entry.package)
 }

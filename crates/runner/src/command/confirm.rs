@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
         &first.path().join("sweep.json"),
         &manifest.experiment,
         &name,
-        &args.flags,
+        &args.flags(),
     )?;
     // What is trained is in the records; it is neither tuned nor ended early.
     (experiment.tune, experiment.search, experiment.sequential) = (None, None, None);
@@ -94,7 +94,7 @@ fn refuse_another(sweep: &SweepDir, manifest: &Manifest) -> Result<(), Error> {
 
 /// Refuses flags that could change what is trained or claimed: that is in the records.
 fn refuse_changes(args: &ConfirmArgs) -> Result<(), Error> {
-    match args.flags.set.first() {
+    match args.run.set.first() {
         None => Ok(()),
         Some(pair) => Err(Error::Usage(format!(
             "--set {pair}: a confirmation trains what the sweep's records say, and only its seeds are others"

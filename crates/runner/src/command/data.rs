@@ -29,7 +29,16 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Error> {
             interrupt::install();
             let folder = catalogue.folder(name);
             let mut progress = FetchProgress::new();
-            fetch(entry, &folder, &mut progress)?;
+            let fetched = fetch(entry, &folder, &mut progress);
+            if let Err(actlab_core::Error::Download { .. }) = &fetched {
+                progress.bar.finish_and_clear();
+                note!(
+                    "where the network cannot be reached, copy the files to {} (or name their folder with --folder), and check \
+                     them with `actlab data verify {name}`",
+                    folder.display()
+                );
+            }
+            fetched?;
             progress.bar.finish_and_clear();
             verify(&catalogue, entry)
         }
@@ -77,7 +86,20 @@ fn list(catalogue: &Catalogue) {
         [entry.name, one.place, one.licence, entry.about].map(str::to_owned).to_vec()
     });
     let rows: Vec<Vec<String>> = rows.into_iter().chain(others).collect();
-    out!("{}", console::table(&["name", "where", "licence", "what"], &rows));
+    let (what, short): (Vec<String>, Vec<Vec<String>>) =
+        rows.into_iter().map(|mut row| (row.pop().unwrap_or_default(), row)).unzip();
+    let table = console::fitted(&["name", "where", "licence"], &short, &[1, 2]);
+    let mut what = what.iter();
+    let mut next = || what.next().map(|what| console::hanging("    ", what)).unwrap_or_default();
+    let mut lines = table.lines().peekable();
+    outln!("{}", lines.next().unwrap_or_default());
+    while let Some(line) = lines.next() {
+        outln!("{line}");
+        // A row that is wrapped has blanks in the place of the name in all lines but the first.
+        if lines.peek().is_none_or(|following| !following.starts_with(' ')) {
+            out!("{}", next());
+        }
+    }
 }
 
 fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {

@@ -14,11 +14,23 @@ struct Columns {
     rows: Vec<Vec<f64>>,
 }
 
+/// Points where none are given.
+const POINTS: [&str; 9] = ["-3", "-2", "-1", "-0.5", "0", "0.5", "1", "2", "3"];
+
+/// Gates and values where none are given.
+const PAIRS: [&str; 7] = ["-2,1", "-1,1", "-0.5,1", "0,1", "0.5,1", "1,1", "2,1"];
+
 pub(crate) fn run(args: &EvalArgs) -> Result<(), Error> {
     let activation = activation::build(&args.activation.parse::<ActivationRequest>()?)?;
+    let points = |default: &[&str]| -> Vec<String> {
+        if args.points.is_empty() {
+            return default.iter().map(|point| (*point).to_owned()).collect();
+        }
+        args.points.clone()
+    };
     let columns = match activation.kind() {
-        Kind::Pointwise(_) => pointwise(&activation, args)?,
-        Kind::Gated(_) => gated(&activation, args)?,
+        Kind::Pointwise(_) => pointwise(&activation, &points(&POINTS), args)?,
+        Kind::Gated(_) => gated(&activation, &points(&PAIRS), args)?,
     };
     if args.json {
         let rows: Vec<Value> = columns
@@ -67,10 +79,13 @@ fn parse(text: &str) -> Result<f64, Error> {
     text.trim().parse().map_err(|_| Error::Usage(format!("point `{text}` is not a number")))
 }
 
-fn pointwise(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, Error> {
+fn pointwise(
+    activation: &Arc<Activation>,
+    points: &[String],
+    args: &EvalArgs,
+) -> Result<Columns, Error> {
     let f = activation.nonlinearity();
-    let xs = args
-        .points
+    let xs = points
         .iter()
         .map(|point| {
             if point.contains(',') {
@@ -105,12 +120,15 @@ fn pointwise(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, E
     Ok(Columns { names: names(activation, &["x", "y", "dy_dx"], exact), rows })
 }
 
-fn gated(activation: &Arc<Activation>, args: &EvalArgs) -> Result<Columns, Error> {
+fn gated(
+    activation: &Arc<Activation>,
+    points: &[String],
+    args: &EvalArgs,
+) -> Result<Columns, Error> {
     let Kind::Gated(f) = activation.kind() else {
         return Ok(Columns { names: Vec::new(), rows: Vec::new() });
     };
-    let pairs = args
-        .points
+    let pairs = points
         .iter()
         .map(|point| {
             let (gate, value) = point.split_once(',').ok_or_else(|| {

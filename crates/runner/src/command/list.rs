@@ -1,6 +1,6 @@
 use super::components;
 use crate::cli::{ListArgs, ListKind};
-use crate::console::{note, out, outln, table};
+use crate::console::{cut, hanging, note, out, outln};
 use activation::card::Notes;
 use activation::{Domain, Parameter, Registration};
 use serde_json::{Value, json};
@@ -25,7 +25,8 @@ pub(crate) fn run(args: &ListArgs) {
         return;
     }
     let rows: Vec<Vec<String>> = all.iter().map(|entry| row(entry)).collect();
-    out!("{}", table(&["activation", "also", "kind", "parameters", "source"], &rows));
+    let header = ["activation", "also", "kind", "parameters", "source"];
+    out!("{}", cut(&header, &rows, &[1, 3, 4]));
     note!(
         "{} activations; * is learned unless the experiment says otherwise. `actlab explain NAME` shows one, \
          `actlab list --long` everything.",
@@ -156,7 +157,7 @@ fn block(entry: &Registration) -> String {
     text.push('\n');
     let mut line = |key: &str, value: &str| {
         if !value.is_empty() {
-            text += &format!("  {key:<11} {value}\n");
+            text += &hanging(&format!("  {key:<11} "), value);
         }
     };
     let defaults = entry.defaults();

@@ -3,18 +3,22 @@
 mod bench;
 mod check;
 mod compare;
+mod completions;
 mod components;
 mod confirm;
 mod data;
 mod env;
 mod eval;
 mod explain;
+mod init;
 mod list;
 mod new;
+mod open;
 mod plan;
 mod propagate;
 mod report;
 mod rerun;
+mod results;
 mod search;
 mod sites;
 mod stats;
@@ -30,6 +34,7 @@ use crate::console::out;
 pub(crate) fn run(cli: Cli) -> Result<(), Error> {
     activation::simd::Width::chosen().map_err(|error| Error::Usage(error.to_string()))?;
     match cli.command {
+        Command::Init(args) => init::run(&args),
         Command::Sweep(args) => sweep::run(&args),
         Command::Search(args) => search::run(&args),
         Command::Train(args) => train::run(&args),
@@ -37,6 +42,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Confirm(args) => confirm::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Status(args) => status::run(&args),
+        Command::Results(args) => results::run(&args),
+        Command::Open(args) => open::run(&args),
         Command::Rerun(args) => rerun::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Stats(args) => stats::run(&args),
@@ -61,6 +68,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
             out!("{}", crate::experiment::schema());
             Ok(())
         }
+        Command::Completions(args) => completions::run(&args),
         Command::Worker { task: None } => worker::run(),
         Command::Worker { task: Some(file) } => worker::run_task(&file),
     }

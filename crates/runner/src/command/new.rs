@@ -48,10 +48,13 @@ fn fill(template: &str, name: &str) -> String {
         .replace("@TYPE@", &type_name(name))
 }
 
+/// The activations of `experiments/quick.toml`, which a new one is compared with.
+const ACTIVATIONS_OF_QUICK: &str = "relu,leaky_relu,gelu,silu,swiglu";
+
 /// What to do with the activation `name` next, where `actlab` is started by `program`.
 fn next_commands(name: &str, program: &str) -> String {
     format!(
-        "  {program} check {name}\n  {program} explain {name}\n  {program} sweep --set 'activations=[\"relu\", \"{name}\"]'"
+        "  {program} check {name}\n  {program} explain {name}\n  {program} sweep --activations {ACTIVATIONS_OF_QUICK},{name} --name {name}"
     )
 }
 
@@ -188,6 +191,10 @@ mod tests {
 
     #[test]
     fn names() {
+        let quick = include_str!("../../../../experiments/quick.toml");
+        let list: Vec<String> =
+            ACTIVATIONS_OF_QUICK.split(',').map(|name| format!("\"{name}\"")).collect();
+        assert!(quick.contains(&format!("activations = [{}]", list.join(", "))));
         for name in ["mish", "leaky_relu2", "x"] {
             assert!(check_name(name).is_ok(), "{name}");
         }

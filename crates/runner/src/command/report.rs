@@ -1,7 +1,9 @@
+use super::status::is_run;
 use crate::Error;
 use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
 use crate::interrupt;
+use crate::shell;
 use crate::sweep_dir::{Progress, SweepDir};
 use analysis::Report;
 use record::{RunDir, StoredRun};
@@ -17,6 +19,19 @@ const MOST_NAMES: usize = 10;
 const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
+    if is_run(&args.dir) {
+        let dir = RunDir::at(args.dir.clone());
+        return match dir.outcome()? {
+            Some(_) => {
+                super::train::show(&dir, &dir.record()?);
+                Ok(())
+            }
+            None => Err(Error::Usage(format!(
+                "the run in {} is not finished: `actlab status` shows its progress",
+                args.dir.display()
+            ))),
+        };
+    }
     let sweep = SweepDir::new(args.dir.clone());
     if args.watch {
         watch(&sweep)?;
@@ -70,11 +85,20 @@ fn warn_of_strangers(sweep: &SweepDir, strangers: &[RunDir]) {
     if strangers.len() > names.len() {
         names.push(format!("and {} more", strangers.len() - names.len()));
     }
+    let folder = sweep.path().display().to_string();
+    let one = strangers.len() == 1;
+    let count = if one {
+        "1 finished run".to_owned()
+    } else {
+        format!("{} finished runs", strangers.len())
+    };
+    let (is, it) = if one { ("is", "it") } else { ("are", "them") };
     console::warning(&format!(
-        "{} finished runs in {} belong to an earlier form of the experiment and are left out: {}",
-        strangers.len(),
+        "{count} in {} {is} not part of the current experiment and {is} excluded from the report: {}; `actlab results gc {}` \
+         deletes {it}",
         sweep.runs().display(),
-        names.join(", ")
+        names.join(", "),
+        shell::quoted(&folder)
     ));
 }
 
@@ -86,15 +110,14 @@ pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
 /// Writes and prints the report; it, and the runs that it was made from.
 fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
     let Some(reported) = sweep.report(WIDTH)? else {
-        if sweep.manifest()?.search.is_some() {
-            return Err(Error::Usage(format!(
-                "no run of the final sweep in {} is finished yet: resume the search with `actlab search`",
-                sweep.path().display()
-            )));
-        }
+        let search = sweep.shown_manifest()?.search.is_some();
+        let which = if search { "of the final sweep in" } else { "in" };
+        let command = sweep.resume_command();
+        let then = command.map(|command| format!(": resume with `{command}`"));
         return Err(Error::Usage(format!(
-            "no run of {} is finished yet: run the sweep first",
-            sweep.path().display()
+            "no run {which} {} is finished yet{}",
+            sweep.path().display(),
+            then.unwrap_or_default()
         )));
     };
     out!("{}", reported.report.markdown());

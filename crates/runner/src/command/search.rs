@@ -11,7 +11,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Error> {
     if experiment.search.is_none() {
         let spec = args.spec.display();
         return Err(Error::Experiment(format!(
-            "{spec}: has no [search] table: add one, or compare its activations with `actlab sweep {spec}`"
+            "{spec}: the [search] table is missing: add one, or compare its activations with `actlab sweep {spec}`"
         )));
     }
     carry_out(&experiment, args.dry_run)

@@ -1,10 +1,11 @@
 use crate::Error;
 use crate::cli::StatusArgs;
-use crate::console::{self, duration, out, outln, printable, table};
+use crate::console::{self, duration, fitted, out, outln, printable};
 use crate::environment::host;
 use crate::sweep_dir::{Holder, Progress, SweepDir, is_running};
 use record::{Event, HeldLocks, Metric, RunDir};
 use serde::Serialize;
+use std::path::Path;
 use std::time::Duration;
 
 /// Runs that are named before the others are counted.
@@ -48,6 +49,10 @@ struct Begun {
 
 /// Nothing is written and no lock is taken, so that it works on a read-only folder and disturbs no worker.
 pub(crate) fn run(args: &StatusArgs) -> Result<(), Error> {
+    let run = RunDir::at(args.dir.clone());
+    if is_run(&args.dir) {
+        return of_run(&run, args.json);
+    }
     let sweep = SweepDir::new(args.dir.clone());
     let Progress { finished, runs, unfinished, damaged } = sweep.progress()?;
     let locks = HeldLocks::now();
@@ -72,25 +77,50 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn name(dir: &RunDir) -> String {
-    dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Whether the folder is that of one run.
+pub(super) fn is_run(folder: &Path) -> bool {
+    folder.join("record.json").exists() || folder.join("spec.json").exists()
 }
 
-/// The command that trains what is missing.
-fn command(sweep: &SweepDir) -> &'static str {
-    let is_search = sweep.manifest().is_ok_and(|manifest| manifest.search.is_some());
-    if is_search { "search" } else { "sweep" }
+/// How far one run has come.
+fn of_run(dir: &RunDir, json: bool) -> Result<(), Error> {
+    if dir.outcome()?.is_some() {
+        let record = dir.record()?;
+        if json {
+            let outcome = serde_json::json!({ "run": name(dir), "outcome": record.outcome });
+            outln!("{}", serde_json::to_string_pretty(&outcome).unwrap_or_default());
+        } else {
+            super::train::show(dir, &record);
+        }
+        return Ok(());
+    }
+    let begun = Begun::of(dir, &HeldLocks::now());
+    match (json, begun) {
+        (true, begun) => {
+            outln!("{}", serde_json::to_string_pretty(&begun).unwrap_or_default());
+        }
+        (false, Some(begun)) => table_of(&[begun]),
+        (false, None) => outln!("{}: not begun", printable(&name(dir))),
+    }
+    Ok(())
+}
+
+fn name(dir: &RunDir) -> String {
+    dir.path().file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn show(sweep: &SweepDir, status: &Status) {
     let Status { finished, runs, holder, holder_elsewhere, begun, damaged } = status;
     let at_work = match (holder, holder_elsewhere) {
-        (Some(holder), _) => format!("at work: {holder}"),
+        (Some(holder), _) => format!("running: {holder}"),
         (None, _) if finished >= runs => "nothing is left to do".to_owned(),
         (None, Some(last)) => {
             format!("last worked on by {last}; from here it cannot be seen whether it still is")
         }
-        (None, None) => format!("not running; resume with `actlab {}`", command(sweep)),
+        (None, None) => match sweep.resume_command() {
+            Some(command) => format!("not running; resume with `{command}`"),
+            None => "not running".to_owned(),
+        },
     };
     let folder = sweep.path().display().to_string();
     outln!(
@@ -104,15 +134,22 @@ fn show(sweep: &SweepDir, status: &Status) {
         if damaged.len() > names.len() {
             names.push(&more);
         }
+        let again = sweep.resume_command();
+        let again = again.map(|command| format!("; `{command}` trains the run again"));
         console::warning(&format!(
-            "the record of {} cannot be read; `actlab {}` trains the run again",
+            "the record of {} cannot be read{}",
             names.join(", "),
-            command(sweep)
+            again.unwrap_or_default()
         ));
     }
     if begun.is_empty() {
         return;
     }
+    table_of(begun);
+}
+
+/// Prints a line for each run that has begun.
+fn table_of(begun: &[Begun]) {
     let rows: Vec<Vec<String>> = begun
         .iter()
         .map(|one| {
@@ -125,12 +162,14 @@ fn show(sweep: &SweepDir, status: &Status) {
                 silent.map(|silent| format!("{} ago", duration(silent))).unwrap_or_default(),
                 match one.running {
                     Some(false) => "stopped".to_owned(),
-                    Some(true) | None => format!("process {} on {}", one.process, one.host),
+                    Some(true) => format!("process {}", one.process),
+                    None => format!("process {} on {}", one.process, one.host),
                 },
             ]
         })
         .collect();
-    out!("{}", table(&["run", "step", "loss", "validation", "last step", "where"], &rows));
+    let header = ["run", "step", "loss", "validation", "last step", "where"];
+    out!("{}", fitted(&header, &rows, &[0, 5]));
 }
 
 impl Begun {

@@ -227,9 +227,8 @@ fn show(cells: &[Cell], jobs: usize, sweep: &SweepDir) {
             ]
         })
         .collect();
-    let header =
-        ["task", "activation", "model", "parameters", "steps", "runs", "done", "time a run"];
-    out!("{}", console::table(&header, &rows));
+    let header = ["task", "activation", "model", "params", "steps", "runs", "done", "per run"];
+    out!("{}", console::fitted(&header, &rows, &[0, 1, 2]));
     let left = cells.iter().map(Cell::seconds_left).sum::<f64>() / jobs as f64;
     let (runs, done) =
         cells.iter().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));

@@ -1,80 +1,126 @@
 use crate::arm::ArmRequest;
 use crate::cli::TrainArgs;
-use crate::console::{SweepProgress, note, outln};
+use crate::console::{SweepProgress, note, out, outln};
 use crate::execute::{Execution, Known, Work, Workers, launcher};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, comma_separated};
 use crate::plan::Plan;
-use crate::sweep_dir::{SweepDir, is_done};
+use crate::sweep_dir::{SweepDir, which_are_done};
 use crate::tracking::{self, Tracking};
-use crate::{Error, interrupt};
-use record::{Outcome, RunDir};
+use crate::{Error, interrupt, shell};
+use record::{Outcome, RunDir, RunRecord};
 
-/// Trains one run. Its record lies where the sweep's do, so that a sweep that wants it finds it done.
+/// Trains some runs. Their records lie where the sweep's do, so that a sweep that wants them finds them done.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
-    let mut experiment = Experiment::load(&args.experiment)?;
-    let known: Vec<String> = experiment.tasks.keys().cloned().collect();
-    let task = args.task.clone().unwrap_or_else(|| known[0].clone());
-    if !experiment.tasks.contains_key(&task) {
-        return Err(Error::Usage(format!(
-            "--task {task}: there is no such task; there are {}",
-            known.join(", ")
-        )));
-    }
-    experiment.tasks.retain(|name, _| *name == task);
-    let asked: ArmRequest = args.activation.parse()?;
-    let mut labels = Vec::new();
-    for arm in &experiment.activations {
-        labels.push(arm.label()?);
-    }
-    let wanted = asked.label_among(labels.iter())?;
-    // An arm of the experiment, or another one.
-    let own = labels.iter().position(|label| *label == wanted);
-    let arm = own.map_or(asked, |place| experiment.activations[place].clone());
-    experiment.activations = vec![arm];
-    experiment.baseline = None;
-    for change in std::mem::take(&mut experiment.overrides) {
-        let same_task = change.task.as_ref().is_none_or(|name| *name == task);
-        let arm = change.activation.as_ref().map(|arm| arm.label_among(labels.iter()));
-        let arm = arm.transpose()?;
-        if same_task && arm.is_none_or(|arm| arm == wanted) {
-            experiment.overrides.push(change);
-        }
-    }
-    experiment.seeds = vec![args.seed.unwrap_or(experiment.seeds[0])];
-    // One run is what it was asked to be.
-    (experiment.tune, experiment.search) = (None, None);
+    let mut experiment = Experiment::load(&args.experiment())?;
+    choose(&mut experiment, args)?;
     let plan = Plan::new(&experiment)?;
     let device = plan.planner.device;
-    let run = &plan.runs[0];
 
     let sinks = tracking::settings(&experiment)?;
     device.open()?;
     let sweep = SweepDir::new(experiment.dir());
     let _lock = sweep.lock()?;
-    let dir = RunDir::of(&sweep.runs(), &run.spec);
-    let record = if is_done(&dir) {
-        note!("this run is done already");
-        dir.record()?
-    } else {
+    let runs = sweep.runs();
+    let dirs: Vec<(RunDir, bool)> = which_are_done(&plan.runs, &runs);
+    for (run, (_, done)) in plan.runs.iter().zip(&dirs) {
+        if *done {
+            note!("{} is done already", run.spec.label());
+        }
+    }
+    let open = dirs.iter().filter(|(_, done)| !done).count();
+    if open > 0 {
         interrupt::install();
-        let progress = SweepProgress::new(1, 0, [(run.spec.task.clone(), run.cost())]);
-        let workers = Workers::new(device, 1, None, experiment.threads);
+        let mut work = Known::new(&plan.runs, &runs);
+        let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
+        let progress = SweepProgress::new(plan.runs.len(), plan.runs.len() - open, costs);
+        let workers = Workers::new(device, open, experiment.jobs.number(), experiment.threads);
         let tracking = Tracking::start(&experiment, sinks, progress.notice())?;
         tracking.introduce();
-        let runs = sweep.runs();
         let execution = Execution::new(&experiment, &runs, device, workers, &progress, &tracking);
         let mut launcher = launcher(&experiment, device, workers, progress.notice())?;
-        let mut work = Known::new(std::slice::from_ref(run), &runs);
         let trained = execution.execute(work.next()?, &mut work, &mut *launcher);
         tracking.finish(&sweep);
         match trained {
-            // Its record tells the reason, which is shown below.
+            // Their records tell the reasons, which are shown below.
             Ok(()) | Err(Error::RunsFailed { refused: 0, .. }) => {}
             Err(error) => return Err(error),
         }
-        dir.record()?
-    };
-    outln!("run          {}", run.spec.label());
+    }
+    let mut failed = 0;
+    for (place, (dir, _)) in dirs.iter().enumerate() {
+        let record = dir.record()?;
+        failed += usize::from(matches!(record.outcome, Outcome::Failed { .. }));
+        if place > 0 {
+            out!("\n");
+        }
+        show(dir, &record);
+    }
+    let folder = sweep.path().display().to_string();
+    note!("show the results again with `actlab report {}`", shell::quoted(&folder));
+    match failed {
+        0 => Ok(()),
+        failed => Err(Error::RunsFailed { failed, refused: 0, runs: dirs.len() }),
+    }
+}
+
+/// Leaves in the experiment what is asked for: some activations, which need not be of it, some tasks and seeds.
+fn choose(experiment: &mut Experiment, args: &TrainArgs) -> Result<(), Error> {
+    let known: Vec<String> = experiment.tasks.keys().cloned().collect();
+    let mut tasks = comma_separated(&args.tasks, "--task")?;
+    if tasks.is_empty() {
+        tasks.extend(known.first().cloned());
+    }
+    if let Some(task) = tasks.iter().find(|task| !known.contains(task)) {
+        let near = activation::nearest(task, known.iter().map(String::as_str));
+        return Err(Error::Usage(format!(
+            "--task: there is no task `{task}`{}; the tasks of the experiment are {}",
+            activation::did_you_mean(&near),
+            known.join(", ")
+        )));
+    }
+    experiment.tasks.retain(|name, _| tasks.contains(name));
+    let at = |error: &dyn std::fmt::Display| Error::Usage(format!("--activation: {error}"));
+    let mut labels = Vec::new();
+    for (i, arm) in experiment.activations.iter().enumerate() {
+        let label = arm.label();
+        labels.push(label.map_err(|error| experiment.error(&format!("activations[{i}]"), &error))?);
+    }
+    let (mut wanted, mut arms): (Vec<String>, Vec<ArmRequest>) = (Vec::new(), Vec::new());
+    for text in comma_separated(&args.activations, "--activation")? {
+        let asked: ArmRequest = text.parse().map_err(|error| at(&error))?;
+        let label = asked.label_among(labels.iter()).map_err(|error| at(&error))?;
+        if wanted.contains(&label) {
+            return Err(at(&format!("duplicate activation `{label}`")));
+        }
+        // An arm of the experiment, or another one.
+        let own = labels.iter().position(|own| *own == label);
+        arms.push(own.map_or(asked, |place| experiment.activations[place].clone()));
+        wanted.push(label);
+    }
+    experiment.activations = arms;
+    experiment.baseline = None;
+    for change in std::mem::take(&mut experiment.overrides) {
+        let own_task = change.task.as_deref();
+        let same_task = tasks.iter().any(|name| experiment.is_task(own_task, name));
+        let arm = change.activation.as_ref().map(|arm| arm.label_among(labels.iter()));
+        let arm = arm.transpose()?;
+        if same_task && arm.is_none_or(|arm| wanted.contains(&arm)) {
+            experiment.overrides.push(change);
+        }
+    }
+    match args.seed {
+        Some(seed) => experiment.seeds = vec![seed],
+        None if args.all_seeds() => {}
+        None => experiment.seeds.truncate(1),
+    }
+    // Runs are what they were asked to be.
+    (experiment.tune, experiment.search, experiment.sequential) = (None, None, None);
+    Ok(())
+}
+
+/// Prints what came out of a run.
+pub(super) fn show(dir: &RunDir, record: &RunRecord) {
+    outln!("run          {}", record.spec.label());
     match &record.outcome {
         Outcome::Completed => outln!("outcome      completed"),
         Outcome::Diverged { step, reason } => {
@@ -95,8 +141,4 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     }
     outln!("examples/s   {:.0}", record.timing.examples_per_second);
     outln!("record       {}", dir.path().join("record.json").display());
-    match record.outcome {
-        Outcome::Failed { .. } => Err(Error::RunsFailed { failed: 1, refused: 0, runs: 1 }),
-        _ => Ok(()),
-    }
 }

@@ -195,7 +195,7 @@ impl Executor {
             if environment.threads == 1 { "thread" } else { "threads" },
         ))?;
         if let Some(checkpoint) = &monitor.resumed {
-            let line = format!("goes on after step {}", checkpoint.step());
+            let line = format!("resumes after step {}", checkpoint.step());
             monitor.say(&line)?;
         }
         let result = self.guarded(run, monitor);

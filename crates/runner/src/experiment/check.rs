@@ -4,14 +4,30 @@ use super::limits::{MOST, MOST_JOBS, MOST_RETRIES, MOST_RUNS, MOST_THREADS, grou
 use super::{Experiment, Jobs};
 use std::collections::HashSet;
 
-/// A key and what is wrong with it.
-type Refusal = (String, String);
+/// What is wrong with the value at a key.
+pub(super) struct Refusal {
+    pub(super) key: String,
+    /// Keys of other values that it must fit.
+    pub(super) others: Vec<&'static str>,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    fn with(self, others: &[&'static str]) -> Self {
+        Self { others: others.to_vec(), ..self }
+    }
+}
 
 /// Bytes of a name that is a part of a folder's.
 const LONGEST_NAME: usize = 100;
 
 fn refuse<T>(key: &str, message: impl Into<String>) -> Result<T, Refusal> {
-    Err((key.to_owned(), message.into()))
+    Err(Refusal { key: key.to_owned(), others: Vec::new(), message: message.into() })
+}
+
+/// The error of a part of the experiment, whose keys are below `table`.
+fn below(table: &str) -> impl Fn((String, String)) -> Refusal {
+    move |(key, message)| Refusal { key: format!("{table}.{key}"), others: Vec::new(), message }
 }
 
 impl Experiment {
@@ -50,10 +66,15 @@ impl Experiment {
         for (i, change) in self.overrides.iter().enumerate() {
             if let Some(task) = &change.task
                 && !self.tasks.keys().any(|name| self.is_task(Some(task), name))
+                && !self.left_out.contains(task)
             {
                 let known: Vec<_> = self.tasks.keys().map(String::as_str).collect();
-                let message = format!("there is no task `{task}`; there are {}", known.join(", "));
-                return refuse(&format!("overrides[{i}].task"), message);
+                let near = activation::nearest(task, known.iter().copied());
+                let near = activation::did_you_mean(&near);
+                let message =
+                    format!("there is no task `{task}`{near}; the tasks are {}", known.join(", "));
+                return refuse(&format!("overrides[{i}].task"), message)
+                    .map_err(|refusal| refusal.with(&["tasks"]));
             }
         }
         Ok(())
@@ -69,10 +90,10 @@ impl Experiment {
             if count == 0 {
                 return refuse(key, format!("must {least}"));
             }
-            within(count, MOST, key).map_err(|message| (key.to_owned(), message))?;
+            within(count, MOST, key).or_else(|message| refuse(key, message))?;
         }
         within(self.overrides.len(), MOST, "overrides")
-            .map_err(|message| ("overrides".to_owned(), message))?;
+            .or_else(|message| refuse("overrides", message))?;
         let mut seen = HashSet::new();
         if let Some(seed) = self.seeds.iter().find(|seed| !seen.insert(**seed)) {
             return refuse("seeds", format!("duplicate seed {seed}"));
@@ -91,7 +112,8 @@ impl Experiment {
                     grouped(runs),
                     grouped(MOST_RUNS)
                 ),
-            );
+            )
+            .map_err(|refusal| refusal.with(&["activations"]));
         }
         Ok(())
     }
@@ -137,16 +159,17 @@ impl Experiment {
         if let Some(sequential) = &self.sequential {
             sequential
                 .check(&self.seeds)
-                .map_err(|(key, message)| (format!("sequential.{key}"), message))?;
+                .map_err(|error| below("sequential")(error).with(&["seeds"]))?;
             if self.tune.is_some() {
                 return refuse(
                     "sequential",
                     "cannot be combined with `tune`: tune first, then set what was found",
-                );
+                )
+                .map_err(|refusal| refusal.with(&["tune"]));
             }
         }
         if let Some(tune) = &self.tune {
-            tune.check(&self.seeds).map_err(|(key, message)| (format!("tune.{key}"), message))?;
+            tune.check(&self.seeds).map_err(|error| below("tune")(error).with(&["seeds"]))?;
         }
         if let Some(search) = &self.search {
             for (other, there) in
@@ -156,12 +179,12 @@ impl Experiment {
                     let message = format!(
                         "cannot be combined with `{other}`: search first, then put what was found into `activations`"
                     );
-                    return refuse("search", message);
+                    return refuse("search", message).map_err(|refusal| refusal.with(&[other]));
                 }
             }
             search
                 .check(&self.seeds, self.tasks.len())
-                .map_err(|(key, message)| (format!("search.{key}"), message))?;
+                .map_err(|error| below("search")(error).with(&["seeds"]))?;
         }
         Ok(())
     }

@@ -58,28 +58,39 @@ fn walk(node: &'static Value, value: &Value, path: &str) -> Option<(String, Stri
         return at(wanted_table(&tables, value, path));
     }
     let words: Vec<&str> = forms.iter().flat_map(|form| words_of(form)).collect();
-    if !words.is_empty() {
-        let right = value.as_str().is_some_and(|word| words.contains(&word));
-        let shown = words::shown(value);
-        return if right {
-            None
-        } else {
-            at(format!("must be one of {}, not {shown}", words.join(", ")))
-        };
-    }
     let kinds: [(&str, bool, &str); 5] = [
-        ("integer", value.is_u64(), "a whole number of 0 or more"),
-        ("number", value.is_number(), "a number"),
         ("boolean", value.is_boolean(), "true or false"),
         ("string", value.is_string(), "text"),
         ("array", value.is_array(), "a list"),
+        ("number", value.is_number(), "a number"),
+        ("integer", value.is_u64(), "a whole number of 0 or more"),
     ];
-    let of = |name: &str| forms.iter().any(|form| is_type(form, name));
+    // The words of a form are all the text that it takes.
+    let text = |form: &&'static Value| is_type(form, "string") && words_of(form).is_empty();
+    let of = |name: &str| match name {
+        "string" => forms.iter().any(text),
+        _ => forms.iter().any(|form| is_type(form, name)),
+    };
     let known: Vec<_> = kinds.iter().filter(|(name, ..)| of(name)).collect();
-    if known.is_empty() || known.iter().any(|(_, right, _)| *right) {
+    let word = value.as_str();
+    if known.iter().any(|(_, right, _)| *right) || word.is_some_and(|word| words.contains(&word)) {
         return None;
     }
-    at(format!("must be {}, not {}", known[0].2, words::shown(value)))
+    let mut wanted: Vec<String> = known.iter().map(|(.., name)| (*name).to_owned()).collect();
+    match words[..] {
+        [] => {}
+        [one] => wanted.insert(0, format!("`{one}`")),
+        _ => wanted.insert(0, format!("one of {}", words.join(", "))),
+    }
+    if wanted.is_empty() {
+        return None;
+    }
+    // One of several words, or a table with more.
+    if !tables.is_empty() && words.is_empty() {
+        wanted.insert(0, "a table".to_owned());
+    }
+    let near = word.map(|word| hint(word, &words)).unwrap_or_default();
+    at(format!("must be {}, not {}{near}", wanted.join(" or "), words::shown(value)))
 }
 
 /// Words of a form that is one, or one of several.
@@ -133,13 +144,9 @@ fn wanted_table(tables: &[&'static Value], value: &Value, path: &str) -> String 
                 names.join(", ")
             )
         }
-        Some(word) if !names.is_empty() => format!(
-            "there is no {} `{}`{}; write {key}.name, one of {}",
-            noun(key),
-            word.escape_debug(),
-            hint(word, &names),
-            names.join(", ")
-        ),
+        Some(word) if !names.is_empty() => {
+            format!("{}: write {key}.name", unknown_name(noun(key), word, &names))
+        }
         Some(word) if named => {
             format!("must be a table: write {key}.name for \"{}\"", word.escape_debug())
         }
@@ -147,8 +154,87 @@ fn wanted_table(tables: &[&'static Value], value: &Value, path: &str) -> String 
             let mut all: Vec<&str> = tables.iter().flat_map(|form| keys(form)).collect();
             all.sort_unstable();
             all.dedup();
-            format!("must be a table with keys of {}, not {}", all.join(", "), words::shown(value))
+            let keys = match all.len() {
+                1..=MOST_KEYS => format!(" with keys of {}", all.join(", ")),
+                _ if !names.is_empty() => " with a `name`".to_owned(),
+                _ => String::new(),
+            };
+            format!("must be a table{keys}, not {}", words::shown(value))
         }
+    }
+}
+
+/// Keys of a table that a message lists at most.
+const MOST_KEYS: usize = 8;
+
+/// What is said of a `what` that is called as none of `names`.
+fn unknown_name(what: &str, name: &str, names: &[&str]) -> String {
+    let near = hint(name, names);
+    let known = if near.is_empty() { format!("; known are {}", names.join(", ")) } else { near };
+    format!("unknown {what} `{}`{known}", name.escape_debug())
+}
+
+/// What users of other tools call some keys.
+const SYNONYMS: [(&str, &str); 22] = [
+    ("activation", "activations"),
+    ("batch", "batch_size"),
+    ("bs", "batch_size"),
+    ("dataset", "data"),
+    ("early_stopping", "patience"),
+    ("epoch", "budget.epochs"),
+    ("epochs", "budget.epochs"),
+    ("grad_clip", "clip_norm"),
+    ("layers", "depth"),
+    ("loss", "objective"),
+    ("lr", "learning_rate"),
+    ("lr_schedule", "schedule"),
+    ("lr_scheduler", "schedule"),
+    ("max_epochs", "budget.epochs"),
+    ("max_steps", "budget.steps"),
+    ("momentum", "optimizer.momentum"),
+    ("network", "model"),
+    ("optim", "optimizer"),
+    ("scheduler", "schedule"),
+    ("steps", "budget.steps"),
+    ("warmup_steps", "warmup"),
+    ("wd", "weight_decay"),
+];
+
+/// Parts of an experiment as headers have them, and what the schema calls them.
+const PARTS: [(&str, &str); 4] = [
+    ("[tasks.NAME]", "Task"),
+    ("[tasks.NAME.training]", "TrainingSpec"),
+    ("[tasks.NAME.data]", "DataSpec"),
+    ("the experiment", ""),
+];
+
+/// What is said of a key that none of the tables `fitting` has, which `form` describes.
+fn unknown_key(key: &str, form: &str, fitting: &[&'static Value]) -> String {
+    let mut all: Vec<&str> = fitting.iter().flat_map(|form| keys(form)).collect();
+    all.sort_unstable();
+    all.dedup();
+    let synonym = SYNONYMS.iter().find(|(other, own)| {
+        let first = own.split('.').next().unwrap_or(own);
+        *other == key && all.contains(&first)
+    });
+    let near = match synonym {
+        Some((_, own)) => activation::did_you_mean(&[own]),
+        None => hint(key, &all),
+    };
+    if !near.is_empty() {
+        return format!("unknown key{near}");
+    }
+    let here = |node: &[&'static Value]| {
+        node.iter().any(|one| fitting.iter().any(|own| std::ptr::eq(*one, *own)))
+    };
+    let has = |node: &'static Value| {
+        let forms = forms(node);
+        !here(&forms) && forms.iter().any(|form| keys(form).any(|own| own == key))
+    };
+    let schema = |name: &str| if name.is_empty() { &*SCHEMA } else { &SCHEMA["$defs"][name] };
+    match PARTS.iter().find(|(_, name)| has(schema(name))) {
+        Some((part, _)) => format!("unknown key here; it is a key of {part}"),
+        None => format!("unknown key; the keys {form} are {}", all.join(", ")),
     }
 }
 
@@ -168,13 +254,9 @@ fn table(
     if let (Some(Value::String(name)), false) = (given.get(tag), names.is_empty()) {
         fitting.retain(|form| words_of(&form["properties"][tag]).contains(&name.as_str()));
         if fitting.is_empty() {
-            let shown = name.escape_debug();
             let key = last(path);
-            let what = if tag == "name" { noun(key).to_owned() } else { format!("{key}.{tag}") };
-            let hint = hint(name, &names);
-            let message =
-                format!("there is no {what} `{shown}`{hint}; there are {}", names.join(", "));
-            return Some((below(tag), message));
+            let what = if tag == "name" { noun(key) } else { tag };
+            return Some((below(tag), unknown_name(what, name, &names)));
         }
     }
     for (key, value) in given {
@@ -189,15 +271,11 @@ fn table(
         }
         let places: Vec<&'static Value> = fitting.iter().filter_map(place).collect();
         if places.is_empty() {
-            let mut all: Vec<&str> = fitting.iter().flat_map(|form| keys(form)).collect();
-            all.sort_unstable();
-            all.dedup();
             let form = match (given.get(tag), &fitting[..]) {
                 (Some(Value::String(name)), [_]) if !names.is_empty() => format!("of {name}"),
                 _ => "here".to_owned(),
             };
-            let hint = hint(key, &all);
-            let message = format!("is no key {form}{hint}; there are {}", all.join(", "));
+            let message = unknown_key(key, &form, &fitting);
             return Some((below(key), message));
         }
         // One form that takes the value is enough: which one it will be is not known.

@@ -1,17 +1,21 @@
 //! Layers of values, and where each is from: the file, the environment, flags.
 
 use super::limits::{MOST, MOST_PARTS, grouped};
+use super::position::{of_key, segments};
 use super::{BUDGET, common_keys};
 use crate::Error;
 use config::builder::DefaultState;
 use config::{ConfigBuilder, Map, Source, Value, ValueKind};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Knows where every value of an experiment is from: a file, the environment, a flag.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Origins {
     pub(super) file: PathBuf,
+    /// What the file holds; empty where there is no such file that a user has written.
+    pub(super) text: Arc<str>,
     pub(super) values: Value,
     /// Values that stand elsewhere in the file that they are from.
     pub(super) moved: Vec<Moved>,
@@ -38,13 +42,68 @@ impl Origins {
         Error::Experiment(format!("{}: {what}", self.place(key)))
     }
 
-    /// Where the value at `key` is from: the origin, and its key there.
+    /// An error about the value at `key`, which must fit those at `others`. Where one of these is from a layer above,
+    /// as a flag is above the file, that one is named: without it there would be no error.
+    pub(super) fn conflict(
+        &self,
+        key: &str,
+        others: &[&str],
+        what: &dyn std::fmt::Display,
+    ) -> Error {
+        let layer = |key: &str| self.of(key).map_or(Layer::File, |origin| Layer::of(&origin));
+        let own = layer(key);
+        // A part of the value that is from above.
+        let inner = self.keys_below(key).into_iter().find(|inner| layer(inner) > own);
+        if let Some(inner) = inner.filter(|inner| !self.is_moved(inner)) {
+            return self.error(&inner, what);
+        }
+        let above = others.iter().find(|other| layer(other) > own && !self.is_moved(other));
+        match above {
+            Some(other) => Error::Experiment(format!(
+                "{}: does not fit {}: {what}",
+                self.place(other),
+                self.place(key)
+            )),
+            None => self.error(key, what),
+        }
+    }
+
+    /// Keys of the values in the table at `key`.
+    fn keys_below(&self, key: &str) -> Vec<String> {
+        let value =
+            segments(key).into_iter().try_fold(&self.values, |value, segment| match &value.kind {
+                ValueKind::Table(table) => table.get(segment),
+                _ => None,
+            });
+        match value.map(|value| &value.kind) {
+            Some(ValueKind::Table(table)) => {
+                table.keys().map(|inner| format!("{key}.{inner}")).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn is_moved(&self, key: &str) -> bool {
+        self.moved.iter().any(|one| below(key, &one.key).is_some())
+    }
+
+    /// Where the value at `key` is from: the origin with line and column, and its key there.
     pub(super) fn place(&self, key: &str) -> String {
         let origin = self.of(key);
         if let Some(place) = self.own_place(key, origin.as_deref()) {
             return place;
         }
-        let origin = origin.unwrap_or_else(|| self.file.display().to_string());
+        let file = self.file.display().to_string();
+        let origin = origin.unwrap_or_else(|| file.clone());
+        if let Some(own) = own_key(&origin) {
+            // A flag or variable has one key, which need not be told again.
+            let rest = below(key, &own).unwrap_or_default().trim_start_matches('.');
+            return if rest.is_empty() { origin } else { format!("{origin}: {rest}") };
+        }
+        let origin = match of_key(&self.text, key) {
+            Some(position) if origin == file => format!("{origin}:{position}"),
+            _ => origin,
+        };
         match key {
             "." => origin,
             key => format!("{origin}: {key}"),
@@ -75,8 +134,7 @@ impl Origins {
     fn of(&self, key: &str) -> Option<String> {
         let mut value = &self.values;
         let mut origin = None;
-        let mut segments: Vec<&str> = key.split(['.', '[']).collect();
-        segments.iter_mut().for_each(|segment| *segment = segment.trim_end_matches(']'));
+        let segments = segments(key);
         let mut rest = &segments[..];
         while !rest.is_empty() {
             // A key may have dots in it.
@@ -94,6 +152,46 @@ impl Origins {
         }
         origin
     }
+}
+
+/// Begins the origin of a value from the environment.
+const VARIABLE: &str = "environment variable ";
+
+/// Begins the name of a variable that sets a key.
+const PREFIX: &str = "ACTLAB_";
+
+/// Layers of values, the lowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Layer {
+    File,
+    Environment,
+    Flag,
+}
+
+impl Layer {
+    fn of(origin: &str) -> Self {
+        if origin.starts_with("--") {
+            Self::Flag
+        } else if origin.starts_with(VARIABLE) {
+            Self::Environment
+        } else {
+            Self::File
+        }
+    }
+}
+
+/// The key that `origin` alone sets, if it is a variable or a flag of one key.
+fn own_key(origin: &str) -> Option<String> {
+    if let Some(name) = origin.strip_prefix(VARIABLE) {
+        return name.strip_prefix(PREFIX).map(key_of_variable);
+    }
+    // A flag of one key has its name.
+    origin.strip_prefix("--").filter(|flag| *flag != "set").map(str::to_owned)
+}
+
+/// The key that the variable with this name behind [`PREFIX`] sets.
+fn key_of_variable(name: &str) -> String {
+    name.to_lowercase().replace("__", ".")
 }
 
 /// The origin of all values in a table, if it is one: tables are merged and have none themselves.
@@ -115,7 +213,7 @@ fn common_origin(value: &Value) -> Option<String> {
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     pub(super) origin: String,
-    pub(super) text: String,
+    pub(super) table: toml::Table,
 }
 
 impl Source for Text {
@@ -124,8 +222,7 @@ impl Source for Text {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        let table: toml::Table = toml::from_str(&self.text)
-            .map_err(|error| config::ConfigError::Message(error.to_string()))?;
+        let table = self.table.clone();
         Ok(table.into_iter().map(|(key, value)| (key, from_toml(value, &self.origin))).collect())
     }
 }
@@ -160,8 +257,7 @@ impl Setting {
         Ok(Self { key: key.to_owned(), value: from_json(value, origin)? })
     }
 
-    /// Key and value as TOML, for tests.
-    #[cfg(test)]
+    /// Key and value as TOML.
     pub(crate) fn shown(&self) -> String {
         let value = to_toml(self.value.clone());
         format!("{} = {}", self.key, value.map_or("nothing".to_owned(), |value| value.to_string()))
@@ -267,12 +363,12 @@ pub(super) fn environment(
         if name == activation::simd::VARIABLE {
             continue;
         }
-        if let Some(key) = name.strip_prefix("ACTLAB_") {
-            let value = value.into_string().map_err(|_| {
-                Error::Experiment(format!("environment variable {name}: is not UTF-8 text"))
-            })?;
-            let key = key.to_lowercase().replace("__", ".");
-            settings.push(Setting::new(&format!("environment variable {name}"), &key, &value)?);
+        if let Some(key) = name.strip_prefix(PREFIX) {
+            let origin = format!("{VARIABLE}{name}");
+            let value = value
+                .into_string()
+                .map_err(|_| Error::Experiment(format!("{origin}: is not UTF-8 text")))?;
+            settings.push(Setting::new(&origin, &key_of_variable(key), &value)?);
         }
     }
     settings.sort_by(|a, b| a.key.cmp(&b.key));

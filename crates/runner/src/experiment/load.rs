@@ -1,13 +1,12 @@
 //! From files, the environment and flags to an experiment.
 
+use super::check::Refusal;
 use super::kinds::fault_of_experiment;
-use super::layers::{Moved, Origins, Setting, Text, environment, from_toml, non_finite, to_toml};
-use super::{DEFAULT_FILE, DEFAULTS, Experiment, words};
+use super::layers::{Moved, Origins, Setting, Text, environment, non_finite, to_toml};
+use super::{DEFAULT_FILE, DEFAULTS, Experiment, flags, position, words};
 use crate::Error;
-use crate::choices::{AUTO, Jobs};
 use crate::cli::{ExperimentArgs, Flags};
-use crate::console::note;
-use crate::execute::launcher::LauncherKind;
+use crate::console::{detail, note};
 use crate::wandb_sweep;
 use config::{Config, FileFormat};
 use std::path::Path;
@@ -31,11 +30,7 @@ impl Experiment {
         let mut text = read(&file)?;
         let mut layers = Layers::default();
         if wandb_sweep::is_one(&file) {
-            let table = |base: &Path| {
-                toml::from_str(&read(base)?).map_err(|error: toml::de::Error| {
-                    Error::Experiment(format!("{}: {error}", base.display()))
-                })
-            };
+            let table = |base: &Path| table(base, &read(base)?);
             let changes = wandb_sweep::read(&file, &text, &table)?;
             for line in &changes.notes {
                 note!("note: {}: {line}", file.display());
@@ -44,88 +39,64 @@ impl Experiment {
             file = changes.base;
             text = read(&file)?;
         }
-        Self::layered(&file, &text, layers, &args.flags)
+        Self::layered(&Source { file: &file, text: &text, written: true }, layers, &args.flags)
     }
 
     /// The experiment `text`, without environment and flags.
     pub(crate) fn of_text(text: &str) -> Result<Self, Error> {
-        Self::parse(Path::new(DEFAULT_FILE), text, Layers::default(), Vec::new())
+        let source = Source { file: Path::new(DEFAULT_FILE), text, written: true };
+        Self::parse(&source, Layers::default(), &Asked::default())
+    }
+
+    /// The experiment `text` that is to be written to `file`, without environment and flags.
+    pub(crate) fn of_answers(file: &Path, text: &str) -> Result<Self, Error> {
+        let source = Source { file, text, written: false };
+        Self::parse(&source, Layers::default(), &Asked::default())
     }
 
     /// The experiment `base` as the sweep file `text` varies it, without environment and flags.
     pub(crate) fn of_sweep(text: &str, base: &str) -> Result<Self, Error> {
-        let table = |file: &Path| {
-            toml::from_str(base).map_err(|error: toml::de::Error| {
-                Error::Experiment(format!("{}: {error}", file.display()))
-            })
-        };
+        let table = |file: &Path| table(file, base);
         let changes = wandb_sweep::read(Path::new("sweep.yaml"), text, &table)?;
         let layers = Layers { settings: changes.settings, moved: changes.moved };
-        Self::parse(&changes.base, base, layers, Vec::new())
+        let source = Source { file: &changes.base, text: base, written: true };
+        Self::parse(&source, layers, &Asked::default())
     }
 
-    /// The experiment `text` of `file`, with `layers` upon it, then the environment, then the flags.
-    fn layered(file: &Path, text: &str, mut layers: Layers, args: &Flags) -> Result<Self, Error> {
-        let mut flags = Vec::new();
-        for pair in &args.set {
-            let (key, value) = pair.split_once('=').ok_or_else(|| {
-                Error::Usage(format!("--set {pair}: must be KEY=VALUE, as in --set 'seeds=[1,2]'"))
-            })?;
-            flags.push(Setting::new("--set", key.trim(), value.trim())?);
-        }
-        let count = |n: usize| toml::Value::Integer(i64::try_from(n).unwrap_or(i64::MAX));
-        if args.tensorboard {
-            let value = from_toml(toml::Value::Boolean(true), "--tensorboard");
-            flags.push(Setting { key: "tensorboard".to_owned(), value });
-        }
-        let jobs = args.jobs.map(|jobs| match jobs {
-            Jobs::Auto => toml::Value::String(AUTO.to_owned()),
-            Jobs::Number(number) => count(number),
-        });
-        let words = [
-            ("device", args.device.clone().map(toml::Value::String)),
-            ("jobs", jobs),
-            (
-                "launcher",
-                args.launcher.map(|launcher| match launcher {
-                    LauncherKind::Local => "local".into(),
-                    LauncherKind::Slurm => "slurm".into(),
-                }),
-            ),
-            ("retries", args.retries.map(|retries| toml::Value::Integer(retries.into()))),
-            ("threads", args.threads.map(count)),
-            ("output", args.output.clone().map(toml::Value::String)),
-        ];
-        for (key, value) in words {
-            if let Some(value) = value {
-                let origin = format!("--{key}");
-                let value = from_toml(value, &origin);
-                flags.push(Setting { key: key.to_owned(), value });
-            }
-        }
+    /// The experiment of `source`, with `layers` upon it, then the environment, then the flags.
+    fn layered(source: &Source<'_>, mut layers: Layers, args: &Flags) -> Result<Self, Error> {
         layers.settings.extend(environment(std::env::vars_os())?);
-        let mut experiment = Self::parse(file, text, layers, flags)?;
-        experiment.wandb_flag = args.wandb;
-        experiment.mlflow_flag.clone_from(&args.mlflow);
+        detail!("experiment: {}", source.file.display());
+        layers.settings.iter().for_each(|setting| detail!("  {}", setting.shown()));
+        let asked = Asked { settings: flags::settings(args)?, tasks: flags::tasks(args) };
+        asked.settings.iter().for_each(|setting| detail!("  {}", setting.shown()));
+        let mut experiment = Self::parse(source, layers, &asked)?;
+        experiment.wandb_flag = args.run.wandb;
+        experiment.mlflow_flag.clone_from(&args.run.mlflow);
         Ok(experiment)
     }
 
-    fn parse(file: &Path, text: &str, layers: Layers, flags: Vec<Setting>) -> Result<Self, Error> {
+    fn parse(source: &Source<'_>, layers: Layers, asked: &Asked) -> Result<Self, Error> {
+        let Source { file, text, written } = *source;
+        let table = table(file, text)?;
         let config = Config::builder()
             .add_source(config::File::from_str(DEFAULTS, FileFormat::Toml))
-            .add_source(Text { origin: file.display().to_string(), text: text.to_owned() });
-        let config = layers
+            .add_source(Text { origin: file.display().to_string(), table });
+        let mut config = layers
             .settings
             .into_iter()
-            .chain(flags)
+            .chain(asked.settings.iter().cloned())
             .fold(config, |config, setting| {
                 let clear = setting.clear(&config);
                 config.add_source(clear).add_source(setting)
             })
             .build()
             .map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
+        let left_out = flags::retain_tasks(&mut config.cache, &asked.tasks)?;
         let values = config.cache.clone();
-        let origins = Origins { file: file.to_owned(), values, moved: layers.moved };
+        let text = if written { text } else { "" };
+        let origins =
+            Origins { file: file.to_owned(), text: text.into(), values, moved: layers.moved };
         // JSON, in which specs are written, has no such numbers.
         if let Some((key, number)) = non_finite(&origins.values, "") {
             return Err(origins.error(&key, &format!("must be a finite number, not {number}")));
@@ -137,10 +108,14 @@ impl Experiment {
                 let key = error.path().to_string();
                 match fault_at(&values, &key) {
                     Some((key, message)) => origins.error(&key, &message),
-                    None => origins.error(&key, &words::plain(&error.inner().to_string())),
+                    None => {
+                        let message = words::plain(&error.inner().to_string());
+                        let (key, message) = below_task(&key, &message);
+                        origins.error(&key, &message)
+                    }
                 }
             })?;
-        experiment.origins = origins;
+        (experiment.origins, experiment.left_out) = (origins, left_out);
         experiment.add_precisions().map_err(|(key, message)| experiment.error(&key, &message))?;
         if let Some(tune) = &mut experiment.tune {
             tune.fill_in(&experiment.seeds);
@@ -148,7 +123,9 @@ impl Experiment {
         if let Some(search) = &mut experiment.search {
             search.fill_in(&experiment.seeds);
         }
-        experiment.check().map_err(|(key, message)| experiment.error(&key, &message))?;
+        experiment.check().map_err(|Refusal { key, others, message }| {
+            experiment.conflict(&key, &others, &message)
+        })?;
         Ok(experiment)
     }
 
@@ -166,7 +143,44 @@ impl Experiment {
         let text = toml::Table::try_from(&registered).map(|table| table.to_string());
         let text =
             text.map_err(|error| Error::Experiment(format!("{}: {error}", file.display())))?;
-        Self::layered(file, &text, Layers::default(), flags)
+        Self::layered(&Source { file, text: &text, written: false }, Layers::default(), flags)
+    }
+}
+
+/// The text of an experiment.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    file: &'a Path,
+    text: &'a str,
+    /// Whether the file is this text, so that its lines can be named.
+    written: bool,
+}
+
+/// What flags ask for.
+#[derive(Default)]
+struct Asked {
+    settings: Vec<Setting>,
+    /// The tasks that are trained; all where there is none.
+    tasks: Vec<String>,
+}
+
+/// The table `text` of `file`.
+fn table(file: &Path, text: &str) -> Result<toml::Table, Error> {
+    toml::from_str(text).map_err(|error| {
+        Error::Experiment(position::syntax(&file.display().to_string(), text, &error))
+    })
+}
+
+/// The key that `message` begins with, as the errors of a whole task do, below `key`.
+fn below_task(key: &str, message: &str) -> (String, String) {
+    const PARTS: [&str; 4] = ["model", "objective", "data", "training"];
+    let of_task = key.starts_with("tasks.");
+    let part = |own: &str| own.split('.').next().is_some_and(|first| PARTS.contains(&first));
+    match message.split_once(": ") {
+        Some((own, rest)) if of_task && part(own) && !own.contains(' ') => {
+            (format!("{key}.{own}"), rest.to_owned())
+        }
+        _ => (key.to_owned(), message.to_owned()),
     }
 }
 
@@ -206,12 +220,13 @@ mod tests {
     "#;
 
     fn parse(text: &str, flags: &[(&str, &str)]) -> Result<Experiment, String> {
-        let flags =
+        let settings =
             flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
         let environment =
             environment([("ACTLAB_DESCRIPTION".into(), "from the environment".into())].into_iter());
         let layers = Layers { settings: environment.unwrap(), moved: Vec::new() };
-        Experiment::parse(Path::new("x.toml"), text, layers, flags)
+        let source = Source { file: Path::new("x.toml"), text, written: true };
+        Experiment::parse(&source, layers, &Asked { settings, tasks: Vec::new() })
             .map_err(|error| error.to_string())
     }
 
@@ -249,7 +264,7 @@ mod tests {
         assert_eq!(names("[\"bf16\"]").unwrap(), ["zebra_bf16 bf16", "ant_bf16 bf16"]);
         assert_eq!(names("[]").unwrap(), ["zebra f32", "ant f32"]);
         let twice = names("[\"bf16\", \"bf16\"]").unwrap_err();
-        assert_eq!(twice, "--set: precisions: names a precision twice");
+        assert_eq!(twice, "--set: precisions: duplicate precision `bf16`");
         let changed = "[{ task = \"ant\", set = { training = { learning_rate = 0.5 } } }]";
         let flags = [("precisions", "[\"f32\", \"f16\"]"), ("overrides", changed)];
         let experiment = parse(FILE, &flags).unwrap();

@@ -1,13 +1,17 @@
 //! Experiment files: what they hold, and how a value gets its final form.
 
 mod check;
+mod flags;
 mod kinds;
 mod layers;
 pub(crate) mod limits;
 mod load;
+mod position;
 mod schema;
+mod seeds;
 pub(crate) mod words;
 
+pub(crate) use flags::{comma_separated, seeds_of_flag};
 pub(crate) use kinds::fault;
 pub(crate) use layers::{Moved, Setting};
 pub(crate) use schema::schema;
@@ -95,7 +99,9 @@ pub(crate) struct Experiment {
     /// How every activation is compared with every other, as a family of its own: `holm`, `tukey` or `none`.
     #[serde(default)]
     pub(crate) all_pairs: Pairs,
-    /// Every arm is trained once with each.
+    /// Every arm is trained once with each: a list, or a number N for the seeds 1 to N.
+    #[serde(deserialize_with = "seeds::deserialize")]
+    #[schemars(with = "seeds::SeedsSchema")]
     pub(crate) seeds: Vec<u64>,
     /// Ends the sweep when its comparisons are decided.
     #[serde(default)]
@@ -163,6 +169,9 @@ pub(crate) struct Experiment {
     /// The same of MLflow.
     #[serde(skip)]
     pub(crate) mlflow_flag: Option<mlflow::Flag>,
+    /// Tasks of the file that flags leave out.
+    #[serde(skip)]
+    left_out: Vec<String>,
     /// Tasks that are another one in other precision, by name.
     #[serde(skip)]
     variants: BTreeMap<String, String>,
@@ -272,6 +281,17 @@ impl Experiment {
         self.origins.error(key, what)
     }
 
+    /// What is wrong with the value at `key`, which must fit those at `others`: where a flag has set one of these, the
+    /// flag is named first.
+    pub(crate) fn conflict(
+        &self,
+        key: &str,
+        others: &[&str],
+        what: &dyn std::fmt::Display,
+    ) -> Error {
+        self.origins.conflict(key, others, what)
+    }
+
     /// Where the value at `key` is from, as in `s.yaml: parameters.activation`.
     pub(crate) fn place(&self, key: &str) -> String {
         self.origins.place(key)
@@ -284,6 +304,14 @@ impl Experiment {
             values.and_then(|values| serde_json::to_value(values).ok()).unwrap_or_default();
         if let Some(table) = json.as_object_mut() {
             table.retain(|key, _| REGISTERED.contains(&key.as_str()));
+            // In one form, so that two forms of the same seeds are no change.
+            if let Some(seeds) = table.get_mut("seeds") {
+                *seeds = self.seeds.clone().into();
+            }
+            if let Some(overrides) = table.get_mut("overrides").and_then(|all| all.as_array_mut()) {
+                let is_out = |task: &str| self.left_out.iter().any(|name| name == task);
+                overrides.retain(|one| !one["task"].as_str().is_some_and(is_out));
+            }
         }
         json
     }
@@ -306,8 +334,8 @@ impl Experiment {
             }
             let mut variants: Vec<Precision> = self.precisions.clone();
             variants.sort_unstable();
-            if variants.windows(2).any(|pair| pair[0] == pair[1]) {
-                return at("names a precision twice".into());
+            if let Some(pair) = variants.windows(2).find(|pair| pair[0] == pair[1]) {
+                return at(format!("duplicate precision `{}`", pair[0]));
             }
             if variants.is_empty() {
                 variants.push(task.training.precision);

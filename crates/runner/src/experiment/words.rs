@@ -43,6 +43,9 @@ pub(crate) fn plain(message: &str) -> String {
     let message = message.split("\nin `").next().unwrap_or(message).trim_end();
     // serde_json ends with a position in a text that no user has seen.
     let message = message.split(" at line ").next().unwrap_or(message);
+    if let Some(words) = of_keys(message) {
+        return words;
+    }
     let Some((found, expected)) = message
         .strip_prefix("invalid type: ")
         .or_else(|| message.strip_prefix("invalid value: "))
@@ -51,6 +54,28 @@ pub(crate) fn plain(message: &str) -> String {
         return message.to_owned();
     };
     format!("must be {}, not {}", type_words(expected), value_words(found))
+}
+
+/// What serde says of keys and words, which it calls fields and variants.
+fn of_keys(message: &str) -> Option<String> {
+    for (name, words) in [("missing", "missing key"), ("duplicate", "duplicate key")] {
+        if let Some(key) = message.strip_prefix(&format!("{name} field ")) {
+            return Some(format!("{words} {key}"));
+        }
+    }
+    let (wrong, expected) = match message.strip_prefix("unknown field ") {
+        Some(rest) => ("unknown key ", rest),
+        None => ("unknown word ", message.strip_prefix("unknown variant ")?),
+    };
+    let (found, known) = expected.split_once(", ")?;
+    let names: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let found = found.trim_matches('`');
+    let near = activation::did_you_mean(&activation::nearest(found, names.iter().copied()));
+    Some(match names[..] {
+        [] => format!("{wrong}`{found}`"),
+        _ if near.is_empty() => format!("{wrong}`{found}`; known are {}", names.join(", ")),
+        _ => format!("{wrong}`{found}`{near}"),
+    })
 }
 
 fn type_words(expected: &str) -> &str {
@@ -139,7 +164,16 @@ mod tests {
                 "invalid type: floating point `1000000000000000000000.0`, expected u64",
                 "must be a whole number of 0 or more, not 1e21",
             ),
-            ("missing field `seeds`", "missing field `seeds`"),
+            ("missing field `seeds`", "missing key `seeds`"),
+            (
+                "unknown field `seed`, expected `seeds` or `name`",
+                "unknown key `seed` (did you mean `seeds`?)",
+            ),
+            (
+                "unknown variant `x`, expected one of `grid`, `random`",
+                "unknown word `x`; known are grid, random",
+            ),
+            ("unknown field `a`, there are no fields", "unknown key `a`"),
         ];
         for (message, words) in cases {
             assert_eq!(plain(message), words);

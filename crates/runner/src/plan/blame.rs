@@ -70,11 +70,41 @@ impl Blame<'_, '_> {
 
     /// What `core` says against the part `part` of the task.
     pub(super) fn refuse(&self, part: &str, error: &actlab_core::Error) -> Error {
-        match error.key() {
-            Some(key) if part.is_empty() => self.at(key, error),
-            Some(key) => self.at(&format!("{part}.{key}"), error),
-            None => self.at(part, error),
+        let key = match error.key() {
+            Some(key) if part.is_empty() => key.to_owned(),
+            Some(key) => format!("{part}.{key}"),
+            None => part.to_owned(),
+        };
+        let parts = ["model", "objective", "data"];
+        // What is said of a whole part may be the fault of another part that it does not fit.
+        let whole = ["model.name", "objective.name", "data.name", "data.augmentation"];
+        if parts.contains(&key.as_str()) || whole.contains(&key.as_str()) {
+            self.conflict(&key, &parts, error)
+        } else {
+            self.at(&key, error)
         }
+    }
+
+    /// What is wrong with the value at `path`, which must fit the parts `others` of the task: where a flag has chosen one
+    /// of these, the flag is named first.
+    pub(super) fn conflict(
+        &self,
+        path: &str,
+        others: &[&str],
+        what: &dyn std::fmt::Display,
+    ) -> Error {
+        let experiment = self.planner.experiment;
+        let place = |path: &str| format!("tasks.{}.{path}", self.name);
+        if !self.assignments.is_empty() || self.overridden(path).is_some() {
+            return self.at(path, what);
+        }
+        let own = path.split('.').next().unwrap_or(path);
+        let keys = |part: &&&str| [place(part), place(&format!("{part}.name"))];
+        let mut keys: Vec<String> =
+            others.iter().filter(|part| **part != own).flat_map(|part| keys(&part)).collect();
+        keys.push(place("data.train_limit"));
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        experiment.conflict(&place(path), &keys, what)
     }
 
     /// What is wrong with the value at `path` of the task, or with all of it where that is empty.

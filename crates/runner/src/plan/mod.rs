@@ -229,9 +229,8 @@ impl<'a> Planner<'a> {
             let arm = arm.map_err(|error| at(key(), &error))?;
             if let Some(arm) = arm.as_ref().filter(|arm| !labels.contains(arm)) {
                 let (known, place) = (labels.join(", "), experiment.place("activations"));
-                let message =
-                    format!("`{arm}` is none of the activations, which are {known} ({place})");
-                return Err(at(key(), &message));
+                let message = format!("`{arm}` is not in `activations` ({known}; {place})");
+                return Err(experiment.conflict(&key(), &["activations"], &message));
             }
             overridden.push(arm);
         }
@@ -295,11 +294,11 @@ impl<'a> Planner<'a> {
         let place = experiment.place("activations");
         let other = self.labels.first().map_or("", String::as_str);
         let message = format!(
-            "`{label}` is none of the activations, which are {known} ({place}): add it there, or name another \
-             baseline, as in --set baseline={}",
-            if other.contains('(') { format!("'\"{other}\"'") } else { other.to_owned() }
+            "`{label}` is not in `activations` ({known}; {place}): add it there, or name another baseline, as \
+             in --baseline {}",
+            if other.contains('(') { format!("'{other}'") } else { other.to_owned() }
         );
-        experiment.error("baseline", &message)
+        experiment.conflict("baseline", &["activations"], &message)
     }
 
     /// The run of the arm number `arm` on `task` with `seed`, and with `assignments` laid upon its recipe.
@@ -333,6 +332,14 @@ impl<'a> Planner<'a> {
             None => {
                 let data = self.catalogue.load(&task.data, &task.model);
                 let data = data.map_err(|error| blame.refuse("data", &error))?;
+                crate::console::detail!(
+                    "data set {}: {} / {} / {} examples to train, validate and test; sha256 {}",
+                    data.name,
+                    data.train.len(),
+                    data.validation.len(),
+                    data.test.len(),
+                    data.sha256
+                );
                 if !self.loaded.values().any(|other| other.name == data.name) {
                     warn_of_differences(&data);
                 }
@@ -360,7 +367,7 @@ impl<'a> Planner<'a> {
         if batch > examples {
             let message =
                 format!("{batch} is more than the {examples} examples of the training set");
-            return Err(blame.at("training.batch_size", &message));
+            return Err(blame.conflict("training.batch_size", &["data"], &message));
         }
         let key = format!("{:?} {:?} {}", spec.model, spec.objective, arm.spec.label) + &key;
         spec.weights_sha256 = match self.weights.get(&key) {

@@ -124,7 +124,7 @@ impl Tune {
                 );
             }
             (Method::Random | Method::QuasiRandom, None) => {
-                return refuse("trials", "is missing: how many values to try".to_owned());
+                return refuse("trials", "missing key `trials`: how many values to try".to_owned());
             }
             (_, Some(trials)) if !(1..=MOST).contains(&trials) => {
                 let most = grouped(MOST);

@@ -95,7 +95,10 @@ impl<'a, 'b> Tuning<'a, 'b> {
         for (key, task) in space.tasks() {
             if !experiment.tasks.contains_key(task) {
                 let known: Vec<&str> = experiment.tasks.keys().map(String::as_str).collect();
-                let message = format!("there is no task `{task}`; there are {}", known.join(", "));
+                let near = activation::nearest(task, known.iter().copied());
+                let near = activation::did_you_mean(&near);
+                let message =
+                    format!("there is no task `{task}`{near}; the tasks are {}", known.join(", "));
                 return Err(bad(&format!("parameters.{key}"), &message));
             }
         }

@@ -58,8 +58,9 @@ pub(crate) fn read(
     read: &dyn Fn(&Path) -> Result<toml::Table, Error>,
 ) -> Result<Changes, Error> {
     let wrong = |message: String| Error::Experiment(format!("{}: {message}", file.display()));
-    let sweep: File =
-        serde_saphyr::from_str(text).map_err(|error| wrong(yaml::words(&error, text)))?;
+    let sweep: File = serde_saphyr::from_str(text).map_err(|error| {
+        Error::Experiment(format!("{}{}", file.display(), yaml::words(&error, text)))
+    })?;
     if sweep.program.extension().is_none_or(|extension| extension != "toml") {
         return Err(wrong(format!(
             "program: must be the experiment file that the parameters vary, as in experiments/quick.toml, and {} is none",
@@ -85,9 +86,13 @@ struct Base {
 }
 
 impl Base {
-    /// Items of the list `key`.
+    /// Items of the list `key`, or the number of them that it gives, as `seeds` may.
     fn count(&self, key: &str) -> usize {
-        self.table.get(key).and_then(toml::Value::as_array).map_or(0, Vec::len)
+        match self.table.get(key) {
+            Some(toml::Value::Array(items)) => items.len(),
+            Some(toml::Value::Integer(number)) => usize::try_from(*number).unwrap_or(0),
+            _ => 0,
+        }
     }
 
     fn tasks(&self) -> Vec<&str> {

@@ -12,21 +12,21 @@ const TOO_LARGE: &str = "the file is too large, too deeply nested, or repeats to
 const KINDS: [(&str, &str); 3] =
     [("mapping start", "a table"), ("sequence start", "a list"), ("string scalar", "text")];
 
-/// Where the file `text` is wrong, with that line, and what is wrong there.
+/// Where the file `text` is wrong, with that line, and what is wrong there: what follows the name of the file.
 pub(super) fn words(error: &Error, text: &str) -> String {
     let message = message(error.without_snippet());
     let Some(location) = error.location().filter(|location| location.line() > 0) else {
-        return message;
+        return format!(": {message}");
     };
     let number = usize::try_from(location.line()).unwrap_or(usize::MAX);
     let line = text.lines().nth(number - 1).unwrap_or_default().trim();
     let shown: String = line.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     let dots = if line.chars().count() > SHOWN { "…" } else { "" };
-    let place = format!("line {number}, column {}", location.column());
+    let place = format!(":{number}:{}", location.column());
     if shown.is_empty() {
         format!("{place}: {message}")
     } else {
-        format!("{place}, `{shown}{dots}`: {message}")
+        format!("{place}: `{shown}{dots}`: {message}")
     }
 }
 

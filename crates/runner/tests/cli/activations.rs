@@ -73,7 +73,7 @@ fn list_shows_every_activation() {
     // A line for each, below the header.
     assert_eq!(list.lines().count(), all.len() + 1);
     let widest = list.lines().map(|line| line.chars().count()).max().unwrap();
-    assert!(widest <= 190, "{widest}");
+    assert!(widest <= 80, "{widest}");
     assert_snapshot!(list.lines().take(12).collect::<Vec<_>>().join("\n"));
     let find = |name: &str| all.iter().find(|entry| entry["name"] == name).unwrap();
     let xielu = find("xielu");

@@ -344,7 +344,7 @@ fn a_flipped_bit_in_a_checkpoint_changes_no_result() {
     said.ok();
     assert_eq!(predictions(&place), predictions(&calm));
     let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    assert!(text.contains("goes on after step"), "the older one was used");
+    assert!(text.contains("resumes after step"), "the older one was used");
 }
 
 /// A worker that waits for the end of another one finds the run finished.

@@ -72,7 +72,7 @@ fn the_best_device_is_that_of_this_machine() {
     let place = place();
     let slurm = &["sweep", "tiny.toml", "--device", "auto", "--launcher", "slurm"];
     let said = place.run(slurm).refused();
-    assert!(said.contains("--device: device: `auto` is the best device of this machine"), "{said}");
+    assert!(said.contains("--device: `auto` is the best device of this machine"), "{said}");
     // The tests are built for the CPU alone.
     let said = place.run(&["sweep", "tiny.toml", "--device", "auto", "--dry-run"]);
     assert!(said.err.contains("device: auto is cpu"), "{said:?}");

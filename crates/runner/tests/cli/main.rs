@@ -11,8 +11,10 @@ mod components;
 mod damage;
 mod data;
 mod errors;
+mod experiments;
 #[cfg(target_os = "linux")]
 mod gpus;
+mod habits;
 mod mutation;
 mod pretrained;
 mod rerun;

@@ -151,7 +151,7 @@ fn a_file_that_does_not_fit_is_refused_before_anything_is_trained() {
         ("objective=masked_lm", "take the file of a BertForMaskedLM"),
         (
             "model.init={ form = \"x\" }",
-            "tasks.films.model.init.form: is no key here (did you mean `from`?)",
+            "tasks.films.model.init.form: unknown key (did you mean `from`?)",
         ),
     ] {
         let said = place.run(&["sweep", "tuned.toml", "--set", &format!("tasks.films.{set}")]);

@@ -167,7 +167,7 @@ fn a_search_that_is_killed_comes_to_the_same_formulas_with_any_number_of_workers
         child.wait().unwrap();
     }
     let status = disturbed.run(&["status", "results/found"]).ok();
-    assert!(status.contains("not running; resume with `actlab search`"), "{status}");
+    assert!(status.contains("not running; resume with `actlab search found.toml"), "{status}");
     if records(&disturbed).values().all(|one| one["spec"].get("trial").is_some()) {
         let said = disturbed.run(&["report", "results/found"]).refused();
         assert!(

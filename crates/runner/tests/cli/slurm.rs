@@ -106,7 +106,7 @@ fn a_job_whose_number_was_not_written_down_is_found_again() {
     fs::create_dir(place.path("results/tiny/slurm/empty")).unwrap();
     let second = sweep(&place, &[]);
     assert!(
-        second.err.contains("4 runs go on since an earlier sweep submitted them"),
+        second.err.contains("4 runs continue since an earlier sweep submitted them"),
         "{second:?}"
     );
     second.ok();

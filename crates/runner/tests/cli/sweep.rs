@@ -82,7 +82,7 @@ fn two_sweeps_do_not_share_a_folder() {
     signal(&child, "-KILL");
     child.wait().unwrap();
     let holder = format!("another actlab (process {} on ", child.id());
-    assert!(said.contains(&holder) && said.contains("is at work in"), "{said}");
+    assert!(said.contains(&holder) && said.contains("is running in"), "{said}");
 }
 
 #[test]

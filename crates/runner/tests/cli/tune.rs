@@ -194,11 +194,11 @@ fn wrong_tuning_is_refused_by_key() {
         ),
         (
             "method = \"random\"\nparameters.training.learning_rate = { min = 1, max = 2 }\n",
-            "tune.trials: is missing",
+            "tune.trials: missing key `trials`",
         ),
         (
             "method = \"grid\"\nparameters.training.rate = { values = [1] }\n",
-            "tune.parameters.training.rate: with training.rate = 1: is no key here",
+            "tune.parameters.training.rate: with training.rate = 1: unknown key",
         ),
         (
             "method = \"grid\"\nparameters.tasks.text.training.warmup = { values = [0.1] }\n",

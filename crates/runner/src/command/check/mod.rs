@@ -7,7 +7,8 @@ use crate::cli::CheckArgs;
 use crate::console::outln;
 use crate::device;
 use crate::guard::guarded;
-use activation::{ActivationRequest, conformance};
+use activation::{Activation, ActivationRequest, Kind, conformance};
+use std::sync::Arc;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
     let spec = device::named(&args.device)?;
@@ -26,7 +27,8 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
         .iter()
         .map(|name| Ok(activation::build(&name.parse::<ActivationRequest>()?)?))
         .collect::<Result<Vec<_>, Error>>()?;
-    let mut failed = 0;
+    let (mut failed, mut passed) = (0, 0);
+    let count = activations.len();
     for activation in activations {
         outln!("{}", activation.label());
         let checks = guarded(|| conformance::check(&activation, &device));
@@ -34,7 +36,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
             Ok(checks) => {
                 for check in checks {
                     match check.outcome {
-                        Ok(()) => outln!("  ok    {}", check.name),
+                        Ok(()) => {
+                            passed += 1;
+                            outln!("  ok    {}", check.name);
+                        }
                         Err(reason) => {
                             failed += 1;
                             outln!("  FAIL  {}\n        {reason}", check.name);
@@ -47,9 +52,37 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
                 outln!("  FAIL  it does not panic\n        {reason}");
             }
         }
+        if let Some(note) = note(&activation) {
+            outln!("  note  {note}");
+        }
     }
+    let of = if count == 1 { "1 activation".to_owned() } else { format!("{count} activations") };
+    outln!("\n{of}: {passed} checks passed, {failed} failed");
     if let Some(file) = &args.training {
         failed += training::compare(file, spec)?;
     }
     if failed > 0 { Err(Error::ChecksFailed(failed)) } else { Ok(()) }
+}
+
+/// Package of the activations whose formulas are text in cards, where the identity is meant.
+const CARDS: &str = "activation-cards";
+
+/// What the author of a formula may not know of it: that it is still what `actlab new` has written.
+fn note(activation: &Arc<Activation>) -> Option<String> {
+    let registration = activation.registration();
+    if registration.package == CARDS {
+        return None;
+    }
+    let f = activation.nonlinearity();
+    let points = [-3.0, -1.0, -0.25, 0.0, 0.5, 1.0, 2.5];
+    let identity = guarded(|| points.iter().all(|x| f.eval(*x) == (*x, 1.0))).unwrap_or(false);
+    let what = match activation.kind() {
+        Kind::Pointwise(_) => "the formula",
+        Kind::Gated(_) => "the gate",
+    };
+    identity.then(|| {
+        format!(
+            "{what} is the identity, as in the template of `actlab new`: write it before training"
+        )
+    })
 }

@@ -199,7 +199,7 @@ impl Slurm {
         if !self.before.is_empty() {
             let runs = self.before.len();
             (self.notice)(&format!(
-                "Slurm: {runs} runs go on since an earlier sweep submitted them"
+                "Slurm: {runs} runs continue since an earlier sweep submitted them"
             ));
         }
         Ok(())
@@ -436,7 +436,7 @@ impl Launcher for Slurm {
             let arrays: Vec<String> = arrays.iter().map(ToString::to_string).collect();
             let arrays = arrays.join(" ");
             (self.notice)(&format!(
-                "Slurm goes on with {arrays}: the same command follows it again, `scancel {arrays}` ends it"
+                "Slurm continues with {arrays}: the same command follows it again, `scancel {arrays}` ends it"
             ));
         }
         self.detached = true;
