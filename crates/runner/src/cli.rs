@@ -354,6 +354,8 @@ pub(crate) struct EnvArgs {
 
 #[cfg(test)]
 mod book;
+#[cfg(test)]
+mod documented;
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,7 @@
 Relative links must name a file of the project, and what follows a # a heading of that file. Pages of the book must be in
 its table of contents. Links to the web are not followed.
 
-    python scripts/check_book.py
+    python scripts/check_links.py
 """
 
 import os
