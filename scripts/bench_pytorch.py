@@ -20,14 +20,14 @@ ActLab is the faster one.
          torch.compile; BERT-mini both ways with attention written out and with
          scaled_dot_product_attention (sdpa). The fastest counts. Each variant has a
          process of its own, whose peak memory is that of the variant alone.
-  sweep  runs an hour where two runs go on side by side, one thread each: `actlab
+  sweep  runs an hour where two runs train side by side, one thread each: `actlab
          sweep` on the ResNet task of experiments/quick.toml beside two processes of
          pytorch_yardstick.py. Start-up, reading the data and evaluation count on
          both sides; only ActLab writes records and statistics of the activations.
 
 Run it from anywhere, in the environment of pytorch_fixtures.py (Python 3.11 or
 newer). torch.compile needs a C++ compiler; where it fails the script says so once
-and goes on without:
+and continues without:
 
     python scripts/bench_pytorch.py
     python scripts/bench_pytorch.py --what ops --threads 1 --operations "gelu forward"

@@ -136,7 +136,7 @@ echo "== on this machine"
 "$actlab" sweep wide.toml --output here >here.md 2>here.err.log
 
 echo "== through Slurm"
-# Killed while tasks go on, which do not mind.
+# Killed while tasks continue, which are not affected.
 "$actlab" sweep wide.toml --launcher slurm >/dev/null 2>first.err.log &
 sweep=$!
 for _ in $(seq 300); do

@@ -50,7 +50,7 @@ small=(--set 'seeds=[1]' --set 'activations=["relu","gelu"]' --set 'tasks.fashio
 
 sweep() { ./actlab sweep experiments/quick.toml "${small[@]}" --output "gpu_check/$1" "${@:2}"; }
 
-# A sweep that is killed and goes on.
+# A sweep that is killed and continues.
 killed_and_resumed() {
   ./actlab sweep experiments/quick.toml "${small[@]}" --output gpu_check/resumed &
   local program=$!

@@ -483,7 +483,7 @@ the id; `{"`, `".join(VOCAB_SPECIAL)}` are 0 to 4."""
         return f"""\
 # Movie reviews
 
-{len(kept):,} English sentences from film reviews, each with a mean sentiment rating by
+{len(kept):,} English sentences from movie reviews, each with a mean sentiment rating by
 human raters and a label, positive or negative. Written by
 `scripts/prepare_data.py`; do not edit by hand.
 {source_note(options)}

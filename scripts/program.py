@@ -10,7 +10,7 @@ ROOT = os.path.dirname(SCRIPTS)
 
 
 class Failure(Exception):
-    """Something that the script cannot go on from; shown without a traceback."""
+    """Something that ends the script; shown without a traceback."""
 
 
 def note(text):

@@ -80,11 +80,11 @@ impl Values {
     }
 
     /// The same numbers after `change` of each piece of `size` (the last may be shorter), given with
-    /// its index; they are changed where they lie, or copied piece by piece if somebody else holds
+    /// its index; they are changed where they lie, or copied piece by piece if they have another owner
     /// them.
     pub(crate) fn change(mut self, size: usize, change: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let size = size.max(1);
-        if self.nobody_elses() {
+        if self.has_no_other_owner() {
             let numbers = self.0.storage_mut::<f32>();
             numbers.par_chunks_mut(size).enumerate().for_each(|(i, piece)| change(i, piece));
             return self;
@@ -99,16 +99,16 @@ impl Values {
         Self::from_buffer(copy, &self.shape())
     }
 
-    /// The numbers, to be written over: copied first if somebody else holds them.
+    /// The numbers, to be written over: copied first if it has another owner.
     pub(crate) fn slice_mut(&mut self) -> &mut [f32] {
-        if !self.nobody_elses() {
+        if !self.has_no_other_owner() {
             *self = self.copied();
         }
         self.0.storage_mut()
     }
 
-    /// Whether the memory holds these numbers alone, for nobody else.
-    fn nobody_elses(&mut self) -> bool {
+    /// Whether the memory holds these numbers alone, with no other owner.
+    fn has_no_other_owner(&mut self) -> bool {
         let whole = self.0.layout().num_elements() * size_of::<f32>() == self.0.bytes().len();
         whole && self.0.try_storage_mut::<f32>().is_some()
     }

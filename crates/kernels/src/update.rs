@@ -27,7 +27,7 @@ pub struct Sgd {
 
 impl Sgd {
     /// The new parameter for its `gradient`, with the velocity brought up to date (`None` at the first
-    /// step, and where there is no momentum). Neither may be on a tape. What nobody else holds is written
+    /// step, and where there is no momentum). Neither may be on a tape. What has no other owner is written
     /// over.
     ///
     /// # Panics
@@ -117,7 +117,7 @@ pub struct AdamW {
 
 impl AdamW {
     /// The new parameter for its `gradient`, with the moments brought up to date (`None` at the first
-    /// step). None of them may be on a tape. What nobody else holds is written over.
+    /// step). None of them may be on a tape. What has no other owner is written over.
     ///
     /// # Panics
     /// If the sizes do not agree.
@@ -247,7 +247,7 @@ fn on_cpu<const N: usize>(tensors: [&Tensor<1>; N]) -> bool {
     tensors.iter().all(|tensor| matches!(Host::of(tensor), Some(Host::Plain(_))))
 }
 
-/// The numbers of a tensor on the CPU, to be written over where nobody else holds it.
+/// The numbers of a tensor on the CPU, to be written over where it has no other owner.
 fn owned(tensor: Tensor<1>) -> Values {
     let host = Host::of(&tensor);
     drop(tensor);

@@ -145,7 +145,7 @@ pub struct Attempt {
     pub process: u32,
     /// When it began, in seconds since 1970 (UTC).
     pub started_unix: f64,
-    /// The step after which it goes on; 0 where it began anew.
+    /// The step after which it continues; 0 where it began anew.
     pub after_step: u64,
     /// All steps of the run.
     pub steps: u64,

@@ -1,7 +1,7 @@
 //! Stand-ins for a W&B server and an MLflow tracking server on loopback. They keep what arrives, hold each line to its
 //! place, and do what servers and networks do wrong when they are told to.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod fault;
 mod http;
@@ -31,7 +31,7 @@ pub trait Service: Send + 'static {
     fn take(&mut self, request: &Request) -> (u16, String);
 }
 
-/// A server that goes on until it is dropped.
+/// A server that continues until it is dropped.
 pub struct Server<S: Service = Received> {
     address: SocketAddr,
     shared: Arc<Shared<S>>,

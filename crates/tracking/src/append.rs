@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Where pieces are appended, and the end of one can be cut off.
 pub(crate) trait Storage: Write {
-    /// Leaves the first `length` bytes, and goes on behind them.
+    /// Leaves the first `length` bytes, and continues behind them.
     fn cut(&mut self, length: u64) -> io::Result<()>;
 }
 

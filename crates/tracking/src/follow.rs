@@ -522,7 +522,7 @@ impl Worker {
 
     fn accept(&mut self, source: Box<dyn Source>) {
         let folder = source.folder().path();
-        // A run that is begun again, or goes on in another process, is told from its beginning.
+        // A run that is begun again, or continues in another process, is told from its beginning.
         if let Some(before) = self.tracks.iter().position(|track| track.folder() == folder) {
             self.tracks.swap_remove(before);
             self.shared.state().open -= 1;
@@ -611,7 +611,7 @@ impl Worker {
         }
     }
 
-    /// The run is tried again later; the others go on.
+    /// The run is tried again later; the others continue.
     fn put_off(&mut self, mut track: Track, reason: String, wait: Option<Duration>) {
         if track.memory.is_news(&reason) {
             track.told = true;
@@ -775,7 +775,7 @@ impl Worker {
 
 /// What users hear of a fault that may pass.
 fn goes_on(reason: &str) -> String {
-    format!("{reason}; training goes on, and what is measured is kept until it works again")
+    format!("{reason}; training continues, and what is measured is kept until it works again")
 }
 
 /// Hands everything that there is to a sink that `open` makes; whether it took all.

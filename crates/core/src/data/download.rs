@@ -153,11 +153,11 @@ fn receive(
     loop {
         if progress.interrupted() {
             return Err(error(
-                "interrupted; what is here is kept, and fetching goes on next time".into(),
+                "interrupted; what is here is kept, and the next fetch resumes there".into(),
             ));
         }
         let n = response.read(&mut buffer).map_err(|cause| {
-            error(format!("{cause}; {done} bytes are kept, and fetching goes on next time"))
+            error(format!("{cause}; {done} bytes are kept, and the next fetch resumes there"))
         })?;
         if n == 0 {
             break;
@@ -169,7 +169,7 @@ fn receive(
     file.sync_all().map_err(io_error("write", part))?;
     if done < download.bytes {
         return Err(error(format!(
-            "the connection ended early; {done} bytes are kept, and fetching goes on next time"
+            "the connection ended early; {done} bytes are kept, and the next fetch resumes there"
         )));
     }
     Ok(())
@@ -308,7 +308,7 @@ mod tests {
         let download = download(url, &content, Format::File);
         let folder = tempfile::tempdir().unwrap();
         let error = fetch_one(&download, folder.path(), &mut Quiet).unwrap_err().to_string();
-        assert!(error.contains("fetching goes on next time"), "{error}");
+        assert!(error.contains("the next fetch resumes there"), "{error}");
         assert!(!folder.path().join("file.bin").exists());
 
         fetch_one(&download, folder.path(), &mut Quiet).unwrap();

@@ -25,7 +25,7 @@ pub(crate) use scaler::LossScaler;
 /// Version of everything here that decides numbers; part of a run's identity.
 pub const NUMERICS: u32 = 4;
 
-/// Is told what happens during training, and says whether to go on.
+/// Is told what happens during training, and says whether to continue.
 pub trait Monitor {
     /// Something was measured.
     ///
@@ -36,7 +36,7 @@ pub trait Monitor {
     /// Whether the user wants to stop.
     fn interrupted(&self) -> bool;
 
-    /// A checkpoint from which to go on; whoever gives one has kept the events until then, and no others.
+    /// A checkpoint from which to continue; whoever gives one has kept the events until then, and no others.
     fn resume(&mut self) -> Option<Checkpoint> {
         None
     }
@@ -65,7 +65,7 @@ pub enum Stopped {
     /// Model, data and recipe do not go together.
     #[error(transparent)]
     Setup(#[from] Error),
-    /// The checkpoint to go on from is not of this run.
+    /// The checkpoint to resume from is not of this run.
     #[error(transparent)]
     Checkpoint(#[from] Unusable),
 }

@@ -1,4 +1,4 @@
-//! The state of a run: what a checkpoint holds, and how it goes on from one.
+//! The state of a run: what a checkpoint holds, and how it resumes from one.
 
 use super::{LossScaler, Monitor, Stopped};
 use crate::Error;
@@ -165,7 +165,7 @@ impl<'a, N: Network> Run<'a, N> {
         Ok(())
     }
 
-    /// Training as it stands, to go on from.
+    /// Training as it stands, to resume from.
     fn keep(&self, progress: Progress, best: Option<&Best<N>>) -> Result<Checkpoint, Unusable> {
         let mut tensors = Tensors::default();
         // Running statistics belong to the network without autodiff.

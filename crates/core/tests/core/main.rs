@@ -1,6 +1,6 @@
 //! Models against PyTorch, and the training loop against the design's promises.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod checkpoint;
 mod golden;

@@ -361,7 +361,7 @@ fn operands_that_are_one() {
 }
 
 /// Operations one behind the other: gradients that one hands to the next, and to two at once, are
-/// worked on in place where nobody else holds them.
+/// worked on in place where it has no other owner.
 #[test]
 fn operations_in_a_row() {
     let draw = &mut Draw::new(17);

@@ -1,7 +1,7 @@
 //! Every fused operation against the same thing in plain burn operations, and what holds of all of
 //! them: the same bits with any number of threads, and tensors that stay as they were.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod agreement;
 mod case;

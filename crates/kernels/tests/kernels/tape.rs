@@ -1,5 +1,5 @@
 //! What a tape is owed: gradients of all uses add up, and no gradient is worked on in place that
-//! somebody else holds. (That inputs, outputs and given gradients stay as they were is asserted in
+//! has another owner. (That inputs, outputs and given gradients stay as they were is asserted in
 //! every case, wherever one runs.)
 
 use crate::case::{Case, Numbers, SINGLE, Tape};

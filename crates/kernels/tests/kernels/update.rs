@@ -33,12 +33,12 @@ fn vector(draw: &mut Draw, count: usize) -> Input {
     input
 }
 
-/// Some of `tensors`, which somebody else then holds: a step may write over the others alone.
+/// Some of `tensors`, which have another owner: a step may write over the others alone.
 fn held<const N: usize>(draw: &mut Draw, tensors: [Option<&Tensor<1>>; N]) -> Vec<Tensor<1>> {
     tensors.into_iter().flatten().filter(|_| draw.coin()).cloned().collect()
 }
 
-/// Some steps of `rule` against the formula. Nothing that somebody else holds may change: tensors of the
+/// Some steps of `rule` against the formula. Nothing that has another owner may change: tensors of the
 /// steps before are looked at again.
 fn check_sgd(rule: Sgd, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
     let device = Device::flex();

@@ -30,7 +30,7 @@ pub struct MetricsWriter {
 }
 
 impl MetricsWriter {
-    /// A stream that begins with `bytes`. A reader of an older stream goes on seeing that, and no end of it.
+    /// A stream that begins with `bytes`. A reader of an older stream keeps seeing that, and no end of it.
     pub(super) fn create(path: PathBuf, bytes: &[u8]) -> Result<Self, Error> {
         write_atomically(&path, bytes)?;
         let file = File::options().append(true).open(&path).map_err(Error::io("write", &path))?;

@@ -58,7 +58,7 @@ fn number(value: f64) -> Value {
 }
 
 /// A key that MLflow takes: letters, digits, `_`, `-`, `.`, `:`, spaces, and slashes between names that are no
-/// steps of a path. Those that had to be changed are told apart by a hash.
+/// steps of a path. Those that had to be changed differ by a hash.
 pub(super) fn key(name: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-. :/".contains(c);
     let mut text: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();

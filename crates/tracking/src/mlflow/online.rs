@@ -1,4 +1,4 @@
-//! Runs that a tracking server follows while they go on.
+//! Runs that a tracking server follows during training.
 
 use super::Note;
 use super::client::{Beginning, Client, Known};

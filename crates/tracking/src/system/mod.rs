@@ -1,4 +1,4 @@
-//! How busy the machine is while a run goes on, and what energy it takes.
+//! How busy the machine is during a run, and what energy it takes.
 
 mod busy;
 mod nvml;

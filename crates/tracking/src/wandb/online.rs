@@ -1,4 +1,4 @@
-//! Runs that a server follows while they go on.
+//! Runs that a server follows during training.
 
 use super::Settings;
 use super::client::{Client, Place, Upsert};

@@ -21,7 +21,7 @@ const DEFAULT_PROJECT: &str = "actlab";
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// To a server, while they go on.
+    /// To a server, during training.
     Online,
     /// Into directories for `wandb sync`.
     Offline,

@@ -1,6 +1,6 @@
 //! Runs on their way to W&B, TensorBoard and MLflow, through everything that goes wrong.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod directories;
 mod event_files;

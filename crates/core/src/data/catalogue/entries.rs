@@ -103,7 +103,7 @@ pub(super) const MOVIE_VOCABULARY: &[u8] = include_bytes!("../../../data/movie-r
 pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: "fashion-mnist-mini",
-        description: "28×28 grey images of clothes, 10 classes: 6,000 / 1,000 / 2,000 of Fashion-MNIST",
+        description: "28×28 grey images of clothing, 10 classes: 6,000 / 1,000 / 2,000 of Fashion-MNIST",
         licence: "MIT",
         source: bundled!(
             "fashion-mnist-mini":
@@ -119,7 +119,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "movie-reviews",
-        description: "sentences of film reviews, 2 classes: 8,566 / 1,000 / 1,000 (Hutto and Gilbert 2014)",
+        description: "sentences of movie reviews, 2 classes: 8,566 / 1,000 / 1,000 (Hutto and Gilbert 2014)",
         licence: "MIT",
         source: bundled!(
             "movie-reviews": "train.tsv.gz", "validation.tsv.gz", "test.tsv.gz", "vocab.txt"
@@ -129,7 +129,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "fashion-mnist",
-        description: "28×28 grey images of clothes, 10 classes: 55,000 / 5,000 / 10,000 (Xiao et al. 2017)",
+        description: "28×28 grey images of clothing, 10 classes: 55,000 / 5,000 / 10,000 (Xiao et al. 2017)",
         licence: "MIT",
         source: Source::Remote {
             downloads: &[
@@ -217,7 +217,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "sst-2",
-        description: "phrases of film reviews, 2 classes: 66,000 / 1,000 / 872 of GLUE (Socher et al. 2013)",
+        description: "phrases of movie reviews, 2 classes: 66,000 / 1,000 / 872 of GLUE (Socher et al. 2013)",
         licence: "none stated; free for research",
         source: Source::Remote {
             downloads: &[Download {
