@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/skip.sh
 
-version=@VERSION@
+version=0.5.4
 tools="${XDG_CACHE_HOME:-$HOME/.cache}/actlab/tools"
 
 python3 scripts/check_links.py
