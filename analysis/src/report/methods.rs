@@ -37,6 +37,8 @@ pub(super) struct Made {
     seconds: f64,
     fewest_seeds: usize,
     most_seeds: usize,
+    /// Runs that the machine trains at once, as far as the records tell.
+    pub(super) side_by_side: usize,
 }
 
 impl Made {
@@ -48,7 +50,16 @@ impl Made {
             seconds: 0.0,
             fewest_seeds: usize::MAX,
             most_seeds: 0,
+            side_by_side: 1,
         };
+        let parallel = |run: &&StoredRun| {
+            let environment = &run.record.environment;
+            match environment.device.as_str() {
+                "cpu" => environment.cores / environment.threads.max(1),
+                _ => 1,
+            }
+        };
+        made.side_by_side = runs.iter().map(parallel).min().unwrap_or(1).max(1);
         for run in runs {
             let environment = &run.record.environment;
             let commit = environment.git.as_ref().map(|git| {

@@ -1,5 +1,7 @@
 //! A sweep's result for readers: Markdown for people, CSV for programs.
 
+mod advice;
+mod answer;
 mod columns;
 mod csv;
 mod examples;
@@ -12,6 +14,7 @@ mod legend;
 mod links;
 mod markdown;
 mod methods;
+mod parts;
 mod precision;
 mod scores;
 mod search;
@@ -19,6 +22,7 @@ mod target;
 mod tuning;
 mod verdict;
 
+pub use advice::Commands;
 pub use figures::{Picture, Shape, draw_shapes};
 pub use methods::{Confirms, Registration};
 pub use scores::scores_of;
@@ -87,6 +91,8 @@ pub struct ReportOptions {
     pub tuning: Option<Tuning>,
     /// The search that found some of the activations, where there was one.
     pub search: Option<Search>,
+    /// Commands that continue the sweep.
+    pub commands: Commands,
 }
 
 impl Default for ReportOptions {
@@ -109,6 +115,7 @@ impl Default for ReportOptions {
             shapes: Vec::new(),
             tuning: None,
             search: None,
+            commands: Commands::default(),
         }
     }
 }
@@ -150,6 +157,7 @@ pub struct Report {
     figures: Figures,
     tuning: Option<Tuning>,
     search: Option<Search>,
+    commands: Commands,
     /// Runs whose metrics stream cannot be read, and why the first cannot.
     without_curve: Option<(usize, String)>,
     /// How many runs have predictions that cannot be read, and why the first cannot.
@@ -288,6 +296,8 @@ impl Report {
             scores: &with_guessing,
             metrics: &metrics,
             overall: overall.as_ref(),
+            baseline: &baseline,
+            margin: options.margin,
             shapes: &options.shapes,
             tuning: options.tuning.as_ref(),
             bootstrap,
@@ -323,7 +333,7 @@ impl Report {
             .collect();
         Ok(Self {
             title: options.title.clone(),
-            width: options.width.max(60),
+            width: options.width.max(markdown::LEAST_WIDTH),
             tasks,
             frame: verdict::Frame {
                 family: options.family,
@@ -349,6 +359,7 @@ impl Report {
             figures,
             tuning: options.tuning.clone(),
             search: options.search.clone(),
+            commands: options.commands.clone(),
         })
     }
 
@@ -388,11 +399,18 @@ impl Report {
 
     /// The report for people, in lines of at most [`ReportOptions::width`].
     ///
-    /// Only the last columns of the last tables of a task, from `examples/s` on, differ between two executions
-    /// of the same experiment on the same kind of device, and the plot of test values against time.
+    /// Only times differ between two executions of the same experiment on the same kind of device: the last column of a
+    /// task's first table, the last columns of its last tables, from `examples/s` on, the time that a next step takes,
+    /// and the plot of test values against time.
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::render(self)
+    }
+
+    /// The answer alone: a sentence and a table for each task, in lines of at most `width`.
+    #[must_use]
+    pub fn brief(&self, width: usize) -> String {
+        markdown::brief(self, width)
     }
 
     /// Writes `records.parquet`, one row a run, and `metrics.parquet`, one row a number of the metrics streams of

@@ -75,7 +75,7 @@ fn an_arm_with_fewer_bits_per_byte_is_better() {
     // Differences keep the sign of what was recorded; everything else says which of them are better.
     assert!(cell(&text, "Δ to baseline, bits/byte", "gelu").starts_with("−0.0"), "{text}");
     assert!(cell(&text, "Δ to baseline, bits/byte", "silu").starts_with("+0.0"), "{text}");
-    assert!(cell(&text, "test bits/byte", "gelu").starts_with("2.05"), "{text}");
+    assert!(cell(&text, "test bits/byte ± sd", "gelu").starts_with("**2.05"), "{text}");
     assert!(cell(&text, "P(better)", "gelu").starts_with("1.00"), "{text}");
     assert!(cell(&text, "P(better)", "silu").starts_with("0.00"), "{text}");
     assert_eq!(cell(&text, "Cliff's δ", "gelu"), "1.00");
@@ -361,7 +361,7 @@ fn tasks_with_different_metrics() {
     assert_eq!(&gelu[column("test_accuracy_mean")], "");
     assert_eq!((&gelu[column("verdict")], &gelu[column("direction")]), ("better", "lower"));
     let page = report.html();
-    assert!(page.contains("relu; bits per byte, lower is better"), "{page}");
+    assert!(page.contains("test bits per byte (baseline: relu, lower is better)"), "{page}");
     let latex = std::fs::read_to_string(written.latex).unwrap();
     assert!(
         latex.contains("Test bits per byte, lower is better & $\\Delta$ (bits/byte)"),

@@ -331,6 +331,9 @@ pub(crate) struct ReportArgs {
     /// Write it again whenever a run ends, until all have
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Print all of report.md, not the answers alone
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Also write records.parquet and metrics.parquet, for pandas, polars, R, DuckDB
     #[arg(long)]
     pub(crate) parquet: bool,

@@ -6,11 +6,14 @@ use crate::console;
 use crate::environment::{host, write_diff};
 use crate::experiment::Experiment;
 use crate::guard::guarded;
+use crate::invocation;
 use crate::plan::{Plan, PlannedRun};
 use crate::registration::changes;
 use crate::search::SearchNote;
 use crate::tune::Score;
-use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
+use analysis::{
+    AllPairs, Commands, Confirms, Family, Registration, Report, ReportOptions, Shape, Written,
+};
 use indexmap::IndexMap;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use record::{
@@ -63,6 +66,9 @@ pub(crate) struct Manifest {
     /// What was searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) search: Option<SearchNote>,
+    /// The command that trains it, without its seeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) command: Option<String>,
 }
 
 /// Looks at results before all of them are in.
@@ -141,6 +147,7 @@ impl Manifest {
             planned: None,
             tuning: None,
             search: None,
+            command: invocation::sweep(),
         }
     }
 
@@ -376,8 +383,18 @@ impl SweepDir {
         let place = |shape: &Shape| manifest.activations.iter().position(|one| *one == shape.label);
         shapes.sort_by_key(place);
         let tuning = manifest.tuning.as_ref().map(|note| tuning(note, trials));
-        let options =
-            ReportOptions { tuning, width, skipped: skipped.clone(), shapes, ..manifest.options() };
+        let commands = Commands {
+            sweep: manifest.command.clone(),
+            results: Some(invocation::quoted(&self.path.display().to_string())),
+        };
+        let options = ReportOptions {
+            tuning,
+            width,
+            skipped: skipped.clone(),
+            shapes,
+            commands,
+            ..manifest.options()
+        };
         let report = Report::from_runs(&runs, &options)?;
         let written = report.write(&self.path);
         let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());

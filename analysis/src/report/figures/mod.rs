@@ -1,5 +1,6 @@
 //! The plots of a report: numbers and words, before anybody draws them.
 
+mod forest;
 mod learned;
 mod overall;
 mod shape;
@@ -9,7 +10,7 @@ mod tuning;
 pub use shape::{Picture, Shape, draw_shapes};
 
 use super::{Measured, Tuning};
-use crate::comparison::{Overall, TaskScores};
+use crate::comparison::{Overall, TaskScores, margin_of};
 use crate::plot::{Colour, Palette, Plot};
 use crate::statistics::Bootstrap;
 use crate::summary::Arm;
@@ -30,6 +31,8 @@ const LONGEST_NAME: usize = 30;
 pub(super) struct Figures {
     /// Those of each task, in the order of the report.
     pub(super) tasks: Vec<Vec<Plot>>,
+    /// The differences to the baseline of each task, in the order of the report.
+    pub(super) forests: Vec<Vec<Plot>>,
     /// Those over all tasks.
     pub(super) overall: Vec<Plot>,
     /// The activations themselves.
@@ -48,6 +51,10 @@ pub(super) struct Sources<'a> {
     /// What each task is judged by, in their order.
     pub(super) metrics: &'a [Metric],
     pub(super) overall: Option<&'a Overall>,
+    /// Label that differences are to.
+    pub(super) baseline: &'a str,
+    /// Differences that do not matter, as a fraction.
+    pub(super) margin: Option<f64>,
     pub(super) shapes: &'a [Shape],
     pub(super) tuning: Option<&'a Tuning>,
     pub(super) bootstrap: Bootstrap,
@@ -62,6 +69,7 @@ impl Figures {
         let shapes = sources.shapes.iter().map(|shape| shape.label.as_str());
         let palette = Palette::new(labels.iter().map(String::as_str).chain(shapes));
         let mut names = Names::default();
+        let mut forests = Vec::new();
         let tasks = sources
             .runs
             .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
@@ -70,6 +78,14 @@ impl Figures {
                 let name = &runs[0].run.record.spec.task;
                 let arms: Vec<&Arm> = sources.arms.iter().filter(|arm| arm.task == *name).collect();
                 let file = names.of(name);
+                let forest = forest::Forest {
+                    file: &file,
+                    task: name,
+                    baseline: sources.baseline,
+                    metric,
+                    margin: margin_of(sources.margin, Some(metric)),
+                };
+                forests.push(forest.plot(&arms, &palette).into_iter().collect());
                 let mut plots = task::plots(&file, runs, &arms, metric, &palette);
                 let tuned = sources.tuning.iter();
                 plots.extend(
@@ -82,6 +98,7 @@ impl Figures {
         let arms = labels.into_iter().filter(|label| seen.insert(label.clone()));
         Self {
             tasks,
+            forests,
             overall: overall::plots(sources, &palette, &bands),
             shapes: shape::plots(sources.shapes, &palette),
             arms: arms.map(|label| (label.clone(), palette.of(&label))).collect(),
@@ -90,7 +107,8 @@ impl Figures {
 
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Plot> {
-        self.tasks.iter().flatten().chain(&self.overall).chain(&self.shapes)
+        let answers = self.forests.iter().flatten();
+        answers.chain(self.tasks.iter().flatten()).chain(&self.overall).chain(&self.shapes)
     }
 }
 

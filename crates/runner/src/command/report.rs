@@ -2,6 +2,7 @@ use crate::Error;
 use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
 use crate::interrupt;
+use crate::invocation;
 use crate::sweep_dir::{Progress, SweepDir};
 use analysis::Report;
 use record::{RunDir, StoredRun};
@@ -9,6 +10,12 @@ use std::time::Duration;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.
 const WIDTH: usize = 120;
+
+/// Columns where standard output is no terminal.
+const PLAIN: usize = 100;
+
+/// Columns of a terminal beyond which lines become hard to read.
+const WIDEST: usize = 120;
 
 /// Runs that are named before the others are counted.
 const MOST_NAMES: usize = 10;
@@ -21,7 +28,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
     if args.watch {
         watch(&sweep)?;
     }
-    let (report, runs) = show(&sweep)?;
+    let (report, runs) = show(&sweep, args.full)?;
     if args.parquet { export(&sweep, &report, &runs) } else { Ok(()) }
 }
 
@@ -80,11 +87,16 @@ fn warn_of_strangers(sweep: &SweepDir, strangers: &[RunDir]) {
 
 /// Writes the report beside the records, and prints it. Where the folder is for reading alone, it is printed.
 pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
-    show(sweep).map(drop)
+    show(sweep, false).map(drop)
 }
 
-/// Writes and prints the report; it, and the runs that it was made from.
-fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
+/// Columns of the terminal that results go to.
+fn columns() -> usize {
+    terminal_size::terminal_size().map_or(PLAIN, |(width, _)| usize::from(width.0)).min(WIDEST)
+}
+
+/// Writes the report and prints its answers, or all of it; the report, and the runs that it was made from.
+fn show(sweep: &SweepDir, full: bool) -> Result<(Report, Vec<StoredRun>), Error> {
     let Some(reported) = sweep.report(WIDTH)? else {
         if sweep.manifest()?.search.is_some() {
             return Err(Error::Usage(format!(
@@ -97,7 +109,11 @@ fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
             sweep.path().display()
         )));
     };
-    out!("{}", reported.report.markdown());
+    if full {
+        out!("{}", reported.report.markdown());
+    } else {
+        out!("{}", reported.report.brief(columns()));
+    }
     if reported.missing > 0 {
         console::warning(&format!("{} runs of this sweep are not finished", reported.missing));
     }
@@ -116,12 +132,13 @@ fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
         console::warning(&format!("not drawn: {line}"));
     }
     note!(
-        "written: {}, {}, {}, {}, {}, {}",
+        "\nFull report: {} and {}\nOpen the page: actlab open {}\nFor papers: {}, {}; figures: {}, {}",
         written.markdown.display(),
         written.html.display(),
+        invocation::quoted(&sweep.path().display().to_string()),
+        written.latex.display(),
         written.plots.display(),
         written.summary.display(),
-        written.latex.display(),
         written.runs.display()
     );
     Ok((reported.report, reported.runs))
