@@ -30,6 +30,9 @@ pub(super) fn brief(report: &Report, columns: usize) -> String {
     for task in &report.tasks {
         parts.extend(answered(report, task, &[], &labels));
     }
+    for task in &report.further {
+        parts.extend(answered(report, task, &[], &labels));
+    }
     if report.tasks.len() > 1 {
         parts.extend(over_all(report).into_iter().take(2));
     }
@@ -50,7 +53,8 @@ fn labels(report: &Report, columns: usize) -> Labels {
 /// Everything that a report says, but for what pages alone show.
 pub(super) fn document<'a>(report: &'a Report, labels: &Labels) -> Vec<Part<'a>> {
     let mut parts = beginning(report);
-    for (task, plots) in report.tasks.iter().zip(&report.figures.forests) {
+    let tasks = report.tasks.iter().chain(&report.further);
+    for (task, plots) in tasks.zip(&report.figures.forests) {
         parts.extend(answered(report, task, plots, labels));
     }
     for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {

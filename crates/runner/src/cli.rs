@@ -2,12 +2,14 @@
 
 mod activations;
 mod bench;
+mod plot;
 
 pub(crate) use activations::{
     EvalArgs, EvalPath, ExplainArgs, FormulaKind, Gain, NewActivationArgs, NewCommand,
     PropagateArgs,
 };
 pub(crate) use bench::{BenchCommand, BenchOpsArgs, BenchStepArgs};
+pub(crate) use plot::{FormatArg, PlotArgs};
 
 use crate::choices::{Jobs, Pairs};
 use crate::execute::launcher::LauncherKind;
@@ -101,8 +103,17 @@ sweep has not used, and tests the one difference that was stated before.")]
     #[command(after_help = "\
 Examples:
   actlab report results/quick
+  actlab report results/quick --full             print all of report.md
+  actlab report results/quick --baseline gelu,silu
   actlab report results/quick --watch            from another terminal, while the sweep runs")]
     Report(ReportArgs),
+    /// Draw plots of a sweep as PDF, SVG or PNG, for papers and talks
+    #[command(after_help = "\
+Examples:
+  actlab plot results/quick --plot difference --format pdf --width 84mm
+  actlab plot results/quick --plot curve --format png --width 160mm --font-size 9 --title
+  actlab plot results/quick --list")]
+    Plot(PlotArgs),
     /// Show how far a sweep has come, from another terminal or machine
     #[command(after_help = "\
 Examples:
@@ -331,6 +342,10 @@ pub(crate) struct ReportArgs {
     /// Write it again whenever a run ends, until all have
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Compare with another activation than the experiment's baseline; several with commas. The report is written to a folder
+    /// of its own
+    #[arg(long, value_name = "NAME[,NAME]")]
+    pub(crate) baseline: Option<String>,
     /// Print all of report.md, not the answers alone
     #[arg(long)]
     pub(crate) full: bool,

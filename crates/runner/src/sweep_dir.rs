@@ -11,9 +11,7 @@ use crate::plan::{Plan, PlannedRun};
 use crate::registration::changes;
 use crate::search::SearchNote;
 use crate::tune::Score;
-use analysis::{
-    AllPairs, Commands, Confirms, Family, Registration, Report, ReportOptions, Shape, Written,
-};
+use analysis::{AllPairs, Commands, Confirms, Family, Registration, Report, ReportOptions, Shape};
 use indexmap::IndexMap;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use record::{
@@ -236,8 +234,6 @@ pub(crate) struct Lock {
 pub(crate) struct Reported {
     pub(crate) runs: Vec<StoredRun>,
     pub(crate) report: Report,
-    /// Where it was written, or why it could not be.
-    pub(crate) written: Result<Written, analysis::Error>,
     /// Finished runs in the folder that are not of this sweep.
     pub(crate) strangers: Vec<RunDir>,
     /// Runs of this sweep that are not finished.
@@ -371,9 +367,21 @@ impl SweepDir {
             .map_err(|error| Error::Usage(format!("{} is damaged: {error}", path.display())))
     }
 
-    /// Writes the report of the runs that are finished; nothing where there is none.
-    pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
+    /// The report of the runs that are finished; nothing where there is none. With `baselines`, the first takes the place of
+    /// the experiment's, and the others are compared with as well.
+    pub(crate) fn make_report(
+        &self,
+        width: usize,
+        baselines: &[String],
+    ) -> Result<Option<Reported>, Error> {
         let manifest = self.manifest()?;
+        if let Some(unknown) = baselines.iter().find(|one| !manifest.activations.contains(one)) {
+            return Err(Error::Usage(format!(
+                "--baseline {unknown}: no activation of {} has this name; it has {}",
+                self.path.display(),
+                manifest.activations.join(", ")
+            )));
+        }
         let Records { runs, trials, skipped, strangers } = self.read(&manifest)?;
         if runs.is_empty() {
             skipped.iter().for_each(|line| console::warning(&format!("left out: {line}")));
@@ -387,7 +395,7 @@ impl SweepDir {
             sweep: manifest.command.clone(),
             results: Some(invocation::quoted(&self.path.display().to_string())),
         };
-        let options = ReportOptions {
+        let mut options = ReportOptions {
             tuning,
             width,
             skipped: skipped.clone(),
@@ -395,10 +403,13 @@ impl SweepDir {
             commands,
             ..manifest.options()
         };
+        if let Some((first, others)) = baselines.split_first() {
+            options.stated_baseline = options.baseline.replace(first.clone());
+            options.further_baselines = others.to_vec();
+        }
         let report = Report::from_runs(&runs, &options)?;
-        let written = report.write(&self.path);
         let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
-        Ok(Some(Reported { runs, report, written, strangers, missing, skipped }))
+        Ok(Some(Reported { runs, report, strangers, missing, skipped }))
     }
 
     /// Whether the finished runs decide every comparison.

@@ -41,6 +41,11 @@ impl Forest<'_> {
         let row = |place: usize| (rows.len() - 1 - place) as f64;
         let [low, high] = self.span(&rows);
         let ends = [-0.5, rows.len() as f64 - 0.5];
+        let beyond = |bound: f64| bound < low || bound > high;
+        let cut = rows.iter().any(|(arm, _)| {
+            let interval = arm.against.as_ref().and_then(|against| against.interval);
+            interval.is_some_and(|interval| beyond(interval.low) || beyond(interval.high))
+        });
         let mut behind = Series::neutral();
         behind.marks.extend(self.margin.map(|margin| Mark::Box {
             from: [-margin, ends[0]],
@@ -62,7 +67,7 @@ impl Forest<'_> {
                     [(inside[0], interval.low, 1.0), (inside[1], interval.high, -1.0)]
                 {
                     // What is cut off ends in an arrow, other intervals in a tick.
-                    let back = if bound < low || bound > high { inward * arrow } else { 0.0 };
+                    let back = if beyond(bound) { inward * arrow } else { 0.0 };
                     one.marks.push(Mark::Line {
                         points: vec![[end + back, y + END], [end, y], [end + back, y - END]],
                         width: 2.0,
@@ -89,6 +94,11 @@ impl Forest<'_> {
             title: format!(
                 "{}: difference in test {} to {}",
                 self.task, metric.label, self.baseline
+            ),
+            note: format!(
+                "Mean over seeds, with the interval of the corrected test: significant where it excludes 0.{}{}",
+                if self.margin.is_some() { " Shaded: the margin." } else { "" },
+                if cut { " An arrow: the interval goes on beyond the axis." } else { "" }
             ),
             x: Axis {
                 scale: metric.scale,

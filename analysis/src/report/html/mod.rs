@@ -73,16 +73,17 @@ pub(super) fn render(report: &Report) -> String {
     let document = document(report, &labels);
     // The answers begin with the first heading below the title, and the legend with what comes after them.
     let mut sections = 0;
+    let answers = report.tasks.len() + report.further.len();
     for part in &document {
         if let Part::Heading(2, _) = part {
             body += match sections {
                 0 => "<section class=\"answer\">\n",
-                _ if sections < report.tasks.len() => "</section>\n<section class=\"answer\">\n",
-                _ if sections == report.tasks.len() => "</section>\n",
+                _ if sections < answers => "</section>\n<section class=\"answer\">\n",
+                _ if sections == answers => "</section>\n",
                 _ => "",
             };
-            if sections == report.tasks.len() {
-                body += &contents(&document, report.tasks.len());
+            if sections == answers {
+                body += &contents(&document, answers);
             }
             sections += 1;
         }
@@ -167,8 +168,13 @@ fn contents(document: &[Part<'_>], answers: usize) -> String {
 /// Where plots are drawn.
 fn figures(plots: &[Plot]) -> String {
     let figure = |plot: &Plot| {
+        let note = if plot.note.is_empty() {
+            String::new()
+        } else {
+            format!(" <span>{}</span>", escape(&plot.note))
+        };
         format!(
-            "<figure><figcaption>{}</figcaption><div data-plot=\"{}\"></div></figure>\n",
+            "<figure><figcaption>{}{note}</figcaption><div data-plot=\"{}\"></div></figure>\n",
             escape(&plot.title),
             escape(&plot.name)
         )
@@ -181,12 +187,12 @@ fn toggles(figures: &Figures) -> String {
     let mut text = String::from(
         "<div class=\"toggles\" role=\"group\" aria-label=\"Activations shown in the plots\">\n",
     );
-    for (label, colour) in &figures.arms {
+    for (label, style) in &figures.arms {
         let label = escape(label);
         text += &format!(
             "<button class=\"toggle\" type=\"button\" data-arm=\"{label}\" data-light=\"{}\" data-dark=\"{}\" \
-             aria-pressed=\"true\"><i></i>{label}</button>\n",
-            colour.light, colour.dark
+             data-dash=\"{}\" data-marker=\"{}\" aria-pressed=\"true\"><i></i>{label}</button>\n",
+            style.colour.light, style.colour.dark, style.dash, style.marker
         );
     }
     text + "</div>\n"

@@ -12,6 +12,7 @@ mod explain;
 mod list;
 mod new;
 mod plan;
+mod plot;
 mod propagate;
 mod report;
 mod rerun;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Plan(args) => plan::run(&args),
         Command::Confirm(args) => confirm::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Rerun(args) => rerun::run(&args),
         Command::Compare(args) => compare::run(&args),

@@ -6,10 +6,11 @@ use crate::invocation;
 use crate::sweep_dir::{Progress, SweepDir};
 use analysis::Report;
 use record::{RunDir, StoredRun};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.
-const WIDTH: usize = 120;
+pub(crate) const WIDTH: usize = 120;
 
 /// Columns where standard output is no terminal.
 const PLAIN: usize = 100;
@@ -28,7 +29,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
     if args.watch {
         watch(&sweep)?;
     }
-    let (report, runs) = show(&sweep, args.full)?;
+    let baselines = baselines(args.baseline.as_deref())?;
+    let (report, runs) = show(&sweep, args.full, &baselines)?;
     if args.parquet { export(&sweep, &report, &runs) } else { Ok(()) }
 }
 
@@ -50,8 +52,8 @@ fn watch(sweep: &SweepDir) -> Result<(), Error> {
         let Progress { finished, runs, .. } = sweep.progress()?;
         if shown != Some(finished) {
             shown = Some(finished);
-            let written = match sweep.report(WIDTH)? {
-                Some(reported) => reported.written?.html.display().to_string(),
+            let written = match sweep.make_report(WIDTH, &[])? {
+                Some(made) => made.report.write(sweep.path())?.html.display().to_string(),
                 None => "no report yet".to_owned(),
             };
             note!("{finished} of {runs} runs are finished: {written}");
@@ -87,7 +89,59 @@ fn warn_of_strangers(sweep: &SweepDir, strangers: &[RunDir]) {
 
 /// Writes the report beside the records, and prints it. Where the folder is for reading alone, it is printed.
 pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
-    show(sweep, false).map(drop)
+    show(sweep, false, &[]).map(drop)
+}
+
+/// Why there is no report.
+pub(super) fn nothing_finished(sweep: &SweepDir) -> Result<Error, Error> {
+    let resume = if sweep.manifest()?.search.is_some() {
+        "no run of the final sweep in {} is finished yet: resume the search with `actlab search`"
+    } else {
+        "no run of {} is finished yet: run the sweep first"
+    };
+    Ok(Error::Usage(resume.replace("{}", &sweep.path().display().to_string())))
+}
+
+/// The labels of `--baseline`, between commas that are not those of a label.
+fn baselines(text: Option<&str>) -> Result<Vec<String>, Error> {
+    let mut labels = vec![String::new()];
+    let mut depth = 0_usize;
+    for c in text.unwrap_or_default().chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match labels.last_mut() {
+            Some(label) if c != ',' || depth > 0 => label.push(c),
+            _ => labels.push(String::new()),
+        }
+    }
+    let labels: Vec<String> = labels.into_iter().map(|label| label.trim().to_owned()).collect();
+    let empty = labels.iter().any(String::is_empty);
+    let repeated =
+        labels.iter().enumerate().find(|(place, label)| labels[..*place].contains(label));
+    match (text, repeated) {
+        (None, _) => Ok(Vec::new()),
+        (Some(text), _) if empty => Err(Error::Usage(format!(
+            "--baseline {text}: an activation is missing, as in gelu,silu"
+        ))),
+        (Some(text), Some((_, label))) => {
+            Err(Error::Usage(format!("--baseline {text}: duplicate activation {label}")))
+        }
+        (Some(_), None) => Ok(labels),
+    }
+}
+
+/// Where a report is written: with another baseline, in a folder of its own, so that the sweep's stays.
+fn folder(sweep: &SweepDir, baselines: &[String]) -> PathBuf {
+    if baselines.is_empty() {
+        return sweep.path().to_owned();
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "_-.=".contains(c) { c } else { '_' };
+    let names: Vec<String> =
+        baselines.iter().map(|label| label.chars().map(plain).collect()).collect();
+    sweep.path().join(format!("baseline-{}", names.join("-")))
 }
 
 /// Columns of the terminal that results go to.
@@ -96,18 +150,13 @@ fn columns() -> usize {
 }
 
 /// Writes the report and prints its answers, or all of it; the report, and the runs that it was made from.
-fn show(sweep: &SweepDir, full: bool) -> Result<(Report, Vec<StoredRun>), Error> {
-    let Some(reported) = sweep.report(WIDTH)? else {
-        if sweep.manifest()?.search.is_some() {
-            return Err(Error::Usage(format!(
-                "no run of the final sweep in {} is finished yet: resume the search with `actlab search`",
-                sweep.path().display()
-            )));
-        }
-        return Err(Error::Usage(format!(
-            "no run of {} is finished yet: run the sweep first",
-            sweep.path().display()
-        )));
+fn show(
+    sweep: &SweepDir,
+    full: bool,
+    baselines: &[String],
+) -> Result<(Report, Vec<StoredRun>), Error> {
+    let Some(reported) = sweep.make_report(WIDTH, baselines)? else {
+        return Err(nothing_finished(sweep)?);
     };
     if full {
         out!("{}", reported.report.markdown());
@@ -121,7 +170,8 @@ fn show(sweep: &SweepDir, full: bool) -> Result<(Report, Vec<StoredRun>), Error>
         console::warning(&format!("left out: {line}"));
     }
     warn_of_strangers(sweep, &reported.strangers);
-    let written = match reported.written.map_err(Error::from) {
+    let folder = folder(sweep, baselines);
+    let written = match reported.report.write(&folder).map_err(Error::from) {
         Err(error) if error.is_read_only() => {
             console::warning(&format!("the report is not written: {error}"));
             return Ok((reported.report, reported.runs));
@@ -135,11 +185,30 @@ fn show(sweep: &SweepDir, full: bool) -> Result<(Report, Vec<StoredRun>), Error>
         "\nFull report: {} and {}\nOpen the page: actlab open {}\nFor papers: {}, {}; figures: {}, {}",
         written.markdown.display(),
         written.html.display(),
-        invocation::quoted(&sweep.path().display().to_string()),
+        invocation::quoted(&folder.display().to_string()),
         written.latex.display(),
         written.plots.display(),
         written.summary.display(),
         written.runs.display()
     );
     Ok((reported.report, reported.runs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::baselines;
+
+    #[test]
+    fn commas_within_a_label_are_its_own() {
+        let labels = |text| baselines(Some(text)).map_err(|error| error.to_string());
+        assert_eq!(labels("gelu, silu").unwrap(), ["gelu", "silu"]);
+        assert_eq!(
+            labels("silu(beta=1,learn=beta),relu").unwrap(),
+            ["silu(beta=1,learn=beta)", "relu"]
+        );
+        assert!(labels("gelu,").unwrap_err().contains("is missing"));
+        assert!(labels("").unwrap_err().contains("is missing"));
+        assert!(labels("gelu,gelu").unwrap_err().contains("duplicate activation gelu"));
+        assert!(baselines(None).unwrap().is_empty());
+    }
 }
