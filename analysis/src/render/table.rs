@@ -136,8 +136,8 @@ impl Table {
         let cells = |row: usize, cell: &dyn Fn(&str, String) -> String| -> String {
             let one = |column: &&Column| {
                 // Narrow screens leave these out.
-                let class = if column.drop > 1 { " class=\"extra\"" } else { "" };
-                cell(class, inline(&column.cells[row]))
+                let class = if column.drop > 0 { " class=\"extra\"" } else { "" };
+                cell(class, interval(&inline(&column.cells[row])))
             };
             columns.iter().map(one).collect()
         };
@@ -150,6 +150,16 @@ impl Table {
             html += &format!("<tr>{}</tr>\n", cells(row, &body));
         }
         html + "</tbody>\n</table>"
+    }
+}
+
+/// An interval behind a number may have a line of its own on a narrow screen.
+fn interval(cell: &str) -> String {
+    match cell.split_once(" [") {
+        Some((number, interval)) if interval.ends_with(']') => {
+            format!("{number} <span class=\"interval\">[{interval}</span>")
+        }
+        _ => cell.to_owned(),
     }
 }
 

@@ -135,12 +135,16 @@ impl<'a> Answer<'a> {
             [Verdict::Better, Verdict::Worse, Verdict::Undecided].map(|verdict| self.with(verdict));
         let cannot_tell = self.cannot_tell();
         let mut claims = Vec::new();
-        claims.extend(self.winner());
-        if claims.is_empty() && !better.is_empty() {
+        let winner = self.winner();
+        // What the sentence of the winner says is not said again.
+        let others =
+            if winner.is_some() { better.get(1..).unwrap_or_default() } else { &better[..] };
+        claims.extend(winner);
+        if !others.is_empty() {
             claims.push(format!(
                 "**{} {} better than {}**",
-                self.with_figures(&better),
-                is(better.len()),
+                self.with_figures(others),
+                is(others.len()),
                 self.baseline
             ));
         }
@@ -309,7 +313,13 @@ impl<'a> Answer<'a> {
             undecided.iter().filter_map(|(_, one)| Some(one.power?.detectable)).collect();
         let [low, high] = [f64::min, f64::max].map(|of| power.iter().copied().reduce(of));
         if let Some((low, high)) = low.zip(high) {
-            let (low, high) = (metric.number(low), metric.number(high));
+            // No two shares differ by more than the whole.
+            let most = if metric.is_share() { 100.0 / metric.scale } else { f64::INFINITY };
+            let shown = |size: f64| match size > most {
+                true => format!("over {}", metric.number(most)),
+                false => metric.number(size),
+            };
+            let (low, high) = (shown(low), shown(high));
             let range = if low == high { high } else { format!("{low} to {high}") };
             limits.push(format!(
                 "Minimum detectable difference (80\u{a0}% power): {}; smaller differences may exist.",

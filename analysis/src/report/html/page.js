@@ -144,7 +144,7 @@
     const marks = series.flatMap((s) => s.marks);
     const all = marks.flatMap(corners);
     const spans = [one.x, one.y].map((axis, i) => span(axis, all.map((p) => p[i])));
-    const rows = ticks(one.y, spans[1]).map(([v, text]) => [v, lines(text, (0.4 * W) / LETTER)]);
+    const rows = ticks(one.y, spans[1]).map(([v, text]) => [v, lines(text, (0.45 * W) / LETTER)]);
     const named = one.y.format === "nothing";
     const inner = named
       ? Math.max(100, one.y.ticks.length * Math.max(34, LINE * Math.max(...rows.map(([, texts]) => texts.length))))
