@@ -93,7 +93,12 @@ pub(super) fn document<'a>(report: &'a Report, labels: &Labels) -> Vec<Part<'a>>
 }
 
 fn beginning(report: &Report) -> Vec<Part<'static>> {
-    vec![Part::Heading(1, escape(&report.title)), Part::Text(overview(report))]
+    let mut parts = vec![Part::Heading(1, escape(&report.title)), Part::Text(overview(report))];
+    parts.extend(report.confirms.as_ref().map(|confirms| {
+        let (sweep, statement) = (escape(&confirms.sweep), escape(&confirms.statement));
+        Part::Text(format!("These runs confirm {sweep}: {statement}"))
+    }));
+    parts
 }
 
 /// The answer to the question of a task.
