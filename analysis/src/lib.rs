@@ -55,7 +55,8 @@ pub use error::Error;
 pub use export::Exported;
 pub use planning::{Needed, SeedPlan, plan_seeds};
 pub use report::{
-    Confirms, Formula, Generation, Grammar, Picture, Registration, Report, ReportOptions, Search,
-    Shape, Trial, Tuning, Written, draw_shapes, scores_of,
+    Commands, Confirms, Drawing, Drawn, Formula, Generation, Grammar, Picture, PictureFont,
+    PictureFormat, Registration, Report, ReportOptions, Search, Shape, Trial, Tuning, Written,
+    draw_shapes, scores_of,
 };
 pub use side_by_side::{Side, side_by_side};

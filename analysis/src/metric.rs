@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::render::number::{fixed, group};
-use crate::render::text::escape;
+use crate::render::text::{escape, unescape};
 use record::{Direction, Metric, RunRecord, StoredRun, Summary};
 use std::sync::LazyLock;
 
@@ -60,6 +60,11 @@ pub(crate) fn same(a: &Metric, b: &Metric) -> bool {
 /// The metric with its words escaped for Markdown: they come from records, and may hold anything.
 pub(crate) fn in_markdown(metric: &Metric) -> Metric {
     Metric { label: escape(&metric.label), unit: escape(&metric.unit), ..metric.clone() }
+}
+
+/// The metric with its words as they were before [`in_markdown`].
+pub(crate) fn out_of_markdown(metric: &Metric) -> Metric {
+    Metric { label: unescape(&metric.label), unit: unescape(&metric.unit), ..metric.clone() }
 }
 
 /// Those of `metrics` that are not the same, in their order.

@@ -240,8 +240,18 @@ impl Comparison {
 
     /// The same without what is over all tasks.
     pub(crate) fn by_task(tasks: &[TaskScores], rules: &Rules) -> Self {
-        let against = against_baseline(tasks, rules);
-        let comparisons = comparisons(&against, rules.family);
+        Self::with_further(tasks, rules, &[]).0
+    }
+
+    /// The same, and what comparisons with `further` baselines say, by baseline and task.
+    pub(crate) fn with_further(
+        tasks: &[TaskScores],
+        rules: &Rules,
+        further: &[String],
+    ) -> (Self, Vec<Vec<Vec<Option<Against>>>>) {
+        let (mut against, comparisons) = against_all(tasks, rules, further);
+        let others = against.split_off(1);
+        let against = against.swap_remove(0);
         let pairs = pairs::all(tasks, rules);
         // All arms of all tasks at once: of many tasks, each has little to do.
         let all: Vec<(&TaskScores, &ArmScores)> =
@@ -259,22 +269,36 @@ impl Comparison {
             }
         });
         let compared: Vec<TaskComparison> = compared.collect();
-        Self {
+        let comparison = Self {
             baseline: rules.baseline.clone(),
             family: rules.family,
             comparisons,
             tasks: compared,
             overall: None,
-        }
+        };
+        (comparison, others)
     }
 }
 
 /// Each arm of each of `tasks` against the baseline; nothing for the baseline itself, and where there is none.
 pub(crate) fn against_baseline(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<Option<Against>>> {
+    against_all(tasks, rules, &[]).0.swap_remove(0)
+}
+
+/// Each arm of each of `tasks` against the baseline of `rules` and against each of `further`, by baseline and task; and
+/// how many comparisons the largest family has. All share the error rate.
+pub(crate) fn against_all(
+    tasks: &[TaskScores],
+    rules: &Rules,
+    further: &[String],
+) -> (Vec<Vec<Vec<Option<Against>>>>, usize) {
+    let baselines: Vec<&str> =
+        std::iter::once(&rules.baseline).chain(further).map(String::as_str).collect();
     let all: Vec<(&TaskScores, Option<&ArmScores>, &ArmScores)> = tasks
         .iter()
-        .flat_map(|task| {
-            let baseline = task.arms.iter().find(|arm| arm.activation == rules.baseline);
+        .flat_map(|task| baselines.iter().map(move |label| (task, *label)))
+        .flat_map(|(task, label)| {
+            let baseline = task.arms.iter().find(|arm| arm.activation == label);
             task.arms.iter().map(move |arm| (task, baseline, arm))
         })
         .collect();
@@ -284,14 +308,23 @@ pub(crate) fn against_baseline(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<O
         Some(Against::new(arm, baseline, task, rules))
     })
     .into_iter();
+    let size = |task: &TaskScores| baselines.len() * task.arms.len();
     let mut compared: Vec<Vec<Option<Against>>> =
-        tasks.iter().map(|task| against.by_ref().take(task.arms.len()).collect()).collect();
+        tasks.iter().map(|task| against.by_ref().take(size(task)).collect()).collect();
     family::correct(&mut compared, rules);
-    compared
+    let comparisons = comparisons(&compared, rules.family);
+    let mut by_baseline: Vec<Vec<Vec<Option<Against>>>> = vec![Vec::new(); baselines.len()];
+    for (task, arms) in tasks.iter().zip(compared) {
+        let mut arms = arms.into_iter();
+        for baseline in &mut by_baseline {
+            baseline.push(arms.by_ref().take(task.arms.len()).collect());
+        }
+    }
+    (by_baseline, comparisons)
 }
 
 /// Comparisons that were tested, in the largest family of them.
-pub(crate) fn comparisons(against: &[Vec<Option<Against>>], family: Family) -> usize {
+fn comparisons(against: &[Vec<Option<Against>>], family: Family) -> usize {
     let tested = |task: &Vec<Option<Against>>| {
         task.iter().flatten().filter(|against| against.t_test.is_some()).count()
     };

@@ -259,5 +259,5 @@ pub(crate) fn pair(difference: String, p: Option<f64>) -> String {
 
 fn lean(p: f64) -> String {
     let text = probability(p);
-    if text.starts_with('<') { text } else { format!("= {p:.3}") }
+    if text.starts_with('<') { text } else { format!("= {text}") }
 }

@@ -76,11 +76,27 @@ impl Axis {
 
     /// Powers of ten, of data that are logarithms to base 10.
     pub(crate) fn logarithmic(label: &str, [low, high]: [f64; 2]) -> Self {
-        let few = high - low > 1.5;
-        let digits: &[f64] = if few { &[1.0] } else { &[1.0, 2.0, 5.0] };
-        let ticks = (low.floor() as i32..=high.ceil() as i32)
-            .flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)))
-            .map(|value| (libm::log10(value), short(value)))
+        let inside = |value: &f64| (low..=high).contains(&libm::log10(*value));
+        let powers = |digits: &[u32]| -> Vec<f64> {
+            (low.floor() as i32..=high.ceil() as i32)
+                .flat_map(|power| {
+                    digits
+                        .iter()
+                        .map(move |digit| f64::from(*digit) * libm::exp10(f64::from(power)))
+                })
+                .collect()
+        };
+        let choices: [&[u32]; 3] = [&[1], &[1, 2, 5], &[1, 2, 3, 4, 5, 6, 7, 8, 9]];
+        let enough = |values: &Vec<f64>| values.iter().filter(|value| inside(value)).count() > 2;
+        // Of a narrow range, round numbers of equal distance.
+        let values = choices.into_iter().map(powers).find(enough).unwrap_or_else(|| {
+            let span = [libm::exp10(low), libm::exp10(high)];
+            Self::number("").ticks(span).into_iter().map(|(value, _)| value).collect()
+        });
+        let ticks = values
+            .iter()
+            .filter(|value| **value > 0.0)
+            .map(|value| (libm::log10(*value), short(*value)))
             .collect();
         Self { ticks: Some(ticks), ..Self::number(label) }
     }
@@ -140,13 +156,16 @@ impl Axis {
     }
 }
 
-/// A power of ten, or a few times one, in digits as long as they are few.
+/// A round number in as many digits as it has, as long as they are few.
 fn short(value: f64) -> String {
     if !(1e-3..1e5).contains(&value) {
         return format!("{value:.0e}");
     }
-    let decimals = (-libm::log10(value).floor()).max(0.0) as usize;
-    fixed(value, decimals)
+    let exact = |decimals: &usize| {
+        let shifted = value * libm::exp10(*decimals as f64);
+        (shifted - shifted.round()).abs() < 1e-6 * shifted
+    };
+    fixed(value, (0..8).find(exact).unwrap_or(8))
 }
 
 #[cfg(test)]
@@ -174,6 +193,17 @@ mod tests {
             ["0.01", "0.1", "1", "10"]
         );
         assert_eq!(said(&Axis::logarithmic("", [0.0, 0.7]), [0.0, 0.7]), ["1", "2", "5"]);
+    }
+
+    #[test]
+    fn a_narrow_logarithmic_axis_has_numbers_too() {
+        for (low, high) in [(0.55, 0.93), (0.11, 0.48), (0.61, 0.64), (3.0, 8.0), (1.0, 1.2)] {
+            let span = [libm::log10(low), libm::log10(high)];
+            let said = said(&Axis::logarithmic("", span), span);
+            assert!((2..=10).contains(&said.len()), "{low} to {high}: {said:?}");
+            let distinct: std::collections::BTreeSet<_> = said.iter().collect();
+            assert_eq!(distinct.len(), said.len(), "{said:?}");
+        }
     }
 
     #[test]

@@ -1,71 +1,99 @@
-//! A plot as SVG and PNG.
+//! A plot laid out as a picture, and the picture as SVG, PNG and PDF.
 
-use super::canvas::{Canvas, Place, text_width};
-use super::colour::{GRID, GROUND, TEXT};
-use super::{Axis, Format, Mark, Palette, Plot, Series};
-use crate::render::text::shorten;
-use plotters::prelude::{BitMapBackend, DrawingArea, DrawingBackend, IntoDrawingArea, SVGBackend};
+use super::colour::{GRID, TEXT};
+use super::scene::{Place, Scene};
+use super::{Axis, DASHES, Font, Format, Mark, Plot, Series, pdf, png, svg};
 
 /// Pixels of a picture's point: sharp on dense screens and on paper.
 const SCALE: f64 = 2.0;
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 430.0;
-/// Height of a row that has a name.
-const ROW: f64 = 46.0;
-/// Distance between lines of a legend.
-const LINE: f64 = 22.0;
-const TOP: f64 = 44.0;
-const BOTTOM: f64 = 58.0;
-const GAP: f64 = 12.0;
-/// Characters of a name at most.
-const LONGEST: usize = 28;
+/// Size of text in pixels.
+const TEXT_SIZE: f64 = 15.0;
+/// Millimetres of a pixel of CSS.
+const PIXEL: f64 = 25.4 / 96.0;
+/// Dots an inch of a picture for print.
+const PRINT: f64 = 300.0;
+/// Share of a picture's width that names of rows take at most.
+const NAMES: f64 = 0.4;
+
+/// How large a picture is, and with which letters.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    /// In pixels.
+    pub(crate) width: f64,
+    /// Size of text in pixels.
+    pub(crate) text: f64,
+    pub(crate) font: Font,
+    /// Whether the picture is for print, of a width in millimetres.
+    pub(crate) print: bool,
+    /// Whether the title is drawn: a paper has it in the caption.
+    pub(crate) title: bool,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { width: WIDTH, text: TEXT_SIZE, font: Font::default(), print: false, title: true }
+    }
+}
+
+impl Layout {
+    /// A picture for print: its width in millimetres, and the size of its text in points.
+    pub(crate) fn print(width_mm: f64, points: f64, font: Font, title: bool) -> Self {
+        Self { width: width_mm / PIXEL, text: points * 96.0 / 72.0, font, print: true, title }
+    }
+
+    /// Size of lines and markers: thinner where text is smaller.
+    fn stroke(&self, width: f64) -> f64 {
+        width * (self.text / TEXT_SIZE).clamp(0.5, 1.5)
+    }
+
+    /// `text` in lines of at most `width` pixels, words whole where they fit.
+    fn lines(&self, text: &str, width: f64) -> Vec<String> {
+        let fits = |line: &str| self.font.width(line, self.text) <= width;
+        let mut lines: Vec<String> = Vec::new();
+        for word in text.split(' ').filter(|word| !word.is_empty()) {
+            if let Some(line) = lines.last_mut()
+                && fits(&format!("{line} {word}"))
+            {
+                line.push(' ');
+                line.push_str(word);
+                continue;
+            }
+            let mut line = String::new();
+            for c in word.chars() {
+                if !line.is_empty() && !fits(&format!("{line}{c}")) {
+                    lines.push(std::mem::take(&mut line));
+                }
+                line.push(c);
+            }
+            lines.push(line);
+        }
+        lines
+    }
+}
 
 impl Plot {
     /// The plot as SVG, in light or dark colours as the reader's screen has them.
-    ///
-    /// # Errors
-    /// If a font or a number cannot be drawn.
-    pub(crate) fn svg(&self) -> Result<String, String> {
-        let [width, height] = self.size();
-        let mut svg = String::new();
-        {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels")]
-            let size = (width as u32, height as u32);
-            self.draw(&SVGBackend::with_string(&mut svg, size).into_drawing_area(), 1.0)?;
-        }
-        let Some((head, body)) = svg.split_once('>') else { return Err("no SVG".into()) };
-        let dark: String = Palette::all()
-            .map(|colour| {
-                let (light, dark) = (colour.light, colour.dark);
-                format!("[fill=\"{light}\"]{{fill:{dark}}}[stroke=\"{light}\"]{{stroke:{dark}}}")
-            })
-            .collect();
-        let title: String = self.title.replace('&', "&amp;").replace('<', "&lt;");
-        Ok(format!(
-            "{head} role=\"img\">\n<title>{title}</title>\n\
-             <style>@media (prefers-color-scheme: dark){{{dark}}}</style>{body}"
-        ))
+    pub(crate) fn svg(&self, layout: &Layout) -> String {
+        let scene = self.scene(layout);
+        let width = layout.print.then_some(layout.width * PIXEL);
+        svg::svg(&scene, &self.title, &self.note, width)
     }
 
     /// The plot as PNG, on a light ground.
     ///
     /// # Errors
-    /// If a font or a number cannot be drawn.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "pixels")]
-    pub(crate) fn png(&self) -> Result<Vec<u8>, String> {
-        let [width, height] = self.size().map(|length| (length * SCALE) as u32);
-        let mut pixels = vec![0; width as usize * height as usize * 3];
-        {
-            let backend = BitMapBackend::with_buffer(&mut pixels, (width, height));
-            self.draw(&backend.into_drawing_area(), SCALE)?;
-        }
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, width, height);
-        encoder.set_color(png::ColorType::Rgb);
-        let mut writer = encoder.write_header().map_err(|error| error.to_string())?;
-        writer.write_image_data(&pixels).map_err(|error| error.to_string())?;
-        writer.finish().map_err(|error| error.to_string())?;
-        Ok(bytes)
+    /// If it is too large.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "dots of a metre")]
+    pub(crate) fn png(&self, layout: &Layout) -> Result<Vec<u8>, String> {
+        let scale = if layout.print { PRINT / 96.0 } else { SCALE };
+        let metre = layout.print.then_some((PRINT / 0.0254).round() as u32);
+        png::png(&self.scene(layout), scale, metre)
+    }
+
+    /// The plot as PDF.
+    pub(crate) fn pdf(&self, layout: &Layout) -> Vec<u8> {
+        pdf::pdf(&self.scene(layout), &self.title)
     }
 
     /// Activations in the order of their first mark.
@@ -77,103 +105,138 @@ impl Plot {
         self.series.iter().filter(|one| one.label.is_some() && !one.marks.is_empty()).collect()
     }
 
-    fn size(&self) -> [f64; 2] {
-        let rows = self.y.ticks.as_ref().filter(|_| self.y.format == Format::Nothing);
-        let height = rows.map_or(HEIGHT, |rows| TOP + BOTTOM + ROW * rows.len().max(2) as f64);
-        let legend = TOP + LINE * self.legend().len() as f64 + GAP;
-        [WIDTH, height.max(legend)]
-    }
-
-    fn draw<B: DrawingBackend>(
-        &self,
-        area: &DrawingArea<B, plotters::coord::Shift>,
-        scale: f64,
-    ) -> Result<(), String> {
-        let mut canvas = Canvas::new(area, scale, GROUND);
-        let [width, height] = self.size();
+    fn scene(&self, layout: &Layout) -> Scene {
+        let (s, font) = (layout.text, &layout.font);
+        let (gap, line) = (0.8 * s, 1.45 * s);
+        let width = layout.width;
+        let title =
+            if layout.title { layout.lines(&self.title, width - 2.0 * gap) } else { Vec::new() };
         let corners = self.corners();
         let spans = [0, 1].map(|i: usize| {
             let axis = if i == 0 { &self.x } else { &self.y };
             axis.span(corners.iter().map(|corner| corner[i]).filter(|value| value.is_finite()))
         });
-        let name = |text: &str| shorten(text, LONGEST);
-        let rows: Vec<(f64, String)> =
-            self.y.ticks(spans[1]).into_iter().map(|(at, text)| (at, name(&text))).collect();
-        let widest = rows.iter().map(|(_, text)| text_width(text)).fold(0.0, f64::max);
-        let legend: Vec<(&Series, String)> = self
-            .legend()
+        let named = self.y.format == Format::Nothing;
+        let rows: Vec<(f64, Vec<String>)> = self
+            .y
+            .ticks(spans[1])
             .into_iter()
-            .map(|series| (series, name(series.label.as_deref().unwrap_or_default())))
+            .map(|(at, text)| (at, layout.lines(&text, NAMES * width)))
             .collect();
-        let beside = legend.iter().map(|(_, text)| text_width(text)).fold(0.0, f64::max);
-        let right = if legend.is_empty() { 2.0 * GAP } else { beside + 28.0 + 2.0 * GAP };
-        let label = if self.y.label.is_empty() { 0.0 } else { LINE };
-        let inside = Inside {
-            left: GAP + label + widest + GAP,
-            right: width - right,
-            top: TOP,
-            bottom: height - BOTTOM,
-            spans,
+        let texts = || rows.iter().flat_map(|(_, lines)| lines);
+        let widest = texts().map(|text| font.width(text, s)).fold(0.0, f64::max);
+        let legend = self.legend();
+        let entry =
+            |series: &&Series| 2.8 * s + font.width(series.label.as_deref().unwrap_or_default(), s);
+        let beside = legend.iter().map(entry).fold(0.0, f64::max) + 2.0 * gap;
+        // Where a column of names takes much of the width, they go below.
+        let below = beside > 0.3 * width || line * legend.len() as f64 > 0.55 * width;
+        let right = if legend.is_empty() || below { 2.0 * gap } else { beside };
+        let top = gap + line * title.len() as f64;
+        let tallest = rows.iter().map(|(_, lines)| lines.len()).max().unwrap_or(1);
+        let inner = if named {
+            rows.len().max(2) as f64 * (line * tallest as f64).max(2.6 * s)
+        } else {
+            (0.5 * width).max(12.0 * s)
         };
+        let side = layout.lines(&self.y.label, inner);
+        let left = gap + line * side.len() as f64 + widest + gap;
+        let inside = Inside { left, right: width - right, top, bottom: top + inner, spans };
+        let floor = layout.lines(&self.x.label, inside.right - inside.left + 0.5 * left);
+        let mut y = inside.bottom + 1.9 * s + line * floor.len() as f64;
+        let mut places = Vec::new();
+        if below {
+            let mut x = gap;
+            for series in &legend {
+                let size = entry(series) + gap;
+                if x + size > width && x > gap {
+                    (x, y) = (gap, y + line);
+                }
+                places.push([x, y + 0.5 * line]);
+                x += size;
+            }
+            y += line;
+        } else {
+            let x = inside.right + gap;
+            places.extend((0..legend.len()).map(|row| [x, inside.top + line * (row as f64 + 0.5)]));
+        }
+        let height = (y + 0.5 * gap).max(places.last().map_or(0.0, |[_, y]| y + line));
 
-        canvas.text(&shorten(&self.title, 90), [GAP, TOP / 2.0], Place::Right, TEXT);
-        for (at, text) in &rows {
+        let mut scene = Scene { size: [width, height], shapes: Vec::new(), font: font.clone() };
+        for (row, text) in title.iter().enumerate() {
+            scene.bold(text, [gap, 0.5 * gap + line * (row as f64 + 0.5)], s);
+        }
+        for (at, lines) in &rows {
             let y = inside.y(*at);
-            canvas.line(&[[inside.left, y], [inside.right, y]], GRID, 1.0);
-            canvas.text(text, [inside.left - 8.0, y], Place::Left, TEXT);
-        }
-        for (at, text) in apart(&self.x, &inside) {
-            let x = inside.x(at);
-            canvas.line(&[[x, inside.top], [x, inside.bottom]], GRID, 1.0);
-            canvas.text(&text, [x, inside.bottom + 8.0], Place::Below, TEXT);
-        }
-        let floor = [[inside.left, inside.bottom], [inside.right, inside.bottom]];
-        canvas.line(&floor, TEXT, 1.0);
-        let middle = [(inside.left + inside.right) / 2.0, (inside.top + inside.bottom) / 2.0];
-        canvas.text(&self.x.label, [middle[0], height - 26.0], Place::Below, TEXT);
-        canvas.text(&self.y.label, [GAP + LINE / 2.0, middle[1]], Place::Upwards, TEXT);
-
-        for series in &self.series {
-            for mark in &series.marks {
-                draw_mark(&mut canvas, mark, series, &inside);
+            scene.line(vec![[inside.left, y], [inside.right, y]], GRID, layout.stroke(1.0));
+            for (row, text) in lines.iter().enumerate() {
+                let shift = row as f64 - (lines.len() as f64 - 1.0) / 2.0;
+                scene.text(text, [inside.left - 0.5 * s, y + line * shift], Place::Left, TEXT, s);
             }
         }
-        for (row, (series, text)) in legend.iter().enumerate() {
-            let y = TOP + LINE * (row as f64 + 0.5);
-            let x = inside.right + GAP;
-            canvas.line(&[[x, y], [x + 20.0, y]], series.colour, 4.0);
-            canvas.text(text, [x + 28.0, y], Place::Right, TEXT);
+        for (at, text) in apart(&self.x, &inside, layout) {
+            let x = inside.x(at);
+            scene.line(vec![[x, inside.top], [x, inside.bottom]], GRID, layout.stroke(1.0));
+            scene.text(&text, [x, inside.bottom + 1.0 * s], Place::Middle, TEXT, s);
         }
-        canvas.finish()
+        let edge = vec![[inside.left, inside.bottom], [inside.right, inside.bottom]];
+        scene.line(edge, TEXT, layout.stroke(1.0));
+        let middle = [(inside.left + inside.right) / 2.0, (inside.top + inside.bottom) / 2.0];
+        for (row, text) in floor.iter().enumerate() {
+            let at = inside.bottom + 2.4 * s + line * row as f64;
+            let half = font.width(text, s) / 2.0;
+            let x = middle[0].clamp(half.min(width / 2.0), (width - half).max(width / 2.0));
+            scene.text(text, [x, at], Place::Middle, TEXT, s);
+        }
+        for (row, text) in side.iter().enumerate() {
+            let x = 0.5 * gap + line * (row as f64 + 0.5);
+            scene.text(text, [x, middle[1]], Place::Upwards, TEXT, s);
+        }
+        for series in &self.series {
+            for mark in &series.marks {
+                draw_mark(&mut scene, mark, series, &inside, layout);
+            }
+        }
+        for (series, [x, y]) in legend.iter().zip(places) {
+            let style = series.style;
+            let sample = vec![[x, y], [x + 2.0 * s, y]];
+            scene.dashed(sample, style.colour, layout.stroke(2.5), DASHES[style.dash]);
+            scene.marker([x + s, y], style.marker, layout.stroke(4.0), style.colour);
+            let label = series.label.as_deref().unwrap_or_default();
+            scene.text(label, [x + 2.5 * s, y], Place::Right, TEXT, s);
+        }
+        scene
     }
 }
 
-fn draw_mark<B: DrawingBackend>(
-    canvas: &mut Canvas<'_, B>,
-    mark: &Mark,
-    series: &Series,
-    inside: &Inside,
-) {
+fn draw_mark(scene: &mut Scene, mark: &Mark, series: &Series, inside: &Inside, layout: &Layout) {
+    let style = series.style;
     let finite = |point: &[f64; 2]| point.iter().all(|value| value.is_finite());
+    let through = |points: &[[f64; 2]]| -> Vec<[f64; 2]> {
+        points.iter().filter(|point| finite(point)).map(|point| inside.at(*point)).collect()
+    };
     match mark {
         Mark::Line { points, width } => {
-            let shown: Vec<[f64; 2]> =
-                points.iter().filter(|point| finite(point)).copied().collect();
-            let line: Vec<[f64; 2]> = shown.iter().map(|point| inside.at(*point)).collect();
-            canvas.line(&line, series.colour, *width);
+            scene.line(through(points), style.colour, layout.stroke(*width));
+        }
+        Mark::Curve { points, width } => {
+            let dash = DASHES[style.dash];
+            scene.dashed(through(points), style.colour, layout.stroke(*width), dash);
         }
         Mark::Band { points } => {
             let upper = points.iter().map(|[x, _, high]| [*x, *high]);
             let lower = points.iter().rev().map(|[x, low, _]| [*x, *low]);
-            let edge: Vec<[f64; 2]> =
-                upper.chain(lower).filter(finite).map(|point| inside.at(point)).collect();
-            canvas.area(&edge, series.colour, 0.15);
+            let edge: Vec<[f64; 2]> = upper.chain(lower).collect();
+            scene.area(through(&edge), style.colour, 0.15);
         }
-        Mark::Dot { at, .. } if finite(at) => canvas.dot(inside.at(*at), series.colour, 3.5),
+        Mark::Dot { at, .. } if finite(at) => {
+            scene.marker(inside.at(*at), style.marker, layout.stroke(3.5), style.colour);
+        }
         Mark::Box { from, to, opacity, .. } if finite(from) && finite(to) => {
-            canvas.rectangle(inside.at(*from), inside.at(*to), series.colour, *opacity);
+            let ([a, b], [c, d]) = (inside.at(*from), inside.at(*to));
+            scene.area(vec![[a, b], [c, b], [c, d], [a, d]], style.colour, *opacity);
         }
-        Mark::Dot { .. } | Mark::Box { .. } => {}
+        Mark::Dot { .. } | Mark::Box { .. } | Mark::Spot { .. } => {}
     }
 }
 
@@ -205,13 +268,13 @@ fn part(value: f64, [low, high]: [f64; 2]) -> f64 {
 }
 
 /// The numbers below a plot, without those that would touch the one before.
-fn apart(axis: &Axis, inside: &Inside) -> Vec<(f64, String)> {
+fn apart(axis: &Axis, inside: &Inside, layout: &Layout) -> Vec<(f64, String)> {
     let mut end = f64::NEG_INFINITY;
     let mut kept = Vec::new();
     for (at, text) in axis.ticks(inside.spans[0]) {
-        let (x, half) = (inside.x(at), text_width(&text) / 2.0);
+        let (x, half) = (inside.x(at), layout.font.width(&text, layout.text) / 2.0);
         if x - half > end {
-            end = x + half + GAP;
+            end = x + half + 0.6 * layout.text;
             kept.push((at, text));
         }
     }
@@ -221,6 +284,7 @@ fn apart(axis: &Axis, inside: &Inside) -> Vec<(f64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plot::Palette;
 
     fn plot() -> Plot {
         let palette = Palette::new(["relu", "gelu"].into_iter());
@@ -232,7 +296,7 @@ mod tests {
                 points.iter().map(|at| Mark::Dot { at: *at, text: String::new(), url: None });
             let mut series = Series::of(label, &palette);
             series.marks =
-                [Mark::Band { points: band }, Mark::Line { points: points.clone(), width: 2.0 }]
+                [Mark::Band { points: band }, Mark::Curve { points: points.clone(), width: 2.0 }]
                     .into_iter()
                     .chain(dots)
                     .collect();
@@ -241,6 +305,7 @@ mod tests {
         Plot {
             name: "lines".into(),
             title: "Lines & <bands>".into(),
+            note: String::new(),
             x: Axis::number("step"),
             y: Axis::percent("accuracy"),
             series: vec![line("relu", 0.0), line("gelu", 2.0)],
@@ -249,9 +314,10 @@ mod tests {
 
     #[test]
     fn an_svg_has_words_marks_and_both_sets_of_colours() {
-        let svg = plot().svg().unwrap();
-        assert_eq!(svg.matches("<circle").count(), 40);
-        assert_eq!(svg.matches("<polygon").count(), 2);
+        let svg = plot().svg(&Layout::default());
+        // A circle for each point of relu and one in the legend; triangles for gelu.
+        assert_eq!(svg.matches("<circle").count(), 21);
+        assert_eq!(svg.matches("<polygon").count(), 2 + 21);
         for words in ["relu", "gelu", "step", "accuracy", "Lines &amp; &lt;bands&gt;"] {
             assert!(svg.contains(words), "{words}");
         }
@@ -261,15 +327,48 @@ mod tests {
 
     #[test]
     fn a_png_is_twice_as_dense_and_not_blank() {
-        let png = plot().png().unwrap();
+        let png = plot().png(&Layout::default()).unwrap();
         let mut reader =
-            png::Decoder::new(std::io::Cursor::new(png.as_slice())).read_info().unwrap();
+            ::png::Decoder::new(std::io::Cursor::new(png.as_slice())).read_info().unwrap();
         assert_eq!(reader.info().width, 1520);
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         reader.next_frame(&mut pixels).unwrap();
         let gelu = [0xd5, 0x5e, 0x00];
         let drawn = pixels.chunks_exact(3).filter(|pixel| *pixel == gelu).count();
         assert!(drawn > 2_000, "{drawn}");
+    }
+
+    #[test]
+    fn a_column_of_a_paper_has_its_width_and_its_letters() {
+        let layout = Layout::print(84.0, 8.0, Font::default(), false);
+        let svg = plot().svg(&layout);
+        assert!(svg.contains("width=\"84mm\"") && svg.contains("font-size=\"10.7\""), "{svg}");
+        // No title, and the legend below.
+        assert!(!svg.contains("font-weight"), "{svg}");
+        let png = plot().png(&layout).unwrap();
+        let reader = ::png::Decoder::new(std::io::Cursor::new(png.as_slice())).read_info().unwrap();
+        assert_eq!(reader.info().width, 992);
+        let pdf = plot().pdf(&layout);
+        let text = String::from_utf8_lossy(&pdf);
+        assert!(text.starts_with("%PDF-1.4") && text.ends_with("%%EOF\n"));
+        assert!(text.contains("/MediaBox [0 0 238.110 "), "{}", &text[..400]);
+        // Places in the table of objects are those of the objects.
+        let table = text.rsplit("startxref\n").next().unwrap().split('\n').next().unwrap();
+        let place: usize = table.parse().unwrap();
+        assert!(pdf[place..].starts_with(b"xref"));
+    }
+
+    #[test]
+    fn long_names_are_shown_whole() {
+        let mut plot = plot();
+        let long = "leaky_relu(slope=0.20000000000000001)";
+        plot.y = Axis::names("", ["relu".to_owned(), long.to_owned()].into_iter());
+        let svg = plot.svg(&Layout::print(84.0, 8.0, Font::default(), true));
+        let shown: String = svg
+            .lines()
+            .filter_map(|line| Some(line.split_once('>')?.1.strip_suffix("</text>")?))
+            .collect();
+        assert!(shown.contains(long), "{shown}");
     }
 
     #[test]
@@ -282,8 +381,8 @@ mod tests {
             },
             Mark::Dot { at: [f64::NAN, 0.0], text: String::new(), url: None },
         ];
-        assert!(plot.svg().is_ok());
+        assert!(plot.svg(&Layout::default()).ends_with("</svg>\n"));
         plot.series.clear();
-        assert!(plot.is_empty() && plot.svg().is_ok() && plot.png().is_ok());
+        assert!(plot.is_empty() && plot.png(&Layout::default()).is_ok());
     }
 }

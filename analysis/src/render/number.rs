@@ -39,14 +39,22 @@ pub(crate) fn grouped(value: u64) -> String {
     group(&value.to_string())
 }
 
-/// A probability as it is quoted, with four decimals.
+/// A probability as it is quoted, with three decimals; with four where three would put it on the other side of 0.05.
 pub(crate) fn probability(p: f64) -> String {
-    if p < 0.0001 { "< 0.0001".to_owned() } else { format!("{p:.4}") }
+    if p < 0.001 {
+        return "< 0.001".to_owned();
+    }
+    let text = format!("{p:.3}");
+    match text.as_str() {
+        "0.050" if p > 0.05 => format!("{:.4}", p.max(0.0501)),
+        _ => text,
+    }
 }
 
 /// As [`probability`], in a sentence.
 pub(crate) fn equals(p: f64) -> String {
-    if p < 0.0001 { "p < 0.0001".to_owned() } else { format!("p = {p:.4}") }
+    let text = probability(p);
+    if text.starts_with('<') { format!("p {text}") } else { format!("p = {text}") }
 }
 
 /// An interval in brackets; a dash where there is none.
@@ -87,6 +95,17 @@ mod tests {
         assert_eq!(fixed(1_234_567.0, 1), "1.23e6");
         assert_eq!(fixed(f64::NEG_INFINITY, 1), "−∞");
         assert_eq!(fixed(f64::NAN, 1), "NaN");
+    }
+
+    #[test]
+    fn a_probability_never_rounds_to_the_other_side_of_the_level() {
+        assert_eq!(probability(0.2092), "0.209");
+        assert_eq!(probability(0.05), "0.050");
+        assert_eq!(probability(0.0504), "0.0504");
+        assert_eq!(probability(0.050_001), "0.0501");
+        assert_eq!(probability(0.0006), "< 0.001");
+        assert_eq!(equals(0.0006), "p < 0.001");
+        assert_eq!(equals(1.0), "p = 1.000");
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) struct Column {
     align: Align,
     /// Columns of the terminal that the widest cell takes, or more.
     width: usize,
+    /// How soon the column is left out where a table is too wide; 0 is never.
+    drop: u8,
 }
 
 impl Column {
@@ -38,13 +40,18 @@ impl Column {
         // A no-break space does its work in running text; in a cell nothing breaks.
         let cells: Vec<String> = cells.map(|cell| cell.replace('\u{a0}', " ")).collect();
         let width = cells.iter().map(|cell| width(cell)).max().unwrap_or(0).max(LEAST_WIDTH);
-        Self { cells, align, width }
+        Self { cells, align, width, drop: 0 }
     }
 
     /// The same column, at least so wide: how a table is laid out then does not depend on cells that
     /// differ from one execution to the next.
     pub(crate) fn reserve(self, columns: usize) -> Self {
         Self { width: self.width.max(columns), ..self }
+    }
+
+    /// The same column, left out of a table that is too wide: those with larger numbers go first.
+    pub(crate) fn dropped(self, drop: u8) -> Self {
+        Self { drop, ..self }
     }
 
     fn cell(&self, row: usize) -> String {
@@ -96,21 +103,63 @@ impl Table {
 }
 
 impl Table {
+    /// The table without the columns that do not fit into lines of `columns`.
+    pub(crate) fn fitted(&self, columns: usize) -> Self {
+        let mut table = self.clone();
+        let span = |column: &Column| column.width + 3;
+        loop {
+            let all = || table.blocks.iter().flatten();
+            let wide = 1 + span(&table.key) + all().map(span).sum::<usize>();
+            let last = all().map(|column| column.drop).max().unwrap_or(0);
+            if wide <= columns {
+                return table;
+            }
+            if last == 0 {
+                // One column beside the names, then the next below.
+                let columns = table.blocks.into_iter().flatten();
+                return Self {
+                    key: table.key,
+                    blocks: columns.map(|column| vec![column]).collect(),
+                };
+            }
+            for block in &mut table.blocks {
+                block.retain(|column| column.drop != last);
+            }
+        }
+    }
+
     /// The table as HTML, all blocks side by side, with headers that are buttons.
     pub(crate) fn html(&self) -> String {
         let columns: Vec<&Column> =
             [&self.key].into_iter().chain(self.blocks.iter().flatten()).collect();
         let rows = columns.first().map_or(0, |column| column.cells.len());
-        let cells = |row: usize, cell: &dyn Fn(String) -> String| -> String {
-            columns.iter().map(|column| cell(inline(&column.cells[row]))).collect()
+        let cells = |row: usize, cell: &dyn Fn(&str, String) -> String| -> String {
+            let one = |column: &&Column| {
+                // Narrow screens leave these out.
+                let class = if column.drop > 0 { " class=\"extra\"" } else { "" };
+                cell(class, interval(&inline(&column.cells[row])))
+            };
+            columns.iter().map(one).collect()
         };
-        let header =
-            |cell| format!("<th scope=\"col\"><button type=\"button\">{cell}</button></th>");
+        let header = |class: &str, cell| {
+            format!("<th scope=\"col\"{class}><button type=\"button\">{cell}</button></th>")
+        };
+        let body = |class: &str, cell| format!("<td{class}>{cell}</td>");
         let mut html = format!("<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n", cells(0, &header));
         for row in 1..rows {
-            html += &format!("<tr>{}</tr>\n", cells(row, &|cell| format!("<td>{cell}</td>")));
+            html += &format!("<tr>{}</tr>\n", cells(row, &body));
         }
         html + "</tbody>\n</table>"
+    }
+}
+
+/// An interval behind a number may have a line of its own on a narrow screen.
+fn interval(cell: &str) -> String {
+    match cell.split_once(" [") {
+        Some((number, interval)) if interval.ends_with(']') => {
+            format!("{number} <span class=\"interval\">[{interval}</span>")
+        }
+        _ => cell.to_owned(),
     }
 }
 
@@ -160,6 +209,28 @@ mod tests {
 | long name |  10 |     — |    3 |
 "
         );
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_left_out_by_their_rank() {
+        let cells = || vec!["1".to_owned()];
+        let column = |name: &str| Column::numbers(name, cells());
+        let table = Table {
+            key: Column::words("name", cells()),
+            blocks: vec![vec![
+                column("score"),
+                column("difference"),
+                column("p").dropped(1),
+                column("seeds").dropped(2),
+                column("time").dropped(3),
+            ]],
+        };
+        let head =
+            |columns| table.fitted(columns).render(columns).lines().next().unwrap().to_owned();
+        assert_eq!(head(80), "| name | score | difference |   p | seeds | time |");
+        assert_eq!(head(44), "| name | score | difference |   p | seeds |");
+        assert_eq!(head(34), "| name | score | difference |");
+        assert_eq!(table.fitted(20).render(20).matches("| name |").count(), 2);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The tables of a task: what came out, whether it is real, how it came about, and what it cost.
 
 use super::Task;
+use super::answer::ENOUGH;
 use super::labels::Labels;
 use super::learned::LearnedRow;
+use super::verdict::nothing_learned;
 use crate::comparison::markdown::pair_table;
 use crate::comparison::{Against, ArmFigures};
 use crate::metric::Shown;
@@ -16,6 +18,8 @@ use crate::summary::{Arm, ExampleFigures};
 const COUNT_TOLERANCE: f64 = 0.01;
 /// Bytes.
 const MIB: f64 = 1_048_576.0;
+/// Columns of a relative time, whatever the times of an execution are.
+const TIME_WIDTH: usize = 6;
 const COUNT_MARK: &str = "†";
 
 /// Names of the columns, as the legend explains them.
@@ -24,6 +28,8 @@ pub(super) mod header {
     use record::Metric;
 
     pub(in super::super) const N: &str = "n";
+    pub(in super::super) const SEEDS: &str = "seeds";
+    pub(in super::super) const RELATIVE_TIME: &str = "time";
     pub(in super::super) const DIVERGED: &str = "diverged";
     pub(in super::super) const FAILED: &str = "failed";
     pub(in super::super) const INTERVAL: &str = "95 % interval";
@@ -65,6 +71,10 @@ pub(super) mod header {
         metric.header("test")
     }
 
+    pub(in super::super) fn score(metric: &Metric) -> String {
+        format!("{} ± sd", metric.header("test"))
+    }
+
     pub(in super::super) fn median(metric: &Metric) -> String {
         metric.header("median")
     }
@@ -98,11 +108,71 @@ pub(super) mod header {
     }
 }
 
-/// Test values, their uncertainty, and how fast they were reached.
+/// The answer: scores and their differences to the baseline, the best first.
+pub(super) fn answer(task: &Task, labels: &Labels) -> Table {
+    let metric = &task.metric;
+    let merit = |arm: &Arm| arm.test.map_or(f64::NEG_INFINITY, |one| metric.merit(one.mean));
+    let mut arms: Vec<&Arm> = task.arms.iter().collect();
+    arms.sort_by(|a, b| merit(b).total_cmp(&merit(a)));
+    let column = |header: &str, cell: &dyn Fn(&Arm) -> String| {
+        Column::numbers(header, arms.iter().map(|arm| cell(arm)).collect())
+    };
+    let best = metric.best(arms.iter().filter_map(|arm| arm.test).map(|one| one.mean));
+    // Where nothing was learned, nothing is best.
+    let learned = nothing_learned(task, &arms).is_none();
+    let best = best.filter(|_| learned).map(|best| metric.last_digits(best));
+    let is_baseline = |arm: &Arm| arm.activation == task.baseline;
+    let score = column(&header::score(metric), &|arm| {
+        let Some(value) = arm.test else { return ABSENT.into() };
+        let spread = value.standard_deviation.map(|sd| format!(" ± {}", metric.number(sd)));
+        let text = format!("{}{}", metric.number(value.mean), spread.unwrap_or_default());
+        if Some(metric.last_digits(value.mean)) == best { format!("**{text}**") } else { text }
+    });
+    let against = |arm: &Arm, cell: &dyn Fn(&Against) -> Option<String>| match &arm.against {
+        Some(against) => cell(against).unwrap_or(ABSENT.into()),
+        None if is_baseline(arm) => String::new(),
+        None => ABSENT.into(),
+    };
+    let mut columns = vec![score];
+    let compared =
+        |get: fn(&Against) -> bool| arms.iter().any(|arm| arm.against.as_ref().is_some_and(get));
+    if compared(|one| one.difference.is_some()) {
+        columns.push(column(&header::difference(metric), &|arm| {
+            if is_baseline(arm) {
+                return "baseline".into();
+            }
+            against(arm, &|one| {
+                let interval = one.interval.map(|interval| {
+                    format!(" {}", bracket(Some(interval), |bound| metric.difference(bound)))
+                });
+                Some(metric.difference(one.difference?) + &interval.unwrap_or_default())
+            })
+        }));
+    }
+    if compared(|one| one.t_test.is_some()) {
+        let cell = |arm: &Arm| against(arm, &|one| Some(probability(one.p_holm?)));
+        columns.push(column(header::P, &cell).dropped(1));
+    }
+    let seeds = |arm: &Arm| {
+        if arm.completed == arm.runs { arm.runs.to_string() } else { k_of_n(arm.completed, arm) }
+    };
+    columns.push(column(header::SEEDS, &seeds).dropped(2));
+    let seconds = |arm: &Arm| arm.train_seconds.map(|seconds| seconds.mean);
+    let reference = task.baseline().and_then(seconds).filter(|seconds| *seconds > 0.0);
+    if let Some(reference) = reference {
+        let time = |arm: &Arm| {
+            seconds(arm).map_or(ABSENT.into(), |own| format!("{}×", fixed(own / reference, 2)))
+        };
+        columns.push(column(header::RELATIVE_TIME, &time).reserve(TIME_WIDTH).dropped(3));
+    }
+    let key = arms.iter().map(|arm| labels.cell(&arm.activation)).collect();
+    Table { key: Column::words("activation", key), blocks: vec![columns] }
+}
+
+/// What makes a row of the first table less sure, and how the way there was.
 pub(super) fn results(task: &Task, labels: &Labels) -> Table {
     let metric = &task.metric;
-    let (number, difference_of) =
-        (|value: f64| metric.number(value), |value: f64| metric.difference(value));
+    let number = |value: f64| metric.number(value);
     let mut sizes = vec![numbers(task, header::N, |arm| arm.completed.to_string())];
     if task.arms.iter().any(|arm| arm.diverged > 0) {
         sizes.push(numbers(task, header::DIVERGED, |arm| k_of_n(arm.diverged, arm)));
@@ -110,35 +180,14 @@ pub(super) fn results(task: &Task, labels: &Labels) -> Table {
     if task.arms.iter().any(|arm| arm.failed > 0) {
         sizes.push(numbers(task, header::FAILED, |arm| k_of_n(arm.failed, arm)));
     }
-    let values = vec![
-        numbers(task, &header::test(metric), |arm| {
-            let Some(value) = arm.test else { return ABSENT.into() };
-            let spread = value.standard_deviation.map(|sd| format!(" ± {}", number(sd)));
-            format!("{}{}", number(value.mean), spread.unwrap_or_default())
-        }),
-        numbers(task, header::INTERVAL, |arm| {
-            bracket(arm.test.and_then(|value| value.interval), number)
-        }),
-    ];
-    let mut comparison = Vec::new();
-    let difference = |arm: &Arm| arm.against.as_ref()?.difference;
-    if task.arms.iter().any(|arm| difference(arm).is_some()) {
-        comparison.push(numbers(task, &header::difference(metric), |arm| {
-            if arm.activation == task.baseline {
-                return "baseline".into();
-            }
-            let Some(difference) = difference(arm) else { return ABSENT.into() };
-            let interval = arm.against.as_ref().and_then(|against| against.interval);
-            let interval =
-                interval.map(|interval| format!(" {}", bracket(Some(interval), difference_of)));
-            format!("{}{}", difference_of(difference), interval.unwrap_or_default())
+    let mut values = vec![numbers(task, header::INTERVAL, |arm| {
+        bracket(arm.test.and_then(|value| value.interval), number)
+    })];
+    let pairs = |arm: &Arm| arm.against.as_ref().map(|against| against.pairs);
+    if task.arms.iter().any(|arm| pairs(arm).is_some_and(|pairs| pairs != arm.completed)) {
+        values.push(numbers(task, header::PAIRS, |arm| {
+            pairs(arm).map_or(String::new(), |pairs| pairs.to_string())
         }));
-        let pairs = |arm: &Arm| arm.against.as_ref().map(|against| against.pairs);
-        if task.arms.iter().any(|arm| pairs(arm).is_some_and(|pairs| pairs != arm.completed)) {
-            comparison.push(numbers(task, header::PAIRS, |arm| {
-                pairs(arm).map_or(String::new(), |pairs| pairs.to_string())
-            }));
-        }
     }
     let mut progress = vec![numbers(task, header::VALIDATION, |arm| {
         let Some(value) = arm.best_validation else { return ABSENT.into() };
@@ -153,7 +202,7 @@ pub(super) fn results(task: &Task, labels: &Labels) -> Table {
             Some(steps) => fixed(steps, usize::from(steps.fract() != 0.0)),
         }));
     }
-    Table { key: key(task, labels), blocks: vec![sizes, values, comparison, progress] }
+    Table { key: key(task, labels), blocks: vec![sizes, values, progress] }
 }
 
 /// How the test values of runs are spread.
@@ -214,7 +263,11 @@ pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
         Some(task.metric.number(against.power?.detectable))
     }));
     let effects = vec![
-        figure(header::EFFECT, &|against| Some(fixed(against.cohen_d_paired?, 2))),
+        figure(header::EFFECT, &|against| {
+            // Of a few pairs it is mostly chance.
+            let enough = against.pairs >= ENOUGH;
+            against.cohen_d_paired.filter(|_| enough).map(|d| fixed(d, 2))
+        }),
         figure(header::CLIFF, &|against| Some(fixed(against.cliffs_delta?, 2))),
     ];
     let improvement = vec![figure(header::IMPROVES, &|against| {

@@ -1,17 +1,23 @@
 //! The results as tables for papers: LaTeX with the package `booktabs`.
 
+use super::verdict::nothing_learned;
 use super::{Report, Task, methods};
+use crate::comparison::{ALPHA, Family, Verdict};
 use crate::metric::Shown;
+use crate::render::number::probability;
 use crate::render::text::unescape;
 use crate::summary::Arm;
 use record::Direction;
+
+/// Mark of a significant difference.
+const SIGNIFICANT: &str = "$^\\dagger$";
 
 /// A table for each task, and a paragraph of methods.
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
     for task in &report.tasks {
         text += "\n";
-        text += &table(task);
+        text += &table(report, task);
     }
     for paragraph in methods::paragraphs(report) {
         text += &format!("\n{}\n", escape(&unescape(&paragraph)));
@@ -26,10 +32,11 @@ pub(super) fn render(report: &Report) -> String {
     text
 }
 
-fn table(task: &Task) -> String {
+fn table(report: &Report, task: &Task) -> String {
     let tested = task.has_tests();
-    let mut text = format!("% {}\n", comment(&task.name));
-    text += if tested { "\\begin{tabular}{lrrrrr}\n" } else { "\\begin{tabular}{lrrr}\n" };
+    let mut text = format!("% {}\n\\begin{{table}}\n\\centering\n", comment(&task.name));
+    text += &format!("\\caption{{{}}}\n", caption(report, task));
+    text += if tested { "\\begin{tabular}{lrrrr}\n" } else { "\\begin{tabular}{lrrr}\n" };
     let metric = &task.metric;
     let unit = match metric.difference_unit() {
         "" => String::new(),
@@ -37,30 +44,57 @@ fn table(task: &Task) -> String {
     };
     let lower = if metric.direction == Direction::Lower { ", lower is better" } else { "" };
     text += &format!(
-        "\\toprule\nActivation & $n$ & Test {}{lower} & $\\Delta${unit}",
+        "\\toprule\nActivation & Seeds & Test {}{lower} & $\\Delta${unit}",
         escape(&unescape(&metric.named_with_unit()))
     );
-    text += if tested { " & $p$ (Holm) & $d$" } else { "" };
+    text += if tested { " & $p$ (Holm)" } else { "" };
     text += " \\\\\n\\midrule\n";
+    let mean = |arm: &Arm| arm.test.map(|value| value.mean);
+    let best = metric.best(task.arms.iter().filter_map(mean)).map(|best| metric.last_digits(best));
+    let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test.is_some()).collect();
+    let best = best.filter(|_| nothing_learned(task, &judged).is_none());
     for arm in &task.arms {
+        let is_best = best.is_some() && mean(arm).map(|mean| metric.last_digits(mean)) == best;
+        let shown = value(task, arm);
         let mut cells = vec![
             escape(&arm.activation),
             arm.completed.to_string(),
-            value(task, arm),
+            if is_best { format!("\\textbf{{{shown}}}") } else { shown },
             difference(task, arm),
         ];
         if tested {
-            let against = arm.against.as_ref();
-            let p = against.and_then(|against| against.p_holm);
-            cells.push(p.map_or_else(dash, |p| {
-                if p < 0.0001 { "$<$\\,0.0001".to_owned() } else { format!("{p:.4}") }
+            let p = arm.against.as_ref().and_then(|against| against.p_holm);
+            cells.push(p.map_or_else(dash, |p| match probability(p).strip_prefix("< ") {
+                Some(bound) => format!("$<$\\,{bound}"),
+                None => probability(p),
             }));
-            let d = against.and_then(|against| against.cohen_d_paired);
-            cells.push(d.map_or_else(dash, |d| math(&format!("{d:.2}"))));
         }
         text += &format!("{} \\\\\n", cells.join(" & "));
     }
-    text + "\\bottomrule\n\\end{tabular}\n"
+    text + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+}
+
+/// What the table shows, and what its marks mean.
+fn caption(report: &Report, task: &Task) -> String {
+    let mut text = format!(
+        "Test {} on {}: mean $\\pm$ standard deviation over seeds, best in bold. $\\Delta$: mean difference to {} under the \
+         same seeds",
+        escape(&unescape(&task.metric.label)),
+        escape(&task.name),
+        escape(&task.baseline)
+    );
+    if task.has_tests() {
+        let scope = match report.frame.family {
+            Family::Report => format!("{} comparisons of the report", report.frame.comparisons),
+            Family::Task => "the comparisons of the task".to_owned(),
+        };
+        text += &format!(
+            ", with the interval of the corrected test. {SIGNIFICANT}: significantly better or worse than {} (paired $t$ test, \
+             $p \\le {ALPHA}$ after Holm's correction over {scope})",
+            escape(&task.baseline)
+        );
+    }
+    text + "."
 }
 
 fn value(task: &Task, arm: &Arm) -> String {
@@ -89,7 +123,9 @@ fn difference(task: &Task, arm: &Arm) -> String {
     let interval = against
         .interval
         .map(|interval| format!(" [{}, {}]", signed(interval.low), signed(interval.high)));
-    format!("{}{}", signed(difference), interval.unwrap_or_default())
+    let mark = matches!(against.verdict, Verdict::Better | Verdict::Worse);
+    let mark = if mark { SIGNIFICANT } else { "" };
+    format!("{}{mark}{}", signed(difference), interval.unwrap_or_default())
 }
 
 fn dash() -> String {

@@ -32,6 +32,12 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
              {labels}; mean ± sample standard deviation over runs.",
             words.headers(header::test)
         ),
+        format!(
+            "{}: training time relative to the baseline's. Next: for planned seeds, the spread of these runs and the level of \
+             the corrected test; decide on a number of seeds once, since adding seeds until a difference is significant \
+             raises the error rate.",
+            header::RELATIVE_TIME
+        ),
         format!("{}: of the mean, Student's. Bootstrap intervals are in summary.csv.", header::INTERVAL),
         format!(
             "{}: test {labels} minus the baseline's under the same seed{}, as the mean over the \

@@ -1,81 +1,129 @@
-//! The page: headings, verdicts, tables, what went wrong, and how to read it.
+//! What a report says, in its order: answers first, then how they came about, and how to read it.
 
 use super::labels::Labels;
-use super::search::Part;
-use super::{PLOTS, Report, Task, columns, legend, methods, search, verdict};
+use super::parts::{self, Part};
+use super::search::{self, Part as Found};
+use super::{PLOTS, Report, Task, advice, answer, columns, legend, methods, verdict};
 use crate::comparison::Overall;
-use crate::comparison::markdown::over_tasks;
+use crate::comparison::markdown::overall_table;
+use crate::comparison::sentences;
 use crate::metric::Shown;
-use crate::plot::Plot;
 use crate::render::number::{fixed, grouped};
-use crate::render::text::{escape, shorten, width, wrap};
+use crate::render::text::escape;
 use crate::setup::Condition;
 use record::Direction;
 
 /// The whole report.
 pub(super) fn render(report: &Report) -> String {
-    let arms = report.tasks.iter().flat_map(|task| &task.arms);
-    let labels = Labels::new(arms.map(|arm| arm.activation.as_str()), report.width);
-    let mut parts = vec![
-        heading("#", &report.title, report.width),
-        wrap(&overview(report), "", report.width),
-        heading("##", "Summary", report.width),
-    ];
+    let labels = labels(report, report.width);
+    let mut text = parts::markdown(&document(report, &labels), report.width, PLOTS);
+    text.push(labels.notes(report.width));
+    text.retain(|part| !part.is_empty());
+    text.join("\n")
+}
+
+/// The answers alone, for a terminal.
+pub(super) fn brief(report: &Report, columns: usize) -> String {
+    let columns = columns.max(LEAST_WIDTH);
+    let labels = labels(report, columns);
+    let mut parts = beginning(report);
     for task in &report.tasks {
-        let name = format!("**{}** ({})", escape(&task.name), frame_of(task));
-        parts.push(wrap(&name, "", report.width));
-        parts.push(bullets(&summary(report, task), report.width));
+        parts.extend(answered(report, task, &[], &labels));
+    }
+    for task in &report.further {
+        parts.extend(answered(report, task, &[], &labels));
+    }
+    if report.tasks.len() > 1 {
+        parts.extend(over_all(report).into_iter().take(2));
+    }
+    let mut text = parts::markdown(&parts, columns, PLOTS);
+    text.push(labels.notes(columns));
+    text.retain(|part| !part.is_empty());
+    text.join("\n")
+}
+
+/// Columns below which nothing is laid out.
+pub(super) const LEAST_WIDTH: usize = 60;
+
+fn labels(report: &Report, columns: usize) -> Labels {
+    let arms = report.tasks.iter().flat_map(|task| &task.arms);
+    Labels::new(arms.map(|arm| arm.activation.as_str()), columns)
+}
+
+/// Everything that a report says, but for what pages alone show.
+pub(super) fn document<'a>(report: &'a Report, labels: &Labels) -> Vec<Part<'a>> {
+    let mut parts = beginning(report);
+    let tasks = report.tasks.iter().chain(&report.further);
+    for (task, plots) in tasks.zip(&report.figures.forests) {
+        parts.extend(answered(report, task, plots, labels));
     }
     for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {
-        parts.extend(section(task, &labels, report.width));
-        parts.extend(tuning(report, task, &labels));
-        parts.push(pictures(plots, report.width));
+        parts.extend(details(report, task, plots, labels));
     }
     parts.extend(searched(report));
-    if let Some(overall) = &report.overall {
-        parts.push(heading("##", "Over all tasks", report.width));
-        parts.push(over_tasks(overall, &share(report, overall), report.width));
-    }
-    parts.push(pictures(&report.figures.overall, report.width));
+    parts.extend(over_all(report));
+    parts.push(Part::Plots(&report.figures.overall));
     for precisions in &report.precisions {
-        parts.push(heading("##", &precisions.heading(), report.width));
-        parts.push(wrap(&precisions.note(), "", report.width));
-        parts.push(precisions.table(&labels).render(report.width));
+        parts.push(Part::Heading(2, escape(&precisions.heading())));
+        parts.push(Part::Text(precisions.note()));
+        parts.push(Part::Table(precisions.table(labels)));
     }
     if let Some(to_baseline) = &report.to_baseline {
-        parts.push(heading("##", &to_baseline.heading(), report.width));
-        parts.push(wrap(&to_baseline.note(), "", report.width));
-        parts.push(to_baseline.table(&labels).render(report.width));
+        parts.push(Part::Heading(2, escape(&to_baseline.heading())));
+        parts.push(Part::Text(to_baseline.note()));
+        parts.push(Part::Table(to_baseline.table(labels)));
     }
     if !report.figures.shapes.is_empty() {
-        parts.push(heading("##", "The activations", report.width));
-        parts.push(pictures(&report.figures.shapes, report.width));
+        parts.push(Part::Heading(2, "The activations".into()));
+        parts.push(Part::Plots(&report.figures.shapes));
     }
-    parts.push(heading("##", "Methods", report.width));
-    parts.extend(methods::paragraphs(report).map(|text| wrap(&text, "", report.width)));
+    parts.push(Part::Heading(2, "Methods".into()));
+    parts.extend(methods::paragraphs(report).map(Part::Text));
     parts.extend(unfinished(report));
     parts.extend(without_curve(report));
     parts.extend(without_predictions(report));
     parts.extend(skipped(report));
-    let links = report.links.markdown();
     if !report.links.sinks().is_empty() {
-        parts.push(heading("##", "Runs on trackers", report.width));
-        parts.push(bullets(&links, report.width));
+        parts.push(Part::Heading(2, "Runs on trackers".into()));
+        parts.push(Part::List(report.links.markdown()));
     }
-    parts.push(heading("##", "How to read this", report.width));
-    parts.push(bullets(&legend::entries(report), report.width));
-    parts.push(labels.notes(report.width));
-    parts.retain(|part| !part.is_empty());
-    parts.join("\n")
+    parts.push(Part::Heading(2, "How to read this".into()));
+    parts.push(Part::List(legend::entries(report)));
+    parts
+}
+
+fn beginning(report: &Report) -> Vec<Part<'static>> {
+    let mut parts = vec![Part::Heading(1, escape(&report.title)), Part::Text(overview(report))];
+    parts.extend(report.confirms.as_ref().map(|confirms| {
+        let (sweep, statement) = (escape(&confirms.sweep), escape(&confirms.statement));
+        Part::Text(format!("These runs confirm {sweep}: {statement}"))
+    }));
+    parts
+}
+
+/// The answer to the question of a task.
+fn answered<'a>(
+    report: &Report,
+    task: &Task,
+    plots: &'a [crate::plot::Plot],
+    labels: &Labels,
+) -> Vec<Part<'a>> {
+    let title = format!("{}: test {} ({})", escape(&task.name), task.metric.label, frame_of(task));
+    let mut parts =
+        vec![Part::Heading(2, title), Part::Text(answer::sentences(report, task).join(" "))];
+    parts.extend(advice::next(report, task).map(Part::Next));
+    parts.push(Part::Plots(plots));
+    parts.push(Part::Fitted(columns::answer(task, labels)));
+    parts
 }
 
 /// What a task's differences are to, and which values are better where those are not the higher ones.
 pub(super) fn frame_of(task: &Task) -> String {
     let lower = match task.metric.direction {
         Direction::Higher => String::new(),
-        Direction::Lower => format!("; {}, lower is better", task.metric.label),
+        Direction::Lower => ", lower is better".to_owned(),
     };
-    format!("baseline {}{lower}", escape(&task.baseline))
+    format!("baseline: {}{lower}", escape(&task.baseline))
 }
 
 /// What a task showed, and what makes it less sure.
@@ -85,51 +133,37 @@ pub(super) fn summary(report: &Report, task: &Task) -> Vec<String> {
     sentences
 }
 
-fn tuning(report: &Report, task: &Task, labels: &Labels) -> Vec<String> {
+fn tuning<'a>(report: &Report, task: &Task, labels: &Labels) -> Vec<Part<'a>> {
     let Some(tuning) = &report.tuning else { return Vec::new() };
     let Some(table) = tuning.table(&task.name, &task.metric, labels) else { return Vec::new() };
     vec![
-        "### Tuning\n".into(),
-        wrap(&tuning.note(&task.name, &task.metric), "", report.width),
-        table.render(report.width),
+        Part::Heading(3, "Tuning".into()),
+        Part::Text(tuning.note(&task.name, &task.metric)),
+        Part::Table(table),
     ]
 }
 
 /// What a search tried and found.
-fn searched(report: &Report) -> Vec<String> {
-    let parts = search::parts(report);
-    let title = (!parts.is_empty()).then(|| heading("##", "Search", report.width));
-    let shown = parts.into_iter().map(|part| match part {
-        Part::Text(text) => wrap(&text, "", report.width),
-        Part::Heading(title) => heading("###", title, report.width),
-        Part::Table(table) => table.render(report.width),
-        Part::List(items) => bullets(&items, report.width),
+fn searched(report: &Report) -> Vec<Part<'static>> {
+    let found = search::parts(report);
+    let title = (!found.is_empty()).then(|| Part::Heading(2, "Search".into()));
+    let shown = found.into_iter().map(|part| match part {
+        Found::Text(text) => Part::Text(text),
+        Found::Heading(title) => Part::Heading(3, title.to_owned()),
+        Found::Table(table) => Part::Table(table),
+        Found::List(items) => Part::List(items),
     });
     title.into_iter().chain(shown).collect()
 }
 
-fn heading(level: &str, text: &str, columns: usize) -> String {
-    // A heading cannot be wrapped.
-    format!("{level} {}\n", shorten(&escape(text), columns - level.len() - 1))
-}
-
-/// Plots by relative path.
-fn pictures(plots: &[Plot], columns: usize) -> String {
-    let picture = |plot: &Plot| {
-        let (title, path) = (escape(&plot.title), format!("{PLOTS}/{}.svg)", plot.name));
-        let line = format!("![{title}]({path}");
-        // A path may stand on a line of its own.
-        if width(&line) <= columns {
-            format!("{line}\n")
-        } else {
-            wrap(&format!("![{title}]( {path}"), "", columns)
-        }
-    };
-    plots.iter().map(picture).collect::<Vec<_>>().join("\n")
-}
-
-fn bullets(items: &[String], columns: usize) -> String {
-    items.iter().map(|item| wrap(item, "- ", columns)).collect()
+/// What all tasks together show.
+fn over_all(report: &Report) -> Vec<Part<'static>> {
+    let Some(overall) = &report.overall else { return Vec::new() };
+    vec![
+        Part::Heading(2, "Over all tasks".into()),
+        Part::List(sentences::overall(overall)),
+        Part::Table(overall_table(overall, &share(report, overall))),
+    ]
 }
 
 pub(super) fn overview(report: &Report) -> String {
@@ -176,28 +210,42 @@ pub(super) fn plural(n: usize, thing: &str) -> String {
     format!("{}\u{a0}{thing}{}", grouped(n as u64), if n == 1 { "" } else { "s" })
 }
 
-fn section(task: &Task, labels: &Labels, columns: usize) -> Vec<String> {
+/// How the answer of a task came about.
+fn details<'a>(
+    report: &Report,
+    task: &Task,
+    plots: &'a [crate::plot::Plot],
+    labels: &Labels,
+) -> Vec<Part<'a>> {
     let mut facts: Vec<String> = task.conditions.iter().map(condition).collect();
     let seeds: Vec<String> = task.seeds.iter().map(u64::to_string).collect();
     facts.push(format!("seeds: {}", seeds.join(", ")));
-    vec![
-        heading("##", &task.name, columns),
-        bullets(&facts, columns),
-        "### Results\n".into(),
-        columns::results(task, labels).render(columns),
-        columns::spread(task, labels).map_or(String::new(), |table| table.render(columns)),
-        columns::tests(task, labels).map_or(String::new(), |table| table.render(columns)),
-        columns::examples(task, labels).map_or(String::new(), |table| table.render(columns)),
-        if task.pairs.is_empty() { String::new() } else { "### All pairs\n".into() },
-        columns::pairs(task, labels).map_or(String::new(), |table| table.render(columns)),
-        if task.has_curves() { "### Convergence\n".into() } else { String::new() },
-        columns::convergence(task, labels).map_or(String::new(), |table| table.render(columns)),
-        if task.learned.is_empty() { String::new() } else { "### Learned numbers\n".into() },
-        columns::learned(task, labels).map_or(String::new(), |table| table.render(columns)),
-        "### Cost and diagnostics\n".into(),
-        columns::cost(task, labels).render(columns),
-        columns::count_note(task, columns).unwrap_or_default(),
-    ]
+    let mut parts = vec![
+        Part::Heading(2, format!("{} in detail", escape(&task.name))),
+        Part::List(summary(report, task)),
+        Part::Folded("Conditions", vec![Part::List(facts)]),
+        Part::Plots(plots),
+        Part::Heading(3, "Results".into()),
+        Part::Table(columns::results(task, labels)),
+    ];
+    let tables = [
+        ("Spread over runs", columns::spread(task, labels)),
+        ("Tests", columns::tests(task, labels)),
+        ("Test examples", columns::examples(task, labels)),
+        ("All pairs", columns::pairs(task, labels)),
+        ("Convergence", columns::convergence(task, labels)),
+        ("Learned numbers", columns::learned(task, labels)),
+        ("Cost and diagnostics", Some(columns::cost(task, labels))),
+    ];
+    for (name, table) in tables {
+        if let Some(table) = table {
+            parts.push(Part::Heading(3, name.into()));
+            parts.push(Part::Table(table));
+        }
+    }
+    parts.extend(columns::count_note(task, report.width).map(Part::Note));
+    parts.extend(tuning(report, task, labels));
+    parts
 }
 
 pub(super) fn condition(condition: &Condition) -> String {
@@ -220,37 +268,35 @@ fn escape_words(text: &str) -> String {
     text.split('\u{a0}').map(escape).collect::<Vec<_>>().join("\u{a0}")
 }
 
-fn skipped(report: &Report) -> Vec<String> {
+fn skipped(report: &Report) -> Vec<Part<'static>> {
     if report.skipped.is_empty() {
         return Vec::new();
     }
     let items: Vec<String> = report.skipped.iter().map(|line| escape(line)).collect();
-    vec![heading("##", "Records that are left out", report.width), bullets(&items, report.width)]
+    vec![Part::Heading(2, "Records that are left out".into()), Part::List(items)]
 }
 
-fn without_curve(report: &Report) -> Option<String> {
+fn without_curve(report: &Report) -> Option<Part<'static>> {
     let (runs, reason) = report.without_curve.as_ref()?;
-    let note = format!(
+    Some(Part::Text(format!(
         "The learning curves of {} could not be read and are left out. The first: {}. To train such a run again, remove its \
          record.json.",
         plural(*runs, "run"),
         escape(reason)
-    );
-    Some(wrap(&note, "", report.width))
+    )))
 }
 
-fn without_predictions(report: &Report) -> Option<String> {
+fn without_predictions(report: &Report) -> Option<Part<'static>> {
     let (runs, reason) = report.without_predictions.as_ref()?;
-    let note = format!(
+    Some(Part::Text(format!(
         "The test predictions of {} could not be read and are left out. The first: {}. To train such a run again, remove its \
          record.json.",
         plural(*runs, "run"),
         escape(reason)
-    );
-    Some(wrap(&note, "", report.width))
+    )))
 }
 
-fn unfinished(report: &Report) -> Vec<String> {
+fn unfinished(report: &Report) -> Vec<Part<'static>> {
     if report.unfinished.is_empty() {
         return Vec::new();
     }
@@ -269,5 +315,5 @@ fn unfinished(report: &Report) -> Vec<String> {
             )
         })
         .collect();
-    vec![heading("##", "Runs that did not complete", report.width), bullets(&items, report.width)]
+    vec![Part::Heading(2, "Runs that did not complete".into()), Part::List(items)]
 }

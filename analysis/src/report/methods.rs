@@ -37,6 +37,8 @@ pub(super) struct Made {
     seconds: f64,
     fewest_seeds: usize,
     most_seeds: usize,
+    /// Runs that the machine trains at once, as far as the records tell.
+    pub(super) side_by_side: usize,
 }
 
 impl Made {
@@ -48,7 +50,16 @@ impl Made {
             seconds: 0.0,
             fewest_seeds: usize::MAX,
             most_seeds: 0,
+            side_by_side: 1,
         };
+        let parallel = |run: &&StoredRun| {
+            let environment = &run.record.environment;
+            match environment.device.as_str() {
+                "cpu" => environment.cores / environment.threads.max(1),
+                _ => 1,
+            }
+        };
+        made.side_by_side = runs.iter().map(parallel).min().unwrap_or(1).max(1);
         for run in runs {
             let environment = &run.record.environment;
             let commit = environment.git.as_ref().map(|git| {
@@ -172,8 +183,14 @@ fn tests(report: &Report) -> Vec<String> {
     let mut sentences = vec![format!(
         "Each activation was compared with {} by two-sided paired t tests (Welch's where seeds do not match); \
          p values were corrected by Holm's procedure over {scope}, at level {ALPHA}.",
-        report.tasks.first().map(|task| escape(&task.baseline)).unwrap_or_default()
+        baselines(report)
     )];
+    if let Some(stated) = &report.stated_baseline {
+        sentences.push(format!(
+            "The baseline was chosen for this report; the experiment states {}.",
+            escape(stated)
+        ));
+    }
     let shares = report.tasks.iter().filter(|task| task.metric.is_share()).count();
     if let Some(margin) = frame.margin.filter(|_| shares > 0) {
         sentences.push(format!(
@@ -209,6 +226,18 @@ fn tests(report: &Report) -> Vec<String> {
         _ => {}
     }
     sentences
+}
+
+/// What everything is compared with.
+fn baselines(report: &Report) -> String {
+    let mut labels: Vec<String> = Vec::new();
+    for task in report.tasks.iter().chain(&report.further) {
+        let label = escape(&task.baseline);
+        if !labels.contains(&label) {
+            labels.push(label);
+        }
+    }
+    labels.join(" and with ")
 }
 
 fn registration(report: &Report) -> Vec<String> {

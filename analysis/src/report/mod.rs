@@ -1,7 +1,10 @@
 //! A sweep's result for readers: Markdown for people, CSV for programs.
 
+mod advice;
+mod answer;
 mod columns;
 mod csv;
+mod drawing;
 mod examples;
 mod figures;
 mod html;
@@ -12,6 +15,7 @@ mod legend;
 mod links;
 mod markdown;
 mod methods;
+mod parts;
 mod precision;
 mod scores;
 mod search;
@@ -19,6 +23,8 @@ mod target;
 mod tuning;
 mod verdict;
 
+pub use advice::Commands;
+pub use drawing::{Drawing, Drawn, PictureFont, PictureFormat};
 pub use figures::{Picture, Shape, draw_shapes};
 pub use methods::{Confirms, Registration};
 pub use scores::scores_of;
@@ -36,7 +42,7 @@ use crate::frame::{self, Status};
 use crate::metric::{self, Shown};
 use crate::order::position;
 use crate::parallel;
-use crate::plot::Plot;
+use crate::plot::{Layout, Plot};
 use crate::setup::{Condition, conditions};
 use crate::statistics::Bootstrap;
 use crate::summary::{Arm, arms, find_front};
@@ -56,6 +62,10 @@ pub struct ReportOptions {
     /// Label of the activation that the others are compared with; by default the first in the order
     /// of the report.
     pub baseline: Option<String>,
+    /// Further activations that all are compared with, in the same family of tests.
+    pub further_baselines: Vec<String>,
+    /// The baseline that the experiment states, where the report has another.
+    pub stated_baseline: Option<String>,
     /// Labels of activations in the order of the experiment; others follow alphabetically.
     pub order: Vec<String>,
     /// Names of tasks in the order of the experiment; others follow alphabetically.
@@ -87,6 +97,8 @@ pub struct ReportOptions {
     pub tuning: Option<Tuning>,
     /// The search that found some of the activations, where there was one.
     pub search: Option<Search>,
+    /// Commands that continue the sweep.
+    pub commands: Commands,
 }
 
 impl Default for ReportOptions {
@@ -94,6 +106,8 @@ impl Default for ReportOptions {
         Self {
             title: "Activation functions compared".into(),
             baseline: None,
+            further_baselines: Vec::new(),
+            stated_baseline: None,
             order: Vec::new(),
             task_order: Vec::new(),
             bootstrap_resamples: 10_000,
@@ -109,6 +123,7 @@ impl Default for ReportOptions {
             shapes: Vec::new(),
             tuning: None,
             search: None,
+            commands: Commands::default(),
         }
     }
 }
@@ -135,6 +150,10 @@ pub struct Report {
     width: usize,
     runs: DataFrame,
     tasks: Vec<Task>,
+    /// The tasks again, as they compare with further baselines.
+    further: Vec<Task>,
+    /// The baseline that the experiment states, where this is another.
+    stated_baseline: Option<String>,
     frame: verdict::Frame,
     all_pairs: Option<AllPairs>,
     looks: Option<LookPlan>,
@@ -150,6 +169,7 @@ pub struct Report {
     figures: Figures,
     tuning: Option<Tuning>,
     search: Option<Search>,
+    commands: Commands,
     /// Runs whose metrics stream cannot be read, and why the first cannot.
     without_curve: Option<(usize, String)>,
     /// How many runs have predictions that cannot be read, and why the first cannot.
@@ -273,7 +293,11 @@ impl Report {
         let stored: Vec<&StoredRun> = runs.iter().map(|one| one.run).collect();
         let frame = frame::of_runs(&stored, &curves)?;
         let mut arms = arms(&frame)?;
-        let compared = Comparison::by_task(&scores(&stored, &metrics, Diverged::LeftOut), &rules);
+        let (compared, others) = Comparison::with_further(
+            &scores(&stored, &metrics, Diverged::LeftOut),
+            &rules,
+            &options.further_baselines,
+        );
         add_comparison(&mut arms, &compared.tasks);
         let without_predictions = examples::add_figures(&mut arms, &stored, &baseline, bootstrap);
         let to_baseline = target::find(&mut arms, &runs, &metrics, &baseline);
@@ -288,6 +312,8 @@ impl Report {
             scores: &with_guessing,
             metrics: &metrics,
             overall: overall.as_ref(),
+            baseline: &baseline,
+            margin: options.margin,
             shapes: &options.shapes,
             tuning: options.tuning.as_ref(),
             bootstrap,
@@ -295,7 +321,7 @@ impl Report {
         let learned = runs
             .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
             .map(learned::rows);
-        let tasks = stored
+        let tasks: Vec<Task> = stored
             .chunk_by(|a, b| a.record.spec.task == b.record.spec.task)
             .zip(&metrics)
             .zip(learned)
@@ -321,9 +347,13 @@ impl Report {
                 }
             })
             .collect();
+        let further = further(&tasks, others, &options.further_baselines);
+        let figures = figures.with_further(&further, options.margin);
         Ok(Self {
+            stated_baseline: options.stated_baseline.clone(),
+            further,
             title: options.title.clone(),
-            width: options.width.max(60),
+            width: options.width.max(markdown::LEAST_WIDTH),
             tasks,
             frame: verdict::Frame {
                 family: options.family,
@@ -349,6 +379,7 @@ impl Report {
             figures,
             tuning: options.tuning.clone(),
             search: options.search.clone(),
+            commands: options.commands.clone(),
         })
     }
 
@@ -388,11 +419,18 @@ impl Report {
 
     /// The report for people, in lines of at most [`ReportOptions::width`].
     ///
-    /// Only the last columns of the last tables of a task, from `examples/s` on, differ between two executions
-    /// of the same experiment on the same kind of device, and the plot of test values against time.
+    /// Only times differ between two executions of the same experiment on the same kind of device: the last column of a
+    /// task's first table, the last columns of its last tables, from `examples/s` on, the time that a next step takes,
+    /// and the plot of test values against time.
     #[must_use]
     pub fn markdown(&self) -> String {
         markdown::render(self)
+    }
+
+    /// The answer alone: a sentence and a table for each task, in lines of at most `width`.
+    #[must_use]
+    pub fn brief(&self, width: usize) -> String {
+        markdown::brief(self, width)
     }
 
     /// Writes `records.parquet`, one row a run, and `metrics.parquet`, one row a number of the metrics streams of
@@ -451,10 +489,12 @@ impl Report {
     fn write_plots(&self, dir: &Path) -> Result<Vec<String>, Error> {
         let plots: Vec<&Plot> = self.figures.iter().collect();
         let next = AtomicUsize::new(0);
+        let layout = Layout::default();
         let draw = || -> Result<Vec<String>, Error> {
             let mut undrawn = Vec::new();
             while let Some(plot) = plots.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let pictures = [("svg", plot.svg().map(String::into_bytes)), ("png", plot.png())];
+                let pictures =
+                    [("svg", Ok(plot.svg(&layout).into_bytes())), ("png", plot.png(&layout))];
                 for (kind, picture) in pictures {
                     let name = format!("{}.{kind}", plot.name);
                     match picture {
@@ -510,6 +550,29 @@ fn timeline(run: &StoredRun) -> Result<Timeline, String> {
         return Err(format!("{}: metrics.jsonl has no evaluation", run.dir.path().display()));
     }
     Ok(timeline)
+}
+
+/// `tasks` as they compare with each of `baselines`, whose comparisons are `others`.
+fn further(
+    tasks: &[Task],
+    others: Vec<Vec<Vec<Option<crate::comparison::Against>>>>,
+    baselines: &[String],
+) -> Vec<Task> {
+    let with = |(baseline, compared): (&String, Vec<Vec<Option<_>>>)| {
+        tasks
+            .iter()
+            .zip(compared)
+            .map(|(task, compared)| {
+                let arms = task.arms.iter().zip(compared);
+                Task {
+                    baseline: baseline.clone(),
+                    arms: arms.map(|(arm, against)| Arm { against, ..arm.clone() }).collect(),
+                    ..task.clone()
+                }
+            })
+            .collect::<Vec<_>>()
+    };
+    baselines.iter().zip(others).flat_map(with).collect()
 }
 
 /// Hands every arm what `tasks` say of it.

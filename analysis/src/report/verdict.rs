@@ -88,7 +88,7 @@ fn learned(arm: &Arm, metric: &Metric, luck: f64) -> bool {
     arm.test.is_some_and(|value| metric.is_better(value.mean, luck))
 }
 
-fn nothing_learned(task: &Task, judged: &[&Arm]) -> Option<String> {
+pub(super) fn nothing_learned(task: &Task, judged: &[&Arm]) -> Option<String> {
     let metric = &task.metric;
     let (luck, guessing) = (luck(task)?, metric.known_guessing()?);
     if judged.iter().any(|arm| learned(arm, metric, luck)) {
@@ -104,7 +104,7 @@ fn nothing_learned(task: &Task, judged: &[&Arm]) -> Option<String> {
     ))
 }
 
-fn at_guessing(task: &Task, judged: &[&Arm]) -> Option<String> {
+pub(super) fn at_guessing(task: &Task, judged: &[&Arm]) -> Option<String> {
     let luck = luck(task)?;
     let arms: Vec<&Arm> =
         judged.iter().copied().filter(|arm| !learned(arm, &task.metric, luck)).collect();
@@ -405,7 +405,7 @@ fn exploratory(judged: &[&Arm]) -> Option<String> {
 }
 
 /// Conditions that should have been the same for all arms.
-fn unlike(task: &Task) -> Option<String> {
+pub(super) fn unlike(task: &Task) -> Option<String> {
     let names: Vec<&str> = task
         .conditions
         .iter()
@@ -421,7 +421,7 @@ fn unlike(task: &Task) -> Option<String> {
 }
 
 /// `a`, `a and b`, `a, b and c`.
-fn list(arms: &[&Arm]) -> String {
+pub(super) fn list(arms: &[&Arm]) -> String {
     let names: Vec<String> = arms.iter().map(|arm| escape(&arm.activation)).collect();
     match names.split_last() {
         Some((last, [])) => last.clone(),

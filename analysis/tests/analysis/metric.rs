@@ -52,7 +52,8 @@ fn cell(text: &str, header: &str, label: &str) -> String {
 
 #[test]
 fn an_arm_with_fewer_bits_per_byte_is_better() {
-    let text = report(&texts(1..=10), &options()).markdown();
+    let report = report(&texts(1..=10), &options());
+    let text = report.markdown();
     let said = flat(&text);
     for expected in [
         "gelu has the lowest mean test bits per byte, 2.05",
@@ -75,7 +76,7 @@ fn an_arm_with_fewer_bits_per_byte_is_better() {
     // Differences keep the sign of what was recorded; everything else says which of them are better.
     assert!(cell(&text, "Δ to baseline, bits/byte", "gelu").starts_with("−0.0"), "{text}");
     assert!(cell(&text, "Δ to baseline, bits/byte", "silu").starts_with("+0.0"), "{text}");
-    assert!(cell(&text, "test bits/byte", "gelu").starts_with("2.05"), "{text}");
+    assert!(cell(&text, "test bits/byte ± sd", "gelu").starts_with("**2.05"), "{text}");
     assert!(cell(&text, "P(better)", "gelu").starts_with("1.00"), "{text}");
     assert!(cell(&text, "P(better)", "silu").starts_with("0.00"), "{text}");
     assert_eq!(cell(&text, "Cliff's δ", "gelu"), "1.00");
@@ -87,7 +88,8 @@ fn an_arm_with_fewer_bits_per_byte_is_better() {
     assert_eq!(cell(&text, "mean rank", "gelu"), "1.00");
     assert_eq!(cell(&text, "mean rank", "relu"), "2.00");
     assert_eq!(cell(&text, "mean rank", "silu"), "3.00");
-    assert!(said.contains("share of runs below a value of bits per byte"), "{text}");
+    let page = report.html();
+    assert!(page.contains("Share of runs below a value of bits per byte"), "{page}");
     // Both others are faster and better than silu, and gelu is the better one; relu is the fastest.
     assert_eq!(cell(&text, "dominated by", "silu"), "gelu");
     assert_eq!(cell(&text, "dominated by", "gelu"), "none");
@@ -190,11 +192,11 @@ fn a_profile_counts_the_runs_that_are_better() {
         let series = profile["series"].as_array().unwrap().iter();
         let series = series.clone().find(|series| series["label"] == label).unwrap();
         let marks = series["marks"].as_array().unwrap();
-        let line = marks.iter().find(|mark| mark["mark"] == "line").unwrap();
+        let line = marks.iter().find(|mark| mark["mark"] == "curve").unwrap();
         let points: Vec<[f64; 2]> = serde_json::from_value(line["points"].clone()).unwrap();
         let near = points.iter().min_by(|a, b| (a[0] - 2.08).abs().total_cmp(&(b[0] - 2.08).abs()));
         assert_eq!(near.unwrap()[1], expected, "{label}");
-        let dot = marks.iter().rfind(|mark| mark["mark"] == "dot").unwrap();
+        let dot = marks.iter().rfind(|mark| mark["mark"] == "spot").unwrap();
         assert!(dot["text"].as_str().unwrap().contains("100.00 % of runs below 2.1"), "{dot}");
     }
 }
@@ -328,7 +330,7 @@ fn tasks_with_different_metrics() {
     let said = flat(&text);
     assert!(said.contains("Tasks have different metrics (accuracy, bits per byte)"), "{text}");
     assert!(!said.contains("sd of Δ"), "{text}");
-    assert!(said.contains("share of runs above a normalised score"), "{text}");
+    assert!(report.html().contains("Share of runs above a normalised score"), "{text}");
     assert!(said.contains("has the highest mean test accuracy"), "{text}");
     assert!(said.contains("gelu has the lowest mean test bits per byte"), "{text}");
     assert_eq!(said.matches("lower is better").count(), 1, "{text}");
@@ -361,7 +363,7 @@ fn tasks_with_different_metrics() {
     assert_eq!(&gelu[column("test_accuracy_mean")], "");
     assert_eq!((&gelu[column("verdict")], &gelu[column("direction")]), ("better", "lower"));
     let page = report.html();
-    assert!(page.contains("relu; bits per byte, lower is better"), "{page}");
+    assert!(page.contains("test bits per byte (baseline: relu, lower is better)"), "{page}");
     let latex = std::fs::read_to_string(written.latex).unwrap();
     assert!(
         latex.contains("Test bits per byte, lower is better & $\\Delta$ (bits/byte)"),

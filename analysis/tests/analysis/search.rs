@@ -95,7 +95,9 @@ fn a_search_says_what_it_tried_and_which_p_to_quote() {
     assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(overview), "{text}");
     insta::assert_snapshot!(section(&text));
     let page = report.html();
-    assert!(page.contains("<h2>Search</h2>") && page.contains("<code>x * tanh(x)</code>"));
+    assert!(
+        page.contains("<h2 id=\"search\">Search</h2>") && page.contains("<code>x * tanh(x)</code>")
+    );
 }
 
 #[test]

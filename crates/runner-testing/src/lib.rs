@@ -125,7 +125,7 @@ impl Said {
 }
 
 /// The report without what depends on the machine: the columns of speed, time, memory, energy and dominance, which end
-/// the last table of a task, and the paragraph on compute.
+/// tables, the time that a next step takes, and the paragraph on compute.
 #[must_use]
 pub fn without_time(report: &str) -> String {
     let mut keep = None;
@@ -134,13 +134,20 @@ pub fn without_time(report: &str) -> String {
     let (before, compute) = report.split_at(compute);
     let after = compute.trim_start().find("\n\n").map_or("", |end| &compute.trim_start()[end..]);
     let kept = before.lines().chain(after.lines());
+    // What to do next says how long it takes.
+    let mut next = false;
     for line in kept.filter(|line| !line.contains("energy, J:")) {
+        next = line.starts_with("Next: ") || (next && !line.is_empty());
+        if next {
+            continue;
+        }
         let cells: Vec<_> = line.split('|').collect();
         if !line.starts_with('|') {
             keep = None;
         } else {
-            let timed =
-                |cell: &str| ["examples/s", "peak MiB", "dominated by"].contains(&cell.trim());
+            let timed = |cell: &str| {
+                ["examples/s", "peak MiB", "dominated by", "time"].contains(&cell.trim())
+            };
             keep = keep.or(cells.iter().position(|cell| timed(cell)));
         }
         lines.push(cells[..keep.unwrap_or(cells.len())].join("|"));

@@ -6,6 +6,7 @@ mod experiment;
 mod help;
 mod manage;
 pub(crate) mod numbers;
+mod plot;
 
 pub(crate) use activations::{
     EvalArgs, EvalPath, ExplainArgs, FormulaKind, Gain, NewActivationArgs, NewCommand,
@@ -18,6 +19,7 @@ pub(crate) use experiment::{
 pub(crate) use manage::{
     CompletionsArgs, InitArgs, OpenArgs, ResultsArgs, ResultsCommand, ShellName,
 };
+pub(crate) use plot::{FormatArg, PlotArgs};
 
 use crate::choices::Pairs;
 use analysis::Family;
@@ -75,6 +77,9 @@ pub(crate) enum Command {
     /// Write and print the report of a sweep again
     #[command(after_help = help::REPORT)]
     Report(ReportArgs),
+    /// Draw plots of a sweep as PDF, SVG or PNG, for papers and talks
+    #[command(after_help = help::PLOT)]
+    Plot(PlotArgs),
     /// Show the progress of a sweep, also from another terminal or machine
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
@@ -148,6 +153,13 @@ pub(crate) struct ReportArgs {
     /// Write it again whenever a run ends, until all have
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Compare with another activation than the experiment's baseline; several with commas. The report is written to a folder
+    /// of its own
+    #[arg(long, value_name = "NAME[,NAME]")]
+    pub(crate) baseline: Option<String>,
+    /// Print all of report.md, not the answers alone
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Also write records.parquet and metrics.parquet, for pandas, polars, R, DuckDB
     #[arg(long)]
     pub(crate) parquet: bool,

@@ -24,6 +24,7 @@ mod experiment;
 pub mod fuzzing;
 mod guard;
 mod interrupt;
+mod invocation;
 mod plan;
 mod plugins;
 mod registration;

@@ -19,14 +19,17 @@ pub(crate) fn this_command() -> String {
     command(&words, cargo)
 }
 
-/// The same with the plain name of the program, for a file that another user may read.
-pub(crate) fn portable_command() -> String {
-    let words: Vec<String> =
-        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
-    let name = words.first().map(|program| Path::new(program).file_name().unwrap_or_default());
-    let name = name.map(|name| name.to_string_lossy().into_owned());
-    let words: Vec<String> = name.into_iter().chain(words.into_iter().skip(1)).collect();
-    command(&words, false)
+/// The words of that command with the plain name of the program, for a file that another user may read.
+pub(crate) fn portable_words() -> Vec<String> {
+    let mut words = std::env::args_os();
+    let program = words.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default().to_owned();
+    std::iter::once(name).chain(words).map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// `words` as a line for a shell.
+pub(crate) fn line(words: &[String]) -> String {
+    command(words, false)
 }
 
 /// The command of `words`, the program first, as a shell takes it. Where cargo has started the program, the user has not

@@ -8,12 +8,13 @@ use crate::console;
 use crate::environment::{host, write_diff};
 use crate::experiment::Experiment;
 use crate::guard::guarded;
+use crate::invocation;
 use crate::plan::{Plan, PlannedRun};
 use crate::registration::changes;
 use crate::search::SearchNote;
 use crate::shell;
 use crate::tune::Score;
-use analysis::{AllPairs, Confirms, Family, Registration, Report, ReportOptions, Shape, Written};
+use analysis::{AllPairs, Commands, Confirms, Family, Registration, Report, ReportOptions, Shape};
 use indexmap::IndexMap;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use record::{
@@ -66,9 +67,9 @@ pub(crate) struct Manifest {
     /// What was searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) search: Option<SearchNote>,
-    /// The command that trains the runs, as it was typed last.
+    /// The words of the command that trains the runs, as it was typed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) command: Option<String>,
+    pub(crate) command: Option<Vec<String>>,
 }
 
 /// Looks at results before all of them are in.
@@ -147,7 +148,7 @@ impl Manifest {
             planned: None,
             tuning: None,
             search: None,
-            command: Some(shell::portable_command()),
+            command: Some(shell::portable_words()),
         }
     }
 
@@ -236,8 +237,6 @@ pub(crate) struct Lock {
 pub(crate) struct Reported {
     pub(crate) runs: Vec<StoredRun>,
     pub(crate) report: Report,
-    /// Where it was written, or why it could not be.
-    pub(crate) written: Result<Written, analysis::Error>,
     /// Finished runs in the folder that are not of this sweep.
     pub(crate) strangers: Vec<RunDir>,
     /// Runs of this sweep that are not finished.
@@ -365,9 +364,21 @@ impl SweepDir {
             .map_err(|error| Error::Usage(format!("{} is damaged: {error}", path.display())))
     }
 
-    /// Writes the report of the runs that are finished; nothing where there is none.
-    pub(crate) fn report(&self, width: usize) -> Result<Option<Reported>, Error> {
+    /// The report of the runs that are finished; nothing where there is none. With `baselines`, the first takes the place of
+    /// the experiment's, and the others are compared with as well.
+    pub(crate) fn make_report(
+        &self,
+        width: usize,
+        baselines: &[String],
+    ) -> Result<Option<Reported>, Error> {
         let manifest = self.shown_manifest()?;
+        if let Some(unknown) = baselines.iter().find(|one| !manifest.activations.contains(one)) {
+            return Err(Error::Usage(format!(
+                "--baseline {unknown}: no activation of {} has this name; it has {}",
+                self.path.display(),
+                manifest.activations.join(", ")
+            )));
+        }
         let Records { runs, trials, skipped, strangers } = self.read(&manifest)?;
         if runs.is_empty() {
             skipped.iter().for_each(|line| console::warning(&format!("left out: {line}")));
@@ -377,12 +388,25 @@ impl SweepDir {
         let place = |shape: &Shape| manifest.activations.iter().position(|one| *one == shape.label);
         shapes.sort_by_key(place);
         let tuning = manifest.tuning.as_ref().map(|note| tuning(note, trials));
-        let options =
-            ReportOptions { tuning, width, skipped: skipped.clone(), shapes, ..manifest.options() };
+        let commands = Commands {
+            sweep: manifest.command.as_deref().and_then(invocation::without_seeds),
+            results: Some(shell::quoted(&self.path.display().to_string())),
+        };
+        let mut options = ReportOptions {
+            tuning,
+            width,
+            skipped: skipped.clone(),
+            shapes,
+            commands,
+            ..manifest.options()
+        };
+        if let Some((first, others)) = baselines.split_first() {
+            options.stated_baseline = options.baseline.replace(first.clone());
+            options.further_baselines = others.to_vec();
+        }
         let report = Report::from_runs(&runs, &options)?;
-        let written = report.write(&self.path);
         let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
-        Ok(Some(Reported { runs, report, written, strangers, missing, skipped }))
+        Ok(Some(Reported { runs, report, strangers, missing, skipped }))
     }
 
     /// Whether the finished runs decide every comparison.

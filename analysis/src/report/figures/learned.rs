@@ -47,7 +47,7 @@ pub(super) fn over_time(group: &Group<'_>, name: &str) -> Vec<Mark> {
         for (site, by_step) in sites {
             let points = points(by_step, site);
             let through = points.iter().map(|(at, _)| *at).collect();
-            marks.push(Mark::Line { points: through, width: 0.6 });
+            marks.push(Mark::Curve { points: through, width: 0.6 });
             // The last point tells which site it is.
             marks.extend(points.into_iter().last().map(|(at, text)| Mark::Dot {
                 at,

@@ -1,5 +1,6 @@
 //! The plots of a report: numbers and words, before anybody draws them.
 
+mod forest;
 mod learned;
 mod overall;
 mod shape;
@@ -8,9 +9,10 @@ mod tuning;
 
 pub use shape::{Picture, Shape, draw_shapes};
 
-use super::{Measured, Tuning};
-use crate::comparison::{Overall, TaskScores};
-use crate::plot::{Colour, Palette, Plot};
+use super::{Measured, Task, Tuning};
+use crate::comparison::{Overall, TaskScores, margin_of};
+use crate::metric;
+use crate::plot::{Palette, Plot, Style};
 use crate::statistics::Bootstrap;
 use crate::summary::Arm;
 use record::Metric;
@@ -22,20 +24,25 @@ const BAND_RESAMPLES: usize = 400;
 /// Points of a line at most: more cannot be pointed at.
 const MOST_POINTS: usize = 120;
 
-/// Characters of a task's name in names of files: with what it shows, a path stays on a line.
-const LONGEST_NAME: usize = 30;
+/// Characters of a task's name in names of files, which file systems limit.
+const LONGEST_NAME: usize = 100;
 
 /// Every plot of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Figures {
     /// Those of each task, in the order of the report.
     pub(super) tasks: Vec<Vec<Plot>>,
+    /// The differences to the baseline of each task, in the order of the report.
+    pub(super) forests: Vec<Vec<Plot>>,
     /// Those over all tasks.
     pub(super) overall: Vec<Plot>,
     /// The activations themselves.
     pub(super) shapes: Vec<Plot>,
-    /// Labels in the order of the report, and their colours.
-    pub(super) arms: Vec<(String, Colour)>,
+    /// Labels in the order of the report, and their styles.
+    pub(super) arms: Vec<(String, Style)>,
+    palette: Palette,
+    /// Names of the files of each task.
+    files: Vec<String>,
 }
 
 /// What plots are made from.
@@ -48,6 +55,10 @@ pub(super) struct Sources<'a> {
     /// What each task is judged by, in their order.
     pub(super) metrics: &'a [Metric],
     pub(super) overall: Option<&'a Overall>,
+    /// Label that differences are to.
+    pub(super) baseline: &'a str,
+    /// Differences that do not matter, as a fraction.
+    pub(super) margin: Option<f64>,
     pub(super) shapes: &'a [Shape],
     pub(super) tuning: Option<&'a Tuning>,
     pub(super) bootstrap: Bootstrap,
@@ -62,6 +73,8 @@ impl Figures {
         let shapes = sources.shapes.iter().map(|shape| shape.label.as_str());
         let palette = Palette::new(labels.iter().map(String::as_str).chain(shapes));
         let mut names = Names::default();
+        let mut forests = Vec::new();
+        let mut files = Vec::new();
         let tasks = sources
             .runs
             .chunk_by(|a, b| a.run.record.spec.task == b.run.record.spec.task)
@@ -70,7 +83,16 @@ impl Figures {
                 let name = &runs[0].run.record.spec.task;
                 let arms: Vec<&Arm> = sources.arms.iter().filter(|arm| arm.task == *name).collect();
                 let file = names.of(name);
-                let mut plots = task::plots(&file, runs, &arms, metric, &palette);
+                files.push(file.clone());
+                let forest = forest::Forest {
+                    file: &file,
+                    task: name,
+                    baseline: sources.baseline,
+                    metric,
+                    margin: margin_of(sources.margin, Some(metric)),
+                };
+                forests.push(forest.plot(&arms, &palette).into_iter().collect());
+                let mut plots = task::plots(&file, name, runs, &arms, metric, &palette);
                 let tuned = sources.tuning.iter();
                 plots.extend(
                     tuned.flat_map(|tuning| tuning::plots(&file, name, metric, tuning, &palette)),
@@ -82,15 +104,41 @@ impl Figures {
         let arms = labels.into_iter().filter(|label| seen.insert(label.clone()));
         Self {
             tasks,
+            forests,
             overall: overall::plots(sources, &palette, &bands),
             shapes: shape::plots(sources.shapes, &palette),
             arms: arms.map(|label| (label.clone(), palette.of(&label))).collect(),
+            files,
+            palette,
         }
+    }
+
+    /// With the differences of `further` tasks: every task again for each of several further baselines.
+    pub(super) fn with_further(mut self, further: &[Task], margin: Option<f64>) -> Self {
+        let mut names = Names { taken: self.iter().map(|plot| plot.name.clone()).collect() };
+        for (task, file) in further.iter().zip(self.files.iter().cycle()) {
+            let metric = metric::out_of_markdown(&task.metric);
+            let forest = forest::Forest {
+                file,
+                task: &task.name,
+                baseline: &task.baseline,
+                metric: &metric,
+                margin: margin_of(margin, Some(&metric)),
+            };
+            let arms: Vec<&Arm> = task.arms.iter().collect();
+            let plot = forest.plot(&arms, &self.palette).map(|plot| Plot {
+                name: names.of(&format!("{}-{}", plot.name, task.baseline)),
+                ..plot
+            });
+            self.forests.push(plot.into_iter().collect());
+        }
+        self
     }
 
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Plot> {
-        self.tasks.iter().flatten().chain(&self.overall).chain(&self.shapes)
+        let answers = self.forests.iter().flatten();
+        answers.chain(self.tasks.iter().flatten()).chain(&self.overall).chain(&self.shapes)
     }
 }
 

@@ -35,7 +35,9 @@ fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
         .enumerate()
         .map(|(place, (label, rank))| {
             let y = row(place);
-            let reach = vec![[rank - half, y], [rank + half, y]];
+            // No rank is below 1 or above the number of activations.
+            let reach =
+                vec![[(rank - half).max(0.5), y], [(rank + half).min(count as f64 + 0.5), y]];
             let text = format!("mean rank {}", fixed(*rank, 2));
             Series {
                 marks: vec![
@@ -47,7 +49,7 @@ fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
         })
         .collect();
     // Behind the intervals of every arm.
-    let mut x = arms.last().map_or(0.0, |(_, rank)| rank + half) + 0.25;
+    let mut x = arms.last().map_or(0.0, |(_, rank)| (rank + half).min(count as f64 + 0.5)) + 0.25;
     let mut bars = Series::neutral();
     for (first, last) in alike(&arms, critical) {
         let points = vec![[x, row(first) + 0.2], [x, row(last) - 0.2]];
@@ -55,11 +57,12 @@ fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
         x += 0.2;
     }
     series.push(bars);
-    let low = arms.first().map_or(0.0, |(_, rank)| rank - half) - 0.1;
+    let low = arms.first().map_or(0.0, |(_, rank)| rank - half).max(0.0) - 0.1;
     Some(Plot {
         name: "ranks".into(),
-        title: format!(
-            "Mean ranks; bars connect activations not significantly different (Nemenyi, CD = {})",
+        title: "All tasks: mean ranks".to_owned(),
+        note: format!(
+            "Bars connect activations that do not differ significantly (Nemenyi, critical difference {}).",
             fixed(critical, 2)
         ),
         x: Axis::number("mean rank (1 is best)").between(low, x),
@@ -141,20 +144,19 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
                 .zip(&shares)
                 .map(|(threshold, share)| [*threshold, *share])
                 .collect();
-            let told = points.iter().step_by(5).map(|at| Mark::Dot {
+            let told = points.iter().step_by(5).map(|at| Mark::Spot {
                 at: *at,
                 text: format!("{} % of runs {side} {}", percent(at[1]), say(at[0])),
-                url: None,
             });
             let told: Vec<Mark> = told.collect();
-            one.marks.push(Mark::Line { points, width: 2.0 });
+            one.marks.push(Mark::Curve { points, width: 2.0 });
             one.marks.extend(told);
             one
         })
         .collect();
-    let (title, x) = match only {
+    let (note, x) = match only {
         Some(metric) => (
-            format!("Performance profile: share of runs {side} {}", one_value(metric)),
+            format!("Share of runs {side} {}", one_value(metric)),
             Axis::metric("test", metric, ""),
         ),
         None => {
@@ -166,14 +168,15 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
                 _ => ("score", "test score".to_owned()),
             };
             (
-                format!("Performance profile: share of runs above a normalised {one}"),
+                format!("Share of runs above a normalised {one}"),
                 Axis::number(&format!("{all}, guessing at 0 and the best mean of the task at 1")),
             )
         }
     };
     Some(Plot {
         name: "profile".into(),
-        title,
+        title: "All tasks: performance profile".to_owned(),
+        note,
         x,
         y: Axis::percent(&format!("runs {side} it")).between(0.0, 1.0),
         series,

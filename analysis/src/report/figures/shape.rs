@@ -1,6 +1,6 @@
 //! What the activations look like.
 
-use crate::plot::{Axis, Mark, Palette, Plot, Series};
+use crate::plot::{Axis, Layout, Mark, Palette, Plot, Series};
 use crate::render::number::fixed;
 
 /// An activation as a function of one number: of a gated one the gate, its value held at 1.
@@ -65,7 +65,7 @@ pub fn draw_shapes(shapes: &[Shape]) -> Result<Picture, String> {
     let line = |shape: &Shape, place: usize, label: &str, width: f64| {
         let points = shape.points.iter().map(|point| [point[0], point[place]]).collect();
         let mut series = Series::of(label, &palette);
-        series.marks.push(Mark::Line { points, width });
+        series.marks.push(Mark::Curve { points, width });
         series
     };
     let both = shapes.iter().zip(labels.chunks(2)).flat_map(|(shape, labels)| {
@@ -75,11 +75,13 @@ pub fn draw_shapes(shapes: &[Shape]) -> Result<Picture, String> {
     let plot = Plot {
         name: "activations".to_owned(),
         title: format!("{} and derivative", names.join(", ")),
+        note: String::new(),
         x: Axis::number("input x"),
         y: Axis::number("f(x), f′(x)"),
         series: both.collect(),
     };
-    Ok(Picture { svg: plot.svg()?, png: plot.png()? })
+    let layout = Layout::default();
+    Ok(Picture { svg: plot.svg(&layout), png: plot.png(&layout)? })
 }
 
 /// f(x) and f′(x) of every activation.
@@ -87,13 +89,14 @@ pub(super) fn plots(shapes: &[Shape], palette: &Palette) -> Vec<Plot> {
     let plot = |name: &str, title: &str, y: &str, place: usize| Plot {
         name: format!("activations-{name}"),
         title: title.to_owned(),
+        note: "Of a gated activation the gate, its value held at 1.".to_owned(),
         x: Axis::number("input x").between(INPUTS[0].into(), INPUTS[1].into()),
         y: Axis::number(y),
         series: shapes.iter().map(|shape| series(shape, place, palette)).collect(),
     };
     let mut plots = vec![
-        plot("shape", "The activations (of gated ones the gate, its value held at 1)", "f(x)", 1),
-        plot("slope", "Their derivatives", "f′(x)", 2),
+        plot("shape", "Activations", "f(x)", 1),
+        plot("slope", "Derivatives of the activations", "f′(x)", 2),
     ];
     plots.retain(|plot| !plot.is_empty());
     plots
@@ -104,13 +107,12 @@ fn series(shape: &Shape, place: usize, palette: &Palette) -> Series {
     let points: Vec<[f64; 2]> = shape.points.iter().map(|point| [point[0], point[place]]).collect();
     if points.len() > 1 {
         // Whole numbers tell their value.
-        let told = points.iter().filter(|[x, _]| x.fract() == 0.0).map(|at| Mark::Dot {
+        let told = points.iter().filter(|[x, _]| x.fract() == 0.0).map(|at| Mark::Spot {
             at: *at,
             text: format!("x = {}: {}", fixed(at[0], 0), fixed(at[1], 4)),
-            url: None,
         });
         let told: Vec<Mark> = told.collect();
-        series.marks.push(Mark::Line { points, width: 2.0 });
+        series.marks.push(Mark::Curve { points, width: 2.0 });
         series.marks.extend(told);
     }
     series

@@ -8,11 +8,17 @@ use crate::render::number::{fixed, grouped, percent};
 use crate::report::Measured;
 use crate::statistics::{LEVEL, mean, quantile, t_interval};
 use crate::summary::Arm;
-use record::{Metric, Site};
+use record::{Evaluation, Metric, Site};
 use std::collections::BTreeMap;
 
 /// Completed runs from which on a box says more than the runs in it.
 const BOXED: usize = 4;
+
+/// Runs from which on a curve has a band: an interval of fewer says little.
+const BANDED: usize = 3;
+
+/// Points of a curve with a marker at most.
+const MARKED: usize = 12;
 
 /// Height of an activation's rows, of which one row of names is 1.
 const FILLED: f64 = 0.84;
@@ -29,9 +35,10 @@ impl<'a> Group<'a> {
     }
 }
 
-/// The plots of a task whose files begin with `name`.
+/// The plots of `task` whose files begin with `name`.
 pub(super) fn plots(
     name: &str,
+    task: &str,
     runs: &[Measured<'_>],
     arms: &[&Arm],
     metric: &Metric,
@@ -46,9 +53,10 @@ pub(super) fn plots(
         let one = |group| Series { marks: series(group), ..Series::of(group.label, palette) };
         groups.iter().map(one).collect()
     };
-    let plot = |kind: &str, title: &str, x: Axis, y: Axis, series: Vec<Series>| Plot {
+    let plot = |kind: &str, title: &str, note: &str, x: Axis, y: Axis, series: Vec<Series>| Plot {
         name: format!("{name}-{kind}"),
-        title: title.to_owned(),
+        title: format!("{task}: {title}"),
+        note: note.to_owned(),
         x,
         y,
         series,
@@ -59,15 +67,21 @@ pub(super) fn plots(
         let place = groups.iter().position(|one| one.label == group.label).unwrap_or(0);
         (groups.len() - 1 - place) as f64
     };
-    let depth = || Axis::number("depth of the activation site");
     let by_depth = |kind: &str, title: &str, y: Axis, get: fn(&Site) -> f64| {
-        let title = format!("{title} by depth, at the last evaluation");
         let share = y.scale != 1.0;
         let marks = |group: &Group<'_>| sites(group, get, &|value| write(value, share));
-        plot(kind, &title, depth(), y, draw(&marks))
+        plot(
+            kind,
+            &format!("{title} by activation site"),
+            "At the last evaluation, mean over seeds. A line joins sites of the same kind.",
+            depth(&groups),
+            y,
+            draw(&marks),
+        )
     };
     let gradients = |kind: &str, title: &str, x: Axis, marks: &dyn Fn(&Group<'_>) -> Vec<Mark>| {
-        let mut one = plot(kind, title, x, Axis::number(""), draw(marks));
+        let mut one =
+            plot(kind, title, "Geometric mean over seeds.", x, Axis::number(""), draw(marks));
         let heights = || {
             let corners = one.corners().into_iter().map(|[_, y]| y);
             corners.filter(|y| y.is_finite()).collect::<Vec<_>>()
@@ -75,109 +89,181 @@ pub(super) fn plots(
         let low = heights().into_iter().fold(f64::INFINITY, f64::min);
         let high = heights().into_iter().fold(f64::NEG_INFINITY, f64::max);
         if low <= high {
-            let axis = Axis::logarithmic("gradient norm (logarithmic)", [low, high]);
             let room = ((high - low) * 0.06).max(0.05);
-            one.y = axis.between(low - room, high + room);
+            let span = [low - room, high + room];
+            let axis = Axis::logarithmic("gradient norm (logarithmic)", span);
+            one.y = axis.between(span[0], span[1]);
         }
         one
     };
     let label = &metric.label;
+    let over_seeds = "Mean and 95\u{a0}% interval over seeds.";
     let mut plots = vec![
         plot(
             "curve",
-            &format!("Validation {label} over time, mean and 95 % interval over seeds"),
+            &format!("validation {label} during training"),
+            over_seeds,
             steps(),
             Axis::metric("validation", metric, ""),
-            draw(&|group| curve(group, metric)),
+            draw(&|group| {
+                curve(
+                    group,
+                    &|one| validations(one, &|evaluation| evaluation.value(metric)),
+                    &|value| said(metric, value),
+                )
+            }),
+        ),
+        plot(
+            "loss",
+            "validation loss during training",
+            over_seeds,
+            steps(),
+            Axis::number("validation loss"),
+            draw(&|group| {
+                curve(group, &|one| validations(one, &|evaluation| evaluation.loss), &loss)
+            }),
+        ),
+        plot(
+            "training-loss",
+            "training loss",
+            "Mean over a window of batches, and 95\u{a0}% interval over seeds. It includes label smoothing, where that is set.",
+            steps(),
+            Axis::number("training loss"),
+            draw(&|group| curve(group, &|one| one.timeline.training.clone(), &loss)),
         ),
         plot(
             "scores",
-            &format!("Test {label} of every run; box: middle half and median; tick: mean"),
+            &format!("test {label} of every run"),
+            "Box: middle half of the runs and their median. Bar: mean.",
             Axis::metric("test", metric, ""),
             rows(),
             draw(&|group| scores(group, metric, row(group))),
         ),
-        by_depth("dead", "Dead units", Axis::percent("dead units"), |site| site.dead),
+        by_depth("dead", "dead units", Axis::percent("dead units"), |site| site.dead),
         plot(
             "dead-over-time",
-            "Dead units by layer (input at the bottom) and time; darker: more of them",
+            "dead units during training",
+            "Within the row of an activation, its sites from the input (bottom) to the output (top). The darker a cell, the \
+             larger the share of dead units; full colour is 100\u{a0}%.",
             steps(),
             rows(),
             draw(&|group| dead_over_time(group, row(group))),
         ),
-        by_depth("zero", "Outputs that are zero", Axis::percent("zero outputs"), |site| site.zero),
+        by_depth("zero", "outputs that are zero", Axis::percent("zero outputs"), |site| site.zero),
         by_depth(
             "mean",
-            "Mean of the outputs (mean shift)",
+            "mean of the outputs (mean shift)",
             Axis::number("mean of outputs"),
             |site| site.mean,
         ),
         by_depth(
             "variance",
-            "Variance of the outputs",
+            "variance of the outputs",
             Axis::number("variance of outputs"),
             |site| site.variance,
         ),
-        by_depth("saturated", "Saturated inputs", Axis::percent("saturated inputs"), |site| {
+        by_depth("saturated", "saturated inputs", Axis::percent("saturated inputs"), |site| {
             site.saturated
         }),
         gradients(
             "gradient",
-            "Gradient norm by depth, at the last evaluation",
-            Axis::number("depth of the layer"),
+            "gradient norm by layer, at the last evaluation",
+            Axis::number("layer, from the input"),
             &|group| gradient_by_depth(group),
         ),
-        gradients("gradient-over-time", "Gradient norm over time", steps(), &|group| {
+        gradients("gradient-over-time", "gradient norm during training", steps(), &|group| {
             gradient_over_time(group)
         }),
         plot(
             "cost",
-            &format!("Test {label} vs. training time, with 95 % intervals and Pareto front"),
-            Axis::number("training time of a run, s"),
+            &format!("test {label} and training time"),
+            "With 95\u{a0}% intervals. A line, where there is one, is the Pareto front.",
+            Axis::number("training time of a run (s)"),
             Axis::metric("test", metric, ""),
             cost(arms, metric, palette),
         ),
     ];
+    // A plot without anything but zeros shows nothing.
+    let counted = ["-dead", "-zero", "-saturated"];
+    plots.retain(|plot| !(plot.is_zero() && counted.iter().any(|kind| plot.name.ends_with(kind))));
+    let any_dead = runs.iter().flat_map(|one| &one.timeline.sites).any(|site| site.dead > 0.0);
+    plots.retain(|plot| any_dead || !plot.name.ends_with("-dead-over-time"));
     for name in learned::names(&groups) {
-        let title =
-            format!("Learned number {name} over time: each activation site (thin), and their mean");
+        let title = format!("learned {name} during training");
+        let note = "Thin: each activation site. Thick: their mean.";
         let marks = |group: &Group<'_>| learned::over_time(group, &name);
         let kind = format!("learned-{name}");
-        plots.push(plot(&kind, &title, steps(), Axis::number(&name), draw(&marks)));
+        plots.push(plot(&kind, &title, note, steps(), Axis::number(&name), draw(&marks)));
     }
     plots.retain(|plot| !plot.is_empty());
     plots
+}
+
+/// The axis of activation sites, with their names where those are few.
+fn depth(groups: &[Group<'_>]) -> Axis {
+    let mut names: BTreeMap<usize, &str> = BTreeMap::new();
+    let completed = groups.iter().flat_map(Group::completed);
+    for site in
+        completed.filter_map(|one| one.run.record.summary.as_ref()).flat_map(|one| &one.sites)
+    {
+        names.entry(site.depth).or_insert(&site.site);
+    }
+    let axis = Axis::number("activation site, from the input");
+    let (Some(first), Some(last)) = (names.keys().min(), names.keys().max()) else { return axis };
+    let room = ((last - first) as f64 * 0.06).max(0.5);
+    let range = [*first as f64 - room, *last as f64 + room];
+    let ticks = names.into_iter().map(|(depth, name)| (depth as f64, name.to_owned()));
+    Axis { ticks: Some(ticks.collect()), range: Some(range), ..axis }
+}
+
+fn loss(value: f64) -> String {
+    fixed(value, 4)
+}
+
+/// Step and value of every evaluation of a run.
+fn validations(one: &Measured<'_>, value: &dyn Fn(&Evaluation) -> f64) -> Vec<(u64, f64)> {
+    one.timeline.validations.iter().map(|evaluation| (evaluation.step, value(evaluation))).collect()
 }
 
 fn write(value: f64, share: bool) -> String {
     if share { format!("{} %", percent(value)) } else { fixed(value, 3) }
 }
 
-/// A line through points that tell their text.
+/// A curve through points that tell their text, some with a marker.
 pub(super) fn line(points: Vec<([f64; 2], String)>) -> Vec<Mark> {
     if points.is_empty() {
         return Vec::new();
     }
     let through = points.iter().map(|(at, _)| *at).collect();
-    let dots = points.into_iter().map(|(at, text)| Mark::Dot { at, text, url: None });
-    [Mark::Line { points: through, width: 2.0 }].into_iter().chain(dots).collect()
+    let stride = points.len().div_ceil(MARKED).max(1);
+    let last = points.len() - 1;
+    let dots = points.into_iter().enumerate().map(|(place, (at, text))| {
+        // The last point has a marker wherever the stride falls.
+        let marked = (last - place).is_multiple_of(stride);
+        if marked { Mark::Dot { at, text, url: None } } else { Mark::Spot { at, text } }
+    });
+    [Mark::Curve { points: through, width: 2.0 }].into_iter().chain(dots).collect()
 }
 
-/// Mean validation value over the runs that were evaluated then, with its interval.
-fn curve(group: &Group<'_>, metric: &Metric) -> Vec<Mark> {
+/// Mean over the runs that have a value at a step, with its interval.
+fn curve(
+    group: &Group<'_>,
+    values: &dyn Fn(&Measured<'_>) -> Vec<(u64, f64)>,
+    say: &dyn Fn(f64) -> String,
+) -> Vec<Mark> {
     let mut by_step: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
-    for evaluation in group.runs.iter().flat_map(|one| &one.timeline.validations) {
-        let value = evaluation.value(metric);
+    for (step, value) in group.runs.iter().flat_map(values) {
         if value.is_finite() {
-            by_step.entry(evaluation.step).or_default().push(value);
+            by_step.entry(step).or_default().push(value);
         }
     }
     let (mut points, mut band) = (Vec::new(), Vec::new());
     for (step, values) in thinned(by_step.into_iter().collect(), MOST_POINTS) {
         let Some(mean) = mean(&values) else { continue };
-        let interval = t_interval(&values, LEVEL);
+        // An interval of two runs is wider than the plot.
+        let interval = t_interval(&values, LEVEL).filter(|_| values.len() >= BANDED);
         band.extend(interval.map(|interval| [step as f64, interval.low, interval.high]));
-        let text = format!("step {}: {}", grouped(step), said(metric, mean));
+        let text = format!("step {}: {}", grouped(step), say(mean));
         points.push(([step as f64, mean], text));
     }
     let band = (band.len() > 1).then_some(Mark::Band { points: band });
@@ -227,18 +313,26 @@ fn scores(group: &Group<'_>, metric: &Metric, row: f64) -> Vec<Mark> {
     marks
 }
 
-/// A figure of the sites of completed runs, at the end, averaged over runs.
+/// A figure of the sites of completed runs, at the end, averaged over runs: a curve for each kind of site.
 fn sites(group: &Group<'_>, get: fn(&Site) -> f64, say: &dyn Fn(f64) -> String) -> Vec<Mark> {
     let mut by_depth: BTreeMap<usize, (&str, Vec<f64>)> = BTreeMap::new();
     let summaries = group.completed().filter_map(|one| one.run.record.summary.as_ref());
     for site in summaries.flat_map(|summary| &summary.sites) {
         by_depth.entry(site.depth).or_insert_with(|| (&site.site, Vec::new())).1.push(get(site));
     }
-    let point = |(depth, (site, values)): (usize, (&str, Vec<f64>))| {
-        let value = mean(&values)?;
-        Some(([depth as f64, value], format!("{site}: {}", say(value))))
-    };
-    line(by_depth.into_iter().filter_map(point).collect())
+    let mut kinds: BTreeMap<&str, Vec<([f64; 2], String)>> = BTreeMap::new();
+    for (depth, (site, values)) in by_depth {
+        let Some(value) = mean(&values) else { continue };
+        let point = ([depth as f64, value], format!("{site}: {}", say(value)));
+        kinds.entry(kind_of_site(site)).or_default().push(point);
+    }
+    kinds.into_values().flat_map(line).collect()
+}
+
+/// What a site is within its block, as `inner` of `blocks.0.inner`; of a list, the list.
+fn kind_of_site(site: &str) -> &str {
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    site.rsplit('.').find(|part| !is_number(part)).unwrap_or(site)
 }
 
 /// A cell for each site and evaluation: the more units are dead, the darker.

@@ -50,7 +50,7 @@ pub(super) fn plots(
             }
             let curve = envelope(points, metric);
             if curve.len() > 1 {
-                marks.insert(0, Mark::Line { points: curve, width: 2.0 });
+                marks.insert(0, Mark::Curve { points: curve, width: 2.0 });
             }
             Series { marks, ..Series::of(label, palette) }
         });
@@ -58,10 +58,8 @@ pub(super) fn plots(
         let name_of_key = short(key);
         let mut plot = Plot {
             name: format!("{name}-tuning-{name_of_key}"),
-            title: format!(
-                "Validation {} against {name_of_key}: every trial; line: the best with each value",
-                metric.label
-            ),
+            title: format!("{task}: validation {} by {name_of_key}", metric.label),
+            note: "Every trial; line: the best with each value.".to_owned(),
             x: Axis::number(name_of_key),
             y: Axis::metric("validation", metric, ", median over seeds"),
             series,

@@ -2,10 +2,9 @@
 
 use super::figures::Figures;
 use super::labels::Labels;
-use super::search::{self, Part};
-use super::{Report, Task, columns, legend};
-use crate::comparison::markdown::overall_table;
-use crate::comparison::sentences;
+use super::markdown::document;
+use super::parts::Part;
+use super::{Report, columns};
 use crate::frame::Status;
 use crate::metric::{Shown, test_value};
 use crate::plot::Plot;
@@ -68,56 +67,34 @@ impl Page {
 
 /// The whole page.
 pub(super) fn render(report: &Report) -> String {
-    let page = &report.page;
     let labels = Labels::new(std::iter::empty(), WIDE);
     let title = escape(&report.title);
-    let mut body = format!(
-        "<h1>{title}</h1>\n<p class=\"quiet\">{}</p>\n<h2>Summary</h2>\n<div class=\"verdicts\">\n",
-        inline(&super::markdown::overview(report))
-    );
-    for task in &report.tasks {
-        body += &format!(
-            "<h3>{} <span class=\"quiet\">({})</span></h3>\n{}",
-            escape(&task.name),
-            inline(&super::markdown::frame_of(task)),
-            list(&super::markdown::summary(report, task))
-        );
-    }
-    body += "</div>\n";
-    body += &toggles(&report.figures);
-    for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {
-        body += &section(report, task, plots, &labels);
-    }
-    body += &searched(report);
-    if let Some(overall) = &report.overall {
-        body += "<h2>Over all tasks</h2>\n";
-        body += &list(&sentences::overall(overall));
-        body += &scroll(&overall_table(overall, &super::markdown::share(report, overall)).html());
-    }
-    body += &figures(&report.figures.overall);
-    for precisions in &report.precisions {
-        body += &format!("<h2>{}</h2>\n", escape(&precisions.heading()));
-        body += &format!("<p>{}</p>\n", inline(&precisions.note()));
-        body += &scroll(&precisions.table(&labels).html());
-    }
-    if let Some(to_baseline) = &report.to_baseline {
-        body += &format!("<h2>{}</h2>\n", escape(&to_baseline.heading()));
-        body += &format!("<p>{}</p>\n", inline(&to_baseline.note()));
-        body += &scroll(&to_baseline.table(&labels).html());
-    }
-    if !report.figures.shapes.is_empty() {
-        body += "<h2>The activations</h2>\n";
-        body += &figures(&report.figures.shapes);
-    }
-    body += "<h2>Methods</h2>\n";
-    for text in super::methods::paragraphs(report) {
-        body += &format!("<p>{}</p>\n", inline(&text));
+    let mut body = String::new();
+    let document = document(report, &labels);
+    // The answers begin with the first heading below the title, and the legend with what comes after them.
+    let mut sections = 0;
+    let answers = report.tasks.len() + report.further.len();
+    for part in &document {
+        if let Part::Heading(2, _) = part {
+            body += match sections {
+                0 => "<section class=\"answer\">\n",
+                _ if sections < answers => "</section>\n<section class=\"answer\">\n",
+                _ if sections == answers => "</section>\n",
+                _ => "",
+            };
+            if sections == answers {
+                body += &contents(&document, answers);
+            }
+            sections += 1;
+        }
+        if sections == 1 && matches!(part, Part::Heading(2, _)) {
+            body = body.replacen("<section", &format!("{}<section", toggles(&report.figures)), 1);
+        }
+        body += &shown(part);
     }
     body += &runs(report);
-    body += "<h2>How to read this</h2>\n";
-    body += &list(&legend::entries(report));
-    body += "<h2>Configuration and machine</h2>\n";
-    for (task, json) in &page.settings {
+    body += "<h2 id=\"configuration\">Configuration and machine</h2>\n";
+    for (task, json) in &report.page.settings {
         body += &format!(
             "<details><summary>{}: spec and environment of its first run</summary>\n<pre>{}</pre></details>\n",
             escape(task),
@@ -137,58 +114,67 @@ pub(super) fn render(report: &Report) -> String {
     )
 }
 
-fn section(report: &Report, task: &Task, plots: &[Plot], labels: &Labels) -> String {
-    let facts: Vec<String> = task.conditions.iter().map(super::markdown::condition).collect();
-    let tables = [
-        ("Results", Some(columns::results(task, labels))),
-        ("Spread over runs", columns::spread(task, labels)),
-        ("Tests", columns::tests(task, labels)),
-        ("Test examples", columns::examples(task, labels)),
-        ("All pairs (row minus column; bold: significant)", columns::pairs(task, labels)),
-        ("Convergence", columns::convergence(task, labels)),
-        ("Learned numbers", columns::learned(task, labels)),
-        ("Cost and diagnostics", Some(columns::cost(task, labels))),
-    ];
-    let mut text = format!("<section>\n<h2>{}</h2>\n", escape(&task.name));
-    text += &format!("<details><summary>Conditions</summary>\n{}</details>\n", list(&facts));
-    let mut tables = tables.into_iter().filter_map(|(name, table)| Some((name, table?)));
-    if let Some((name, table)) = tables.next() {
-        text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
+/// A part of the report as HTML.
+fn shown(part: &Part<'_>) -> String {
+    match part {
+        Part::Heading(level, text) => {
+            format!("<h{level} id=\"{}\">{}</h{level}>\n", slug(text), inline(text))
+        }
+        Part::Text(text) => format!("<p>{}</p>\n", inline(text)),
+        Part::Next(next) => {
+            let command = next.command.as_ref();
+            let command = command
+                .map(|command| format!("<pre class=\"command\">{}</pre>\n", escape(command)));
+            format!(
+                "<p class=\"next\">Next: {}</p>\n{}",
+                inline(&next.text),
+                command.unwrap_or_default()
+            )
+        }
+        Part::List(items) => list(items),
+        Part::Table(table) | Part::Fitted(table) => scroll(&table.html()),
+        Part::Plots(plots) => figures(plots),
+        Part::Note(text) => format!("<p class=\"quiet\">{}</p>\n", inline(text)),
+        Part::Folded(name, parts) => {
+            let inside: String = parts.iter().map(shown).collect();
+            format!("<details><summary>{name}</summary>\n{inside}</details>\n")
+        }
     }
-    text += &figures(plots);
-    for (name, table) in tables {
-        text += &format!("<h3>{name}</h3>\n{}", scroll(&table.html()));
-    }
-    if let Some(tuning) = &report.tuning
-        && let Some(table) = tuning.table(&task.name, &task.metric, labels)
-    {
-        text += &format!(
-            "<h3>Tuning</h3>\n<p>{}</p>\n",
-            inline(&tuning.note(&task.name, &task.metric))
-        );
-        text += &scroll(&table.html());
-    }
-    text + "</section>\n"
 }
 
-/// What a search tried and found.
-fn searched(report: &Report) -> String {
-    let parts = search::parts(report);
-    let title = if parts.is_empty() { "" } else { "<h2>Search</h2>\n" };
-    let shown = parts.into_iter().map(|part| match part {
-        Part::Text(text) => format!("<p>{}</p>\n", inline(&text)),
-        Part::Heading(title) => format!("<h3>{title}</h3>\n"),
-        Part::Table(table) => scroll(&table.html()),
-        Part::List(items) => list(&items),
+/// An anchor: letters and digits of a heading.
+fn slug(text: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let slug: String = text.chars().map(plain).collect();
+    slug.split('-').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-")
+}
+
+/// Links to what follows the answers.
+fn contents(document: &[Part<'_>], answers: usize) -> String {
+    let headings = document.iter().filter_map(|part| match part {
+        Part::Heading(2, text) => Some((slug(text), inline(text))),
+        _ => None,
     });
-    std::iter::once(title.to_owned()).chain(shown).collect()
+    let own = [("runs", "Runs"), ("configuration", "Configuration and machine")];
+    let own = own.map(|(anchor, text)| (anchor.to_owned(), text.to_owned()));
+    let links: String = headings
+        .skip(answers)
+        .chain(own)
+        .map(|(anchor, text)| format!("<a href=\"#{anchor}\">{text}</a>\n"))
+        .collect();
+    format!("<nav aria-label=\"Contents\">\n{links}</nav>\n")
 }
 
 /// Where plots are drawn.
 fn figures(plots: &[Plot]) -> String {
     let figure = |plot: &Plot| {
+        let note = if plot.note.is_empty() {
+            String::new()
+        } else {
+            format!(" <span>{}</span>", escape(&plot.note))
+        };
         format!(
-            "<figure><figcaption>{}</figcaption><div data-plot=\"{}\"></div></figure>\n",
+            "<figure><figcaption>{}{note}</figcaption><div data-plot=\"{}\"></div></figure>\n",
             escape(&plot.title),
             escape(&plot.name)
         )
@@ -201,12 +187,12 @@ fn toggles(figures: &Figures) -> String {
     let mut text = String::from(
         "<div class=\"toggles\" role=\"group\" aria-label=\"Activations shown in the plots\">\n",
     );
-    for (label, colour) in &figures.arms {
+    for (label, style) in &figures.arms {
         let label = escape(label);
         text += &format!(
             "<button class=\"toggle\" type=\"button\" data-arm=\"{label}\" data-light=\"{}\" data-dark=\"{}\" \
-             aria-pressed=\"true\"><i></i>{label}</button>\n",
-            colour.light, colour.dark
+             data-dash=\"{}\" data-marker=\"{}\" aria-pressed=\"true\"><i></i>{label}</button>\n",
+            style.colour.light, style.colour.dark, style.dash, style.marker
         );
     }
     text + "</div>\n"
@@ -255,7 +241,7 @@ fn runs(report: &Report) -> String {
     };
     let rows: String = page.runs.iter().enumerate().map(row).collect();
     format!(
-        "<h2>Runs</h2>\n<details><summary>All {} runs</summary>\n<div class=\"scroll\"><table>\
+        "<h2 id=\"runs\">Runs</h2>\n<details><summary>All {} runs</summary>\n<div class=\"scroll\"><table>\
          <thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div></details>\n",
         page.runs.len()
     )

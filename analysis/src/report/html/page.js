@@ -52,89 +52,175 @@
   const point = (mark, text) => {
     mark.setAttribute("role", "img");
     mark.setAttribute("aria-label", text);
-    for (const name of ["pointerenter", "focus"]) mark.addEventListener(name, (event) => show(event, text));
-    for (const name of ["pointerleave", "blur"]) mark.addEventListener(name, hide);
+    mark.addEventListener("pointerenter", (event) => show(event, text));
+    mark.addEventListener("pointerleave", hide);
   };
-  // One that the keyboard reaches, too.
-  const tell = (mark, text) => {
-    mark.setAttribute("tabindex", "0");
-    point(mark, text);
-  };
-
   const corners = (mark) => ({
     line: () => mark.points,
+    curve: () => mark.points,
     band: () => mark.points.flatMap(([x, low, high]) => [[x, low], [x, high]]),
     dot: () => [mark.at],
+    spot: () => [mark.at],
     box: () => [mark.from, mark.to],
   })[mark.mark]().filter((point) => point.every((value) => value != null));
 
-  const W = 480, RIGHT = 12, TOP = 10, BOTTOM = 42, LETTER = 6.6, LONGEST = 20;
+  // Text is as large as on the rest of the page: a drawing has the pixels of its place.
+  const RIGHT = 14, TOP = 10, LINE = 16, LETTER = 6.8;
+  const DASHES = ["", "7 3", "2.5 2.5", "8 3 2 3"];
+  // Corners of markers of radius 1; the first is a circle.
+  const MARKERS = [
+    null,
+    [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
+    [[0, -1.2], [1.1, 0.8], [-1.1, 0.8]],
+    [[0, -1.3], [1.3, 0], [0, 1.3], [-1.3, 0]],
+    [[0, 1.2], [1.1, -0.8], [-1.1, -0.8]],
+    [[-0.4, -1.2], [0.4, -1.2], [0.4, -0.4], [1.2, -0.4], [1.2, 0.4], [0.4, 0.4], [0.4, 1.2], [-0.4, 1.2], [-0.4, 0.4], [-1.2, 0.4], [-1.2, -0.4], [-0.4, -0.4]],
+  ];
+  const symbol = ([x, y], kind, r, colour, parent) => {
+    const shape = MARKERS[kind % MARKERS.length];
+    if (!shape) return make("circle", { cx: x, cy: y, r, fill: colour }, parent);
+    return make("polygon", { points: shape.map(([dx, dy]) => `${x + r * dx},${y + r * dy}`).join(" "), fill: colour }, parent);
+  };
   const MARKS = {
-    line: (mark, colour, at, svg) => {
-      make("polyline", { points: corners(mark).map((p) => at(p).join()).join(" "), fill: "none", stroke: colour, "stroke-width": mark.width }, svg);
+    line: (mark, series, at, svg) => {
+      make("polyline", { class: "under", points: corners(mark).map((p) => at(p).join()).join(" "), fill: "none", stroke: shade(series.colour), "stroke-width": mark.width }, svg);
     },
-    band: (mark, colour, at, svg) => {
+    curve: (mark, series, at, svg) => {
+      make("polyline", { class: "under", points: corners(mark).map((p) => at(p).join()).join(" "), fill: "none", stroke: shade(series.colour), "stroke-width": mark.width, "stroke-dasharray": DASHES[series.dash] }, svg);
+    },
+    band: (mark, series, at, svg) => {
       const edge = [...mark.points.map(([x, , high]) => [x, high]), ...mark.points.map(([x, low]) => [x, low]).reverse()];
-      make("polygon", { points: edge.map((p) => at(p).join()).join(" "), fill: colour, opacity: 0.15 }, svg);
+      make("polygon", { class: "under", points: edge.map((p) => at(p).join()).join(" "), fill: shade(series.colour), opacity: 0.15 }, svg);
     },
-    dot: (mark, colour, at, svg, label) => {
+    dot: (mark, series, at, svg) => {
+      if (mark.at.some((value) => value == null)) return;
+      const place = at(mark.at);
+      symbol(place, series.marker, 3.5, shade(series.colour), svg).setAttribute("class", "under");
+      MARKS.spot(mark, series, at, svg);
+    },
+    // What a finger or a pointer hits is larger than what is seen.
+    spot: (mark, series, at, svg) => {
       if (mark.at.some((value) => value == null)) return;
       const [cx, cy] = at(mark.at);
-      const dot = make("circle", { cx, cy, r: 3.5, fill: colour }, svg);
-      tell(dot, `${label}\n${mark.text}`);
+      const spot = make("circle", { class: "spot", cx, cy, r: 8 }, svg.spots);
+      point(spot, `${series.label ?? ""}\n${mark.text}`);
       if (mark.url) {
-        dot.style.cursor = "pointer";
-        dot.addEventListener("click", () => open(mark.url, "_blank", "noopener"));
+        spot.style.cursor = "pointer";
+        spot.addEventListener("click", () => open(mark.url, "_blank", "noopener"));
       }
     },
-    box: (mark, colour, at, svg, label) => {
+    box: (mark, series, at, svg) => {
       if ([...mark.from, ...mark.to].some((value) => value == null)) return;
       const [a, b] = [at(mark.from), at(mark.to)];
-      const box = make("rect", { x: Math.min(a[0], b[0]), y: Math.min(a[1], b[1]), width: Math.abs(a[0] - b[0]), height: Math.abs(a[1] - b[1]), fill: colour, "fill-opacity": mark.opacity }, svg);
-      point(box, `${label}\n${mark.text}`);
+      const box = make("rect", { x: Math.min(a[0], b[0]), y: Math.min(a[1], b[1]), width: Math.abs(a[0] - b[0]), height: Math.abs(a[1] - b[1]), fill: shade(series.colour), "fill-opacity": mark.opacity }, svg);
+      point(box, series.label == null ? mark.text : `${series.label}\n${mark.text}`);
     },
+  };
+  // `text` in lines of at most `letters`, words whole where they fit.
+  const lines = (text, letters) => {
+    const most = Math.max(6, Math.floor(letters)), all = [];
+    for (let word of text.split(" ").filter(Boolean)) {
+      if (all.length && all.at(-1).length + 1 + word.length <= most) { all.push(all.pop() + " " + word); continue; }
+      for (; word.length > most; word = word.slice(most)) all.push(word.slice(0, most));
+      all.push(word);
+    }
+    return all;
+  };
+  const write = (texts, x, y, anchor, parent, turn) => {
+    texts.forEach((text, row) => {
+      const at = y + LINE * (row - (texts.length - 1) / 2);
+      const attributes = turn
+        ? { x: x + LINE * row, y, transform: `rotate(-90 ${x + LINE * row} ${y})` }
+        : { x, y: at };
+      make("text", { ...attributes, dy: "0.36em", "text-anchor": anchor }, parent).textContent = text;
+    });
   };
 
   const plot = (one) => {
     const parent = document.querySelector(`[data-plot="${one.name}"]`);
     parent.replaceChildren();
+    const W = Math.max(260, parent.clientWidth || 480);
     const series = one.series.filter((s) => s.label == null || !hidden.has(s.label));
     const marks = series.flatMap((s) => s.marks);
     const all = marks.flatMap(corners);
     const spans = [one.x, one.y].map((axis, i) => span(axis, all.map((p) => p[i])));
-    const rows = ticks(one.y, spans[1]).map(([v, text]) => [v, text.length > LONGEST ? text.slice(0, LONGEST - 1) + "…" : text]);
+    const rows = ticks(one.y, spans[1]).map(([v, text]) => [v, lines(text, (0.45 * W) / LETTER)]);
     const named = one.y.format === "nothing";
-    const H = named ? Math.max(150, BOTTOM + TOP + 34 * one.y.ticks.length) : 300;
-    const left = 14 + (one.y.label ? 16 : 0) + LETTER * Math.max(0, ...rows.map(([, text]) => text.length));
-    const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "group", "aria-label": one.title }, parent);
+    const inner = named
+      ? Math.max(100, one.y.ticks.length * Math.max(34, LINE * Math.max(...rows.map(([, texts]) => texts.length))))
+      : Math.max(220, Math.min(300, 0.5 * W));
+    const side = one.y.label ? lines(one.y.label, inner / LETTER) : [];
+    const left = 8 + LINE * side.length + LETTER * Math.max(0, ...rows.flatMap(([, texts]) => texts.map((text) => text.length))) + 6;
+    const floor = lines(one.x.label, W / LETTER);
+    const bottom = TOP + inner, below = bottom + 26 + LINE * floor.length;
+    // The legend is part of the drawing, so that a print has it.
+    const legend = named ? [] : series.filter((s) => s.label != null && s.marks.length);
+    const places = [];
+    let [px, py] = [8, below + 10];
+    for (const s of legend) {
+      const size = 44 + LETTER * s.label.length;
+      if (px + size > W && px > 8) [px, py] = [8, py + LINE + 2];
+      places.push([px, py]);
+      px += size;
+    }
+    const H = legend.length ? py + 14 : below + 4;
+    const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "group", "aria-label": one.title, tabindex: 0 }, parent);
     const part = (v, [low, high]) => (high > low ? Math.min(1, Math.max(0, (v - low) / (high - low))) : 0.5);
     const x = (v) => left + (W - left - RIGHT) * part(v, spans[0]);
-    const y = (v) => H - BOTTOM - (H - TOP - BOTTOM) * part(v, spans[1]);
-    for (const [v, text] of rows) {
+    const y = (v) => bottom - (bottom - TOP) * part(v, spans[1]);
+    for (const [v, texts] of rows) {
       make("line", { class: "grid", x1: left, x2: W - RIGHT, y1: y(v), y2: y(v) }, svg);
-      make("text", { x: left - 6, y: y(v) + 4, "text-anchor": "end" }, svg).textContent = text;
+      write(texts, left - 6, y(v), "end", svg);
     }
     let end = -Infinity;
     for (const [v, text] of ticks(one.x, spans[0])) {
       const half = (LETTER * text.length) / 2;
-      if (x(v) - half <= end) continue;
+      if (x(v) - half <= end || x(v) + half > W) continue;
       end = x(v) + half + 8;
-      make("text", { x: x(v), y: H - BOTTOM + 16, "text-anchor": "middle" }, svg).textContent = text;
+      make("line", { class: "grid", x1: x(v), x2: x(v), y1: TOP, y2: bottom }, svg);
+      write([text], x(v), bottom + 13, "middle", svg);
     }
-    make("line", { class: "axis", x1: left, x2: W - RIGHT, y1: H - BOTTOM, y2: H - BOTTOM }, svg);
-    make("text", { x: (left + W - RIGHT) / 2, y: H - 6, "text-anchor": "middle" }, svg).textContent = one.x.label;
-    const middle = (TOP + H - BOTTOM) / 2;
-    make("text", { x: 12, y: middle, "text-anchor": "middle", transform: `rotate(-90 12 ${middle})` }, svg).textContent = one.y.label;
+    make("line", { class: "axis", x1: left, x2: W - RIGHT, y1: bottom, y2: bottom }, svg);
+    const widest = (LETTER * Math.max(0, ...floor.map((text) => text.length))) / 2;
+    const middle = Math.min(Math.max((left + W - RIGHT) / 2, widest), Math.max(widest, W - widest));
+    write(floor, middle, bottom + 26 + (LINE * floor.length) / 2, "middle", svg);
+    write(side, 12, (TOP + bottom) / 2, "middle", svg, true);
+    const group = make("g", {}, svg);
+    // Places to point at lie above everything drawn.
+    group.spots = make("g", {}, svg);
     for (const s of series) {
-      for (const mark of s.marks) MARKS[mark.mark](mark, shade(s.colour), ([a, b]) => [x(a), y(b)], svg, s.label ?? "");
+      for (const mark of s.marks) MARKS[mark.mark](mark, s, ([a, b]) => [x(a), y(b)], group);
     }
+    legend.forEach((s, i) => {
+      const [lx, ly] = places[i], key = make("g", { class: "key" }, svg);
+      make("line", { x1: lx, x2: lx + 26, y1: ly, y2: ly, stroke: shade(s.colour), "stroke-width": 2.5, "stroke-dasharray": DASHES[s.dash] }, key);
+      symbol([lx + 13, ly], s.marker, 4, shade(s.colour), key);
+      write([s.label], lx + 32, ly, "start", key);
+    });
+    // One stop of the keyboard a plot: arrows go from point to point.
+    let current = -1;
+    svg.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      const spots = [...group.spots.children];
+      if (!step || !spots.length) return;
+      event.preventDefault();
+      current = (current + step + spots.length) % spots.length;
+      const spot = spots[current];
+      show({ target: spot }, spot.getAttribute("aria-label"));
+    });
+    svg.addEventListener("blur", hide);
   };
 
   const draw = () => {
     data.forEach(plot);
     for (const button of document.querySelectorAll(".toggle")) {
       button.setAttribute("aria-pressed", String(!hidden.has(button.dataset.arm)));
-      button.querySelector("i").style.background = dark.matches ? button.dataset.dark : button.dataset.light;
+      const { light, dark: night, dash, marker } = button.dataset;
+      const sample = button.querySelector("i");
+      sample.replaceChildren();
+      const svg = make("svg", { viewBox: "0 0 26 12" }, sample), colour = dark.matches ? night : light;
+      make("line", { x1: 0, x2: 26, y1: 6, y2: 6, stroke: colour, "stroke-width": 2.5, "stroke-dasharray": DASHES[dash] }, svg);
+      symbol([13, 6], Number(marker), 4, colour, svg);
     }
   };
   for (const button of document.querySelectorAll(".toggle")) {
@@ -145,6 +231,11 @@
     });
   }
   dark.addEventListener("change", draw);
+  let wide = innerWidth;
+  addEventListener("resize", () => {
+    // A phone's bars come and go, and change the height alone.
+    if (wide !== innerWidth) { wide = innerWidth; draw(); }
+  });
   draw();
 
   // Tables sort by the number that a cell begins with, else by its text.

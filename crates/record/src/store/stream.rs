@@ -134,11 +134,16 @@ impl Iterator for MetricsReader {
     }
 }
 
+/// Points of a curve of training losses at most.
+const MOST_WINDOWS: usize = 100;
+
 /// What was measured at the evaluations of a run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Timeline {
     /// Every evaluation on validation data.
     pub validations: Vec<Evaluation>,
+    /// Step and loss of training, each a mean over a window of steps, of which there are at most 100.
+    pub training: Vec<(u64, f64)>,
     /// Activation sites, without their histograms, at some of them.
     pub sites: Vec<Site>,
     /// Gradients by layer at some of them.
@@ -156,18 +161,21 @@ impl Timeline {
         let mut timeline = Self::default();
         // The steps at which sites or gradients were measured, before any of their long lines is parsed.
         let mut measured: Vec<(u64, &[u8])> = Vec::new();
+        let mut losses: Vec<(u64, f64)> = Vec::new();
         let mut begin = 0;
         for end in memchr::memchr_iter(b'\n', &content[..whole]) {
             let line = &content[begin..=end];
             begin = end + 1;
             match kind_of(line) {
                 b"validation" => timeline.add(line, path)?,
+                b"train" => losses.extend(step_of(line).zip(loss_of(line))),
                 b"site" | b"gradients" | b"learned" => {
                     measured.extend(step_of(line).map(|step| (step, line)));
                 }
                 _ => {}
             }
         }
+        timeline.training = windows(&losses);
         let mut steps: Vec<u64> = measured.iter().map(|(step, _)| *step).collect();
         steps.dedup();
         let stride = steps.len().div_ceil(most.max(1)).max(1);
@@ -188,6 +196,16 @@ impl Timeline {
         }
         Ok(())
     }
+}
+
+/// Means of neighbouring losses, at most 100 of them, each at the last step of its window.
+fn windows(losses: &[(u64, f64)]) -> Vec<(u64, f64)> {
+    let size = losses.len().div_ceil(MOST_WINDOWS).max(1);
+    let mean = |window: &[(u64, f64)]| {
+        let sum: f64 = window.iter().map(|(_, loss)| loss).sum();
+        (window[window.len() - 1].0, sum / window.len() as f64)
+    };
+    losses.chunks(size).map(mean).collect()
 }
 
 /// Reads a line.
@@ -275,4 +293,12 @@ pub(super) fn step_of(line: &[u8]) -> Option<u64> {
     let rest = after(line, b"\"step\":")?;
     let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
+}
+
+/// The loss of an event, read from its line without the rest of it; nothing where it is not finite.
+fn loss_of(line: &[u8]) -> Option<f64> {
+    let rest = after(line, b"\"loss\":")?;
+    let end = rest.iter().position(|byte| matches!(byte, b',' | b'}'))?;
+    let loss: f64 = std::str::from_utf8(&rest[..end]).ok()?.trim().parse().ok()?;
+    loss.is_finite().then_some(loss)
 }

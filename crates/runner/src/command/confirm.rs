@@ -285,6 +285,7 @@ fn confirmation(
         planned: None,
         tuning: None,
         search: None,
+        command: None,
         ..first.clone()
     }
 }

@@ -15,6 +15,7 @@ mod list;
 mod new;
 mod open;
 mod plan;
+mod plot;
 mod propagate;
 mod report;
 mod rerun;
@@ -41,6 +42,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Error> {
         Command::Plan(args) => plan::run(&args),
         Command::Confirm(args) => confirm::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Plot(args) => plot::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Results(args) => results::run(&args),
         Command::Open(args) => open::run(&args),

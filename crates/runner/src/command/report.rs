@@ -7,10 +7,17 @@ use crate::shell;
 use crate::sweep_dir::{Progress, SweepDir};
 use analysis::Report;
 use record::{RunDir, StoredRun};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Columns of the report: what a pull request and a terminal show without wrapping.
-const WIDTH: usize = 120;
+pub(crate) const WIDTH: usize = 120;
+
+/// Columns where standard output is no terminal.
+const PLAIN: usize = 100;
+
+/// Columns of a terminal beyond which lines become hard to read.
+const WIDEST: usize = 120;
 
 /// Runs that are named before the others are counted.
 const MOST_NAMES: usize = 10;
@@ -36,7 +43,8 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
     if args.watch {
         watch(&sweep)?;
     }
-    let (report, runs) = show(&sweep)?;
+    let baselines = baselines(args.baseline.as_deref())?;
+    let (report, runs) = show(&sweep, args.full, &baselines)?;
     if args.parquet { export(&sweep, &report, &runs) } else { Ok(()) }
 }
 
@@ -58,8 +66,8 @@ fn watch(sweep: &SweepDir) -> Result<(), Error> {
         let Progress { finished, runs, .. } = sweep.progress()?;
         if shown != Some(finished) {
             shown = Some(finished);
-            let written = match sweep.report(WIDTH)? {
-                Some(reported) => reported.written?.html.display().to_string(),
+            let written = match sweep.make_report(WIDTH, &[])? {
+                Some(made) => made.report.write(sweep.path())?.html.display().to_string(),
                 None => "no report yet".to_owned(),
             };
             note!("{finished} of {runs} runs are finished: {written}");
@@ -104,23 +112,83 @@ fn warn_of_strangers(sweep: &SweepDir, strangers: &[RunDir]) {
 
 /// Writes the report beside the records, and prints it. Where the folder is for reading alone, it is printed.
 pub(crate) fn write_and_print(sweep: &SweepDir) -> Result<(), Error> {
-    show(sweep).map(drop)
+    show(sweep, false, &[]).map(drop)
 }
 
-/// Writes and prints the report; it, and the runs that it was made from.
-fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
-    let Some(reported) = sweep.report(WIDTH)? else {
-        let search = sweep.shown_manifest()?.search.is_some();
-        let which = if search { "of the final sweep in" } else { "in" };
-        let command = sweep.resume_command();
-        let then = command.map(|command| format!(": resume with `{command}`"));
-        return Err(Error::Usage(format!(
-            "no run {which} {} is finished yet{}",
-            sweep.path().display(),
-            then.unwrap_or_default()
-        )));
+/// Why there is no report.
+pub(super) fn nothing_finished(sweep: &SweepDir) -> Result<Error, Error> {
+    let search = sweep.shown_manifest()?.search.is_some();
+    let which = if search { "of the final sweep in" } else { "in" };
+    let command = sweep.resume_command();
+    let then = command.map(|command| format!(": resume with `{command}`"));
+    Ok(Error::Usage(format!(
+        "no run {which} {} is finished yet{}",
+        sweep.path().display(),
+        then.unwrap_or_default()
+    )))
+}
+
+/// The labels of `--baseline`, between commas that are not those of a label.
+fn baselines(text: Option<&str>) -> Result<Vec<String>, Error> {
+    let mut labels = vec![String::new()];
+    let mut depth = 0_usize;
+    for c in text.unwrap_or_default().chars() {
+        match c {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match labels.last_mut() {
+            Some(label) if c != ',' || depth > 0 => label.push(c),
+            _ => labels.push(String::new()),
+        }
+    }
+    let labels: Vec<String> = labels.into_iter().map(|label| label.trim().to_owned()).collect();
+    let empty = labels.iter().any(String::is_empty);
+    let repeated =
+        labels.iter().enumerate().find(|(place, label)| labels[..*place].contains(label));
+    match (text, repeated) {
+        (None, _) => Ok(Vec::new()),
+        (Some(text), _) if empty => Err(Error::Usage(format!(
+            "--baseline {text}: an activation is missing, as in gelu,silu"
+        ))),
+        (Some(text), Some((_, label))) => {
+            Err(Error::Usage(format!("--baseline {text}: duplicate activation {label}")))
+        }
+        (Some(_), None) => Ok(labels),
+    }
+}
+
+/// Where a report is written: with another baseline, in a folder of its own, so that the sweep's stays.
+fn folder(sweep: &SweepDir, baselines: &[String]) -> PathBuf {
+    if baselines.is_empty() {
+        return sweep.path().to_owned();
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "_-.=".contains(c) { c } else { '_' };
+    let names: Vec<String> =
+        baselines.iter().map(|label| label.chars().map(plain).collect()).collect();
+    sweep.path().join(format!("baseline-{}", names.join("-")))
+}
+
+/// Columns of the terminal that results go to.
+fn columns() -> usize {
+    terminal_size::terminal_size().map_or(PLAIN, |(width, _)| usize::from(width.0)).min(WIDEST)
+}
+
+/// Writes the report and prints its answers, or all of it; the report, and the runs that it was made from.
+fn show(
+    sweep: &SweepDir,
+    full: bool,
+    baselines: &[String],
+) -> Result<(Report, Vec<StoredRun>), Error> {
+    let Some(reported) = sweep.make_report(WIDTH, baselines)? else {
+        return Err(nothing_finished(sweep)?);
     };
-    out!("{}", reported.report.markdown());
+    if full {
+        out!("{}", reported.report.markdown());
+    } else {
+        out!("{}", reported.report.brief(columns()));
+    }
     if reported.missing > 0 {
         console::warning(&format!("{} runs of this sweep are not finished", reported.missing));
     }
@@ -128,7 +196,8 @@ fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
         console::warning(&format!("left out: {line}"));
     }
     warn_of_strangers(sweep, &reported.strangers);
-    let written = match reported.written.map_err(Error::from) {
+    let folder = folder(sweep, baselines);
+    let written = match reported.report.write(&folder).map_err(Error::from) {
         Err(error) if error.is_read_only() => {
             console::warning(&format!("the report is not written: {error}"));
             return Ok((reported.report, reported.runs));
@@ -139,13 +208,33 @@ fn show(sweep: &SweepDir) -> Result<(Report, Vec<StoredRun>), Error> {
         console::warning(&format!("not drawn: {line}"));
     }
     note!(
-        "written: {}, {}, {}, {}, {}, {}",
+        "\nFull report: {} and {}\nOpen the page: actlab open {}\nFor papers: {}, {}; figures: {}, {}",
         written.markdown.display(),
         written.html.display(),
+        shell::quoted(&folder.display().to_string()),
+        written.latex.display(),
         written.plots.display(),
         written.summary.display(),
-        written.latex.display(),
         written.runs.display()
     );
     Ok((reported.report, reported.runs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::baselines;
+
+    #[test]
+    fn commas_within_a_label_are_its_own() {
+        let labels = |text| baselines(Some(text)).map_err(|error| error.to_string());
+        assert_eq!(labels("gelu, silu").unwrap(), ["gelu", "silu"]);
+        assert_eq!(
+            labels("silu(beta=1,learn=beta),relu").unwrap(),
+            ["silu(beta=1,learn=beta)", "relu"]
+        );
+        assert!(labels("gelu,").unwrap_err().contains("is missing"));
+        assert!(labels("").unwrap_err().contains("is missing"));
+        assert!(labels("gelu,gelu").unwrap_err().contains("duplicate activation gelu"));
+        assert!(baselines(None).unwrap().is_empty());
+    }
 }

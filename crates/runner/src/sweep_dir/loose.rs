@@ -2,6 +2,7 @@
 
 use super::{Manifest, SweepDir};
 use crate::Error;
+use crate::shell;
 use analysis::Family;
 use record::{RunSpec, RunState, find_all_runs};
 use std::collections::HashMap;
@@ -89,6 +90,9 @@ impl SweepDir {
     pub(crate) fn resume_command(&self) -> Option<String> {
         let manifest = self.manifest().ok()?;
         let kind = if manifest.search.is_some() { "search" } else { "sweep" };
-        manifest.command.or_else(|| Some(format!("actlab {kind} FILE")))
+        manifest
+            .command
+            .map(|words| shell::line(&words))
+            .or_else(|| Some(format!("actlab {kind} FILE")))
     }
 }

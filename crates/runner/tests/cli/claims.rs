@@ -47,7 +47,8 @@ fn a_plan_trains_pilots_of_its_own() {
         serde_json::from_str::<Value>(&again.ok()).unwrap()["comparisons"],
         planned["comparisons"]
     );
-    let report = words(&place.run(&["sweep", "one.toml"]).ok());
+    place.run(&["sweep", "one.toml"]).ok();
+    let report = words(&place.read("results/one/report.md"));
     assert!(report.contains("has not changed since"), "{report}");
     assert!(report.contains("4 runs of 2 activations"), "{report}");
     // Finished runs are the pilot where there are enough.
@@ -94,7 +95,9 @@ fn the_best_is_confirmed_on_fresh_seeds() {
 fn a_decided_sweep_ends_early() {
     let place = with("\n[sequential]\nmax_seeds = 9\nlooks = [4, 6]\n");
     let args = ["sweep", "one.toml", "--set", "margin=99"];
-    let report = place.run(&args).ok();
+    let brief = place.run(&args).ok();
+    assert!(brief.contains("equivalent to relu**"), "{brief}");
+    let report = place.read("results/one/report.md");
     assert_eq!(manifest(&place, "one")["runs"].as_array().unwrap().len(), 2 * 4);
     assert!(report.contains("**Equivalent to relu**"), "{report}");
     let text = words(&report);
@@ -102,7 +105,8 @@ fn a_decided_sweep_ends_early() {
     let status = place.run(&["status", "results/one"]).ok();
     assert!(status.contains("8 of 8 runs are finished"), "{status}");
     // Without the margin it is not decided, and goes on to its end.
-    let report = words(&place.run(&["sweep", "one.toml"]).ok());
+    place.run(&["sweep", "one.toml"]).ok();
+    let report = words(&place.read("results/one/report.md"));
     assert!(report.contains("(looks made: "), "{report}");
     assert!(report.contains("margin was 99, is absent"), "{report}");
     let said = place.run(&["sweep", "one.toml", "--set", "sequential.max_seeds=2"]).refused();
@@ -112,9 +116,11 @@ fn a_decided_sweep_ends_early() {
 #[test]
 fn what_changed_since_the_first_run_is_listed() {
     let place = with("");
-    let report = words(&place.run(&["sweep", "one.toml", "--set", "seeds=[1]"]).ok());
+    place.run(&["sweep", "one.toml", "--set", "seeds=[1]"]).ok();
+    let report = words(&place.read("results/one/report.md"));
     assert!(report.contains("has not changed since"), "{report}");
-    let report = words(&place.run(&["sweep", "one.toml"]).ok());
+    place.run(&["sweep", "one.toml"]).ok();
+    let report = words(&place.read("results/one/report.md"));
     assert!(report.contains("changed since: seeds was [1], is [1,2]"), "{report}");
     assert!(report.contains("seeds were added after results could be seen"), "{report}");
     let registration = &manifest(&place, "one")["registration"];
@@ -124,6 +130,7 @@ fn what_changed_since_the_first_run_is_listed() {
     let mut without = manifest(&place, "one");
     without.as_object_mut().unwrap().remove("registration");
     place.write("results/one/sweep.json", &without.to_string());
-    let report = place.run(&["sweep", "one.toml"]).ok();
+    place.run(&["sweep", "one.toml"]).ok();
+    let report = place.read("results/one/report.md");
     assert!(!report.contains("SHA-256"), "{report}");
 }

@@ -35,9 +35,14 @@ fn start(place: &Place, until: usize) -> Child {
 fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
     let calm = place();
     let table = calm.run(&["sweep", "tiny.toml"]).ok();
-    assert_eq!(table, calm.read("results/tiny/report.md"));
+    assert!(table.contains("| Δ to baseline, points |") && !table.contains("!["), "{table}");
+    let full = calm.run(&["report", "results/tiny", "--full"]).ok();
+    assert_eq!(full, calm.read("results/tiny/report.md"));
+    // What the terminal shows is the beginning of the whole.
+    assert_eq!(full.lines().next(), table.lines().next());
     assert_eq!(records(&calm), 8);
-    for line in table.lines() {
+    // A command is copied: it stays on its line.
+    for line in table.lines().filter(|line| !line.starts_with("    ")) {
         assert!(line.chars().count() <= 120, "{line}");
     }
 
@@ -125,7 +130,8 @@ fn damaged_records_are_left_out_and_named() {
     let said = place.run(&["report", "results/tiny"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("5 runs of 2 activations"), "{}", said.out);
-    assert!(said.out.contains("## Records that are left out"), "{}", said.out);
+    let report = place.read("results/tiny/report.md");
+    assert!(report.contains("## Records that are left out"), "{report}");
     for words in ["not a valid run record", "record schema 0", "its spec is not the one"] {
         assert_eq!(said.err.matches(words).count(), 1, "{words}: {}", said.err);
     }
@@ -183,4 +189,44 @@ fn the_environment_changes_values() {
     let out = String::from_utf8(said.stdout).unwrap();
     assert!(out.contains("12 runs"), "{out}");
     assert!(out.lines().nth(1).unwrap().contains("  7      3     0"), "{out}");
+}
+
+#[test]
+fn plots_and_other_baselines_come_from_a_finished_sweep() {
+    let place = place();
+    place.run(&["sweep", "tiny.toml"]).ok();
+    let before = place.read("results/tiny/report.md");
+    let list = place.run(&["plot", "results/tiny", "--list"]).ok();
+    assert!(list.contains("images-difference") && list.contains("images-loss"), "{list}");
+    for (format, start) in [("svg", &b"<svg"[..]), ("png", b"\x89PNG"), ("pdf", b"%PDF-1.4")] {
+        let args =
+            ["plot", "results/tiny", "--plot", "difference", "--format", format, "--output", "p"];
+        let said = place.run(&args).ok();
+        assert!(
+            said.contains(&format!("images-difference.{format}: images: difference")),
+            "{said}"
+        );
+        let bytes = std::fs::read(place.path(&format!("p/images-difference.{format}"))).unwrap();
+        assert!(bytes.starts_with(start), "{format}");
+    }
+    for (args, words) in [
+        (&["--plot", "none"][..], "no plot is named `none`"),
+        (&["--width", "84"], "a number with a unit"),
+        (&["--font-size", "0"], "from 4 to 40 points"),
+        (&["--font", "Times"], "there is no such file"),
+    ] {
+        let said = place.run(&[&["plot", "results/tiny"][..], args].concat()).refused();
+        assert!(said.contains(words), "{said}");
+    }
+    let said = place.run(&["report", "results/tiny", "--baseline", "gelu,relu"]);
+    let out = said.ok();
+    assert!(out.contains("(baseline: gelu)") && out.contains("(baseline: relu)"), "{out}");
+    let report = place.read("results/tiny/baseline-gelu-relu/report.md");
+    assert!(report.contains("The baseline was chosen for this report"), "{report}");
+    assert_eq!(place.read("results/tiny/report.md"), before);
+    let said = place.run(&["report", "results/tiny", "--baseline", "mish"]).refused();
+    assert!(
+        said.contains("no activation of results/tiny has this name; it has relu, gelu"),
+        "{said}"
+    );
 }

@@ -1,0 +1,125 @@
+//! A picture as a list of shapes in pixels, before it has a form.
+
+use super::Colour;
+use super::font::Font;
+
+/// How a text lies at its point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The point is in the middle of its left side.
+    Right,
+    /// The point is in the middle of its right side.
+    Left,
+    /// The point is in its middle.
+    Middle,
+    /// The point is in its middle, and it reads upwards.
+    Upwards,
+}
+
+/// Something drawn.
+#[derive(Debug, Clone)]
+pub(super) enum Shape {
+    Line { points: Vec<[f64; 2]>, colour: Colour, width: f64, dash: &'static [f64] },
+    Area { points: Vec<[f64; 2]>, colour: Colour, opacity: f64 },
+    Circle { at: [f64; 2], radius: f64, colour: Colour },
+    Text { text: String, at: [f64; 2], place: Place, colour: Colour, size: f64, bold: bool },
+}
+
+/// A picture of so many pixels.
+#[derive(Debug, Clone)]
+pub(super) struct Scene {
+    pub(super) size: [f64; 2],
+    pub(super) shapes: Vec<Shape>,
+    pub(super) font: Font,
+}
+
+/// Height of the letters above the middle of a text, as a share of its size.
+pub(super) const HALF: f64 = 0.36;
+
+impl Scene {
+    pub(super) fn line(&mut self, points: Vec<[f64; 2]>, colour: Colour, width: f64) {
+        self.dashed(points, colour, width, &[]);
+    }
+
+    pub(super) fn dashed(
+        &mut self,
+        points: Vec<[f64; 2]>,
+        colour: Colour,
+        width: f64,
+        dash: &'static [f64],
+    ) {
+        if points.len() > 1 {
+            self.shapes.push(Shape::Line { points, colour, width, dash });
+        }
+    }
+
+    pub(super) fn area(&mut self, points: Vec<[f64; 2]>, colour: Colour, opacity: f64) {
+        if points.len() > 2 {
+            self.shapes.push(Shape::Area { points, colour, opacity });
+        }
+    }
+
+    pub(super) fn text(
+        &mut self,
+        text: &str,
+        at: [f64; 2],
+        place: Place,
+        colour: Colour,
+        size: f64,
+    ) {
+        let text = text.to_owned();
+        self.shapes.push(Shape::Text { text, at, place, colour, size, bold: false });
+    }
+
+    pub(super) fn bold(&mut self, text: &str, at: [f64; 2], size: f64) {
+        let (text, place, colour) = (text.to_owned(), Place::Right, super::colour::TEXT);
+        self.shapes.push(Shape::Text { text, at, place, colour, size, bold: true });
+    }
+
+    /// A marker of a radius: six kinds, which differ in print too.
+    pub(super) fn marker(&mut self, [x, y]: [f64; 2], kind: usize, radius: f64, colour: Colour) {
+        let r = radius;
+        let around = |corners: &[[f64; 2]]| -> Vec<[f64; 2]> {
+            corners.iter().map(|[dx, dy]| [x + r * dx, y + r * dy]).collect()
+        };
+        let points = match kind % super::MARKERS {
+            0 => return self.shapes.push(Shape::Circle { at: [x, y], radius, colour }),
+            1 => around(&[[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]]),
+            2 => around(&[[0.0, -1.2], [1.1, 0.8], [-1.1, 0.8]]),
+            3 => around(&[[0.0, -1.3], [1.3, 0.0], [0.0, 1.3], [-1.3, 0.0]]),
+            4 => around(&[[0.0, 1.2], [1.1, -0.8], [-1.1, -0.8]]),
+            _ => around(&[
+                [-0.4, -1.2],
+                [0.4, -1.2],
+                [0.4, -0.4],
+                [1.2, -0.4],
+                [1.2, 0.4],
+                [0.4, 0.4],
+                [0.4, 1.2],
+                [-0.4, 1.2],
+                [-0.4, 0.4],
+                [-1.2, 0.4],
+                [-1.2, -0.4],
+                [-0.4, -0.4],
+            ]),
+        };
+        self.area(points, colour, 1.0);
+    }
+
+    /// Where the baseline of a text begins, and whether it reads upwards.
+    pub(super) fn baseline(
+        &self,
+        text: &str,
+        [x, y]: [f64; 2],
+        place: Place,
+        size: f64,
+    ) -> ([f64; 2], bool) {
+        let (width, drop) = (self.font.width(text, size), HALF * size);
+        match place {
+            Place::Right => ([x, y + drop], false),
+            Place::Left => ([x - width, y + drop], false),
+            Place::Middle => ([x - width / 2.0, y + drop], false),
+            Place::Upwards => ([x + drop, y + width / 2.0], true),
+        }
+    }
+}

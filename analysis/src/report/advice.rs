@@ -1,0 +1,208 @@
+//! What to do after a task's answer, with the command that does it.
+
+use super::answer::{ENOUGH, compared_seeds};
+use super::verdict::nothing_learned;
+use super::{Report, Task};
+use crate::comparison::{ALPHA, Against, Family, POWER, Verdict};
+use crate::metric::Shown;
+use crate::render::number::{fixed, grouped};
+use crate::statistics::pairs_needed;
+use crate::summary::Arm;
+
+/// Seeds beyond which a plan is no advice.
+const MOST_SEEDS: usize = 1_000;
+
+/// Seeds up to which a command names each.
+const MOST_NAMED: usize = 40;
+
+/// Difference that is planned for where an experiment states no margin, in percentage points.
+const EFFECT: f64 = 0.5;
+
+/// The same for other metrics, as a share of the baseline's mean.
+const EFFECT_SHARE: f64 = 0.01;
+
+/// Commands that continue a sweep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commands {
+    /// Trains the sweep, as in `actlab sweep experiments/quick.toml`; absent where the file is not known.
+    pub sweep: Option<String>,
+    /// Folder of the results as the user writes it, as in `results/quick`.
+    pub results: Option<String>,
+}
+
+/// A step, and the command that makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Next {
+    pub(super) text: String,
+    pub(super) command: Option<String>,
+}
+
+impl Next {
+    fn of(text: impl Into<String>) -> Self {
+        Self { text: text.into(), command: None }
+    }
+}
+
+/// What to do after a task's answer; nothing where the answer is complete.
+pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
+    let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test.is_some()).collect();
+    if judged.is_empty() {
+        let diverged = task.arms.iter().any(|arm| arm.diverged > 0);
+        return Some(Next::of(if diverged {
+            "lower `learning_rate`, lengthen `warmup` or set `clip_norm`. The section \"Runs that did not complete\" has details."
+        } else {
+            "read the reasons in the section \"Runs that did not complete\". The same sweep trains failed runs again."
+        }));
+    }
+    if nothing_learned(task, &judged).is_some() {
+        return Some(Next::of(
+            "tune `learning_rate` or raise `budget` before comparing activations.",
+        ));
+    }
+    if task.baseline().is_none_or(|arm| arm.completed == 0) {
+        let other = &judged[0].activation;
+        let command = |results| format!("actlab report {results} --baseline {}", quoted(other));
+        let command = report.commands.results.as_ref().map(command);
+        return Some(Next { text: "choose another baseline.".into(), command });
+    }
+    let arms: Vec<(&Arm, &Against)> =
+        task.arms.iter().filter_map(|arm| Some((arm, arm.against.as_ref()?))).collect();
+    let with = |verdict| {
+        arms.iter().filter(|(_, one)| one.verdict == verdict).copied().collect::<Vec<_>>()
+    };
+    if report.looks.is_some() {
+        // How many seeds such a sweep has follows from its looks.
+        return None;
+    }
+    if !with(Verdict::Better).is_empty() {
+        return confirm(report, judged.len());
+    }
+    let undecided = with(Verdict::Undecided);
+    let few = with(Verdict::TooFew);
+    let seeds = |(arm, one): &(&Arm, &Against)| compared_seeds(task, arm, one);
+    let pairs = undecided.iter().chain(&few).map(seeds).min();
+    match pairs {
+        Some(0..ENOUGH) => Some(more_seeds(report, ENOUGH, "train at least")),
+        Some(pairs) => plan(report, task, &undecided, pairs),
+        None if !with(Verdict::Equivalent).is_empty() => {
+            Some(Next::of("choose among equivalent activations by their cost."))
+        }
+        None => None,
+    }
+}
+
+/// The best of several is chosen by the same runs that show it.
+fn confirm(report: &Report, compared: usize) -> Option<Next> {
+    if report.confirms.is_some() || compared < 3 {
+        return None;
+    }
+    Some(Next {
+        text: format!(
+            "confirm the best on fresh seeds: as the best of {compared} it is likely to be overestimated."
+        ),
+        command: report
+            .commands
+            .results
+            .as_ref()
+            .map(|results| format!("actlab confirm {results}")),
+    })
+}
+
+/// Seeds for the smallest difference that matters, from the spread of the runs and never from their differences.
+fn plan(
+    report: &Report,
+    task: &Task,
+    undecided: &[(&Arm, &Against)],
+    pairs: usize,
+) -> Option<Next> {
+    let metric = &task.metric;
+    let effect = report.frame.margin_of(task).or_else(|| default_effect(task))?;
+    let size = metric.size(effect);
+    let tested =
+        task.arms.iter().filter(|arm| arm.against.as_ref().is_some_and(|one| one.t_test.is_some()));
+    let comparisons = match report.frame.family {
+        Family::Report => report.frame.comparisons,
+        Family::Task => tested.count(),
+    };
+    let level = ALPHA / comparisons.max(1) as f64;
+    let needed = |(_, one): &(&Arm, &Against)| {
+        let spread = one.standard_deviation.filter(|spread| *spread > 0.0)?;
+        pairs_needed(effect / spread, POWER, level, MOST_SEEDS)
+    };
+    let Some(needed) = undecided.iter().map(needed).collect::<Option<Vec<usize>>>() else {
+        return Some(Next::of(format!(
+            "detecting {size} with 80\u{a0}% power takes more than {} seeds.",
+            grouped(MOST_SEEDS as u64)
+        )));
+    };
+    let needed = needed.into_iter().max()?;
+    if needed > pairs {
+        return Some(more_seeds(
+            report,
+            needed,
+            &format!("to detect {size} with 80\u{a0}% power, use"),
+        ));
+    }
+    Some(Next::of(match report.frame.margin_of(task) {
+        Some(_) => format!("these seeds detect {size} with 80\u{a0}% power: choose by cost."),
+        None => format!(
+            "these seeds detect {size} with 80\u{a0}% power. To show that differences are smaller than that, state a \
+             `margin` before the runs."
+        ),
+    }))
+}
+
+/// Half a point; of other metrics 1 % of the baseline's mean, to one digit.
+fn default_effect(task: &Task) -> Option<f64> {
+    let metric = &task.metric;
+    if metric.is_share() {
+        return Some(EFFECT / metric.scale);
+    }
+    let share = EFFECT_SHARE * task.baseline()?.test?.mean.abs();
+    let digit = libm::exp10(libm::log10(share).floor());
+    let rounded = (share / digit).round() * digit;
+    (rounded.is_finite() && metric.last_digits(rounded) > 0.0).then_some(rounded)
+}
+
+/// So many seeds in all: how long that takes, and the command.
+fn more_seeds(report: &Report, wanted: usize, purpose: &str) -> Next {
+    let mut seeds: Vec<u64> = report.tasks.iter().flat_map(|task| &task.seeds).copied().collect();
+    seeds.sort_unstable();
+    seeds.dedup();
+    let more = wanted.saturating_sub(seeds.len());
+    let first = seeds.last().map_or(1, |last| last.saturating_add(1));
+    seeds.extend((first..).take(more));
+    let mut text = format!("{purpose} {}\u{a0}seeds", grouped(wanted as u64));
+    if let Some(time) = duration(seconds_per_seed(report) * more as f64) {
+        text += &format!(" ({more} more, about {time})");
+    }
+    let listed: Vec<String> = seeds.iter().take(wanted).map(u64::to_string).collect();
+    let command = report.commands.sweep.as_ref().filter(|_| wanted <= MOST_NAMED);
+    Next {
+        text: text + ".",
+        command: command.map(|command| format!("{command} --set 'seeds=[{}]'", listed.join(","))),
+    }
+}
+
+/// Seconds that one more seed of every activation on every task takes, with as many runs side by side as before.
+fn seconds_per_seed(report: &Report) -> f64 {
+    let arms = report.tasks.iter().flat_map(|task| &task.arms);
+    let all: f64 = arms.filter_map(|arm| arm.total_seconds).sum();
+    all / report.made.side_by_side as f64
+}
+
+/// A label as a word of a shell.
+fn quoted(label: &str) -> String {
+    let plain = label.chars().all(|c| c.is_ascii_alphanumeric() || "_-.=".contains(c));
+    if plain { label.to_owned() } else { format!("'{}'", label.replace('\'', "'\\''")) }
+}
+
+/// As in `40 min`.
+fn duration(seconds: f64) -> Option<String> {
+    let positive = seconds > 0.0 && seconds.is_finite();
+    positive.then(|| match seconds {
+        ..90.0 => format!("{}\u{a0}s", fixed(seconds.max(1.0), 0)),
+        ..5_400.0 => format!("{}\u{a0}min", fixed(seconds / 60.0, 0)),
+        _ => format!("{}\u{a0}h", fixed(seconds / 3600.0, 1)),
+    })
+}

@@ -1,0 +1,68 @@
+//! The command of a sweep, as a user may call it again with other seeds.
+
+use crate::shell::quoted;
+
+/// Flags with a value that change how runs are trained, and not which.
+const PASSING: [&str; 5] = ["--jobs", "--threads", "--launcher", "--retries", "--seeds"];
+
+/// The command of a sweep, whose words are `words`, without its seeds, for a shell: as in
+/// `actlab sweep experiments/quick.toml`. Nothing where they are another command.
+pub(crate) fn without_seeds(words: &[String]) -> Option<String> {
+    let mut arguments = words.iter().skip(1).cloned();
+    if arguments.next()? != "sweep" {
+        return None;
+    }
+    let mut words = vec!["actlab".to_owned(), "sweep".to_owned()];
+    while let Some(argument) = arguments.next() {
+        let (flag, value) = match argument.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
+            _ => (argument.as_str(), None),
+        };
+        if PASSING.contains(&flag) {
+            if value.is_none() {
+                arguments.next();
+            }
+            continue;
+        }
+        if flag == "--set" {
+            let value = value.or_else(|| arguments.next())?;
+            if value.split('=').next().is_some_and(|key| key.trim() != "seeds") {
+                words.extend(["--set".to_owned(), quoted(&value)]);
+            }
+            continue;
+        }
+        words.push(quoted(&argument));
+    }
+    Some(words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &[&str]) -> Option<String> {
+        let words = std::iter::once("actlab").chain(words.iter().copied());
+        without_seeds(&words.map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_sweep_is_called_again_without_its_seeds() {
+        assert_eq!(of(&["sweep"]).unwrap(), "actlab sweep");
+        let words =
+            ["sweep", "my file.toml", "--jobs", "2", "--set", "seeds=[1,2]", "--set=margin=0.5"];
+        assert_eq!(of(&words).unwrap(), "actlab sweep 'my file.toml' --set margin=0.5");
+        let words = [
+            "sweep",
+            "a.toml",
+            "--set",
+            "activations=[\"relu\"]",
+            "--threads=1",
+            "--device",
+            "cpu",
+        ];
+        let again = "actlab sweep a.toml --set 'activations=[\"relu\"]' --device cpu";
+        assert_eq!(of(&words).unwrap(), again);
+        assert_eq!(of(&["report", "results/quick"]), None);
+        assert_eq!(of(&[]), None);
+    }
+}
