@@ -65,7 +65,7 @@ pub(crate) enum Command {
     /// Search for formulas: evolve them on validation data, then compare the best as a sweep does.
     #[command(after_help = help::SEARCH)]
     Search(SearchArgs),
-    /// Train one activation on one task of an experiment.
+    /// Train single runs of an experiment, without a report
     #[command(after_help = help::TRAIN)]
     Train(TrainArgs),
     /// Plan how many seeds a difference takes, from the spread of pilot runs.

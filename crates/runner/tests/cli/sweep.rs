@@ -104,8 +104,8 @@ fn a_changed_experiment_runs_what_changed() {
     place.write("tiny.toml", &TINY.replace("seeds = [1, 2]", "seeds = [2]"));
     let said = place.run(&["sweep", "tiny.toml"]);
     assert!(said.err.contains("4 runs, 3 of them done"), "{}", said.err);
-    assert!(said.err.contains("1 finished runs"), "{}", said.err);
-    assert!(said.err.contains("left out: gelu-images-s2-"), "{}", said.err);
+    assert!(said.err.contains("1 finished run in"), "{}", said.err);
+    assert!(said.err.contains("excluded from the report: gelu-images-s2-"), "{}", said.err);
     assert_eq!(said.code, Some(0));
 }
 

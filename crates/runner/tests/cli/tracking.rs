@@ -83,6 +83,8 @@ fn without_a_key_and_a_wish_a_line_says_how_and_nothing_is_written() {
     let said = place.run(&["sweep", "tiny.toml", "--set", "wandb.mode=on"]).refused();
     assert!(said.contains("wandb.mode") && said.contains("offline"), "{said}");
     let said = place.run(&["sync", "results/nothing"]).refused();
+    assert!(said.contains("results/nothing does not exist"), "{said}");
+    let said = place.run(&["sync", "results/tiny"]).refused();
     assert!(said.contains("WANDB_API_KEY"), "{said}");
 }
 
