@@ -366,7 +366,7 @@ mod tests {
         let svg = plot.svg(&Layout::print(84.0, 8.0, Font::default(), true));
         let shown: String = svg
             .lines()
-            .filter_map(|line| Some(line.split_once('>')?.1.strip_suffix("</text>")?))
+            .filter_map(|line| line.split_once('>')?.1.strip_suffix("</text>"))
             .collect();
         assert!(shown.contains(long), "{shown}");
     }

@@ -31,7 +31,7 @@ pub(super) fn png(scene: &Scene, scale: f64, per_metre: Option<u32>) -> Result<V
             Shape::Circle { at: [x, y], radius, colour } => {
                 let corner = |i: u32| {
                     let turn = f64::from(i) * std::f64::consts::TAU / 24.0;
-                    [(x + radius * turn.cos()) * scale, (y + radius * turn.sin()) * scale]
+                    [(x + radius * libm::cos(turn)) * scale, (y + radius * libm::sin(turn)) * scale]
                 };
                 let edge: Vec<[f64; 2]> = (0..24).map(corner).collect();
                 ground.fill(&closed(&edge), *colour, 1.0);
@@ -87,7 +87,7 @@ fn dashes(points: &[[f64; 2]], dash: &[f64]) -> Vec<Vec<[f64; 2]>> {
     let mut part: Vec<[f64; 2]> = points.first().copied().into_iter().collect();
     for ends in points.windows(2) {
         let (mut from, to) = (ends[0], ends[1]);
-        let mut length = f64::hypot(to[0] - from[0], to[1] - from[1]);
+        let mut length = libm::hypot(to[0] - from[0], to[1] - from[1]);
         while length > left {
             let share = left / length;
             from = [0, 1].map(|i| from[i] + (to[i] - from[i]) * share);
@@ -122,11 +122,11 @@ impl Ground {
     /// A straight line with round ends.
     fn stroke(&mut self, [a, b]: [[f64; 2]; 2], width: f64, colour: Colour) {
         let half = width / 2.0;
-        let angle = (b[1] - a[1]).atan2(b[0] - a[0]);
+        let angle = libm::atan2(b[1] - a[1], b[0] - a[0]);
         let arc = |centre: [f64; 2], from: f64| {
             (0..=6).map(move |i| {
                 let turn = from + f64::from(i) * std::f64::consts::PI / 6.0;
-                [centre[0] + half * turn.cos(), centre[1] + half * turn.sin()]
+                [centre[0] + half * libm::cos(turn), centre[1] + half * libm::sin(turn)]
             })
         };
         let quarter = std::f64::consts::FRAC_PI_2;

@@ -95,7 +95,9 @@ target = 6.0
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.err.contains("bits/byte"), "{}", said.err);
     let report = place.read("results/language/report.md");
-    for words in ["bits per byte, lower is better", "Tasks have different metrics"] {
+    for words in
+        ["test bits per byte (baseline: relu, lower is better)", "Tasks have different metrics"]
+    {
         assert!(report.contains(words), "{words}: {report}");
     }
     let csv = place.read("results/language/runs.csv");
