@@ -22,7 +22,7 @@ pub(crate) fn map<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) 
             done.lock().unwrap_or_else(PoisonError::into_inner).push((place, result));
         }
     };
-    // A panic goes on when the scope ends.
+    // A panic continues when the scope ends.
     std::thread::scope(|scope| {
         for _ in 0..threads().min(items.len()) {
             scope.spawn(take);

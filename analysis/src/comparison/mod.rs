@@ -36,7 +36,7 @@ pub const POWER: f64 = 0.8;
 pub struct ArmScores {
     /// Label of the activation.
     pub activation: String,
-    /// One a run, in the order in which they were planned; a seed stands there once.
+    /// One a run, in the order in which they were planned; a seed occurs once.
     pub runs: Vec<(String, f64)>,
     /// What was published of runs whose scores are not known; there are no `runs` then.
     pub published: Option<Moments>,

@@ -25,7 +25,7 @@ const MOST_BYTES: u64 = 256 << 20;
 ///
 /// # Errors
 /// [`Error::Scores`] with the line, if a column is missing or there twice, a score is no finite number, a seed of
-/// an activation stands there twice on a task, or the table is larger than 256 MiB.
+/// an activation occurs twice on a task, or the table is larger than 256 MiB.
 pub fn read_scores(table: impl Read) -> Result<Vec<TaskScores>, Error> {
     let mut limited = table.take(MOST_BYTES);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(&mut limited);

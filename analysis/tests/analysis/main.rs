@@ -1,6 +1,6 @@
 //! Statistics against the figures of others, and reports of made-up sweeps.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod answer;
 mod common;

@@ -20,7 +20,7 @@ const DEFAULT: &str = "default";
 pub(crate) struct ArmRequest {
     /// The activation of the sites that no pattern matches.
     pub(crate) default: ActivationRequest,
-    /// Patterns of site names, and what stands there; the last one that matches decides. Tables have no order, so that
+    /// Patterns of site names, and the value; the last one that matches decides. Tables have no order, so that
     /// more specific patterns stand behind others: by the number of characters beside `*`.
     pub(crate) sites: Vec<(String, ActivationRequest)>,
 }
@@ -275,7 +275,7 @@ pub(crate) enum ArmSchema {
     Sites {
         /// The activation of all other sites.
         default: serde_json::Value,
-        /// Patterns of site names, and what stands there.
+        /// Patterns of site names, and the value.
         #[serde(flatten)]
         sites: serde_json::Map<String, serde_json::Value>,
     },

@@ -41,7 +41,7 @@ pub(crate) enum FamilySchema {
     Task,
 }
 
-/// How many runs go on side by side.
+/// How many runs train side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "toml::Value")]
 pub(crate) enum Jobs {

@@ -1,4 +1,4 @@
-//! What a user sees while runs go on. Everything here goes to standard error: standard output is for
+//! What a user sees during runs. Everything here goes to standard error: standard output is for
 //! results.
 
 mod table;
@@ -117,7 +117,7 @@ fn colour() -> bool {
 }
 
 /// Shows how a sweep goes: on a terminal a bar a run and one for all, elsewhere a line a finished run.
-/// Runs may go on side by side.
+/// Runs may run side by side.
 pub(crate) struct SweepProgress {
     bars: MultiProgress,
     overall: ProgressBar,
@@ -287,7 +287,7 @@ fn line_above(bars: &MultiProgress, text: &str) {
 }
 
 impl RunProgress<'_> {
-    /// The run goes on after `step`, up to which another process has come.
+    /// The run continues after `step`, up to which another process has come.
     pub(crate) fn resume(&mut self, step: u64) {
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let left = self.cost - self.weight * step as f64;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, Once, PoisonError};
 
 static INSTALL: Once = Once::new();
 
-/// Where a thread that belongs to a pool panicked last; the panic goes on in the thread that waits.
+/// Where a thread that belongs to a pool panicked last; the panic continues in the thread that waits.
 static PLACE_IN_POOL: Mutex<Option<String>> = Mutex::new(None);
 
 thread_local! {

@@ -98,7 +98,7 @@ impl Forest<'_> {
             note: format!(
                 "Mean over seeds, with the interval of the corrected test: significant where it excludes 0.{}{}",
                 if self.margin.is_some() { " Shaded: the margin." } else { "" },
-                if cut { " An arrow: the interval goes on beyond the axis." } else { "" }
+                if cut { " An arrow: the interval continues beyond the axis." } else { "" }
             ),
             x: Axis {
                 scale: metric.scale,

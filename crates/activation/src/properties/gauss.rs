@@ -14,7 +14,7 @@ const PANEL: f64 = 0.5;
 /// Most times that a panel is halved.
 const DEEPEST: u32 = 16;
 
-/// Change of a panel's integral by halving it, relative and absolute, that is too small to go on.
+/// Change of a panel's integral by halving it, relative and absolute, that is too small to continue.
 const TOLERANCE: f64 = 1e-13;
 
 /// Nodes and weights on [−1, 1].

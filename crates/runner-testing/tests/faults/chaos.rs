@@ -129,7 +129,7 @@ fn a_sweep_in_chaos_ends_in_the_table_of_a_calm_one() {
             assert_eq!(what(&place), what(&calm), "{}", Path::new(&run).display());
         };
         same(&|place| file(place, "predictions.csv"));
-        // Every step stands there once.
+        // Every step occurs once.
         same(&|place| {
             let metrics = file(place, "metrics.jsonl");
             let events = |name: &str| metrics.matches(&format!("\"event\":\"{name}\"")).count();

@@ -1,6 +1,6 @@
 //! Whatever happens to one run costs no other, and whatever happens to a sweep costs no result.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod chaos;
 mod plugins;

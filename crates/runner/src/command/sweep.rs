@@ -94,7 +94,7 @@ pub(super) fn go_on(
     } else {
         Ok(())
     };
-    // What is there is shown even where the sweep could not go on.
+    // What is there is shown even where the sweep could not continue.
     let shown = match &result {
         Ok(()) | Err(Error::RunsFailed { .. }) => super::report::write_and_print(sweep),
         Err(_) => Ok(()),

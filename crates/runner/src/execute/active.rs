@@ -93,7 +93,7 @@ impl<'a> Active<'a> {
     }
 
     /// Shows what is new in the record, and lets trackers follow it from its beginning. Where that cannot be read,
-    /// the run itself goes on; the answer then says why.
+    /// the run itself continues; the answer then says why.
     pub(super) fn look(&mut self, tracking: &Tracking) -> Option<String> {
         if self.blind {
             return None;

@@ -10,7 +10,7 @@ pub(crate) struct Job {
     /// Tells this attempt at the run from all others.
     pub(crate) token: String,
     pub(crate) spec: RunSpec,
-    /// Folder name of a shorter trial of the same, where this one goes on from.
+    /// Folder name of a shorter trial of the same, where this one resumes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) goes_on_from: Option<String>,
     /// Whether it repeats a run of a record, with this program's training code.

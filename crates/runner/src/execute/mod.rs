@@ -34,7 +34,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 /// How often their records are looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How many runs go on side by side, and with how many threads each.
+/// How many runs train side by side, and with how many threads each.
 ///
 /// Small models leave a second thread idle for much of a step, so one thread a run and as many runs
 /// as processors is the fastest way through a sweep. Neither number changes a result.

@@ -284,7 +284,7 @@ impl Executor {
     }
 }
 
-/// What a run goes on from.
+/// What a run resumes from.
 struct Resumed {
     checkpoint: Checkpoint,
     /// Where it lies: in the folder of the run, or of the shorter trial.
@@ -332,7 +332,7 @@ fn sampler(job: &Job, stream: &Stream) -> Option<Sampler> {
     }
 }
 
-/// The metrics stream of a run that begins, or goes on from its newest checkpoint that can be read, or from
+/// The metrics stream of a run that begins, or resumes from its newest checkpoint that can be read, or from
 /// the end of a shorter trial of the same, in the folder `shorter`.
 fn open(
     dir: &RunDir,
@@ -412,7 +412,7 @@ struct RunMonitor {
     dir: RunDir,
     /// Time between checkpoints; nothing keeps none.
     checkpoint_every: Option<Duration>,
-    /// The step after which a longer trial goes on, which needs a checkpoint.
+    /// The step after which a longer trial continues, which needs a checkpoint.
     ends_at: Option<u64>,
     last_checkpoint: Instant,
     resumed: Option<Checkpoint>,

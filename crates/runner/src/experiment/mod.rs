@@ -123,7 +123,7 @@ pub(crate) struct Experiment {
     pub(crate) overrides: Vec<Override>,
     /// Where to train: `cpu`, `cuda`, `cuda:N`, `vulkan`, `metal`, `wgpu`, or `auto` for the best that this machine has.
     pub(crate) device: String,
-    /// Runs that go on side by side, each in a process of its own: a number, or `auto` for one a processor (one a
+    /// Runs at the same time, each in a process of its own: a number, or `auto` for one a processor (one a
     /// GPU) as far as memory allows. They change no number.
     #[schemars(with = "JobsSchema")]
     pub(crate) jobs: Jobs,
@@ -148,9 +148,9 @@ pub(crate) struct Experiment {
     pub(crate) mlflow: Option<Mlflow>,
     /// Seconds between samples of processor, memory, GPUs and energy; 0 takes none.
     pub(crate) system_metrics: f64,
-    /// Seconds between checkpoints of a run, from which it goes on where it was stopped; 0 keeps none.
+    /// Seconds between checkpoints of a run, from which it resumes where it was stopped; 0 keeps none.
     pub(crate) checkpoint_every: f64,
-    /// Where runs go on: in processes of this machine (`local`), or as tasks of a Slurm cluster (`slurm`).
+    /// Where runs are trained: in processes of this machine (`local`), or as tasks of a Slurm cluster (`slurm`).
     pub(crate) launcher: LauncherKind,
     /// What is asked of a Slurm cluster.
     #[serde(default)]

@@ -67,7 +67,7 @@ pub(crate) struct PlannedRun {
     pub(crate) described: Described,
     /// Optimizer steps of the whole budget.
     pub(crate) steps: u64,
-    /// Folder name of a shorter trial of the same, from whose end it goes on.
+    /// Folder name of a shorter trial of the same, from whose end it continues.
     pub(crate) goes_on_from: Option<String>,
     /// The spec but for its seed, where other runs share it.
     shared: Option<Arc<SpecText>>,

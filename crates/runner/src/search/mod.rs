@@ -46,7 +46,7 @@ pub(crate) struct Search {
     /// trained to the end.
     #[serde(default = "default_first")]
     pub(crate) first: f64,
-    /// One in so many goes on, with a budget so many times as large.
+    /// One in so many continues, with a budget so many times as large.
     #[serde(default = "default_eta")]
     pub(crate) eta: u32,
     /// Formulas that a generation is made of: the fittest so far by validation data and cost.
@@ -112,7 +112,7 @@ impl Search {
         EarlyStop::SuccessiveHalving { first: Some(self.first), after: Vec::new(), eta: self.eta }
     }
 
-    /// How many of `alive` formulas go on.
+    /// How many of `alive` formulas continue.
     fn survivors(&self, alive: usize) -> usize {
         if alive == 0 { 0 } else { (alive / self.eta as usize).max(1) }
     }
@@ -120,7 +120,7 @@ impl Search {
     /// What it trains at most, in a sentence.
     pub(crate) fn at_most(&self) -> String {
         format!(
-            "the search trains at most {} formulas, {} in each of {} generations; one in {} of a generation goes on after each \
+            "the search trains at most {} formulas, {} in each of {} generations; one in {} of a generation continues after each \
              comparison; {} finalists at most go into the final sweep",
             grouped(self.generations * self.population),
             grouped(self.population),

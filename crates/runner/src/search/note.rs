@@ -22,7 +22,7 @@ pub(crate) struct SearchNote {
     pub(crate) population: usize,
     /// Parts of the budget after which formulas are compared; the last is 1.
     pub(crate) parts: Vec<f64>,
-    /// One in so many goes on after each.
+    /// One in so many continues after each.
     pub(crate) eta: u32,
     /// What became of the formulas that were proposed, by generation.
     pub(crate) proposed: Vec<Proposed>,

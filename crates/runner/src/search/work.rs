@@ -77,7 +77,7 @@ struct Formula {
     arm: usize,
     /// Whether the search found it, and it is none of the arms of the experiment.
     eligible: bool,
-    /// Whether it goes on.
+    /// Whether it continues.
     alive: bool,
     standing: Standing,
     /// By rung, then by task and seed.
@@ -166,7 +166,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
     fn budgets(&self) -> f64 {
         let (mut alive, mut before, mut whole) = (self.search.population, 0.0, 0.0);
         for rung in &self.rungs {
-            // A longer trial goes on from the shorter one.
+            // A longer trial resumes from the shorter one.
             whole += (rung.part - before) * (alive * self.search.seeds().len()) as f64;
             before = rung.part;
             alive = self.search.survivors(alive);
@@ -376,7 +376,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
         Ok(())
     }
 
-    /// The runs of the formulas that go on, up to `rung`.
+    /// The runs of the formulas that continue, up to `rung`.
     fn trials(&mut self, rung: usize) -> Result<Vec<PlannedRun>, Error> {
         let folder = self.sweep.runs();
         let seeds = self.search.seeds();
@@ -395,7 +395,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
         Ok(all)
     }
 
-    /// Compares the formulas that have come as far as `rung`: which go on.
+    /// Compares the formulas that have come as far as `rung`: which continue.
     fn compare(&mut self, rung: usize, generation: usize) -> Result<(), Error> {
         let folder = self.sweep.runs();
         let alive: Vec<usize> =
@@ -422,7 +422,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
             let one = &mut self.formulas[place];
             debug_assert_eq!(one.generation, generation);
             one.alive = kept.contains(&place);
-            // A longer trial goes on from the checkpoint of the one before it, and from no other.
+            // A longer trial resumes from the checkpoint of the one before it, and from no other.
             let useless = one.runs.iter().take(if one.alive { rung } else { rung + 1 });
             if !self.dry {
                 discard(useless.flatten(), &folder);

@@ -7,12 +7,12 @@ use serde::Deserialize;
 /// Comparisons that a policy may name.
 const MOST_COMPARISONS: usize = 100;
 
-/// Which trials go on. Decisions wait until every trial of an arm on a task has come as far, so that they do not
+/// Which trials continue. Decisions wait until every trial of an arm on a task has come as far, so that they do not
 /// depend on which worker was faster.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "policy", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum EarlyStop {
-    /// One in `eta` goes on with a budget `eta` times as large (Jamieson and Talwalkar 2016).
+    /// One in `eta` continues with a budget `eta` times as large (Jamieson and Talwalkar 2016).
     SuccessiveHalving {
         /// Part of the budget after which trials are compared first.
         #[serde(default)]
@@ -21,7 +21,7 @@ pub(crate) enum EarlyStop {
         /// is over are left out.
         #[serde(default)]
         after: Vec<u64>,
-        /// One in so many goes on.
+        /// One in so many continues.
         #[serde(default = "default_eta")]
         eta: u32,
     },

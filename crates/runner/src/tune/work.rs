@@ -73,7 +73,7 @@ struct Candidate {
     assignments: Vec<Assignment>,
     /// Whether an earlier one comes to the same runs.
     repeated: bool,
-    /// Whether it goes on.
+    /// Whether it continues.
     alive: bool,
     chosen: bool,
     /// By rung, then by seed.
@@ -185,7 +185,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
             let distinct = group.candidates.iter().filter(|one| !one.repeated).count();
             let mut before = 0.0;
             for rung in &group.rungs {
-                // A longer trial goes on from the shorter one.
+                // A longer trial resumes from the shorter one.
                 whole += (rung.part - before) * (alive.min(distinct) * self.seeds.len()) as f64;
                 before = rung.part;
                 alive = self.most_survivors(alive);
@@ -212,7 +212,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
         self.counts().into_iter().map(cost).collect()
     }
 
-    /// How many of `alive` trials go on, at most.
+    /// How many of `alive` trials continue, at most.
     fn most_survivors(&self, alive: usize) -> usize {
         match self.experiment.tune.as_ref().and_then(|tune| tune.early_stop.as_ref()) {
             Some(EarlyStop::SuccessiveHalving { eta, .. }) if alive > 0 => {
@@ -319,7 +319,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
         Ok(runs)
     }
 
-    /// Compares the trials of a group that have come as far as `rung`: which go on, or which is the best.
+    /// Compares the trials of a group that have come as far as `rung`: which continue, or which is the best.
     fn decide(&mut self, place: usize, rung: usize) -> Result<(), Error> {
         let folder = self.sweep.runs();
         let policy = self.experiment.tune.as_ref().and_then(|tune| tune.early_stop.as_ref());
@@ -347,7 +347,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 others.is_empty() || score.reaches(median(others))
             };
             let kept: HashSet<usize> = scores.iter().filter(kept).map(|(i, _)| *i).collect();
-            // The best is never below the median of means; should numbers be strange, it goes on all the same.
+            // The best is never below the median of means; should numbers be strange, it continues all the same.
             if kept.is_empty() { scores.iter().take(1).map(|(i, _)| *i).collect() } else { kept }
         } else {
             scores.iter().take(self.most_survivors(alive.len())).map(|(i, _)| *i).collect()
@@ -363,7 +363,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
             let candidate = &mut group.candidates[i];
             candidate.alive = survivors.contains(&i) && !last;
             candidate.chosen = survivors.contains(&i) && last;
-            // A longer trial goes on from the checkpoint of the one before it, and from no other.
+            // A longer trial resumes from the checkpoint of the one before it, and from no other.
             let useless = candidate.runs.iter().take(if candidate.alive { rung } else { rung + 1 });
             let useless = useless.flatten();
             discard(useless.filter(|run| !self.dry && !needed.contains(&run.spec.id())), &folder);

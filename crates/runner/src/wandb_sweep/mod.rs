@@ -100,7 +100,7 @@ impl Base {
         tasks.into_iter().flat_map(|tasks| tasks.keys().map(String::as_str)).collect()
     }
 
-    /// Refuses to set what its own `[tune]` goes on to tune, which would hold.
+    /// Refuses to set what its own `[tune]` tunes, which would hold.
     fn keeps(&self, constants: &[Constant]) -> Result<(), Refusal> {
         let own = self.table.get("tune").and_then(|tune| tune.get("parameters"));
         let mut keys = Vec::new();

@@ -105,7 +105,7 @@ fn a_decided_sweep_ends_early() {
     assert!(text.contains("after 4, 6, 9 seeds") && text.contains("(looks made: 1)"), "{report}");
     let status = place.run(&["status", "results/one"]).ok();
     assert!(status.contains("8 of 8 runs are finished"), "{status}");
-    // Without the margin it is not decided, and goes on to its end.
+    // Without the margin it is not decided, and continues to its end.
     place.run(&["sweep", "one.toml"]).ok();
     let report = words(&place.read("results/one/report.md"));
     assert!(report.contains("(looks made: "), "{report}");

@@ -1,6 +1,6 @@
 //! The program as a user meets it.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod activations;
 mod architecture;

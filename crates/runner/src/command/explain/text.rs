@@ -27,7 +27,7 @@ impl Page {
         self.text += &format!("\n{words}\n");
     }
 
-    /// A key with its value, which goes on below itself where it is long.
+    /// A key with its value, which continues below itself where it is long.
     fn line(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
             self.lines(key, &wrapped(value, self.width.saturating_sub(KEYS + 2)));

@@ -51,7 +51,7 @@ struct Running {
     token: String,
     device: String,
     child: Child,
-    /// Open for as long as the worker shall go on.
+    /// Open for as long as the worker shall continue.
     input: Option<ChildStdin>,
     said: Arc<Mutex<VecDeque<String>>>,
     reader: JoinHandle<()>,

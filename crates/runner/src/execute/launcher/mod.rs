@@ -27,7 +27,7 @@ pub(crate) trait Launcher {
     /// Jobs that it takes now.
     fn room(&mut self) -> usize;
 
-    /// The job about `run` that goes on since an earlier process started it, if one does.
+    /// The job about `run` that continues since an earlier process started it, if one does.
     fn running(&mut self, run: &RunId) -> Option<Token> {
         let _ = run;
         None
@@ -45,7 +45,7 @@ pub(crate) trait Launcher {
     /// If that cannot be found out.
     fn ended(&mut self) -> Result<Vec<(Token, End)>, Error>;
 
-    /// Asks every job to stop soon, so that it can go on later; or leaves it to itself, where it does not depend on
+    /// Asks every job to stop soon, so that it can continue later; or leaves it to itself, where it does not depend on
     /// this process.
     fn stop(&mut self);
 }

@@ -56,7 +56,7 @@ pub(crate) struct SlurmSettings {
     pub(crate) partition: Option<String>,
     /// `--account`.
     pub(crate) account: Option<String>,
-    /// Time of a task, as in `4:00:00`. A minute before its end, runs are stopped and then go on in another task.
+    /// Time of a task, as in `4:00:00`. A minute before its end, runs are stopped and then continue in another task.
     pub(crate) time: Option<String>,
     /// Memory of a task, as in `8G`.
     pub(crate) memory: Option<String>,
@@ -129,7 +129,7 @@ struct Place {
 }
 
 impl Slurm {
-    /// For the sweep `name`, whose folder is `sweep`; goes on with what an earlier process has given out.
+    /// For the sweep `name`, whose folder is `sweep`; continues with what an earlier process has given out.
     ///
     /// # Errors
     /// If Slurm is not here, or what an earlier process has left cannot be read.
@@ -175,7 +175,7 @@ impl Slurm {
         }
     }
 
-    /// Tasks that go on since an earlier process submitted them.
+    /// Tasks that continue since an earlier process submitted them.
     fn find_earlier(&mut self) -> Result<(), Error> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
