@@ -69,9 +69,9 @@ not used, and tests the one difference that was stated before.";
 pub(crate) const REPORT: &str = "\
 Examples:
   actlab report results/quick
-  actlab report results/quick --full                   all of report.md
-  actlab report results/quick --baseline gelu,silu     beside other baselines
-  actlab report results/quick --watch                  while the sweep runs elsewhere
+  actlab report results/quick --full                 all of report.md
+  actlab report results/quick --baseline gelu,silu   beside other baselines
+  actlab report results/quick --watch                while the sweep runs
   actlab report results/quick --parquet
 
 The folder may be that of a sweep, of runs that `actlab train` has trained, or of one run.";
@@ -79,7 +79,7 @@ The folder may be that of a sweep, of runs that `actlab train` has trained, or o
 pub(crate) const PLOT: &str = "\
 Examples:
   actlab plot results/quick --plot difference --format pdf --width 84mm
-  actlab plot results/quick --plot curve --format png --width 160mm --font-size 9 --title
+  actlab plot results/quick --plot curve --format png --width 160mm --title
   actlab plot results/quick --list";
 
 pub(crate) const STATUS: &str = "\
