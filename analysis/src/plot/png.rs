@@ -150,15 +150,13 @@ impl Ground {
         if corners().any(|corner| corner.iter().any(|value| !value.is_finite())) {
             return;
         }
-        let limits = [self.width as f64, self.height as f64];
-        let low = [0, 1].map(|i| {
-            corners().map(|c| c[i]).fold(f64::INFINITY, f64::min).floor().clamp(0.0, limits[i])
-        });
-        let high = [0, 1].map(|i| {
-            corners().map(|c| c[i]).fold(f64::NEG_INFINITY, f64::max).ceil().clamp(0.0, limits[i])
-        });
-        let size = [0, 1].map(|i| (high[i] - low[i]).max(0.0) as usize);
-        if size[0] == 0 || size[1] == 0 {
+        let low = [0, 1].map(|i| corners().map(|c| c[i]).fold(f64::INFINITY, f64::min).floor());
+        let high = [0, 1].map(|i| corners().map(|c| c[i]).fold(f64::NEG_INFINITY, f64::max).ceil());
+        // The rasterizer does not clip: it gets all of the outline, and pixels beyond the picture are dropped below.
+        let most = 4.0 * self.width.max(self.height) as f64;
+        let size = [0, 1].map(|i| (high[i] - low[i]).clamp(0.0, most) as usize);
+        if size[0] == 0 || size[1] == 0 || low.iter().zip(high).any(|(low, high)| high - low > most)
+        {
             return;
         }
         let at = |p: [f64; 2]| -> Point { point((p[0] - low[0]) as f32, (p[1] - low[1]) as f32) };
@@ -178,13 +176,15 @@ impl Ground {
             }
         }
         let ink = colour.rgb();
-        let (left, top, width) = (low[0] as usize, low[1] as usize, self.width);
+        let (width, height) = (self.width, self.height);
+        let within =
+            |at: f64, limit: usize| (at >= 0.0 && at < limit as f64).then_some(at as usize);
         raster.for_each_pixel_2d(|x, y, coverage| {
             let cover = f64::from(coverage.abs().min(1.0)) * opacity;
-            if cover <= 0.0 {
-                return;
-            }
-            let place = 3 * ((top + y as usize) * width + left + x as usize);
+            let x = within(low[0] + f64::from(x), width);
+            let y = within(low[1] + f64::from(y), height);
+            let (Some(x), Some(y), true) = (x, y, cover > 0.0) else { return };
+            let place = 3 * (y * width + x);
             for (under, ink) in self.pixels[place..place + 3].iter_mut().zip(ink) {
                 let mixed = f64::from(*under) * (1.0 - cover) + 255.0 * ink * cover;
                 *under = mixed.round() as u8;

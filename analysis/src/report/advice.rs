@@ -28,6 +28,14 @@ pub struct Commands {
     pub sweep: Option<String>,
     /// Folder of the results as the user writes it, as in `results/quick`.
     pub results: Option<String>,
+    /// Continues the sweep as it was begun, as in `actlab sweep experiments/quick.toml --seeds 5`.
+    pub resume: Option<String>,
+    /// Seeds that the experiment states, also those whose runs are not finished.
+    pub seeds: Vec<u64>,
+    /// Runs of the sweep that are not finished.
+    pub missing: usize,
+    /// Whether the report has the experiment's own baseline, so that `actlab confirm` tests what it shows.
+    pub own_baseline: bool,
 }
 
 /// A step, and the command that makes it.
@@ -46,6 +54,12 @@ impl Next {
 /// What to do after a task's answer; nothing where the answer is complete.
 pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
     let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test.is_some()).collect();
+    if report.commands.missing > 0 && report.looks.is_none() {
+        return Some(Next {
+            text: "resume the sweep: not all of its runs are finished, and every claim is provisional.".into(),
+            command: report.commands.resume.clone(),
+        });
+    }
     if judged.is_empty() {
         let diverged = task.arms.iter().any(|arm| arm.diverged > 0);
         return Some(Next::of(if diverged {
@@ -82,18 +96,19 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
     let seeds = |(arm, one): &(&Arm, &Against)| compared_seeds(task, arm, one);
     let pairs = undecided.iter().chain(&few).map(seeds).min();
     match pairs {
-        Some(0..ENOUGH) => Some(more_seeds(report, ENOUGH, "train at least")),
+        Some(pairs @ 0..ENOUGH) => Some(more_seeds(report, ENOUGH, pairs, "train at least")),
         Some(pairs) => plan(report, task, &undecided, pairs),
-        None if !with(Verdict::Equivalent).is_empty() => {
-            Some(Next::of("choose among equivalent activations by their cost."))
-        }
+        None if !with(Verdict::Equivalent).is_empty() => Some(Next::of(format!(
+            "where equivalence to {} is enough, choose by cost. \"All pairs\" compares the others with each other.",
+            task.baseline
+        ))),
         None => None,
     }
 }
 
 /// The best of several is chosen by the same runs that show it.
 fn confirm(report: &Report, compared: usize) -> Option<Next> {
-    if report.confirms.is_some() || compared < 3 {
+    if report.confirms.is_some() || compared < 3 || !report.commands.own_baseline {
         return None;
     }
     Some(Next {
@@ -129,6 +144,11 @@ fn plan(
         let spread = one.standard_deviation.filter(|spread| *spread > 0.0)?;
         pairs_needed(effect / spread, POWER, level, MOST_SEEDS)
     };
+    if undecided.iter().any(|(_, one)| one.standard_deviation.is_none()) {
+        return Some(Next::of(
+            "train all activations under the same seeds: pairs need fewer of them.",
+        ));
+    }
     let Some(needed) = undecided.iter().map(needed).collect::<Option<Vec<usize>>>() else {
         return Some(Next::of(format!(
             "detecting {size} with 80\u{a0}% power takes more than {} seeds.",
@@ -140,11 +160,15 @@ fn plan(
         return Some(more_seeds(
             report,
             needed,
+            pairs,
             &format!("to detect {size} with 80\u{a0}% power, use"),
         ));
     }
     Some(Next::of(match report.frame.margin_of(task) {
-        Some(_) => format!("these seeds detect {size} with 80\u{a0}% power: choose by cost."),
+        Some(_) => format!(
+            "these seeds detect {size} with 80\u{a0}% power, but do not show that differences are smaller. More seeds narrow \
+             the intervals."
+        ),
         None => format!(
             "these seeds detect {size} with 80\u{a0}% power. To show that differences are smaller than that, state a \
              `margin` before the runs."
@@ -164,22 +188,30 @@ fn default_effect(task: &Task) -> Option<f64> {
     (rounded.is_finite() && metric.last_digits(rounded) > 0.0).then_some(rounded)
 }
 
-/// So many seeds in all: how long that takes, and the command.
-fn more_seeds(report: &Report, wanted: usize, purpose: &str) -> Next {
+/// So many seeds in all, of which `pairs` have results of both: how long that takes, and the command. Seeds that were
+/// trained or planned stay.
+fn more_seeds(report: &Report, wanted: usize, pairs: usize, purpose: &str) -> Next {
     let mut seeds: Vec<u64> = report.tasks.iter().flat_map(|task| &task.seeds).copied().collect();
+    seeds.extend(&report.commands.seeds);
     seeds.sort_unstable();
     seeds.dedup();
-    let more = wanted.saturating_sub(seeds.len());
+    let text = format!("{purpose} {}\u{a0}seeds", grouped(wanted as u64));
+    if seeds.len() >= wanted {
+        let lost = format!(
+            "{text} with results of both activations. Of {} seeds, {pairs} have them: see \"Runs that did not complete\".",
+            seeds.len()
+        );
+        return Next::of(lost);
+    }
+    let more = wanted - seeds.len();
     let first = seeds.last().map_or(1, |last| last.saturating_add(1));
     seeds.extend((first..).take(more));
-    let mut text = format!("{purpose} {}\u{a0}seeds", grouped(wanted as u64));
-    if let Some(time) = duration(seconds_per_seed(report) * more as f64) {
-        text += &format!(" ({more} more, about {time})");
-    }
-    let listed: Vec<String> = seeds.iter().take(wanted).map(u64::to_string).collect();
+    let time = duration(seconds_per_seed(report) * more as f64);
+    let time = time.map_or(String::new(), |time| format!(" ({more} more, about {time})"));
+    let listed: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let command = report.commands.sweep.as_ref().filter(|_| wanted <= MOST_NAMED);
     Next {
-        text: text + ".",
+        text: format!("{text}{time}."),
         command: command.map(|command| format!("{command} --set 'seeds=[{}]'", listed.join(","))),
     }
 }

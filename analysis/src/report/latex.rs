@@ -77,8 +77,8 @@ fn table(report: &Report, task: &Task) -> String {
 /// What the table shows, and what its marks mean.
 fn caption(report: &Report, task: &Task) -> String {
     let mut text = format!(
-        "Test {} on {}: mean $\\pm$ standard deviation over seeds, best in bold. $\\Delta$: mean difference to {} under the \
-         same seeds",
+        "Test {} on {}: mean $\\pm$ standard deviation over seeds, best in bold. $\\Delta$: mean difference to {}, of \
+         pairs under the same seeds where there are any",
         escape(&unescape(&task.metric.label)),
         escape(&task.name),
         escape(&task.baseline)
@@ -89,7 +89,7 @@ fn caption(report: &Report, task: &Task) -> String {
             Family::Task => "the comparisons of the task".to_owned(),
         };
         text += &format!(
-            ", with the interval of the corrected test. {SIGNIFICANT}: significantly better or worse than {} (paired $t$ test, \
+            ", with the interval of the corrected test. {SIGNIFICANT}: significantly better or worse than {} ($t$ test, \
              $p \\le {ALPHA}$ after Holm's correction over {scope})",
             escape(&task.baseline)
         );

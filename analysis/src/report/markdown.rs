@@ -185,8 +185,12 @@ pub(super) fn overview(report: &Report) -> String {
             plural(search.formulas.len(), "formula")
         )
     });
+    let missing = match report.commands.missing {
+        0 => String::new(),
+        missing => format!(" **{missing} more are not finished: every claim is provisional.**"),
+    };
     format!(
-        "{} of {} on {}: {} completed, {} diverged, {} failed.{found}",
+        "{} of {} on {}: {} completed, {} diverged, {} failed.{missing}{found}",
         plural(total(|arm| arm.runs), "run"),
         plural(activations.len(), "activation"),
         plural(report.tasks.len(), "task"),

@@ -12,6 +12,9 @@ fn options() -> ReportOptions {
         commands: Commands {
             sweep: Some("actlab sweep experiments/quick.toml".into()),
             results: Some("results/quick".into()),
+            resume: Some("actlab sweep experiments/quick.toml".into()),
+            own_baseline: true,
+            ..Commands::default()
         },
         ..ReportOptions::default()
     }

@@ -19,12 +19,31 @@ pub(crate) fn this_command() -> String {
     command(&words, cargo)
 }
 
-/// The words of that command with the plain name of the program, for a file that another user may read.
+/// The words of that command with the plain name of the program, for a file that another user may read: flags with an
+/// address that holds a name and a password are left out.
 pub(crate) fn portable_words() -> Vec<String> {
-    let mut words = std::env::args_os();
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    portable(words)
+}
+
+fn portable(words: Vec<String>) -> Vec<String> {
+    let mut words = words.into_iter();
     let program = words.next().unwrap_or_default();
-    let name = Path::new(&program).file_name().unwrap_or_default().to_owned();
-    std::iter::once(name).chain(words).map(|word| word.to_string_lossy().into_owned()).collect()
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut kept = vec![name];
+    for word in words {
+        let address =
+            word.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
+        if !address.is_some_and(|address| address.contains('@')) {
+            kept.push(word);
+            continue;
+        }
+        // Its flag, where the value is a word of its own.
+        if !word.starts_with('-') && kept.last().is_some_and(|last| last.starts_with("--")) {
+            kept.pop();
+        }
+    }
+    kept
 }
 
 /// `words` as a line for a shell.
@@ -46,7 +65,25 @@ fn command(words: &[String], cargo: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::command;
+    use super::{command, portable};
+
+    #[test]
+    fn passwords_stay_out_of_files() {
+        let words = |text: &[&str]| text.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let typed = words(&[
+            "/home/me/actlab",
+            "sweep",
+            "a.toml",
+            "--mlflow=http://me:secret@host/path",
+            "--set",
+            "mlflow={tracking_uri=\"http://me:secret@host/\"}",
+            "--seeds",
+            "2",
+        ]);
+        assert_eq!(portable(typed), ["actlab", "sweep", "a.toml", "--seeds", "2"]);
+        let typed = words(&["actlab", "sweep", "--mlflow=http://host/a@b"]);
+        assert_eq!(portable(typed.clone()), typed);
+    }
 
     #[test]
     fn a_command_can_be_typed_again() {

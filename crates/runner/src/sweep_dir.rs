@@ -21,7 +21,7 @@ use record::{
     ActivationSpec, HeldLocks, Outcome, RunDir, RunId, RunState, StoredRun, any_run_has_ended,
     is_same_file, look_at_runs, write_atomically,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
@@ -68,8 +68,14 @@ pub(crate) struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) search: Option<SearchNote>,
     /// The words of the command that trains the runs, as it was typed last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "words_or_none")]
     pub(crate) command: Option<Vec<String>>,
+}
+
+/// The words of a command; nothing where it is written otherwise, since a report does without it.
+fn words_or_none<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Vec<String>>, D::Error> {
+    let value = Value::deserialize(source)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 /// Looks at results before all of them are in.
@@ -388,9 +394,15 @@ impl SweepDir {
         let place = |shape: &Shape| manifest.activations.iter().position(|one| *one == shape.label);
         shapes.sort_by_key(place);
         let tuning = manifest.tuning.as_ref().map(|note| tuning(note, trials));
+        let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
+        let seeds = manifest.experiment["seeds"].as_array().into_iter().flatten();
         let commands = Commands {
             sweep: manifest.command.as_deref().and_then(invocation::without_seeds),
             results: Some(shell::quoted(&self.path.display().to_string())),
+            resume: manifest.command.as_deref().map(shell::line),
+            seeds: seeds.filter_map(serde_json::Value::as_u64).collect(),
+            missing,
+            own_baseline: baselines.is_empty(),
         };
         let mut options = ReportOptions {
             tuning,
@@ -405,7 +417,6 @@ impl SweepDir {
             options.further_baselines = others.to_vec();
         }
         let report = Report::from_runs(&runs, &options)?;
-        let missing = manifest.runs.len().saturating_sub(runs.len() + skipped.len());
         Ok(Some(Reported { runs, report, strangers, missing, skipped }))
     }
 

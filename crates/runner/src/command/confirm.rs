@@ -8,6 +8,7 @@ use crate::console;
 use crate::execute::Known;
 use crate::experiment::Experiment;
 use crate::plan::PlannedRun;
+use crate::shell;
 use crate::sweep_dir::{ConfirmsNote, Manifest, SweepDir};
 use crate::tracking;
 use actlab_core::data::{Catalogue, Dataset};
@@ -285,7 +286,7 @@ fn confirmation(
         planned: None,
         tuning: None,
         search: None,
-        command: None,
+        command: Some(shell::portable_words()),
         ..first.clone()
     }
 }

@@ -9,8 +9,8 @@ use activation::{did_you_mean, nearest};
 use actlab_core::component::{self, Registration};
 use actlab_core::{DatasetRegistration, ModelRegistration};
 use std::fs::File;
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 
 /// A recipe that a model trains well with.
 struct Recipe {
@@ -112,6 +112,13 @@ pub(crate) fn run(args: &InitArgs) -> Result<(), Error> {
             baseline.clone()
         }
     };
+    let repeated = labels.iter().enumerate().find(|(place, one)| labels[..*place].contains(one));
+    if let Some((_, label)) = repeated {
+        return Err(Error::Usage(format!("--activations: duplicate activation {label}")));
+    }
+    if args.epochs == Some(0) {
+        return Err(Error::Usage("--epochs 0: must be 1 or more".to_owned()));
+    }
     let seeds = answers.ask("seeds: a number, or a list", args.seeds.as_deref(), "5")?;
     let seeds = seeds_of_flag(&seeds)?;
     let text = text(&Written {
@@ -182,6 +189,14 @@ fn data(recipe: &Recipe, args: &InitArgs, answers: &mut Answers) -> Result<Strin
     let question = format!("data set ({})", recipe.data.join(", "));
     let name = answers.ask(&question, args.data.as_deref(), recipe.data[0])?;
     let registration = component::find::<DatasetRegistration>(&name).map_err(at("--data"))?;
+    let of_another = RECIPES.iter().any(|one| one.data.contains(&registration.entry().name));
+    if of_another && !recipe.data.contains(&registration.entry().name) {
+        return Err(Error::Usage(format!(
+            "--data {name}: is not for the model {}; data sets for it are {}",
+            recipe.model,
+            recipe.data.join(", ")
+        )));
+    }
     let schema = serde_json::to_value(registration.entry().schema()).unwrap_or_default();
     let required: Vec<&str> = schema["required"]
         .as_array()
@@ -190,7 +205,7 @@ fn data(recipe: &Recipe, args: &InitArgs, answers: &mut Answers) -> Result<Strin
         .filter_map(|key| key.as_str())
         .collect();
     let mut line = format!("{{ name = {}", quoted(&name));
-    for key in required {
+    for &key in &required {
         let (given, flag) = match key {
             "path" => (args.path.as_deref(), true),
             "label" => (args.label.as_deref(), true),
@@ -205,11 +220,32 @@ fn data(recipe: &Recipe, args: &InitArgs, answers: &mut Answers) -> Result<Strin
         line += &format!(", {key} = {}", quoted(&value));
     }
     for (key, given) in [("path", &args.path), ("label", &args.label)] {
-        if given.is_some() && schema["properties"].get(key).is_none() {
+        let Some(given) = given else { continue };
+        if schema["properties"].get(key).is_none() {
             return Err(Error::Usage(format!("--{key}: the data set {name} has no `{key}`")));
         }
+        if !required.contains(&key) {
+            line += &format!(", {key} = {}", quoted(given));
+        }
+    }
+    if let ("table", Some(path)) = (registration.entry().name, &args.path) {
+        let label = args.label.as_deref().unwrap_or("label");
+        let columns: Vec<String> =
+            columns(path)?.iter().filter(|one| *one != label).map(|one| quoted(one)).collect();
+        line += &format!(", features = [{}]", columns.join(", "));
     }
     Ok(line + " }")
+}
+
+/// The names of the columns in the first line of a table.
+fn columns(path: &str) -> Result<Vec<String>, Error> {
+    let file = File::open(path).map_err(Error::io("read", Path::new(path)))?;
+    let mut line = String::new();
+    BufReader::new(file).read_line(&mut line).map_err(Error::io("read", Path::new(path)))?;
+    let line = line.trim_start_matches('\u{feff}').trim_end();
+    let separator = [',', ';', '\t'].into_iter().max_by_key(|c| line.matches(*c).count());
+    let names = line.split(separator.unwrap_or(','));
+    Ok(names.map(|name| name.trim().trim_matches('"').to_owned()).collect())
 }
 
 /// The labels of the activations; unknown ones are refused.

@@ -9,6 +9,9 @@ use analysis::{Drawing, PictureFont};
 use std::fs;
 use std::path::Path;
 
+/// A picture is at least so many times as wide as its text is high: names and data have room side by side.
+const MOST_LETTERS: f64 = 18.0;
+
 /// Widths that a picture can have, in millimetres.
 const WIDTHS: [f64; 2] = [20.0, 1000.0];
 
@@ -23,7 +26,7 @@ pub(crate) fn run(args: &PlotArgs) -> Result<(), Error> {
     let drawing = Drawing {
         format: args.format.into(),
         width_mm: millimetres(&args.width)?,
-        points: points(args.font_size)?,
+        points: fitting_points(args)?,
         font: font(args)?,
         title: args.title,
     };
@@ -88,6 +91,19 @@ fn font(args: &PlotArgs) -> Result<PictureFont, Error> {
     Err(Error::Usage(format!(
         "--font {font}: there is no such file. PNG and PDF need a font file (.ttf or .otf); the name of a family is for --format svg"
     )))
+}
+
+/// The size of text, which leaves room for the data.
+fn fitting_points(args: &PlotArgs) -> Result<f64, Error> {
+    let points = points(args.font_size)?;
+    let most = millimetres(&args.width)? / 25.4 * 72.0 / MOST_LETTERS;
+    if points > most {
+        return Err(Error::Usage(format!(
+            "--font-size {points}: is too large for a picture {} wide, in which text has at most {most:.1} points",
+            args.width
+        )));
+    }
+    Ok(points)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 use super::status::is_run;
 use crate::Error;
+use crate::arm::ArmRequest;
 use crate::cli::ReportArgs;
 use crate::console::{self, note, out};
+use crate::experiment::comma_separated;
 use crate::interrupt;
 use crate::shell;
 use crate::sweep_dir::{Progress, SweepDir};
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &ReportArgs) -> Result<(), Error> {
     if args.watch {
         watch(&sweep)?;
     }
-    let baselines = baselines(args.baseline.as_deref())?;
+    let baselines = baselines(args.baseline.as_deref(), &sweep)?;
     let (report, runs) = show(&sweep, args.full, &baselines)?;
     if args.parquet { export(&sweep, &report, &runs) } else { Ok(()) }
 }
@@ -128,35 +130,25 @@ pub(super) fn nothing_finished(sweep: &SweepDir) -> Result<Error, Error> {
     )))
 }
 
-/// The labels of `--baseline`, between commas that are not those of a label.
-fn baselines(text: Option<&str>) -> Result<Vec<String>, Error> {
-    let mut labels = vec![String::new()];
-    let mut depth = 0_usize;
-    for c in text.unwrap_or_default().chars() {
-        match c {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
+/// The labels that `--baseline` names, as the sweep has them.
+fn baselines(text: Option<&str>, sweep: &SweepDir) -> Result<Vec<String>, Error> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    let known = sweep.shown_manifest()?.activations;
+    let mut labels: Vec<String> = Vec::new();
+    for asked in comma_separated(&[text.to_owned()], "--baseline")? {
+        let label = if known.contains(&asked) {
+            asked
+        } else {
+            let request = asked.parse::<ArmRequest>();
+            let found = request.ok().and_then(|request| request.label_among(known.iter()).ok());
+            found.unwrap_or(asked)
+        };
+        if labels.contains(&label) {
+            return Err(Error::Usage(format!("--baseline {text}: duplicate activation {label}")));
         }
-        match labels.last_mut() {
-            Some(label) if c != ',' || depth > 0 => label.push(c),
-            _ => labels.push(String::new()),
-        }
+        labels.push(label);
     }
-    let labels: Vec<String> = labels.into_iter().map(|label| label.trim().to_owned()).collect();
-    let empty = labels.iter().any(String::is_empty);
-    let repeated =
-        labels.iter().enumerate().find(|(place, label)| labels[..*place].contains(label));
-    match (text, repeated) {
-        (None, _) => Ok(Vec::new()),
-        (Some(text), _) if empty => Err(Error::Usage(format!(
-            "--baseline {text}: an activation is missing, as in gelu,silu"
-        ))),
-        (Some(text), Some((_, label))) => {
-            Err(Error::Usage(format!("--baseline {text}: duplicate activation {label}")))
-        }
-        (Some(_), None) => Ok(labels),
-    }
+    Ok(labels)
 }
 
 /// Where a report is written: with another baseline, in a folder of its own, so that the sweep's stays.
@@ -218,23 +210,4 @@ fn show(
         written.runs.display()
     );
     Ok((reported.report, reported.runs))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::baselines;
-
-    #[test]
-    fn commas_within_a_label_are_its_own() {
-        let labels = |text| baselines(Some(text)).map_err(|error| error.to_string());
-        assert_eq!(labels("gelu, silu").unwrap(), ["gelu", "silu"]);
-        assert_eq!(
-            labels("silu(beta=1,learn=beta),relu").unwrap(),
-            ["silu(beta=1,learn=beta)", "relu"]
-        );
-        assert!(labels("gelu,").unwrap_err().contains("is missing"));
-        assert!(labels("").unwrap_err().contains("is missing"));
-        assert!(labels("gelu,gelu").unwrap_err().contains("duplicate activation gelu"));
-        assert!(baselines(None).unwrap().is_empty());
-    }
 }

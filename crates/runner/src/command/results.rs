@@ -8,7 +8,7 @@ use crate::{Error, shell};
 use record::{HeldLocks, RunDir, RunState};
 use serde::Serialize;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Folders that a question names before the others are counted.
@@ -242,29 +242,77 @@ fn bytes(bytes: u64) -> String {
 }
 
 fn remove(dirs: &[PathBuf], yes: bool) -> Result<(), Error> {
-    let mut folders = Vec::new();
-    for dir in dirs {
-        let folder = find(dir)?;
-        if !folders.contains(&folder) {
-            folders.push(folder);
+    let found = dirs.iter().map(|dir| find(dir)).collect::<Result<Vec<_>, _>>()?;
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in &found {
+        // What lies in another one of them is deleted with it.
+        let is_part = found.iter().any(|other| other != folder && folder.starts_with(other));
+        if !is_part && !folders.contains(folder) {
+            folders.push(folder.clone());
         }
     }
     delete(&folders, yes)
 }
 
-/// The folder of results that is meant by `dir`.
+/// The folder of results that is meant by `dir`: a bare name is one in the folder `results`, if that has it.
 fn find(dir: &Path) -> Result<PathBuf, Error> {
-    let below = Path::new("results").join(dir);
-    let bare = dir.components().count() == 1 && !dir.exists();
-    let folder = if bare { below } else { dir.to_owned() };
+    // Without the slash at the end, which would follow a link.
+    let plain: PathBuf = dir.components().collect();
+    let below = Path::new("results").join(&plain);
+    let is_bare = matches!(plain.components().collect::<Vec<_>>()[..], [Component::Normal(_)]);
+    let folder = if is_bare && fs::symlink_metadata(&below).is_ok() { below } else { plain };
     let refuse = |reason: &str| {
         Err(Error::Usage(format!("{} {reason}; nothing is deleted", folder.display())))
     };
     match fs::symlink_metadata(&folder) {
-        Err(_) => refuse("does not exist"),
-        Ok(metadata) if metadata.is_symlink() => refuse("is a link"),
-        Ok(_) if is_results(&folder) || is_run(&folder) => Ok(folder),
-        Ok(_) => refuse("is neither the folder of a sweep nor that of a run"),
+        Err(_) => return refuse("does not exist"),
+        Ok(metadata) if metadata.is_symlink() => return refuse("is a link"),
+        Ok(_) => {}
+    }
+    let whole = fs::canonicalize(&folder).map_err(Error::io("read", &folder))?;
+    if std::env::current_dir().is_ok_and(|here| here.starts_with(&whole)) {
+        return refuse("holds the working directory");
+    }
+    match what_is_deleted(&folder) {
+        Ok(()) => Ok(folder),
+        Err(reason) => refuse(&reason),
+    }
+}
+
+/// Whether a folder is that of a sweep or of runs, and of nothing else; the error says why it is not.
+fn what_is_deleted(folder: &Path) -> Result<(), String> {
+    if is_run(folder) {
+        let spec = RunDir::at(folder.to_owned()).spec();
+        return spec.map(drop).map_err(|_| "has no spec.json of a run".to_owned());
+    }
+    if folder.join("sweep.json").exists() {
+        let manifest = SweepDir::new(folder.to_owned()).manifest();
+        return manifest
+            .map(drop)
+            .map_err(|_| "has a sweep.json that is not of a sweep".to_owned());
+    }
+    if !folder.join("runs").is_dir() {
+        return Err("is neither the folder of a sweep nor that of a run".to_owned());
+    }
+    // Runs of `actlab train`. Other programs have folders of that name too.
+    let names = |folder: &Path| -> Result<Vec<PathBuf>, String> {
+        let entries = fs::read_dir(folder).map_err(|error| format!("cannot be read: {error}"))?;
+        Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+    };
+    let is_own = |path: &PathBuf| {
+        let name = name(path);
+        ["runs", ".lock", "plots", "summary.csv", "runs.csv", "summary.tex"]
+            .contains(&name.as_str())
+            || name.starts_with("report.")
+            || name.starts_with("source-")
+    };
+    if let Some(other) = names(folder)?.iter().find(|path| !is_own(path)) {
+        return Err(format!("holds {}, which is no result", name(other)));
+    }
+    let is_run_folder = |path: &PathBuf| RunDir::at(path.clone()).spec().is_ok();
+    match names(&folder.join("runs"))?.iter().find(|path| !is_run_folder(path)) {
+        Some(other) => Err(format!("holds runs/{}, which is no run", name(other))),
+        None => Ok(()),
     }
 }
 
@@ -295,26 +343,43 @@ fn delete(folders: &[PathBuf], yes: bool) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a folder in which a process works.
+/// Refuses a folder in which a process works, or may work.
 fn refuse_busy(folder: &Path) -> Result<(), Error> {
     let locks = HeldLocks::now();
-    let busy = |folder: &Path| match SweepDir::new(folder.to_owned()).holder(&locks) {
-        Holder::Process(holder) => Some(holder),
-        Holder::None | Holder::Elsewhere(_) => None,
+    let sweep = if is_run(folder) { folder.parent().and_then(Path::parent) } else { Some(folder) };
+    // A process that works in a sweep may be about to train any of its runs.
+    let sweep = sweep.map(|folder| SweepDir::new(folder.to_owned()));
+    let holder = sweep.as_ref().map_or(Holder::None, |sweep| sweep.holder(&locks));
+    let refuse = |reason: String| {
+        Err(Error::Usage(format!("{} {reason}; nothing is deleted", folder.display())))
     };
-    let sweep = if is_run(folder) { folder.parent().and_then(Path::parent) } else { None };
-    let holder = busy(folder).or_else(|| {
-        let held = locks.holds(&RunDir::at(folder.to_owned()).lock_path()) == Some(true);
-        // A process that works in a sweep may be about to train any of its runs.
-        sweep.and_then(busy).or_else(|| held.then(|| "a process".to_owned()))
-    });
     match holder {
-        None => Ok(()),
-        Some(holder) => Err(Error::Usage(format!(
-            "{} is in use by {holder}: stop it first; nothing is deleted",
-            folder.display()
-        ))),
+        Holder::Process(holder) => return refuse(format!("is in use by {holder}: stop it first")),
+        Holder::Elsewhere(holder) => {
+            let lock = sweep.map(|sweep| sweep.path().join(".lock")).unwrap_or_default();
+            return refuse(format!(
+                "was used by {holder} last, which may still work: if it does not, delete {}",
+                lock.display()
+            ));
+        }
+        Holder::None => {}
     }
+    let runs = match sweep {
+        Some(sweep) if !is_run(folder) => record::find_all_runs(&sweep.runs()).unwrap_or_default(),
+        _ => vec![(RunDir::at(folder.to_owned()), RunState::Unfinished)],
+    };
+    let is_held = |dir: &RunDir| locks.holds(&dir.lock_path()) == Some(true);
+    if let Some((dir, _)) = runs.iter().find(|(dir, _)| is_held(dir)) {
+        return refuse(format!("is in use by a process that trains {}", name(dir.path())));
+    }
+    let unfinished = runs.iter().any(|(_, state)| *state == RunState::Unfinished);
+    if unfinished && folder.join("slurm").is_dir() {
+        return refuse(format!(
+            "has runs that tasks of Slurm may still train: cancel them, then delete {}",
+            folder.join("slurm").display()
+        ));
+    }
+    Ok(())
 }
 
 fn collect_garbage(dir: &Path, yes: bool) -> Result<(), Error> {

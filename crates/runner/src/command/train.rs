@@ -55,8 +55,14 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         }
         show(dir, &record);
     }
-    let folder = sweep.path().display().to_string();
-    note!("show the results again with `actlab report {}`", shell::quoted(&folder));
+    // In the folder of a sweep, the report is that of the sweep.
+    let is_sweep = sweep.path().join("sweep.json").exists();
+    let folder = match dirs.first() {
+        Some((dir, _)) if is_sweep => dir.path(),
+        _ => sweep.path(),
+    };
+    let folder = shell::quoted(&folder.display().to_string());
+    note!("show the results again with `actlab report {folder}`");
     match failed {
         0 => Ok(()),
         failed => Err(Error::RunsFailed { failed, refused: 0, runs: dirs.len() }),

@@ -46,6 +46,9 @@ impl Experiment {
                 "must have letters, digits, `-`, `_` and `.` only: it names a folder",
             );
         }
+        if self.name == "runs" {
+            return refuse("name", "must not be `runs`: folders of that name hold runs");
+        }
         if self.name.len() > LONGEST_NAME {
             return refuse(
                 "name",

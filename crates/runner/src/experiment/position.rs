@@ -23,7 +23,9 @@ impl Position {
         let before = text.get(..offset).unwrap_or(text);
         let begin = before.rfind('\n').map_or(0, |end| end + 1);
         let line = before.matches('\n').count() + 1;
-        Self { line, column: before[begin..].chars().count() + 1 }
+        // A byte order mark is no column.
+        let column = before[begin..].trim_start_matches('\u{feff}').chars().count() + 1;
+        Self { line, column }
     }
 }
 

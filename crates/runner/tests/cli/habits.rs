@@ -54,8 +54,56 @@ fn short_flags_choose_what_is_compared() {
     assert!(!place.path("results/short").exists());
     let gone = place.run(&["results", "rm", "short", "--yes"]).refused();
     assert!(gone.contains("does not exist"), "{gone}");
-    let foreign = place.run(&["results", "rm", ".", "--yes"]).refused();
-    assert!(foreign.contains("neither the folder of a sweep nor that of a run"), "{foreign}");
+}
+
+/// What is not certainly a result stays.
+#[test]
+fn only_results_are_deleted() {
+    let place = place();
+    place.write("project/src/main.py", "code");
+    place.write("project/runs/log.txt", "of another program");
+    place.write("alone/runs/log.txt", "of another program");
+    place.write("spec/spec.json", "{}");
+    place.write("sweep/sweep.json", "{}");
+    place.write("foreign/sweep.json", "{}");
+    let small =
+        [&["train", "tiny.toml", "--activation", "relu", "--task", "text"], &["--name", "try"][..]];
+    place.run(&small.concat()).ok();
+    place.write("results/try/notes.txt", "mine");
+    let refused = |dir: &str, why: &str| {
+        let said = place.run(&["results", "rm", dir, "--yes"]).refused();
+        assert!(said.contains(why) && said.contains("nothing is deleted"), "{dir}: {said}");
+    };
+    refused("project", "holds src, which is no result");
+    refused("alone", "holds runs/log.txt, which is no run");
+    refused("spec", "has no spec.json of a run");
+    refused("sweep", "has a sweep.json that is not of a sweep");
+    refused("try", "holds notes.txt, which is no result");
+    refused(".", "holds the working directory");
+    refused("..", "holds the working directory");
+    std::fs::remove_file(place.path("results/try/notes.txt")).unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink(place.path("results/try"), place.path("link")).unwrap();
+        refused("link/", "is a link");
+    }
+    // A process of another machine may still work.
+    place.write("results/try/.lock", "process 5 on elsewhere");
+    refused("try", "may still work");
+    std::fs::remove_file(place.path("results/try/.lock")).unwrap();
+    let run = std::fs::read_dir(place.path("results/try/runs")).unwrap().next().unwrap().unwrap();
+    let run = run.path().display().to_string();
+    let both = place.run(&[
+        "results",
+        "rm",
+        &run,
+        &place.path("results/try").display().to_string(),
+        "--yes",
+    ]);
+    assert_eq!(both.ok().lines().count(), 1, "the run is a part of the folder");
+    assert!(
+        place.path("project/src/main.py").exists() && place.path("alone/runs/log.txt").exists()
+    );
 }
 
 #[test]
