@@ -34,8 +34,8 @@ pub struct Commands {
     pub seeds: Vec<u64>,
     /// Runs of the sweep that are not finished.
     pub missing: usize,
-    /// Whether the report has the experiment's own baseline, so that `actlab confirm` tests what it shows.
-    pub own_baseline: bool,
+    /// Whether the report has another baseline than the experiment, with which `actlab confirm` compares.
+    pub other_baseline: bool,
 }
 
 /// A step, and the command that makes it.
@@ -108,7 +108,7 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
 
 /// The best of several is chosen by the same runs that show it.
 fn confirm(report: &Report, compared: usize) -> Option<Next> {
-    if report.confirms.is_some() || compared < 3 || !report.commands.own_baseline {
+    if report.confirms.is_some() || compared < 3 || report.commands.other_baseline {
         return None;
     }
     Some(Next {
@@ -209,10 +209,17 @@ fn more_seeds(report: &Report, wanted: usize, pairs: usize, purpose: &str) -> Ne
     let time = duration(seconds_per_seed(report) * more as f64);
     let time = time.map_or(String::new(), |time| format!(" ({more} more, about {time})"));
     let listed: Vec<String> = seeds.iter().map(u64::to_string).collect();
-    let command = report.commands.sweep.as_ref().filter(|_| wanted <= MOST_NAMED);
+    // A number N is short for the seeds 1 to N.
+    let is_short = seeds.iter().copied().eq(1..=seeds.len() as u64);
+    let flag = if is_short {
+        format!("--seeds {}", seeds.len())
+    } else {
+        format!("--seeds {}", listed.join(","))
+    };
+    let command = report.commands.sweep.as_ref().filter(|_| is_short || wanted <= MOST_NAMED);
     Next {
         text: format!("{text}{time}."),
-        command: command.map(|command| format!("{command} --set 'seeds=[{}]'", listed.join(","))),
+        command: command.map(|command| format!("{command} {flag}")),
     }
 }
 

@@ -13,7 +13,6 @@ fn options() -> ReportOptions {
             sweep: Some("actlab sweep experiments/quick.toml".into()),
             results: Some("results/quick".into()),
             resume: Some("actlab sweep experiments/quick.toml".into()),
-            own_baseline: true,
             ..Commands::default()
         },
         ..ReportOptions::default()

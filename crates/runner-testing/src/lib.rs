@@ -55,9 +55,11 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// Writes a file.
+    /// Writes a file, in folders that are made for it.
     pub fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).unwrap();
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
 
     /// Reads a file.

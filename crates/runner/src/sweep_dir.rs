@@ -402,7 +402,7 @@ impl SweepDir {
             resume: manifest.command.as_deref().map(shell::line),
             seeds: seeds.filter_map(serde_json::Value::as_u64).collect(),
             missing,
-            own_baseline: baselines.is_empty(),
+            other_baseline: !baselines.is_empty(),
         };
         let mut options = ReportOptions {
             tuning,

@@ -58,7 +58,11 @@ fn a_model_and_a_data_set_of_another_crate() {
     assert!(place.run(&["list", "datasets"]).ok().contains("points on two rings"));
     let said = place.run(&["sweep", "rings.toml", "--set", "tasks.rings.model.unit=3"]);
     assert_eq!(said.code, Some(2), "{}", said.err);
-    assert!(said.err.contains("tasks.rings.model.unit: is no key of shallow"), "{}", said.err);
+    assert!(
+        said.err.contains("tasks.rings.model.unit: unknown key (did you mean `units`?)"),
+        "{}",
+        said.err
+    );
 }
 
 #[test]
