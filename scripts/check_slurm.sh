@@ -129,11 +129,11 @@ optimizer = { name = "sgd", momentum = 0.9 }
 learning_rate = 0.1
 TOML
 # The tables without speed, time and memory, which stand in the last one.
-numbers() { sed -e '/| examples.s/,/^$/d' -e '/| peak MiB/,/^$/d' "$1" | grep '^|'; }
+numbers() { sed -e '/ time |$/,/^$/d' -e '/| examples.s/,/^$/d' -e '/| peak MiB/,/^$/d' "$1" | grep '^|'; }
 
 cd "$work"
 echo "== on this machine"
-"$actlab" sweep wide.toml --output here >here.md 2>here.err.log
+"$actlab" sweep wide.toml --output here >/dev/null 2>here.err.log
 
 echo "== through Slurm"
 # Killed while tasks continue, which are not affected.
@@ -147,7 +147,7 @@ kill -9 $sweep
 # As if it had died before it wrote the job's number down: the next one asks for the job by its name.
 sed -i 's/"array": [0-9]*/"array": null/' results/wide/slurm/*/submission.json
 grep -q '"array": null' results/wide/slurm/*/submission.json
-"$actlab" sweep wide.toml --launcher slurm >slurm.md 2>slurm.err.log &
+"$actlab" sweep wide.toml --launcher slurm >/dev/null 2>slurm.err.log &
 sweep=$!
 for _ in $(seq 100); do
   if grep -q 'as tasks of Slurm' slurm.err.log; then break; fi
@@ -166,7 +166,7 @@ grep -q '/0.json on GPU [01]$' "$place/apptainer.calls"
 for folder in results/wide/slurm/*/; do
   [ -e "$folder/0.log" ] || { echo "no output of the task in $folder"; exit 1; }
 done
-diff <(numbers here.md) <(numbers slurm.md)
+diff <(numbers here/wide/report.md) <(numbers results/wide/report.md)
 for run in here/wide/runs/*; do
   cmp "$run/predictions.csv" "results/wide/runs/$(basename "$run")/predictions.csv"
 done
