@@ -266,6 +266,18 @@ impl RunDir {
         let _ = self.remove(LOCK);
     }
 
+    /// Does what [`RunDir::tidy`] does for a run whose process wrote the record and was killed before it could. Does
+    /// nothing where there is no record, or another process still works on the run.
+    pub fn tidy_after_kill(&self) {
+        // The note of the attempt is removed after everything but the lock.
+        if !self.path.join(ATTEMPT).exists() {
+            return;
+        }
+        if let (Ok(Some(_lock)), Ok(record)) = (self.lock(), self.record()) {
+            self.tidy(&record);
+        }
+    }
+
     /// Removes temporary files that killed processes have left. Young ones may be those of a tracker, which writes its
     /// note without the lock of the run.
     fn remove_litter(&self) {

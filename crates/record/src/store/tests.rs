@@ -201,6 +201,40 @@ fn one_process_writes_a_run() {
 }
 
 #[test]
+fn a_run_whose_process_was_killed_after_the_record_is_cleared_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = RunDir::at(folder.path().join("run"));
+    let mut writer = dir.begin(&record().spec).unwrap();
+    writer.write(&step(1, 1.0)).unwrap();
+    let attempt = Attempt {
+        token: "1".to_owned(),
+        host: "here".to_owned(),
+        process: 1,
+        started_unix: 0.0,
+        after_step: 0,
+        steps: 1,
+    };
+    let leave_behind = || {
+        dir.write_checkpoint(&writer, 1, b"weights").unwrap();
+        dir.write_attempt(&attempt).unwrap();
+    };
+    let left = || dir.checkpoints().unwrap().len();
+    // Without a record the checkpoints are still needed.
+    leave_behind();
+    dir.tidy_after_kill();
+    assert_eq!(left(), 1);
+    dir.finish(&record()).unwrap();
+    assert_eq!(left(), 0);
+    leave_behind();
+    let lock = dir.lock().unwrap();
+    dir.tidy_after_kill();
+    assert_eq!(left(), 1, "another process works on the run");
+    drop(lock);
+    dir.tidy_after_kill();
+    assert!(left() == 0 && dir.attempt().is_none() && !dir.lock_path().exists());
+}
+
+#[test]
 fn damaged_predictions_are_told_by_their_line() {
     let folder = tempfile::tempdir().unwrap();
     let dir = RunDir::at(folder.path().to_owned());

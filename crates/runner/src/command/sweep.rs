@@ -87,6 +87,7 @@ pub(super) fn go_on(
     let done = work.done().len();
     let progress = SweepProgress::new(work.total(), done, costs);
     let tracking = Tracking::start(experiment, sinks, progress.notice())?;
+    work.done().iter().for_each(RunDir::tidy_after_kill);
     tracking.catch_up(work.done());
     let some = !first.is_empty();
     let result = if some {

@@ -27,6 +27,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
             note!("{} is done already", run.spec.label());
         }
     }
+    dirs.iter().filter(|(_, done)| *done).for_each(|(dir, _)| dir.tidy_after_kill());
     let open = dirs.iter().filter(|(_, done)| !done).count();
     if open > 0 {
         interrupt::install();

@@ -306,6 +306,7 @@ impl Schedule<'_, '_> {
         let recorded = self.active[place].result(end == End::Done);
         let (reason, again, free) = match (end, recorded) {
             (_, Ok(Some(record))) => {
+                self.active[place].dir().tidy_after_kill();
                 self.ended(place, &record, work);
                 return Ok(());
             }
