@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Confidence of the upper bound of a spread: few pilot runs know it badly.
 const CONFIDENCE: f64 = 0.8;
 
-/// Seeds beyond which nobody trains.
+/// Seeds beyond which a plan is no advice.
 const MOST_SEEDS: usize = 10_000;
 
 /// Seeds below which a spread is too badly known to decide anything by.

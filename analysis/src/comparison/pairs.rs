@@ -6,7 +6,7 @@ use crate::statistics::{Moments, holm, mean, paired_t, tukey, welch};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Arms of a task beyond which nobody reads a table of all pairs.
+/// Arms of a task beyond which a table of all pairs is unreadable.
 const MOST_ARMS: usize = 40;
 
 /// How all pairs are corrected, as a family of their own.
@@ -53,7 +53,7 @@ impl Pair {
     }
 }
 
-/// All pairs of each task, the arms in their order; nothing where nobody asked, of more than 40 arms, or of fewer than
+/// All pairs of each task, the arms in their order; nothing where it is off, of more than 40 arms, or of fewer than
 /// three, where the pairs are the comparisons with the baseline.
 pub(super) fn all(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<Pair>> {
     let mut all: Vec<Vec<Pair>> = tasks

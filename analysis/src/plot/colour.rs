@@ -21,7 +21,7 @@ pub(super) const GRID: Colour = colour("#D0D0D0", "#4A4A4A");
 /// Of the ground.
 pub(super) const GROUND: Colour = colour("#FFFFFF", "#161616");
 
-/// Colours that are told apart by everybody (Okabe and Ito 2008), darkened or lightened to stand out on their
+/// Colours for all kinds of colour vision (Okabe and Ito 2008), darkened or lightened to stand out on their
 /// ground, and the activation that has each in every report, so that plots of different sweeps agree.
 const COLOURS: [(Colour, Option<&str>); 8] = [
     (colour("#000000", "#E6E6E6"), Some("relu")),

@@ -236,7 +236,13 @@ fn draw_mark(scene: &mut Scene, mark: &Mark, series: &Series, inside: &Inside, l
             let ([a, b], [c, d]) = (inside.at(*from), inside.at(*to));
             scene.area(vec![[a, b], [c, b], [c, d], [a, d]], style.colour, *opacity);
         }
-        Mark::Dot { .. } | Mark::Box { .. } | Mark::Spot { .. } => {}
+        Mark::Label { at, text } if finite(at) => {
+            let ([x, y], gap) = (inside.at(*at), 0.6 * layout.text);
+            let fits = x + gap + layout.font.width(text, layout.text) <= inside.right;
+            let (x, place) = if fits { (x + gap, Place::Right) } else { (x - gap, Place::Left) };
+            scene.text(text, [x, y - 0.7 * layout.text], place, TEXT, layout.text);
+        }
+        Mark::Dot { .. } | Mark::Box { .. } | Mark::Spot { .. } | Mark::Label { .. } => {}
     }
 }
 

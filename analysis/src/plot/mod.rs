@@ -59,6 +59,8 @@ pub(crate) enum Mark {
         #[serde(skip_serializing_if = "Option::is_none")]
         url: Option<String>,
     },
+    /// Words to the right of a point, or to its left where the plot ends.
+    Label { at: [f64; 2], text: String },
     /// A rectangle between two corners that tells `text`.
     Box { from: [f64; 2], to: [f64; 2], opacity: f64, text: String },
 }
@@ -71,7 +73,7 @@ impl Mark {
             Self::Band { points } => {
                 points.iter().flat_map(|[x, low, high]| [[*x, *low], [*x, *high]]).collect()
             }
-            Self::Dot { at, .. } | Self::Spot { at, .. } => vec![*at],
+            Self::Dot { at, .. } | Self::Spot { at, .. } | Self::Label { at, .. } => vec![*at],
             Self::Box { from, to, .. } => vec![*from, *to],
         }
     }

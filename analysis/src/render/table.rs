@@ -1,6 +1,6 @@
 //! Markdown tables that are read raw as well.
 
-use super::html::inline;
+use super::html::{escape, inline};
 use super::text::width;
 
 /// On which side a column's cells line up.
@@ -47,6 +47,15 @@ impl Column {
     /// differ from one execution to the next.
     pub(crate) fn reserve(self, columns: usize) -> Self {
         Self { width: self.width.max(columns), ..self }
+    }
+
+    /// The same column with other cells.
+    fn map(&self, cell: fn(&str) -> String) -> Self {
+        let cells: Vec<String> = self.cells.iter().map(|one| cell(one)).collect();
+        let widest = |cells: &[String]| cells.iter().map(|one| width(one)).max().unwrap_or(0);
+        // Room that was reserved stays.
+        let reserved = if self.width > widest(&self.cells) { self.width } else { LEAST_WIDTH };
+        Self { width: widest(&cells).max(reserved), cells, ..*self }
     }
 
     /// The same column, left out of a table that is too wide: those with larger numbers go first.
@@ -103,6 +112,12 @@ impl Table {
 }
 
 impl Table {
+    /// The same table with other cells.
+    pub(crate) fn map(&self, cell: fn(&str) -> String) -> Self {
+        let block = |block: &Vec<Column>| block.iter().map(|column| column.map(cell)).collect();
+        Self { key: self.key.map(cell), blocks: self.blocks.iter().map(block).collect() }
+    }
+
     /// The table without the columns that do not fit into lines of `columns`.
     pub(crate) fn fitted(&self, columns: usize) -> Self {
         let mut table = self.clone();
@@ -128,23 +143,28 @@ impl Table {
         }
     }
 
-    /// The table as HTML, all blocks side by side, with headers that are buttons.
-    pub(crate) fn html(&self) -> String {
+    /// The table as HTML, all blocks side by side, with headers that are buttons. `explain` gives what a header means.
+    pub(crate) fn html(&self, explain: &dyn Fn(&str) -> Option<String>) -> String {
         let columns: Vec<&Column> =
             [&self.key].into_iter().chain(self.blocks.iter().flatten()).collect();
         let rows = columns.first().map_or(0, |column| column.cells.len());
-        let cells = |row: usize, cell: &dyn Fn(&str, String) -> String| -> String {
+        let cells = |row: usize, cell: &dyn Fn(&str, &str) -> String| -> String {
             let one = |column: &&Column| {
                 // Narrow screens leave these out.
                 let class = if column.drop > 0 { " class=\"extra\"" } else { "" };
-                cell(class, interval(&inline(&column.cells[row])))
+                cell(class, &column.cells[row])
             };
             columns.iter().map(one).collect()
         };
-        let header = |class: &str, cell| {
-            format!("<th scope=\"col\"{class}><button type=\"button\">{cell}</button></th>")
+        let header = |class: &str, cell: &str| {
+            let title = explain(cell).map(|text| format!(" title=\"{}\"", escape(&text)));
+            format!(
+                "<th scope=\"col\"{class}><button type=\"button\"{}>{}</button></th>",
+                title.unwrap_or_default(),
+                inline(cell)
+            )
         };
-        let body = |class: &str, cell| format!("<td{class}>{cell}</td>");
+        let body = |class: &str, cell: &str| format!("<td{class}>{}</td>", interval(&inline(cell)));
         let mut html = format!("<table>\n<thead><tr>{}</tr></thead>\n<tbody>\n", cells(0, &header));
         for row in 1..rows {
             html += &format!("<tr>{}</tr>\n", cells(row, &body));

@@ -35,7 +35,7 @@ pub(super) mod header {
     pub(in super::super) const INTERVAL: &str = "95 % interval";
     pub(in super::super) const PAIRS: &str = "pairs";
     pub(in super::super) const VALIDATION: &str = "validation (epoch)";
-    pub(in super::super) const TARGET: &str = "to target";
+    pub(in super::super) const TARGET: &str = "steps to target";
     pub(in super::super) const P: &str = "p (Holm)";
     pub(in super::super) const RANKS: &str = "p (ranks)";
     pub(in super::super) const EQUIVALENT: &str = "p (equivalent)";
@@ -377,13 +377,8 @@ pub(super) fn learned(task: &Task, labels: &Labels) -> Option<Table> {
     })
 }
 
-/// Size, health of the units and, last, what depends on the machine.
-pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
-    let reference = reference(task);
-    let size = vec![
-        count(task, header::PARAMETERS, |arm| arm.parameters, grouped, reference),
-        count(task, header::FLOPS, |arm| arm.flops, operations, reference),
-    ];
+/// What the activation sites do at the end of training.
+pub(super) fn sites(task: &Task, labels: &Labels) -> Table {
     let share = |header, get: fn(&Arm) -> Option<f64>| {
         numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), percent))
     };
@@ -392,13 +387,21 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
         share(header::ZERO, |arm| arm.zero),
         share(header::SATURATED, |arm| arm.saturated),
     ];
-    let value = |header, get: fn(&Arm) -> Option<f64>, decimals| {
-        numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), |value| fixed(value, decimals)))
-    };
     let outputs = vec![
-        value(header::MEAN, |arm| arm.mean_shift, 3),
-        value(header::VARIANCE, |arm| arm.variance, 3),
+        rounded(task, header::MEAN, |arm| arm.mean_shift, 3),
+        rounded(task, header::VARIANCE, |arm| arm.variance, 3),
     ];
+    Table { key: key(task, labels), blocks: vec![units, outputs] }
+}
+
+/// Size and, behind it, what depends on the machine.
+pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
+    let reference = reference(task);
+    let size = vec![
+        count(task, header::PARAMETERS, |arm| arm.parameters, grouped, reference),
+        count(task, header::FLOPS, |arm| arm.flops, operations, reference),
+    ];
+    let value = |header, get, decimals| rounded(task, header, get, decimals);
     let speed = vec![
         value(header::SPEED, |arm| arm.examples_per_second, 1).reserve(10),
         numbers(task, header::TIME, |arm| {
@@ -416,10 +419,9 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     if task.has_target() {
         machine.push(value(header::TARGET_TIME, |arm| arm.seconds_to_target, 1).reserve(12));
     }
-    let mut front = Vec::new();
     if task.arms.len() > 1 {
         let longest = task.arms.iter().map(|arm| width(&labels.cell(&arm.activation))).max();
-        front.push(
+        machine.push(
             numbers(task, header::DOMINATED, |arm| match &arm.dominated_by {
                 Some(label) => labels.cell(label),
                 None if arm.on_front() => "none".into(),
@@ -428,7 +430,7 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
             .reserve(longest.unwrap_or(0)),
         );
     }
-    Table { key: key(task, labels), blocks: vec![size, units, outputs, speed, machine, front] }
+    Table { key: key(task, labels), blocks: vec![size, speed, machine] }
 }
 
 /// What the marks in [`cost`] mean, if there are any.
@@ -496,6 +498,10 @@ fn key(task: &Task, labels: &Labels) -> Column {
 
 fn numbers(task: &Task, header: &str, cell: impl Fn(&Arm) -> String) -> Column {
     Column::numbers(header, task.arms.iter().map(cell).collect())
+}
+
+fn rounded(task: &Task, header: &str, get: fn(&Arm) -> Option<f64>, decimals: usize) -> Column {
+    numbers(task, header, |arm| get(arm).map_or(ABSENT.into(), |value| fixed(value, decimals)))
 }
 
 fn k_of_n(k: usize, arm: &Arm) -> String {

@@ -53,8 +53,9 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     ]);
     if report.tasks.iter().any(super::Task::has_target) {
         entries.push(format!(
-            "{}: median of the first evaluated step whose validation {labels} reached the target; \
-             where not every run reached it, how many of all did and completed.",
+            "{}: median over runs of the first evaluation whose validation {labels} reached the target, as an optimizer \
+             step; it is as coarse as the distance between evaluations. Where not every run reached it, how many of all \
+             did and completed.",
             header::TARGET
         ));
     }
@@ -228,6 +229,21 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
     entries
 }
 
+/// The entry that explains the column `header`.
+pub(super) fn explanation<'a>(entries: &'a [String], header: &str) -> Option<&'a str> {
+    // Behind a term, as entries are written.
+    const ENDS: [&str; 4] = [": ", ", ", " and ", " (the "];
+    let explains = |entry: &&String| {
+        let mut places = entry.match_indices(header);
+        places.any(|(place, _)| {
+            let (before, after) = (&entry[..place], &entry[place + header.len()..]);
+            let begins = !before.ends_with(char::is_alphanumeric);
+            begins && ENDS.iter().any(|end| after.starts_with(end))
+        })
+    };
+    entries.iter().find(explains).map(String::as_str)
+}
+
 /// What differs between the metrics of a report's tasks.
 struct Words<'a> {
     metrics: Vec<&'a Metric>,
@@ -281,5 +297,27 @@ impl Words<'_> {
             return "the most accurate of the activations that are both more accurate";
         }
         "the best of the activations that are both better"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explanation;
+
+    #[test]
+    fn columns_find_their_explanation() {
+        let entries = [
+            "n: runs.",
+            "test %: accuracy, in brackets.",
+            "dead %: units. mean (the mean shift) and variance: of the outputs.",
+            "examples/s, train, s: over steps.",
+        ];
+        let entries = entries.map(str::to_owned);
+        for (header, place) in
+            [("n", 0), ("test %", 1), ("mean", 2), ("variance", 2), ("train, s", 3)]
+        {
+            assert_eq!(explanation(&entries, header), Some(entries[place].as_str()), "{header}");
+        }
+        assert_eq!(explanation(&entries, "accuracy (seed)"), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::comparison::markdown::overall_table;
 use crate::comparison::sentences;
 use crate::metric::Shown;
 use crate::render::number::{fixed, grouped};
-use crate::render::text::escape;
+use crate::render::text::{escape, unescape};
 use crate::setup::Condition;
 use record::Direction;
 
@@ -36,8 +36,8 @@ pub(super) fn brief(report: &Report, columns: usize) -> String {
     if report.tasks.len() > 1 {
         parts.extend(over_all(report).into_iter().take(2));
     }
-    let mut text = parts::markdown(&parts, columns, PLOTS);
-    text.push(labels.notes(columns));
+    let mut text = parts::terminal(parts, columns);
+    text.push(unescape(&labels.notes(columns)));
     text.retain(|part| !part.is_empty());
     text.join("\n")
 }
@@ -239,7 +239,8 @@ fn details<'a>(
         ("All pairs", columns::pairs(task, labels)),
         ("Convergence", columns::convergence(task, labels)),
         ("Learned numbers", columns::learned(task, labels)),
-        ("Cost and diagnostics", Some(columns::cost(task, labels))),
+        ("Activation sites", Some(columns::sites(task, labels))),
+        ("Cost", Some(columns::cost(task, labels))),
     ];
     for (name, table) in tables {
         if let Some(table) = table {

@@ -35,6 +35,8 @@ pub(super) struct Made {
     devices: BTreeSet<String>,
     /// Wall time of all runs, in seconds.
     seconds: f64,
+    /// When the first run began and the last one ended, in seconds since 1970 (UTC).
+    period: [f64; 2],
     fewest_seeds: usize,
     most_seeds: usize,
     /// Runs that the machine trains at once, as far as the records tell.
@@ -48,6 +50,7 @@ impl Made {
             processors: BTreeSet::new(),
             devices: BTreeSet::new(),
             seconds: 0.0,
+            period: [f64::INFINITY, f64::NEG_INFINITY],
             fewest_seeds: usize::MAX,
             most_seeds: 0,
             side_by_side: 1,
@@ -74,8 +77,13 @@ impl Made {
             ));
             made.processors.insert(environment.cpu.clone());
             made.devices.insert(environment.device.clone());
-            let seconds = run.record.timing.total_seconds;
-            made.seconds += if seconds.is_finite() { seconds } else { 0.0 };
+            let timing = &run.record.timing;
+            let seconds = Some(timing.total_seconds).filter(|seconds| seconds.is_finite());
+            let seconds = seconds.unwrap_or(0.0);
+            made.seconds += seconds;
+            let [first, last] = made.period;
+            let began = timing.started_unix;
+            made.period = [first.min(began), last.max(began + seconds)];
         }
         for arm in runs.chunk_by(|a, b| {
             let key = |run: &StoredRun| {
@@ -92,20 +100,38 @@ impl Made {
 
 /// The paragraphs, in the words of the Markdown report: what was done, and with what.
 pub(super) fn paragraphs(report: &Report) -> [String; 2] {
-    [sentences(report).join(" "), compute(&report.made)]
+    [sentences(report).join(" "), compute(report)]
 }
 
-fn compute(made: &Made) -> String {
+fn compute(report: &Report) -> String {
+    let made = &report.made;
     let list = |values: &BTreeSet<String>| {
         values.iter().map(|value| escape(value)).collect::<Vec<_>>().join("; ")
     };
+    let command = report.commands.resume.as_ref();
     format!(
-        "Compute: {} of wall time over all runs, on {} ({}); {}.",
+        "Compute: {} of wall time over all runs{}, on {} ({}); {}.{}",
         wall_time(made.seconds),
+        period(made.period).unwrap_or_default(),
         list(&made.devices),
         list(&made.processors),
-        list(&made.programs)
+        list(&made.programs),
+        command.map(|command| format!(" Command: `{command}`.")).unwrap_or_default()
     )
+}
+
+/// The days of `period`, in UTC.
+fn period(period: [f64; 2]) -> Option<String> {
+    let day = |seconds: f64| {
+        #[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
+        let time = chrono::DateTime::from_timestamp(seconds as i64, 0)?;
+        Some(time.format("%Y-%m-%d").to_string())
+    };
+    let [first, last] = period.map(|seconds| day(seconds).filter(|_| seconds.is_finite()));
+    Some(match (first?, last?) {
+        (first, last) if first == last => format!(" (on {first}, UTC)"),
+        (first, last) => format!(" (from {first} to {last}, UTC)"),
+    })
 }
 
 fn wall_time(seconds: f64) -> String {

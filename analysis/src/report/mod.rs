@@ -15,6 +15,7 @@ mod legend;
 mod links;
 mod markdown;
 mod methods;
+mod options;
 mod parts;
 mod precision;
 mod scores;
@@ -27,14 +28,14 @@ pub use advice::Commands;
 pub use drawing::{Drawing, Drawn, PictureFont, PictureFormat};
 pub use figures::{Picture, Shape, draw_shapes};
 pub use methods::{Confirms, Registration};
+pub use options::ReportOptions;
 pub use scores::scores_of;
 pub use search::{Formula, Generation, Grammar, Search};
 pub use tuning::{Trial, Tuning};
 
 use crate::Error;
 use crate::comparison::{
-    AllPairs, Comparison, Family, LookPlan, Overall, Pair, Rules, TaskComparison, against_baseline,
-    overall,
+    AllPairs, Comparison, LookPlan, Overall, Pair, Rules, TaskComparison, against_baseline, overall,
 };
 use crate::curve::Curve;
 use crate::export::{self, Exported};
@@ -53,80 +54,6 @@ use scores::{Diverged, baseline_of, metrics, rules, scores, test_examples};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// How a report is made.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReportOptions {
-    /// First heading.
-    pub title: String,
-    /// Label of the activation that the others are compared with; by default the first in the order
-    /// of the report.
-    pub baseline: Option<String>,
-    /// Further activations that all are compared with, in the same family of tests.
-    pub further_baselines: Vec<String>,
-    /// The baseline that the experiment states, where the report has another.
-    pub stated_baseline: Option<String>,
-    /// Labels of activations in the order of the experiment; others follow alphabetically.
-    pub order: Vec<String>,
-    /// Names of tasks in the order of the experiment; others follow alphabetically.
-    pub task_order: Vec<String>,
-    /// Resamples of a bootstrap interval; with 0 there are no intervals.
-    pub bootstrap_resamples: usize,
-    /// Seed of the bootstrap.
-    pub bootstrap_seed: u64,
-    /// Longest line of the Markdown, in characters; less than 60 is taken as 60.
-    pub width: usize,
-    /// Differences of test values of at most this size do not matter, as a fraction; it applies to tasks whose metric is in
-    /// percent alone, and a task without a margin has no test of equivalence.
-    pub margin: Option<f64>,
-    /// Over which tests the error rate is held.
-    pub family: Family,
-    /// Whether every activation is compared with every other, and how.
-    pub all_pairs: Option<AllPairs>,
-    /// Numbers of seeds after which results are looked at, where the sweep may end early, and all its seeds.
-    pub looks: Option<(Vec<usize>, Vec<u64>)>,
-    /// What was fixed before the first run.
-    pub registration: Option<Registration>,
-    /// The sweep that these runs confirm.
-    pub confirms: Option<Confirms>,
-    /// Records that are left out, and why: a line each.
-    pub skipped: Vec<String>,
-    /// What the activations look like, in the order in which they are shown.
-    pub shapes: Vec<Shape>,
-    /// How the recipes were tuned, where they were.
-    pub tuning: Option<Tuning>,
-    /// The search that found some of the activations, where there was one.
-    pub search: Option<Search>,
-    /// Commands that continue the sweep.
-    pub commands: Commands,
-}
-
-impl Default for ReportOptions {
-    fn default() -> Self {
-        Self {
-            title: "Activation functions compared".into(),
-            baseline: None,
-            further_baselines: Vec::new(),
-            stated_baseline: None,
-            order: Vec::new(),
-            task_order: Vec::new(),
-            bootstrap_resamples: 10_000,
-            bootstrap_seed: 0,
-            width: 120,
-            margin: None,
-            family: Family::default(),
-            all_pairs: Some(AllPairs::default()),
-            looks: None,
-            registration: None,
-            confirms: None,
-            skipped: Vec::new(),
-            shapes: Vec::new(),
-            tuning: None,
-            search: None,
-            commands: Commands::default(),
-        }
-    }
-}
 
 /// A run and what was measured on its way.
 pub(crate) struct Measured<'a> {
@@ -162,14 +89,16 @@ pub struct Report {
     made: methods::Made,
     /// Over all tasks, where there is enough for it.
     overall: Option<Overall>,
-    /// How soon every arm was where the baseline ends.
     /// Tasks in several precisions.
     precisions: Vec<precision::Precisions>,
+    /// How soon every arm was where the baseline ends.
     to_baseline: Option<target::ToBaseline>,
     figures: Figures,
     tuning: Option<Tuning>,
     search: Option<Search>,
     commands: Commands,
+    /// The experiment as TOML.
+    experiment: Option<String>,
     /// Runs whose metrics stream cannot be read, and why the first cannot.
     without_curve: Option<(usize, String)>,
     /// How many runs have predictions that cannot be read, and why the first cannot.
@@ -380,6 +309,7 @@ impl Report {
             tuning: options.tuning.clone(),
             search: options.search.clone(),
             commands: options.commands.clone(),
+            experiment: options.experiment.clone(),
         })
     }
 

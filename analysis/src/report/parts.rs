@@ -4,7 +4,7 @@
 use super::advice::Next;
 use crate::plot::Plot;
 use crate::render::table::Table;
-use crate::render::text::{escape, shorten, width, wrap};
+use crate::render::text::{escape, shorten, unescape, width, wrap};
 
 /// A piece of a report. Words are escaped for Markdown.
 #[derive(Debug, Clone)]
@@ -55,6 +55,24 @@ pub(super) fn markdown(parts: &[Part<'_>], columns: usize, plots: &str) -> Vec<S
         }
     };
     parts.iter().map(one).filter(|text| !text.is_empty()).collect()
+}
+
+/// The parts for a terminal: Markdown whose names have no escapes and whose pictures are left out.
+pub(super) fn terminal(parts: Vec<Part<'_>>, columns: usize) -> Vec<String> {
+    // In a table, a bar in a name needs its escape.
+    let cell = |text: &str| unescape(text).replace('|', "\\|");
+    let plain = |part| match part {
+        Part::Heading(level, text) => Part::Heading(level, unescape(&text)),
+        Part::Text(text) => Part::Text(unescape(&text)),
+        Part::Next(next) => Part::Next(Next { text: unescape(&next.text), ..next }),
+        Part::List(items) => Part::List(items.iter().map(|item| unescape(item)).collect()),
+        Part::Table(table) => Part::Table(table.map(cell)),
+        Part::Fitted(table) => Part::Fitted(table.map(cell)),
+        Part::Note(text) => Part::Note(unescape(&text)),
+        Part::Plots(_) | Part::Folded(..) => Part::Plots(&[]),
+    };
+    let plain: Vec<Part<'_>> = parts.into_iter().map(plain).collect();
+    markdown(&plain, columns, "")
 }
 
 /// A list in Markdown.

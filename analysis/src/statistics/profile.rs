@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_that_nobody_meets_are_nobodys() {
+    fn targets_that_no_activation_meets_count_for_none() {
         assert_eq!(time_to_target_score(&[vec![None, None]]), [0.0, 0.0]);
         assert_eq!(time_to_target_score(&[vec![Some(0.0), Some(0.0)]]), [1.0, 1.0]);
         assert!(time_to_target_score(&[]).is_empty());

@@ -1,4 +1,4 @@
-//! What every activation must satisfy, whoever wrote it: run by the tests of this workspace and by
+//! What every activation must satisfy: run by the tests of this workspace and by
 //! `actlab check`.
 
 use crate::{Activation, ActivationRequest, Gated, Kind, LearnedFormula, Pointwise, Values, build};

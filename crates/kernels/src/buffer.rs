@@ -18,7 +18,7 @@ unsafe impl bytemuck::Zeroable for Line {}
 // SAFETY: as above.
 unsafe impl bytemuck::Pod for Line {}
 
-/// Buffers that nobody uses now, by their number of lines.
+/// Idle buffers, by their number of lines.
 #[derive(Default)]
 struct Pool {
     idle: HashMap<usize, Vec<Vec<Line>>>,
@@ -62,14 +62,14 @@ impl Pool {
     }
 }
 
-/// Fills what is idle with NaN, which shows whoever reads it.
+/// Fills what is idle with NaN, which shows up where it is read.
 #[cfg(test)]
 pub(crate) fn spoil_idle() {
     pool().idle.values_mut().flatten().flatten().for_each(|line| line.0.fill(f32::NAN));
 }
 
-/// f32 numbers in memory from the pool, to which it goes back. What a fresh buffer holds is
-/// anybody's earlier numbers: whoever takes it writes all of it.
+/// f32 numbers in memory from the pool, to which it goes back. A fresh buffer holds
+/// earlier numbers: its user writes all of it.
 pub(crate) struct Buffer {
     lines: Vec<Line>,
     len: usize,

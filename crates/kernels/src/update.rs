@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn updates_are_in_place_unless_somebody_else_looks_on() {
+    fn updates_are_in_place_unless_there_is_another_owner() {
         let rule = Sgd {
             learning_rate: 0.1,
             gradient_scale: 1.0,

@@ -168,7 +168,7 @@ pub struct ActivationSpec {
 pub struct SiteActivation {
     /// Names of sites, in which `*` stands for any characters, as in `blocks.0.*`.
     pub pattern: String,
-    /// What stands there.
+    /// The value at this place.
     pub activation: ActivationSpec,
 }
 

@@ -73,8 +73,8 @@ impl Place {
     }
 
     /// Runs the program with `args` to its end.
-    pub fn run(&self, args: &[&str]) -> Said {
-        Said::new(self.command(args).output().unwrap())
+    pub fn run(&self, args: &[&str]) -> ProgramOutput {
+        ProgramOutput::new(self.command(args).output().unwrap())
     }
 }
 
@@ -93,7 +93,7 @@ pub fn command(program: &str, folder: &Path, args: &[&str]) -> Command {
 
 /// What the program said, and how it ended.
 #[derive(Debug)]
-pub struct Said {
+pub struct ProgramOutput {
     /// On standard output.
     pub out: String,
     /// On standard error.
@@ -102,7 +102,7 @@ pub struct Said {
     pub code: Option<i32>,
 }
 
-impl Said {
+impl ProgramOutput {
     /// What a program that has ended said.
     pub fn new(output: Output) -> Self {
         Self {

@@ -281,7 +281,7 @@ fn line_above(bars: &MultiProgress, text: &str) {
     if bars.is_hidden() {
         note!("{text}");
     } else {
-        // A terminal that is gone is nobody's fault.
+        // A terminal that is gone is no error.
         let _ = bars.println(text);
     }
 }

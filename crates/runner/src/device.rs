@@ -24,7 +24,7 @@ pub(crate) fn named(text: &str) -> Result<DeviceSpec, actlab_core::Error> {
 /// The device of an experiment.
 ///
 /// # Errors
-/// If there is no such word, or nobody knows what it means where the runs are trained.
+/// If there is no such word, or its meaning is not known where the runs are trained.
 pub(crate) fn of(experiment: &Experiment) -> Result<DeviceSpec, crate::Error> {
     let error = |what: &dyn std::fmt::Display| experiment.error("device", what);
     if experiment.device == AUTO && experiment.launcher == LauncherKind::Slurm {

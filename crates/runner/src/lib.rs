@@ -58,7 +58,7 @@ where
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are no errors; clap knows where each goes. A closed pipe is nobody's fault.
+            // Help and version are no errors; clap knows where each goes. A closed pipe is no error.
             let _ = error.print();
             return if error.use_stderr() { 2 } else { 0 };
         }

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use tracking::mlflow::Flag;
 use tracking::wandb::Mode;
 use tracking::{
-    Configured, Environment, Following, Leftover, Notice, Pace, RecordSource, ReportSource, Target,
-    Tracker, Wish, mlflow, wandb,
+    Configured, Environment, Following, Leftover, Notice, Pace, RecordSource, ReportSource,
+    SinkRequest, Target, Tracker, mlflow, wandb,
 };
 
 /// After so long without success, what a sink lacks is left for later.
@@ -51,11 +51,11 @@ pub(crate) struct Tracking {
 /// What flags, environment and experiment say of sinks.
 pub(crate) fn settings(experiment: &Experiment) -> Result<Sinks, Error> {
     let wishes = experiment.sinks();
-    let sinks = wishes.iter().map(|wish| settle(&**wish, &experiment.dir()));
+    let sinks = wishes.iter().map(|request| settle(&**request, &experiment.dir()));
     sinks.filter_map(Result::transpose).collect()
 }
 
-fn settle(wish: &dyn Wish, sweep: &Path) -> Result<Option<Box<dyn Configured>>, Error> {
+fn settle(request: &dyn SinkRequest, sweep: &Path) -> Result<Option<Box<dyn Configured>>, Error> {
     for (name, value) in std::env::vars_os() {
         let name = name.to_string_lossy();
         // Taken for unset, it would change where a run is logged.
@@ -65,7 +65,7 @@ fn settle(wish: &dyn Wish, sweep: &Path) -> Result<Option<Box<dyn Configured>>, 
     }
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let environment = Environment { variable: &variable, home: std::env::home_dir() };
-    Ok(wish.settle(&environment, sweep)?)
+    Ok(request.settle(&environment, sweep)?)
 }
 
 impl Tracking {
@@ -198,23 +198,24 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
     let mut found = Found::default();
     let looked = args.dirs.iter().try_for_each(|dir| found.look_into(dir));
     let mlflow = match &args.mlflow {
-        Some(flag) => Some(mlflow::Wish { flag: Some(flag.clone()), table: None }),
+        Some(flag) => Some(mlflow::SinkRequest { flag: Some(flag.clone()), table: None }),
         None => mlflow::noted(&found.dirs())?,
     };
     let mut uploads = Vec::new();
     // Runs that were to be logged to MLflow alone need no key of W&B.
     let to_wandb = match &mlflow {
-        None | Some(mlflow::Wish { flag: Some(Flag::Off), .. }) => true,
+        None | Some(mlflow::SinkRequest { flag: Some(Flag::Off), .. }) => true,
         Some(_) if args.mlflow.is_some() => !found.logs.is_empty(),
         Some(_) => !found.logs.is_empty() || found.runs.iter().any(is_on_wandb),
     };
     if to_wandb {
-        let wish = wandb::Wish { flag: Some(Mode::Online), ..wandb::Wish::default() };
-        uploads.extend(upload(&wish, wandb::NAME)?);
+        let request =
+            wandb::SinkRequest { flag: Some(Mode::Online), ..wandb::SinkRequest::default() };
+        uploads.extend(upload(&request, wandb::NAME)?);
     }
     looked?;
-    if let Some(wish) = mlflow {
-        uploads.extend(upload(&wish, mlflow::NAME)?);
+    if let Some(request) = mlflow {
+        uploads.extend(upload(&request, mlflow::NAME)?);
     }
     interrupt::install();
     for reason in &found.damaged {
@@ -240,8 +241,8 @@ struct Upload {
     target: Target,
 }
 
-fn upload(wish: &dyn Wish, name: &'static str) -> Result<Option<Upload>, Error> {
-    let Some(sink) = settle(wish, Path::new(""))? else { return Ok(None) };
+fn upload(request: &dyn SinkRequest, name: &'static str) -> Result<Option<Upload>, Error> {
+    let Some(sink) = settle(request, Path::new(""))? else { return Ok(None) };
     if let Some(warning) = sink.warning() {
         console::warning(&warning);
     }

@@ -192,7 +192,7 @@ impl Received {
 
     fn stream(&mut self, id: &str, body: &Value) {
         let Some(run) = self.runs.get_mut(id) else {
-            self.faults.push(format!("lines of {id}, which nobody began"));
+            self.faults.push(format!("lines of {id}, which was never begun"));
             return;
         };
         let files = body["files"].as_object().cloned().unwrap_or_default();

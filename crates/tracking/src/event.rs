@@ -73,7 +73,7 @@ pub enum Metric {
     Number(f64),
     /// Where numbers lie.
     Histogram(Histogram),
-    /// Something else that somebody logged.
+    /// Another logged value.
     Json(Value),
 }
 

@@ -19,7 +19,7 @@ const TOLD_FOR: Duration = Duration::from_secs(600);
 /// Longest time between two looks when no further run comes.
 const CLOSING_TICK: Duration = Duration::from_millis(20);
 
-/// Follows the runs of a sweep and hands their events to every sink. Nobody waits for a sink: each kind has
+/// Follows the runs of a sweep and hands their events to every sink. Training does not wait for a sink: each kind has
 /// threads of its own that read records.
 #[derive(Debug)]
 pub struct Tracker {
@@ -237,14 +237,14 @@ struct Track {
     told: bool,
     /// It knows that the server is away.
     away: bool,
-    memory: Told,
+    given: GivenWarnings,
 }
 
 /// Faults that were told, and when.
 #[derive(Debug, Default)]
-struct Told(Vec<(String, Instant)>);
+struct GivenWarnings(Vec<(String, Instant)>);
 
-impl Told {
+impl GivenWarnings {
     /// Whether `reason` is to be told: it is new, or long ago.
     fn is_news(&mut self, reason: &str) -> bool {
         self.0.retain(|(_, when)| when.elapsed() < TOLD_FOR);
@@ -294,7 +294,7 @@ impl Track {
             reason: String::new(),
             told: false,
             away: false,
-            memory: Told::default(),
+            given: GivenWarnings::default(),
         }
     }
 
@@ -332,7 +332,7 @@ impl Track {
     }
 }
 
-/// Gives runs their turns, until nobody sends any.
+/// Gives runs their turns, until all senders are gone.
 fn lane(queue: &Mutex<Receiver<Track>>, shared: &Shared) {
     loop {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -366,7 +366,7 @@ struct Worker {
     stuck_since: Option<Instant>,
     /// What went wrong last.
     reason: String,
-    memory: Told,
+    given: GivenWarnings,
     closing: bool,
 }
 
@@ -406,7 +406,7 @@ impl Worker {
             away: None,
             stuck_since: None,
             reason: String::new(),
-            memory: Told::default(),
+            given: GivenWarnings::default(),
             closing: false,
         })
     }
@@ -465,7 +465,7 @@ impl Worker {
         if self.closing { tick.min(CLOSING_TICK) } else { tick }
     }
 
-    /// No further run comes: what is left is known, and waits for nobody.
+    /// No further run comes: what is left is known, and waits for nothing.
     fn close(&mut self, closing: &Closing) {
         if !std::mem::replace(&mut self.closing, true) {
             for track in self.tracks.iter_mut().filter(|track| track.faults == 0) {
@@ -613,7 +613,7 @@ impl Worker {
 
     /// The run is tried again later; the others continue.
     fn put_off(&mut self, mut track: Track, reason: String, wait: Option<Duration>) {
-        if track.memory.is_news(&reason) {
+        if track.given.is_news(&reason) {
             track.told = true;
             self.tell(&track, &goes_on(&reason));
         }
@@ -627,14 +627,14 @@ impl Worker {
         self.tracks.push(track);
     }
 
-    /// The server is not there: nobody but this run asks it until it is.
+    /// The server is not there: only this run asks it until it is.
     fn go_away(&mut self, mut track: Track, reason: String, wait: Option<Duration>) {
         let now = Instant::now();
         let faults = self.away.as_ref().map_or(0, |away| away.faults);
         // Others that were on their way say nothing new.
         if self.away.as_ref().is_none_or(|away| away.retry_at <= now) {
             let mut told = self.away.as_ref().is_some_and(|away| away.told);
-            if self.memory.is_news(&reason) && !told {
+            if self.given.is_news(&reason) && !told {
                 told = true;
                 (self.notice)(&format!("{}: {}", self.target.name, goes_on(&reason)));
             }

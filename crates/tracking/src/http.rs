@@ -66,9 +66,9 @@ impl Http {
     /// The answer to `request`.
     pub(crate) fn send(&self, request: RequestBuilder) -> Result<Answer, Fault> {
         let response = request.send().map_err(|error| {
-            let (never, nobody) = (error.is_builder(), error.is_connect());
+            let (never, unreachable) = (error.is_builder(), error.is_connect());
             let reason = chain(&error.without_url());
-            match (never, nobody) {
+            match (never, unreachable) {
                 // An address or a header that is none.
                 (true, _) => Fault::Run(reason),
                 (_, true) => Fault::Away { reason, wait: None },

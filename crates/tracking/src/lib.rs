@@ -46,7 +46,7 @@ pub mod wandb;
 
 pub use event::{Document, Event, Metric, Point, Run};
 pub use follow::{Following, Leftover, Tracker};
-pub use registry::{Configured, Kind, Wish, is_read, is_secret, kind, sinks};
+pub use registry::{Configured, Kind, SinkRequest, is_read, is_secret, kind, sinks};
 pub use settings::{Environment, SettingsError};
 pub use sink::{Fault, Open, Pace, Sink, Target};
 pub use source::{RecordSource, ReportSource, Source, exit_code};

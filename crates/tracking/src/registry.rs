@@ -54,7 +54,7 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 /// What an experiment and its flags say of a sink.
-pub trait Wish {
+pub trait SinkRequest {
     /// What comes of it for the sweep in the folder `sweep`; nothing where the sink has no part in it.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ enum Stage {
 }
 
 impl RecordSource {
-    /// The run in `dir`, that somebody writes until `ending` tells of its end.
+    /// The run in `dir`, which another process writes until `ending` tells of its end.
     pub(crate) fn live(dir: RunDir, ending: Ending) -> Self {
         Self {
             dir,

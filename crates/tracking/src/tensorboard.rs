@@ -43,7 +43,7 @@ pub(crate) static KIND: Kind = Kind {
     key: "tensorboard",
     name: NAME,
     description: "event files for TensorBoard in the sweep's folder",
-    schema: || schemars::schema_for!(Wish),
+    schema: || schemars::schema_for!(SinkRequest),
     variables: None,
     by_sync: false,
 };
@@ -51,9 +51,9 @@ pub(crate) static KIND: Kind = Kind {
 /// Write event files for TensorBoard into the experiment's folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Wish(pub bool);
+pub struct SinkRequest(pub bool);
 
-impl crate::Wish for Wish {
+impl crate::SinkRequest for SinkRequest {
     fn settle(
         &self,
         _: &Environment<'_>,

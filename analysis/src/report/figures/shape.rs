@@ -63,9 +63,10 @@ pub fn draw_shapes(shapes: &[Shape]) -> Result<Picture, String> {
         shapes.iter().flat_map(|one| [one.label.clone(), derivative(&one.label)]).collect();
     let palette = Palette::new(labels.iter().map(String::as_str));
     let line = |shape: &Shape, place: usize, label: &str, width: f64| {
-        let points = shape.points.iter().map(|point| [point[0], point[place]]).collect();
+        let points: Vec<[f64; 2]> =
+            shape.points.iter().map(|point| [point[0], point[place]]).collect();
         let mut series = Series::of(label, &palette);
-        series.marks.push(Mark::Curve { points, width });
+        series.marks.extend(curves(&points, width));
         series
     };
     let both = shapes.iter().zip(labels.chunks(2)).flat_map(|(shape, labels)| {
@@ -112,8 +113,58 @@ fn series(shape: &Shape, place: usize, palette: &Palette) -> Series {
             text: format!("x = {}: {}", fixed(at[0], 0), fixed(at[1], 4)),
         });
         let told: Vec<Mark> = told.collect();
-        series.marks.push(Mark::Curve { points, width: 2.0 });
+        series.marks.extend(curves(&points, 2.0));
         series.marks.extend(told);
     }
     series
+}
+
+/// Steps between samples that a jump exceeds, as a multiple of the steps beside it.
+const JUMP: f64 = 10.0;
+
+/// Height below which a step is no jump, however flat the curve is beside it.
+const LEAST_JUMP: f64 = 0.05;
+
+/// A curve through samples, interrupted where the function jumps, as a derivative at a kink does.
+fn curves(points: &[[f64; 2]], width: f64) -> Vec<Mark> {
+    let step = |i: usize| match points.get(i..i + 2) {
+        Some([a, b]) => (b[1] - a[1]).abs(),
+        _ => 0.0,
+    };
+    // A sample may lie in the middle of a jump: the steps beside both of its sides count.
+    let jumps = |i: usize| {
+        let beside = [i.checked_sub(2), Some(i + 2)].into_iter().flatten().map(step);
+        step(i) > LEAST_JUMP && step(i) > JUMP * beside.fold(0.0, f64::max)
+    };
+    let mut parts = vec![Vec::new()];
+    for (i, at) in points.iter().enumerate() {
+        parts.last_mut().into_iter().for_each(|part: &mut Vec<[f64; 2]>| part.push(*at));
+        if jumps(i) {
+            parts.push(Vec::new());
+        }
+    }
+    parts.retain(|part| part.len() > 1);
+    parts.into_iter().map(|points| Mark::Curve { points, width }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(slope: fn(f64) -> f64) -> usize {
+        let shape = Shape::of("f".into(), |x| (0.0, slope(x)));
+        let points: Vec<[f64; 2]> = shape.points.iter().map(|point| [point[0], point[2]]).collect();
+        curves(&points, 1.0).len()
+    }
+
+    #[test]
+    fn derivatives_are_interrupted_at_kinks_alone() {
+        assert_eq!(parts(|x| f64::from(x > 0.0)), 2);
+        // Half way at the kink itself.
+        assert_eq!(parts(|x| if x == 0.0 { 0.5 } else { f64::from(x > 0.0) }), 2);
+        assert_eq!(parts(|x| f64::from(x.abs() < 1.5)), 3);
+        assert_eq!(parts(|x| x), 1);
+        assert_eq!(parts(|x| 1.0 / (1.0 + (-20.0 * x).exp())), 1);
+        assert_eq!(parts(|_| 1.0), 1);
+    }
 }

@@ -168,7 +168,7 @@ pub(super) fn plots(
         gradients(
             "gradient",
             "gradient norm by layer, at the last evaluation",
-            Axis::number("layer, from the input"),
+            layers(&groups),
             &|group| gradient_by_depth(group),
         ),
         gradients("gradient-over-time", "gradient norm during training", steps(), &|group| {
@@ -177,7 +177,7 @@ pub(super) fn plots(
         plot(
             "cost",
             &format!("test {label} and training time"),
-            "With 95\u{a0}% intervals. A line, where there is one, is the Pareto front.",
+            "With 95\u{a0}% intervals from three runs on. A line, where there is one, is the Pareto front.",
             Axis::number("training time of a run (s)"),
             Axis::metric("test", metric, ""),
             cost(arms, metric, palette),
@@ -199,20 +199,34 @@ pub(super) fn plots(
     plots
 }
 
-/// The axis of activation sites, with their names where those are few.
+/// The axis of activation sites, with their names.
 fn depth(groups: &[Group<'_>]) -> Axis {
-    let mut names: BTreeMap<usize, &str> = BTreeMap::new();
     let completed = groups.iter().flat_map(Group::completed);
-    for site in
-        completed.filter_map(|one| one.run.record.summary.as_ref()).flat_map(|one| &one.sites)
-    {
-        names.entry(site.depth).or_insert(&site.site);
+    let summaries = completed.filter_map(|one| one.run.record.summary.as_ref());
+    let sites = summaries.flat_map(|one| &one.sites).map(|site| (site.depth, site.site.as_str()));
+    places("activation site, from the input", sites)
+}
+
+/// The axis of layers, with their names.
+fn layers(groups: &[Group<'_>]) -> Axis {
+    let completed = groups.iter().flat_map(Group::completed);
+    let last = completed.filter_map(|one| one.timeline.gradients.last());
+    let layers =
+        last.flat_map(|one| one.layers.iter().map(|layer| layer.layer.as_str()).enumerate());
+    places("layer, from the input", layers)
+}
+
+/// An axis of places in a network that have names; of one place, the name that comes first counts.
+fn places<'a>(label: &str, named: impl Iterator<Item = (usize, &'a str)>) -> Axis {
+    let mut names: BTreeMap<usize, &str> = BTreeMap::new();
+    for (place, name) in named {
+        names.entry(place).or_insert(name);
     }
-    let axis = Axis::number("activation site, from the input");
+    let axis = Axis::number(label);
     let (Some(first), Some(last)) = (names.keys().min(), names.keys().max()) else { return axis };
     let room = ((last - first) as f64 * 0.06).max(0.5);
     let range = [*first as f64 - room, *last as f64 + room];
-    let ticks = names.into_iter().map(|(depth, name)| (depth as f64, name.to_owned()));
+    let ticks = names.into_iter().map(|(place, name)| (place as f64, name.to_owned()));
     Axis { ticks: Some(ticks.collect()), range: Some(range), ..axis }
 }
 
@@ -417,23 +431,26 @@ fn cost(arms: &[&Arm], metric: &Metric, palette: &Palette) -> Vec<Series> {
         steps.push(at);
     }
     let mut series = vec![Series::neutral()];
+    let enough = |arm: &Arm| arm.completed >= BANDED;
     if steps.len() > 1 {
         series[0].marks.push(Mark::Line { points: steps, width: 1.0 });
     }
     series.extend(places.into_iter().map(|(arm, at)| {
         let mut one = Series::of(&arm.activation, palette);
-        let interval = arm.test.and_then(|value| value.interval);
+        let interval = arm.test.and_then(|value| value.interval).filter(|_| enough(arm));
         one.marks.extend(interval.map(|interval| Mark::Line {
             points: vec![[at[0], interval.low], [at[0], interval.high]],
             width: 1.0,
         }));
         let times = arm.train_seconds.and_then(|seconds| seconds.interval);
+        let times = times.filter(|_| enough(arm));
         one.marks.extend(times.map(|interval| Mark::Line {
             points: vec![[interval.low.max(0.0), at[1]], [interval.high, at[1]]],
             width: 1.0,
         }));
         let text = format!("{} in {} s", said(metric, at[1]), fixed(at[0], 1));
         one.marks.push(Mark::Dot { at, text, url: None });
+        one.marks.push(Mark::Label { at, text: arm.activation.clone() });
         one
     }));
     series

@@ -4,11 +4,12 @@ use super::figures::Figures;
 use super::labels::Labels;
 use super::markdown::document;
 use super::parts::Part;
-use super::{Report, columns};
+use super::{PLOTS, Report, columns, legend};
 use crate::frame::Status;
 use crate::metric::{Shown, test_value};
 use crate::plot::Plot;
 use crate::render::html::{escape, inline};
+use crate::render::text::unescape;
 use record::StoredRun;
 
 const STYLE: &str = include_str!("page.css");
@@ -71,6 +72,8 @@ pub(super) fn render(report: &Report) -> String {
     let title = escape(&report.title);
     let mut body = String::new();
     let document = document(report, &labels);
+    let entries = legend::entries(report);
+    let explain = |header: &str| legend::explanation(&entries, header).map(unescape);
     // The answers begin with the first heading below the title, and the legend with what comes after them.
     let mut sections = 0;
     let answers = report.tasks.len() + report.further.len();
@@ -90,10 +93,11 @@ pub(super) fn render(report: &Report) -> String {
         if sections == 1 && matches!(part, Part::Heading(2, _)) {
             body = body.replacen("<section", &format!("{}<section", toggles(&report.figures)), 1);
         }
-        body += &shown(part);
+        body += &shown(part, &explain);
     }
     body += &runs(report);
     body += "<h2 id=\"configuration\">Configuration and machine</h2>\n";
+    body += &experiment(report);
     for (task, json) in &report.page.settings {
         body += &format!(
             "<details><summary>{}: spec and environment of its first run</summary>\n<pre>{}</pre></details>\n",
@@ -115,7 +119,7 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 /// A part of the report as HTML.
-fn shown(part: &Part<'_>) -> String {
+fn shown(part: &Part<'_>, explain: &dyn Fn(&str) -> Option<String>) -> String {
     match part {
         Part::Heading(level, text) => {
             format!("<h{level} id=\"{}\">{}</h{level}>\n", slug(text), inline(text))
@@ -132,11 +136,11 @@ fn shown(part: &Part<'_>) -> String {
             )
         }
         Part::List(items) => list(items),
-        Part::Table(table) | Part::Fitted(table) => scroll(&table.html()),
+        Part::Table(table) | Part::Fitted(table) => scroll(&table.html(explain)),
         Part::Plots(plots) => figures(plots),
         Part::Note(text) => format!("<p class=\"quiet\">{}</p>\n", inline(text)),
         Part::Folded(name, parts) => {
-            let inside: String = parts.iter().map(shown).collect();
+            let inside: String = parts.iter().map(|part| shown(part, explain)).collect();
             format!("<details><summary>{name}</summary>\n{inside}</details>\n")
         }
     }
@@ -174,9 +178,10 @@ fn figures(plots: &[Plot]) -> String {
             format!(" <span>{}</span>", escape(&plot.note))
         };
         format!(
-            "<figure><figcaption>{}{note}</figcaption><div data-plot=\"{}\"></div></figure>\n",
-            escape(&plot.title),
-            escape(&plot.name)
+            "<figure><figcaption>{title}{note}</figcaption><div data-plot=\"{name}\"></div>\
+             <noscript><img src=\"{PLOTS}/{name}.svg\" alt=\"{title}\"></noscript></figure>\n",
+            title = escape(&plot.title),
+            name = escape(&plot.name)
         )
     };
     let figures: String = plots.iter().map(figure).collect();
@@ -244,6 +249,16 @@ fn runs(report: &Report) -> String {
         "<h2 id=\"runs\">Runs</h2>\n<details><summary>All {} runs</summary>\n<div class=\"scroll\"><table>\
          <thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody></table></div></details>\n",
         page.runs.len()
+    )
+}
+
+/// The experiment as a file that trains it again.
+fn experiment(report: &Report) -> String {
+    let Some(text) = &report.experiment else { return String::new() };
+    format!(
+        "<details><summary>Experiment as TOML: save it as <code>experiment.toml</code>, then \
+         <code>actlab sweep experiment.toml</code></summary>\n<pre>{}</pre></details>\n",
+        escape(text)
     )
 }
 

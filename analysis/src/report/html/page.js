@@ -61,11 +61,15 @@
     band: () => mark.points.flatMap(([x, low, high]) => [[x, low], [x, high]]),
     dot: () => [mark.at],
     spot: () => [mark.at],
+    label: () => [mark.at],
     box: () => [mark.from, mark.to],
   })[mark.mark]().filter((point) => point.every((value) => value != null));
 
   // Text is as large as on the rest of the page: a drawing has the pixels of its place.
-  const RIGHT = 14, TOP = 10, LINE = 16, LETTER = 6.8;
+  const RIGHT = 14, TOP = 10, LINE = 16;
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = "12px system-ui, sans-serif";
+  const wide = (text) => pen.measureText(text).width;
   const DASHES = ["", "7 3", "2.5 2.5", "8 3 2 3"];
   // Corners of markers of radius 1; the first is a circle.
   const MARKERS = [
@@ -98,6 +102,12 @@
       symbol(place, series.marker, 3.5, shade(series.colour), svg).setAttribute("class", "under");
       MARKS.spot(mark, series, at, svg);
     },
+    label: (mark, series, at, svg) => {
+      if (mark.at.some((value) => value == null)) return;
+      const [x, y] = at(mark.at), fits = x + 7 + wide(mark.text) <= svg.right;
+      const words = make("text", { class: "under", x: fits ? x + 7 : x - 7, y: y - 8, dy: "0.36em", "text-anchor": fits ? "start" : "end" }, svg);
+      words.textContent = mark.text;
+    },
     // What a finger or a pointer hits is larger than what is seen.
     spot: (mark, series, at, svg) => {
       if (mark.at.some((value) => value == null)) return;
@@ -116,13 +126,17 @@
       point(box, series.label == null ? mark.text : `${series.label}\n${mark.text}`);
     },
   };
-  // `text` in lines of at most `letters`, words whole where they fit.
-  const lines = (text, letters) => {
-    const most = Math.max(6, Math.floor(letters)), all = [];
-    for (let word of text.split(" ").filter(Boolean)) {
-      if (all.length && all.at(-1).length + 1 + word.length <= most) { all.push(all.pop() + " " + word); continue; }
-      for (; word.length > most; word = word.slice(most)) all.push(word.slice(0, most));
-      all.push(word);
+  // `text` in lines of at most `width` pixels, words whole where they fit.
+  const lines = (text, width) => {
+    const fits = (line) => wide(line) <= width, all = [];
+    for (const word of text.split(" ").filter(Boolean)) {
+      if (all.length && fits(all.at(-1) + " " + word)) { all.push(all.pop() + " " + word); continue; }
+      let line = "";
+      for (const letter of word) {
+        if (line && !fits(line + letter)) { all.push(line); line = ""; }
+        line += letter;
+      }
+      all.push(line);
     }
     return all;
   };
@@ -144,21 +158,21 @@
     const marks = series.flatMap((s) => s.marks);
     const all = marks.flatMap(corners);
     const spans = [one.x, one.y].map((axis, i) => span(axis, all.map((p) => p[i])));
-    const rows = ticks(one.y, spans[1]).map(([v, text]) => [v, lines(text, (0.45 * W) / LETTER)]);
+    const rows = ticks(one.y, spans[1]).map(([v, text]) => [v, lines(text, 0.45 * W)]);
     const named = one.y.format === "nothing";
     const inner = named
       ? Math.max(100, one.y.ticks.length * Math.max(34, LINE * Math.max(...rows.map(([, texts]) => texts.length))))
       : Math.max(220, Math.min(300, 0.5 * W));
-    const side = one.y.label ? lines(one.y.label, inner / LETTER) : [];
-    const left = 8 + LINE * side.length + LETTER * Math.max(0, ...rows.flatMap(([, texts]) => texts.map((text) => text.length))) + 6;
-    const floor = lines(one.x.label, W / LETTER);
+    const side = one.y.label ? lines(one.y.label, inner) : [];
+    const left = 8 + LINE * side.length + Math.max(0, ...rows.flatMap(([, texts]) => texts.map(wide))) + 10;
+    const floor = lines(one.x.label, W);
     const bottom = TOP + inner, below = bottom + 26 + LINE * floor.length;
     // The legend is part of the drawing, so that a print has it.
     const legend = named ? [] : series.filter((s) => s.label != null && s.marks.length);
     const places = [];
     let [px, py] = [8, below + 10];
     for (const s of legend) {
-      const size = 44 + LETTER * s.label.length;
+      const size = 44 + wide(s.label);
       if (px + size > W && px > 8) [px, py] = [8, py + LINE + 2];
       places.push([px, py]);
       px += size;
@@ -174,18 +188,19 @@
     }
     let end = -Infinity;
     for (const [v, text] of ticks(one.x, spans[0])) {
-      const half = (LETTER * text.length) / 2;
+      const half = wide(text) / 2;
       if (x(v) - half <= end || x(v) + half > W) continue;
       end = x(v) + half + 8;
       make("line", { class: "grid", x1: x(v), x2: x(v), y1: TOP, y2: bottom }, svg);
       write([text], x(v), bottom + 13, "middle", svg);
     }
     make("line", { class: "axis", x1: left, x2: W - RIGHT, y1: bottom, y2: bottom }, svg);
-    const widest = (LETTER * Math.max(0, ...floor.map((text) => text.length))) / 2;
+    const widest = Math.max(0, ...floor.map(wide)) / 2;
     const middle = Math.min(Math.max((left + W - RIGHT) / 2, widest), Math.max(widest, W - widest));
     write(floor, middle, bottom + 26 + (LINE * floor.length) / 2, "middle", svg);
     write(side, 12, (TOP + bottom) / 2, "middle", svg, true);
     const group = make("g", {}, svg);
+    group.right = W - RIGHT;
     // Places to point at lie above everything drawn.
     group.spots = make("g", {}, svg);
     for (const s of series) {

@@ -198,7 +198,7 @@ impl Printer<'_> {
 }
 
 impl Graph {
-    /// Its first output as text, with names for inputs and numbers. What cannot be told apart for finite inputs is
+    /// Its first output as text, with names for inputs and numbers. What is equal for finite inputs is
     /// simplified, and conditions on one input become pieces: `if x <= 0 then … else …`.
     pub(crate) fn infix(&self, inputs: &[&str], numbers: &[&str]) -> Infix {
         let Pieces { ends, graph } = simplified(self, inputs.len(), numbers.len());

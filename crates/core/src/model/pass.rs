@@ -99,7 +99,7 @@ impl<'a> Pass<'a> {
         Some(Tensor::<1>::from_floats(mask.as_slice(), device).reshape(shape))
     }
 
-    /// Whether somebody looks at the activation sites.
+    /// Whether activation sites are measured.
     #[must_use]
     pub fn is_probed(&self) -> bool {
         self.probe.is_some()

@@ -36,7 +36,7 @@ pub trait Monitor {
     /// Whether the user wants to stop.
     fn interrupted(&self) -> bool;
 
-    /// A checkpoint from which to continue; whoever gives one has kept the events until then, and no others.
+    /// A checkpoint from which to continue; the caller has kept the events until then, and no others.
     fn resume(&mut self) -> Option<Checkpoint> {
         None
     }
@@ -195,7 +195,7 @@ impl<N: Network> Run<'_, N> {
                 course.progress.summary.steps_to_target = None;
                 (Outcome::Diverged { step, reason }, Predictions::default())
             }
-            None => (Outcome::Completed, self.judge(&mut course, monitor)?),
+            None => (Outcome::Completed, self.test_best(&mut course, monitor)?),
         };
         Ok(Finished {
             outcome,
@@ -227,7 +227,7 @@ impl<N: Network> Run<'_, N> {
     }
 
     /// The predictions of the best weights on the test split, which no trial sees.
-    fn judge(
+    fn test_best(
         &self,
         course: &mut Course<N>,
         monitor: &mut dyn Monitor,

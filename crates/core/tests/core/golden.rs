@@ -1,4 +1,4 @@
-//! The bits of training are pinned: whoever changes them says so by raising `NUMERICS`.
+//! The bits of training are pinned: a change of them raises `NUMERICS`.
 
 use crate::training::{Memory, bert, resnet, run_with};
 use activation::simd::{VARIABLE, Width};
@@ -124,7 +124,7 @@ fn the_bits_of_training_are_pinned() {
         assert_eq!(seen, specs().len(), "{text}");
     }
     assert!(wrong.is_empty(), "{CHANGED}:\n{}", wrong.join("\n"));
-    // A machine of another kind is no fault of whoever tests on it; where changes land, all are pinned.
+    // A machine of another kind is no fault; where changes land, all are pinned.
     let unknown = unknown.join("\n");
     println!("no hashes are pinned yet for these instructions:\n{unknown}");
     assert!(unknown.is_empty() || std::env::var_os("CI").is_none(), "{UNKNOWN}:\n{unknown}");

@@ -97,7 +97,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// One whose gradient nobody ever asks for.
+    /// One whose gradient is never asked for.
     pub(crate) fn new(shape: &[usize], numbers: Vec<f32>) -> Self {
         Self { shape: shape.to_vec(), numbers, layout: Layout::Ordered, tracked: false }
     }

@@ -56,7 +56,7 @@ fn a_gradient_of_two_is_left_alone() {
         let mut gradient = case.gradient(&once.y.shape);
         gradient.shape = vec![gradient.numbers.len()];
         let gradient = gradient.tensor::<1>(tapes[0].device(), DType::F32);
-        // Held by nobody else, so that it could be worked on in place.
+        // Without another owner, so that it could be worked on in place.
         let root = with_gradient(first.y.flat() + second.y.flat(), gradient);
         let gradients = root.backward();
         for tape in tapes {
@@ -105,7 +105,7 @@ fn outputs_that_are_used_up() {
         let mut gradient = case.gradient(&once.y.shape);
         gradient.shape = vec![gradient.numbers.len()];
         let gradient = gradient.tensor::<1>(tape.device(), DType::F32);
-        // Nobody holds the output itself.
+        // The output itself has no owner.
         let after = (case.fused)(&tape).y.flat() * 4.0 + 1.0;
         let gradients = tape.gradients(&with_gradient(after, gradient).backward());
         assert_all_near(&case, &gradients, &times(&once.gradients, 4.0));

@@ -27,7 +27,7 @@ fn a_torn_last_line_ends_the_stream_and_is_told() {
     let mut events = || reader.by_ref().map(|event| event.unwrap().event).collect::<Vec<_>>();
     assert_eq!(events(), [step(1, 2.0)]);
     assert_eq!(events(), []);
-    // Whoever writes continues.
+    // A writer continues.
     fs::write(&path, &whole).unwrap();
     assert_eq!(events(), [step(2, 1.0)]);
     assert!(!reader.torn());

@@ -63,7 +63,7 @@ fn kill(id: u32) -> bool {
 fn on_a_full_disk(place: &Place) -> String {
     let program = place.command(ARGS);
     let mut shell = Command::new("sh");
-    // Whoever writes more is told so, as on a full disk, instead of being killed.
+    // A longer write fails, as on a full disk, instead of killing the process.
     shell.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\""]);
     shell.arg(program.get_program()).args(program.get_args());
     shell.current_dir(place.path("")).stdin(Stdio::null()).env("NO_COLOR", "1");

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::arm::{Arm, ArmRequest};
 use crate::cli::ConfirmArgs;
 use crate::console;
-use crate::execute::Known;
+use crate::execute::PlannedWork;
 use crate::experiment::Experiment;
 use crate::plan::PlannedRun;
 use crate::shell;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// Fresh seeds begin here: far from those that people write.
 const FIRST_SEED: u64 = 1_000_000;
 
-/// Fresh seeds at least, unless somebody says how many.
+/// Fresh seeds at least, by default.
 const LEAST_SEEDS: usize = 5;
 
 /// Fresh seeds at most.
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ConfirmArgs) -> Result<(), Error> {
     if let Some(note) = &manifest.confirms {
         console::note!("{}", note.statement);
     }
-    let mut work = Known::new(&planned, &sweep.runs());
+    let mut work = PlannedWork::new(&planned, &sweep.runs());
     let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
     go_on(&experiment, &sweep, device, sinks, &mut work, costs)
 }

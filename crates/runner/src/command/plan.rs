@@ -4,7 +4,7 @@ use super::sweep::train;
 use crate::Error;
 use crate::cli::PlanArgs;
 use crate::console::{SweepProgress, duration, note, out, outln, table};
-use crate::execute::{Known, Work, Workers};
+use crate::execute::{PlannedWork, Work, Workers};
 use crate::experiment::Experiment;
 use crate::plan::{Plan, PlannedRun};
 use crate::sweep_dir::{Manifest, SweepDir, is_done};
@@ -173,7 +173,7 @@ fn pilot(
         looks: None,
         ..manifest.clone()
     })?;
-    let mut work = Known::new(&pilots, &sweep.runs());
+    let mut work = PlannedWork::new(&pilots, &sweep.runs());
     let first = work.next()?;
     if !first.is_empty() {
         let workers =

@@ -231,7 +231,7 @@ fn first_difference(before: &RunDir, after: &RunDir) -> Result<Option<u64>, Erro
         for line in dir.metrics()? {
             let mut event = line?.event;
             if let Event::Train(step) = &mut event {
-                // How long it took is nobody's result.
+                // How long it took is no result.
                 step.seconds = 0.0;
             }
             if let Some((step, _)) = event.metrics() {

@@ -12,7 +12,7 @@ const WIDTH: usize = 120;
 /// Activations that an error names at most.
 const MOST_NAMES: usize = 30;
 
-/// Compares scores that somebody else has measured.
+/// Compares scores that another program has measured.
 pub(crate) fn run(args: &StatsArgs) -> Result<(), Error> {
     let path = args.scores.display();
     let file = File::open(&args.scores).map_err(Error::io("read", &args.scores))?;

@@ -2,7 +2,7 @@ use crate::cli::SweepArgs;
 use crate::console::{self, SweepProgress, duration, note, out, outln};
 use crate::execute::launcher::LauncherKind;
 use crate::execute::worker::Executor;
-use crate::execute::{Execution, Known, Work, Workers, launcher};
+use crate::execute::{Execution, PlannedWork, Work, Workers, launcher};
 use crate::experiment::{DEFAULT_FILE, Experiment};
 use crate::plan::{Plan, PlannedRun};
 use crate::search::Evolution;
@@ -62,7 +62,7 @@ pub(super) fn carry_out(experiment: &Experiment, dry: bool) -> Result<(), Error>
         go_on(experiment, &sweep, device, sinks, &mut work, costs)
     } else {
         sweep.write_manifest(&manifest)?;
-        let mut work = Known::new(base, &sweep.runs());
+        let mut work = PlannedWork::new(base, &sweep.runs());
         let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();
         go_on(experiment, &sweep, device, sinks, &mut work, costs)
     }
@@ -162,7 +162,7 @@ fn dry_run<'a>(
         let done = which_are_done(base, &sweep.runs());
         let count = |(run, (_, done)): (&PlannedRun, &(RunDir, bool))| {
             let (task, activation) = (run.spec.task.clone(), run.spec.activation.label.clone());
-            Count { task, activation, runs: 1, done: usize::from(*done), whole: 1.0 }
+            Count { task, activation, runs: 1, trials: 0, done: usize::from(*done), whole: 1.0 }
         };
         base.iter().zip(&done).map(count).collect()
     };
@@ -183,6 +183,7 @@ fn dry_run<'a>(
                 counted.get(&(cell.task.as_str(), cell.label.as_str())).into_iter().flatten()
             {
                 cell.runs += count.runs;
+                cell.trials += count.trials;
                 cell.done += count.done;
                 cell.whole += count.whole;
             }
@@ -211,12 +212,16 @@ fn dry_run<'a>(
     Ok(())
 }
 
+/// Column of trials in the plan, where there are any.
+const TRIALS: usize = 5;
+
 /// Prints the plan: a line for each arm on each task, and the time of all, `jobs` at a time.
 fn show(cells: &[Cell], jobs: usize, sweep: &SweepDir) {
+    let trials: usize = cells.iter().map(|cell| cell.trials).sum();
     let rows: Vec<Vec<String>> = cells
         .iter()
         .map(|cell| {
-            vec![
+            let mut row = vec![
                 cell.task.clone(),
                 cell.label.clone(),
                 cell.model.clone(),
@@ -225,16 +230,24 @@ fn show(cells: &[Cell], jobs: usize, sweep: &SweepDir) {
                 cell.runs.to_string(),
                 cell.done.to_string(),
                 duration(seconds(cell.run_seconds)),
-            ]
+            ];
+            if trials > 0 {
+                row.insert(TRIALS, cell.trials.to_string());
+                row[TRIALS + 1] = (cell.runs - cell.trials).to_string();
+            }
+            row
         })
         .collect();
-    let header = ["task", "activation", "model", "params", "steps", "runs", "done", "per run"];
+    let mut header = vec!["task", "activation", "model", "params", "steps"];
+    header.extend(if trials > 0 { &["trials", "final"][..] } else { &["runs"] });
+    header.extend(["done", "per run"]);
     out!("{}", console::fitted(&header, &rows, &[0, 1, 2]));
     let left = cells.iter().map(Cell::seconds_left).sum::<f64>() / jobs as f64;
     let (runs, done) =
         cells.iter().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
+    let trials = if trials > 0 { format!(" ({trials} of them trials)") } else { String::new() };
     outln!(
-        "\n{runs} runs, {done} of them done; the others take about {} here, {} at a time",
+        "\n{runs} runs{trials}, {done} of them done; the others take about {} here, {} at a time",
         duration(seconds(left)),
         jobs
     );
@@ -324,6 +337,8 @@ struct Cell {
     parameters: u64,
     steps: u64,
     runs: usize,
+    /// Those of them that choose values or formulas.
+    trials: usize,
     done: usize,
     /// Budgets of all runs: a trial may have a part of one.
     whole: f64,
@@ -347,6 +362,7 @@ impl Cell {
             parameters: run.size.parameters,
             steps: run.steps,
             runs: 0,
+            trials: 0,
             done: 0,
             whole: 0.0,
             run_seconds: run.steps as f64 * step_seconds + judging,
@@ -360,6 +376,7 @@ impl Cell {
             label: count.activation.clone(),
             model: self.model.clone(),
             runs: count.runs,
+            trials: count.trials,
             done: count.done,
             whole: count.whole,
             ..*self

@@ -1,7 +1,7 @@
 use crate::arm::ArmRequest;
 use crate::cli::TrainArgs;
 use crate::console::{SweepProgress, note, out, outln};
-use crate::execute::{Execution, Known, Work, Workers, launcher};
+use crate::execute::{Execution, PlannedWork, Work, Workers, launcher};
 use crate::experiment::{Experiment, comma_separated};
 use crate::plan::Plan;
 use crate::sweep_dir::{SweepDir, which_are_done};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     let open = dirs.iter().filter(|(_, done)| !done).count();
     if open > 0 {
         interrupt::install();
-        let mut work = Known::new(&plan.runs, &runs);
+        let mut work = PlannedWork::new(&plan.runs, &runs);
         let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
         let progress = SweepProgress::new(plan.runs.len(), plan.runs.len() - open, costs);
         let workers = Workers::new(device, open, experiment.jobs.number(), experiment.threads);

@@ -7,7 +7,7 @@ mod work;
 pub(crate) mod worker;
 
 pub(crate) use job::{Job, JobContext};
-pub(crate) use work::{Known, Work};
+pub(crate) use work::{PlannedWork, Work};
 
 use crate::console::SweepProgress;
 use crate::environment::{cores, environment};
@@ -42,7 +42,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) struct Workers {
     pub(crate) jobs: usize,
     pub(crate) threads: usize,
-    /// Whether nobody has said how many: then memory has a say too.
+    /// Whether the number is chosen here: then memory bounds it too.
     pub(crate) auto: bool,
 }
 
@@ -156,7 +156,7 @@ fn token() -> Token {
 /// The launcher that `experiment` asks for.
 ///
 /// # Errors
-/// If it is not to be had here.
+/// If it is not available here.
 pub(crate) fn launcher(
     experiment: &Experiment,
     device: DeviceSpec,

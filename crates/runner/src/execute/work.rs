@@ -29,14 +29,14 @@ pub(crate) trait Work {
 }
 
 /// Runs that are all known.
-pub(crate) struct Known {
+pub(crate) struct PlannedWork {
     open: Vec<PlannedRun>,
     done: Vec<RunDir>,
     /// How many there are.
     total: usize,
 }
 
-impl Known {
+impl PlannedWork {
     /// `all`, with their records below `runs`.
     pub(crate) fn new(all: &[PlannedRun], runs: &Path) -> Self {
         let mut work = Self { open: Vec::new(), done: Vec::new(), total: all.len() };
@@ -56,7 +56,7 @@ impl Known {
     }
 }
 
-impl Work for Known {
+impl Work for PlannedWork {
     fn next(&mut self) -> Result<Vec<PlannedRun>, Error> {
         Ok(std::mem::take(&mut self.open))
     }

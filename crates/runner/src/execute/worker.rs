@@ -420,7 +420,7 @@ struct RunMonitor {
 
 impl RunMonitor {
     fn write(&self, event: &Event) -> Result<(), record::Error> {
-        // A line is written whole or not at all, whoever panics.
+        // A line is written whole or not at all, also in a panic.
         self.stream.lock().unwrap_or_else(PoisonError::into_inner).write(event)
     }
 

@@ -268,7 +268,7 @@ impl Setting {
         Self { key: key.to_owned(), value: Value::new(None, ValueKind::Nil) }
     }
 
-    /// The values that must give way before this one is laid upon the layers `below`, which config merges table by
+    /// The values that must give way before this one is merged into the layers `below`, which config merges table by
     /// table: a table that is given as a whole keeps nothing of the old one, nor does a budget in another unit, nor a
     /// table of which another form is chosen by its `name`, but for the keys that all forms have.
     pub(super) fn clear(&self, below: &Below) -> Clear {

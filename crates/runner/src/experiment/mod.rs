@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tracking::mlflow::{self, Mlflow};
 use tracking::wandb::{self, Mode, Wandb};
-use tracking::{Wish, tensorboard};
+use tracking::{SinkRequest, tensorboard};
 
 /// The experiment that `sweep` runs without a file.
 pub(crate) const DEFAULT_FILE: &str = "experiments/quick.toml";
@@ -263,11 +263,14 @@ pub(crate) struct Override {
 
 impl Experiment {
     /// What it and its flags ask of each sink of events.
-    pub(crate) fn sinks(&self) -> Vec<Box<dyn Wish>> {
+    pub(crate) fn sinks(&self) -> Vec<Box<dyn SinkRequest>> {
         vec![
-            Box::new(wandb::Wish { flag: self.wandb_flag, table: self.wandb.clone() }),
-            Box::new(tensorboard::Wish(self.tensorboard)),
-            Box::new(mlflow::Wish { flag: self.mlflow_flag.clone(), table: self.mlflow.clone() }),
+            Box::new(wandb::SinkRequest { flag: self.wandb_flag, table: self.wandb.clone() }),
+            Box::new(tensorboard::SinkRequest(self.tensorboard)),
+            Box::new(mlflow::SinkRequest {
+                flag: self.mlflow_flag.clone(),
+                table: self.mlflow.clone(),
+            }),
         ]
     }
 

@@ -147,7 +147,7 @@ impl Blame<'_, '_> {
     }
 }
 
-/// The key that is wrong where `changes` cannot be laid upon `task`, and what is wrong with it.
+/// The key that is wrong where `changes` cannot be merged into `task`, and what is wrong with it.
 fn explain(task: &Task, changes: &[&serde_json::Value]) -> Option<(String, String)> {
     if let Some(found) = changes.iter().find_map(|change| fault(change)) {
         return Some(found);
@@ -184,7 +184,7 @@ fn nulls(value: &serde_json::Value, path: &str, found: &mut Vec<String>) {
     }
 }
 
-/// `task` with `changes` laid upon it.
+/// `task` with `changes` merged into it.
 fn lay<'a>(
     task: &Task,
     changes: impl IntoIterator<Item = &'a serde_json::Value>,

@@ -301,7 +301,7 @@ impl<'a> Planner<'a> {
         experiment.conflict("baseline", &["activations"], &message)
     }
 
-    /// The run of the arm number `arm` on `task` with `seed`, and with `assignments` laid upon its recipe.
+    /// The run of the arm number `arm` on `task` with `seed`, and with `assignments` merged into its recipe.
     pub(crate) fn run(
         &mut self,
         name: &str,

@@ -183,6 +183,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
             task: task.clone(),
             activation: label.to_owned(),
             runs: arms * seeds,
+            trials: 0,
             done: self.done_finals(task, label),
             whole: (arms * seeds) as f64,
         };
@@ -193,6 +194,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
                 task: task.clone(),
                 activation: FORMULAS.to_owned(),
                 runs: (self.total() - self.final_runs()) / tasks,
+                trials: (self.total() - self.final_runs()) / tasks,
                 done: self.done.iter().filter(trial).count(),
                 whole: self.search.generations as f64 * self.budgets(),
             });

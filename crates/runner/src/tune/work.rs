@@ -39,6 +39,8 @@ pub(crate) struct Count {
     pub(crate) activation: String,
     /// As many as they may become.
     pub(crate) runs: usize,
+    /// Those of them that choose values or formulas; the others are final.
+    pub(crate) trials: usize,
     pub(crate) done: usize,
     /// How many budgets they have together.
     pub(crate) whole: f64,
@@ -194,6 +196,7 @@ impl<'a, 'b> Tuning<'a, 'b> {
                 task: group.task.clone(),
                 activation: self.planner.labels[group.arm].clone(),
                 runs: self.runs_of(group),
+                trials: self.runs_of(group).saturating_sub(self.experiment.seeds.len()),
                 done: group.done,
                 whole,
             }

@@ -76,7 +76,7 @@ fn every_arrow_between_crates_is_drawn_and_no_other() {
     assert_eq!(drawn, manifests, "ARCHITECTURE.md (left) and the manifests (right) differ");
 }
 
-/// Whoever reads results needs no tensors.
+/// Reading results needs no tensors.
 #[test]
 fn records_reports_and_trackers_build_without_burn() {
     let arrows = of_manifests();

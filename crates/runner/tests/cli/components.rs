@@ -129,6 +129,6 @@ fn a_component_is_replaced_by_its_name() {
     place.run(&schedule).ok();
     let mut command = place.command(&["sweep", "table.toml", "--dry-run"]);
     command.env("ACTLAB_TASKS__TEXT__DATA__NAME", "movie-reviews");
-    let said = crate::support::Said::new(command.output().unwrap());
+    let said = crate::support::ProgramOutput::new(command.output().unwrap());
     said.ok();
 }

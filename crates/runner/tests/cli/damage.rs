@@ -79,7 +79,7 @@ enum Fate {
     /// It cannot be trained, and the sweep says why.
     LeftOut,
     /// It counts as finished; the report says what is missing.
-    Told(&'static str),
+    Reported(&'static str),
 }
 
 /// A kind of damage, what it does to the folder of a run, and what happens to that run.
@@ -169,12 +169,12 @@ const DAMAGES: &[Damage] = &[
     (
         "empty metrics",
         |run| fs::write(run.join("metrics.jsonl"), "").unwrap(),
-        Fate::Told("The learning curves of 1 run could not be read"),
+        Fate::Reported("The learning curves of 1 run could not be read"),
     ),
     (
         "no predictions",
         |run| remove(&run.join("predictions.csv")),
-        Fate::Told("The test predictions of 1 run could not be read"),
+        Fate::Reported("The test predictions of 1 run could not be read"),
     ),
     (
         "an index of predictions beyond all",
@@ -182,7 +182,7 @@ const DAMAGES: &[Damage] = &[
             let table = "index,label,predicted,probability\n18446744073709551615,0,0,0.5\n";
             fs::write(run.join("predictions.csv"), table).unwrap();
         },
-        Fate::Told("The test predictions of 1 run could not be read"),
+        Fate::Reported("The test predictions of 1 run could not be read"),
     ),
 ];
 
@@ -225,7 +225,7 @@ fn one_damaged_file_costs_its_run_alone() {
                 assert!(sweep.err.contains("1 of 4 runs was not trained"), "{what}: {}", sweep.err);
                 assert!(sweep.out.contains("3 runs of 2 activations"), "{what}: {}", sweep.out);
             }
-            Fate::Told(words) => {
+            Fate::Reported(words) => {
                 assert_eq!(sweep.code, Some(0), "{what}: {}", sweep.err);
                 let report = place.read("results/small/report.md");
                 let text = report.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -87,11 +87,12 @@ fn a_folder_for_results_is_named_in_utf8() {
     let place = place();
     for command in [&["sweep", "tiny.toml"][..], &["train"], &["rerun", "results/x"]] {
         let output = place.command(command).arg("--output").arg(bad).output().unwrap();
-        let said = crate::support::Said::new(output).refused();
+        let said = crate::support::ProgramOutput::new(output).refused();
         assert!(said.contains("must be named in UTF-8") && said.contains("--output"), "{said}");
     }
     let mut command = place.command(&["sweep", "tiny.toml", "--wandb", "offline"]);
-    let said = crate::support::Said::new(command.env("WANDB_DIR", bad).output().unwrap()).refused();
+    let said = crate::support::ProgramOutput::new(command.env("WANDB_DIR", bad).output().unwrap())
+        .refused();
     assert!(said.contains("environment variable WANDB_DIR: is not UTF-8 text"), "{said}");
     assert_eq!(std::fs::read_dir(place.path("")).unwrap().count(), 1, "nothing is written");
 }

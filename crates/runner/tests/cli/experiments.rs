@@ -4,7 +4,7 @@
 //! of the message that is expected (behind `error: `), `# runs:` the number of runs of the plan. With `INSTA_UPDATE=always`
 //! the expected lines are written anew: then read the difference.
 
-use crate::support::{Place, Said, place};
+use crate::support::{Place, ProgramOutput, place};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ fn comments<'a>(text: &'a str, key: &str) -> Vec<&'a str> {
 }
 
 /// What `actlab sweep FILE --dry-run` says of the file `name` of a folder.
-fn planned(place: &Place, kind: &str, name: &str) -> (String, Said) {
+fn planned(place: &Place, kind: &str, name: &str) -> (String, ProgramOutput) {
     let file = format!("{name}.toml");
     let text = fs::read_to_string(folder(kind).join(&file)).unwrap();
     place.write(&file, &text);
@@ -31,7 +31,7 @@ fn planned(place: &Place, kind: &str, name: &str) -> (String, Said) {
         let (key, value) = pair.split_once('=').unwrap();
         command.env(key, value);
     }
-    let said = Said::new(command.output().unwrap());
+    let said = ProgramOutput::new(command.output().unwrap());
     (text, said)
 }
 

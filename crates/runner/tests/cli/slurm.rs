@@ -1,6 +1,6 @@
 //! The launcher for Slurm, with an `sbatch` and a `squeue` that stand for it: jobs run on this machine.
 
-use crate::support::{Place, Said, place};
+use crate::support::{Place, ProgramOutput, place};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -49,7 +49,7 @@ fn cluster(fault: &str, after: &str) -> Place {
     place
 }
 
-fn sweep(place: &Place, further: &[&str]) -> Said {
+fn sweep(place: &Place, further: &[&str]) -> ProgramOutput {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let bin = [place.path("bin")];
     let path = std::env::join_paths(bin.into_iter().chain(std::env::split_paths(&paths))).unwrap();
@@ -65,7 +65,7 @@ fn sweep(place: &Place, further: &[&str]) -> Said {
     ];
     let mut command = place.command(&[&args, further].concat());
     command.env("PATH", path).env("WANDB_API_KEY", "secret-key").env("WANDB_MODE", "disabled");
-    Said::new(command.output().unwrap())
+    ProgramOutput::new(command.output().unwrap())
 }
 
 fn jobs(place: &Place) -> usize {

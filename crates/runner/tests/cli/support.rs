@@ -1,4 +1,4 @@
-pub(crate) use runner_testing::{Said, TINY};
+pub(crate) use runner_testing::{ProgramOutput, TINY};
 
 pub(crate) type Place = runner_testing::Place;
 
@@ -10,7 +10,7 @@ pub(crate) fn place() -> Place {
 }
 
 /// Runs the program where no experiment is needed.
-pub(crate) fn actlab(args: &[&str]) -> Said {
+pub(crate) fn actlab(args: &[&str]) -> ProgramOutput {
     let mut command = runner_testing::command(ACTLAB, &std::env::temp_dir(), args);
-    Said::new(command.output().expect("the program starts"))
+    ProgramOutput::new(command.output().expect("the program starts"))
 }

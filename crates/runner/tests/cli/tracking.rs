@@ -90,7 +90,7 @@ fn without_a_key_and_a_wish_a_line_says_how_and_nothing_is_written() {
 
 /// A key is no wish, and `wandb offline` is heeded.
 #[test]
-fn nothing_is_sent_that_nobody_asked_for() {
+fn nothing_is_sent_without_being_asked_for() {
     let (place, server) = (place(), Server::start(calm()));
     let args = ["sweep", "tiny.toml", "--set", "seeds=[1]"];
     let sweep = |place: &Place| {
@@ -268,7 +268,7 @@ fn a_server_that_refuses_costs_no_run() {
     assert_eq!(std::fs::read_dir(place.path("wandb")).unwrap().count(), 5, "{said}");
 }
 
-/// What the machine does is in the record, also where nobody else is told.
+/// What the machine does is in the record, also without a tracker.
 #[test]
 fn a_record_holds_the_run_and_the_machine() {
     let place = place();

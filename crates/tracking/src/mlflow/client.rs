@@ -40,7 +40,7 @@ pub(super) struct Beginning<'a> {
 
 /// What the server has of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct RemoteRun {
     pub(super) id: String,
     pub(super) experiment_id: String,
     pub(super) artifact_uri: String,
@@ -89,13 +89,13 @@ impl Client {
     }
 
     /// Page of a run.
-    pub(super) fn page(&self, run: &Known) -> String {
+    pub(super) fn page(&self, run: &RemoteRun) -> String {
         let (experiment, id) = (escape(&run.experiment_id), escape(&run.id));
         format!("{}/#/experiments/{experiment}/runs/{id}", self.base_url)
     }
 
     /// Creates the run, or finds it again.
-    pub(super) fn begin(&self, beginning: &Beginning<'_>) -> Result<Known, Fault> {
+    pub(super) fn begin(&self, beginning: &Beginning<'_>) -> Result<RemoteRun, Fault> {
         let experiment = self.experiment(beginning.experiment)?;
         let noted = beginning.noted.map(|id| self.run(id)).transpose()?.flatten();
         let known = match noted {
@@ -153,7 +153,7 @@ impl Client {
     }
 
     /// The run `id`; nothing where the server does not know it.
-    pub(super) fn run(&self, id: &str) -> Result<Option<Known>, Fault> {
+    pub(super) fn run(&self, id: &str) -> Result<Option<RemoteRun>, Fault> {
         let answer = match self.get("runs/get", &[("run_id", id)]) {
             Ok(answer) => answer,
             Err(refusal) if refusal.is(ABSENT) => return Ok(None),
@@ -169,7 +169,7 @@ impl Client {
         self.known(run).map(Some)
     }
 
-    fn search(&self, experiment: &str, run: &Beginning<'_>) -> Result<Option<Known>, Fault> {
+    fn search(&self, experiment: &str, run: &Beginning<'_>) -> Result<Option<RemoteRun>, Fault> {
         let quoted = |text: &str| text.replace(['\'', '\\', '"'], "");
         let filter = format!(
             "tags.\"{}\" = '{}' and tags.{} = '{}'",
@@ -189,7 +189,7 @@ impl Client {
         answer["runs"].get(0).map(|run| self.known(run)).transpose()
     }
 
-    fn create(&self, experiment: &str, run: &Beginning<'_>) -> Result<Known, Fault> {
+    fn create(&self, experiment: &str, run: &Beginning<'_>) -> Result<RemoteRun, Fault> {
         let body = json!({
             "experiment_id": experiment,
             "run_name": run.name,
@@ -269,7 +269,7 @@ impl Client {
         }
     }
 
-    fn known(&self, run: &Value) -> Result<Known, Fault> {
+    fn known(&self, run: &Value) -> Result<RemoteRun, Fault> {
         let info = &run["info"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let all = |name: &str| run["data"][name].as_array().cloned().unwrap_or_default();
@@ -277,7 +277,7 @@ impl Client {
             let step = integer(&metric["step"]).unwrap_or(0);
             (text(&metric["key"]), (step, integer(&metric["timestamp"]).unwrap_or(0)))
         });
-        Ok(Known {
+        Ok(RemoteRun {
             id: self.text(&info["run_id"], "a run")?,
             experiment_id: text(&info["experiment_id"]),
             artifact_uri: text(&info["artifact_uri"]),

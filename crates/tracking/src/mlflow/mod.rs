@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use settings::{Flag, Mlflow, Settings, Wish};
+pub use settings::{Flag, Mlflow, Settings, SinkRequest};
 
 /// The sink, as users call it.
 pub const NAME: &str = "MLflow";
@@ -69,7 +69,7 @@ pub fn note(dir: &RunDir) -> Result<Option<Note>, record::Error> {
 ///
 /// # Errors
 /// If they name several servers or experiments.
-pub fn noted(dirs: &[RunDir]) -> Result<Option<Wish>, SettingsError> {
+pub fn noted(dirs: &[RunDir]) -> Result<Option<SinkRequest>, SettingsError> {
     let notes: Vec<_> = dirs.iter().filter_map(|dir| note(dir).ok().flatten()).collect();
     let one = |name: fn(&Note) -> &str| {
         let names: BTreeSet<&str> = notes.iter().map(name).collect();
@@ -83,7 +83,7 @@ pub fn noted(dirs: &[RunDir]) -> Result<Option<Wish>, SettingsError> {
     };
     let Some(uri) = one(|note| &note.tracking_uri)? else { return Ok(None) };
     let experiment = one(|note| &note.experiment)?;
-    Ok(Some(Wish {
+    Ok(Some(SinkRequest {
         flag: Some(Flag::Uri(uri)),
         table: Some(Mlflow { tracking_uri: None, experiment }),
     }))
@@ -110,7 +110,7 @@ pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target
     })
 }
 
-impl crate::Wish for Wish {
+impl crate::SinkRequest for SinkRequest {
     fn settle(
         &self,
         environment: &Environment<'_>,
@@ -189,9 +189,9 @@ mod tests {
         };
         write(0, "http://a");
         std::fs::write(dirs[1].path().join(<Note as record::Note>::FILE), "{").expect("a file");
-        let wish = noted(&dirs).ok().flatten().unwrap_or_default();
-        assert_eq!(wish.flag, Some(Flag::Uri("http://a".to_owned())));
-        assert_eq!(wish.table.and_then(|table| table.experiment).as_deref(), Some("e"));
+        let request = noted(&dirs).ok().flatten().unwrap_or_default();
+        assert_eq!(request.flag, Some(Flag::Uri("http://a".to_owned())));
+        assert_eq!(request.table.and_then(|table| table.experiment).as_deref(), Some("e"));
         write(2, "http://b");
         let said = noted(&dirs).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains("http://a and http://b"), "{said}");

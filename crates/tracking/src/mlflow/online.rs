@@ -1,7 +1,7 @@
 //! Runs that a tracking server follows during training.
 
 use super::Note;
-use super::client::{Beginning, Client, Known};
+use super::client::{Beginning, Client, RemoteRun};
 use super::form::{self, Sample};
 use super::settings::Settings;
 use crate::event::{Document, Metric, Run};
@@ -48,7 +48,7 @@ pub(super) struct Online {
 
 /// What the server said when it was asked for the run.
 struct Session {
-    known: Known,
+    known: RemoteRun,
     /// Parameters that the server lacks.
     parameters: Vec<(String, String)>,
     /// When metrics were last sent.
@@ -255,7 +255,7 @@ impl Online {
         Ok(())
     }
 
-    fn upload(&mut self, client: &Client, known: &Known) -> Result<(), Fault> {
+    fn upload(&mut self, client: &Client, known: &RemoteRun) -> Result<(), Fault> {
         if self.files.is_empty() {
             return Ok(());
         }

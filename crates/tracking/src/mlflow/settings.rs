@@ -48,7 +48,7 @@ impl FromStr for Flag {
 
 /// What an experiment and its flags say of MLflow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct SinkRequest {
     /// By a flag: goes before the environment.
     pub flag: Option<Flag>,
     /// By the experiment: gives way to the environment.
@@ -100,10 +100,10 @@ impl Settings {
     /// # Errors
     /// If a value is wrong, or no server is named.
     pub fn resolve(
-        wish: &Wish,
+        request: &SinkRequest,
         environment: &Environment<'_>,
     ) -> Result<Option<Self>, SettingsError> {
-        let given = match (&wish.flag, &wish.table) {
+        let given = match (&request.flag, &request.table) {
             (Some(Flag::Off), _) | (None, None) => return Ok(None),
             (Some(Flag::Uri(uri)), _) => Some(("--mlflow", uri.clone())),
             (Some(Flag::On) | None, _) => None,
@@ -112,7 +112,7 @@ impl Settings {
             let value = (environment.variable)(name).map(|value| value.trim().to_owned());
             value.filter(|value| !value.is_empty())
         };
-        let table = wish.table.clone().unwrap_or_default();
+        let table = request.table.clone().unwrap_or_default();
         let by_variable =
             || variable("MLFLOW_TRACKING_URI").map(|uri| ("MLFLOW_TRACKING_URI", uri));
         let by_table = || table.tracking_uri.clone().map(|uri| (IN_FILE, uri));
@@ -197,7 +197,10 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        Settings::resolve(&Wish { flag, table }, &Environment { variable: &variable, home: None })
+        Settings::resolve(
+            &SinkRequest { flag, table },
+            &Environment { variable: &variable, home: None },
+        )
     }
 
     fn table(uri: &str) -> Option<Mlflow> {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 pub use log::LogError;
 pub use note::{Note, Upload, note};
-pub use settings::{ApiKey, Mode, Settings, Wandb, Wish};
+pub use settings::{ApiKey, Mode, Settings, SinkRequest, Wandb};
 pub use source::LogSource;
 
 /// The sink that talks to a server, as users call it.
@@ -34,7 +34,7 @@ pub(crate) static KIND: Kind = Kind {
     by_sync: true,
 };
 
-impl crate::Wish for Wish {
+impl crate::SinkRequest for SinkRequest {
     fn settle(
         &self,
         environment: &Environment<'_>,

@@ -8,13 +8,13 @@ use std::vec::IntoIter;
 pub(super) enum Entry {
     /// The password of the machine.
     Password(String),
-    /// Only `default` applies: a password for every host, which nobody gave for this one.
+    /// Only `default` applies: a password for every host, which was not given for this one.
     OnlyDefault,
     /// Nothing.
     Absent,
 }
 
-/// The line, from 1, at which a file stops being one of this format. What stands there may be a secret.
+/// The line, from 1, at which a file stops being one of this format. Its content may be a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BadLine(pub(super) usize);
 

@@ -132,7 +132,7 @@ impl Online {
     /// Makes the run known to the server, and learns what that has of it.
     fn open(&mut self, client: &Client, run: &Run) -> Result<Session, Fault> {
         client.check_key()?;
-        // The id is kept before the server hears of it, or a crash would leave a run that nobody claims.
+        // The id is kept before the server hears of it, or a crash would leave a run without an owner.
         self.keep()?;
         let bucket = client.upsert(Upsert {
             id: &self.note.id,
@@ -259,7 +259,7 @@ impl Online {
         let silence = session.heard.elapsed();
         let due = match self.exit_code {
             Some(_) => waits || !session.streaming,
-            // The first lines go at once: somebody looks at the page.
+            // The first lines go at once: the user may look at the page.
             None if waits => {
                 !session.streaming || silence >= self.pace.interval || !self.has_room()
             }

@@ -76,7 +76,7 @@ impl fmt::Debug for ApiKey {
 
 /// What an experiment and its flags say of W&B.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct SinkRequest {
     /// By a flag: goes before the environment.
     pub flag: Option<Mode>,
     /// By the experiment: gives way to the environment.
@@ -106,11 +106,14 @@ pub struct Settings {
 
 impl Settings {
     /// Settles what flags, environment, the settings file of W&B's own client and the experiment say, in this
-    /// order. Without a wish the mode is [`Mode::Disabled`]: a key alone is none.
+    /// order. Without a request the mode is [`Mode::Disabled`]: a key alone is none.
     ///
     /// # Errors
     /// If a value makes no sense, or the server is asked for and no key is known.
-    pub fn resolve(wish: &Wish, environment: &Environment<'_>) -> Result<Self, SettingsError> {
+    pub fn resolve(
+        request: &SinkRequest,
+        environment: &Environment<'_>,
+    ) -> Result<Self, SettingsError> {
         let path = environment.variable;
         let variable = |name: &str| {
             let value = path(name).map(|value| value.trim().to_owned());
@@ -123,10 +126,10 @@ impl Settings {
             .map(|text| text.parse::<Mode>())
             .transpose()
             .map_err(|reason| SettingsError::Variable { name: "WANDB_MODE", reason })?;
-        let mode = match wish.flag.or(by_variable) {
+        let mode = match request.flag.or(by_variable) {
             Some(mode) => mode,
             // The file keeps a folder from the server; it asks for nothing to be sent.
-            None => match (mode_of_file(&dir.join("settings"))?, wish.table.mode) {
+            None => match (mode_of_file(&dir.join("settings"))?, request.table.mode) {
                 (Some(file), Some(mode)) => file.max(mode),
                 (Some(Mode::Online), None) | (None, None) => Mode::Disabled,
                 (Some(mode), None) | (None, Some(mode)) => mode,
@@ -141,9 +144,9 @@ impl Settings {
             .unwrap_or_default();
         tags.retain(|tag| !tag.is_empty());
         check_tags("WANDB_TAGS", &tags)?;
-        check_tags("wandb.tags", &wish.table.tags)?;
-        tags.extend(wish.table.tags.iter().cloned());
-        let project = match (variable("WANDB_PROJECT"), &wish.table.project) {
+        check_tags("wandb.tags", &request.table.tags)?;
+        tags.extend(request.table.tags.iter().cloned());
+        let project = match (variable("WANDB_PROJECT"), &request.table.project) {
             (Some(project), _) => check_project("WANDB_PROJECT", project)?,
             (None, Some(project)) => check_project("wandb.project", project.clone())?,
             (None, None) => DEFAULT_PROJECT.to_owned(),
@@ -152,7 +155,7 @@ impl Settings {
             mode,
             base_url,
             key,
-            entity: variable("WANDB_ENTITY").or_else(|| wish.table.entity.clone()),
+            entity: variable("WANDB_ENTITY").or_else(|| request.table.entity.clone()),
             project,
             group: variable("WANDB_RUN_GROUP"),
             tags,
@@ -303,42 +306,46 @@ fn check_tags(key: &'static str, tags: &[String]) -> Result<(), SettingsError> {
 mod tests {
     use super::*;
 
-    fn asked(table: Wandb) -> Wish {
-        Wish { flag: None, table }
+    fn asked(table: Wandb) -> SinkRequest {
+        SinkRequest { flag: None, table }
     }
 
-    fn resolve(wish: &Wish, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    fn resolve(
+        request: &SinkRequest,
+        variables: &[(&str, &str)],
+    ) -> Result<Settings, SettingsError> {
         let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        Settings::resolve(wish, &Environment { variable: &variable, home: None })
+        Settings::resolve(request, &Environment { variable: &variable, home: None })
     }
 
     #[test]
     fn flags_go_before_the_environment_and_that_before_the_experiment() {
-        let wish = asked(Wandb { mode: Some(Mode::Offline), ..Wandb::default() });
-        let mode = |wish: &Wish, variables: &[_]| resolve(wish, variables).unwrap().mode;
-        assert_eq!(mode(&Wish::default(), &[]), Mode::Disabled);
-        // A key is no wish.
-        assert_eq!(mode(&Wish::default(), &[("WANDB_API_KEY", "k")]), Mode::Disabled);
+        let request = asked(Wandb { mode: Some(Mode::Offline), ..Wandb::default() });
+        let mode =
+            |request: &SinkRequest, variables: &[_]| resolve(request, variables).unwrap().mode;
+        assert_eq!(mode(&SinkRequest::default(), &[]), Mode::Disabled);
+        // A key is no request.
+        assert_eq!(mode(&SinkRequest::default(), &[("WANDB_API_KEY", "k")]), Mode::Disabled);
         let both = [("WANDB_API_KEY", "k"), ("WANDB_MODE", "online\n")];
-        assert_eq!(mode(&wish, &both), Mode::Online);
-        assert_eq!(mode(&wish, &[("WANDB_API_KEY", "k")]), Mode::Offline);
-        assert_eq!(mode(&wish, &[("WANDB_MODE", "disabled")]), Mode::Disabled);
-        let flag = Wish { flag: Some(Mode::Offline), ..Wish::default() };
+        assert_eq!(mode(&request, &both), Mode::Online);
+        assert_eq!(mode(&request, &[("WANDB_API_KEY", "k")]), Mode::Offline);
+        assert_eq!(mode(&request, &[("WANDB_MODE", "disabled")]), Mode::Disabled);
+        let flag = SinkRequest { flag: Some(Mode::Offline), ..SinkRequest::default() };
         assert_eq!(mode(&flag, &[("WANDB_MODE", "disabled")]), Mode::Offline);
     }
 
     #[test]
     fn names_come_from_the_environment_and_then_the_experiment() {
-        let wish = asked(Wandb {
+        let request = asked(Wandb {
             entity: Some("team".into()),
             project: Some("ours".into()),
             tags: vec!["a".into()],
             ..Wandb::default()
         });
-        let settings = resolve(&wish, &[]).unwrap();
+        let settings = resolve(&request, &[]).unwrap();
         assert_eq!(settings.base_url, "https://api.wandb.ai");
         assert_eq!((settings.entity.as_deref(), settings.project.as_str()), (Some("team"), "ours"));
         assert_eq!(settings.dir, Path::new("wandb"));
@@ -350,7 +357,7 @@ mod tests {
             ("WANDB_RUN_GROUP", "g"),
             ("WANDB_BASE_URL", "https://wandb.example.org/"),
         ];
-        let settings = resolve(&wish, &variables).unwrap();
+        let settings = resolve(&request, &variables).unwrap();
         assert_eq!((settings.entity.as_deref(), settings.project.as_str()), (Some("me"), "mine"));
         assert_eq!(settings.tags, ["b", "c", "a"]);
         assert_eq!(settings.dir, Path::new("/logs/wandb"));
@@ -365,15 +372,15 @@ mod tests {
         let netrc = folder.path().join("netrc");
         std::fs::write(&netrc, "machine wandb.example.org login user password secret1\n").unwrap();
         let netrc = netrc.to_str().unwrap();
-        let wish = Wish { flag: Some(Mode::Online), ..Wish::default() };
+        let request = SinkRequest { flag: Some(Mode::Online), ..SinkRequest::default() };
         let here = ("WANDB_BASE_URL", "https://wandb.example.org:8080");
-        let settings = resolve(&wish, &[here, ("NETRC", netrc)]).unwrap();
+        let settings = resolve(&request, &[here, ("NETRC", netrc)]).unwrap();
         assert_eq!(settings.key.as_ref().unwrap().secret(), "secret1");
-        let settings = resolve(&wish, &[here, ("NETRC", netrc), ("WANDB_API_KEY", "secret2\n")]);
+        let settings = resolve(&request, &[here, ("NETRC", netrc), ("WANDB_API_KEY", "secret2\n")]);
         let settings = settings.unwrap();
         assert_eq!(settings.key.as_ref().unwrap().secret(), "secret2");
         // Of another host, nothing.
-        let error = resolve(&wish, &[("NETRC", netrc)]).unwrap_err().to_string();
+        let error = resolve(&request, &[("NETRC", netrc)]).unwrap_err().to_string();
         assert!(error.contains("api.wandb.ai") && error.contains(netrc), "{error}");
         assert!(!format!("{settings:?}").contains("secret"), "{settings:?}");
     }
@@ -383,12 +390,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("netrc");
         let netrc = path.to_str().unwrap();
-        let wish = Wish { flag: Some(Mode::Online), ..Wish::default() };
+        let request = SinkRequest { flag: Some(Mode::Online), ..SinkRequest::default() };
         let key = |url: Option<&str>, text: &str| {
             std::fs::write(&path, text).unwrap();
             let mut variables = vec![("NETRC", netrc)];
             variables.extend(url.map(|url| ("WANDB_BASE_URL", url)));
-            resolve(&wish, &variables)
+            resolve(&request, &variables)
                 .map(|settings| settings.key.unwrap().secret().to_owned())
                 .map_err(|error| error.to_string())
         };
@@ -413,15 +420,15 @@ mod tests {
         let file = folder.path().join("wandb/settings");
         std::fs::create_dir(file.parent().unwrap()).unwrap();
         let here = ("WANDB_DIR", folder.path().to_str().unwrap());
-        let mode = |text: &str, wish: Wish, more: &[(&str, &str)]| {
+        let mode = |text: &str, request: SinkRequest, more: &[(&str, &str)]| {
             std::fs::write(&file, text).unwrap();
             let mut variables = vec![here, ("WANDB_API_KEY", "k")];
             variables.extend(more);
-            resolve(&wish, &variables).map(|settings| settings.mode)
+            resolve(&request, &variables).map(|settings| settings.mode)
         };
-        let none = Wish::default;
+        let none = SinkRequest::default;
         let table = |mode| asked(Wandb { mode: Some(mode), ..Wandb::default() });
-        let flag = |mode| Wish { flag: Some(mode), ..Wish::default() };
+        let flag = |mode| SinkRequest { flag: Some(mode), ..SinkRequest::default() };
         let offline = "[default]\nmode = offline\n\n";
         let disabled = "[default]\r\nmode: disabled\r\n";
         assert_eq!(mode(offline, none(), &[]).unwrap(), Mode::Offline);
@@ -445,8 +452,8 @@ mod tests {
     fn names_are_those_that_the_server_takes() {
         let long = "x".repeat(70);
         for name in ["a/b", "a\\b", "a#", "a?", "a%", "a:b", "", &"x".repeat(129)] {
-            let wish = asked(Wandb { project: Some(name.to_owned()), ..Wandb::default() });
-            let error = resolve(&wish, &[]).unwrap_err().to_string();
+            let request = asked(Wandb { project: Some(name.to_owned()), ..Wandb::default() });
+            let error = resolve(&request, &[]).unwrap_err().to_string();
             assert!(error.contains(&format!("wandb.project = {name:?}")), "{error}");
         }
         let tags = |tag: &str| asked(Wandb { tags: vec![tag.to_owned()], ..Wandb::default() });
@@ -455,24 +462,24 @@ mod tests {
             assert!(error.contains(&format!("wandb.tags = {tag:?}")), "{error}");
         }
         for (name, value) in [("WANDB_PROJECT", "team/acts"), ("WANDB_TAGS", long.as_str())] {
-            let error = resolve(&Wish::default(), &[(name, value)]).unwrap_err().to_string();
+            let error = resolve(&SinkRequest::default(), &[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("{name} = {value:?}")), "{error}");
         }
         let (project, tags) = (Some("é".repeat(128)), vec!["é".repeat(64)]);
-        let wish = asked(Wandb { project, tags, ..Wandb::default() });
-        assert!(resolve(&wish, &[]).is_ok());
+        let request = asked(Wandb { project, tags, ..Wandb::default() });
+        assert!(resolve(&request, &[]).is_ok());
     }
 
     #[test]
     fn addresses_are_trimmed() {
         for url in ["http://127.0.0.1:18765/ ", " http://127.0.0.1:18765\n"] {
-            let settings = resolve(&Wish::default(), &[("WANDB_BASE_URL", url)]).unwrap();
+            let settings = resolve(&SinkRequest::default(), &[("WANDB_BASE_URL", url)]).unwrap();
             assert_eq!(settings.base_url, "http://127.0.0.1:18765");
         }
-        let settings = resolve(&Wish::default(), &[("WANDB_BASE_URL", "  ")]).unwrap();
+        let settings = resolve(&SinkRequest::default(), &[("WANDB_BASE_URL", "  ")]).unwrap();
         assert_eq!(settings.base_url, PUBLIC_SERVER);
         for url in ["https://app.wandb.ai", "https://wandb.ai/", "http://api.wandb.ai"] {
-            let error = resolve(&Wish::default(), &[("WANDB_BASE_URL", url)]).unwrap_err();
+            let error = resolve(&SinkRequest::default(), &[("WANDB_BASE_URL", url)]).unwrap_err();
             assert!(error.to_string().contains("https://api.wandb.ai"), "{error}");
         }
     }
@@ -491,7 +498,7 @@ mod tests {
             ("http://localhost.:80", false),
             ("http://localhost.example.org", true),
         ] {
-            let settings = resolve(&Wish::default(), &[("WANDB_BASE_URL", url)]).unwrap();
+            let settings = resolve(&SinkRequest::default(), &[("WANDB_BASE_URL", url)]).unwrap();
             assert_eq!(settings.key_in_the_open(), open, "{url}");
         }
     }
@@ -506,7 +513,7 @@ mod tests {
             ("WANDB_BASE_URL", "https://wandb.example.org/?x=1"),
             ("WANDB_BASE_URL", "https://wandb.example.org/#x"),
         ] {
-            let error = resolve(&Wish::default(), &[(name, value)]).unwrap_err().to_string();
+            let error = resolve(&SinkRequest::default(), &[(name, value)]).unwrap_err().to_string();
             assert!(error.contains(name) && !error.contains("secret"), "{error}");
         }
     }

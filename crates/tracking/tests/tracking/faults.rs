@@ -99,7 +99,7 @@ fn a_server_that_goes_away_and_comes_back_gets_everything() {
     assert!(said.contains("training continues") && said.contains("works again"), "{said}");
 }
 
-/// Reads an offline directory as somebody who uploads it does.
+/// Reads an offline directory as an upload does.
 fn assert_directory_is_whole(run: &Written) {
     let note = note(&run.dir).unwrap().unwrap();
     let mut source = LogSource::open(&note.offline.unwrap()).unwrap();
@@ -192,7 +192,7 @@ fn a_refusal_is_said_once_and_directories_are_written() {
         let told = said.iter().filter(|line| line.contains(&code.to_string())).count();
         assert_eq!((told, said.len()), (1, 1), "{said:?}");
         assert!(said[0].contains("offline directories"), "{said:?}");
-        // Nobody asked again.
+        // There is no second request.
         assert_eq!(server.received().requests.values().sum::<usize>(), 1);
         place.assert_no_key();
     }

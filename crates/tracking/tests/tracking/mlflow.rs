@@ -5,7 +5,7 @@ use record::Outcome;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-use tracking::mlflow::{Flag, Settings, Wish, note, target};
+use tracking::mlflow::{Flag, Settings, SinkRequest, note, target};
 use tracking::{Configured, Environment, Leftover, RecordSource, Tracker};
 use tracking_testing::{Fault, KEY, Mlflow, MlflowRun, Plan, Request, Seeded, Server, calm};
 
@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn settings(url: &str) -> Settings {
     let variable = |name: &str| (name == "MLFLOW_TRACKING_TOKEN").then(|| KEY.to_owned());
-    let wish = Wish { flag: Some(Flag::Uri(url.to_owned())), table: None };
-    Settings::resolve(&wish, &Environment { variable: &variable, home: None }).unwrap().unwrap()
+    let request = SinkRequest { flag: Some(Flag::Uri(url.to_owned())), table: None };
+    Settings::resolve(&request, &Environment { variable: &variable, home: None }).unwrap().unwrap()
 }
 
 fn tracker(place: &Place, url: &str) -> Tracker {

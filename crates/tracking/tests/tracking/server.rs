@@ -127,7 +127,7 @@ fn a_run_that_failed_says_so_and_one_that_diverged_is_a_result() {
 
 /// As where its thread panics.
 #[test]
-fn a_run_that_nobody_ends_is_not_waited_for() {
+fn a_run_that_never_ends_is_not_waited_for() {
     let (place, server) = (Place::new(), Server::start(calm()));
     let tracker = tracker(&place, &server, pace());
     let mut run = place.begin(1);

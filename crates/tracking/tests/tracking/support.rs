@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
-use tracking::wandb::{Mode, Settings, Wandb, Wish};
+use tracking::wandb::{Mode, Settings, SinkRequest, Wandb};
 use tracking::{Environment as Surroundings, Notice, Pace, Tracker};
 
 /// A folder for results and for offline directories.
@@ -42,9 +42,9 @@ impl Place {
             _ => None,
         };
         let table = Wandb { tags: vec!["mine".to_owned()], ..Wandb::default() };
-        let wish = Wish { flag: Some(mode), table };
+        let request = SinkRequest { flag: Some(mode), table };
         let environment = Surroundings { variable: &variable, home: None };
-        Settings::resolve(&wish, &environment).unwrap()
+        Settings::resolve(&request, &environment).unwrap()
     }
 
     pub(crate) fn notice(&self) -> Notice {
@@ -249,7 +249,7 @@ impl Written {
             .unwrap();
     }
 
-    /// Compares what somebody has of the history with what was written.
+    /// Compares a received history with what was written.
     pub(crate) fn assert_history(&self, rows: &[Map<String, Value>]) {
         assert_eq!(rows.len(), self.history.len(), "lines of {}", self.dir.path().display());
         for (row, expected) in rows.iter().zip(&self.history) {

@@ -260,7 +260,7 @@ fn how(status: ExitStatus) -> String {
             6 => " (abort)",
             7 => " (bus error)",
             8 => " (arithmetic error)",
-            9 => " (kill: by somebody, or by the system where memory is short)",
+            9 => " (kill: by a user, or by the system where memory is short)",
             11 => " (segmentation fault, or stack overflow)",
             _ => "",
         };

@@ -99,7 +99,7 @@ fn limited(place: &Place, call: &Call) -> Ended {
             None => shell.env_remove(name),
         };
     }
-    // Into files: a pipe that nobody reads would fill.
+    // Into files: a pipe without a reader would fill.
     let [out, err] = ["stdout", "stderr"].map(|name| File::create(place.path(name)).unwrap());
     shell.current_dir(place.path(".")).stdin(Stdio::null()).stdout(out).stderr(err);
     let started = Instant::now();

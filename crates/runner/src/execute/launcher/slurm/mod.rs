@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use submission::{Found, Submission, end_notes};
 use tracking::Notice;
 
-/// Tasks of an array at most: clusters take a thousand where nobody has said otherwise.
+/// Tasks of an array at most: clusters take a thousand by default.
 const LARGEST_ARRAY: usize = 1000;
 
 /// How often the folder is looked at for what tasks say.
@@ -189,7 +189,7 @@ impl Slurm {
         if self.out.is_empty() {
             return Ok(());
         }
-        // What is gone without a word is nobody's any more.
+        // A task that is gone without a word has no owner.
         let Some(states) = self.states() else {
             return Err(unanswered());
         };
@@ -249,7 +249,7 @@ impl Slurm {
     /// Number of the job `name`, whose sweep ended before it had written it down; none where the job was not submitted,
     /// or is forgotten.
     fn find_job(&self, folder: &Path, name: &str) -> Result<Option<u64>, Error> {
-        // An sbatch that has outlived its sweep may be at work still.
+        // An sbatch that has outlived its sweep may still run.
         let young = fs::metadata(folder)
             .and_then(|metadata| metadata.modified())
             .is_ok_and(|time| time.elapsed().is_ok_and(|age| age < GRACE));
