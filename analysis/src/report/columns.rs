@@ -419,9 +419,10 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     if task.has_target() {
         machine.push(value(header::TARGET_TIME, |arm| arm.seconds_to_target, 1).reserve(12));
     }
+    let mut front = Vec::new();
     if task.arms.len() > 1 {
         let longest = task.arms.iter().map(|arm| width(&labels.cell(&arm.activation))).max();
-        machine.push(
+        front.push(
             numbers(task, header::DOMINATED, |arm| match &arm.dominated_by {
                 Some(label) => labels.cell(label),
                 None if arm.on_front() => "none".into(),
@@ -430,7 +431,7 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
             .reserve(longest.unwrap_or(0)),
         );
     }
-    Table { key: key(task, labels), blocks: vec![size, speed, machine] }
+    Table { key: key(task, labels), blocks: vec![size, speed, machine, front] }
 }
 
 /// What the marks in [`cost`] mean, if there are any.

@@ -231,6 +231,7 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
 
 /// The entry that explains the column `header`.
 pub(super) fn explanation<'a>(entries: &'a [String], header: &str) -> Option<&'a str> {
+    let header = header.strip_suffix(" ± sd").unwrap_or(header);
     // Behind a term, as entries are written.
     const ENDS: [&str; 4] = [": ", ", ", " and ", " (the "];
     let explains = |entry: &&String| {

@@ -69,7 +69,7 @@
   const RIGHT = 14, TOP = 10, LINE = 16;
   const pen = document.createElement("canvas").getContext("2d");
   pen.font = "12px system-ui, sans-serif";
-  const wide = (text) => pen.measureText(text).width;
+  const measure = (text) => pen.measureText(text).width;
   const DASHES = ["", "7 3", "2.5 2.5", "8 3 2 3"];
   // Corners of markers of radius 1; the first is a circle.
   const MARKERS = [
@@ -104,7 +104,7 @@
     },
     label: (mark, series, at, svg) => {
       if (mark.at.some((value) => value == null)) return;
-      const [x, y] = at(mark.at), fits = x + 7 + wide(mark.text) <= svg.right;
+      const [x, y] = at(mark.at), fits = x + 7 + measure(mark.text) <= svg.right;
       const words = make("text", { class: "under", x: fits ? x + 7 : x - 7, y: y - 8, dy: "0.36em", "text-anchor": fits ? "start" : "end" }, svg);
       words.textContent = mark.text;
     },
@@ -128,7 +128,7 @@
   };
   // `text` in lines of at most `width` pixels, words whole where they fit.
   const lines = (text, width) => {
-    const fits = (line) => wide(line) <= width, all = [];
+    const fits = (line) => measure(line) <= width, all = [];
     for (const word of text.split(" ").filter(Boolean)) {
       if (all.length && fits(all.at(-1) + " " + word)) { all.push(all.pop() + " " + word); continue; }
       let line = "";
@@ -164,7 +164,7 @@
       ? Math.max(100, one.y.ticks.length * Math.max(34, LINE * Math.max(...rows.map(([, texts]) => texts.length))))
       : Math.max(220, Math.min(300, 0.5 * W));
     const side = one.y.label ? lines(one.y.label, inner) : [];
-    const left = 8 + LINE * side.length + Math.max(0, ...rows.flatMap(([, texts]) => texts.map(wide))) + 10;
+    const left = 8 + LINE * side.length + Math.max(0, ...rows.flatMap(([, texts]) => texts.map(measure))) + 10;
     const floor = lines(one.x.label, W);
     const bottom = TOP + inner, below = bottom + 26 + LINE * floor.length;
     // The legend is part of the drawing, so that a print has it.
@@ -172,7 +172,7 @@
     const places = [];
     let [px, py] = [8, below + 10];
     for (const s of legend) {
-      const size = 44 + wide(s.label);
+      const size = 44 + measure(s.label);
       if (px + size > W && px > 8) [px, py] = [8, py + LINE + 2];
       places.push([px, py]);
       px += size;
@@ -188,14 +188,14 @@
     }
     let end = -Infinity;
     for (const [v, text] of ticks(one.x, spans[0])) {
-      const half = wide(text) / 2;
+      const half = measure(text) / 2;
       if (x(v) - half <= end || x(v) + half > W) continue;
       end = x(v) + half + 8;
       make("line", { class: "grid", x1: x(v), x2: x(v), y1: TOP, y2: bottom }, svg);
       write([text], x(v), bottom + 13, "middle", svg);
     }
     make("line", { class: "axis", x1: left, x2: W - RIGHT, y1: bottom, y2: bottom }, svg);
-    const widest = Math.max(0, ...floor.map(wide)) / 2;
+    const widest = Math.max(0, ...floor.map(measure)) / 2;
     const middle = Math.min(Math.max((left + W - RIGHT) / 2, widest), Math.max(widest, W - widest));
     write(floor, middle, bottom + 26 + (LINE * floor.length) / 2, "middle", svg);
     write(side, 12, (TOP + bottom) / 2, "middle", svg, true);
