@@ -246,7 +246,7 @@ impl SweepDir {
             shapes,
             commands,
             // An early version kept no experiment.
-            experiment: toml::to_string_pretty(&manifest.experiment).ok(),
+            experiment: toml::to_string(&manifest.experiment).ok(),
             ..manifest.options()
         };
         if let Some((first, others)) = baselines.split_first() {
