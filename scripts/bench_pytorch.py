@@ -21,7 +21,7 @@ ActLab is the faster one.
          scaled_dot_product_attention (sdpa). The fastest counts. Each variant has a
          process of its own, whose peak memory is that of the variant alone.
   sweep  runs an hour where two runs train side by side, one thread each: `actlab
-         sweep` on the ResNet task of experiments/quick.toml beside two processes of
+         sweep` on each task of experiments/quick.toml beside two processes of
          pytorch_yardstick.py. Start-up, reading the data and evaluation count on
          both sides; only ActLab writes records and statistics of the activations.
 
@@ -40,10 +40,12 @@ Figures are only good on a machine that does nothing else.
 
 import argparse
 import contextlib
+import csv
 import json
 import math
 import os
 import platform
+import re
 import resource
 import statistics
 import subprocess
@@ -528,11 +530,39 @@ def inline_toml(value):
     return json.dumps(value)
 
 
-def compare_sweeps(args, activation):
-    """Runs an hour, two at a time, one thread each."""
+# How pytorch_yardstick.py is told of a shipped task.
+YARDSTICK = {"resnet": "resnet", "bert": "bert"}
+
+
+def shipped_tasks(args):
+    """The tasks of quick.toml that PyTorch trains too, by name."""
     with open(os.path.join(ROOT, "experiments", "quick.toml"), "rb") as file:
         tasks = tomllib.load(file)["tasks"]
-    name, task = next((n, t) for n, t in tasks.items() if t["model"]["name"] == "resnet")
+    unknown = [name for name in args.tasks or [] if name not in tasks]
+    if unknown:
+        raise Failure(f"--tasks {' '.join(unknown)}: quick.toml has {', '.join(tasks)}")
+    return {
+        name: task for name, task in tasks.items()
+        if task["model"]["name"] in YARDSTICK and name in (args.tasks or tasks)
+    }
+
+
+def recipe_of(task, activation):
+    """The options of pytorch_yardstick.py for a task; its other settings are those of quick.toml."""
+    training, model = task["training"], task["model"]
+    options = {
+        "--task": YARDSTICK[model["name"]], "--activation": activation, "--threads": 1,
+        "--lr": training["learning_rate"], "--batch": training["batch_size"],
+        "--weight-decay": training["weight_decay"],
+    }
+    options |= {f"--{unit}": amount for unit, amount in training["budget"].items()}
+    if model["name"] == "bert":
+        options |= {"--dropout": model["dropout"], "--length": model["max_length"]}
+    return [str(word) for option in options.items() for word in option]
+
+
+def compare_sweeps(args, name, task, activation):
+    """Runs an hour, two at a time, one thread each."""
     training = task["training"]
     if args.epochs:
         training["budget"] = {"epochs": args.epochs}
@@ -542,13 +572,9 @@ def compare_sweeps(args, activation):
     }
     seeds = [str(seed) for seed in settings["seeds"]]
     changes = [f for key, value in settings.items() for f in ("--set", f"{key}={inline_toml(value)}")]
-    options = {
-        "--task": "resnet", "--activation": activation, "--threads": 1,
-        "--lr": training["learning_rate"], "--batch": training["batch_size"],
-        "--weight-decay": training["weight_decay"], "--epochs": training["budget"]["epochs"],
-    }
-    recipe = [str(word) for option in options.items() for word in option] + ["--seeds"]
+    recipe = [*recipe_of(task, activation), "--seeds"]
     ours, theirs = Turns(), Turns()
+    accuracies = {"actlab": [], "pytorch": []}
 
     def measure_actlab():
         with tempfile.TemporaryDirectory() as output:
@@ -558,17 +584,24 @@ def compare_sweeps(args, activation):
                 "--output", output,
             )
             ours.add_seconds([time.perf_counter() - began])
+            with open(os.path.join(output, "quick", "runs.csv"), encoding="utf-8") as file:
+                accuracies["actlab"] = [float(row["test_accuracy"]) for row in csv.DictReader(file)]
 
     def measure_pytorch():
         began = time.perf_counter()
         processes = [
-            start_python(args, 1, "--yardstick", json.dumps([*recipe, *half]), stdout=sys.stderr)
+            start_python(
+                args, 1, "--yardstick", json.dumps([*recipe, *half]), stdout=subprocess.PIPE, text=True,
+            )
             for half in (seeds[0::2], seeds[1::2])
         ]
-        statuses = [process.wait() for process in processes]
+        printed = [process.communicate()[0] for process in processes]
+        statuses = [process.returncode for process in processes]
         if any(statuses):
             raise Failure(f"pytorch_yardstick.py failed (statuses {statuses})")
         theirs.add_seconds([time.perf_counter() - began])
+        found = re.findall(r" test ([0-9.]+) %", "".join(printed))
+        accuracies["pytorch"] = [float(percent) / 100 for percent in found]
 
     note(f"sweep: {len(seeds)} runs of {name}, {activation}")
     take_turns(args.repeats, [measure_actlab, measure_pytorch])
@@ -578,8 +611,8 @@ def compare_sweeps(args, activation):
         for side, figures in (("pytorch", result["pytorch"]["eager"]), ("actlab", result["actlab"]))
     }
     return {
-        "task": name, "activation": activation, "runs": len(seeds),
-        "epochs": training["budget"]["epochs"], "runs_an_hour": hourly, **result,
+        "task": name, "activation": activation, "runs": len(seeds), "budget": training["budget"],
+        "accuracies": accuracies, "runs_an_hour": hourly, **result,
     }
 
 
@@ -690,22 +723,28 @@ def steps_markdown(results):
 
 
 def sweeps_markdown(results):
+    def accuracy(values):
+        spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
+        return f"{100 * statistics.mean(values):.2f}{spread}"
+
     rows = [
         [
-            r["task"], r["activation"], r["runs"], r["epochs"],
+            r["task"], r["activation"], r["runs"],
             f"{r['pytorch']['eager']['median_seconds']:.1f}", f"{r['actlab']['median_seconds']:.1f}",
             f"{r['runs_an_hour']['pytorch']:.0f}", f"{r['runs_an_hour']['actlab']:.0f}", ratio(r),
+            accuracy(r["accuracies"]["pytorch"]), accuracy(r["accuracies"]["actlab"]),
         ]
         for r in results
     ]
     header = [
-        "task", "activation", "runs", "epochs", "PyTorch, s", "ActLab, s", "PyTorch, runs an hour",
-        "ActLab, runs an hour", "ratio",
+        "task", "activation", "runs", "PyTorch, s", "ActLab, s", "PyTorch, runs an hour",
+        "ActLab, runs an hour", "ratio", "PyTorch, test %", "ActLab, test %",
     ]
     return (
         "## Runs an hour\n\nTwo runs at a time, one thread each, from the start of the program to its end:"
-        " start-up, reading the data and evaluation count on both sides. ActLab evaluates after every epoch"
-        " and writes records and statistics; PyTorch (eager) evaluates once.\n\n" + table(header, rows, 2)
+        " start-up, reading the data and evaluation count on both sides. ActLab evaluates during training"
+        " and writes records and statistics; PyTorch (eager) evaluates once. Accuracies: mean ± sample"
+        " standard deviation over the runs.\n\n" + table(header, rows, 2)
     )
 
 
@@ -756,7 +795,7 @@ def measure(args):
     machine |= {"cpu": cpu_model(), "processors": os.cpu_count()}
     options = {
         key: getattr(args, key)
-        for key in ("what", "threads", "repeats", "rounds", "batch", "torch_env", "runs", "epochs")
+        for key in ("what", "threads", "repeats", "rounds", "batch", "torch_env", "runs", "epochs", "tasks")
     }
     figures = {"machine": machine, "options": options, "operations": [], "steps": [], "sweeps": []}
 
@@ -779,9 +818,10 @@ def measure(args):
                     figures["compile_error"] = args.compile_error
                     keep()
     if "sweep" in args.what:
-        # One activation says it: what differs between them is in the steps.
-        figures["sweeps"].append(compare_sweeps(args, args.activations[0]))
-        keep()
+        for name, task in shipped_tasks(args).items():
+            for activation in args.activations:
+                figures["sweeps"].append(compare_sweeps(args, name, task, activation))
+                keep()
     return figures
 
 
@@ -821,7 +861,7 @@ def main():
     )
     parser.add_argument(
         "--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS),
-        help="steps: default all; sweep: the first",
+        help="steps, sweep: default all",
     )
     parser.add_argument("--repeats", type=positive, default=3, help="turns of each side (3)")
     parser.add_argument("--rounds", type=positive, help="measured calls a turn (ops 50, steps 8)")
@@ -831,6 +871,9 @@ def main():
         help="steps: variants of PyTorch to leave out",
     )
     parser.add_argument("--runs", type=positive, default=2, help="sweep: runs, each with a seed (2)")
+    parser.add_argument(
+        "--tasks", nargs="+", metavar="NAME", help="sweep: tasks of quick.toml (default: all)"
+    )
     parser.add_argument("--epochs", type=positive, help="sweep: epochs a run (as in quick.toml)")
     parser.add_argument(
         "--actlab", metavar="PATH", help="the program (default: built by cargo, and found by it)"
