@@ -122,6 +122,12 @@ pub(crate) fn resnet(name: &str) -> RunSpec {
     )
 }
 
+pub(crate) fn mlp(name: &str, norm: &str) -> RunSpec {
+    let widths = serde_json::json!([37, 20]);
+    let model = Component::named("mlp").with("widths", widths).with("norm", norm);
+    spec(name, model, "fashion-mnist-mini", 32, 5)
+}
+
 pub(crate) fn bert(name: &str) -> RunSpec {
     let model = Component::named("bert").with("size", "tiny").with("max_length", 16);
     let mut spec = spec(name, model, "movie-reviews", 8, 4);
