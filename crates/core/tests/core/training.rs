@@ -558,7 +558,7 @@ fn a_run_that_learns_after_a_spike_is_completed() {
     let mut spec = resnet("relu");
     spec.seed = 2;
     spec.training.budget = Budget::Steps(150);
-    spec.training.learning_rate = 1.6;
+    spec.training.learning_rate = 1.4;
     (spec.training.warmup, spec.training.clip_norm) = (0.0, None);
     spec.training.evaluate_every = Some(50);
     for rule in [None, Some(Divergence { ratio: 1.0, window: 20 })] {
