@@ -1,8 +1,7 @@
 //! Which SIMD instructions the CPU's kernels use.
 //!
-//! Another width of registers sums in another order, and rounds otherwise: a run has the same bits on machines of
-//! one width alone. [`VARIABLE`] makes a machine use a narrower one than its widest, to reproduce the bits of
-//! another.
+//! Results do not depend on them: a sum has the same order at every width, and a multiply-add is rounded once
+//! everywhere. [`VARIABLE`] makes a machine use narrower ones than its widest, to test that.
 
 use pulp::Arch;
 use std::sync::LazyLock;

@@ -37,7 +37,7 @@ impl<S: Simd> Watch<S> {
 
     #[inline(always)]
     fn look(&mut self, x: S::f32s) {
-        self.sum = self.simd.mul_add_e_f32s(x, self.simd.splat_f32s(0.0), self.sum);
+        self.sum = self.simd.mul_add_f32s(x, self.simd.splat_f32s(0.0), self.sum);
     }
 
     /// Whether it may have seen NaN.

@@ -102,7 +102,7 @@ pub(crate) fn has_nan(numbers: &[f32]) -> bool {
             let (registers, rest) = S::as_simd_f32s(self.0);
             let zero = simd.splat_f32s(0.0);
             // Zero times infinity is NaN too: then each number is looked at.
-            let look = |register: S::f32s, sum| simd.mul_add_e_f32s(register, zero, sum);
+            let look = |register: S::f32s, sum| simd.mul_add_f32s(register, zero, sum);
             let (blocks, single) = registers.as_chunks::<4>();
             let mut sums = [zero; 4];
             for block in blocks {

@@ -26,6 +26,44 @@ pub fn nonlinearity<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor
     record([host], y, || Nonlinearity { f: Arc::clone(f), x: values }).into_tensor()
 }
 
+/// The derivative of the nonlinearity of one input, f′(x), without autodiff.
+#[must_use]
+pub fn slope<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D> {
+    let Some(host @ Host::Plain(_)) = Host::of(&x) else { return f.nonlinearity().derivative(x) };
+    let values = host.values();
+    let mut y = Buffer::take(values.slice().len());
+    y.par_chunks_mut(TASK).zip(values.slice().par_chunks(TASK)).for_each(|(y, x)| {
+        y.fill(1.0);
+        f.nonlinearity().backward_slice(x, y);
+    });
+    Values::from_buffer(y, &values.shape()).into_tensor()
+}
+
+/// The derivatives of a gated activation by gate and value, of one shape, without autodiff.
+///
+/// # Panics
+/// If the shapes differ.
+#[must_use]
+pub fn gated_slopes<const D: usize>(
+    f: &dyn Gated,
+    gate: Tensor<D>,
+    value: Tensor<D>,
+) -> [Tensor<D>; 2] {
+    assert_eq!(gate.dims(), value.dims(), "as many gates as values");
+    let hosts = (Host::of(&gate), Host::of(&value));
+    let (Some(host @ Host::Plain(_)), Some(host_value)) = hosts else {
+        let (by_gate, by_value) = f.derivatives(gate, value);
+        return [by_gate, by_value];
+    };
+    let (mut gate, mut value) = (host.values().copied(), host_value.values().copied());
+    let ones = vec![1.0; TILE];
+    gate.slice_mut()
+        .par_chunks_mut(TILE)
+        .zip(value.slice_mut().par_chunks_mut(TILE))
+        .for_each(|(gate, value)| f.backward_slice(gate, value, &ones[..gate.len()]));
+    [gate.into_tensor(), value.into_tensor()]
+}
+
 #[derive(Debug, Clone)]
 struct Nonlinearity {
     f: Arc<Activation>,

@@ -332,22 +332,22 @@ impl WithSimd for Normalise<'_> {
         match residual {
             None => {
                 for ((z, x), (scale, shift)) in lines {
-                    *z = simd.mul_add_e_f32s(*scale, *x, *shift);
+                    *z = simd.mul_add_f32s(*scale, *x, *shift);
                 }
                 if !x_rest.is_empty() {
                     let x = simd.partial_load_f32s(x_rest);
-                    let z = simd.mul_add_e_f32s(scale[n], x, shift[n]);
+                    let z = simd.mul_add_f32s(scale[n], x, shift[n]);
                     simd.partial_store_f32s(z_rest, z);
                 }
             }
             Some(residual) => {
                 let (residual, residual_rest) = S::as_simd_f32s(residual);
                 for (((z, x), (scale, shift)), residual) in lines.zip(residual) {
-                    *z = simd.add_f32s(simd.mul_add_e_f32s(*scale, *x, *shift), *residual);
+                    *z = simd.add_f32s(simd.mul_add_f32s(*scale, *x, *shift), *residual);
                 }
                 if !x_rest.is_empty() {
                     let x = simd.partial_load_f32s(x_rest);
-                    let z = simd.mul_add_e_f32s(scale[n], x, shift[n]);
+                    let z = simd.mul_add_f32s(scale[n], x, shift[n]);
                     let residual = simd.partial_load_f32s(residual_rest);
                     simd.partial_store_f32s(z_rest, simd.add_f32s(z, residual));
                 }
@@ -388,7 +388,7 @@ impl WithSimd for Sums<'_> {
                 for i in 0..4 {
                     sum[i] = simd.add_f32s(sum[i], a[i]);
                     let centered = simd.sub_f32s(b[i], center[i]);
-                    product[i] = simd.mul_add_e_f32s(a[i], centered, product[i]);
+                    product[i] = simd.mul_add_f32s(a[i], centered, product[i]);
                 }
             }
             sums.copy_from_slice(&sum);
@@ -455,7 +455,7 @@ impl WithSimd for Moments<'_> {
                     let x = registers(row);
                     for i in 0..4 {
                         let centered = simd.sub_f32s(x[i], center[i]);
-                        sum[i] = simd.mul_add_e_f32s(centered, centered, sum[i]);
+                        sum[i] = simd.mul_add_f32s(centered, centered, sum[i]);
                     }
                 }
             } else {
@@ -592,12 +592,12 @@ impl WithSimd for Combine<'_> {
             let n = x.len();
             let lines = gradient.iter_mut().zip(x).zip(a.iter().zip(b.iter().zip(c)));
             for ((gradient, x), (a, (b, c))) in lines {
-                *gradient = simd.mul_add_e_f32s(*a, *gradient, simd.mul_add_e_f32s(*b, *x, *c));
+                *gradient = simd.mul_add_f32s(*a, *gradient, simd.mul_add_f32s(*b, *x, *c));
             }
             if !x_rest.is_empty() {
-                let line = simd.mul_add_e_f32s(b[n], simd.partial_load_f32s(x_rest), c[n]);
+                let line = simd.mul_add_f32s(b[n], simd.partial_load_f32s(x_rest), c[n]);
                 let g = simd.partial_load_f32s(gradient_rest);
-                simd.partial_store_f32s(gradient_rest, simd.mul_add_e_f32s(a[n], g, line));
+                simd.partial_store_f32s(gradient_rest, simd.mul_add_f32s(a[n], g, line));
             }
         }
     }

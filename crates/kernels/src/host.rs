@@ -114,7 +114,7 @@ impl Values {
     }
 
     /// The same numbers in memory of their own.
-    fn copied(&self) -> Self {
+    pub(crate) fn copied(&self) -> Self {
         const TASK: usize = 1 << 16;
         let mut copy = Buffer::take(self.slice().len());
         copy.par_chunks_mut(TASK)

@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
+use crate::lanes::Sums;
 use ::activation::arch;
 use burn::Tensor;
 use pulp::{Simd, WithSimd};
@@ -117,51 +118,87 @@ impl WithSimd for Forward<'_> {
         let (beta, beta_rest) = S::as_simd_f32s(beta);
         for (row, inverse) in inverse.iter_mut().enumerate() {
             let range = row * width..(row + 1) * width;
-            let (x, x_rest) = S::as_simd_f32s(&x[range.clone()]);
             let (y, y_rest) = S::as_mut_simd_f32s(&mut y[range.clone()]);
-            let (z, z_rest) = S::as_mut_simd_f32s(&mut normal[range.clone()]);
-            let mut sums = simd.splat_f32s(0.0);
-            if let Some(residual) = residual {
-                let (residual, residual_rest) = S::as_simd_f32s(&residual[range]);
-                for (z, (x, residual)) in z.iter_mut().zip(x.iter().zip(residual)) {
-                    *z = simd.add_f32s(*x, *residual);
-                    sums = simd.add_f32s(sums, *z);
-                }
-                for (z, (x, residual)) in z_rest.iter_mut().zip(x_rest.iter().zip(residual_rest)) {
-                    *z = x + residual;
-                }
-            } else {
-                for (z, x) in z.iter_mut().zip(x) {
-                    *z = *x;
-                    sums = simd.add_f32s(sums, *x);
-                }
-                z_rest.copy_from_slice(x_rest);
-            }
-            let mean = (simd.reduce_sum_f32s(sums) + z_rest.iter().sum::<f32>()) * by_n;
-            let means = simd.splat_f32s(mean);
-            let mut squares = simd.splat_f32s(0.0);
-            for z in z.iter_mut() {
-                *z = simd.sub_f32s(*z, means);
-                squares = simd.mul_add_e_f32s(*z, *z, squares);
-            }
-            let mut square = simd.reduce_sum_f32s(squares);
-            for z in z_rest.iter_mut() {
-                *z -= mean;
-                square += *z * *z;
-            }
+            let z = &mut normal[range.clone()];
+            let mean = with_residual(simd, &x[range.clone()], residual.map(|x| &x[range]), z);
+            let (z, z_rest) = S::as_mut_simd_f32s(z);
+            let square = centered(simd, z, z_rest, mean * by_n);
             *inverse = 1.0 / (square * by_n + epsilon).sqrt();
             let inverses = simd.splat_f32s(*inverse);
             for ((z, y), (gamma, beta)) in z.iter_mut().zip(y).zip(gamma.iter().zip(beta)) {
                 *z = simd.mul_f32s(*z, inverses);
-                *y = simd.mul_add_e_f32s(*z, *gamma, *beta);
+                *y = simd.mul_add_f32s(*z, *gamma, *beta);
             }
-            let rest = gamma_rest.iter().zip(beta_rest);
-            for ((z, y), (gamma, beta)) in z_rest.iter_mut().zip(y_rest).zip(rest) {
-                *z *= *inverse;
-                *y = *z * gamma + beta;
+            if !z_rest.is_empty() {
+                let z = simd.mul_f32s(simd.partial_load_f32s(z_rest), inverses);
+                simd.partial_store_f32s(z_rest, z);
+                let (gamma, beta) =
+                    (simd.partial_load_f32s(gamma_rest), simd.partial_load_f32s(beta_rest));
+                simd.partial_store_f32s(y_rest, simd.mul_add_f32s(z, gamma, beta));
             }
         }
     }
+}
+
+/// Writes `x` + `residual` of one row to `z`, and gives its sum.
+#[inline(always)]
+fn with_residual<S: Simd>(simd: S, x: &[f32], residual: Option<&[f32]>, z: &mut [f32]) -> f32 {
+    let (x, x_rest) = S::as_simd_f32s(x);
+    let (z, z_rest) = S::as_mut_simd_f32s(z);
+    let z = &mut z[..x.len()];
+    let mut sums = Sums::<S>::new(simd);
+    let mut end = simd.partial_load_f32s(x_rest);
+    if let Some(residual) = residual {
+        let (residual, residual_rest) = S::as_simd_f32s(residual);
+        let residual = &residual[..x.len()];
+        Sums::<S>::each(
+            x.len(),
+            #[inline(always)]
+            |i, sum| {
+                z[i] = simd.add_f32s(x[i], residual[i]);
+                sums.0[sum] = simd.add_f32s(sums.0[sum], z[i]);
+            },
+        );
+        end = simd.add_f32s(end, simd.partial_load_f32s(residual_rest));
+    } else {
+        Sums::<S>::each(
+            x.len(),
+            #[inline(always)]
+            |i, sum| {
+                z[i] = x[i];
+                sums.0[sum] = simd.add_f32s(sums.0[sum], x[i]);
+            },
+        );
+    }
+    if !z_rest.is_empty() {
+        simd.partial_store_f32s(z_rest, end);
+        let sum = sums.at(x.len());
+        *sum = simd.add_f32s(*sum, end);
+    }
+    sums.total()
+}
+
+/// Takes `mean` off a row, and gives the sum of the squares.
+#[inline(always)]
+fn centered<S: Simd>(simd: S, z: &mut [S::f32s], z_rest: &mut [f32], mean: f32) -> f32 {
+    let means = simd.splat_f32s(mean);
+    let mut sums = Sums::<S>::new(simd);
+    Sums::<S>::each(
+        z.len(),
+        #[inline(always)]
+        |i, sum| {
+            z[i] = simd.sub_f32s(z[i], means);
+            sums.0[sum] = simd.mul_add_f32s(z[i], z[i], sums.0[sum]);
+        },
+    );
+    if !z_rest.is_empty() {
+        simd.partial_store_f32s(z_rest, simd.sub_f32s(simd.partial_load_f32s(z_rest), means));
+        // Read again: with zeros behind the end.
+        let end = simd.partial_load_f32s(z_rest);
+        let sum = sums.at(z.len());
+        *sum = simd.mul_add_f32s(end, end, *sum);
+    }
+    sums.total()
 }
 
 /// Some rows: the gradient by the input in the place of that by the output, and the sums over rows
@@ -184,42 +221,71 @@ impl WithSimd for Backward<'_> {
         let Self { gradient, normal, inverse, gamma, by_gamma, by_beta } = self;
         let width = gamma.len();
         let by_n = 1.0 / width as f32;
-        let (gamma, gamma_rest) = S::as_simd_f32s(gamma);
-        let (by_gamma, by_gamma_rest) = S::as_mut_simd_f32s(by_gamma);
-        let (by_beta, by_beta_rest) = S::as_mut_simd_f32s(by_beta);
         let rows = gradient.chunks_exact_mut(width).zip(normal.chunks_exact(width)).zip(inverse);
         for ((gradient, normal), inverse) in rows {
+            let [sum, product] =
+                scaled(simd, gradient, normal, gamma, [&mut *by_gamma, &mut *by_beta]);
             let (g, g_rest) = S::as_mut_simd_f32s(gradient);
             let (z, z_rest) = S::as_simd_f32s(normal);
-            let (mut sums, mut products) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-            for i in 0..g.len() {
-                by_beta[i] = simd.add_f32s(by_beta[i], g[i]);
-                by_gamma[i] = simd.mul_add_e_f32s(g[i], z[i], by_gamma[i]);
-                g[i] = simd.mul_f32s(g[i], gamma[i]);
-                sums = simd.add_f32s(sums, g[i]);
-                products = simd.mul_add_e_f32s(g[i], z[i], products);
-            }
-            let (mut sum, mut product) =
-                (simd.reduce_sum_f32s(sums), simd.reduce_sum_f32s(products));
-            for i in 0..g_rest.len() {
-                by_beta_rest[i] += g_rest[i];
-                by_gamma_rest[i] += g_rest[i] * z_rest[i];
-                g_rest[i] *= gamma_rest[i];
-                sum += g_rest[i];
-                product += g_rest[i] * z_rest[i];
-            }
             let (mean, slope) = (sum * by_n, product * by_n);
             let (means, slopes) = (simd.splat_f32s(mean), simd.splat_f32s(-slope));
             let inverses = simd.splat_f32s(*inverse);
             for (g, z) in g.iter_mut().zip(z) {
-                let centered = simd.sub_f32s(*g, means);
-                *g = simd.mul_f32s(simd.mul_add_e_f32s(*z, slopes, centered), inverses);
+                let line = simd.mul_add_f32s(*z, slopes, simd.sub_f32s(*g, means));
+                *g = simd.mul_f32s(line, inverses);
             }
-            for (g, z) in g_rest.iter_mut().zip(z_rest) {
-                *g = (*g - mean - z * slope) * inverse;
+            if !g_rest.is_empty() {
+                let centered = simd.sub_f32s(simd.partial_load_f32s(g_rest), means);
+                let line = simd.mul_add_f32s(simd.partial_load_f32s(z_rest), slopes, centered);
+                simd.partial_store_f32s(g_rest, simd.mul_f32s(line, inverses));
             }
         }
     }
+}
+
+/// Adds the gradients of one row by γ and β to theirs, multiplies the gradient by γ, and gives its sum and that of its
+/// products with the normal form.
+#[inline(always)]
+fn scaled<S: Simd>(
+    simd: S,
+    gradient: &mut [f32],
+    normal: &[f32],
+    gamma: &[f32],
+    [by_gamma, by_beta]: [&mut [f32]; 2],
+) -> [f32; 2] {
+    let (g, g_rest) = S::as_mut_simd_f32s(gradient);
+    let (z, z_rest) = S::as_simd_f32s(normal);
+    let (gamma, gamma_rest) = S::as_simd_f32s(gamma);
+    let (by_gamma, by_gamma_rest) = S::as_mut_simd_f32s(by_gamma);
+    let (by_beta, by_beta_rest) = S::as_mut_simd_f32s(by_beta);
+    let n = g.len();
+    let (z, gamma) = (&z[..n], &gamma[..n]);
+    let (by_gamma, by_beta) = (&mut by_gamma[..n], &mut by_beta[..n]);
+    let (mut sums, mut products) = (Sums::<S>::new(simd), Sums::<S>::new(simd));
+    Sums::<S>::each(
+        n,
+        #[inline(always)]
+        |i, sum| {
+            by_beta[i] = simd.add_f32s(by_beta[i], g[i]);
+            by_gamma[i] = simd.mul_add_f32s(g[i], z[i], by_gamma[i]);
+            g[i] = simd.mul_f32s(g[i], gamma[i]);
+            sums.0[sum] = simd.add_f32s(sums.0[sum], g[i]);
+            products.0[sum] = simd.mul_add_f32s(g[i], z[i], products.0[sum]);
+        },
+    );
+    if !g_rest.is_empty() {
+        let (g, z) = (simd.partial_load_f32s(g_rest), simd.partial_load_f32s(z_rest));
+        let beta = simd.partial_load_f32s(by_beta_rest);
+        simd.partial_store_f32s(by_beta_rest, simd.add_f32s(beta, g));
+        let sum = simd.partial_load_f32s(by_gamma_rest);
+        simd.partial_store_f32s(by_gamma_rest, simd.mul_add_f32s(g, z, sum));
+        let g = simd.mul_f32s(g, simd.partial_load_f32s(gamma_rest));
+        simd.partial_store_f32s(g_rest, g);
+        let (sum, product) = (sums.at(n), products.at(n));
+        *sum = simd.add_f32s(*sum, g);
+        *product = simd.mul_add_f32s(g, z, *product);
+    }
+    [sums.total(), products.total()]
 }
 
 #[derive(Debug, Clone)]

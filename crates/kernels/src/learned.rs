@@ -98,6 +98,12 @@ pub fn learned_derivatives<const D: usize>(
     let mut shape = x.dims();
     shape[D - 1] /= inputs;
     let channels = shape[D - 1];
+    if let (Some(host @ Host::Plain(_)), Some(numbers)) = (Host::of(&x), Host::of(&numbers)) {
+        let (x, numbers) = (host.values(), numbers.values());
+        let job = Job { f: Arc::clone(f), inputs, channels, x, numbers };
+        let slopes = job.slopes().into_iter();
+        return slopes.map(|slope| Values::from_buffer(slope, &shape).into_tensor()).collect();
+    }
     let rows = shape.iter().product::<usize>() / channels.max(1);
     let (inputs, numbers) = on_tensors(x, inputs, numbers, [rows, channels]);
     let slopes = formula.derivatives(&inputs, &numbers);
@@ -201,6 +207,29 @@ impl Job {
                 self.formula().forward_slice(inputs, numbers, y);
             });
         }
+    }
+
+    /// The derivatives by each input.
+    fn slopes(&self) -> Vec<Buffer> {
+        let (count, x) = (self.formula().numbers(), self.x.slice());
+        let mut slopes: Vec<Buffer> =
+            (0..self.inputs).map(|_| Buffer::take(x.len() / self.inputs)).collect();
+        if x.is_empty() {
+            return slopes;
+        }
+        let size = self.tile_rows() * self.channels;
+        let mut scratch = self.scratch();
+        let mut by_numbers = vec![vec![0.0; size]; count];
+        for (tile, x) in x.chunks(size * self.inputs).enumerate() {
+            let n = x.len() / self.inputs;
+            let by_inputs = slopes.iter_mut().map(|slope| &mut slope[tile * size..][..n]);
+            let by_numbers = by_numbers.iter_mut().map(|slope| &mut slope[..n]);
+            let mut slices: Vec<&mut [f32]> = by_inputs.chain(by_numbers).collect();
+            self.with_inputs(&mut scratch, x, |inputs, numbers| {
+                self.formula().derivative_slices(inputs, numbers, &mut slices);
+            });
+        }
+        slopes
     }
 
     /// Puts the gradients by `x` into `by_x`, and gives those by the numbers, summed over the rows.

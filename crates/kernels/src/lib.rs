@@ -5,8 +5,8 @@
 //! one pass over memory where general operations make several, and a backward written by hand. On
 //! every other device the same function is a few plain burn operations.
 //!
-//! Results do not depend on the number of threads, to the last bit: how a sum is split follows from
-//! the shape alone.
+//! Results depend neither on the number of threads nor on the instruction set, to the last bit: how a sum is split
+//! follows from the shape alone, and a multiply-add is rounded once.
 
 mod activation;
 mod attention;
@@ -15,22 +15,26 @@ mod buffer;
 mod convolution;
 mod embedding;
 mod host;
+mod lanes;
 mod layer_norm;
 mod learned;
 mod linear;
+mod loss;
 mod matrix;
 mod mixed;
 mod padded;
 mod product;
 mod reduce;
 mod rotary;
+mod row;
 mod shortcut;
 mod softmax;
+mod tanh;
 mod transpose;
 mod update;
 mod winograd;
 
-pub use activation::{activation, nonlinearity};
+pub use activation::{activation, gated_slopes, nonlinearity, slope};
 pub use attention::{Seen, attention};
 pub use batch_norm::{BatchNormTraining, batch_norm_inference, batch_norm_training};
 pub use convolution::convolution;
@@ -39,9 +43,12 @@ pub use host::{copy, with_gradient};
 pub use layer_norm::layer_norm;
 pub use learned::{learned, learned_derivatives, with_initial_numbers};
 pub use linear::{linear, linear_three};
+pub use loss::{cross_entropy, log_probabilities};
 pub use mixed::Precision;
-pub use reduce::mean;
+pub use reduce::{mean, pixel_means};
 pub use rotary::rotary;
+pub use row::plus_row;
 pub use shortcut::shortcut;
 pub use softmax::softmax;
+pub use tanh::tanh;
 pub use update::{AdamW, Scalar, Sgd, sum_of_squares};

@@ -1,14 +1,19 @@
-//! Matrix products, by the `gemm` crate.
+//! Matrix products, whose every number is the same sum on every machine.
 //!
-//! That crate chooses its instructions by the processor. Where narrower ones are asked for
-//! ([`activation::simd`](::activation::simd)), its parts for these are called directly.
+//! Terms are added one after the other by fused multiply-adds, from 0 on, [`DEPTH`] of them at most; `scale` times such
+//! a sum is added to the number by another. The `gemm` crate does so too, whatever its registers are, as long as a sum
+//! has no more terms than it adds up in one go; but not for vectors and sums of one or two terms, and not without
+//! registers: these products are computed here.
 
 use crate::buffer::Buffer;
 use crate::transpose::transpose;
+use ::activation::arch;
 use ::activation::simd::{Width, width};
 use gemm::Parallelism;
+use rayon::prelude::*;
 
-/// Most terms of a sum that are read from one transposed copy, which then fits in a cache.
+/// Most terms of a sum that are added up in one go. The `gemm` crate cuts no fewer than these
+/// (`gemm_common::cache::kernel_params`), however small the caches of a machine are.
 const DEPTH: usize = 512;
 
 /// Columns of a product from which on a left side in columns is copied to rows.
@@ -100,64 +105,53 @@ unsafe fn gemm(
     scale: f32,
     parallelism: Parallelism,
 ) {
-    use gemm_common::simd::MixedSimd;
-
     let alpha = if add { 1.0 } else { 0.0 };
-    // With the widest instructions that there are, as the crate does; with others, what it would do on a machine
-    // that has only those.
-    macro_rules! narrower {
-        ($simd:ident, $module:ident, $lanes:literal) => {{
-            use gemm_f32::microkernel::$module::f32::{H_M, H_N, H_UKR, MR_DIV_N, NR, UKR};
-            type S = gemm_common::simd::$simd;
-            if let Some(simd) = <S as MixedSimd<f32, f32, f32, f32>>::try_new() {
-                // Its kernels want columns in `c`: the product of the transposed matrices.
-                // SAFETY: the caller's.
-                unsafe {
-                    gemm_common::gemm::gemm_basic_generic::<
-                        S,
-                        f32,
-                        $lanes,
-                        { MR_DIV_N * $lanes },
-                        NR,
-                        MR_DIV_N,
-                        H_M,
-                        H_N,
-                    >(
-                        simd,
-                        n,
-                        m,
-                        k,
-                        c,
-                        c_row,
-                        1,
-                        add,
-                        b,
-                        b_row,
-                        b_column,
-                        a,
-                        a_row,
-                        a_column,
-                        alpha,
-                        scale,
-                        false,
-                        false,
-                        false,
-                        |a, b, c| a * b + c,
-                        &UKR,
-                        &H_UKR,
-                        false,
-                        parallelism,
-                    );
-                }
-                return;
-            }
-        }};
-    }
+    #[cfg(target_arch = "x86_64")]
     if width() != Width::widest() {
-        match width() {
-            #[cfg(target_arch = "x86_64")]
-            Width::Avx2 => narrower!(V3, fma, 8),
-            _ => narrower!(Scalar, scalar, 1),
+        use gemm_common::simd::{MixedSimd, V3};
+        use gemm_f32::microkernel::fma::f32::{H_M, H_N, H_UKR, MR_DIV_N, NR, UKR};
+        const LANES: usize = 8;
+        if let Some(simd) = <V3 as MixedSimd<f32, f32, f32, f32>>::try_new() {
+            // Its kernels want columns in `c`: the product of the transposed matrices.
+            // SAFETY: the caller's.
+            unsafe {
+                gemm_common::gemm::gemm_basic_generic::<
+                    V3,
+                    f32,
+                    LANES,
+                    { MR_DIV_N * LANES },
+                    NR,
+                    MR_DIV_N,
+                    H_M,
+                    H_N,
+                >(
+                    simd,
+                    n,
+                    m,
+                    k,
+                    c,
+                    c_row,
+                    1,
+                    add,
+                    b,
+                    b_row,
+                    b_column,
+                    a,
+                    a_row,
+                    a_column,
+                    alpha,
+                    scale,
+                    false,
+                    false,
+                    false,
+                    |a, b, c| a * b + c,
+                    &UKR,
+                    &H_UKR,
+                    false,
+                    parallelism,
+                );
+            }
+            return;
         }
     }
     // SAFETY: the caller's.
@@ -186,7 +180,114 @@ unsafe fn gemm(
     }
 }
 
-/// c = scale · a b, or c += scale · a b; rows of `c` are `row_stride` apart.
+/// Whether the `gemm` crate computes the product of `a` and `b` as [`direct`] does.
+fn suits_gemm(a: &Matrix<'_>, b: &Matrix<'_>) -> bool {
+    // Otherwise it has loops of their own, in another order or without fused multiply-adds. (Rows of `b` that overlap
+    // would be taken for a column.)
+    let (m, n, k) = (a.rows, b.columns, a.columns);
+    width() != Width::Scalar && m > 1 && n > 1 && k > 2 && b.row_stride > 1
+}
+
+/// Sums that [`direct`] computes side by side.
+const TILE: usize = 32;
+
+/// Rows that one task of [`direct`] takes on.
+const ROWS: usize = 16;
+
+/// The product of `a` and `b`, whose sums are added up in one go.
+fn direct(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: &mut [f32],
+    row_stride: usize,
+    scale: f32,
+    add: bool,
+    threads: Threads,
+) {
+    let rows = |(task, c): (usize, &mut [f32])| {
+        let first = task * ROWS;
+        let rows = ROWS.min(a.rows - first);
+        let a = a.rows_from(first, rows);
+        arch().dispatch(
+            #[inline(always)]
+            || direct_rows(a, b, c, row_stride, scale, add),
+        );
+    };
+    // What is behind the last row belongs to none.
+    let size = if a.rows <= ROWS { c.len() } else { ROWS * row_stride };
+    let tasks = a.rows.div_ceil(ROWS);
+    match threads {
+        Threads::One => c.chunks_mut(size).take(tasks).enumerate().for_each(rows),
+        Threads::All => c.par_chunks_mut(size).take(tasks).enumerate().for_each(rows),
+    }
+}
+
+#[inline(always)]
+fn direct_rows(
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    c: &mut [f32],
+    row_stride: usize,
+    scale: f32,
+    add: bool,
+) {
+    if b.columns == 1 {
+        // Rows side by side.
+        for first in (0..a.rows).step_by(TILE) {
+            let count = TILE.min(a.rows - first);
+            let lanes = a.rows_from(first, count).transpose();
+            let sums = chains(a.columns, (b.numbers, b.row_stride), lanes);
+            for (row, sum) in sums.iter().take(count).enumerate() {
+                finish(&mut c[(first + row) * row_stride], *sum, scale, add);
+            }
+        }
+        return;
+    }
+    for row in 0..a.rows {
+        let line = (&a.numbers[row * a.row_stride..], a.column_stride);
+        for first in (0..b.columns).step_by(TILE) {
+            let count = TILE.min(b.columns - first);
+            let lanes =
+                Matrix { numbers: &b.numbers[first * b.column_stride..], columns: count, ..b };
+            let sums = chains(a.columns, line, lanes);
+            let c = &mut c[row * row_stride + first..][..count];
+            for (c, sum) in c.iter_mut().zip(sums) {
+                finish(c, sum, scale, add);
+            }
+        }
+    }
+}
+
+/// A number of the result, with the sum that belongs to it.
+#[inline(always)]
+fn finish(c: &mut f32, sum: f32, scale: f32, add: bool) {
+    *c = if add { scale.mul_add(sum, *c) } else { scale * sum };
+}
+
+/// Sums of `k` products of numbers of a line, at a distance of its stride, with the columns of `lanes`.
+#[inline(always)]
+fn chains(k: usize, (line, stride): (&[f32], usize), lanes: Matrix<'_>) -> [f32; TILE] {
+    let mut sums = [0.0_f32; TILE];
+    for i in 0..k {
+        let x = line[i * stride];
+        let row = &lanes.numbers[i * lanes.row_stride..];
+        match row.first_chunk::<TILE>() {
+            Some(row) if lanes.columns == TILE && lanes.column_stride == 1 => {
+                for (sum, y) in sums.iter_mut().zip(row) {
+                    *sum = x.mul_add(*y, *sum);
+                }
+            }
+            _ => {
+                for (column, sum) in sums.iter_mut().take(lanes.columns).enumerate() {
+                    *sum = x.mul_add(row[column * lanes.column_stride], *sum);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// c = scale · a b, or c += scale · a b; rows of `c` are `row_stride` apart, and the numbers between them stay.
 ///
 /// # Panics
 /// If sizes do not agree.
@@ -219,6 +320,10 @@ pub(crate) fn multiply(
     let stride = |stride: usize| isize::try_from(stride).expect("strides lie within a slice");
     let mut product = |a: Matrix<'_>, b: Matrix<'_>, add: bool| {
         assert!(a.fits() && b.fits() && (a.rows, b.columns) == (m, n) && a.columns == b.rows);
+        if !suits_gemm(&a, &b) {
+            direct(a, b, c, row_stride, scale, add, threads);
+            return;
+        }
         // SAFETY: every index of the three matrices was checked to lie in its slice, and `c` is borrowed
         // mutably, so that nothing overlaps it.
         unsafe {
@@ -245,16 +350,18 @@ pub(crate) fn multiply(
         copy = Buffer::take(k * n);
         b = b.by_rows(&mut copy, threads);
     }
-    if a.column_stride == 1 || n < WIDE {
-        product(a, b, add);
-        return;
-    }
+    let in_rows = a.column_stride == 1 || n < WIDE;
     let depth = k.div_ceil(k.div_ceil(DEPTH));
     for from in (0..k).step_by(depth) {
         let depth = depth.min(k - from);
-        let mut copy = Buffer::take(m * depth);
-        let a = a.transpose().rows_from(from, depth).transpose().by_rows(&mut copy, threads);
-        product(a, b.rows_from(from, depth), add || from > 0);
+        let (add, b) = (add || from > 0, b.rows_from(from, depth));
+        let columns = a.transpose().rows_from(from, depth);
+        if in_rows {
+            product(columns.transpose(), b, add);
+        } else {
+            let mut copy = Buffer::take(m * depth);
+            product(columns.transpose().by_rows(&mut copy, threads), b, add);
+        }
     }
 }
 
@@ -293,6 +400,62 @@ mod tests {
                     assert!(difference.abs() < 0.05, "{row} {column}: {difference}");
                 }
                 assert!((0..m).all(|row| c[row * (n + 1) + n] == 0.5), "nothing between the rows");
+            }
+        }
+    }
+
+    /// What the module says of each number.
+    fn defined(
+        a: &Matrix<'_>,
+        b: &Matrix<'_>,
+        [row, column]: [usize; 2],
+        c: f32,
+        scale: f32,
+    ) -> f32 {
+        let depth = a.columns.div_ceil(a.columns.div_ceil(DEPTH));
+        let places: Vec<usize> = (0..a.columns).collect();
+        places.chunks(depth).fold(c, |c, places| {
+            let sum = places.iter().fold(0.0_f32, |sum, i| {
+                let left = a.numbers[row * a.row_stride + i * a.column_stride];
+                left.mul_add(b.numbers[i * b.row_stride + column * b.column_stride], sum)
+            });
+            scale.mul_add(sum, c)
+        })
+    }
+
+    fn assert_defined([m, n, k]: [usize; 3], [left_in_columns, right_in_columns, add]: [bool; 3]) {
+        let numbers = |n: usize, seed: usize| -> Vec<f32> {
+            (0..n).map(|i| ((i * 7919 + seed * 104_729) % 10_007) as f32 / 5000.0 - 1.0).collect()
+        };
+        let (a, b, before) = (numbers(m * k, 1), numbers(k * n, 2), numbers(m * n, 3));
+        let matrix = |numbers, rows, columns, in_columns| {
+            if in_columns {
+                Matrix::new(numbers, columns, rows).transpose()
+            } else {
+                Matrix::new(numbers, rows, columns)
+            }
+        };
+        let (a, b) = (matrix(&a, m, k, left_in_columns), matrix(&b, k, n, right_in_columns));
+        let mut c = before.clone();
+        multiply(a, b, &mut c, n, 0.3, add, Threads::All);
+        for (i, (c, before)) in c.iter().zip(before).enumerate() {
+            // A sum from 0 is the product alone.
+            let start = if add { before } else { 0.0 };
+            let right = defined(&a, &b, [i / n, i % n], start, 0.3);
+            assert_eq!(c.to_bits(), right.to_bits(), "{m} × {k} × {n}: number {i}");
+        }
+    }
+
+    #[test]
+    fn every_number_is_the_sum_that_is_defined() {
+        for m in [1, 2, 17, 70] {
+            for n in [1, 2, 5, 33, WIDE + 3] {
+                for k in [1, 2, 3, 100, DEPTH, DEPTH + 1, 3 * DEPTH + 50] {
+                    assert_defined([m, n, k], [false, false, false]);
+                    assert_defined([m, n, k], [true, false, true]);
+                    assert_defined([m, n, k], [false, true, true]);
+                    assert_defined([m, n, k], [true, true, false]);
+                }
             }
         }
     }

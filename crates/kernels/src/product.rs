@@ -168,7 +168,7 @@ impl Product<'_> {
                     for r in 0..R {
                         let left = simd.splat_f32s(*a.add(r * a_row));
                         for v in 0..V {
-                            sums[r][v] = simd.mul_add_e_f32s(left, right[v], sums[r][v]);
+                            sums[r][v] = simd.mul_add_f32s(left, right[v], sums[r][v]);
                         }
                     }
                     // The last step leaves the slice, but nothing is read there.

@@ -2,6 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
+use crate::lanes::Sums;
 use ::activation::arch;
 use ::activation::{Algebra as _, Lanes};
 use burn::Tensor;
@@ -65,34 +66,48 @@ impl WithSimd for Row<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { row } = self;
-        let mut largest = f32::NEG_INFINITY;
-        let (registers, rest) = S::as_simd_f32s(row);
-        if let Some((first, registers)) = registers.split_first() {
-            let largest_lanes = registers.iter().fold(*first, |a, b| simd.max_f32s(a, *b));
-            largest = simd.reduce_max_f32s(largest_lanes);
-        }
-        largest = rest.iter().fold(largest, |a, b| a.max(*b));
-        let largest_lanes = simd.splat_f32s(largest);
+        let largest = simd.splat_f32s(largest(simd, row));
         let (registers, rest) = S::as_mut_simd_f32s(row);
-        let mut sums = simd.splat_f32s(0.0);
-        for x in registers {
-            *x = Lanes::new(simd, simd.sub_f32s(*x, largest_lanes)).exp().into_inner();
-            sums = simd.add_f32s(sums, *x);
-        }
-        let mut sum = simd.reduce_sum_f32s(sums);
+        let mut sums = Sums::<S>::new(simd);
+        Sums::<S>::each(
+            registers.len(),
+            #[inline(always)]
+            |i, sum| {
+                registers[i] = power(simd, registers[i], largest);
+                sums.0[sum] = simd.add_f32s(sums.0[sum], registers[i]);
+            },
+        );
         if !rest.is_empty() {
-            let x = simd.sub_f32s(simd.partial_load_f32s(rest), largest_lanes);
-            simd.partial_store_f32s(rest, Lanes::new(simd, x).exp().into_inner());
-            sum += rest.iter().sum::<f32>();
+            simd.partial_store_f32s(rest, power(simd, simd.partial_load_f32s(rest), largest));
+            // Read again: with zeros behind the end.
+            let sum = sums.at(registers.len());
+            *sum = simd.add_f32s(*sum, simd.partial_load_f32s(rest));
         }
-        let scale = 1.0 / sum;
+        let scale = 1.0 / sums.total();
         let scales = simd.splat_f32s(scale);
-        let (registers, rest) = S::as_mut_simd_f32s(row);
         for x in registers {
             *x = simd.mul_f32s(*x, scales);
         }
         rest.iter_mut().for_each(|x| *x *= scale);
     }
+}
+
+/// exp(`x` − `largest`).
+#[inline(always)]
+pub(crate) fn power<S: Simd>(simd: S, x: S::f32s, largest: S::f32s) -> S::f32s {
+    Lanes::new(simd, simd.sub_f32s(x, largest)).exp().into_inner()
+}
+
+/// The largest number of a row; where one is NaN, any.
+#[inline(always)]
+pub(crate) fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let (registers, rest) = S::as_simd_f32s(row);
+    let mut largest = f32::NEG_INFINITY;
+    if let Some((first, registers)) = registers.split_first() {
+        let lanes = registers.iter().fold(*first, |a, b| simd.max_f32s(a, *b));
+        largest = simd.reduce_max_f32s(lanes);
+    }
+    rest.iter().fold(largest, |a, b| a.max(*b))
 }
 
 /// y (g − Σ g y), in the place of g.

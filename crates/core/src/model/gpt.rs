@@ -2,7 +2,7 @@
 //! rotary positions.
 
 use super::layers::{
-    apply, apply_rows, embedding, layer_norm, linear, normalise, weights_and_biases,
+    apply, apply_rows, embedding, layer_norm, linear, normalise, plus_rows, weights_and_biases,
 };
 use super::{
     Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_feed_forward,
@@ -377,7 +377,7 @@ impl GptNetwork {
         let [_, length] = tokens.dims();
         let mut x = kernels::embedding(self.embeddings.token.weight.val(), tokens.clone());
         if let Some(position) = &self.embeddings.position {
-            x = x + position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
+            x = plus_rows(x, position.weight.val().narrow(0, 0, length));
         }
         x = pass.dropout(x, self.dropout);
         for layer in &self.layers {

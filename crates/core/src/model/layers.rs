@@ -2,7 +2,7 @@
 
 use super::{Mode, Pass};
 use activation::Activation;
-use actlab_kernels::{self as kernels, BatchNormTraining, Precision};
+use actlab_kernels::{self as kernels, BatchNormTraining};
 use burn::Tensor;
 use burn::nn::{
     BatchNorm, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
@@ -40,17 +40,19 @@ pub(super) fn apply_rows(layer: &Linear, x: Tensor<2>, pass: &Pass<'_>) -> Tenso
     pass.precision().linear(x, layer.weight.val(), Some(bias(layer)))
 }
 
-/// The same by burn's product, which rounds otherwise in f32: numbers of earlier runs are of it.
-pub(super) fn apply_plain(layer: &Linear, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
-    if pass.precision() == Precision::F32 { layer.forward(x) } else { apply_rows(layer, x, pass) }
-}
-
 /// `layer` over the last dimension of `[batch, length, width]`.
 pub(super) fn apply(layer: &Linear, x: Tensor<3>, pass: &Pass<'_>) -> Tensor<3> {
     let [batch, length, width] = x.dims();
     let y = apply_rows(layer, x.reshape([batch * length, width]), pass);
     let [_, made] = y.dims();
     y.reshape([batch, length, made])
+}
+
+/// `rows` `[length, width]` added to each text of `x` `[batch, length, width]`.
+pub(super) fn plus_rows(x: Tensor<3>, rows: Tensor<2>) -> Tensor<3> {
+    let [batch, length, width] = x.dims();
+    let x = x.reshape([batch, length * width]);
+    kernels::plus_row(x, rows.reshape([length * width])).reshape([batch, length, width])
 }
 
 /// `norm` over the last dimension of `x` + `residual`.

@@ -115,7 +115,7 @@ impl<'a> Pass<'a> {
     ) -> Tensor<D> {
         let y = kernels::nonlinearity(activation, x.clone());
         if let Some(probe) = &mut self.probe {
-            let slope = activation.nonlinearity().derivative(x.clone());
+            let slope = kernels::slope(activation, x.clone());
             probe.add(site, &x, &[slope], &y);
         }
         y
@@ -138,8 +138,8 @@ impl<'a> Pass<'a> {
             let half = x.dims()[D - 1] / 2;
             let gate = x.clone().narrow(D - 1, 0, half);
             let value = x.narrow(D - 1, half, half);
-            let (by_gate, by_value) = gated.derivatives(gate.clone(), value);
-            probe.add(site, &gate, &[by_gate, by_value], &y);
+            let slopes = kernels::gated_slopes(gated, gate.clone(), value);
+            probe.add(site, &gate, &slopes, &y);
         }
         y
     }

@@ -1,7 +1,7 @@
 //! Residual networks for small images (He et al. 2016, arXiv:1512.03385, section 4.2).
 
 use super::gain::Gains;
-use super::layers::{apply_plain, batch_norm};
+use super::layers::{apply_rows, batch_norm};
 use super::{
     Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_residual,
 };
@@ -9,7 +9,7 @@ use crate::Error;
 use crate::component::Definition;
 use crate::data::Batch;
 use crate::sites::{Site, Sites};
-use actlab_kernels::shortcut;
+use actlab_kernels::{pixel_means, shortcut};
 use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -273,10 +273,7 @@ impl ResNet {
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        let [batch, height, width, channels] = x.dims();
-        let pooled =
-            x.reshape([batch, height * width, channels]).mean_dim(1).reshape([batch, channels]);
-        apply_plain(&self.head, pooled, pass)
+        apply_rows(&self.head, pixel_means(x), pass)
     }
 }
 

@@ -1,8 +1,11 @@
 //! How well a network predicts: its loss in training, and its scores by example in evaluation.
 
 use crate::data::Targets;
+use actlab_kernels::log_probabilities;
 use burn::Tensor;
-use burn::tensor::{Int, TensorData, Transaction, activation::log_softmax};
+use burn::tensor::{Int, TensorData, Transaction};
+
+pub use actlab_kernels::cross_entropy;
 
 /// What a network predicts of one example.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +30,7 @@ pub struct Score {
 #[must_use]
 pub fn scores(logits: Tensor<2>, targets: &Targets) -> Vec<Score> {
     let [count, _] = logits.dims();
-    let log_probabilities = log_softmax(logits.clone(), 1);
+    let log_probabilities = log_probabilities(logits.clone());
     let of = |outputs: Tensor<2, Int>| log_probabilities.clone().gather(1, outputs);
     let predicted = logits.argmax(1);
     // Read at once, and three numbers of a row alone.
@@ -85,22 +88,6 @@ pub fn accuracy(scores: &[Score]) -> f64 {
     let rows: usize = scores.iter().map(|score| score.rows).sum();
     let correct: usize = scores.iter().map(|score| score.correct).sum();
     correct as f64 / rows.max(1) as f64
-}
-
-/// Cross-entropy of each example, `[batch]`, in nats; `smoothing` is spread evenly over all classes
-/// (Szegedy et al. 2016).
-///
-/// Takes logits of shape `[batch, classes]` and classes of shape `[batch]`.
-#[must_use]
-pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
-    let [batch, _] = logits.dims();
-    let log_probabilities = log_softmax(logits, 1);
-    let target = log_probabilities.clone().gather(1, labels.reshape([batch, 1])).reshape([batch]);
-    if smoothing == 0.0 {
-        return target.neg();
-    }
-    let mean = log_probabilities.mean_dim(1).reshape([batch]);
-    (target * (1.0 - smoothing) + mean * smoothing).neg()
 }
 
 /// Whole numbers that were read from a device, none of them negative.

@@ -3,7 +3,7 @@ use super::{Parameter, Rates, State, UpdateRule, fraction};
 use crate::Error;
 use crate::component::{Definition, check_all};
 use crate::pattern;
-use actlab_kernels::{Scalar, sum_of_squares};
+use actlab_kernels::{Scalar, linear, sum_of_squares};
 use burn::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -179,9 +179,9 @@ fn orthogonalised(x: Tensor<2>, iterations: usize) -> Tensor<2> {
     };
     let (a, b, c) = QUINTIC;
     for _ in 0..iterations {
-        let gram = x.clone().matmul(x.clone().transpose());
-        let polynomial = gram.clone() * b + gram.clone().matmul(gram) * c;
-        x = x.clone() * a + polynomial.matmul(x);
+        let gram = linear(x.clone(), x.clone().transpose(), None);
+        let polynomial = gram.clone() * b + linear(gram.clone(), gram, None) * c;
+        x = x.clone() * a + linear(polynomial, x, None);
     }
     if tall { x.transpose() } else { x }
 }

@@ -122,6 +122,12 @@ pub(crate) fn resnet(name: &str) -> RunSpec {
     )
 }
 
+pub(crate) fn mlp(name: &str, norm: &str) -> RunSpec {
+    let widths = serde_json::json!([37, 20]);
+    let model = Component::named("mlp").with("widths", widths).with("norm", norm);
+    spec(name, model, "fashion-mnist-mini", 32, 5)
+}
+
 pub(crate) fn bert(name: &str) -> RunSpec {
     let model = Component::named("bert").with("size", "tiny").with("max_length", 16);
     let mut spec = spec(name, model, "movie-reviews", 8, 4);
@@ -552,7 +558,7 @@ fn a_run_that_learns_after_a_spike_is_completed() {
     let mut spec = resnet("relu");
     spec.seed = 2;
     spec.training.budget = Budget::Steps(150);
-    spec.training.learning_rate = 1.6;
+    spec.training.learning_rate = 1.4;
     (spec.training.warmup, spec.training.clip_norm) = (0.0, None);
     spec.training.evaluate_every = Some(50);
     for rule in [None, Some(Divergence { ratio: 1.0, window: 20 })] {

@@ -5,6 +5,7 @@ use crate::formula::Name;
 use crate::operation::{
     self, Heads, Learned, Sizes, plain_batch_norm, plain_layer_norm, plain_linear,
 };
+use crate::reduction;
 use actlab_kernels::{self as kernels, Seen};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
@@ -74,6 +75,24 @@ proptest! {
     fn softmaxes(seed: u64, a in 1..=4_usize, b in 1..=9_usize, width in 1..=70_usize) {
         let draw = &mut Draw::new(seed);
         check(operation::softmax(draw, [a, b, width]), draw);
+    }
+
+    #[test]
+    fn losses(
+        seed: u64, rows in 1..=40_usize, outputs in 1..=70_usize,
+        smoothing in prop_oneof![Just(0.0), Just(0.1)]
+    ) {
+        let draw = &mut Draw::new(seed);
+        check(reduction::cross_entropy(draw, [rows, outputs], smoothing), draw);
+    }
+
+    #[test]
+    fn means_and_rows(seed: u64, rows in 1..=140_usize, shape in image()) {
+        let draw = &mut Draw::new(seed);
+        check(reduction::mean(draw, rows), draw);
+        check(reduction::pixel_means(draw, shape), draw);
+        check(reduction::plus_row(draw, [rows, shape[3]]), draw);
+        check(reduction::tanh(draw, [rows, shape[3]]), draw);
     }
 
     #[test]

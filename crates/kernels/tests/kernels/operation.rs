@@ -3,6 +3,7 @@
 
 use crate::case::{Case, Draw, Input, Output, Tape};
 use crate::formula::Name;
+use crate::reduction;
 use actlab_kernels::{self as kernels, Seen};
 use burn::Tensor;
 use burn::tensor::activation::softmax as plain_softmax;
@@ -518,6 +519,7 @@ pub(crate) fn small() -> Vec<Case> {
     cases.extend(convolutions.map(|sizes| convolution(draw, sizes)));
     cases.push(shortcut(draw, image, 2, 6));
     cases.push(shortcut(draw, image, 2, 0));
+    cases.extend(reduction::small(draw));
     cases
 }
 
@@ -528,7 +530,7 @@ pub(crate) fn large() -> Vec<Case> {
     let sizes =
         Sizes { batch: 19, height: 9, width: 8, input: 19, output: 33, kernel: 3, stride: 1 };
     let heads = Heads { batch: 7, tokens: 33, heads: 3, width: 17, dropout: false, causal: false };
-    vec![
+    let mut cases = vec![
         nonlinearity(draw, Name::Smooth, [7, 201, 131]),
         activation(draw, Name::Kinked, [7, 201, 131]),
         activation(draw, Name::Gated, [7, 201, 67]),
@@ -560,5 +562,7 @@ pub(crate) fn large() -> Vec<Case> {
         convolution(draw, Sizes { input: 16, output: 22, ..sizes }),
         convolution(draw, Sizes { input: 48, output: 49, ..sizes }),
         convolution(draw, Sizes { input: 64, output: 64, batch: 17, ..sizes }),
-    ]
+    ];
+    cases.extend(reduction::large(draw));
+    cases
 }

@@ -19,7 +19,15 @@ fn in_pools<T: PartialEq + Send>(what: &str, run: impl Fn() -> T + Sync) {
     }
 }
 
-fn bits(outcome: Outcome) -> Vec<Vec<u64>> {
+/// FNV-1a.
+pub(crate) fn hash(numbers: &[Vec<u64>]) -> u64 {
+    numbers.iter().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
+        let bytes = x.to_le_bytes();
+        bytes.iter().fold(hash, |hash, x| (hash ^ u64::from(*x)).wrapping_mul(0x100_0000_01b3))
+    })
+}
+
+pub(crate) fn bits(outcome: Outcome) -> Vec<Vec<u64>> {
     let gradients = outcome.gradients.into_iter().flatten();
     let all = gradients.chain(outcome.others).chain([outcome.y]);
     all.map(|all| all.numbers.iter().map(|x| x.to_bits()).collect()).collect()

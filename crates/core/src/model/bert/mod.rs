@@ -4,7 +4,7 @@
 mod pretrained;
 
 use super::layers::{
-    apply, apply_plain, apply_rows, embedding, layer_norm, linear, normalise, weights_and_biases,
+    apply, apply_rows, embedding, layer_norm, linear, normalise, plus_rows, weights_and_biases,
 };
 use super::weights::{Sources, Weights};
 use super::{
@@ -395,9 +395,9 @@ impl Bert {
     ) -> Tensor<2> {
         let [batch, _, hidden] = x.dims();
         let first = x.narrow(1, 0, 1).reshape([batch, hidden]);
-        let pooled = apply_plain(pooler, first, pass).tanh();
+        let pooled = kernels::tanh(apply_rows(pooler, first, pass));
         let pooled = pass.dropout(pooled, self.dropout);
-        apply_plain(head, pooled, pass)
+        apply_rows(head, pooled, pass)
     }
 }
 
@@ -415,9 +415,11 @@ impl Embeddings {
     fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
         let [_, length] = tokens.dims();
         let x = kernels::embedding(self.token.weight.val(), tokens);
-        let position = self.position.weight.val().narrow(0, 0, length).unsqueeze::<3>();
-        let segment = self.segment.weight.val().narrow(0, 0, 1).unsqueeze::<3>();
-        normalise(&self.norm, x + (position + segment), None, EPSILON)
+        let [_, hidden] = self.segment.weight.dims();
+        let segment = self.segment.weight.val().narrow(0, 0, 1).reshape([hidden]);
+        let position = self.position.weight.val().narrow(0, 0, length);
+        let x = plus_rows(x, kernels::plus_row(position, segment));
+        normalise(&self.norm, x, None, EPSILON)
     }
 }
 
