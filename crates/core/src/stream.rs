@@ -195,6 +195,6 @@ mod tests {
         let mut stream = Stream::new(7, "init/head.weight");
         assert_eq!(stream.permutation(8), [4, 2, 3, 7, 0, 5, 6, 1]);
         assert_eq!(stream.normal(3, 1.0), [-0.29958963, 0.12745118, -1.2997453]);
-        assert_eq!(Draws::new(7, "dropout").dropout(0.5).key, 0);
+        assert_eq!(Draws::new(7, "dropout").dropout(0.5).key, 0x198b_9e32_176e_e8f6);
     }
 }

@@ -132,37 +132,61 @@ impl WithSimd for Rows<'_> {
     )]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { dropout: Dropout { key, draw, p }, place, width, numbers } = self;
-        let key = [key as u32, (key >> 32) as u32 ^ (draw >> 32) as u32];
-        let threshold = simd.splat_u32s((p * (f64::from(u32::MAX) + 1.0)) as u32);
-        let kept = simd.splat_f32s((1.0 / (1.0 - p)) as f32);
-        let dropped = simd.splat_f32s(0.0);
-        let [sequence, draw] = [place.sequence as u32, draw as u32].map(|x| simd.splat_u32s(x));
-        let lanes: [u32; LANES] = std::array::from_fn(|lane| lane as u32);
-        let (lanes, _) = S::as_simd_u32s(&lanes);
+        let mut block = Block::<S> {
+            key: [key as u32, (key >> 32) as u32 ^ (draw >> 32) as u32],
+            threshold: simd.splat_u32s((p * (f64::from(u32::MAX) + 1.0)) as u32),
+            kept: simd.splat_f32s((1.0 / (1.0 - p)) as f32),
+            token: simd.splat_u32s(0),
+            sequence: simd.splat_u32s(place.sequence as u32),
+            draw: simd.splat_u32s(draw as u32),
+        };
+        let first = (place.head * HEAD) as u32;
         for (i, row) in numbers.chunks_exact_mut(width).enumerate() {
-            let token = simd.splat_u32s((place.token + i) as u32);
-            let mut counter = (place.head * HEAD) as u32;
-            let mut block = |numbers: &mut [f32]| {
-                let first = simd.splat_u32s(counter);
-                for (j, lanes) in lanes.iter().enumerate() {
-                    let counters = [simd.add_u32s(*lanes, first), token, sequence, draw];
-                    let drawn = philox(simd, counters, key);
-                    for (drawn, numbers) in drawn.iter().zip(numbers.chunks_exact_mut(LANES)) {
-                        let (numbers, _) = S::as_mut_simd_f32s(numbers);
-                        let drops = simd.less_than_u32s(*drawn, threshold);
-                        let factor = simd.select_f32s(drops, dropped, kept);
-                        numbers[j] = simd.mul_f32s(numbers[j], factor);
-                    }
-                }
+            block.token = simd.splat_u32s((place.token + i) as u32);
+            let mut counter = first;
+            let mut blocks = row.chunks_exact_mut(BLOCK);
+            for numbers in &mut blocks {
+                block.apply(simd, counter, numbers);
                 counter = counter.wrapping_add(LANES as u32);
-            };
-            let (blocks, rest) = row.split_at_mut(row.len() / BLOCK * BLOCK);
-            blocks.chunks_exact_mut(BLOCK).for_each(&mut block);
+            }
+            let rest = blocks.into_remainder();
             if !rest.is_empty() {
                 let mut whole = [0.0; BLOCK];
                 whole[..rest.len()].copy_from_slice(rest);
-                block(&mut whole);
+                block.apply(simd, counter, &mut whole);
                 rest.copy_from_slice(&whole[..rest.len()]);
+            }
+        }
+    }
+}
+
+/// What the blocks of a row have in common.
+struct Block<S: Simd> {
+    key: [u32; 2],
+    threshold: S::u32s,
+    kept: S::f32s,
+    token: S::u32s,
+    sequence: S::u32s,
+    draw: S::u32s,
+}
+
+/// Counters of a block, from its first on.
+const COUNTERS: [u32; LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+
+impl<S: Simd> Block<S> {
+    /// Drops `numbers` of a block, whose counters begin with `first`. (A closure would not be compiled for the registers.)
+    #[inline(always)]
+    fn apply(&self, simd: S, first: u32, numbers: &mut [f32]) {
+        let (counters, _) = S::as_simd_u32s(&COUNTERS);
+        let (first, dropped) = (simd.splat_u32s(first), simd.splat_f32s(0.0));
+        for (j, counter) in counters.iter().enumerate() {
+            let counter = [simd.add_u32s(*counter, first), self.token, self.sequence, self.draw];
+            let drawn = philox(simd, counter, self.key);
+            for (drawn, numbers) in drawn.iter().zip(numbers.chunks_exact_mut(LANES)) {
+                let (numbers, _) = S::as_mut_simd_f32s(numbers);
+                let drops = simd.less_than_u32s(*drawn, self.threshold);
+                let factor = simd.select_f32s(drops, dropped, self.kept);
+                numbers[j] = simd.mul_f32s(numbers[j], factor);
             }
         }
     }

@@ -12,7 +12,7 @@ pub(crate) fn philox<S: Simd>(
     [mut first, mut second]: [u32; 2],
 ) -> [S::u32s; 4] {
     const ROUNDS: usize = 10;
-    let multipliers = [0xd251_1f53, 0xcd9e_8d57].map(|multiplier| simd.splat_u32s(multiplier));
+    let multipliers = [simd.splat_u32s(0xd251_1f53), simd.splat_u32s(0xcd9e_8d57)];
     for _ in 0..ROUNDS {
         let (low_a, high_a) = simd.widening_mul_u32s(a, multipliers[0]);
         let (low_c, high_c) = simd.widening_mul_u32s(c, multipliers[1]);

@@ -75,7 +75,6 @@ impl Targets {
 
 /// What a network sees of a batch.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum BatchInputs {
     /// Normalised images, `[batch, channels, height, width]`.
     Images(Tensor<4>),

@@ -23,7 +23,7 @@ pub(crate) use measured::Measured;
 pub(crate) use scaler::LossScaler;
 
 /// Version of everything here that decides numbers; part of a run's identity.
-pub const NUMERICS: u32 = 4;
+pub const NUMERICS: u32 = 5;
 
 /// Is told what happens during training, and says whether to continue.
 pub trait Monitor {

@@ -41,10 +41,10 @@ fn first_two<N: Network>(
     let batch = batch(&lengths, head, &device);
     let rows: usize = batch.targets.examples[..2].iter().map(|Share { rows, .. }| rows).sum();
     let logits = network.forward(&batch, pass);
-    let [all, outputs] = logits.dims();
+    let [all, _] = logits.dims();
     assert_eq!(all, batch.targets.classes.len());
-    let logits = logits.slice([0..rows, 0..outputs]);
-    let labels = batch.targets.labels.slice([0..rows]);
+    let logits = logits.narrow(0, 0, rows);
+    let labels = batch.targets.labels.narrow(0, 0, rows);
     let loss = cross_entropy(logits.clone(), labels, 0.0);
     [logits.into_data(), loss.into_data()].iter().flat_map(|data| data.iter::<f32>()).collect()
 }
