@@ -9,11 +9,11 @@ use crate::model::{
 use crate::objective::cross_entropy;
 use crate::optimizer::{Optimizer, Sgd};
 use crate::sites::{Activations, Sites};
-use crate::stream::Stream;
-use actlab_kernels::mean;
+use crate::stream::{Draws, Stream};
+use actlab_kernels::{Sequences, mean};
 use burn::Tensor;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Int};
+use burn::tensor::Device;
 use record::Component;
 use std::time::Instant;
 
@@ -154,16 +154,15 @@ fn text(vocabulary: usize, rows: usize, device: &Device) -> BatchInputs {
     let mut order = Stream::new(1, "bench/text").permutation(vocabulary);
     order.truncate(rows * LENGTH);
     let tokens: Vec<i32> = order.iter().cycle().take(rows * LENGTH).map(|t| *t as i32).collect();
-    let tokens = Tensor::<1, Int>::from_ints(tokens.as_slice(), device).reshape([rows, LENGTH]);
-    let padding = tokens.clone().lower_elem(0);
-    BatchInputs::Text { tokens, padding, lengths: vec![LENGTH; rows] }
+    let sequences = Sequences::new(std::iter::repeat_n(LENGTH, rows));
+    BatchInputs::Text { tokens: Tensor::from_ints(tokens.as_slice(), device), sequences }
 }
 
 fn steps<N: Network>(network: N, batch: &Batch, rounds: usize) -> Vec<f64> {
     let mut network = initialize(network, 1);
     let rule = Sgd { momentum: 0.0, nesterov: false };
     let mut optimizer = Optimizer::new(Box::new(rule), 0.0);
-    let mut dropout = Stream::new(1, "bench/dropout");
+    let mut dropout = Draws::new(1, "bench/dropout");
     let mut seconds = Vec::with_capacity(rounds);
     for round in 0..WARMUP + rounds {
         let started = Instant::now();

@@ -20,40 +20,36 @@ pub(crate) struct Place<'a> {
 ///
 /// `inputs` are those of the nonlinearity (the gate's, where there is one), and `slopes` holds the derivative
 /// by each input (one, or gate and value), all of the shape of `outputs`. A unit is dead where every slope stays below ε everywhere; an input is saturated where
-/// every slope is below ε there. The last dimension holds the units; `real` tells which of the other
-/// positions hold a token of a text, and the others do not count.
+/// every slope is below ε there. The last dimension holds the units.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(crate) fn measure<const D: usize>(
     place: Place<'_>,
     inputs: &Tensor<D>,
     slopes: &[Tensor<D>],
     outputs: &Tensor<D>,
-    real: Option<&[bool]>,
 ) -> Site {
     let shape = outputs.dims();
     let units = shape[D - 1];
     let (inputs, outputs) = (host(inputs), host(outputs));
     let slopes: Vec<Vec<f32>> = slopes.iter().map(host).collect();
-    let counted: Vec<usize> =
-        (0..outputs.len()).filter(|i| real.is_none_or(|real| real[i / units])).collect();
 
     let mut alive = vec![false; units];
     let (mut saturated, mut zero, mut sum) = (0_usize, 0_usize, 0.0);
-    for i in &counted {
+    for (i, output) in outputs.iter().enumerate() {
         // NaN counts as passing: a diverging run is not a dying one.
-        if slopes.iter().all(|slope| slope[*i].abs() < EPSILON) {
+        if slopes.iter().all(|slope| slope[i].abs() < EPSILON) {
             saturated += 1;
         } else {
             alive[i % units] = true;
         }
-        zero += usize::from(outputs[*i] == 0.0);
-        sum += f64::from(outputs[*i]);
+        zero += usize::from(*output == 0.0);
+        sum += f64::from(*output);
     }
-    let n = counted.len().max(1) as f64;
+    let n = outputs.len().max(1) as f64;
     let mean = sum / n;
-    let squares: f64 = counted.iter().map(|i| (f64::from(outputs[*i]) - mean).powi(2)).sum();
+    let squares: f64 = outputs.iter().map(|output| (f64::from(*output) - mean).powi(2)).sum();
     let histogram =
-        |values: &[f32]| Histogram::of(counted.iter().map(|i| f64::from(values[*i])), BUCKETS);
+        |values: &[f32]| Histogram::of(values.iter().map(|value| f64::from(*value)), BUCKETS);
     let dead = alive.iter().filter(|alive| !**alive).count();
     Site {
         step: place.step,
@@ -93,7 +89,7 @@ mod tests {
             &device,
         );
         let place = Place { step: 5, site: "here", depth: 2 };
-        let site = measure(place, &outputs.clone().neg(), &[slopes], &outputs, None);
+        let site = measure(place, &outputs.clone().neg(), &[slopes], &outputs);
         let (inputs, histogram) = (site.inputs.unwrap(), site.outputs.unwrap());
         assert_eq!((inputs.min, inputs.max), (-4.0, 0.0));
         assert_eq!((histogram.min, histogram.max, histogram.sum), (0.0, 4.0, 11.0));
@@ -113,22 +109,8 @@ mod tests {
         let zeros = Tensor::<2>::zeros([2, 2], &device);
         let by_value = Tensor::<2>::from_floats([[0.0, 0.0], [0.5, 0.0]], &device);
         let place = Place { step: 0, site: "gate", depth: 0 };
-        let site = measure(place, &zeros, &[zeros.clone(), by_value], &zeros, None);
+        let site = measure(place, &zeros, &[zeros.clone(), by_value], &zeros);
         assert!((site.dead - 0.5).abs() < 1e-12);
         assert!((site.saturated - 0.75).abs() < 1e-12);
-    }
-
-    #[test]
-    fn padding_does_not_count() {
-        let device = Device::flex();
-        // Shape [batch 1, tokens 3, units 2]; the last token is padding, and the only one that lives.
-        let outputs = Tensor::<3>::from_floats([[[1.0, 0.0], [3.0, 0.0], [50.0, 50.0]]], &device);
-        let slopes = Tensor::<3>::from_floats([[[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]], &device);
-        let place = Place { step: 0, site: "text", depth: 0 };
-        let site = measure(place, &outputs, &[slopes], &outputs, Some(&[true, true, false]));
-        assert!((site.dead - 0.5).abs() < 1e-12);
-        assert!((site.zero - 0.5).abs() < 1e-12);
-        assert!((site.mean - 1.0).abs() < 1e-12);
-        assert_eq!(site.inputs.unwrap().max, 3.0);
     }
 }

@@ -5,9 +5,19 @@
 //! weights, see the same batches in the same order with the same augmentation, and drop the same
 //! units, however many numbers another use has drawn.
 
+use actlab_kernels::Dropout;
 use rand::{Rng, RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
+
+/// What `seed` and `name` alone decide.
+fn digest(seed: u64, name: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(b"actlab stream");
+    hash.update(seed.to_le_bytes());
+    hash.update(name.as_bytes());
+    hash.finalize().into()
+}
 
 /// A deterministic source of random numbers.
 #[derive(Debug, Clone)]
@@ -17,11 +27,7 @@ impl Stream {
     /// The stream called `name` of `seed`.
     #[must_use]
     pub fn new(seed: u64, name: &str) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(b"actlab stream");
-        hash.update(seed.to_le_bytes());
-        hash.update(name.as_bytes());
-        Self(ChaCha8Rng::from_seed(hash.finalize().into()))
+        Self(ChaCha8Rng::from_seed(digest(seed, name)))
     }
 
     /// How far it is, as text: equal for streams that have given as many numbers.
@@ -97,20 +103,47 @@ impl Stream {
             }
         }
     }
+}
 
-    /// A dropout mask: 0 with probability `p`, else 1/(1 − p).
+/// Numbers the draws of a generator by counter, whose numbers depend on seed, name, draw and place: kernels draw them
+/// where they need them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draws {
+    key: u64,
+    next: u64,
+}
+
+impl Draws {
+    /// The draws called `name` of `seed`.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "p is in [0, 1)")]
-    pub fn dropout_mask(&mut self, n: usize, p: f64) -> Vec<f32> {
-        let threshold = (p * (f64::from(u32::MAX) + 1.0)) as u32;
-        let keep = (1.0 / (1.0 - p)) as f32;
-        (0..n).map(|_| if self.0.next_u32() < threshold { 0.0 } else { keep }).collect()
+    pub fn new(seed: u64, name: &str) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = digest(seed, name);
+        Self { key: u64::from_le_bytes([a, b, c, d, e, f, g, h]), next: 0 }
+    }
+
+    /// How many draws were made, as text.
+    #[must_use]
+    pub fn position(&self) -> String {
+        self.next.to_string()
+    }
+
+    /// Goes to a position that [`Draws::position`] told; [`None`] where that is none.
+    pub(crate) fn seek(&mut self, position: &str) -> Option<()> {
+        self.next = position.parse().ok()?;
+        Some(())
+    }
+
+    /// The next draw, for dropout with probability `p`.
+    pub fn dropout(&mut self, p: f64) -> Dropout {
+        let draw = self.next;
+        self.next = draw.wrapping_add(1);
+        Dropout { key: self.key, draw, p }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Stream;
+    use super::{Draws, Stream};
 
     #[test]
     fn streams_depend_on_seed_and_name_alone() {
@@ -129,10 +162,21 @@ mod tests {
         assert!(mean.abs() < 0.03, "{mean}");
         assert!((variance - 4.0).abs() < 0.1, "{variance}");
         assert!(stream.truncated_normal(10_000, 1.0).iter().all(|x| x.abs() <= 2.0));
-        let mask = stream.dropout_mask(100_000, 0.25);
-        let mean = mask.iter().map(|x| f64::from(*x)).sum::<f64>() / 1e5;
-        assert!((mean - 1.0).abs() < 0.01, "{mean}");
-        assert!(mask.iter().all(|x| *x == 0.0 || (*x - 4.0 / 3.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn draws_continue_where_others_were() {
+        let mut draws = Draws::new(1, "dropout");
+        let first = draws.dropout(0.1);
+        assert_ne!(draws.dropout(0.1), first);
+        let mut others = Draws::new(1, "dropout");
+        others.seek(&draws.position()).unwrap();
+        assert_eq!(others.dropout(0.1), draws.dropout(0.1));
+        for wrong in ["x", "-1", "18446744073709551616"] {
+            assert_eq!(others.seek(wrong), None, "{wrong}");
+        }
+        assert_ne!(Draws::new(2, "dropout").dropout(0.1), first);
+        assert_ne!(Draws::new(1, "other").dropout(0.1), first);
     }
 
     #[test]
@@ -151,5 +195,6 @@ mod tests {
         let mut stream = Stream::new(7, "init/head.weight");
         assert_eq!(stream.permutation(8), [4, 2, 3, 7, 0, 5, 6, 1]);
         assert_eq!(stream.normal(3, 1.0), [-0.29958963, 0.12745118, -1.2997453]);
+        assert_eq!(Draws::new(7, "dropout").dropout(0.5).key, 0x198b_9e32_176e_e8f6);
     }
 }

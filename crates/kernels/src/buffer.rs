@@ -13,6 +13,15 @@ struct Line([f32; LINE]);
 
 const LINE: usize = 16;
 
+/// Sizes of buffers between a power of two and the next one, so that batches of nearly one size take the same ones.
+const SIZES: usize = 16;
+
+/// Lines of a buffer of `len` numbers.
+fn lines(len: usize) -> usize {
+    let lines = len.div_ceil(LINE);
+    lines.next_multiple_of((lines.next_power_of_two() / 2 / SIZES).max(1))
+}
+
 // SAFETY: an array of f32, 64 bytes long and aligned to 64, has no padding and any bits are valid.
 unsafe impl bytemuck::Zeroable for Line {}
 // SAFETY: as above.
@@ -78,7 +87,7 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// `len` numbers of any value.
     pub(crate) fn take(len: usize) -> Self {
-        let count = len.div_ceil(LINE);
+        let count = lines(len);
         let pooled = pool().take(count);
         let lines = pooled.unwrap_or_else(|| bytemuck::zeroed_vec(count));
         Self { lines, len }
@@ -171,6 +180,17 @@ mod tests {
             assert!(pool.idle_lines <= 2 * pool.most_used_lines);
             assert!(pool.idle_lines + freed >= lines);
         }
+    }
+
+    #[test]
+    fn sizes_are_few() {
+        for len in (0..3_000_usize).chain((3_000..3_000_000).step_by(997)) {
+            let exact = len.div_ceil(LINE);
+            assert!(lines(len) >= exact && lines(len) - exact <= exact / SIZES, "{len}");
+        }
+        let mut all: Vec<usize> = (1 << 20..1 << 21).map(lines).collect();
+        all.dedup();
+        assert_eq!(all.len(), SIZES + 1);
     }
 
     #[test]

@@ -7,8 +7,10 @@
 
 use crate::attention::{Seen, attention_in};
 use crate::convolution::{convolution, plain as plain_convolution};
+use crate::dropout::Dropout;
 use crate::host::{Host, Operation, Values, record};
 use crate::linear::{linear, linear_three};
+use crate::sequences::Sequences;
 use ::activation::arch;
 use burn::Tensor;
 use burn::tensor::FloatDType;
@@ -111,12 +113,13 @@ impl Precision {
     #[must_use]
     pub fn attention(
         self,
-        inputs: Tensor<3>,
+        inputs: Tensor<2>,
         heads: usize,
+        sequences: &Sequences,
         seen: Seen,
-        dropout: Option<Tensor<4>>,
-    ) -> Tensor<3> {
-        self.rounded(attention_in(self, self.rounded(inputs), heads, seen, dropout))
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        self.rounded(attention_in(self, self.rounded(inputs), heads, sequences, seen, dropout))
     }
 
     /// `a` `b` for `[…, rows, k]` and `[…, k, columns]`, on any device.
@@ -226,12 +229,16 @@ mod tests {
                 assert_eq!(kernels.dims(), y.dims());
                 near(kernels.flatten(0, 3), y.flatten(0, 3));
             }
-            let inputs = numbers([1, 2, 5, 12], 0.3).reshape([2, 5, 12]);
-            let seen = || Seen::Earlier;
-            let kernels = precision.attention(inputs.clone(), 2, seen(), None);
-            let inputs = precision.rounded(inputs);
-            let plain = crate::attention::plain(precision, inputs, 2, seen(), None);
-            near(kernels.flatten(0, 2), plain.flatten(0, 2));
+            let inputs = numbers([1, 1, 10, 12], 0.3).reshape([10, 12]);
+            let sequences = Sequences::new([3, 5, 2]);
+            let dropout = Some(Dropout { key: 1, draw: 2, p: 0.25 });
+            for seen in [Seen::All, Seen::Earlier] {
+                let kernels = precision.attention(inputs.clone(), 2, &sequences, seen, dropout);
+                let inputs = precision.rounded(inputs.clone());
+                let plain =
+                    crate::attention::plain(precision, inputs, 2, &sequences, seen, dropout);
+                near(kernels.flatten(0, 1), plain.flatten(0, 1));
+            }
         }
     }
 }

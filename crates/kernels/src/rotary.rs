@@ -1,6 +1,7 @@
 //! Rotary positions.
 
 use crate::host::{Host, Operation, Values, record};
+use crate::sequences::Sequences;
 use burn::Tensor;
 use burn::tensor::TensorData;
 use std::sync::Arc;
@@ -10,18 +11,20 @@ const BASE: f64 = 10_000.0;
 
 /// Turns queries and keys by angles that grow with their position (Su et al. 2021, arXiv:2104.09864).
 ///
-/// `inputs` `[batch, tokens, 3 · heads · width]` holds queries, keys and values, as [`attention`](crate::attention)
-/// takes them; values stay as they are. In each head the pair of numbers i and i + width / 2 is turned by
-/// position · 10000^(−2i / width).
+/// `inputs` `[rows, 3 · heads · width]` holds queries, keys and values of the tokens of `sequences`, as
+/// [`attention`](crate::attention) takes them; values stay as they are. In each head the pair of numbers i and
+/// i + width / 2 is turned by position · 10000^(−2i / width).
 ///
 /// # Panics
-/// If the width of a head is not even.
+/// If the width of a head is not even, or there are not as many rows as tokens.
 #[must_use]
-pub fn rotary(inputs: Tensor<3>, heads: usize) -> Tensor<3> {
-    let [_, tokens, joined] = inputs.dims();
+pub fn rotary(inputs: Tensor<2>, heads: usize, sequences: &Sequences) -> Tensor<2> {
+    let [rows, joined] = inputs.dims();
     assert!(heads > 0 && joined % (6 * heads) == 0, "heads of one even width, three times");
+    assert_eq!(rows, sequences.rows(), "a row for each token");
     let width = joined / 3 / heads;
-    let turn = Turn { tokens, heads, width, angles: Arc::new(angles(tokens, width)) };
+    let angles = Arc::new(angles(sequences.longest(), width));
+    let turn = Turn { positions: sequences.positions().collect(), heads, width, angles };
     let Some(host) = Host::of(&inputs) else { return turn.plain(inputs) };
     let y = turn.turned(host.values(), 1.0);
     record([host], y, || turn).into_tensor()
@@ -46,7 +49,8 @@ fn angles(tokens: usize, width: usize) -> Vec<(f32, f32)> {
 
 #[derive(Debug, Clone)]
 struct Turn {
-    tokens: usize,
+    /// Of each row in its sequence.
+    positions: Arc<[usize]>,
     heads: usize,
     width: usize,
     angles: Arc<Vec<(f32, f32)>>,
@@ -56,12 +60,12 @@ impl Turn {
     /// Queries and keys turned forward by a `sign` of 1, and back by one of −1.
     fn turned(&self, values: Values, sign: f32) -> Values {
         let (half, hidden) = (self.width / 2, self.heads * self.width);
-        if self.tokens == 0 || half == 0 {
+        if half == 0 {
             return values;
         }
         // One piece is one token.
-        values.change(3 * hidden, |token, numbers| {
-            let place = token % self.tokens;
+        values.change(3 * hidden, |row, numbers| {
+            let place = self.positions[row];
             let angles = &self.angles[place * half..(place + 1) * half];
             for head in numbers[..2 * hidden].chunks_exact_mut(self.width) {
                 let (first, second) = head.split_at_mut(half);
@@ -73,24 +77,25 @@ impl Turn {
         })
     }
 
-    fn plain(&self, inputs: Tensor<3>) -> Tensor<3> {
-        let [batch, tokens, joined] = inputs.dims();
+    fn plain(&self, inputs: Tensor<2>) -> Tensor<2> {
+        let [rows, joined] = inputs.dims();
         let (heads, half) = (self.heads, self.width / 2);
         let device = inputs.device();
         let table = |part: fn(&(f32, f32)) -> f32| {
-            let numbers: Vec<f32> = self.angles.iter().map(part).collect();
-            Tensor::<4>::from_data(TensorData::new(numbers, [1, tokens, 1, half]), &device)
+            let angles = |place: &usize| &self.angles[place * half..(place + 1) * half];
+            let numbers: Vec<f32> = self.positions.iter().flat_map(angles).map(part).collect();
+            Tensor::<3>::from_data(TensorData::new(numbers, [rows, 1, half]), &device)
         };
         let (cos, sin) = (table(|angle| angle.0), table(|angle| angle.1));
         let (cos, sin) = (cos.cast(inputs.dtype()), sin.cast(inputs.dtype()));
-        let turned = inputs.clone().narrow(2, 0, 2 * joined / 3);
-        let turned = turned.reshape([batch, tokens, 2 * heads, self.width]);
-        let a = turned.clone().narrow(3, 0, half);
-        let b = turned.narrow(3, half, half);
+        let turned = inputs.clone().narrow(1, 0, 2 * joined / 3);
+        let turned = turned.reshape([rows, 2 * heads, self.width]);
+        let a = turned.clone().narrow(2, 0, half);
+        let b = turned.narrow(2, half, half);
         let first = a.clone() * cos.clone() - b.clone() * sin.clone();
         let second = b * cos + a * sin;
-        let turned = Tensor::cat(vec![first, second], 3).reshape([batch, tokens, 2 * joined / 3]);
-        Tensor::cat(vec![turned, inputs.narrow(2, 2 * joined / 3, joined / 3)], 2)
+        let turned = Tensor::cat(vec![first, second], 2).reshape([rows, 2 * joined / 3]);
+        Tensor::cat(vec![turned, inputs.narrow(1, 2 * joined / 3, joined / 3)], 1)
     }
 }
 

@@ -9,15 +9,26 @@ use crate::data::augment::augmentation_after;
 use crate::objective::{STREAM as OBJECTIVE, better};
 use crate::recipe::Recipe;
 use crate::steps::Steps;
-use crate::stream::Stream;
+use crate::stream::{Draws, Stream};
 use record::{Evaluation, Precision, Summary};
 use std::fmt::Display;
+
+/// Name of the draws of dropout.
+pub(crate) const DROPOUT: &str = "dropout";
+
+/// Where a run draws from.
+pub(crate) struct Streams {
+    pub(crate) order: Stream,
+    pub(crate) augmentation: Stream,
+    pub(crate) dropout: Draws,
+    pub(crate) objective: Stream,
+}
 
 /// Refuses progress that the run of `recipe` cannot have made; its streams of order, augmentation, dropout and objective.
 ///
 /// # Errors
 /// The first value that is wrong, and what it would have to be.
-pub(crate) fn check(progress: &Progress, recipe: &Recipe<'_>) -> Result<[Stream; 4], Unusable> {
+pub(crate) fn check(progress: &Progress, recipe: &Recipe<'_>) -> Result<Streams, Unusable> {
     let steps = Steps::of(recipe.spec, recipe.data);
     let step = progress.summary.steps;
     within("steps", step, 1, steps.last)?;
@@ -192,7 +203,7 @@ impl State<'_> {
 
     /// Streams as the seed and the examples so far leave them, with the order that is left of the epoch. How many
     /// numbers dropout and the objective take is the matter of network and texts: their positions are taken as they are.
-    fn streams(&self) -> Result<[Stream; 4], Unusable> {
+    fn streams(&self) -> Result<Streams, Unusable> {
         let Recipe { spec, data, augmentation, .. } = self.recipe;
         let [order_position, augmentation_position, dropout_position, objective_position] =
             &self.progress.streams;
@@ -216,16 +227,20 @@ impl State<'_> {
         let augmentation = augmentation_after(&**augmentation, spec.seed, examples);
         let position = augmentation.position();
         equal("position of the stream of augmentation", augmentation_position, &position)?;
-        let at = |name: &str, position: &str| {
-            let mut stream = Stream::new(spec.seed, name);
-            if stream.seek(position).is_none() || stream.position() != position {
-                let name = format!("position of the stream of {name}");
-                return Err(wrong(&name, &position, &"a number below 2^68"));
+        let seek = |name: &str, sought: Option<()>, found: String, position: &str, bits: u32| {
+            if sought.is_some() && found == position {
+                return Ok(());
             }
-            Ok(stream)
+            let name = format!("position of the stream of {name}");
+            Err(wrong(&name, &position, &format!("a number below 2^{bits}")))
         };
-        let dropout = at("dropout", dropout_position)?;
-        Ok([order, augmentation, dropout, at(OBJECTIVE, objective_position)?])
+        let mut dropout = Draws::new(spec.seed, DROPOUT);
+        let sought = dropout.seek(dropout_position);
+        seek(DROPOUT, sought, dropout.position(), dropout_position, 64)?;
+        let mut objective = Stream::new(spec.seed, OBJECTIVE);
+        let sought = objective.seek(objective_position);
+        seek(OBJECTIVE, sought, objective.position(), objective_position, 68)?;
+        Ok(Streams { order, augmentation, dropout, objective })
     }
 }
 

@@ -21,7 +21,7 @@ const PROGRESS: &str = "progress";
 /// Version of what a checkpoint holds.
 const VERSION: u32 = 3;
 
-pub(crate) use check::check;
+pub(crate) use check::{DROPOUT, Streams, check};
 
 /// Why a checkpoint is of no use.
 #[derive(Debug, thiserror::Error)]

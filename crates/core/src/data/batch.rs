@@ -5,8 +5,10 @@ use super::wordpiece::PADDING;
 use super::{Dataset, Features, Images, Inputs, Part};
 use crate::objective::{Objective, Prepared};
 use crate::stream::Stream;
+use actlab_kernels::Sequences;
 use burn::Tensor;
-use burn::tensor::{Bool, Device, Int, TensorData};
+use burn::tensor::{Device, Int, TensorData};
+use std::iter::repeat_n;
 
 /// Some examples, on a device.
 #[derive(Debug, Clone)]
@@ -24,7 +26,7 @@ pub struct Targets {
     pub labels: Tensor<1, Int>,
     /// The same on the host.
     pub classes: Vec<usize>,
-    /// Positions in `[batch · tokens]` that have a row of logits each; all of them where absent.
+    /// Rows of hidden states that have a row of logits each; all of them where absent.
     pub positions: Option<Tensor<1, Int>>,
     /// How the rows belong to examples.
     pub examples: Vec<Share>,
@@ -40,20 +42,20 @@ pub struct Share {
 }
 
 impl Targets {
-    /// The targets of prepared examples whose sequences take `length` positions each in a batch.
+    /// The targets of prepared examples, whose hidden states have the rows of `sequences`.
     #[must_use]
-    pub fn new(prepared: &[Prepared], length: usize, device: &Device) -> Self {
+    pub fn new(prepared: &[Prepared], sequences: &Sequences, device: &Device) -> Self {
         let classes: Vec<usize> =
             prepared.iter().flat_map(|one| one.labels.iter().copied()).collect();
         let shares = prepared.iter().map(|one| Share { rows: one.labels.len(), units: one.units });
         let places: Vec<usize> = prepared
             .iter()
-            .enumerate()
-            .filter_map(|(example, one)| Some((example, one.positions.as_ref()?)))
-            .flat_map(|(example, all)| all.iter().map(move |place| example * length + place))
+            .zip(sequences.starts())
+            .filter_map(|(one, start)| Some((one.positions.as_ref()?, start)))
+            .flat_map(|(all, start)| all.iter().map(move |place| start + place))
             .collect();
         // Nothing is gathered where every position has its row.
-        let all = places.len() == prepared.len() * length;
+        let all = places.len() == sequences.rows();
         let gathers = prepared.iter().any(|one| one.positions.is_some()) && !all;
         let positions = gathers
             .then(|| Tensor::from_data(int_data(places.iter().copied(), [places.len()]), device));
@@ -61,11 +63,9 @@ impl Targets {
         Self { labels, classes, positions, examples: shares.collect() }
     }
 
-    /// The rows `[rows, width]` of hidden states `[batch, tokens, width]` at the positions that are predicted.
+    /// The rows of hidden states `[rows, width]` at the positions that are predicted.
     #[must_use]
-    pub fn rows(&self, hidden: Tensor<3>) -> Tensor<2> {
-        let [batch, tokens, width] = hidden.dims();
-        let hidden = hidden.reshape([batch * tokens, width]);
+    pub fn rows(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.positions {
             Some(positions) => hidden.select(0, positions.clone()),
             None => hidden,
@@ -73,57 +73,33 @@ impl Targets {
     }
 }
 
-impl Batch {
-    /// For text, which positions of `[batch, tokens]`, flattened, hold a token rather than padding.
-    #[must_use]
-    pub fn real_positions(&self) -> Option<Vec<bool>> {
-        match &self.inputs {
-            BatchInputs::Images(_) | BatchInputs::Features(_) => None,
-            BatchInputs::Text { tokens, lengths, .. } => {
-                let [_, width] = tokens.dims();
-                let real = |length: usize| (0..width).map(move |place| place < length);
-                Some(lengths.iter().copied().flat_map(real).collect())
-            }
-        }
-    }
-}
-
 /// What a network sees of a batch.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum BatchInputs {
     /// Normalised images, `[batch, channels, height, width]`.
     Images(Tensor<4>),
     /// Normalised features, `[batch, features]`.
     Features(Tensor<2>),
-    /// Text, padded to the longest sequence of the batch.
+    /// Text, one sequence behind another, without padding.
     Text {
-        /// Token ids, `[batch, tokens]`.
-        tokens: Tensor<2, Int>,
-        /// True where there is no token, `[batch, tokens]`.
-        padding: Tensor<2, Bool>,
-        /// Tokens of each sequence, on the host: to read `padding` is to wait for the device.
-        lengths: Vec<usize>,
+        /// Token ids, `[rows]`.
+        tokens: Tensor<1, Int>,
+        /// Which rows belong to which sequence.
+        sequences: Sequences,
     },
 }
 
 impl BatchInputs {
-    /// Sequences of token ids, padded to the longest.
+    /// Sequences of token ids. A text without tokens is one token of padding: it has a row, as all others.
     #[must_use]
-    pub fn padded(sequences: &[Vec<u32>], device: &Device) -> Self {
-        let lengths: Vec<usize> = sequences.iter().map(Vec::len).collect();
-        let longest = lengths.iter().copied().max().unwrap_or(0);
-        let shape = [sequences.len(), longest];
-        let tokens = sequences.iter().flat_map(|sequence| {
-            let padding = std::iter::repeat_n(PADDING, longest - sequence.len());
-            sequence.iter().copied().chain(padding).map(|token| token as usize)
-        });
-        let padded = |length: usize| (0..longest).map(move |place| place >= length);
-        let padding: Vec<bool> = lengths.iter().copied().flat_map(padded).collect();
+    pub fn packed(sequences: &[Vec<u32>], device: &Device) -> Self {
+        let sequences =
+            sequences.iter().map(|one| if one.is_empty() { &[PADDING] } else { &one[..] });
+        let tokens: Vec<usize> = sequences.clone().flatten().map(|token| *token as usize).collect();
+        let rows = tokens.len();
         Self::Text {
-            tokens: Tensor::from_data(int_data(tokens, shape), device),
-            padding: Tensor::from_data(TensorData::new(padding, shape), device),
-            lengths,
+            tokens: Tensor::from_data(int_data(tokens.into_iter(), [rows]), device),
+            sequences: Sequences::new(sequences.map(<[u32]>::len)),
         }
     }
 
@@ -155,33 +131,44 @@ impl BatchInputs {
         }
     }
 
-    /// The rows `[batch, width]` of hidden states `[batch, tokens, width]` at the last token of each text.
+    /// The rows `[batch, width]` of hidden states `[rows, width]` at the first token of each text.
     ///
     /// # Panics
     /// If the inputs are no text.
     #[must_use]
-    pub fn last(&self, hidden: Tensor<3>) -> Tensor<2> {
-        let Self::Text { lengths, .. } = self else {
-            panic!("a model for text was given something else")
-        };
-        let [batch, tokens, width] = hidden.dims();
-        let last = lengths.iter().enumerate();
-        let last = last.map(|(row, length)| row * tokens + length.saturating_sub(1));
-        let last = Tensor::from_data(int_data(last, [batch]), &hidden.device());
-        hidden.reshape([batch * tokens, width]).select(0, last)
+    pub fn first(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let (_, sequences) = self.text();
+        at(hidden, sequences.starts().iter().copied())
     }
 
-    /// Token ids and padding of a text.
+    /// The rows `[batch, width]` of hidden states `[rows, width]` at the last token of each text.
+    ///
+    /// # Panics
+    /// If the inputs are no text.
+    #[must_use]
+    pub fn last(&self, hidden: Tensor<2>) -> Tensor<2> {
+        let (_, sequences) = self.text();
+        at(hidden, sequences.starts().iter().zip(sequences.lengths()).map(|(a, n)| a + n - 1))
+    }
+
+    /// Token ids `[rows]` of a text, and which rows belong to which sequence.
     ///
     /// # Panics
     /// If they are something else, which a model's [`Interface`](crate::model::Interface) rules out.
     #[must_use]
-    pub fn text(&self) -> (&Tensor<2, Int>, &Tensor<2, Bool>) {
+    pub fn text(&self) -> (&Tensor<1, Int>, &Sequences) {
         match self {
-            Self::Text { tokens, padding, .. } => (tokens, padding),
+            Self::Text { tokens, sequences } => (tokens, sequences),
             _ => panic!("a model for text was given something else"),
         }
     }
+}
+
+/// `rows` of `hidden` `[…, width]`.
+fn at(hidden: Tensor<2>, rows: impl ExactSizeIterator<Item = usize>) -> Tensor<2> {
+    let count = rows.len();
+    let rows = Tensor::from_data(int_data(rows, [count]), &hidden.device());
+    hidden.select(0, rows)
 }
 
 /// Mean and standard deviation of each channel over the training images, on a scale of 0 to 1.
@@ -258,7 +245,7 @@ impl Normalization {
     }
 }
 
-/// Turns examples of a data set into batches: normalised by the training split, padded, on a device.
+/// Turns examples of a data set into batches: normalised by the training split, on a device.
 #[derive(Debug)]
 pub struct Batches<'a> {
     data: &'a Dataset,
@@ -317,23 +304,26 @@ impl<'a> Batches<'a> {
         };
         let mut prepared: Vec<Prepared> =
             indices.iter().map(|index| self.objective.prepare(part, *index, stream)).collect();
-        let (inputs, length) = match &part.inputs {
+        let inputs = match &part.inputs {
             Inputs::Images(images) => {
-                (BatchInputs::Images(self.images(images, indices, changes, device)), 1)
+                BatchInputs::Images(self.images(images, indices, changes, device))
             }
             Inputs::Features(features) => {
-                (BatchInputs::Features(self.features(features, indices, device)), 1)
+                BatchInputs::Features(self.features(features, indices, device))
             }
             Inputs::Text(text) => {
                 let own = |(one, index): (&mut Prepared, &usize)| {
                     one.tokens.take().unwrap_or_else(|| text.tokens[*index].clone())
                 };
                 let sequences: Vec<Vec<u32>> = prepared.iter_mut().zip(indices).map(own).collect();
-                let length = sequences.iter().map(Vec::len).max().unwrap_or(0);
-                (BatchInputs::padded(&sequences, device), length)
+                BatchInputs::packed(&sequences, device)
             }
         };
-        Batch { inputs, targets: Targets::new(&prepared, length, device) }
+        let targets = match &inputs {
+            BatchInputs::Text { sequences, .. } => Targets::new(&prepared, sequences, device),
+            _ => Targets::new(&prepared, &Sequences::new(repeat_n(1, indices.len())), device),
+        };
+        Batch { inputs, targets }
     }
 
     fn features(&self, features: &Features, indices: &[usize], device: &Device) -> Tensor<2> {
@@ -426,16 +416,16 @@ mod tests {
     }
 
     #[test]
-    fn sequences_are_padded_to_the_longest_of_the_batch() {
-        let BatchInputs::Text { tokens, padding, .. } =
-            BatchInputs::padded(&[vec![2, 3], vec![2, 5, 3]], &Device::flex())
-        else {
-            panic!()
-        };
-        let tokens: Vec<i64> = tokens.into_data().convert::<i64>().try_into_vec::<i64>().unwrap();
-        assert_eq!(tokens, [2, 3, 0, 2, 5, 3]);
-        let padding: Vec<bool> = padding.into_data().iter::<bool>().collect();
-        assert_eq!(padding, [false, false, true, false, false, false]);
+    fn sequences_lie_behind_one_another() {
+        let inputs = BatchInputs::packed(&[vec![2, 3], vec![], vec![2, 5, 3]], &Device::flex());
+        let (tokens, sequences) = inputs.text();
+        let tokens: Vec<i64> = tokens.to_data().iter::<i64>().collect();
+        assert_eq!(tokens, [2, 3, i64::from(PADDING), 2, 5, 3]);
+        assert_eq!(sequences, &Sequences::new([2, 1, 3]));
+        let hidden = Tensor::<1, Int>::arange(0..6, &Device::flex()).float().reshape([6, 1]);
+        let rows = |rows: Tensor<2>| rows.into_data().iter::<f32>().collect::<Vec<_>>();
+        assert_eq!(rows(inputs.first(hidden.clone())), [0.0, 2.0, 3.0]);
+        assert_eq!(rows(inputs.last(hidden)), [1.0, 2.0, 5.0]);
     }
 
     #[test]
@@ -447,14 +437,15 @@ mod tests {
             units: 3.0,
         };
         let device = Device::flex();
-        let hidden = || Tensor::<1, Int>::arange(0..12, &device).float().reshape([2, 3, 2]);
-        let some = Targets::new(&[prepared(&[0, 2]), prepared(&[1])], 3, &device);
+        let hidden = || Tensor::<1, Int>::arange(0..10, &device).float().reshape([5, 2]);
+        let sequences = Sequences::new([3, 2]);
+        let some = Targets::new(&[prepared(&[0, 2]), prepared(&[1])], &sequences, &device);
         let rows: Vec<f32> = some.rows(hidden()).into_data().iter::<f32>().collect();
         assert_eq!(rows, [0.0, 1.0, 4.0, 5.0, 8.0, 9.0]);
         assert_eq!(some.classes, [0, 2, 1]);
         assert_eq!(some.examples[1], Share { rows: 1, units: 3.0 });
-        let all = Targets::new(&[prepared(&[0, 1, 2]), prepared(&[0, 1, 2])], 3, &device);
+        let all = Targets::new(&[prepared(&[0, 1, 2]), prepared(&[0, 1])], &sequences, &device);
         assert!(all.positions.is_none());
-        assert_eq!(all.rows(hidden()).dims(), [6, 2]);
+        assert_eq!(all.rows(hidden()).dims(), [5, 2]);
     }
 }

@@ -17,6 +17,7 @@ mod text;
 mod wordpiece;
 mod wordpiece_training;
 
+pub use actlab_kernels::Sequences;
 pub use batch::{Batch, BatchInputs, Batches, Examples, Share, Targets};
 pub use catalogue::{Catalogue, Entry, NeededFile, Source};
 pub use download::{Progress, fetch};

@@ -2,7 +2,7 @@
 //! rotary positions.
 
 use super::layers::{
-    apply, apply_rows, embedding, layer_norm, linear, normalise, plus_rows, weights_and_biases,
+    apply, embedding, layer_norm, linear, normalise, positions, weights_and_biases,
 };
 use super::{
     Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_feed_forward,
@@ -11,7 +11,7 @@ use crate::Error;
 use crate::component::{Definition, check_all};
 use crate::data::Batch;
 use crate::sites::{Site, Sites};
-use actlab_kernels as kernels;
+use actlab_kernels::{self as kernels, Seen, Sequences};
 use burn::Tensor;
 use burn::module::Module;
 use burn::nn::{Embedding, LayerNorm, Linear};
@@ -341,47 +341,55 @@ struct FeedForward {
 }
 
 impl Layer {
-    fn forward(&self, x: Tensor<3>, dropout: f64, pass: &mut Pass<'_>) -> Tensor<3> {
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        sequences: &Sequences,
+        dropout: f64,
+        pass: &mut Pass<'_>,
+    ) -> Tensor<2> {
         let y = normalise(&self.attention_norm, x.clone(), None, EPSILON);
-        let y = self.attention.forward(y, dropout, pass);
-        let x = x + pass.dropout(y, dropout);
+        let y = self.attention.forward(y, sequences, dropout, pass);
+        let x = x + pass.dropout_of(y, sequences, dropout);
         let y = normalise(&self.feed_forward_norm, x.clone(), None, EPSILON);
         let y = apply(&self.feed_forward.inner, y, pass);
         let y = self.site.forward(y, pass);
         let y = apply(&self.feed_forward.outer, y, pass);
-        x + pass.dropout(y, dropout)
+        x + pass.dropout_of(y, sequences, dropout)
     }
 }
 
 impl Attention {
-    fn forward(&self, x: Tensor<3>, dropout: f64, pass: &mut Pass<'_>) -> Tensor<3> {
-        let [batch, length, width] = x.dims();
-        let device = x.device();
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        sequences: &Sequences,
+        dropout: f64,
+        pass: &mut Pass<'_>,
+    ) -> Tensor<2> {
         let (weights, biases) = weights_and_biases([&self.query, &self.key, &self.value]);
-        let inputs =
-            pass.precision().linear_three(x.reshape([batch * length, width]), weights, biases);
-        let mut inputs = inputs.reshape([batch, length, 3 * width]);
+        let mut inputs = pass.precision().linear_three(x, weights, biases);
         if self.rotary {
-            inputs = kernels::rotary(inputs, self.heads);
+            inputs = kernels::rotary(inputs, self.heads, sequences);
         }
-        let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &device);
-        let mixed = pass.precision().attention(inputs, self.heads, kernels::Seen::Earlier, mask);
+        let dropout = pass.next_dropout(dropout);
+        let mixed =
+            pass.precision().attention(inputs, self.heads, sequences, Seen::Earlier, dropout);
         apply(&self.output, mixed, pass)
     }
 }
 
 impl GptNetwork {
-    /// Hidden states `[batch, tokens, width]` behind the last norm.
-    fn hidden(&self, batch: &Batch, pass: &mut Pass<'_>) -> Tensor<3> {
-        let (tokens, _) = batch.inputs.text();
-        let [_, length] = tokens.dims();
+    /// Hidden states `[rows, width]` behind the last norm.
+    fn hidden(&self, batch: &Batch, pass: &mut Pass<'_>) -> Tensor<2> {
+        let (tokens, sequences) = batch.inputs.text();
         let mut x = kernels::embedding(self.embeddings.token.weight.val(), tokens.clone());
         if let Some(position) = &self.embeddings.position {
-            x = plus_rows(x, position.weight.val().narrow(0, 0, length));
+            x = x + positions(position.weight.val(), sequences);
         }
-        x = pass.dropout(x, self.dropout);
+        x = pass.dropout_of(x, sequences, self.dropout);
         for layer in &self.layers {
-            x = layer.forward(x, self.dropout, pass);
+            x = layer.forward(x, sequences, self.dropout, pass);
         }
         normalise(&self.norm, x, None, EPSILON)
     }
@@ -392,7 +400,7 @@ impl Network for GptNetwork {
         let x = self.hidden(batch, pass);
         let rows = if self.by_token { batch.targets.rows(x) } else { batch.inputs.last(x) };
         match &self.head {
-            Some(head) if head.bias.is_some() => apply_rows(head, rows, pass),
+            Some(head) if head.bias.is_some() => apply(head, rows, pass),
             Some(head) => pass.precision().linear(rows, head.weight.val(), None),
             None => {
                 let weight = self.embeddings.token.weight.val().transpose();

@@ -2,12 +2,12 @@
 
 use super::{Mode, Pass};
 use activation::Activation;
-use actlab_kernels::{self as kernels, BatchNormTraining};
+use actlab_kernels::{self as kernels, BatchNormTraining, Sequences};
 use burn::Tensor;
 use burn::nn::{
     BatchNorm, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
 };
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorData};
 use std::sync::Arc;
 
 /// A linear layer of zeros; see [`super::initialize`].
@@ -36,32 +36,26 @@ pub(super) fn weights_and_biases(layers: [&Linear; 3]) -> ([Tensor<2>; 3], [Tens
 }
 
 /// `layer` of `[rows, width]`.
-pub(super) fn apply_rows(layer: &Linear, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
+pub(super) fn apply(layer: &Linear, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
     pass.precision().linear(x, layer.weight.val(), Some(bias(layer)))
 }
 
-/// `layer` over the last dimension of `[batch, length, width]`.
-pub(super) fn apply(layer: &Linear, x: Tensor<3>, pass: &Pass<'_>) -> Tensor<3> {
-    let [batch, length, width] = x.dims();
-    let y = apply_rows(layer, x.reshape([batch * length, width]), pass);
-    let [_, made] = y.dims();
-    y.reshape([batch, length, made])
-}
-
-/// `rows` `[length, width]` added to each text of `x` `[batch, length, width]`.
-pub(super) fn plus_rows(x: Tensor<3>, rows: Tensor<2>) -> Tensor<3> {
-    let [batch, length, width] = x.dims();
-    let x = x.reshape([batch, length * width]);
-    kernels::plus_row(x, rows.reshape([length * width])).reshape([batch, length, width])
+/// The embedding `[rows, width]` of each token's position.
+pub(super) fn positions(weight: Tensor<2>, sequences: &Sequences) -> Tensor<2> {
+    let places: Vec<i64> =
+        sequences.positions().map(|place| i64::try_from(place).expect("texts are short")).collect();
+    let rows = places.len();
+    let places = Tensor::from_data(TensorData::new(places, [rows]), &weight.device());
+    kernels::embedding(weight, places)
 }
 
 /// `norm` over the last dimension of `x` + `residual`.
-pub(super) fn normalise(
+pub(super) fn normalise<const D: usize>(
     norm: &LayerNorm,
-    x: Tensor<3>,
-    residual: Option<Tensor<3>>,
+    x: Tensor<D>,
+    residual: Option<Tensor<D>>,
     epsilon: f64,
-) -> Tensor<3> {
+) -> Tensor<D> {
     let beta = norm.beta.as_ref().expect("layer norms are built with a shift").val();
     kernels::layer_norm(x, residual, norm.gamma.val(), beta, epsilon)
 }

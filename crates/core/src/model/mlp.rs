@@ -1,7 +1,7 @@
 //! A multilayer perceptron.
 
 use super::gain::Gains;
-use super::layers::{apply_rows, linear};
+use super::layers::{apply, linear};
 use super::{Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass};
 use crate::Error;
 use crate::component::Definition;
@@ -264,7 +264,7 @@ struct Layer {
 impl Layer {
     /// `[batch, inputs]` to `[batch, outputs]`.
     fn forward(&self, x: Tensor<2>, pass: &mut Pass<'_>) -> Tensor<2> {
-        let mut x = apply_rows(&self.linear, x, pass);
+        let mut x = apply(&self.linear, x, pass);
         if let Some(norm) = &self.batch_norm {
             let [batch, width] = x.dims();
             let normal =
@@ -272,8 +272,7 @@ impl Layer {
             x = normal.reshape([batch, width]);
         }
         if let Some(norm) = &self.layer_norm {
-            x = super::layers::normalise(norm, x.unsqueeze::<3>(), None, EPSILON)
-                .squeeze_dim::<2>(0);
+            x = super::layers::normalise(norm, x, None, EPSILON);
         }
         self.site.forward(x, pass)
     }
@@ -285,7 +284,7 @@ impl Network for MlpNetwork {
         for layer in &self.hidden {
             x = layer.forward(x, pass);
         }
-        apply_rows(&self.head, x, pass)
+        apply(&self.head, x, pass)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "widths are small")]

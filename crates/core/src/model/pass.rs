@@ -1,9 +1,8 @@
 use crate::site_statistics::{Place, measure};
-use crate::stream::Stream;
+use crate::stream::Draws;
 use activation::{Activation, Kind};
-use actlab_kernels::{self as kernels, Precision};
+use actlab_kernels::{self as kernels, Dropout, Precision, Sequences};
 use burn::Tensor;
-use burn::tensor::Device;
 use record::Site;
 use std::sync::Arc;
 
@@ -22,15 +21,15 @@ pub enum Mode {
 pub struct Pass<'a> {
     mode: Mode,
     precision: Precision,
-    dropout: Option<&'a mut Stream>,
+    dropout: Option<&'a mut Draws>,
     probe: Option<&'a mut Probe>,
 }
 
 impl<'a> Pass<'a> {
-    /// A pass that trains, with dropout from `stream`.
+    /// A pass that trains, with dropout by `draws`.
     #[must_use]
-    pub fn training(stream: &'a mut Stream) -> Self {
-        Self { mode: Mode::Training, precision: Precision::F32, dropout: Some(stream), probe: None }
+    pub fn training(draws: &'a mut Draws) -> Self {
+        Self { mode: Mode::Training, precision: Precision::F32, dropout: Some(draws), probe: None }
     }
 
     /// A pass that evaluates.
@@ -73,30 +72,37 @@ impl<'a> Pass<'a> {
         self.mode
     }
 
-    /// Zeroes elements with probability `p` and scales the others by 1/(1 − p), where the pass
+    /// Zeroes elements of `x` `[batch, …]` with probability `p` and scales the others by 1/(1 − p), where the pass
     /// trains (Srivastava et al. 2014).
     #[must_use]
     pub fn dropout<const D: usize>(&mut self, x: Tensor<D>, p: f64) -> Tensor<D> {
-        match self.dropout_mask(x.dims(), p, &x.device()) {
-            Some(mask) => x * mask,
+        let shape = x.dims();
+        let rows: usize = shape[..D - 1].iter().product();
+        let batch = if D > 1 { shape[0] } else { 1 };
+        let each = rows / batch.max(1);
+        self.dropout_of(x, &Sequences::new(std::iter::repeat_n(each, batch)), p)
+    }
+
+    /// [`Pass::dropout`] of `x` `[rows, width]`, whose rows are the tokens of `sequences`: as if each sequence were
+    /// padded to any length.
+    #[must_use]
+    pub fn dropout_of<const D: usize>(
+        &mut self,
+        x: Tensor<D>,
+        sequences: &Sequences,
+        p: f64,
+    ) -> Tensor<D> {
+        match self.next_dropout(p) {
+            Some(dropout) => kernels::dropout(x, sequences, dropout),
             None => x,
         }
     }
 
-    /// What [`Pass::dropout`] multiplies a tensor of `shape` with, if it changes anything.
+    /// What a kernel drops with probability `p`, if anything; each call is a draw of its own.
     #[must_use]
-    pub fn dropout_mask<const D: usize>(
-        &mut self,
-        shape: [usize; D],
-        p: f64,
-        device: &Device,
-    ) -> Option<Tensor<D>> {
-        let stream = self.dropout.as_mut()?;
-        if p == 0.0 {
-            return None;
-        }
-        let mask = stream.dropout_mask(shape.iter().product(), p);
-        Some(Tensor::<1>::from_floats(mask.as_slice(), device).reshape(shape))
+    pub fn next_dropout(&mut self, p: f64) -> Option<Dropout> {
+        let draws = self.dropout.as_mut()?;
+        (p != 0.0).then(|| draws.dropout(p))
     }
 
     /// Whether activation sites are measured.
@@ -169,17 +175,14 @@ impl<'a> Pass<'a> {
 #[derive(Debug, Default)]
 pub struct Probe {
     step: u64,
-    /// Of `[batch, tokens]`, flattened: padding is no data.
-    real: Option<Vec<bool>>,
     sites: Vec<Site>,
 }
 
 impl Probe {
-    /// An empty probe for the state after `step` optimizer steps; `real` tells which positions of a
-    /// batch of text, `[batch, tokens]` flattened, hold a token, and `None` that all do.
+    /// An empty probe for the state after `step` optimizer steps.
     #[must_use]
-    pub fn new(step: u64, real: Option<Vec<bool>>) -> Self {
-        Self { step, real, sites: Vec::new() }
+    pub fn new(step: u64) -> Self {
+        Self { step, sites: Vec::new() }
     }
 
     /// What was collected.
@@ -196,10 +199,6 @@ impl Probe {
         outputs: &Tensor<D>,
     ) {
         let place = Place { step: self.step, site, depth: self.sites.len() };
-        // Rows that a head has gathered are all of tokens.
-        let shape = outputs.dims();
-        let positions: usize = shape[..D - 1].iter().product();
-        let real = self.real.as_deref().filter(|real| real.len() == positions);
-        self.sites.push(measure(place, inputs, slopes, outputs, real));
+        self.sites.push(measure(place, inputs, slopes, outputs));
     }
 }

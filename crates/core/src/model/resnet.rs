@@ -1,7 +1,7 @@
 //! Residual networks for small images (He et al. 2016, arXiv:1512.03385, section 4.2).
 
 use super::gain::Gains;
-use super::layers::{apply_rows, batch_norm};
+use super::layers::{apply, batch_norm};
 use super::{
     Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_residual,
 };
@@ -273,7 +273,7 @@ impl ResNet {
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        apply_rows(&self.head, pixel_means(x), pass)
+        apply(&self.head, pixel_means(x), pass)
     }
 }
 

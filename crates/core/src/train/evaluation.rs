@@ -148,7 +148,7 @@ impl<N: Network> Run<'_, N> {
         let examples =
             Examples::Evaluation { part, indices: &indices, objective: &mut questions() };
         let batch = self.batches.batch(examples, self.device);
-        let mut probe = Probe::new(step, batch.real_positions());
+        let mut probe = Probe::new(step);
         let precision = self.recipe.spec.training.precision;
         let _ = network.forward(&batch, &mut Pass::probed(&mut probe).with_precision(precision));
         probe.into_sites()

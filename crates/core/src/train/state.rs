@@ -2,7 +2,7 @@
 
 use super::{LossScaler, Monitor, Stopped};
 use crate::Error;
-use crate::checkpoint::{self, Checkpoint, Progress, Tensors, Unusable};
+use crate::checkpoint::{self, Checkpoint, DROPOUT, Progress, Streams, Tensors, Unusable};
 use crate::data::Batches;
 use crate::data::augment::STREAM as AUGMENTATION;
 use crate::model::Network;
@@ -12,7 +12,7 @@ use crate::parameters::trained_names;
 use crate::recipe::Recipe;
 use crate::sites::LearnedSite;
 use crate::steps::Steps;
-use crate::stream::Stream;
+use crate::stream::{Draws, Stream};
 use burn::tensor::Device;
 use record::{Evaluation, Precision};
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub(super) struct Run<'a, N> {
     pub(super) order: Vec<usize>,
     pub(super) order_stream: Stream,
     pub(super) augmentation: Stream,
-    pub(super) dropout: Stream,
+    pub(super) dropout: Draws,
     pub(super) objective: Stream,
     /// In f16 alone.
     pub(super) scaler: Option<LossScaler>,
@@ -97,7 +97,7 @@ impl<'a, N: Network> Run<'a, N> {
             order: Vec::new(),
             order_stream: Stream::new(spec.seed, "order"),
             augmentation: Stream::new(spec.seed, AUGMENTATION),
-            dropout: Stream::new(spec.seed, "dropout"),
+            dropout: Draws::new(spec.seed, DROPOUT),
             objective: Stream::new(spec.seed, OBJECTIVE),
             scaler: (spec.training.precision == Precision::F16).then(LossScaler::new),
             train_seconds: 0.0,
@@ -138,7 +138,12 @@ impl<'a, N: Network> Run<'a, N> {
         if let Some(name) = tensors.left() {
             return Err(Unusable::new(format!("the tensor `{name}` belongs to nothing")));
         }
-        [self.order_stream, self.augmentation, self.dropout, self.objective] = streams;
+        Streams {
+            order: self.order_stream,
+            augmentation: self.augmentation,
+            dropout: self.dropout,
+            objective: self.objective,
+        } = streams;
         self.scaler = progress.scaler;
         self.order.clone_from(&progress.order);
         self.train_seconds = progress.train_seconds;
@@ -174,12 +179,17 @@ impl<'a, N: Network> Run<'a, N> {
             tensors.add_module(BEST, &best.network);
         }
         let updates = self.optimizer.save(self.network(), &mut tensors);
-        let streams = [&self.order_stream, &self.augmentation, &self.dropout, &self.objective];
+        let streams = [
+            self.order_stream.position(),
+            self.augmentation.position(),
+            self.dropout.position(),
+            self.objective.position(),
+        ];
         Ok(Checkpoint {
             progress: Progress {
                 best: best.map(|best| best.evaluation.clone()),
                 order: self.order.clone(),
-                streams: streams.map(Stream::position),
+                streams,
                 updates,
                 scaler: self.scaler,
                 train_seconds: self.train_seconds,

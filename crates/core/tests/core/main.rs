@@ -5,6 +5,7 @@
 mod checkpoint;
 mod golden;
 mod mlp;
+mod packed;
 mod paired;
 mod parity;
 mod pretrained;

@@ -8,7 +8,7 @@ use actlab_core::data::{Batch, BatchInputs, Batches, Dataset, Examples};
 use actlab_core::model::{BertModel, Model, Resnet, initialize};
 use actlab_core::objective::{Classification, Objective};
 use actlab_core::sites::Sites;
-use actlab_core::stream::Stream;
+use actlab_core::stream::{Draws, Stream};
 use burn::Tensor;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Device;
@@ -191,7 +191,7 @@ fn arms_see_the_same_batches_and_drop_the_same_units() {
             assert_eq!(places, first, "{}", arm.activation.label);
             assert_eq!(batches(arm, &data, &places), first_batches);
         }
-        // Dropout's masks are drawn from the stream of its name: as many numbers for every arm, and from one place.
+        // Dropout's masks follow from seed and draw: as many draws for every arm.
         let drops = first[0].streams[2] != "0";
         assert_eq!(
             drops,
@@ -208,7 +208,7 @@ fn arms_see_the_same_batches_and_drop_the_same_units() {
             assert_ne!(batch.0, first.0);
             assert_ne!(batch.1, first.1);
         }
-        let mask = |seed| Stream::new(seed, "dropout").dropout_mask(200, 0.1);
+        let mask = |seed| Draws::new(seed, "dropout").dropout(0.1);
         assert_eq!(mask(arms[0].seed), mask(arms[1].seed));
         assert_ne!(mask(arms[0].seed), mask(other.seed));
     }

@@ -9,10 +9,10 @@ use actlab_core::model::{
     BertConfig, Gpt, Head, InputShape, Interface, Mlp, Model, Network, Pass, ResNetConfig,
 };
 use actlab_core::sites::{Activations, Sites};
-use actlab_core::stream::Stream;
+use actlab_core::stream::Draws;
 use burn::Tensor;
 use burn::module::{ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Bool, Device, Gradients, Int, TensorData};
+use burn::tensor::{Device, Gradients, TensorData};
 use record::Precision;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -233,6 +233,14 @@ fn compare_running_statistics<N: Network>(network: &N, fixture: &Fixture) {
     assert_eq!(visitor.seen, fixture.running_after.len());
 }
 
+/// The row of the token at a place of the padded batch.
+fn packed(place: i64, fixture: &Fixture) -> i64 {
+    let Array { shape, lengths, .. } = &fixture.input;
+    let longest = shape[1] as i64;
+    let before = lengths.iter().flatten().take((place / longest) as usize).sum::<usize>();
+    before as i64 + place % longest
+}
+
 fn batch(fixture: &Fixture, device: &Device) -> Batch {
     let Array { shape, data, lengths } = &fixture.input;
     let inputs = match lengths {
@@ -241,29 +249,21 @@ fn batch(fixture: &Fixture, device: &Device) -> Batch {
             BatchInputs::Images(Tensor::from_data(TensorData::new(data, shape.clone()), device))
         }
         Some(lengths) => {
-            let tokens: Vec<i64> = data.iter().map(|x| *x as i64).collect();
-            let padding: Vec<bool> = lengths
-                .iter()
-                .flat_map(|length| (0..shape[1]).map(move |i| i >= *length))
+            let rows = data.chunks_exact(shape[1]).zip(lengths);
+            let rows: Vec<Vec<u32>> = rows
+                .map(|(row, length)| row[..*length].iter().map(|x| *x as u32).collect())
                 .collect();
-            BatchInputs::Text {
-                tokens: Tensor::<2, Int>::from_data(TensorData::new(tokens, shape.clone()), device),
-                padding: Tensor::<2, Bool>::from_data(
-                    TensorData::new(padding, shape.clone()),
-                    device,
-                ),
-                lengths: lengths.clone(),
-            }
+            BatchInputs::packed(&rows, device)
         }
     };
     let labels = TensorData::new(fixture.labels.clone(), [fixture.labels.len()]);
     let targets = Targets {
         labels: Tensor::from_data(labels, device),
         classes: fixture.labels.iter().map(|label| *label as usize).collect(),
-        positions: fixture
-            .positions
-            .as_ref()
-            .map(|all| Tensor::from_data(TensorData::new(all.clone(), [all.len()]), device)),
+        positions: fixture.positions.as_ref().map(|all| {
+            let rows: Vec<i64> = all.iter().map(|place| packed(*place, fixture)).collect();
+            Tensor::from_data(TensorData::new(rows, [all.len()]), device)
+        }),
         examples: vec![Share { rows: 1, units: 1.0 }; fixture.labels.len()],
     };
     Batch { inputs, targets }
@@ -278,7 +278,7 @@ fn agree<N: Network>(network: N, fixture: &Fixture) {
         assert_near("evaluation logits", &numbers(logits), expected, 0.0);
     }
     let batch = batch(fixture, &device);
-    let mut dropout = Stream::new(0, "dropout");
+    let mut dropout = Draws::new(0, "dropout");
     let logits = network.forward(&batch, &mut Pass::training(&mut dropout));
     assert_near("logits", &numbers(logits.clone().inner()), &fixture.logits, 0.0);
     let loss =
@@ -304,7 +304,7 @@ fn agree_in_half_precision<N: Network>(
     for (precision, word, of_logits, of_gradient) in HALF_TOLERANCES {
         let expected = &expected[word];
         let batch = batch(fixture, &Device::flex().autodiff());
-        let mut dropout = Stream::new(0, "dropout");
+        let mut dropout = Draws::new(0, "dropout");
         let mut pass = Pass::training(&mut dropout).with_precision(precision);
         let logits = network.forward(&batch, &mut pass);
         let labels = batch.targets.labels;

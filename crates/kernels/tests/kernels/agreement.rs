@@ -6,7 +6,7 @@ use crate::operation::{
     self, Heads, Learned, Sizes, plain_batch_norm, plain_layer_norm, plain_linear,
 };
 use crate::reduction;
-use actlab_kernels::{self as kernels, Seen};
+use actlab_kernels::{self as kernels, Seen, Sequences};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
 use proptest::prelude::*;
@@ -18,6 +18,15 @@ fn channels() -> impl Strategy<Value = usize> {
 
 fn formula() -> impl Strategy<Value = Name> {
     prop_oneof![Just(Name::Smooth), Just(Name::Kinked), Just(Name::Gated)]
+}
+
+/// Sequences, one of which has a token.
+fn lengths() -> impl Strategy<Value = Vec<usize>> {
+    let some = |lengths: &Vec<usize>| lengths.iter().any(|length| *length > 0);
+    prop_oneof![
+        3 => prop::collection::vec(0..=20_usize, 1..=5).prop_filter("a token", some),
+        1 => (1..=20_usize, 1..=5_usize).prop_map(|(length, count)| vec![length; count]),
+    ]
 }
 
 /// What may stand behind a sum. Only smooth ones: at a kink, the last bit of the sum decides which of
@@ -122,24 +131,29 @@ proptest! {
     #[test]
     fn attentions(
         seed: u64,
-        batch in 1..=5_usize,
-        tokens in 1..=20_usize,
+        lengths in lengths(),
         heads in 1..=4_usize,
         width in 1..=17_usize,
         dropout: bool,
         causal: bool,
     ) {
         let draw = &mut Draw::new(seed);
-        let sizes = Heads { batch, tokens, heads, width, dropout, causal };
+        let sizes = Heads { lengths, heads, width, dropout, causal };
         check(operation::attention(draw, sizes), draw);
     }
 
     #[test]
+    fn dropouts(seed: u64, lengths in lengths(), width in 1..=150_usize) {
+        let draw = &mut Draw::new(seed);
+        check(operation::dropout(draw, lengths, width), draw);
+    }
+
+    #[test]
     fn rotary_positions(
-        seed: u64, batch in 1..=5_usize, tokens in 1..=20_usize, heads in 1..=4_usize, half in 1..=9_usize,
+        seed: u64, lengths in lengths(), heads in 1..=4_usize, half in 1..=9_usize,
     ) {
         let draw = &mut Draw::new(seed);
-        check(operation::rotary(draw, [batch, tokens, heads, 2 * half]), draw);
+        check(operation::rotary(draw, lengths, [heads, 2 * half]), draw);
     }
 
     #[test]
@@ -147,11 +161,10 @@ proptest! {
         seed: u64,
         entries in 1..=9_usize,
         width in 1..=40_usize,
-        batch in 1..=5_usize,
-        length in 1..=12_usize,
+        rows in 1..=60_usize,
     ) {
         let draw = &mut Draw::new(seed);
-        check(operation::embedding(draw, [entries, width], [batch, length]), draw);
+        check(operation::embedding(draw, [entries, width], rows), draw);
     }
 
     #[test]
@@ -402,9 +415,9 @@ fn operations_in_a_row() {
                 [weight.clone(), weight.clone(), weight.clone()],
                 [bias.clone(), bias.clone(), bias.clone()],
             );
-            let padding = Tensor::zeros([2, 9], tape.device());
-            let mixed =
-                kernels::attention(inputs.reshape([2, 9, 36]), 3, Seen::Unpadded(padding), None);
+            let sequences = Sequences::new([9, 9]);
+            let mixed = kernels::attention(inputs, 3, &sequences, Seen::All, None);
+            let mixed = mixed.reshape([2, 9, 12]);
             let x = kernels::layer_norm(mixed, Some(x), tape.input(3), bias.clone(), 1e-5);
             let y = kernels::linear(x.clone().reshape([18, 12]), weight, Some(bias));
             let y = kernels::nonlinearity(&Name::Smooth.activation(), y.reshape([2, 9, 12]));

@@ -35,17 +35,20 @@ fn empty_batches() {
     check(&operation::activation(draw, Name::Gated, [3, 0, 7]), &[3, 0, 7]);
     check(&operation::softmax(draw, [0, 5, 7]), &[0, 5, 7]);
     check(&operation::linear_three(draw, [0, 5, 7]), &[0, 21]);
-    check(&operation::embedding(draw, [5, 7], [0, 3]), &[0, 3, 7]);
-    check(&operation::embedding(draw, [5, 7], [3, 0]), &[3, 0, 7]);
+    check(&operation::embedding(draw, [5, 7], 0), &[0, 7]);
+    check(&operation::rotary(draw, vec![], [2, 4]), &[0, 24]);
+    check(&operation::dropout(draw, vec![0, 0], 7), &[0, 7]);
+    check(&operation::dropout(draw, vec![3, 2], 0), &[5, 0]);
     check(&operation::shortcut(draw, image, 2, 3), &[0, 3, 2, 10]);
     for either in [false, true] {
         check(&operation::layer_norm(draw, [0, 5, 7], either), &[0, 5, 7]);
         check(&operation::linear(draw, [0, 5, 7], either), &[0, 7]);
         let f = either.then_some(Name::Smooth);
         check(&operation::batch_norm_training(draw, image, either, f), &image);
-        let heads =
-            Heads { batch: 0, tokens: 3, heads: 2, width: 5, dropout: either, causal: false };
-        check(&operation::attention(draw, heads), &[0, 3, 10]);
+        for lengths in [vec![], vec![0, 0]] {
+            let heads = Heads { lengths, heads: 2, width: 5, dropout: either, causal: false };
+            check(&operation::attention(draw, heads), &[0, 10]);
+        }
     }
     for kernel in [1, 3, 5] {
         for stride in 1..=3 {

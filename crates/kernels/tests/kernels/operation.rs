@@ -4,12 +4,12 @@
 use crate::case::{Case, Draw, Input, Output, Tape};
 use crate::formula::Name;
 use crate::reduction;
-use actlab_kernels::{self as kernels, Seen};
+use actlab_kernels::{self as kernels, Dropout, Seen, Sequences};
 use burn::Tensor;
 use burn::tensor::activation::softmax as plain_softmax;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Bool, Int, TensorData};
+use burn::tensor::{Bool, Device, Int, TensorData};
 
 const EPSILON: f64 = 1e-5;
 
@@ -198,119 +198,162 @@ pub(crate) fn linear_three(draw: &mut Draw, [rows, input, output]: [usize; 3]) -
     )
 }
 
+/// Where the tokens of sequences are in their padded form, `[sequences · longest]`, flattened, and the opposite: which
+/// row is at each place, 0 where there is none.
+fn places(lengths: &[usize], tape: &Tape<'_>) -> (Tensor<1, Int>, Tensor<1, Int>) {
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let mut tokens = Vec::new();
+    let mut rows = vec![0_i64; lengths.len() * longest];
+    for (i, length) in lengths.iter().enumerate() {
+        for place in i * longest..i * longest + length {
+            rows[place] = tokens.len() as i64;
+            tokens.push(place as i64);
+        }
+    }
+    let [tokens, rows] = [tokens, rows].map(|all| {
+        let count = all.len();
+        Tensor::from_data(TensorData::new(all, [count]), tape.device())
+    });
+    (tokens, rows)
+}
+
 /// Sizes of an attention.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Heads {
-    pub(crate) batch: usize,
-    pub(crate) tokens: usize,
+    pub(crate) lengths: Vec<usize>,
     pub(crate) heads: usize,
     pub(crate) width: usize,
     pub(crate) dropout: bool,
     pub(crate) causal: bool,
 }
 
+/// What attention's weights `[sequences, heads, longest, longest]` are multiplied with: what comes out where all
+/// queries and keys are zero, and the values are the rows of an identity.
+fn attention_mask(lengths: &[usize], heads: usize, dropout: Dropout) -> Vec<f32> {
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let hidden = heads * longest;
+    let sequences = Sequences::new(vec![longest; lengths.len()]);
+    let mut inputs = vec![0.0_f32; lengths.len() * longest * 3 * hidden];
+    for (row, inputs) in inputs.chunks_exact_mut((3 * hidden).max(1)).enumerate() {
+        for head in 0..heads {
+            inputs[2 * hidden + head * longest + row % longest] = longest as f32;
+        }
+    }
+    let inputs = TensorData::new(inputs, [sequences.rows(), 3 * hidden]);
+    let inputs = Tensor::from_data(inputs, &Device::flex());
+    let mask = kernels::attention(inputs, heads, &sequences, Seen::All, Some(dropout));
+    let mask = mask.reshape([lengths.len(), longest, heads, longest]).swap_dims(1, 2);
+    mask.into_data().iter::<f32>().map(|x| if x == 0.0 { 0.0 } else { 4.0 / 3.0 }).collect()
+}
+
 pub(crate) fn attention(draw: &mut Draw, sizes: Heads) -> Case {
-    let Heads { batch, tokens, heads, width, dropout, causal } = sizes;
+    let name = format!("attention {sizes:?}");
+    let Heads { lengths, heads, width, dropout, causal } = sizes;
     let hidden = heads * width;
-    let mut inputs = vec![draw.input(&[batch, tokens, 3 * hidden], 2.0)];
-    if dropout {
-        let shape = [batch, heads, tokens, tokens];
-        let count = shape.iter().product();
-        let kept = (0..count).map(|_| if draw.below(4) > 0 { 4.0 / 3.0 } else { 0.0 }).collect();
-        inputs.push(Input::new(&shape, kept));
-    }
-    let mut padded = Vec::new();
-    for _ in 0..batch {
-        // One token at least is there: a softmax of nothing is NaN.
-        let there = draw.below(tokens);
-        padded.extend((0..tokens).map(|token| token != there && draw.below(3) == 0));
-    }
-    let padding = move |tape: &Tape<'_>| {
-        let data = TensorData::new(padded.clone(), [batch, tokens]);
-        Tensor::<2, Bool>::from_data(data, tape.device())
-    };
-    let same = padding.clone();
+    let (batch, tokens) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
+    let inputs = vec![draw.input(&[lengths.iter().sum::<usize>(), 3 * hidden], 2.0)];
+    let dropout = dropout.then(|| Dropout { key: draw.next(), draw: draw.next(), p: 0.25 });
+    let sequences = Sequences::new(lengths.clone());
     Case::new(
-        format!("attention {sizes:?}"),
+        name,
         inputs,
         move |tape| {
-            let dropout = dropout.then(|| tape.input::<4>(1));
-            let seen = if causal { Seen::Earlier } else { Seen::Unpadded(padding(tape)) };
-            kernels::attention(tape.input(0), heads, seen, dropout)
+            let seen = if causal { Seen::Earlier } else { Seen::All };
+            kernels::attention(tape.input(0), heads, &sequences, seen, dropout)
         },
         move |tape| {
+            let (places, rows) = places(&lengths, tape);
+            let padded = tape.input::<2>(0).select(0, rows);
             let part = |i: usize| {
-                let part = tape.input::<3>(0).narrow(2, i * hidden, hidden);
+                let part = padded.clone().narrow(1, i * hidden, hidden);
                 part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
             };
             let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (width as f64).sqrt();
-            let padding = if causal {
-                let later = (0..tokens * tokens).map(|i| i % tokens > i / tokens).collect();
-                let later = TensorData::new::<bool, _>(later, [1, 1, tokens, tokens]);
-                Tensor::<4, Bool>::from_data(later, tape.device())
-            } else {
-                same(tape).reshape([batch, 1, 1, tokens])
-            };
-            let padding = padding.expand(scores.dims());
-            let weights = plain_softmax(scores.mask_fill(padding, f32::NEG_INFINITY), 3);
-            let weights = if dropout { weights * tape.input::<4>(1) } else { weights };
-            weights.matmul(part(2)).swap_dims(1, 2).reshape([batch, tokens, hidden])
+            let unseen = (0..batch * tokens * tokens).map(|i| {
+                let (sequence, query, key) =
+                    (i / (tokens * tokens), i / tokens % tokens, i % tokens);
+                // What is padding itself sees the first token: a softmax of nothing is NaN.
+                key > 0 && (key >= lengths[sequence] || causal && key > query)
+            });
+            let unseen = TensorData::new(unseen.collect::<Vec<_>>(), [batch, 1, tokens, tokens]);
+            let unseen = Tensor::<4, Bool>::from_data(unseen, tape.device());
+            let unseen = unseen.expand(scores.dims());
+            let mut weights = plain_softmax(scores.mask_fill(unseen, f32::NEG_INFINITY), 3);
+            if let Some(dropout) = dropout {
+                let mask = attention_mask(&lengths, heads, dropout);
+                let mask = TensorData::new(mask, [batch, heads, tokens, tokens]);
+                let mask = Tensor::<4>::from_data(mask, tape.device()).cast(weights.dtype());
+                weights = weights * mask;
+            }
+            let mixed = weights.matmul(part(2)).swap_dims(1, 2);
+            mixed.reshape([batch * tokens, hidden]).select(0, places)
+        },
+    )
+}
+
+/// Dropout against a product with the mask of numbers that are all one.
+pub(crate) fn dropout(draw: &mut Draw, lengths: Vec<usize>, width: usize) -> Case {
+    let rule = Dropout { key: draw.next(), draw: draw.next(), p: 0.25 };
+    let sequences = Sequences::new(lengths.clone());
+    let same = sequences.clone();
+    Case::new(
+        format!("dropout {lengths:?} of {width}"),
+        vec![draw.input(&[lengths.iter().sum::<usize>(), width], 2.0)],
+        move |tape| kernels::dropout(tape.input::<2>(0), &sequences, rule),
+        move |tape| {
+            let x = tape.input::<2>(0);
+            let ones = Tensor::<2>::ones(x.dims(), &Device::flex());
+            let mask = kernels::dropout(ones, &same, rule).into_data();
+            x.clone() * Tensor::<2>::from_data(mask, tape.device()).cast(x.dtype())
         },
     )
 }
 
 /// Rotary positions against turned pairs of numbers.
-pub(crate) fn rotary(draw: &mut Draw, [batch, tokens, heads, width]: [usize; 4]) -> Case {
-    let hidden = heads * width;
+pub(crate) fn rotary(draw: &mut Draw, lengths: Vec<usize>, [heads, width]: [usize; 2]) -> Case {
+    let (rows, hidden) = (lengths.iter().sum::<usize>(), heads * width);
     let half = width / 2;
+    let sequences = Sequences::new(lengths.clone());
     Case::new(
-        format!("rotary {batch} × {tokens} × {heads} × {width}"),
-        vec![draw.input(&[batch, tokens, 3 * hidden], 2.0)],
-        move |tape| kernels::rotary(tape.input(0), heads),
+        format!("rotary {lengths:?} × {heads} × {width}"),
+        vec![draw.input(&[rows, 3 * hidden], 2.0)],
+        move |tape| kernels::rotary(tape.input(0), heads, &sequences),
         move |tape| {
+            let places: Vec<usize> = lengths.iter().flat_map(|length| 0..*length).collect();
             let table = |f: fn(f64) -> f64| {
                 let angle = |i: usize| {
-                    let (place, pair) = (i / half, i % half);
+                    let (place, pair) = (places[i / half], i % half);
                     place as f64 * libm::pow(10_000.0, -2.0 * pair as f64 / width as f64)
                 };
-                let numbers: Vec<f64> = (0..tokens * half).map(|i| f(angle(i))).collect();
-                let numbers = TensorData::new(numbers, [1, tokens, 1, half]);
-                Tensor::<4>::from_data(numbers, tape.device())
+                let numbers: Vec<f64> = (0..rows * half).map(|i| f(angle(i))).collect();
+                let numbers = TensorData::new(numbers, [rows, 1, half]);
+                Tensor::<3>::from_data(numbers, tape.device())
             };
-            let x = tape.input::<3>(0);
-            let turned =
-                x.clone().narrow(2, 0, 2 * hidden).reshape([batch, tokens, 2 * heads, width]);
-            let (a, b) = (turned.clone().narrow(3, 0, half), turned.narrow(3, half, half));
+            let x = tape.input::<2>(0);
+            let turned = x.clone().narrow(1, 0, 2 * hidden).reshape([rows, 2 * heads, width]);
+            let (a, b) = (turned.clone().narrow(2, 0, half), turned.narrow(2, half, half));
             let (cos, sin) = (table(libm::cos), table(libm::sin));
             let (cos, sin) = (cos.cast(x.dtype()), sin.cast(x.dtype()));
             let first = a.clone() * cos.clone() - b.clone() * sin.clone();
             let second = b * cos + a * sin;
-            let turned = Tensor::cat(vec![first, second], 3).reshape([batch, tokens, 2 * hidden]);
-            Tensor::cat(vec![turned, x.narrow(2, 2 * hidden, hidden)], 2)
+            let turned = Tensor::cat(vec![first, second], 2).reshape([rows, 2 * hidden]);
+            Tensor::cat(vec![turned, x.narrow(1, 2 * hidden, hidden)], 1)
         },
     )
 }
 
-pub(crate) fn embedding(
-    draw: &mut Draw,
-    [entries, width]: [usize; 2],
-    [batch, length]: [usize; 2],
-) -> Case {
+pub(crate) fn embedding(draw: &mut Draw, [entries, width]: [usize; 2], rows: usize) -> Case {
     let weight = draw.input(&[entries, width], 2.0);
-    let tokens: Vec<i64> = (0..batch * length).map(|_| draw.below(entries) as i64).collect();
+    let tokens: Vec<i64> = (0..rows).map(|_| draw.below(entries) as i64).collect();
     let tokens = move |tape: &Tape<'_>| {
-        let data = TensorData::new(tokens.clone(), [batch, length]);
-        Tensor::<2, Int>::from_data(data, tape.device())
+        Tensor::<1, Int>::from_data(TensorData::new(tokens.clone(), [rows]), tape.device())
     };
     let same = tokens.clone();
     Case::new(
-        format!("embedding {entries} × {width} of {batch} × {length}"),
+        format!("embedding {entries} × {width} of {rows}"),
         vec![weight],
         move |tape| kernels::embedding(tape.input(0), tokens(tape)),
-        move |tape| {
-            let rows = tape.input::<2>(0).select(0, same(tape).reshape([batch * length]));
-            rows.reshape([batch, length, width])
-        },
+        move |tape| tape.input::<2>(0).select(0, same(tape)),
     )
 }
 
@@ -489,7 +532,7 @@ pub(crate) fn small() -> Vec<Case> {
         kernel,
         stride,
     });
-    let heads = Heads { batch: 3, tokens: 5, heads: 2, width: 3, dropout: false, causal: false };
+    let heads = Heads { lengths: vec![5, 2, 3], heads: 2, width: 3, dropout: false, causal: false };
     let mut cases = vec![
         nonlinearity(draw, Name::Smooth, [3, 5, 7]),
         nonlinearity(draw, Name::Gated, [3, 5, 7]),
@@ -504,12 +547,13 @@ pub(crate) fn small() -> Vec<Case> {
         linear(draw, [5, 7, 18], false),
         linear(draw, [5, 7, 18], true),
         linear_three(draw, [5, 7, 9]),
-        attention(draw, heads),
-        attention(draw, Heads { dropout: true, ..heads }),
-        attention(draw, Heads { causal: true, ..heads }),
+        attention(draw, heads.clone()),
+        attention(draw, Heads { dropout: true, ..heads.clone() }),
+        attention(draw, Heads { causal: true, ..heads.clone() }),
         attention(draw, Heads { dropout: true, causal: true, ..heads }),
-        rotary(draw, [3, 5, 2, 4]),
-        embedding(draw, [6, 7], [4, 5]),
+        dropout(draw, vec![5, 2, 3], 70),
+        rotary(draw, vec![5, 2, 3], [2, 4]),
+        embedding(draw, [6, 7], 20),
         batch_norm_training(draw, image, false, None),
         batch_norm_training(draw, image, false, Some(Name::Smooth)),
         batch_norm_training(draw, image, true, Some(Name::Gated)),
@@ -529,7 +573,9 @@ pub(crate) fn large() -> Vec<Case> {
     let image = [19, 9, 8, 33];
     let sizes =
         Sizes { batch: 19, height: 9, width: 8, input: 19, output: 33, kernel: 3, stride: 1 };
-    let heads = Heads { batch: 7, tokens: 33, heads: 3, width: 17, dropout: false, causal: false };
+    let lengths = vec![33, 1, 0, 30, 7, 33, 12];
+    let heads =
+        Heads { lengths: lengths.clone(), heads: 3, width: 17, dropout: false, causal: false };
     let mut cases = vec![
         nonlinearity(draw, Name::Smooth, [7, 201, 131]),
         activation(draw, Name::Kinked, [7, 201, 131]),
@@ -544,12 +590,13 @@ pub(crate) fn large() -> Vec<Case> {
         linear(draw, [97, 1301, 33], false),
         linear(draw, [1301, 67, 99], true),
         linear_three(draw, [301, 131, 65]),
-        attention(draw, heads),
-        attention(draw, Heads { dropout: true, ..heads }),
-        attention(draw, Heads { causal: true, ..heads }),
+        attention(draw, heads.clone()),
+        attention(draw, Heads { dropout: true, ..heads.clone() }),
+        attention(draw, Heads { causal: true, ..heads.clone() }),
         attention(draw, Heads { dropout: true, causal: true, ..heads }),
-        rotary(draw, [7, 33, 3, 18]),
-        embedding(draw, [1003, 71], [17, 129]),
+        dropout(draw, lengths.clone(), 401),
+        rotary(draw, lengths, [3, 18]),
+        embedding(draw, [1003, 71], 17 * 129),
         batch_norm_training(draw, image, false, Some(Name::Gated)),
         batch_norm_training(draw, image, true, Some(Name::Smooth)),
         batch_norm_training(draw, [19, 9, 8, 16], true, None),

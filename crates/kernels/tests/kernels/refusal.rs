@@ -59,22 +59,22 @@ fn linear_layers() {
 #[test]
 fn attention() {
     let mut accepted = Accepted::default();
-    let attention = |width, padding, dropout: Option<[usize; 4]>| {
-        let padding = zeros::<2>(padding).greater_scalar(1.0);
-        kernels::attention(
-            zeros([3, 4, width]),
-            2,
-            kernels::Seen::Unpadded(padding),
-            dropout.map(zeros),
-        )
+    let attention = |width, lengths: &[usize], p| {
+        let sequences = kernels::Sequences::new(lengths.iter().copied());
+        let dropout = Some(kernels::Dropout { key: 1, draw: 2, p });
+        kernels::attention(zeros([7, width]), 2, &sequences, kernels::Seen::All, dropout)
     };
-    assert_eq!(attention(12, [3, 4], Some([3, 2, 4, 4])).dims(), [3, 4, 4]);
-    accepted.refuse("an odd width", || attention(14, [3, 4], None));
-    accepted.refuse("padding of fewer rows", || attention(12, [2, 4], None));
-    accepted.refuse("padding of fewer tokens", || attention(12, [3, 3], None));
-    accepted.refuse("padding of more tokens", || attention(12, [3, 8], None));
-    accepted.refuse("dropout of fewer rows", || attention(12, [3, 4], Some([2, 2, 4, 4])));
-    accepted.refuse("dropout of more tokens", || attention(12, [3, 4], Some([3, 2, 4, 8])));
+    assert_eq!(attention(12, &[3, 4], 0.5).dims(), [7, 4]);
+    accepted.refuse("an odd width", || attention(14, &[3, 4], 0.5));
+    accepted.refuse("fewer tokens", || attention(12, &[3, 3], 0.5));
+    accepted.refuse("more tokens", || attention(12, &[3, 4, 1], 0.5));
+    accepted.refuse("dropout of all", || attention(12, &[3, 4], 1.0));
+    accepted.refuse("dropout of less than nothing", || attention(12, &[3, 4], -0.1));
+    accepted.refuse("dropout that is no number", || attention(12, &[3, 4], f64::NAN));
+    let sequences = kernels::Sequences::new([3, 3]);
+    accepted.refuse("rotary: more rows", || kernels::rotary(zeros([7, 12]), 2, &sequences));
+    let dropout = kernels::Dropout { key: 1, draw: 2, p: 0.5 };
+    accepted.refuse("dropout: more rows", || kernels::dropout(zeros([7, 12]), &sequences, dropout));
     accepted.assert_none();
 }
 
@@ -114,7 +114,7 @@ fn norms() {
 #[test]
 fn others() {
     let mut accepted = Accepted::default();
-    let tokens = |token: i64| Tensor::from_data([[0, token]], &Device::flex());
+    let tokens = |token: i64| Tensor::from_data([0, token], &Device::flex());
     accepted.refuse("a token beyond the last", || kernels::embedding(zeros([5, 3]), tokens(5)));
     accepted.refuse("a token below 0", || kernels::embedding(zeros([5, 3]), tokens(-1)));
     accepted.refuse("gradients of other shape", || {

@@ -39,9 +39,10 @@ fn drawn() -> Vec<Case> {
             reduction::plus_row(draw, [c, d]),
             reduction::tanh(draw, [b, c]),
         ]);
+        let lengths: Vec<usize> = (0..a).map(|i| (c + 5 * i) % (c + 1)).collect();
+        cases.push(operation::dropout(draw, lengths.clone(), d));
         let heads = Heads {
-            batch: a,
-            tokens: c,
+            lengths,
             heads: 2,
             width: 1 + draw.below(40),
             dropout: residual,

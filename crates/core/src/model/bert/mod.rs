@@ -4,7 +4,7 @@
 mod pretrained;
 
 use super::layers::{
-    apply, apply_rows, embedding, layer_norm, linear, normalise, plus_rows, weights_and_biases,
+    apply, embedding, layer_norm, linear, normalise, positions, weights_and_biases,
 };
 use super::weights::{Sources, Weights};
 use super::{
@@ -14,11 +14,11 @@ use crate::Error;
 use crate::component::Definition;
 use crate::data::Batch;
 use crate::sites::{Site, Sites};
-use actlab_kernels as kernels;
+use actlab_kernels::{self as kernels, Seen, Sequences};
 use burn::Tensor;
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, LayerNorm, Linear};
-use burn::tensor::{Bool, Device, Int};
+use burn::tensor::{Device, Int};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -370,102 +370,98 @@ struct FeedForward {
 }
 
 impl Bert {
-    /// Hidden states `[batch, tokens, hidden]` of token ids `[batch, tokens]`; `padding` of the same shape is true
-    /// where there is no token.
+    /// Hidden states `[rows, hidden]` of token ids `[rows]`.
     fn hidden(
         &self,
-        tokens: Tensor<2, Int>,
-        padding: &Tensor<2, Bool>,
+        tokens: Tensor<1, Int>,
+        sequences: &Sequences,
         pass: &mut Pass<'_>,
-    ) -> Tensor<3> {
-        let x = self.embeddings.forward(tokens);
-        let mut x = pass.dropout(x, self.dropout);
+    ) -> Tensor<2> {
+        let x = self.embeddings.forward(tokens, sequences);
+        let mut x = pass.dropout_of(x, sequences, self.dropout);
         for layer in &self.layers {
-            x = layer.forward(x, padding, self.dropout, pass);
+            x = layer.forward(x, sequences, self.dropout, pass);
         }
         x
     }
 
-    /// Logits `[batch, classes]` by the hidden state of the first token.
+    /// Logits `[batch, classes]` by the hidden state `[batch, hidden]` of each text's first token.
     fn classify(
         &self,
         (pooler, head): (&Linear, &Linear),
-        x: Tensor<3>,
+        first: Tensor<2>,
         pass: &mut Pass<'_>,
     ) -> Tensor<2> {
-        let [batch, _, hidden] = x.dims();
-        let first = x.narrow(1, 0, 1).reshape([batch, hidden]);
-        let pooled = kernels::tanh(apply_rows(pooler, first, pass));
+        let pooled = kernels::tanh(apply(pooler, first, pass));
         let pooled = pass.dropout(pooled, self.dropout);
-        apply_rows(head, pooled, pass)
+        apply(head, pooled, pass)
     }
 }
 
 impl TokenHead {
     /// Logits `[rows, vocabulary]` of hidden states `[rows, hidden]`, by the token embedding `[vocabulary, hidden]`.
     fn forward(&self, x: Tensor<2>, embedding: Tensor<2>, pass: &mut Pass<'_>) -> Tensor<2> {
-        let x = apply_rows(&self.transform, x, pass);
+        let x = apply(&self.transform, x, pass);
         let x = self.site.forward(x, pass);
-        let x = normalise(&self.norm, x.unsqueeze::<3>(), None, EPSILON).squeeze_dim::<2>(0);
+        let x = normalise(&self.norm, x, None, EPSILON);
         pass.precision().linear(x, embedding.transpose(), Some(self.bias.val()))
     }
 }
 
 impl Embeddings {
-    fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let [_, length] = tokens.dims();
+    fn forward(&self, tokens: Tensor<1, Int>, sequences: &Sequences) -> Tensor<2> {
         let x = kernels::embedding(self.token.weight.val(), tokens);
         let [_, hidden] = self.segment.weight.dims();
         let segment = self.segment.weight.val().narrow(0, 0, 1).reshape([hidden]);
-        let position = self.position.weight.val().narrow(0, 0, length);
-        let x = plus_rows(x, kernels::plus_row(position, segment));
-        normalise(&self.norm, x, None, EPSILON)
+        let position = self.position.weight.val().narrow(0, 0, sequences.longest());
+        let position = kernels::plus_row(position, segment);
+        normalise(&self.norm, x + positions(position, sequences), None, EPSILON)
     }
 }
 
 impl Layer {
     fn forward(
         &self,
-        x: Tensor<3>,
-        padding: &Tensor<2, Bool>,
+        x: Tensor<2>,
+        sequences: &Sequences,
         dropout: f64,
         pass: &mut Pass<'_>,
-    ) -> Tensor<3> {
-        let y = self.attention.forward(x.clone(), padding, dropout, pass);
-        let x = normalise(&self.attention_norm, pass.dropout(y, dropout), Some(x), EPSILON);
+    ) -> Tensor<2> {
+        let y = self.attention.forward(x.clone(), sequences, dropout, pass);
+        let y = pass.dropout_of(y, sequences, dropout);
+        let x = normalise(&self.attention_norm, y, Some(x), EPSILON);
         let y = apply(&self.feed_forward.inner, x.clone(), pass);
         let y = self.site.forward(y, pass);
         let y = apply(&self.feed_forward.outer, y, pass);
-        normalise(&self.feed_forward_norm, pass.dropout(y, dropout), Some(x), EPSILON)
+        let y = pass.dropout_of(y, sequences, dropout);
+        normalise(&self.feed_forward_norm, y, Some(x), EPSILON)
     }
 }
 
 impl Attention {
     fn forward(
         &self,
-        x: Tensor<3>,
-        padding: &Tensor<2, Bool>,
+        x: Tensor<2>,
+        sequences: &Sequences,
         dropout: f64,
         pass: &mut Pass<'_>,
-    ) -> Tensor<3> {
-        let [batch, length, hidden] = x.dims();
+    ) -> Tensor<2> {
         let (weights, biases) = weights_and_biases([&self.query, &self.key, &self.value]);
-        let rows = x.clone().reshape([batch * length, hidden]);
-        let inputs = pass.precision().linear_three(rows, weights, biases);
-        let inputs = inputs.reshape([batch, length, 3 * hidden]);
-        let mask = pass.dropout_mask([batch, self.heads, length, length], dropout, &x.device());
-        let seen = kernels::Seen::Unpadded(padding.clone());
-        let mixed = pass.precision().attention(inputs, self.heads, seen, mask);
+        let inputs = pass.precision().linear_three(x, weights, biases);
+        let dropout = pass.next_dropout(dropout);
+        let mixed = pass.precision().attention(inputs, self.heads, sequences, Seen::All, dropout);
         apply(&self.output, mixed, pass)
     }
 }
 
 impl Network for Bert {
     fn forward(&self, batch: &Batch, pass: &mut Pass<'_>) -> Tensor<2> {
-        let (tokens, padding) = batch.inputs.text();
-        let x = self.hidden(tokens.clone(), padding, pass);
+        let (tokens, sequences) = batch.inputs.text();
+        let x = self.hidden(tokens.clone(), sequences, pass);
         match (&self.pooler, &self.head, &self.tokens) {
-            (Some(pooler), Some(head), _) => self.classify((pooler, head), x, pass),
+            (Some(pooler), Some(head), _) => {
+                self.classify((pooler, head), batch.inputs.first(x), pass)
+            }
             (_, _, Some(head)) => {
                 head.forward(batch.targets.rows(x), self.embeddings.token.weight.val(), pass)
             }
