@@ -1,7 +1,7 @@
 //! Memory that is used again: a training step takes the same sizes as the one before it.
 
 use burn_std::{AccessError, AccessPolicy, AllocationController, AllocationProperty, Bytes};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::mem::{MaybeUninit, size_of};
 use std::ops::{Deref, DerefMut};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -30,7 +30,7 @@ unsafe impl bytemuck::Pod for Line {}
 /// Idle buffers, by their number of lines.
 #[derive(Default)]
 struct Pool {
-    idle: HashMap<usize, Vec<Vec<Line>>>,
+    idle: BTreeMap<usize, Vec<Vec<Line>>>,
     idle_lines: usize,
     used_lines: usize,
     most_used_lines: usize,
@@ -44,12 +44,16 @@ fn pool() -> MutexGuard<'static, Pool> {
 }
 
 impl Pool {
+    /// An idle buffer of so many `lines`, or of a quarter more: batches of text take other sizes in each step, and
+    /// would else keep buffers of every one of them.
     fn take(&mut self, lines: usize) -> Option<Vec<Line>> {
-        self.used_lines += lines;
+        let mut fitting = self.idle.range_mut(lines..=lines + lines / 4);
+        let buffer = fitting.find_map(|(_, buffers)| buffers.pop());
+        let taken = buffer.as_ref().map_or(lines, Vec::len);
+        self.idle_lines -= if buffer.is_some() { taken } else { 0 };
+        self.used_lines += taken;
         self.most_used_lines = self.most_used_lines.max(self.used_lines);
-        let buffer = self.idle.get_mut(&lines)?.pop()?;
-        self.idle_lines -= lines;
-        Some(buffer)
+        buffer
     }
 
     /// Keeps `buffer`, or hands back those to be freed: idle memory never exceeds twice what was once
@@ -65,7 +69,7 @@ impl Pool {
         // What is idle is of sizes of the past: begin anew.
         self.idle_lines = 0;
         self.most_used_lines = self.used_lines + lines;
-        let mut freed: Vec<_> = self.idle.drain().flat_map(|(_, buffers)| buffers).collect();
+        let mut freed: Vec<_> = std::mem::take(&mut self.idle).into_values().flatten().collect();
         freed.push(buffer);
         freed
     }
@@ -169,6 +173,20 @@ mod tests {
         assert!(pool.take(2).is_none());
         assert_eq!(pool.take(3).map(|buffer| buffer.len()), Some(3));
         assert_eq!((pool.idle_lines, pool.used_lines), (0, 5));
+    }
+
+    #[test]
+    fn a_buffer_that_is_a_little_longer_will_do() {
+        let mut pool = Pool::default();
+        assert!(pool.take(100).is_none());
+        assert!(pool.give(bytemuck::zeroed_vec(100)).is_empty());
+        for lines in [79, 101] {
+            assert!(pool.take(lines).is_none());
+            pool.used_lines -= lines;
+        }
+        assert_eq!(pool.take(80).map(|buffer| buffer.len()), Some(100));
+        assert_eq!((pool.idle_lines, pool.used_lines), (0, 100));
+        assert!(pool.take(80).is_none());
     }
 
     #[test]
