@@ -585,7 +585,8 @@ def compare_sweeps(args, name, task, activation):
             )
             ours.add_seconds([time.perf_counter() - began])
             with open(os.path.join(output, "quick", "runs.csv"), encoding="utf-8") as file:
-                accuracies["actlab"] = [float(row["test_accuracy"]) for row in csv.DictReader(file)]
+                found = [row["test_accuracy"] for row in csv.DictReader(file)]
+                accuracies["actlab"] = [float(text) for text in found if text]
 
     def measure_pytorch():
         began = time.perf_counter()
@@ -724,6 +725,8 @@ def steps_markdown(results):
 
 def sweeps_markdown(results):
     def accuracy(values):
+        if not values:
+            return "–"
         spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
         return f"{100 * statistics.mean(values):.2f}{spread}"
 

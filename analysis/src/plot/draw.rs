@@ -240,7 +240,7 @@ fn draw_mark(scene: &mut Scene, mark: &Mark, series: &Series, inside: &Inside, l
             let ([x, y], gap) = (inside.at(*at), 0.6 * layout.text);
             let fits = x + gap + layout.font.width(text, layout.text) <= inside.right;
             let (x, place) = if fits { (x + gap, Place::Right) } else { (x - gap, Place::Left) };
-            scene.text(text, [x, y - 0.7 * layout.text], place, TEXT, layout.text);
+            scene.label(text, [x, y - 0.7 * layout.text], place, layout.text);
         }
         Mark::Dot { .. } | Mark::Box { .. } | Mark::Spot { .. } | Mark::Label { .. } => {}
     }

@@ -71,6 +71,28 @@ impl Scene {
         self.shapes.push(Shape::Text { text, at, place, colour, size, bold: false });
     }
 
+    /// A name beside a point, left out where it would overlap another one.
+    pub(super) fn label(&mut self, text: &str, at: [f64; 2], place: Place, size: f64) {
+        let ends = |text: &str, [x, _]: [f64; 2], place: Place| {
+            let width = self.font.width(text, size);
+            let left = if place == Place::Left { x - width } else { x };
+            [left, left + width]
+        };
+        let [left, right] = ends(text, at, place);
+        let clear = self.shapes.iter().all(|shape| match shape {
+            Shape::Text {
+                text, at: other, place: place @ (Place::Left | Place::Right), ..
+            } => {
+                let [start, end] = ends(text, *other, *place);
+                right < start || end < left || (at[1] - other[1]).abs() > 1.2 * size
+            }
+            _ => true,
+        });
+        if clear {
+            self.text(text, at, place, super::colour::TEXT, size);
+        }
+    }
+
     pub(super) fn bold(&mut self, text: &str, at: [f64; 2], size: f64) {
         let (text, place, colour) = (text.to_owned(), Place::Right, super::colour::TEXT);
         self.shapes.push(Shape::Text { text, at, place, colour, size, bold: true });

@@ -7,64 +7,98 @@ use crate::curve::LAST;
 use crate::metric::{self, Shown};
 use record::{Direction, Metric};
 
+/// What a report says of some columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Their headers.
+    terms: Vec<String>,
+    /// For Markdown.
+    pub(super) text: String,
+}
+
+/// Around a term.
+const TERM: char = '\u{1}';
+
+/// A header that an entry explains.
+fn term(header: &str) -> String {
+    format!("{TERM}{header}{TERM}")
+}
+
+impl Entry {
+    /// An entry in which terms are marked.
+    fn of(marked: &str) -> Self {
+        let terms = marked.split(TERM).skip(1).step_by(2).map(str::to_owned).collect();
+        Self { terms, text: marked.replace(TERM, "") }
+    }
+}
+
+/// What `entries` say of the column `header`.
+pub(super) fn explanation<'a>(entries: &'a [Entry], header: &str) -> Option<&'a str> {
+    // A spread is explained with its value.
+    let header = header.strip_suffix(" ± sd").unwrap_or(header);
+    let explains = |entry: &&Entry| entry.terms.iter().any(|term| term == header);
+    entries.iter().find(explains).map(|entry| entry.text.as_str())
+}
+
 /// An explanation of every column that some table of `report` has.
-pub(super) fn entries(report: &Report) -> Vec<String> {
+pub(super) fn entries(report: &Report) -> Vec<Entry> {
     let words = Words { metrics: report.metrics() };
     let labels = words.labels();
     // What guessing scores is not always known.
     let unscored = report.tasks.iter().any(super::Task::has_unscored);
     let mut entries = vec![format!(
-        "{}: runs that completed; figures are means over them unless stated otherwise.",
-        header::N
+        "{}, {}: runs that completed; figures are means over them unless stated otherwise.",
+        term(header::N),
+        term(header::SEEDS)
     )];
     if !report.unfinished.is_empty() {
         entries.push(format!(
             "{}, {}: runs that did not complete, of all that ended. A run diverges when its loss \
              or gradient becomes NaN or infinite (or, where the recipe has `training.divergence`, when its \
              training loss ends above that of guessing); it fails when the program does.",
-            header::DIVERGED,
-            header::FAILED
+            term(header::DIVERGED),
+            term(header::FAILED)
         ));
     }
     entries.extend([
         format!(
             "{}: {labels} on the test split, judged once, by the weights with the best validation \
              {labels}; mean ± sample standard deviation over runs.",
-            words.headers(header::test)
+            words.terms(header::test)
         ),
         format!(
             "{}: training time relative to the baseline's. Next: for planned seeds, the spread of these runs and the level of \
              the corrected test; decide on a number of seeds once, since adding seeds until a difference is significant \
              raises the error rate.",
-            header::RELATIVE_TIME
+            term(header::RELATIVE_TIME)
         ),
-        format!("{}: of the mean, Student's. Bootstrap intervals are in summary.csv.", header::INTERVAL),
+        format!("{}: of the mean, Student's. Bootstrap intervals are in summary.csv.", term(header::INTERVAL)),
         format!(
             "{}: test {labels} minus the baseline's under the same seed{}, as the mean over the \
              seeds that both completed. Such a pair starts from the same initialisation and sees the same batches. In \
              brackets: the interval of the corrected test, whose level depends on the row: it excludes 0 where the \
              verdict is better or worse, contains it where there is no significant difference, and lies within the \
              margin where they are equivalent. The 95\u{a0}% interval without correction is in summary.csv. {}: how many seeds, in a column of its own where it is not n.",
-            words.headers(header::difference),
+            words.terms(header::difference),
             words.in_units_in_full(),
-            header::PAIRS
+            term(header::PAIRS)
         ),
-        format!("{}: best validation {}, and its epoch.", header::VALIDATION, words.values()),
+        format!("{}: best validation {}, and its epoch.", term(header::VALIDATION), words.values()),
     ]);
     if report.tasks.iter().any(super::Task::has_target) {
         entries.push(format!(
             "{}: median over runs of the first evaluation whose validation {labels} reached the target, as an optimizer \
              step; it is as coarse as the distance between evaluations. Where not every run reached it, how many of all \
              did and completed.",
-            header::TARGET
+            term(header::TARGET)
         ));
     }
     if report.tasks.iter().any(super::Task::has_spread) {
         entries.push(format!(
             "{}: mean of the middle half of the runs. {}, {}: single runs and their seeds.",
-            words.headers(header::iqm),
-            words.headers(header::worst),
-            words.headers(header::best)
+            words.terms(header::iqm),
+            words.terms(header::worst),
+            words.terms(header::best)
         ));
     }
     if report.tasks.iter().any(super::Task::has_tests) {
@@ -75,16 +109,16 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
              beats one of the baseline, with a 95\u{a0}% interval (Newcombe 2006). {}: minimum detectable effect, the \
              true difference that as many pairs of this spread find with a probability of 0.8, at the level of the \
              corrected test.",
-            header::P,
+            term(header::P),
             match report.frame.family {
                 Family::Report => "comparisons of all tasks",
                 Family::Task => "comparisons of the task",
             },
-            header::RANKS,
-            header::EFFECT,
-            header::CLIFF,
-            header::IMPROVES,
-            words.headers(header::found)
+            term(header::RANKS),
+            term(header::EFFECT),
+            term(header::CLIFF),
+            term(header::IMPROVES),
+            words.terms(header::found)
         ));
     }
     let with_margin: Vec<&Metric> = report
@@ -101,8 +135,8 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
         entries.push(format!(
             "{}: of two one-sided tests of a difference as large as the margin, corrected. {}: probabilities that the \
              true difference is {} the margin (Bayesian t test with a flat prior).",
-            header::EQUIVALENT,
-            header::PROBABILITIES,
+            term(header::EQUIVALENT),
+            term(header::PROBABILITIES),
             sides.join(" or ")
         ));
     }
@@ -123,9 +157,9 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             "{}: negative log-likelihood of the true class on the test split, in nats. {}: expected calibration error \
              (15 bins). {}: share of test examples that two seeds of the activation classify differently. Means over \
              runs.",
-            header::LIKELIHOOD,
-            header::CALIBRATION,
-            header::DISAGREEMENT
+            term(header::LIKELIHOOD),
+            term(header::CALIBRATION),
+            term(header::DISAGREEMENT)
         ));
     }
     let points = words.in_differences();
@@ -135,9 +169,9 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             "{}: interval of the difference{points}, were the test split drawn anew as well: seeds and examples are \
              both taken as random (crossed random effects), at the level of the corrected test. {}, {}: the spread of \
              differences between seeds and between examples{comma}.",
-            header::EXAMPLES,
-            header::SEED_SPREAD,
-            header::EXAMPLE_SPREAD
+            term(header::EXAMPLES),
+            term(header::SEED_SPREAD),
+            term(header::EXAMPLE_SPREAD)
         ));
     }
     if report.tasks.iter().any(super::Task::has_curves) {
@@ -145,10 +179,10 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
             "{}: mean validation {labels} over the steps from the first evaluation to the last. {}: \
              standard deviation of the last {LAST} evaluations{comma}. {}: largest loss against the best \
              evaluation before{comma}. {}: last evaluation against the best{comma}.",
-            words.headers(header::area),
-            header::VOLATILITY,
-            header::DROP,
-            header::FINAL
+            words.terms(header::area),
+            term(header::VOLATILITY),
+            term(header::DROP),
+            term(header::FINAL)
         ));
     }
     if let Some(overall) = &report.overall {
@@ -171,51 +205,51 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
         format!(
             "{}: trainable ones. {}: floating-point operations of one example's forward pass, a \
              multiply-add counting two.",
-            header::PARAMETERS,
-            header::FLOPS
+            term(header::PARAMETERS),
+            term(header::FLOPS)
         ),
         format!(
             "{}: units (channels or features) whose largest |f′(x)| over a sample of validation data \
              is below 10⁻³. {}: outputs that are exactly zero. {}: inputs at which |f′(x)| is below \
              10⁻³. {} (the mean shift) and {}: of the outputs. All are taken at the last evaluation \
              and averaged over the activation sites, each counting the same.",
-            header::DEAD,
-            header::ZERO,
-            header::SATURATED,
-            header::MEAN,
-            header::VARIANCE
+            term(header::DEAD),
+            term(header::ZERO),
+            term(header::SATURATED),
+            term(header::MEAN),
+            term(header::VARIANCE)
         ),
         format!(
             "{}, {}: over the training steps alone, the latter ± standard deviation over runs. They depend on the machine and on what else ran \
              on it; everything else is reproducible.",
-            header::SPEED,
-            header::TIME
+            term(header::SPEED),
+            term(header::TIME)
         ),
-        format!("{}: largest resident size of a run's process, mean over runs.", header::MEMORY),
+        format!("{}: largest resident size of a run's process, mean over runs.", term(header::MEMORY)),
     ]);
     if report.tuning.is_some() {
         entries.push(format!(
             "Tuning: {}: best validation {labels} of the values that were chosen, the median over the seeds of \
              tuning, a run that diverged counting as {}; {}: the worst and the best of all trials, and how many runs \
              {}.",
-            words.headers(header::tuned),
+            words.terms(header::tuned),
             metric::alternatives(&words.metrics, |metric| match metric.direction {
                 Direction::Higher => "0".into(),
                 Direction::Lower => "the worst".into(),
             })
             .join(" or "),
-            header::SPREAD,
-            header::DIVERGED
+            term(header::SPREAD),
+            term(header::DIVERGED)
         ));
     }
     if report.tasks.iter().any(super::Task::has_target) {
-        entries.push(format!("{}: median training time to the target.", header::TARGET_TIME));
+        entries.push(format!("{}: median training time to the target.", term(header::TARGET_TIME)));
     }
     if report.tasks.iter().any(|task| task.arms.len() > 1) {
         entries.push(format!(
             "{}: {} and faster, each beyond the 95\u{a0}% \
-             intervals of the means; none: it is on the Pareto front.",
-            header::DOMINATED,
+             intervals of the means; none: there is no such activation.",
+            term(header::DOMINATED),
             words.dominating()
         ));
     }
@@ -223,26 +257,10 @@ pub(super) fn entries(report: &Report) -> Vec<String> {
         entries.push(format!(
             "{}: what processors and GPU took during a run, where the system tells: of the processors in \
              proportion to the processor time that it used, of a GPU an even share among its runs.",
-            header::ENERGY
+            term(header::ENERGY)
         ));
     }
-    entries
-}
-
-/// The entry that explains the column `header`.
-pub(super) fn explanation<'a>(entries: &'a [String], header: &str) -> Option<&'a str> {
-    let header = header.strip_suffix(" ± sd").unwrap_or(header);
-    // Behind a term, as entries are written.
-    const ENDS: [&str; 4] = [": ", ", ", " and ", " (the "];
-    let explains = |entry: &&String| {
-        let mut places = entry.match_indices(header);
-        places.any(|(place, _)| {
-            let (before, after) = (&entry[..place], &entry[place + header.len()..]);
-            let begins = !before.ends_with(char::is_alphanumeric);
-            begins && ENDS.iter().any(|end| after.starts_with(end))
-        })
-    };
-    entries.iter().find(explains).map(String::as_str)
+    entries.into_iter().map(|entry| Entry::of(&entry)).collect()
 }
 
 /// What differs between the metrics of a report's tasks.
@@ -255,9 +273,10 @@ impl Words<'_> {
         metric::alternatives(&self.metrics, |metric| metric.label.clone()).join(" or ")
     }
 
-    /// A column's header on every task.
-    fn headers(&self, header: fn(&Metric) -> String) -> String {
-        metric::alternatives(&self.metrics, header).join("; ")
+    /// A column's header on every task, as terms.
+    fn terms(&self, header: fn(&Metric) -> String) -> String {
+        let headers = metric::alternatives(&self.metrics, header);
+        headers.iter().map(|header| term(header)).collect::<Vec<_>>().join("; ")
     }
 
     /// Names with units, as of a single value.
@@ -303,22 +322,25 @@ impl Words<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::explanation;
+    use super::*;
 
     #[test]
-    fn columns_find_their_explanation() {
+    fn columns_find_their_explanation_and_no_other() {
         let entries = [
-            "n: runs.",
-            "test %: accuracy, in brackets.",
-            "dead %: units. mean (the mean shift) and variance: of the outputs.",
-            "examples/s, train, s: over steps.",
+            format!("{}: of the mean, for planned seeds.", term("95 % interval")),
+            format!("{}, {}: runs.", term("n"), term("seeds")),
+            format!("{}: units. {} (the mean shift): of outputs.", term("dead %"), term("mean")),
+            format!("{}: accuracy.", term("test %")),
         ];
-        let entries = entries.map(str::to_owned);
+        let entries = entries.map(|entry| Entry::of(&entry));
         for (header, place) in
-            [("n", 0), ("test %", 1), ("mean", 2), ("variance", 2), ("train, s", 3)]
+            [("mean", 2), ("seeds", 1), ("n", 1), ("test % ± sd", 3), ("95 % interval", 0)]
         {
-            assert_eq!(explanation(&entries, header), Some(entries[place].as_str()), "{header}");
+            assert_eq!(explanation(&entries, header), Some(entries[place].text.as_str()));
         }
-        assert_eq!(explanation(&entries, "accuracy (seed)"), None);
+        assert_eq!(entries[2].text, "dead %: units. mean (the mean shift): of outputs.");
+        for header in ["outputs", "relu", "sd", ""] {
+            assert_eq!(explanation(&entries, header), None, "{header}");
+        }
     }
 }

@@ -88,7 +88,8 @@ pub(super) fn document<'a>(report: &'a Report, labels: &Labels) -> Vec<Part<'a>>
         parts.push(Part::List(report.links.markdown()));
     }
     parts.push(Part::Heading(2, "How to read this".into()));
-    parts.push(Part::List(legend::entries(report)));
+    let entries = legend::entries(report).into_iter().map(|entry| entry.text);
+    parts.push(Part::List(entries.collect()));
     parts
 }
 

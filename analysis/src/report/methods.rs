@@ -108,15 +108,13 @@ fn compute(report: &Report) -> String {
     let list = |values: &BTreeSet<String>| {
         values.iter().map(|value| escape(value)).collect::<Vec<_>>().join("; ")
     };
-    let command = report.commands.resume.as_ref();
     format!(
-        "Compute: {} of wall time over all runs{}, on {} ({}); {}.{}",
+        "Compute: {} of wall time over all runs{}, on {} ({}); {}.",
         wall_time(made.seconds),
         period(made.period).unwrap_or_default(),
         list(&made.devices),
         list(&made.processors),
-        list(&made.programs),
-        command.map(|command| format!(" Command: `{command}`.")).unwrap_or_default()
+        list(&made.programs)
     )
 }
 

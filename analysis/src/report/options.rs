@@ -48,7 +48,7 @@ pub struct ReportOptions {
     pub search: Option<Search>,
     /// Commands that continue the sweep.
     pub commands: Commands,
-    /// The experiment as TOML, as far as it decides what is trained and claimed; with it the sweep can be trained again.
+    /// The experiment as TOML, as far as it decides what is trained and claimed: no folders, no trackers, no limits.
     pub experiment: Option<String>,
 }
 

@@ -80,8 +80,8 @@ impl Values {
     }
 
     /// The same numbers after `change` of each piece of `size` (the last may be shorter), given with
-    /// its index; they are changed where they lie, or copied piece by piece if they have another owner
-    /// them.
+    /// its index; they are changed where they lie, or copied piece by piece if they have another
+    /// owner.
     pub(crate) fn change(mut self, size: usize, change: impl Fn(usize, &mut [f32]) + Sync) -> Self {
         let size = size.max(1);
         if self.has_no_other_owner() {

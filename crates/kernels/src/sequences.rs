@@ -112,8 +112,10 @@ impl Sequences {
     /// True in `[sequences, longest]` where there is no token, if there is such a place.
     pub(crate) fn padding(&self, device: &Device) -> Option<Tensor<2, Bool>> {
         let longest = self.longest();
+        // A sequence without tokens sees a key too: without any, softmax is no number.
         let padding = self
             .lengths()
+            .map(|length| length.max(1))
             .flat_map(|length| repeat_n(false, length).chain(repeat_n(true, longest - length)));
         let padding = || TensorData::new(padding.collect::<Vec<bool>>(), [self.count(), longest]);
         (!self.is_uniform()).then(|| Tensor::from_data(padding(), device))

@@ -245,8 +245,10 @@ impl SweepDir {
             skipped: skipped.clone(),
             shapes,
             commands,
-            // An early version kept no experiment.
-            experiment: toml::to_string(&manifest.experiment).ok(),
+            // An early version kept no experiment. That of a confirmation is what the records say.
+            experiment: toml::to_string(&manifest.experiment)
+                .ok()
+                .filter(|_| manifest.confirms.is_none()),
             ..manifest.options()
         };
         if let Some((first, others)) = baselines.split_first() {

@@ -61,6 +61,7 @@ pub(super) fn plots(
         y,
         series,
     };
+    let (site_places, layer_places) = (Places::sites(&groups), Places::layers(&groups));
     let steps = || Axis::number("optimizer step");
     let rows = || Axis::names("", groups.iter().rev().map(|group| group.label.to_owned()));
     let row = |group: &Group<'_>| {
@@ -69,12 +70,13 @@ pub(super) fn plots(
     };
     let by_depth = |kind: &str, title: &str, y: Axis, get: fn(&Site) -> f64| {
         let share = y.scale != 1.0;
-        let marks = |group: &Group<'_>| sites(group, get, &|value| write(value, share));
+        let marks =
+            |group: &Group<'_>| sites(group, &site_places, get, &|value| write(value, share));
         plot(
             kind,
             &format!("{title} by activation site"),
             "At the last evaluation, mean over seeds. A line joins sites of the same kind.",
-            depth(&groups),
+            site_places.axis("activation site, from the input"),
             y,
             draw(&marks),
         )
@@ -168,8 +170,8 @@ pub(super) fn plots(
         gradients(
             "gradient",
             "gradient norm by layer, at the last evaluation",
-            layers(&groups),
-            &|group| gradient_by_depth(group),
+            layer_places.axis("layer, from the input"),
+            &|group| gradient_by_depth(group, &layer_places),
         ),
         gradients("gradient-over-time", "gradient norm during training", steps(), &|group| {
             gradient_over_time(group)
@@ -199,35 +201,53 @@ pub(super) fn plots(
     plots
 }
 
-/// The axis of activation sites, with their names.
-fn depth(groups: &[Group<'_>]) -> Axis {
-    let completed = groups.iter().flat_map(Group::completed);
-    let summaries = completed.filter_map(|one| one.run.record.summary.as_ref());
-    let sites = summaries.flat_map(|one| &one.sites).map(|site| (site.depth, site.site.as_str()));
-    places("activation site, from the input", sites)
-}
+/// Places in the networks of a task, from the input. A network of another activation may have more of them.
+struct Places(Vec<String>);
 
-/// The axis of layers, with their names.
-fn layers(groups: &[Group<'_>]) -> Axis {
-    let completed = groups.iter().flat_map(Group::completed);
-    let last = completed.filter_map(|one| one.timeline.gradients.last());
-    let layers =
-        last.flat_map(|one| one.layers.iter().map(|layer| layer.layer.as_str()).enumerate());
-    places("layer, from the input", layers)
-}
-
-/// An axis of places in a network that have names; of one place, the name that comes first counts.
-fn places<'a>(label: &str, named: impl Iterator<Item = (usize, &'a str)>) -> Axis {
-    let mut names: BTreeMap<usize, &str> = BTreeMap::new();
-    for (place, name) in named {
-        names.entry(place).or_insert(name);
+impl Places {
+    /// The activation sites that completed runs have.
+    fn sites(groups: &[Group<'_>]) -> Self {
+        let completed = groups.iter().flat_map(Group::completed);
+        let summaries = completed.filter_map(|one| one.run.record.summary.as_ref());
+        Self::merged(summaries.map(|one| one.sites.iter().map(|site| site.site.as_str()).collect()))
     }
-    let axis = Axis::number(label);
-    let (Some(first), Some(last)) = (names.keys().min(), names.keys().max()) else { return axis };
-    let room = ((last - first) as f64 * 0.06).max(0.5);
-    let range = [*first as f64 - room, *last as f64 + room];
-    let ticks = names.into_iter().map(|(place, name)| (place as f64, name.to_owned()));
-    Axis { ticks: Some(ticks.collect()), range: Some(range), ..axis }
+
+    /// The layers whose gradients completed runs have measured.
+    fn layers(groups: &[Group<'_>]) -> Self {
+        let completed = groups.iter().flat_map(Group::completed);
+        let last = completed.filter_map(|one| one.timeline.gradients.last());
+        Self::merged(last.map(|one| one.layers.iter().map(|layer| layer.layer.as_str()).collect()))
+    }
+
+    /// All names of several networks, each behind those that are before it in its own.
+    fn merged<'a>(networks: impl Iterator<Item = Vec<&'a str>>) -> Self {
+        let mut names: Vec<String> = Vec::new();
+        for network in networks {
+            let mut next = 0;
+            for name in network {
+                match names.iter().position(|known| known == name) {
+                    Some(place) => next = place + 1,
+                    None => {
+                        names.insert(next, name.to_owned());
+                        next += 1;
+                    }
+                }
+            }
+        }
+        Self(names)
+    }
+
+    fn of(&self, name: &str) -> Option<f64> {
+        self.0.iter().position(|known| known == name).map(|place| place as f64)
+    }
+
+    fn axis(&self, label: &str) -> Axis {
+        let axis = Axis::number(label);
+        let Some(last) = self.0.len().checked_sub(1) else { return axis };
+        let room = (last as f64 * 0.06).max(0.5);
+        let ticks = self.0.iter().enumerate().map(|(place, name)| (place as f64, name.clone()));
+        Axis { ticks: Some(ticks.collect()), range: Some([-room, last as f64 + room]), ..axis }
+    }
 }
 
 fn loss(value: f64) -> String {
@@ -328,16 +348,21 @@ fn scores(group: &Group<'_>, metric: &Metric, row: f64) -> Vec<Mark> {
 }
 
 /// A figure of the sites of completed runs, at the end, averaged over runs: a curve for each kind of site.
-fn sites(group: &Group<'_>, get: fn(&Site) -> f64, say: &dyn Fn(f64) -> String) -> Vec<Mark> {
+fn sites(
+    group: &Group<'_>,
+    places: &Places,
+    get: fn(&Site) -> f64,
+    say: &dyn Fn(f64) -> String,
+) -> Vec<Mark> {
     let mut by_depth: BTreeMap<usize, (&str, Vec<f64>)> = BTreeMap::new();
     let summaries = group.completed().filter_map(|one| one.run.record.summary.as_ref());
     for site in summaries.flat_map(|summary| &summary.sites) {
         by_depth.entry(site.depth).or_insert_with(|| (&site.site, Vec::new())).1.push(get(site));
     }
     let mut kinds: BTreeMap<&str, Vec<([f64; 2], String)>> = BTreeMap::new();
-    for (depth, (site, values)) in by_depth {
-        let Some(value) = mean(&values) else { continue };
-        let point = ([depth as f64, value], format!("{site}: {}", say(value)));
+    for (site, values) in by_depth.into_values() {
+        let (Some(value), Some(place)) = (mean(&values), places.of(site)) else { continue };
+        let point = ([place, value], format!("{site}: {}", say(value)));
         kinds.entry(kind_of_site(site)).or_default().push(point);
     }
     kinds.into_values().flat_map(line).collect()
@@ -387,7 +412,7 @@ fn logarithm(norms: &[f64]) -> Option<f64> {
     mean(&logs)
 }
 
-fn gradient_by_depth(group: &Group<'_>) -> Vec<Mark> {
+fn gradient_by_depth(group: &Group<'_>, places: &Places) -> Vec<Mark> {
     let mut layers: BTreeMap<usize, (&str, Vec<f64>)> = BTreeMap::new();
     for gradients in group.completed().filter_map(|one| one.timeline.gradients.last()) {
         for (depth, layer) in gradients.layers.iter().enumerate() {
@@ -395,11 +420,11 @@ fn gradient_by_depth(group: &Group<'_>) -> Vec<Mark> {
             entry.1.push(layer.norm);
         }
     }
-    let point = |(depth, (layer, norms)): (usize, (&str, Vec<f64>))| {
+    let point = |(layer, norms): (&str, Vec<f64>)| {
         let log = logarithm(&norms)?;
-        Some(([depth as f64, log], format!("{layer}: {:.3e}", libm::exp10(log))))
+        Some(([places.of(layer)?, log], format!("{layer}: {:.3e}", libm::exp10(log))))
     };
-    line(layers.into_iter().filter_map(point).collect())
+    line(layers.into_values().filter_map(point).collect())
 }
 
 fn gradient_over_time(group: &Group<'_>) -> Vec<Mark> {
@@ -462,4 +487,19 @@ fn cost(arms: &[&Arm], metric: &Metric, palette: &Palette) -> Vec<Series> {
         one
     }));
     series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Places;
+
+    #[test]
+    fn places_of_different_networks_are_merged_in_their_order() {
+        let plain = vec!["conv", "norm", "blocks.0", "head"];
+        let learned = vec!["conv", "norm", "stem", "blocks.0", "blocks.1", "head"];
+        let right = ["conv", "norm", "stem", "blocks.0", "blocks.1", "head"];
+        for networks in [[plain.clone(), learned.clone()], [learned, plain]] {
+            assert_eq!(Places::merged(networks.into_iter()).0, right);
+        }
+    }
 }

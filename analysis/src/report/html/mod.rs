@@ -255,9 +255,11 @@ fn runs(report: &Report) -> String {
 /// The experiment as a file that trains it again.
 fn experiment(report: &Report) -> String {
     let Some(text) = &report.experiment else { return String::new() };
+    let command = if report.search.is_some() { "search" } else { "sweep" };
     format!(
         "<details><summary>Experiment as TOML: save it as <code>experiment.toml</code>, then \
-         <code>actlab sweep experiment.toml</code></summary>\n<pre>{}</pre></details>\n",
+         <code>actlab {command} experiment.toml</code>. Folders of data, where they are your own, are not in \
+         it.</summary>\n<pre>{}</pre></details>\n",
         escape(text)
     )
 }

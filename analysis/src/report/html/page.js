@@ -68,8 +68,9 @@
   // Text is as large as on the rest of the page: a drawing has the pixels of its place.
   const RIGHT = 14, TOP = 10, LINE = 16;
   const pen = document.createElement("canvas").getContext("2d");
-  pen.font = "12px system-ui, sans-serif";
-  const measure = (text) => pen.measureText(text).width;
+  if (pen) pen.font = "12px system-ui, sans-serif";
+  // Some browsers keep canvases to themselves.
+  const measure = (text) => (pen ? pen.measureText(text).width : 7 * text.length);
   const DASHES = ["", "7 3", "2.5 2.5", "8 3 2 3"];
   // Corners of markers of radius 1; the first is a circle.
   const MARKERS = [
@@ -104,7 +105,12 @@
     },
     label: (mark, series, at, svg) => {
       if (mark.at.some((value) => value == null)) return;
-      const [x, y] = at(mark.at), fits = x + 7 + measure(mark.text) <= svg.right;
+      const [x, y] = at(mark.at), size = measure(mark.text), fits = x + 7 + size <= svg.right;
+      const left = fits ? x + 7 : x - 7 - size;
+      // Names do not overlap: points have the others.
+      const clear = svg.labels.every(([l, r, middle]) => left > r || l > left + size || Math.abs(y - middle) > LINE);
+      if (!clear) return;
+      svg.labels.push([left, left + size, y]);
       const words = make("text", { class: "under", x: fits ? x + 7 : x - 7, y: y - 8, dy: "0.36em", "text-anchor": fits ? "start" : "end" }, svg);
       words.textContent = mark.text;
     },
@@ -200,7 +206,7 @@
     write(floor, middle, bottom + 26 + (LINE * floor.length) / 2, "middle", svg);
     write(side, 12, (TOP + bottom) / 2, "middle", svg, true);
     const group = make("g", {}, svg);
-    group.right = W - RIGHT;
+    [group.right, group.labels] = [W - RIGHT, []];
     // Places to point at lie above everything drawn.
     group.spots = make("g", {}, svg);
     for (const s of series) {

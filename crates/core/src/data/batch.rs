@@ -43,6 +43,9 @@ pub struct Share {
 
 impl Targets {
     /// The targets of prepared examples, whose hidden states have the rows of `sequences`.
+    ///
+    /// # Panics
+    /// If an example predicts at a position that its sequence does not have.
     #[must_use]
     pub fn new(prepared: &[Prepared], sequences: &Sequences, device: &Device) -> Self {
         let classes: Vec<usize> =
@@ -50,12 +53,17 @@ impl Targets {
         let shares = prepared.iter().map(|one| Share { rows: one.labels.len(), units: one.units });
         let places: Vec<usize> = prepared
             .iter()
-            .zip(sequences.starts())
-            .filter_map(|(one, start)| Some((one.positions.as_ref()?, start)))
-            .flat_map(|(all, start)| all.iter().map(move |place| start + place))
+            .zip(sequences.starts().iter().zip(sequences.lengths()))
+            .filter_map(|(one, text)| Some((one.positions.as_ref()?, text)))
+            .flat_map(|(all, (start, length))| {
+                all.iter().map(move |place| {
+                    assert!(*place < length, "position {place} of a text of {length} tokens");
+                    start + place
+                })
+            })
             .collect();
-        // Nothing is gathered where every position has its row.
-        let all = places.len() == sequences.rows();
+        // Nothing is gathered where every row is predicted in its order.
+        let all = places.iter().copied().eq(0..sequences.rows());
         let gathers = prepared.iter().any(|one| one.positions.is_some()) && !all;
         let positions = gathers
             .then(|| Tensor::from_data(int_data(places.iter().copied(), [places.len()]), device));
@@ -84,7 +92,7 @@ pub enum BatchInputs {
     Text {
         /// Token ids, `[rows]`.
         tokens: Tensor<1, Int>,
-        /// Which rows belong to which sequence.
+        /// Which rows belong to which sequence. Each has a token at least.
         sequences: Sequences,
     },
 }
@@ -134,21 +142,30 @@ impl BatchInputs {
     /// The rows `[batch, width]` of hidden states `[rows, width]` at the first token of each text.
     ///
     /// # Panics
-    /// If the inputs are no text.
+    /// If the inputs are no text, or a text has no token.
     #[must_use]
     pub fn first(&self, hidden: Tensor<2>) -> Tensor<2> {
-        let (_, sequences) = self.text();
-        at(hidden, sequences.starts().iter().copied())
+        at(hidden, self.ends(|start, _| start).into_iter())
     }
 
     /// The rows `[batch, width]` of hidden states `[rows, width]` at the last token of each text.
     ///
     /// # Panics
-    /// If the inputs are no text.
+    /// If the inputs are no text, or a text has no token.
     #[must_use]
     pub fn last(&self, hidden: Tensor<2>) -> Tensor<2> {
+        at(hidden, self.ends(|start, length| start + length - 1).into_iter())
+    }
+
+    /// A row of each text, by its first one and its length.
+    fn ends(&self, row: fn(usize, usize) -> usize) -> Vec<usize> {
         let (_, sequences) = self.text();
-        at(hidden, sequences.starts().iter().zip(sequences.lengths()).map(|(a, n)| a + n - 1))
+        let texts = sequences.starts().iter().zip(sequences.lengths());
+        let row = |(start, length): (&usize, usize)| {
+            assert!(length > 0, "each text has a token");
+            row(*start, length)
+        };
+        texts.map(row).collect()
     }
 
     /// Token ids `[rows]` of a text, and which rows belong to which sequence.
@@ -164,7 +181,7 @@ impl BatchInputs {
     }
 }
 
-/// `rows` of `hidden` `[…, width]`.
+/// `rows` of `hidden` `[all rows, width]`.
 fn at(hidden: Tensor<2>, rows: impl ExactSizeIterator<Item = usize>) -> Tensor<2> {
     let count = rows.len();
     let rows = Tensor::from_data(int_data(rows, [count]), &hidden.device());
@@ -447,5 +464,37 @@ mod tests {
         let all = Targets::new(&[prepared(&[0, 1, 2]), prepared(&[0, 1])], &sequences, &device);
         assert!(all.positions.is_none());
         assert_eq!(all.rows(hidden()).dims(), [5, 2]);
+    }
+
+    /// The first numbers of the rows that are predicted, of which there is one a token.
+    fn predicted(positions: &[&[usize]]) -> Vec<f32> {
+        let device = Device::flex();
+        let sequences = Sequences::new([2, 3]);
+        let prepared: Vec<Prepared> = positions
+            .iter()
+            .map(|positions| Prepared {
+                labels: vec![0; positions.len()],
+                positions: Some(positions.to_vec()),
+                tokens: None,
+                units: 1.0,
+            })
+            .collect();
+        let hidden = Tensor::<1>::from_floats([0.0, 1.0, 2.0, 3.0, 4.0], &device).reshape([5, 1]);
+        let rows = Targets::new(&prepared, &sequences, &device).rows(hidden);
+        rows.into_data().iter::<f32>().collect()
+    }
+
+    #[test]
+    fn rows_are_those_of_the_positions_in_their_order() {
+        assert_eq!(predicted(&[&[0, 1], &[0, 1, 2]]), [0.0, 1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(predicted(&[&[1, 0], &[2, 0, 1]]), [1.0, 0.0, 4.0, 2.0, 3.0]);
+        assert_eq!(predicted(&[&[0, 0], &[0, 0, 0]]), [0.0, 0.0, 2.0, 2.0, 2.0]);
+        assert_eq!(predicted(&[&[1], &[]]), [1.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "position 2 of a text of 2 tokens")]
+    fn a_position_of_another_text_is_refused() {
+        let _ = predicted(&[&[2], &[0]]);
     }
 }

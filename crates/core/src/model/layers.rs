@@ -41,7 +41,12 @@ pub(super) fn apply(layer: &Linear, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> 
 }
 
 /// The embedding `[rows, width]` of each token's position.
+///
+/// # Panics
+/// If a text is longer than there are positions, which a data set that respects the model's limit rules out.
 pub(super) fn positions(weight: Tensor<2>, sequences: &Sequences) -> Tensor<2> {
+    let ([known, _], longest) = (weight.dims(), sequences.longest());
+    assert!(longest <= known, "a text of {longest} tokens, but the model has {known} positions");
     let places: Vec<i64> =
         sequences.positions().map(|place| i64::try_from(place).expect("texts are short")).collect();
     let rows = places.len();

@@ -260,9 +260,12 @@ impl RunDir {
     /// longer one continues. The caller holds its lock. What cannot be removed does no harm to a run that has ended.
     pub fn tidy(&self, record: &RunRecord) {
         let end = record.spec.trial.map(|trial| trial.steps);
-        let _ = self.remove_checkpoints_but(end);
+        let checkpoints = self.remove_checkpoints_but(end);
         self.remove_litter();
-        let _ = self.remove(ATTEMPT);
+        // As long as the note is there, another process tries again.
+        if checkpoints.is_ok() {
+            let _ = self.remove(ATTEMPT);
+        }
         let _ = self.remove(LOCK);
     }
 
@@ -273,7 +276,9 @@ impl RunDir {
         if !self.path.join(ATTEMPT).exists() {
             return;
         }
-        if let (Ok(Some(_lock)), Ok(record)) = (self.lock(), self.record()) {
+        // Before the lock, whose file a run without a record would keep.
+        let Ok(record) = self.record() else { return };
+        if let Ok(Some(_lock)) = self.lock() {
             self.tidy(&record);
         }
     }

@@ -245,9 +245,8 @@ fn show(cells: &[Cell], jobs: usize, sweep: &SweepDir) {
     let left = cells.iter().map(Cell::seconds_left).sum::<f64>() / jobs as f64;
     let (runs, done) =
         cells.iter().fold((0, 0), |(runs, done), cell| (runs + cell.runs, done + cell.done));
-    let trials = if trials > 0 { format!(" ({trials} of them trials)") } else { String::new() };
     outln!(
-        "\n{runs} runs{trials}, {done} of them done; the others take about {} here, {} at a time",
+        "\n{runs} runs, {done} of them done; the others take about {} here, {} at a time",
         duration(seconds(left)),
         jobs
     );

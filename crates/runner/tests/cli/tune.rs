@@ -107,6 +107,17 @@ fn the_best_trial_by_validation_is_trained_on_fresh_seeds() {
     assert_eq!(again.ok(), table);
     let plan = place.run(&["sweep", "tuned.toml", "--dry-run"]).ok();
     assert!(plan.contains("22 runs, 22 of them done"), "{plan}");
+    assert!(
+        plan.contains("  trials  final  done  ") && plan.contains("  9       2      11  "),
+        "{plan}"
+    );
+    // The page has the experiment, which is the same sweep.
+    let page = place.read("results/tuned/report.html");
+    let (_, text) = page.split_once("<summary>Experiment as TOML").unwrap();
+    let (_, text) = text.split_once("<pre>").unwrap();
+    let (text, _) = text.split_once("</pre>").unwrap();
+    std::fs::write(place.path("again.toml"), text.replace("&quot;", "\"")).unwrap();
+    assert_eq!(place.run(&["sweep", "again.toml", "--dry-run"]).ok(), plan);
     let watched = place.run(&["report", "results/tuned", "--watch"]);
     assert!(watched.err.contains("22 of 22 runs are finished"), "{}", watched.err);
 }
