@@ -117,7 +117,7 @@ impl<'a> Answer<'a> {
     /// That too few runs show nothing, if they do.
     fn cannot_tell(&self) -> Option<String> {
         let open =
-            |verdict| matches!(verdict, Verdict::Undecided | Verdict::TooFew | Verdict::NoScores);
+            |verdict| !matches!(verdict, Verdict::Better | Verdict::Worse | Verdict::Equivalent);
         let (fewest, most) = self.undecided_seeds().filter(|(_, most)| *most < ENOUGH)?;
         self.arms.iter().all(|(_, one)| open(one.verdict)).then(|| {
             let seeds =

@@ -62,7 +62,7 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
     }
     entries.extend([
         format!(
-            "{}: {labels} on the test split, judged once, by the weights with the best validation \
+            "{}: {labels} on the test split, evaluated once, with the weights with the best validation \
              {labels}; mean ± sample standard deviation over runs.",
             words.terms(header::test)
         ),

@@ -193,7 +193,7 @@ impl AdamW {
 #[expect(clippy::large_enum_variant, reason = "there is one for each parameter")]
 pub enum Scalar {
     /// In double precision, on the CPU.
-    Known(f64),
+    OnHost(f64),
     /// In single precision, `[1]`, still on its device: to read it is to wait for the device.
     OnDevice(Tensor<1>),
 }
@@ -203,7 +203,7 @@ impl Scalar {
     #[must_use]
     pub fn read(self) -> f64 {
         match self {
-            Self::Known(number) => number,
+            Self::OnHost(number) => number,
             Self::OnDevice(number) => f64::from(number.into_scalar::<f32>()),
         }
     }
@@ -239,7 +239,7 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Scalar {
             )
         })
         .collect();
-    Scalar::Known(sums.iter().sum())
+    Scalar::OnHost(sums.iter().sum())
 }
 
 /// Whether all of them are on the CPU and on no tape.

@@ -42,7 +42,7 @@ pub struct Dataset {
     pub train: Part,
     /// Chooses the checkpoint.
     pub validation: Part,
-    /// Judged once.
+    /// Evaluated once.
     pub test: Part,
     /// SHA-256 over the content of its files.
     pub sha256: String,

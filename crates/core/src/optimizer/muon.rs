@@ -174,7 +174,7 @@ fn orthogonalised(x: Tensor<2>, iterations: usize) -> Tensor<2> {
     let tall = rows > columns;
     let mut x = if tall { x.transpose() } else { x };
     x = match sum_of_squares(x.clone()) {
-        Scalar::Known(sum) => x / (sum.sqrt() + NORM_EPSILON),
+        Scalar::OnHost(sum) => x / (sum.sqrt() + NORM_EPSILON),
         Scalar::OnDevice(sum) => x / (sum.sqrt() + NORM_EPSILON).reshape([1, 1]),
     };
     let (a, b, c) = QUINTIC;

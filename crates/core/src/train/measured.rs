@@ -27,7 +27,7 @@ impl Measured {
         loss_scale: f64,
     ) -> Self {
         let on_device = |scalar: &Scalar| match scalar {
-            Scalar::Known(_) => None,
+            Scalar::OnHost(_) => None,
             Scalar::OnDevice(sum) => Some(sum.clone()),
         };
         let mut numbers = vec![loss];
@@ -45,7 +45,7 @@ impl Measured {
             .sums
             .iter()
             .map(|scalar| match scalar {
-                Scalar::Known(sum) => *sum,
+                Scalar::OnHost(sum) => *sum,
                 Scalar::OnDevice(_) => next(),
             })
             .map(|sum| sum / (loss_scale * loss_scale))

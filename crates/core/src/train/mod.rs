@@ -100,7 +100,7 @@ pub struct Trainer<'a> {
     pub device: &'a Device,
 }
 
-/// Trains, validates, and judges the best checkpoint on the test split once. A trial of tuning is not judged.
+/// Trains, validates, and evaluates the best checkpoint on the test split once. A trial of tuning never sees that split.
 ///
 /// The numbers depend on the spec alone: on no clock, no thread count and no earlier run.
 ///
@@ -162,7 +162,7 @@ fn network<M: Model>(
 const OTHER_WEIGHTS: &str = "is not the file that the run was planned with: its SHA-256 is another";
 
 impl<N: Network> Run<'_, N> {
-    /// Trains until the budget, patience or divergence ends it, then judges the best weights.
+    /// Trains until the budget, patience or divergence ends it, then evaluates the best weights on the test split.
     fn run(mut self, monitor: &mut dyn Monitor) -> Result<Finished, Stopped> {
         let mut course = self.begin(monitor)?;
         while course.diverged.is_none() {

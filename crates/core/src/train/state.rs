@@ -171,7 +171,11 @@ impl<'a, N: Network> Run<'a, N> {
     }
 
     /// Training as it stands, to resume from.
-    fn keep(&self, progress: Progress, best: Option<&Best<N>>) -> Result<Checkpoint, Unusable> {
+    fn checkpoint(
+        &self,
+        progress: Progress,
+        best: Option<&Best<N>>,
+    ) -> Result<Checkpoint, Unusable> {
         let mut tensors = Tensors::default();
         // Running statistics belong to the network without autodiff.
         tensors.add_module(MODEL, &self.network().valid());
@@ -207,7 +211,7 @@ impl<'a, N: Network> Run<'a, N> {
         monitor: &mut dyn Monitor,
     ) -> Result<(), Unusable> {
         course.progress.seconds = course.seconds();
-        let checkpoint = self.keep(course.progress.clone(), course.best.as_ref())?;
+        let checkpoint = self.checkpoint(course.progress.clone(), course.best.as_ref())?;
         monitor.checkpoint(course.made(), checkpoint.to_bytes()?);
         Ok(())
     }

@@ -103,7 +103,7 @@ pub(super) struct Accepted {
 }
 
 /// Decides which formulas are trained, and remembers those that were.
-pub(super) struct Judge {
+pub(super) struct Filter {
     rules: Rules,
     /// The functions that were proposed before, and why those that were not trained were not.
     seen: HashMap<Values, Option<Refusal>>,
@@ -119,7 +119,7 @@ pub(super) fn arm(name: &str, text: &str) -> Option<Arm> {
     ArmRequest { default, sites: Vec::new() }.build().ok()
 }
 
-impl Judge {
+impl Filter {
     pub(super) fn new(rules: &Rules) -> Self {
         let mut registered: HashMap<Values, Vec<(String, Values)>> = HashMap::new();
         for entry in activation::all() {
@@ -261,10 +261,10 @@ mod tests {
     use super::super::grammar::Grammar;
     use super::*;
 
-    fn judge() -> Judge {
+    fn filter() -> Filter {
         let functions = ["max", "exp", "tanh", "sigmoid", "ln", "if", "sqrt", "sin", "softplus"];
         let functions = functions.map(str::to_owned).to_vec();
-        Judge::new(
+        Filter::new(
             &Grammar { functions, max_operations: 20, depth: 10, ..Grammar::default() }
                 .rules()
                 .unwrap(),
@@ -290,7 +290,7 @@ mod tests {
             ("x / (x - 0.3)", Refusal::Jumps),
             ("if x <= 0.1 then 0 else x + 1", Refusal::Jumps),
         ] {
-            assert_eq!(judge().accept(&tree(text), "f").err(), Some(reason), "{text}");
+            assert_eq!(filter().accept(&tree(text), "f").err(), Some(reason), "{text}");
         }
         for text in [
             "max(x, 0)",
@@ -301,32 +301,32 @@ mod tests {
             "x + 0.01 * tanh(x)",
             "x * sigmoid(x * x)",
         ] {
-            assert!(judge().accept(&tree(text), "f").is_ok(), "{text}");
+            assert!(filter().accept(&tree(text), "f").is_ok(), "{text}");
         }
     }
 
     #[test]
     fn a_function_is_trained_once_however_it_is_written() {
-        let mut judge = judge();
-        let silu = judge.accept(&tree("1 * x * sigmoid(x) + 0"), "f").unwrap();
+        let mut filter = filter();
+        let silu = filter.accept(&tree("1 * x * sigmoid(x) + 0"), "f").unwrap();
         assert_eq!((silu.text.as_str(), silu.same_as.as_deref()), ("x * sigmoid(x)", Some("silu")));
         for text in
             ["x / (1 + exp(-max(x, -40)))", "sigmoid(x) * x", "x * (0.5 + 0.5 * tanh(x / 2))"]
         {
-            assert_eq!(judge.accept(&tree(text), "f").err(), Some(Refusal::Duplicate), "{text}");
+            assert_eq!(filter.accept(&tree(text), "f").err(), Some(Refusal::Duplicate), "{text}");
         }
         // Neighbouring weights take over the signs.
         for text in ["-(x * sigmoid(x))", "x * sigmoid(-x)", "-x * sigmoid(-x)"] {
-            assert_eq!(judge.accept(&tree(text), "f").err(), Some(Refusal::Duplicate), "{text}");
+            assert_eq!(filter.accept(&tree(text), "f").err(), Some(Refusal::Duplicate), "{text}");
         }
-        let other = judge.accept(&tree("-tanh(x)"), "f").unwrap();
+        let other = filter.accept(&tree("-tanh(x)"), "f").unwrap();
         assert_eq!(other.same_as.as_deref(), Some("tanh with other signs"));
-        let other = judge.accept(&tree("softplus(x)"), "f").unwrap();
+        let other = filter.accept(&tree("softplus(x)"), "f").unwrap();
         assert_eq!(other.same_as.as_deref(), Some("softplus"));
         let relu = activation::build(&"relu".parse().unwrap()).unwrap();
         let arm = "relu".parse::<ArmRequest>().unwrap().build().unwrap();
-        let accepted = judge.accept(&relu.tree().unwrap(), "g").unwrap();
-        assert!(Judge::is_arm(&accepted, &arm));
+        let accepted = filter.accept(&relu.tree().unwrap(), "g").unwrap();
+        assert!(Filter::is_arm(&accepted, &arm));
         assert!(accepted.cost < silu.cost);
     }
 }

@@ -1,7 +1,7 @@
 //! The runs of a search, as they become known.
 
 use super::Search;
-use super::candidate::{Accepted, Judge};
+use super::candidate::{Accepted, Filter};
 use super::grammar::Rules;
 use super::names::{NAMES, refuse_names, start};
 use super::note::{FormulaNote, Proposed, SearchNote};
@@ -35,7 +35,7 @@ pub(crate) struct Evolution<'a, 'b> {
     manifest: Manifest,
     note: SearchNote,
     rules: Rules,
-    judge: Judge,
+    filter: Filter,
     /// Formulas that the search begins with, and what they are.
     start: Vec<(String, Tree)>,
     /// Arms of the experiment.
@@ -123,7 +123,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
             planner,
             manifest: Manifest { runs: Vec::new(), ..manifest },
             note,
-            judge: Judge::new(&rules),
+            filter: Filter::new(&rules),
             start: start(search, &rules).map_err(bad)?,
             rules,
             rungs,
@@ -350,7 +350,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
         origin: String,
         found: bool,
     ) -> Result<(), Error> {
-        let accepted = self.judge.accept(tree, &name);
+        let accepted = self.filter.accept(tree, &name);
         let Some(proposed) = self.note.proposed.last_mut() else { return Ok(()) };
         proposed.formulas += 1;
         let accepted = match accepted {
@@ -361,7 +361,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
             }
         };
         let arms = self.planner.arms().iter().take(self.arms);
-        let is_arm = arms.into_iter().any(|arm| Judge::is_arm(&accepted, arm));
+        let is_arm = arms.into_iter().any(|arm| Filter::is_arm(&accepted, arm));
         let arm = self.planner.add(accepted.arm.clone());
         let standing = Standing { comparisons: 0, scores: Vec::new(), cost: accepted.cost };
         self.formulas.push(Formula {

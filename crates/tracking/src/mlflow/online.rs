@@ -98,7 +98,7 @@ impl Online {
     }
 
     /// Writes the note, if it says something new.
-    fn keep(&mut self, note: Note) -> Result<(), Fault> {
+    fn write_note(&mut self, note: Note) -> Result<(), Fault> {
         if self.kept.as_ref() != Some(&note) {
             let written = self.dir.write_note(&note);
             written.map_err(|error| Fault::later(error.to_string()))?;
@@ -123,7 +123,7 @@ impl Online {
         });
         note.complete = false;
         // Kept before the server hears of it: `actlab sync` then knows that the run is to be logged.
-        self.keep(note.clone())?;
+        self.write_note(note.clone())?;
         let known = client.begin(&Beginning {
             experiment: &experiment,
             noted: note.id.as_deref(),
@@ -134,7 +134,7 @@ impl Online {
             tags: form::tags(run),
         })?;
         let url = client.page(&known);
-        self.keep(Note { id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
+        self.write_note(Note { id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
         if !std::mem::replace(&mut self.announced, true) {
             (self.notice)(&format!("MLflow: {}: {url}", run.name));
         }
@@ -225,7 +225,7 @@ impl Online {
         }
         self.complete = true;
         let Some(note) = self.kept.clone() else { return Ok(()) };
-        self.keep(Note { lines: self.lines, complete: true, ..note })
+        self.write_note(Note { lines: self.lines, complete: true, ..note })
     }
 
     /// Sends the figures of the whole run: numbers as metrics at its last step, texts as tags.

@@ -133,7 +133,7 @@ impl Online {
     fn open(&mut self, client: &Client, run: &Run) -> Result<Session, Fault> {
         client.check_key()?;
         // The id is kept before the server hears of it, or a crash would leave a run without an owner.
-        self.keep()?;
+        self.write_note()?;
         let bucket = client.upsert(Upsert {
             id: &self.note.id,
             entity: self.settings.entity.as_deref(),
@@ -167,14 +167,14 @@ impl Online {
         let url = self.settings.run_url(&bucket.entity, &bucket.project, &self.note.id);
         self.note.url = Some(url.clone());
         self.note.upload = Some(upload);
-        self.keep()?;
+        self.write_note()?;
         (self.notice)(&format!("W&B: {}: {url}", run.name));
         let place =
             Place { entity: bucket.entity, project: bucket.project, id: self.note.id.clone() };
         Ok(Session { place, heard: Instant::now(), streaming: false })
     }
 
-    fn keep(&self) -> Result<(), Fault> {
+    fn write_note(&self) -> Result<(), Fault> {
         self.dir.write_note(&self.note).map_err(|error| Fault::later(error.to_string()))
     }
 
@@ -233,7 +233,7 @@ impl Online {
             super::mark_synced(directory, &self.note.id)
                 .map_err(|error| Fault::later(error.to_string()))?;
         }
-        self.keep()
+        self.write_note()
     }
 
     fn advance(&mut self, client: &Client) -> Result<bool, Fault> {
