@@ -645,8 +645,10 @@ def of(figures, scale=1.0):
 
 
 def ratio(result):
-    """Of the medians; in brackets the least and greatest of the turns."""
+    """Of the medians; in brackets the least and greatest of the turns, where there are several."""
     low, high = min(result["turn_ratios"]), max(result["turn_ratios"])
+    if len(result["turn_ratios"]) == 1:
+        return f"{result['ratio']:.2f}"
     return f"{result['ratio']:.2f} ({low:.2f}–{high:.2f})"
 
 
