@@ -203,7 +203,7 @@ def training_step(name, activation, batch, variant):
             layer.attention.fused = "sdpa" in variant
         tokens = torch.randint(config["vocab"], (batch, size["length"]))
         inputs = (tokens, torch.full((batch,), size["length"]))
-    yardstick.initialise(model, 0.02)
+    yardstick.initialize(model, 0.02)
     model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
 

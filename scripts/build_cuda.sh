@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 target="${CARGO_TARGET_DIR:-target}"
 folder="${1:-$target/actlab-cuda}"
 features="${ACTLAB_FEATURES:-cuda}"
-# `dist` is optimised whole and stripped; `dev` is quicker to build.
+# `dist` is optimized whole and stripped; `dev` is quicker to build.
 profile="${ACTLAB_PROFILE:-dist}"
 built="$target/$([ "$profile" = dev ] && echo debug || echo "$profile")"
 

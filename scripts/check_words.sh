@@ -19,6 +19,7 @@ words=(
   'laid upon: merged into'
   'film review: movie review'
   'stands there twice: duplicate'
+  '(normal|initial|random|regular|general|serial|summar|minim|maxim|optim)is(e|ed|es|ing|ation)\b: the ending in -ize, as in optimizer'
 )
 wrong=0
 for entry in "${words[@]}"; do

@@ -36,7 +36,7 @@ CONFIG = transformers.BertConfig(
 
 
 @torch.no_grad()
-def randomise(model, seed):
+def randomize(model, seed):
     """Weights at which every parameter matters; those of `transformers` leave biases at zero."""
     generator = torch.Generator().manual_seed(seed)
     for name, tensor in model.named_parameters():
@@ -78,7 +78,7 @@ def main():
         ("classification", transformers.BertForSequenceClassification, 2),
     ]:
         model = kind(CONFIG).eval()
-        randomise(model, seed)
+        randomize(model, seed)
         save(model, os.path.join(args.out, f"{name}.safetensors"))
         with torch.no_grad():
             logits = model(tokens, attention_mask=present.long()).logits

@@ -32,7 +32,7 @@ def inputs_of(case):
     torch.manual_seed(case["seed"])
     config, kind = case["config"], case["model"]
     model = fixtures.build(kind, config, case["activation"])
-    fixtures.randomise(model)
+    fixtures.randomize(model)
     batch = case["batch"]
     labels = torch.randint(config["classes"], (batch,))
     if kind == "resnet":

@@ -25,7 +25,7 @@ forward and backward pass in float32, and writes one compact JSON file:
 Conventions a reader of the files has to know:
   * every linear weight is stored [in, out], the transpose of PyTorch's; the
     convolution weights are [out, in, 3, 3], the embeddings [rows, hidden];
-  * PyTorch's batch norm normalises by the biased variance but moves the running
+  * PyTorch's batch norm normalizes by the biased variance but moves the running
     variance towards the UNBIASED one (n / (n - 1)), with momentum 0.1;
   * some gradients are exactly zero (unused token, position and segment rows),
     and those of the attention's key bias are zero up to rounding, since a
@@ -302,7 +302,7 @@ def short(tensor):
 
 
 @torch.no_grad()
-def randomise(model):
+def randomize(model):
     """Random values in every tensor, none of them at a default such as 0 or 1."""
     for name, tensor, _, _ in flat_tensors(model):
         kind = name.rsplit(".", 1)[1]
@@ -359,7 +359,7 @@ def make_fixture(case):
     torch.manual_seed(case["seed"])
     config, kind = case["config"], case["model"]
     model = build(kind, config, case["activation"])
-    randomise(model)
+    randomize(model)
     parameters = {n: stored(t.clone(), tr) for n, t, tr, _ in flat_tensors(model)}
 
     batch, smoothing = case["batch"], case["label_smoothing"]

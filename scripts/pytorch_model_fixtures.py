@@ -192,7 +192,7 @@ def tensors(model):
 
 
 @torch.no_grad()
-def randomise(model):
+def randomize(model):
     for name, tensor, _, _ in tensors(model):
         kind, noise = name.rsplit(".", 1)[1], torch.randn(tensor.shape)
         if kind == "gamma":
@@ -246,7 +246,7 @@ def make_fixture(case):
     torch.manual_seed(case["seed"])
     config, smoothing = case["config"], case["label_smoothing"]
     model = MODELS[case["model"]](config, case["activation"])
-    randomise(model)
+    randomize(model)
     parameters = {n: stored(t.clone(), tr) for n, t, tr, _ in tensors(model)}
     inputs, described, labels, positions = inputs_of(case)
     original, double = copy.deepcopy(model), copy.deepcopy(model).double()

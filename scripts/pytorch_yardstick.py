@@ -4,7 +4,7 @@
 The models are those of pytorch_fixtures.py, in the sizes of the quick tasks:
 
   resnet  ResNet-8 (base width 16, option A shortcuts) on Fashion-MNIST-mini:
-          no augmentation, pixels normalised with the training images' mean and
+          no augmentation, pixels normalized with the training images' mean and
           deviation, batch 128, SGD with Nesterov momentum 0.9, weight decay 5e-4,
           peak rate 0.1, linear warmup over 20 % of the steps, cosine to 0,
           3 epochs
@@ -168,7 +168,7 @@ def load_reviews(folder, length):
 
 
 @torch.no_grad()
-def initialise(model, std):
+def initialize(model, std):
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, std=math.sqrt(2 / module.weight[0].numel()))
@@ -240,7 +240,7 @@ def run(args, data, config, activation, seed):
         model = models.ResNet(config, activation)
     else:
         model = models.Bert(config, activation, dropout=args.dropout)
-    initialise(model, args.init_std)
+    initialize(model, args.init_std)
     groups = parameter_groups(model, args.weight_decay)
     if args.task == "resnet":
         optimizer = torch.optim.SGD(groups, lr=args.lr, momentum=0.9, nesterov=True)

@@ -76,9 +76,9 @@ const KEYS: &[(&str, &str)] = &[
     ("training.optimizer", "optimizer"),
     ("training.schedule", "schedule"),
     ("training.warmup", "schedule"),
-    ("training.weight_decay", "regularisation"),
-    ("training.label_smoothing", "regularisation"),
-    ("training.clip_norm", "regularisation"),
+    ("training.weight_decay", "regularization"),
+    ("training.label_smoothing", "regularization"),
+    ("training.clip_norm", "regularization"),
     ("training.evaluate_every", "validation"),
     ("training.patience", "validation"),
     ("training.divergence", "divergence"),
@@ -144,7 +144,7 @@ pub(crate) fn conditions(
             |spec| json!([spec.training.schedule, spec.training.warmup]),
             |spec, words| schedule(&spec.training, &words.schedule),
         ),
-        Condition::of("regularisation", &recipes, |spec| regularisation(&spec.training)),
+        Condition::of("regularization", &recipes, |spec| regularization(&spec.training)),
         Condition::of("validation", &recipes, |spec| validation(&spec.training, metric)),
         Condition::of("divergence", &recipes, |spec| divergence(&spec.training)),
         Condition::of("site statistics", &recipes, |spec| sites(&spec.training)),
@@ -221,7 +221,7 @@ fn schedule(training: &TrainingSpec, shape: &str) -> String {
     format!("linear warm-up over {}\u{a0}% of the steps, then {shape}", training.warmup * 100.0)
 }
 
-fn regularisation(training: &TrainingSpec) -> String {
+fn regularization(training: &TrainingSpec) -> String {
     let mut parts = Vec::new();
     if training.weight_decay != 0.0 {
         parts.push(format!("weight decay {}", training.weight_decay));

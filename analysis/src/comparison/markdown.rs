@@ -151,7 +151,7 @@ pub(crate) fn overall_table(overall: &Overall, show: &dyn Fn(f64) -> String) -> 
         blocks.push(vec![Column::numbers("p (Nemenyi)", cells(&p))]);
     }
     if !overall.interquartile_mean.is_empty() {
-        let name = if overall.tasks > 1 { "IQM (normalised)" } else { "IQM" };
+        let name = if overall.tasks > 1 { "IQM (normalized)" } else { "IQM" };
         let mut pooled =
             vec![Column::numbers(name, cells(&|i| show(overall.interquartile_mean[i].0)))];
         if overall.fewest_runs >= super::overall::ENOUGH_RUNS {

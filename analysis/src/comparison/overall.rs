@@ -31,7 +31,7 @@ pub struct Overall {
     /// Blocks that arms are ranked in: tasks, by the arms' means over seeds; of a single task its seeds.
     pub blocks: usize,
     /// Interquartile mean of each arm over runs and tasks, with its 95 % interval, runs drawn within tasks. Of
-    /// several tasks, scores are normalised before: guessing is 0, the best arm's mean 1. Empty where guessing is
+    /// several tasks, scores are normalized before: guessing is 0, the best arm's mean 1. Empty where guessing is
     /// not known.
     pub interquartile_mean: Vec<(f64, Option<Interval>)>,
     /// Runs of the arm with the fewest on a task.
@@ -191,7 +191,7 @@ fn differences(task: &TaskScores, arm: usize, baseline: usize) -> Vec<f64> {
 fn pooled(tasks: &[TaskScores], rules: &Rules) -> Vec<(f64, Option<Interval>)> {
     let scaled: Option<Vec<TaskScores>> = match tasks {
         [task] => Some(vec![task.clone()]),
-        _ => tasks.iter().map(normalised).collect(),
+        _ => tasks.iter().map(normalized).collect(),
     };
     let Some(scaled) = scaled else { return Vec::new() };
     let arms = scaled.first().map_or(0, |task| task.arms.len());
@@ -219,7 +219,7 @@ fn pooled(tasks: &[TaskScores], rules: &Rules) -> Vec<(f64, Option<Interval>)> {
 
 /// A task's scores with guessing at 0 and the best arm's mean at 1, so that larger ones are better; nothing where
 /// guessing is not known, or no arm is better.
-pub(crate) fn normalised(task: &TaskScores) -> Option<TaskScores> {
+pub(crate) fn normalized(task: &TaskScores) -> Option<TaskScores> {
     let guessing = task.guessing.filter(|guessing| guessing.is_finite())?;
     let means = task.arms.iter().filter_map(|arm| mean(&arm.values()));
     let best = means.map(|mean| task.merit(mean)).reduce(f64::max)?;

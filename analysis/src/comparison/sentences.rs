@@ -198,7 +198,7 @@ pub(crate) fn overall(overall: &Overall) -> Vec<String> {
             "Scores are not pooled over tasks: what guessing scores is not known, or no activation is better."
                 .to_owned()
         } else {
-            "Scores are normalised by task before they are pooled: guessing is 0, the best activation's mean is 1."
+            "Scores are normalized by task before they are pooled: guessing is 0, the best activation's mean is 1."
                 .to_owned()
         });
     }

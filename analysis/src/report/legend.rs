@@ -75,7 +75,7 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
         format!("{}: of the mean, Student's. Bootstrap intervals are in summary.csv.", term(header::INTERVAL)),
         format!(
             "{}: test {labels} minus the baseline's under the same seed{}, as the mean over the \
-             seeds that both completed. Such a pair starts from the same initialisation and sees the same batches. In \
+             seeds that both completed. Such a pair starts from the same initialization and sees the same batches. In \
              brackets: the interval of the corrected test, whose level depends on the row: it excludes 0 where the \
              verdict is better or worse, contains it where there is no significant difference, and lies within the \
              margin where they are equivalent. The 95\u{a0}% interval without correction is in summary.csv. {}: how many seeds, in a column of its own where it is not n.",

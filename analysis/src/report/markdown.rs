@@ -201,7 +201,7 @@ pub(super) fn overview(report: &Report) -> String {
     )
 }
 
-/// How scores over all tasks are written: of several tasks they are normalised.
+/// How scores over all tasks are written: of several tasks they are normalized.
 pub(super) fn share(report: &Report, overall: &Overall) -> impl Fn(f64) -> String {
     let only = report.tasks.first().filter(|_| overall.tasks == 1);
     let only = only.map(|task| task.metric.clone());

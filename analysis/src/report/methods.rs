@@ -148,7 +148,7 @@ fn sentences(report: &Report) -> Vec<String> {
         format!("{} to {} seeds", made.fewest_seeds, made.most_seeds)
     };
     let mut sentences = vec![format!(
-        "{} were trained on {} with {seeds} each ({} runs). A seed fixes initialisation, data order, augmentation and \
+        "{} were trained on {} with {seeds} each ({} runs). A seed fixes initialization, data order, augmentation and \
          dropout, so that runs of different activations under one seed are pairs; data splits were the same for all.",
         plural(report.activations(), "activation"),
         plural(report.tasks.len(), "task"),

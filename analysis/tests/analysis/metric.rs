@@ -314,7 +314,7 @@ fn runs_of_a_task_share_a_metric() {
     );
 }
 
-/// Images by accuracy and texts by bits per byte: ranks and normalised values, and no mean of raw ones.
+/// Images by accuracy and texts by bits per byte: ranks and normalized values, and no mean of raw ones.
 #[test]
 fn tasks_with_different_metrics() {
     let mut runs = sweep(1..=5);
@@ -330,14 +330,14 @@ fn tasks_with_different_metrics() {
     let said = flat(&text);
     assert!(said.contains("Tasks have different metrics (accuracy, bits per byte)"), "{text}");
     assert!(!said.contains("sd of Δ"), "{text}");
-    assert!(report.html().contains("Share of runs above a normalised score"), "{text}");
+    assert!(report.html().contains("Share of runs above a normalized score"), "{text}");
     assert!(said.contains("has the highest mean test accuracy"), "{text}");
     assert!(said.contains("gelu has the lowest mean test bits per byte"), "{text}");
     assert_eq!(said.matches("lower is better").count(), 1, "{text}");
     let overall = text.split("## Over all tasks").nth(1).unwrap();
-    let normalised =
-        |label: &str| -> f64 { cell(overall, "IQM (normalised)", label).parse().unwrap() };
-    assert!(normalised("gelu") > normalised("relu") && normalised("gelu") <= 1.01, "{text}");
+    let normalized =
+        |label: &str| -> f64 { cell(overall, "IQM (normalized)", label).parse().unwrap() };
+    assert!(normalized("gelu") > normalized("relu") && normalized("gelu") <= 1.01, "{text}");
     // Every metric has columns of its own.
     let mut table = csv::Reader::from_path(&written.runs).unwrap();
     let header = table.headers().unwrap().clone();

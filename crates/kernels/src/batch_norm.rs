@@ -2,7 +2,7 @@
 
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
-use crate::reduce::column_sums;
+use crate::batch_norm_plain;
 use ::activation::Activation;
 use ::activation::arch;
 use burn::Tensor;
@@ -45,7 +45,7 @@ pub fn batch_norm_training(
     let ((Some(host_x), Some(host_gamma), Some(host_beta)), None | Some(Some(_))) =
         (hosts, &host_residual)
     else {
-        return plain_training(x, gamma, beta, epsilon, residual, activation);
+        return batch_norm_plain::training(x, gamma, beta, epsilon, residual, activation);
     };
     let host_residual = host_residual.flatten();
     let values = Inputs {
@@ -113,7 +113,7 @@ pub fn batch_norm_inference(
     let host_residual = residual.as_ref().map(Host::of);
     let (Some(Host::Plain(_)), None | Some(Some(_))) = (Host::of(&x), &host_residual) else {
         let y = x * channelwise(scale) + channelwise(shift);
-        return finish(y, residual, activation);
+        return batch_norm_plain::finish(y, residual, activation);
     };
     let (Some(host_x), Some(host_scale), Some(host_shift)) =
         (Host::of(&x), Host::of(&scale), Host::of(&shift))
@@ -142,46 +142,9 @@ fn assert_sizes<const N: usize>(
     assert!(residual.is_none_or(|x| x.dims() == shape), "a residual of one shape");
 }
 
-fn channelwise(x: Tensor<1>) -> Tensor<4> {
+pub(crate) fn channelwise(x: Tensor<1>) -> Tensor<4> {
     let [channels] = x.dims();
     x.reshape([1, 1, 1, channels])
-}
-
-fn finish(
-    y: Tensor<4>,
-    residual: Option<Tensor<4>>,
-    activation: Option<&Arc<Activation>>,
-) -> Tensor<4> {
-    let y = match residual {
-        Some(residual) => y + residual,
-        None => y,
-    };
-    match activation {
-        Some(f) => f.nonlinearity().forward(y),
-        None => y,
-    }
-}
-
-fn plain_training(
-    x: Tensor<4>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-    residual: Option<Tensor<4>>,
-    activation: Option<&Arc<Activation>>,
-) -> BatchNormTraining {
-    let [batch, height, width, channels] = x.dims();
-    let count = batch * height * width;
-    let flat = x.clone().reshape([count, channels]);
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    let each = 1.0 / count as f64;
-    let mean = column_sums(flat.clone()) * each;
-    let variance = column_sums((flat - mean.clone()).square()) * each;
-    let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
-    let scale = gamma / (variance.clone() + epsilon).sqrt();
-    let y = (x - channelwise(mean.clone())) * channelwise(scale) + channelwise(beta);
-    let output = finish(y, residual, activation);
-    BatchNormTraining { output, mean: mean.detach(), variance: variance.detach() }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
@@ -283,10 +246,10 @@ impl Inputs {
                     y.chunks_mut(z.len()).zip(x.chunks(z.len())).zip(residuals)
                 {
                     match &self.activation {
-                        None => arch().dispatch(Normalise { affine, x, residual, z: y }),
+                        None => arch().dispatch(Normalize { affine, x, residual, z: y }),
                         Some(f) => {
                             let z = &mut z[..x.len()];
-                            arch().dispatch(Normalise { affine, x, residual, z });
+                            arch().dispatch(Normalize { affine, x, residual, z });
                             f.nonlinearity().forward_slice(z, y);
                         }
                     }
@@ -309,14 +272,14 @@ fn tiles(numbers: Option<&[f32]>, size: usize) -> impl Iterator<Item = Option<&[
 }
 
 /// z = scale · x + shift + residual over one tile; the first number is of the first channel.
-struct Normalise<'a> {
+struct Normalize<'a> {
     affine: &'a Affine,
     x: &'a [f32],
     residual: Option<&'a [f32]>,
     z: &'a mut [f32],
 }
 
-impl WithSimd for Normalise<'_> {
+impl WithSimd for Normalize<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -517,7 +480,7 @@ impl Saved {
             {
                 if let Some(f) = &values.activation {
                     let z = &mut z[..x.len()];
-                    arch().dispatch(Normalise { affine: &affine, x, residual, z });
+                    arch().dispatch(Normalize { affine: &affine, x, residual, z });
                     f.nonlinearity().backward_slice(z, gradient);
                 }
                 arch().dispatch(Sums {

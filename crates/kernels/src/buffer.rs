@@ -107,7 +107,7 @@ impl Buffer {
     /// The memory as a tensor's.
     pub(crate) fn into_bytes(self) -> Bytes {
         let len = self.len * size_of::<f32>();
-        // SAFETY: the first `len` bytes are initialised, as all of a buffer is.
+        // SAFETY: the first `len` bytes are initialized, as all of a buffer is.
         unsafe { Bytes::from_controller(Box::new(Controller(self)), len) }
     }
 }
@@ -150,13 +150,13 @@ impl AllocationController for Controller {
         _: AccessPolicy,
     ) -> Result<&mut [MaybeUninit<u8>], AccessError> {
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.0.lines);
-        // SAFETY: the caller promises to write initialised bytes only.
+        // SAFETY: the caller promises to write initialized bytes only.
         Ok(unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) })
     }
 
     fn memory(&self, _: AccessPolicy) -> Result<&[MaybeUninit<u8>], AccessError> {
         let bytes: &[u8] = bytemuck::cast_slice(&self.0.lines);
-        // SAFETY: initialised bytes may be seen as bytes that may not be.
+        // SAFETY: initialized bytes may be seen as bytes that may not be.
         Ok(unsafe { &*(std::ptr::from_ref(bytes) as *const [MaybeUninit<u8>]) })
     }
 }

@@ -7,10 +7,9 @@ use crate::host::{Host, Operation, Values, record};
 use crate::mixed::Precision;
 use crate::padded::{Border, Padded, Shape};
 use crate::product::{LANES, Product};
-use crate::reduce::parts;
+use crate::taps;
 use crate::winograd;
 use burn::Tensor;
-use burn::tensor::Slice;
 use rayon::prelude::*;
 
 /// Convolves `x` `[batch, height, width, input]` with `weight` `[output, input, kernel, kernel]`,
@@ -27,7 +26,7 @@ pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> 
     assert!(kernel == across && kernel % 2 == 1, "a square kernel of odd size");
     assert!(stride > 0, "a stride");
     let (Some(host_x), Some(host_weight)) = (Host::of(&x), Host::of(&weight)) else {
-        return plain(Precision::F32, x, weight, stride);
+        return taps::convolution(Precision::F32, x, weight, stride);
     };
     let shape = Shape { batch, height, width, input, output, kernel, stride };
     let (x, weight) = (host_x.values(), host_weight.values());
@@ -35,50 +34,6 @@ pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> 
     let dims = [batch, shape.rows(), shape.columns(), output];
     let y = Values::from_buffer(y, &dims);
     record([host_x, host_weight], y, || Convolution { shape, x, weight }).into_tensor()
-}
-
-/// Parts of the product of a convolution on a device, at most.
-const PARTS: usize = 128;
-
-/// The same by burn's operations: one product with the taps of every place side by side. It needs none of the kernels
-/// that burn chooses among by timing.
-pub(crate) fn plain(
-    precision: Precision,
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    stride: usize,
-) -> Tensor<4> {
-    let [batch, height, width, input] = x.dims();
-    let [output, _, kernel, _] = weight.dims();
-    let border = kernel / 2;
-    let (rows, columns) = (height.div_ceil(stride), width.div_ceil(stride));
-    let padded = if border == 0 {
-        x
-    } else {
-        let shape = [batch, height + 2 * border, width + 2 * border, input];
-        let place = [0..batch, border..border + height, border..border + width, 0..input];
-        Tensor::zeros(shape, (&x.device(), x.dtype())).slice_assign(place, x)
-    };
-    let every = |from: usize, count: usize| {
-        let (from, stride) = (from as isize, stride as isize);
-        let end = from + (count as isize - 1) * stride + 1;
-        Slice::new(from, Some(end.max(from)), stride)
-    };
-    let whole = |length: usize| Slice::new(0, Some(length as isize), 1);
-    let tap = |at: usize| {
-        let (row, column) = (at / kernel, at % kernel);
-        let place = [whole(batch), every(row, rows), every(column, columns), whole(input)];
-        padded.clone().slice(place)
-    };
-    let taps = Tensor::cat((0..kernel * kernel).map(tap).collect(), 3);
-    let long = kernel * kernel * input;
-    // In parts, so that the gradient by the weights is not one long sum.
-    let count = batch * rows * columns;
-    let parts = parts(count).min(PARTS);
-    let weight = weight.permute([2, 3, 1, 0]).reshape([1, long, output]);
-    let weight = weight.expand([parts, long, output]);
-    let y = precision.matmul(taps.reshape([parts, count / parts, long]), weight);
-    y.reshape([batch, rows, columns, output])
 }
 
 #[derive(Debug, Clone)]

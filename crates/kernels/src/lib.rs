@@ -11,6 +11,7 @@
 mod activation;
 mod attention;
 mod batch_norm;
+mod batch_norm_plain;
 mod buffer;
 mod convolution;
 mod dropout;
@@ -33,6 +34,8 @@ mod sequences;
 mod shortcut;
 mod softmax;
 mod tanh;
+mod tape;
+mod taps;
 mod transpose;
 mod update;
 mod winograd;

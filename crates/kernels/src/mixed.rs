@@ -6,11 +6,12 @@
 //! CPU rounds and multiplies in f32, at no gain of time.
 
 use crate::attention::{Seen, attention_in};
-use crate::convolution::{convolution, plain as plain_convolution};
+use crate::convolution::convolution;
 use crate::dropout::Dropout;
 use crate::host::{Host, Operation, Values, record};
 use crate::linear::{linear, linear_three};
 use crate::sequences::Sequences;
+use crate::taps;
 use ::activation::arch;
 use burn::Tensor;
 use burn::tensor::FloatDType;
@@ -103,7 +104,7 @@ impl Precision {
         if Host::of(&x).is_some() {
             return self.rounded(convolution(self.rounded(x), self.rounded(weight), stride));
         }
-        plain_convolution(self, x, weight, stride)
+        taps::convolution(self, x, weight, stride)
     }
 
     /// [`attention`](crate::attention) in this precision: its scores and their gradient are f32, as in fused kernels.
@@ -124,9 +125,15 @@ impl Precision {
 
     /// `a` `b` for `[…, rows, k]` and `[…, k, columns]`, on any device.
     pub(crate) fn matmul<const D: usize>(self, a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+        let y = self.cast(a).matmul(self.cast(b));
+        if self == Self::F32 { y } else { y.cast(FloatDType::F32) }
+    }
+
+    /// `x` in the format, on any device.
+    pub(crate) fn cast<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self.format() {
-            None => a.matmul(b),
-            Some(format) => a.cast(format).matmul(b.cast(format)).cast(FloatDType::F32),
+            None => x,
+            Some(format) => x.cast(format),
         }
     }
 
@@ -225,7 +232,7 @@ mod tests {
             let (x, weight) = (numbers([2, 5, 6, 3], 0.1), numbers([4, 3, 3, 3], 0.7));
             for stride in [1, 2] {
                 let kernels = precision.convolution(x.clone(), weight.clone(), stride);
-                let y = plain_convolution(precision, x.clone(), weight.clone(), stride);
+                let y = taps::convolution(precision, x.clone(), weight.clone(), stride);
                 assert_eq!(kernels.dims(), y.dims());
                 near(kernels.flatten(0, 3), y.flatten(0, 3));
             }

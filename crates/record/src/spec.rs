@@ -1,4 +1,4 @@
-//! The resolved description of one run. It serialises to canonical JSON, whose hash names the run.
+//! The resolved description of one run. It serializes to canonical JSON, whose hash names the run.
 
 use crate::component::{self, Component};
 use crate::store::sha256;

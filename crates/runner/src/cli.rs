@@ -116,7 +116,7 @@ pub(crate) enum Command {
     /// Explain an activation: formula, derivative, plot, range, moments, gain, cost and nearest relatives
     #[command(after_help = help::EXPLAIN)]
     Explain(ExplainArgs),
-    /// Show how variances change through a deep network at initialisation, for any activations
+    /// Show how variances change through a deep network at initialization, for any activations
     #[command(after_help = help::PROPAGATE)]
     Propagate(PropagateArgs),
     /// Measure what training steps and single operations cost on this machine.

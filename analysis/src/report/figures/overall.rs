@@ -1,7 +1,7 @@
 //! Plots over all tasks: ranks, and how often a score is reached.
 
 use super::Sources;
-use crate::comparison::{ENOUGH_RUNS, Overall, TaskScores, normalised};
+use crate::comparison::{ENOUGH_RUNS, Overall, TaskScores, normalized};
 use crate::metric::{self, Shown};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
 use crate::render::number::{fixed, percent};
@@ -84,12 +84,12 @@ fn alike(arms: &[(&String, f64)], critical: f64) -> Vec<(usize, usize)> {
     groups
 }
 
-/// The share of runs that are better than each test value, of several tasks better than each normalised one; nothing
-/// where scores cannot be normalised. Bands are drawn where there are runs enough for a bootstrap within tasks.
+/// The share of runs that are better than each test value, of several tasks better than each normalized one; nothing
+/// where scores cannot be normalized. Bands are drawn where there are runs enough for a bootstrap within tasks.
 fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Option<Plot> {
     let several = sources.scores.len() > 1;
     let scores: Vec<TaskScores> = if several {
-        sources.scores.iter().map(normalised).collect::<Option<_>>()?
+        sources.scores.iter().map(normalized).collect::<Option<_>>()?
     } else {
         sources.scores.to_vec()
     };
@@ -106,7 +106,7 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
         Some(metric) => metric.quantity(score).replace('\u{a0}', " "),
         None => fixed(score, 3),
     };
-    // Normalised scores are larger where they are better.
+    // Normalized scores are larger where they are better.
     let merit = |score: f64| only.map_or(score, |metric| metric.merit(score));
     let side = only.map_or("above", |metric| metric.better_side());
     let merits: Vec<f64> = (0..THRESHOLDS).map(|i| merit(at(i))).collect();
@@ -168,7 +168,7 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
                 _ => ("score", "test score".to_owned()),
             };
             (
-                format!("Share of runs above a normalised {one}"),
+                format!("Share of runs above a normalized {one}"),
                 Axis::number(&format!("{all}, guessing at 0 and the best mean of the task at 1")),
             )
         }

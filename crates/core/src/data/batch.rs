@@ -84,9 +84,9 @@ impl Targets {
 /// What a network sees of a batch.
 #[derive(Debug, Clone)]
 pub enum BatchInputs {
-    /// Normalised images, `[batch, channels, height, width]`.
+    /// Normalized images, `[batch, channels, height, width]`.
     Images(Tensor<4>),
-    /// Normalised features, `[batch, features]`.
+    /// Normalized features, `[batch, features]`.
     Features(Tensor<2>),
     /// Text, one sequence behind another, without padding.
     Text {
@@ -262,7 +262,7 @@ impl Normalization {
     }
 }
 
-/// Turns examples of a data set into batches: normalised by the training split, on a device.
+/// Turns examples of a data set into batches: normalized by the training split, on a device.
 #[derive(Debug)]
 pub struct Batches<'a> {
     data: &'a Dataset,
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn validation_is_normalised_by_training_statistics_alone() {
+    fn validation_is_normalized_by_training_statistics_alone() {
         let data = Dataset {
             name: "test".into(),
             classes: vec!["a".into()],

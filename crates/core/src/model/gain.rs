@@ -126,7 +126,7 @@ mod tests {
         head: Head::Classes(10),
     };
 
-    /// Standard deviation of every weight of an initialised network, by name.
+    /// Standard deviation of every weight of an initialized network, by name.
     fn deviations<N: Network>(network: N) -> BTreeMap<String, f64> {
         struct Found(BTreeMap<String, f64>);
 

@@ -2,7 +2,7 @@
 //! rotary positions.
 
 use super::layers::{
-    apply, embedding, layer_norm, linear, normalise, positions, weights_and_biases,
+    apply, embedding, layer_norm, linear, normalize, positions, weights_and_biases,
 };
 use super::{
     Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_feed_forward,
@@ -348,10 +348,10 @@ impl Layer {
         dropout: f64,
         pass: &mut Pass<'_>,
     ) -> Tensor<2> {
-        let y = normalise(&self.attention_norm, x.clone(), None, EPSILON);
+        let y = normalize(&self.attention_norm, x.clone(), None, EPSILON);
         let y = self.attention.forward(y, sequences, dropout, pass);
         let x = x + pass.dropout_of(y, sequences, dropout);
-        let y = normalise(&self.feed_forward_norm, x.clone(), None, EPSILON);
+        let y = normalize(&self.feed_forward_norm, x.clone(), None, EPSILON);
         let y = apply(&self.feed_forward.inner, y, pass);
         let y = self.site.forward(y, pass);
         let y = apply(&self.feed_forward.outer, y, pass);
@@ -391,7 +391,7 @@ impl GptNetwork {
         for layer in &self.layers {
             x = layer.forward(x, sequences, self.dropout, pass);
         }
-        normalise(&self.norm, x, None, EPSILON)
+        normalize(&self.norm, x, None, EPSILON)
     }
 }
 

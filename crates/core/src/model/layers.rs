@@ -55,7 +55,7 @@ pub(super) fn positions(weight: Tensor<2>, sequences: &Sequences) -> Tensor<2> {
 }
 
 /// `norm` over the last dimension of `x` + `residual`.
-pub(super) fn normalise<const D: usize>(
+pub(super) fn normalize<const D: usize>(
     norm: &LayerNorm,
     x: Tensor<D>,
     residual: Option<Tensor<D>>,

@@ -106,7 +106,7 @@ impl Definition for Mlp {
         };
         let init = match self.init {
             Init::He | Init::Matched | Init::Paper => self.init.gain().words(),
-            Init::Pytorch => ", PyTorch's initialisation",
+            Init::Pytorch => ", PyTorch's initialization",
         };
         format!("{}{norm}{init}", self.label())
     }
@@ -272,7 +272,7 @@ impl Layer {
             x = normal.reshape([batch, width]);
         }
         if let Some(norm) = &self.layer_norm {
-            x = super::layers::normalise(norm, x, None, EPSILON);
+            x = super::layers::normalize(norm, x, None, EPSILON);
         }
         self.site.forward(x, pass)
     }

@@ -19,7 +19,7 @@ fn questions() -> Stream {
 
 /// Mean and extremes of the values of a learned number.
 #[expect(clippy::cast_precision_loss, reason = "channels are few")]
-fn summarised(
+fn summarized(
     site: &LearnedSite,
     (number, start): (&String, &f64),
     values: &[f32],
@@ -113,7 +113,7 @@ impl<N: Network> Run<'_, N> {
             let each = values.len() / site.learning.names.len();
             let rows = values.chunks(each.max(1));
             let names = site.learning.names.iter().zip(&site.initial);
-            let summed = |(number, row): ((&String, &f64), &[f32])| summarised(site, number, row);
+            let summed = |(number, row): ((&String, &f64), &[f32])| summarized(site, number, row);
             names.zip(rows).map(summed).collect::<Vec<_>>()
         };
         self.learned.iter().flat_map(of_site).collect()

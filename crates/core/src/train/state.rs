@@ -163,7 +163,7 @@ impl<'a, N: Network> Run<'a, N> {
             let updated = progress.updates.contains_key(&name);
             if !updated && !tensors.agrees(&initial, &format!("{MODEL}{name}")) {
                 return Err(Unusable::new(format!(
-                    "`updates` lacks `{name}`, which is not as it was initialised"
+                    "`updates` lacks `{name}`, which is not as it was initialized"
                 )));
             }
         }

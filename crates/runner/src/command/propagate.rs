@@ -1,4 +1,4 @@
-//! `actlab propagate`: how variances change through a deep network at initialisation.
+//! `actlab propagate`: how variances change through a deep network at initialization.
 
 use crate::Error;
 use crate::cli::{Gain, PropagateArgs};

@@ -55,7 +55,7 @@ pub(crate) enum Method {
     Grid,
     /// Independent draws.
     Random,
-    /// Points that are spread more evenly than independent ones: an additive sequence with the generalised golden
+    /// Points that are spread more evenly than independent ones: an additive sequence with the generalized golden
     /// ratio (Roberts 2018), shifted at random.
     QuasiRandom,
 }

@@ -60,7 +60,7 @@ pub(super) fn check(wanted: &Wanted, base: &Base) -> Result<Option<String>, Refu
         ),
         None if *direction == Direction::Lower => Ok(None),
         None => Ok(Some(format!(
-            "metric.goal: is absent: {name} is maximised, where W&B's own default is to minimise"
+            "metric.goal: is absent: {name} is maximized, where W&B's own default is to minimize"
         ))),
     }
 }

@@ -56,7 +56,7 @@ struct Session {
     /// Metrics were sent, and whether they have arrived is not known.
     doubtful: bool,
     /// The figures of the whole run have arrived.
-    summarised: bool,
+    summarized: bool,
 }
 
 impl Session {
@@ -141,7 +141,7 @@ impl Online {
         // One that is there never changes.
         let mut parameters = form::parameters(&run.config);
         parameters.retain(|(name, _)| !known.parameters.contains(name));
-        let session = Session { known, parameters, sent: None, doubtful: false, summarised: false };
+        let session = Session { known, parameters, sent: None, doubtful: false, summarized: false };
         // A run that begins anew repeats its history.
         self.waiting.retain(|sample| !session.has(sample));
         Ok(session)
@@ -212,9 +212,9 @@ impl Online {
         exit_code: i32,
         time: f64,
     ) -> Result<(), Fault> {
-        if !session.summarised {
-            self.summarise(client, session, time)?;
-            session.summarised = true;
+        if !session.summarized {
+            self.summarize(client, session, time)?;
+            session.summarized = true;
         }
         let known = &session.known;
         self.upload(client, known)?;
@@ -229,7 +229,7 @@ impl Online {
     }
 
     /// Sends the figures of the whole run: numbers as metrics at its last step, texts as tags.
-    fn summarise(&self, client: &Client, session: &mut Session, time: f64) -> Result<(), Fault> {
+    fn summarize(&self, client: &Client, session: &mut Session, time: f64) -> Result<(), Fault> {
         let known = &session.known;
         let (mut metrics, mut tags) = (Vec::new(), Vec::new());
         for (name, metric) in &self.summary {

@@ -57,7 +57,7 @@ impl Crop {
 
 /// A random crop of the zero-padded image, mirrored with probability ½.
 ///
-/// `background` is the normalised value of each channel outside the image; `pixels` is normalised,
+/// `background` is the normalized value of each channel outside the image; `pixels` is normalized,
 /// `[channel, row, column]`.
 fn crop_flip(
     images: &Images,

@@ -16,7 +16,7 @@ use std::fmt::Debug;
 /// Name of the stream that augmentation draws from.
 pub(crate) const STREAM: &str = "augmentation";
 
-/// The normalised value of each channel outside of an image.
+/// The normalized value of each channel outside of an image.
 pub type Background<'a> = &'a [f32];
 
 /// How training images are changed at random.
@@ -24,7 +24,7 @@ pub trait Augmentation: Debug + Send + Sync {
     /// Takes from the stream what one image takes.
     fn skip(&self, stream: &mut Stream);
 
-    /// The changed image of one whose `pixels`, `[channel, row, column]`, are normalised; `images` tells the size.
+    /// The changed image of one whose `pixels`, `[channel, row, column]`, are normalized; `images` tells the size.
     fn apply(
         &self,
         images: &Images,

@@ -4,7 +4,7 @@
 mod pretrained;
 
 use super::layers::{
-    apply, embedding, layer_norm, linear, normalise, positions, weights_and_biases,
+    apply, embedding, layer_norm, linear, normalize, positions, weights_and_biases,
 };
 use super::weights::{Sources, Weights};
 use super::{
@@ -403,7 +403,7 @@ impl TokenHead {
     fn forward(&self, x: Tensor<2>, embedding: Tensor<2>, pass: &mut Pass<'_>) -> Tensor<2> {
         let x = apply(&self.transform, x, pass);
         let x = self.site.forward(x, pass);
-        let x = normalise(&self.norm, x, None, EPSILON);
+        let x = normalize(&self.norm, x, None, EPSILON);
         pass.precision().linear(x, embedding.transpose(), Some(self.bias.val()))
     }
 }
@@ -415,7 +415,7 @@ impl Embeddings {
         let segment = self.segment.weight.val().narrow(0, 0, 1).reshape([hidden]);
         let position = self.position.weight.val().narrow(0, 0, sequences.longest());
         let position = kernels::plus_row(position, segment);
-        normalise(&self.norm, x + positions(position, sequences), None, EPSILON)
+        normalize(&self.norm, x + positions(position, sequences), None, EPSILON)
     }
 }
 
@@ -429,12 +429,12 @@ impl Layer {
     ) -> Tensor<2> {
         let y = self.attention.forward(x.clone(), sequences, dropout, pass);
         let y = pass.dropout_of(y, sequences, dropout);
-        let x = normalise(&self.attention_norm, y, Some(x), EPSILON);
+        let x = normalize(&self.attention_norm, y, Some(x), EPSILON);
         let y = apply(&self.feed_forward.inner, x.clone(), pass);
         let y = self.site.forward(y, pass);
         let y = apply(&self.feed_forward.outer, y, pass);
         let y = pass.dropout_of(y, sequences, dropout);
-        normalise(&self.feed_forward_norm, y, Some(x), EPSILON)
+        normalize(&self.feed_forward_norm, y, Some(x), EPSILON)
     }
 }
 

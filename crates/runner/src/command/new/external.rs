@@ -61,7 +61,7 @@ pub(super) fn write(name: &str, args: &NewActivationArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// The manifest, with the profiles of the checkout, so that the same crates are optimised.
+/// The manifest, with the profiles of the checkout, so that the same crates are optimized.
 fn manifest(name: &str, root: &Path) -> Result<String, Error> {
     let path = root.join("Cargo.toml");
     let wrong = |what: &str| Error::Usage(format!("{}: {what}", path.display()));
@@ -82,7 +82,7 @@ fn manifest(name: &str, root: &Path) -> Result<String, Error> {
     let mut profiles =
         checkout.get("profile").and_then(Value::as_table).cloned().unwrap_or_default();
     if let Some(dev) = profiles.get_mut("dev").and_then(Value::as_table_mut) {
-        optimise(dev, &local_packages(Path::new(root))?, &package);
+        optimize(dev, &local_packages(Path::new(root))?, &package);
     }
     if profiles.is_empty() {
         return Ok(manifest);
@@ -105,8 +105,8 @@ fn local_packages(root: &Path) -> Result<Vec<String>, Error> {
 }
 
 /// In the checkout, its packages and this one are built by what `dev` says of the workspace's own packages. Outside of it
-/// they would be dependencies like all others, which are not optimised.
-fn optimise(dev: &mut Table, local: &[String], package: &str) {
+/// they would be dependencies like all others, which are not optimized.
+fn optimize(dev: &mut Table, local: &[String], package: &str) {
     let mut own: Table = dev
         .iter()
         .filter(|(key, _)| key.as_str() != "package")

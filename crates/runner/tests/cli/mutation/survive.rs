@@ -162,7 +162,7 @@ pub(crate) fn survives(
             scope.spawn(worker);
         }
     });
-    summarise(count, results.into_inner().unwrap());
+    summarize(count, results.into_inner().unwrap());
 }
 
 fn outcome(place: &Place, call: &Call, case: usize, input: &str) -> Outcome {
@@ -177,7 +177,7 @@ fn outcome(place: &Place, call: &Call, case: usize, input: &str) -> Outcome {
 }
 
 /// Prints how often each exit code came, and fails where something is at fault.
-fn summarise(count: usize, outcomes: Vec<Outcome>) {
+fn summarize(count: usize, outcomes: Vec<Outcome>) {
     let of = |code| outcomes.iter().filter(|outcome| outcome.code == code).count();
     let [zero, one, two] = [0, 1, 2].map(|code| of(Some(code)));
     let slowest = outcomes.iter().max_by_key(|outcome| outcome.time);
