@@ -1,8 +1,8 @@
 //! Activations in one pass: value or gradient straight from the input, which alone is kept.
 
 use crate::buffer::Buffer;
+use crate::device::tape::{self, AnyRank, Derivative, untaped};
 use crate::host::{Host, Operation, Values, record};
-use crate::tape::{self, AnyRank, Derivative, untaped};
 use ::activation::{Activation, Gated, Kind};
 use burn::Tensor;
 use rayon::prelude::*;

@@ -1,6 +1,7 @@
 //! Attention of several heads, without a transposed copy of anything.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::dropout::{Dropout, Place};
 use crate::host::{Host, Operation, Values, record};
 use crate::matrix::{Matrix, Threads, multiply};
@@ -8,7 +9,6 @@ use crate::mixed::Precision;
 use crate::sequences::Sequences;
 use crate::softmax::{softmax_row, softmax_row_backward};
 use burn::Tensor;
-use burn::tensor::{Bool, TensorData, activation::softmax};
 use rayon::prelude::*;
 
 /// softmax(q kᵀ / √width) v for each head (Vaswani et al. 2017, arXiv:1706.03762).
@@ -43,7 +43,7 @@ pub(crate) fn attention_in(
     assert_eq!(rows, sequences.rows(), "a row for each token");
     let hidden = width / 3;
     let Some(host) = Host::of(&inputs) else {
-        return plain(precision, inputs, heads, sequences, seen, dropout);
+        return device::attention::attention(precision, inputs, heads, sequences, seen, dropout);
     };
     let saved = Attention {
         shape: Shape { hidden, heads },
@@ -84,65 +84,6 @@ impl Seen {
             }
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "widths are small")]
-pub(crate) fn plain(
-    precision: Precision,
-    inputs: Tensor<2>,
-    heads: usize,
-    sequences: &Sequences,
-    seen: Seen,
-    dropout: Option<Dropout>,
-) -> Tensor<2> {
-    let [rows, joined] = inputs.dims();
-    let hidden = joined / 3;
-    let width = hidden / heads;
-    let device = inputs.device();
-    let (batch, tokens) = (sequences.count(), sequences.longest());
-    if rows == 0 {
-        return inputs.narrow(1, 0, hidden);
-    }
-    let inputs = sequences.padded(inputs);
-    let [query, key, value] = [0, 1, 2].map(|i| {
-        let part = inputs.clone().narrow(2, i * hidden, hidden);
-        part.reshape([batch, tokens, heads, width]).swap_dims(1, 2)
-    });
-    let mut scores = query.matmul(key.transpose()) / (width as f64).sqrt();
-    let unseen = match seen {
-        Seen::All => {
-            sequences.padding(&device).map(|padding| padding.reshape([batch, 1, 1, tokens]))
-        }
-        // Padding is behind all tokens.
-        Seen::Earlier => {
-            let later = Tensor::<2, Bool>::tril_mask([tokens, tokens], 0, &device);
-            Some(later.reshape([1, 1, tokens, tokens]))
-        }
-    };
-    if let Some(unseen) = unseen {
-        let unseen = unseen.expand(scores.dims());
-        scores = scores.mask_fill(unseen, f32::NEG_INFINITY);
-    }
-    let mut weights = softmax(scores, 3);
-    if let Some(dropout) = dropout {
-        let mask = square_mask(sequences, heads, dropout);
-        let mask = Tensor::<4>::from_data(mask, &device);
-        weights = weights.clone() * mask.cast(weights.dtype());
-    }
-    let mixed = precision.matmul(weights, value).swap_dims(1, 2);
-    sequences.packed(mixed.reshape([batch, tokens, hidden]))
-}
-
-/// What the weights `[sequences, heads, longest, longest]` are multiplied with.
-fn square_mask(sequences: &Sequences, heads: usize, dropout: Dropout) -> TensorData {
-    let tokens = sequences.longest();
-    let square = tokens * tokens;
-    let mut mask = vec![1.0; sequences.count() * heads * square];
-    mask.par_chunks_mut(square.max(1)).enumerate().for_each(|(i, mask)| {
-        let place = Place { sequence: i / heads, token: 0, head: i % heads };
-        dropout.apply(place, tokens, mask);
-    });
-    TensorData::new(mask, [sequences.count(), heads, tokens, tokens])
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,8 @@
 //! Batch norm over images `[…, channels]`, with the residual sum and the activation behind it.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
-use crate::batch_norm_plain;
 use ::activation::Activation;
 use ::activation::arch;
 use burn::Tensor;
@@ -45,7 +45,7 @@ pub fn batch_norm_training(
     let ((Some(host_x), Some(host_gamma), Some(host_beta)), None | Some(Some(_))) =
         (hosts, &host_residual)
     else {
-        return batch_norm_plain::training(x, gamma, beta, epsilon, residual, activation);
+        return device::batch_norm::training(x, gamma, beta, epsilon, residual, activation);
     };
     let host_residual = host_residual.flatten();
     let values = Inputs {
@@ -113,7 +113,7 @@ pub fn batch_norm_inference(
     let host_residual = residual.as_ref().map(Host::of);
     let (Some(Host::Plain(_)), None | Some(Some(_))) = (Host::of(&x), &host_residual) else {
         let y = x * channelwise(scale) + channelwise(shift);
-        return batch_norm_plain::finish(y, residual, activation);
+        return device::batch_norm::finish(y, residual, activation);
     };
     let (Some(host_x), Some(host_scale), Some(host_shift)) =
         (Host::of(&x), Host::of(&scale), Host::of(&shift))

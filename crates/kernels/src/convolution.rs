@@ -3,11 +3,11 @@
 //! [`winograd`] where it takes less time.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use crate::mixed::Precision;
 use crate::padded::{Border, Padded, Shape};
 use crate::product::{LANES, Product};
-use crate::taps;
 use crate::winograd;
 use burn::Tensor;
 use rayon::prelude::*;
@@ -26,7 +26,7 @@ pub fn convolution(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> 
     assert!(kernel == across && kernel % 2 == 1, "a square kernel of odd size");
     assert!(stride > 0, "a stride");
     let (Some(host_x), Some(host_weight)) = (Host::of(&x), Host::of(&weight)) else {
-        return taps::convolution(Precision::F32, x, weight, stride);
+        return device::convolution::convolution(Precision::F32, x, weight, stride);
     };
     let shape = Shape { batch, height, width, input, output, kernel, stride };
     let (x, weight) = (host_x.values(), host_weight.values());

@@ -1,6 +1,7 @@
 //! Layer norm, with the residual sum before it.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use crate::lanes::Sums;
 use ::activation::arch;
@@ -33,7 +34,7 @@ pub fn layer_norm<const D: usize>(
     assert!(residual.as_ref().is_none_or(|x| x.dims() == shape), "a residual of one shape");
     let hosts = (Host::of(&x), residual.as_ref().map(Host::of), Host::of(&gamma), Host::of(&beta));
     let (Some(host_x), None | Some(Some(_)), Some(host_gamma), Some(host_beta)) = hosts else {
-        return plain(x, residual, gamma, beta, epsilon);
+        return device::layer_norm::layer_norm(x, residual, [gamma, beta], epsilon);
     };
     let host_residual = residual.as_ref().and_then(Host::of);
     let (gamma, beta) = (host_gamma.values(), host_beta.values());
@@ -75,22 +76,6 @@ pub fn layer_norm<const D: usize>(
         }
     }
     .into_tensor()
-}
-
-fn plain<const D: usize>(
-    x: Tensor<D>,
-    residual: Option<Tensor<D>>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
-    epsilon: f64,
-) -> Tensor<D> {
-    let x = match residual {
-        Some(residual) => x + residual,
-        None => x,
-    };
-    let centered = x.clone() - x.mean_dim(D - 1);
-    let variance = centered.clone().square().mean_dim(D - 1);
-    centered / (variance + epsilon).sqrt() * gamma.unsqueeze() + beta.unsqueeze()
 }
 
 /// Some rows: their normal forms, outputs, and 1 / σ.

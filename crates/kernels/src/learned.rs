@@ -1,6 +1,7 @@
 //! Activations whose numbers are learned: the gradients by inputs and numbers in one pass.
 
 use crate::buffer::Buffer;
+use crate::device::row::repeated;
 use crate::host::{Host, Operation, Values, record};
 use ::activation::{Activation, LearnedFormula, Per, Values as NumberValues};
 use burn::Tensor;
@@ -120,7 +121,7 @@ fn on_tensors<const D: usize>(
     let x = x.reshape([rows, inputs * channels]);
     let count = numbers.dims()[0];
     let part = |place: usize| x.clone().narrow(1, place * channels, channels);
-    let number = |place: usize| numbers.clone().narrow(0, place, 1).expand([rows, channels]);
+    let number = |place: usize| repeated(numbers.clone().narrow(0, place, 1), [rows, channels]);
     ((0..inputs).map(part).collect(), (0..count).map(number).collect())
 }
 

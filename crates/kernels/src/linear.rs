@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::host::{Host, Operation, Values, record};
 use crate::matrix::{Matrix, Threads, multiply};
+use crate::row::plus_row;
 use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
@@ -23,7 +24,7 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     let (Some(host_x), Some(host_weight), None | Some(Some(_))) = hosts.clone() else {
         let y = x.matmul(weight);
         return match bias {
-            Some(bias) => y + bias.unsqueeze(),
+            Some(bias) => plus_row(y, bias),
             None => y,
         };
     };

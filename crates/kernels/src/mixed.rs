@@ -7,11 +7,12 @@
 
 use crate::attention::{Seen, attention_in};
 use crate::convolution::convolution;
+use crate::device;
 use crate::dropout::Dropout;
 use crate::host::{Host, Operation, Values, record};
 use crate::linear::{linear, linear_three};
+use crate::row::plus_row;
 use crate::sequences::Sequences;
-use crate::taps;
 use ::activation::arch;
 use burn::Tensor;
 use burn::tensor::FloatDType;
@@ -66,7 +67,7 @@ impl Precision {
         }
         let y = linear(x.cast(format), weight.cast(format), None).cast(FloatDType::F32);
         match bias {
-            Some(bias) => self.rounded(y + bias.unsqueeze()),
+            Some(bias) => self.rounded(plus_row(y, bias)),
             None => y,
         }
     }
@@ -104,7 +105,7 @@ impl Precision {
         if Host::of(&x).is_some() {
             return self.rounded(convolution(self.rounded(x), self.rounded(weight), stride));
         }
-        taps::convolution(self, x, weight, stride)
+        device::convolution::convolution(self, x, weight, stride)
     }
 
     /// [`attention`](crate::attention) in this precision: its scores and their gradient are f32, as in fused kernels.
@@ -232,7 +233,8 @@ mod tests {
             let (x, weight) = (numbers([2, 5, 6, 3], 0.1), numbers([4, 3, 3, 3], 0.7));
             for stride in [1, 2] {
                 let kernels = precision.convolution(x.clone(), weight.clone(), stride);
-                let y = taps::convolution(precision, x.clone(), weight.clone(), stride);
+                let y =
+                    device::convolution::convolution(precision, x.clone(), weight.clone(), stride);
                 assert_eq!(kernels.dims(), y.dims());
                 near(kernels.flatten(0, 3), y.flatten(0, 3));
             }
@@ -243,7 +245,7 @@ mod tests {
                 let kernels = precision.attention(inputs.clone(), 2, &sequences, seen, dropout);
                 let inputs = precision.rounded(inputs.clone());
                 let plain =
-                    crate::attention::plain(precision, inputs, 2, &sequences, seen, dropout);
+                    device::attention::attention(precision, inputs, 2, &sequences, seen, dropout);
                 near(kernels.flatten(0, 1), plain.flatten(0, 1));
             }
         }

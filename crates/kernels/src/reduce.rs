@@ -18,12 +18,23 @@ pub(crate) fn parts(length: usize) -> usize {
     if length == 0 { 1 } else { 1 << length.trailing_zeros().min(PARTS.trailing_zeros()) }
 }
 
+/// Rows that one thread of a device adds up, at most: a longer sum is made in stages.
+const RUN: usize = 64;
+
 /// Sum of each column of `[rows, columns]`: `[1, columns]`.
 pub(crate) fn column_sums(x: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = x.dims();
-    let parts = parts(rows);
-    let sums = x.reshape([parts, rows / parts, columns]).sum_dim(1);
-    sums.reshape([parts, columns]).sum_dim(0)
+    if rows <= RUN {
+        return x.sum_dim(0);
+    }
+    let (runs, rest) = (rows / RUN, rows % RUN);
+    let whole = if rest == 0 { x.clone() } else { x.clone().narrow(0, 0, runs * RUN) };
+    let sums = whole.reshape([runs, RUN, columns]).sum_dim(1).reshape([runs, columns]);
+    column_sums(if rest == 0 {
+        sums
+    } else {
+        Tensor::cat(vec![sums, x.narrow(0, runs * RUN, rest).sum_dim(0)], 0)
+    })
 }
 
 /// Sum of all numbers, `[1]`.

@@ -1,6 +1,7 @@
 //! A row that is added to every row.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use crate::linear::column_sums;
 use burn::Tensor;
@@ -18,7 +19,7 @@ pub fn plus_row(x: Tensor<2>, row: Tensor<1>) -> Tensor<2> {
     let [rows, width] = x.dims();
     assert_eq!(row.dims(), [width], "a number for each column");
     let (Some(host), Some(host_row)) = (Host::of(&x), Host::of(&row)) else {
-        return x + row.unsqueeze();
+        return device::row::plus_row(x, row);
     };
     let (x, row) = (host.values(), host_row.values());
     let mut y = Buffer::take(rows * width);

@@ -1,6 +1,6 @@
 //! Which rows of a matrix belong to which sequence.
 
-use crate::tape::{AnyRank, Derivative, record, untaped};
+use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use burn::Tensor;
 use burn::tensor::{Bool, Device, Int, TensorData};
 use std::iter::repeat_n;

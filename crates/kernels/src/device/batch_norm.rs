@@ -1,8 +1,8 @@
 //! Batch norm on devices other than the CPU, of burn's operations, with a backward that keeps the input alone.
 
 use crate::batch_norm::{BatchNormTraining, channelwise};
+use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::reduce::column_sums;
-use crate::tape::{AnyRank, Derivative, record, untaped};
 use ::activation::Activation;
 use burn::Tensor;
 use std::sync::Arc;
@@ -109,7 +109,10 @@ impl Saved {
         let along = standard * channelwise(by_gamma.clone() * self.each);
         let by_x =
             (gradient.clone() - channelwise(by_beta.clone() * self.each) - along) * self.scale();
-        Gradients { first: [by_x.into(), by_gamma.into(), by_beta.into()], by_residual: gradient.into() }
+        Gradients {
+            first: [by_x.into(), by_gamma.into(), by_beta.into()],
+            by_residual: gradient.into(),
+        }
     }
 }
 

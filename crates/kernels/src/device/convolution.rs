@@ -2,10 +2,10 @@
 //! product is made of them. The gradient by the image is a gather and a product too, so that nothing is added to
 //! places that several threads share.
 
+use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::mixed::Precision;
 use crate::padded::Shape;
 use crate::reduce::parts;
-use crate::tape::{AnyRank, Derivative, record, untaped};
 use burn::Tensor;
 use burn::tensor::{Device, Int};
 use std::cell::RefCell;
