@@ -2,6 +2,8 @@
 //!
 //! `oracle/pytorch.json` holds values and derivatives that PyTorch computed in double precision.
 
+pub mod instructions;
+
 use activation::{Activation, Kind};
 use burn::Tensor;
 use burn::tensor::Device;

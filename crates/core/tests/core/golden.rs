@@ -1,12 +1,12 @@
 //! The bits of training are pinned: a change of them raises `NUMERICS`.
 
 use crate::training::{Memory, bert, language, mlp, resnet, run_with};
-use activation::simd::{VARIABLE, Width, width};
+use activation::simd::{Width, width};
+use activation_testing::instructions::{answer, answers, is_asked};
 use actlab_core::Checkpoint;
 use record::{Budget, Component, RunSpec};
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
-use std::process::Command;
 
 /// SHA-256, the first sixteen digits, of every tensor of training after five steps: weights, the best of them, running
 /// statistics and the optimizer's moments. They are the same on every instruction set and every machine.
@@ -27,9 +27,6 @@ const PINNED: &[(&str, &str)] = &[
 
 const CHANGED: &str = "the bits of training changed: if that is meant, raise NUMERICS in crates/core/src/train/mod.rs and \
                        write the new hashes here";
-
-/// What asks the test below, in a process of its own, for its hashes.
-const ASKED: &str = "ACTLAB_TEST_GOLDEN_BITS";
 
 /// A formula as text, with functions whose registers are more than arithmetic.
 const FORMULA: &str = "x * tanh(softplus(x)) + 0.1 * atan(x) * exp(-x * x)";
@@ -105,7 +102,7 @@ fn bits(spec: &RunSpec, threads: usize) -> Hashes {
 /// Prints the hashes of this process's instructions; does nothing in a test run of its own.
 #[test]
 fn hashes_of_this_process() {
-    if std::env::var_os(ASKED).is_none() {
+    if !is_asked() {
         return;
     }
     for (name, spec) in specs() {
@@ -114,30 +111,21 @@ fn hashes_of_this_process() {
         if width() == Width::widest() {
             assert_eq!(bits(&spec, 1), two, "{name}: other bits with one thread");
         }
-        println!("{ASKED}={name}={}={}", two.tensors, two.measured);
+        answer(&format!("{name}={}={}", two.tensors, two.measured));
     }
 }
 
 /// Names of the specs, with the hashes of tensors and of what was measured on `width`.
 fn hashes_on(width: Width) -> Vec<(String, String, String)> {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["golden::hashes_of_this_process", "--exact", "--nocapture"])
-        .env(VARIABLE, width.to_string())
-        .env(ASKED, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{width}: {text}{errors}");
+    let lines = answers(width, "golden::hashes_of_this_process");
     let mut found = Vec::new();
-    for line in text.lines() {
-        let Some((_, line)) = line.split_once(&format!("{ASKED}=")) else { continue };
+    for line in &lines {
         let [name, tensors, measured] = line.split('=').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
         found.push((name.to_owned(), tensors.to_owned(), measured.to_owned()));
     }
-    assert_eq!(found.len(), specs().len(), "{text}");
+    assert_eq!(found.len(), specs().len(), "{lines:?}");
     found
 }
 

@@ -5,14 +5,11 @@ use crate::formula::Name;
 use crate::operation::{self, Heads, Learned, Sizes};
 use crate::reduction;
 use crate::threads::{bits, hash};
-use activation::simd::{VARIABLE, Width};
+use activation::simd::Width;
+use activation_testing::instructions::{answer, answers, is_asked};
 use actlab_kernels::{gated_slopes, learned_derivatives, log_probabilities, slope};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
-use std::process::Command;
-
-/// What asks the first test below, in a process of its own, for its hashes.
-const ASKED: &str = "ACTLAB_TEST_WIDTHS";
 
 /// Operations of sizes that are drawn: around registers of each width and where sums are cut.
 fn drawn() -> Vec<Case> {
@@ -90,7 +87,7 @@ fn figures() -> Vec<(String, Vec<f32>)> {
 /// Prints the hashes of this process's instructions; does nothing in a test run of its own.
 #[test]
 fn hashes_of_this_process() {
-    if std::env::var_os(ASKED).is_none() {
+    if !is_asked() {
         return;
     }
     for case in operation::small().into_iter().chain(operation::large()).chain(drawn()) {
@@ -101,30 +98,18 @@ fn hashes_of_this_process() {
                 continue;
             }
             let hash = hash(&bits(case.run_fused(&device, DType::F32)));
-            println!("{ASKED}={}, taped {taped}: {hash:016x}", case.name);
+            answer(&format!("{}, taped {taped}: {hash:016x}", case.name));
         }
     }
     for (name, numbers) in figures() {
         let bits = numbers.iter().map(|x| u64::from(x.to_bits())).collect();
-        println!("{ASKED}={name}: {:016x}", hash(&[bits]));
+        answer(&format!("{name}: {:016x}", hash(&[bits])));
     }
 }
 
 #[test]
 fn every_operation_has_the_same_bits_on_every_instruction_set() {
-    let hashes = |width: &Width| -> Vec<String> {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["widths::hashes_of_this_process", "--exact", "--nocapture"])
-            .env(VARIABLE, width.to_string())
-            .env(ASKED, "1")
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{width}: {text}{errors}");
-        let line = |line: &str| Some(line.split_once(&format!("{ASKED}="))?.1.to_owned());
-        text.lines().filter_map(line).collect()
-    };
+    let hashes = |width: &Width| answers(*width, "widths::hashes_of_this_process");
     let widths = Width::available();
     let expected = hashes(&widths[0]);
     assert!(expected.len() > 400, "{}", expected.len());
