@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure ActLab beside PyTorch on the CPU: operations, training steps, runs an hour.
+"""Measure ActLab beside PyTorch: operations, training steps, runs an hour.
 
 Both do the same work on the same machine, by turns: ActLab measures while PyTorch
 waits, then the other way round, --repeats times, the order reversed every other
@@ -19,11 +19,16 @@ ActLab is the faster one.
          PyTorch runs them eagerly, eagerly in channels_last (ResNet), and through
          torch.compile; BERT-mini both ways with attention written out and with
          scaled_dot_product_attention (sdpa). The fastest counts. Each variant has a
-         process of its own, whose peak memory is that of the variant alone.
+         process of its own, whose peak memory is that of the variant alone. --device
+         cuda measures both sides on a GPU, PyTorch without TF32 (--tf32: with it);
+         memory is that of the host, and --threads has no meaning.
   sweep  runs an hour where two runs train side by side, one thread each: `actlab
-         sweep` on each task of experiments/quick.toml beside two processes of
-         pytorch_yardstick.py. Start-up, reading the data and evaluation count on
-         both sides; only ActLab writes records and statistics of the activations.
+         sweep` beside two processes of pytorch_yardstick.py. The tasks are those of
+         experiments/quick.toml (fashion_resnet8, reviews_bert_mini), bible_gpt of
+         language.toml, and fashion_resnet20: fashion_resnet8 with depth 20, one
+         epoch and a peak rate of 0.1. Start-up, reading the data and evaluation count on both sides; only
+         ActLab writes records and statistics of the activations. Both sides must
+         train equally many parameters; test scores stand beside the times.
 
 Run it from anywhere, in the environment of pytorch_fixtures.py (Python 3.11 or
 newer). torch.compile needs a C++ compiler; where it fails the script says so once
@@ -32,7 +37,9 @@ and continues without:
     python scripts/bench_pytorch.py
     python scripts/bench_pytorch.py --what ops --threads 1 --operations "gelu forward"
     python scripts/bench_pytorch.py --what steps --models resnet20 --activations relu
+    python scripts/bench_pytorch.py --what steps --device cuda --actlab ./actlab
     python scripts/bench_pytorch.py --what sweep --repeats 1
+    python scripts/bench_pytorch.py --what sweep --tasks bible_gpt --activations relu
     python scripts/bench_pytorch.py --torch-env LD_PRELOAD=/usr/lib/libjemalloc.so
 
 Figures are only good on a machine that does nothing else.
@@ -247,7 +254,7 @@ def compare_steps(args, model, activation, threads):
     def measure_actlab():
         row = actlab_json(
             args, "bench", "step", "--model", model, "--activation", activation, "--batch", batch,
-            "--threads", threads, "--rounds", rounds, "--json",
+            "--threads", threads, "--rounds", rounds, "--device", args.device, "--json",
         )
         ours.add(row["median_seconds"], row["best_seconds"])
         memory["actlab"] = max(memory.get("actlab", 0), row["peak_memory_bytes"] or 0)
@@ -270,7 +277,10 @@ def compare_steps(args, model, activation, threads):
                 continue
             note(f"{title}: preparing {variant}")
             worker = workers.enter_context(
-                Worker(args, threads, model=model, activation=activation, batch=batch, variant=variant)
+                Worker(
+                    args, threads, model=model, activation=activation, batch=batch, variant=variant,
+                    device=args.device, tf32=args.tf32,
+                )
             )
             try:
                 prepared = worker.ask(do="prepare")
@@ -294,6 +304,7 @@ def compare_steps(args, model, activation, threads):
         "activation": activation,
         "threads": threads,
         "batch": batch,
+        "device": args.device,
         "parameters": parameters,
         "actlab_examples_per_second": statistics.median(examples),
         "peak_bytes": memory,
@@ -308,63 +319,94 @@ def inline_toml(value):
     return json.dumps(value)
 
 
-# How pytorch_yardstick.py is told of a shipped task.
-YARDSTICK = {"resnet": "resnet", "bert": "bert"}
+# Name -> the experiment that ships, its task, and what differs from it.
+TASKS = {
+    "fashion_resnet8": ("quick", "fashion_resnet8", {}),
+    # One epoch, so that it takes about a minute, and half the rate: at 0.2 the loss of so deep a network
+    # rises above its first value, and scores after one epoch are chance on both sides.
+    "fashion_resnet20": (
+        "quick", "fashion_resnet8",
+        {"model": {"depth": 20}, "training": {"budget": {"epochs": 1}, "learning_rate": 0.1}},
+    ),
+    "reviews_bert_mini": ("quick", "reviews_bert_mini", {}),
+    "bible_gpt": ("language", "bible_gpt", {}),
+}
 
 
-def shipped_tasks(args):
-    """The tasks of quick.toml that PyTorch trains too, by name."""
-    with open(os.path.join(ROOT, "experiments", "quick.toml"), "rb") as file:
-        tasks = tomllib.load(file)["tasks"]
-    unknown = [name for name in args.tasks or [] if name not in tasks]
-    if unknown:
-        raise Failure(f"--tasks {' '.join(unknown)}: quick.toml has {', '.join(tasks)}")
-    return {
-        name: task for name, task in tasks.items()
-        if task["model"]["name"] in YARDSTICK and name in (args.tasks or tasks)
-    }
+def shipped_task(name):
+    """The experiment of a task, and the task as it is compared."""
+    experiment, shipped, changes = TASKS[name]
+    path = os.path.join("experiments", f"{experiment}.toml")
+    with open(os.path.join(ROOT, path), "rb") as file:
+        task = tomllib.load(file)["tasks"][shipped]
+    for part, values in changes.items():
+        task[part] |= values
+    return path, task
 
 
 def recipe_of(task, activation):
-    """The options of pytorch_yardstick.py for a task; its other settings are those of quick.toml."""
-    training, model = task["training"], task["model"]
+    """The options of pytorch_yardstick.py for a task; its other settings are those of the shipped tasks."""
+    training, model, optimizer = task["training"], task["model"], task["training"]["optimizer"]
     options = {
-        "--task": YARDSTICK[model["name"]], "--activation": activation, "--threads": 1,
+        "--task": model["name"], "--activation": activation, "--threads": 1,
         "--lr": training["learning_rate"], "--batch": training["batch_size"],
-        "--weight-decay": training["weight_decay"],
+        "--weight-decay": training["weight_decay"], "--warmup": training["warmup"],
+        "--clip": training.get("clip_norm", 0),
     }
     options |= {f"--{unit}": amount for unit, amount in training["budget"].items()}
-    if model["name"] == "bert":
-        options |= {"--dropout": model["dropout"], "--length": model["max_length"]}
+    found = {
+        "--depth": model.get("depth"), "--dropout": model.get("dropout"),
+        "--length": model.get("max_length"), "--beta2": optimizer.get("beta2"),
+        "--train-limit": task["data"].get("train_limit"),
+    }
+    options |= {option: value for option, value in found.items() if value is not None}
     return [str(word) for option in options.items() for word in option]
 
 
-def compare_sweeps(args, name, task, activation):
+def actlab_scores(path):
+    """Metric, test scores and numbers of parameters of the runs of a sweep; a diverged run has no score."""
+    with open(path, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    name, direction = rows[0]["metric"], rows[0]["direction"]
+    scores = [float(row[f"test_{name}"]) for row in rows if row[f"test_{name}"]]
+    return {"name": name, "direction": direction}, scores, {int(row["parameters"]) for row in rows}
+
+
+def pytorch_scores(printed):
+    """Test scores and numbers of parameters, of what pytorch_yardstick.py printed."""
+    found = re.findall(r" test ([0-9.]+) (%|bits/byte)", printed)
+    scores = [float(score) / 100 if unit == "%" else float(score) for score, unit in found]
+    counts = re.findall(r"([0-9,]+) parameters", printed)
+    return scores, {int(count.replace(",", "")) for count in counts}
+
+
+def compare_sweeps(args, name, activation):
     """Runs an hour, two at a time, one thread each."""
+    experiment, task = shipped_task(name)
     training = task["training"]
     if args.epochs:
         training["budget"] = {"epochs": args.epochs}
     settings = {
-        "activations": [activation], "baseline": activation, "seeds": list(range(1, args.runs + 1)),
-        "tasks": {name: task},
+        "name": "comparison", "activations": [activation], "baseline": activation,
+        "seeds": list(range(1, args.runs + 1)), "tasks": {name: task},
     }
     seeds = [str(seed) for seed in settings["seeds"]]
     changes = [f for key, value in settings.items() for f in ("--set", f"{key}={inline_toml(value)}")]
     recipe = [*recipe_of(task, activation), "--seeds"]
     ours, theirs = Turns(), Turns()
-    accuracies = {"actlab": [], "pytorch": []}
+    metric, scores, parameters = {}, {}, {}
 
     def measure_actlab():
         with tempfile.TemporaryDirectory() as output:
             began = time.perf_counter()
             actlab(
-                args, "sweep", "experiments/quick.toml", *changes, "--jobs", 2, "--threads", 1,
+                args, "sweep", experiment, *changes, "--jobs", 2, "--threads", 1,
                 "--output", output,
             )
             ours.add_seconds([time.perf_counter() - began])
-            with open(os.path.join(output, "quick", "runs.csv"), encoding="utf-8") as file:
-                found = [row["test_accuracy"] for row in csv.DictReader(file)]
-                accuracies["actlab"] = [float(text) for text in found if text]
+            path = os.path.join(output, "comparison", "runs.csv")
+            found, scores["actlab"], parameters["actlab"] = actlab_scores(path)
+            metric.update(found)
 
     def measure_pytorch():
         began = time.perf_counter()
@@ -379,11 +421,12 @@ def compare_sweeps(args, name, task, activation):
         if any(statuses):
             raise Failure(f"pytorch_yardstick.py failed (statuses {statuses})")
         theirs.add_seconds([time.perf_counter() - began])
-        found = re.findall(r" test ([0-9.]+) %", "".join(printed))
-        accuracies["pytorch"] = [float(percent) / 100 for percent in found]
+        scores["pytorch"], parameters["pytorch"] = pytorch_scores("".join(printed))
 
     note(f"sweep: {len(seeds)} runs of {name}, {activation}")
     take_turns(args.repeats, [measure_actlab, measure_pytorch])
+    if len(parameters["actlab"]) != 1 or parameters["actlab"] != parameters["pytorch"]:
+        raise Failure(f"{name} with {activation}: the sides differ in parameters: {parameters}")
     result = compared({"eager": theirs}, ours)
     hourly = {
         side: 3600 * len(seeds) / figures["median_seconds"]
@@ -391,7 +434,8 @@ def compare_sweeps(args, name, task, activation):
     }
     return {
         "task": name, "activation": activation, "runs": len(seeds), "budget": training["budget"],
-        "accuracies": accuracies, "runs_an_hour": hourly, **result,
+        "parameters": parameters["actlab"].pop(), "metric": metric, "scores": scores,
+        "runs_an_hour": hourly, **result,
     }
 
 
@@ -411,11 +455,14 @@ def cpu_model():
 
 def measure(args):
     with Worker(args, 1) as worker:
-        machine = worker.ask(do="describe")
+        machine = worker.ask(do="describe", device=args.device)
     machine |= {"cpu": cpu_model(), "processors": os.cpu_count()}
     options = {
         key: getattr(args, key)
-        for key in ("what", "threads", "repeats", "rounds", "batch", "torch_env", "runs", "epochs", "tasks")
+        for key in (
+            "what", "threads", "device", "tf32", "repeats", "rounds", "batch", "torch_env", "runs",
+            "epochs", "tasks",
+        )
     }
     figures = {"machine": machine, "options": options, "operations": [], "steps": [], "sweeps": []}
 
@@ -438,9 +485,9 @@ def measure(args):
                     figures["compile_error"] = args.compile_error
                     keep()
     if "sweep" in args.what:
-        for name, task in shipped_tasks(args).items():
+        for name in args.tasks:
             for activation in args.activations:
-                figures["sweeps"].append(compare_sweeps(args, name, task, activation))
+                figures["sweeps"].append(compare_sweeps(args, name, activation))
                 keep()
     return figures
 
@@ -483,6 +530,11 @@ def main():
         "--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS),
         help="steps, sweep: default all",
     )
+    parser.add_argument(
+        "--device", default="cpu", metavar="DEVICE",
+        help="steps: where both sides compute, as cuda; needs --actlab, a program built for it (cpu)",
+    )
+    parser.add_argument("--tf32", action="store_true", help="PyTorch may use TF32 on a GPU")
     parser.add_argument("--repeats", type=positive, default=3, help="turns of each side (3)")
     parser.add_argument("--rounds", type=positive, help="measured calls a turn (ops 50, steps 8)")
     parser.add_argument("--batch", type=positive, help="steps: rows a step (resnet20 128, bert-mini 32)")
@@ -492,9 +544,9 @@ def main():
     )
     parser.add_argument("--runs", type=positive, default=2, help="sweep: runs, each with a seed (2)")
     parser.add_argument(
-        "--tasks", nargs="+", metavar="NAME", help="sweep: tasks of quick.toml (default: all)"
+        "--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="sweep: default all"
     )
-    parser.add_argument("--epochs", type=positive, help="sweep: epochs a run (as in quick.toml)")
+    parser.add_argument("--epochs", type=positive, help="sweep: epochs a run (as the task has them)")
     parser.add_argument(
         "--actlab", metavar="PATH", help="the program (default: built by cargo, and found by it)"
     )
@@ -516,6 +568,10 @@ def main():
         return
     if "sweep" in args.what and args.runs < 2:
         parser.error("--runs must be 2 or more: a sweep has two runs side by side")
+    if args.device != "cpu":
+        if args.what != ["steps"] or not args.actlab:
+            parser.error("--device is for --what steps, and needs --actlab")
+        args.threads = [1]
     args.torch_env = dict(args.torch_env)
     args.compile_error = None
     args.actlab = os.path.abspath(args.actlab) if args.actlab else build_actlab()

@@ -112,31 +112,42 @@ def steps_markdown(results):
     )
 
 
+# Metric -> its name in the table, the factor of what is shown, and its digits.
+METRICS = {"accuracy": ("accuracy, %", 100, 2), "bits_per_byte": ("bits per byte", 1, 4)}
+
+
 def sweeps_markdown(results):
-    def accuracy(values):
+    def score(result, side):
+        _, factor, digits = METRICS.get(result["metric"]["name"], (None, 1, 4))
+        values = [factor * value for value in result["scores"][side]]
         if not values:
             return "–"
-        spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-        return f"{100 * statistics.mean(values):.2f}{spread}"
+        spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+        return f"{statistics.mean(values):.{digits}f}{spread}"
+
+    def metric(result):
+        name = result["metric"]["name"]
+        return f"{METRICS.get(name, (name,))[0]} ({result['metric']['direction']} is better)"
 
     rows = [
         [
-            r["task"], r["activation"], r["runs"],
+            r["task"], r["activation"], metric(r), r["runs"],
             f"{r['pytorch']['eager']['median_seconds']:.1f}", f"{r['actlab']['median_seconds']:.1f}",
             f"{r['runs_an_hour']['pytorch']:.0f}", f"{r['runs_an_hour']['actlab']:.0f}", ratio(r),
-            accuracy(r["accuracies"]["pytorch"]), accuracy(r["accuracies"]["actlab"]),
+            score(r, "pytorch"), score(r, "actlab"), f"{r['parameters']:,}",
         ]
         for r in results
     ]
     header = [
-        "task", "activation", "runs", "PyTorch, s", "ActLab, s", "PyTorch, runs an hour",
-        "ActLab, runs an hour", "ratio", "PyTorch, test %", "ActLab, test %",
+        "task", "activation", "metric", "runs", "PyTorch, s", "ActLab, s", "PyTorch, runs an hour",
+        "ActLab, runs an hour", "ratio", "PyTorch, test", "ActLab, test", "parameters",
     ]
     return (
         "## Runs an hour\n\nTwo runs at a time, one thread each, from the start of the program to its end:"
         " start-up, reading the data and evaluation count on both sides. ActLab evaluates during training"
-        " and writes records and statistics; PyTorch (eager) evaluates once. Accuracies: mean ± sample"
-        " standard deviation over the runs.\n\n" + table(header, rows, 2)
+        " and writes records and statistics; PyTorch (eager) evaluates once. Test scores: mean ± sample"
+        " standard deviation over the runs. Both sides train equally many parameters.\n\n"
+        + table(header, rows, 3)
     )
 
 
@@ -144,10 +155,14 @@ def report(figures):
     machine = figures["machine"]
     options = figures["options"]
     parts = [k for k in ("mkl", "onednn", "openmp") if machine[k]]
+    gpu = []
+    if machine["gpu"]:
+        gpu = [f"- {options['device']}: {machine['gpu']}, TF32 {'on' if options['tf32'] else 'off'}"]
     lines = [
         f"- PyTorch {machine['torch']}: {machine['capability']}, {', '.join(parts)}; one interop thread"
         + "".join(f"; {name}={value}" for name, value in options["torch_env"].items()),
         f"- {machine['cpu']}, {machine['processors']} processors",
+        *gpu,
         f"- turns a side: {options['repeats']}; threads: "
         + (", ".join(map(str, options["threads"])) if options["what"] != ["sweep"] else "one a run"),
         "- Times are medians, the best in brackets. Ratios are PyTorch / ActLab, in brackets the least and"

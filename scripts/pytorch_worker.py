@@ -122,7 +122,7 @@ def operation(name, variant):
     return lambda: torch.autograd.grad(function(*operands), operands, gradient)
 
 
-def training_step(name, activation, batch, variant):
+def training_step(name, activation, batch, variant, device):
     """One training step as a function without arguments, and the number of parameters."""
     import torch
     import torch.nn.functional as F
@@ -148,7 +148,8 @@ def training_step(name, activation, batch, variant):
         tokens = torch.randint(config["vocab"], (batch, size["length"]))
         inputs = (tokens, torch.full((batch,), size["length"]))
     yardstick.initialise(model, 0.02)
-    model.train()
+    model.to(device).train()
+    inputs, labels = tuple(x.to(device) for x in inputs), labels.to(device)
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
 
     def loss_of(inputs, labels):
@@ -162,6 +163,8 @@ def training_step(name, activation, batch, variant):
         loss = loss_of(inputs, labels)
         loss.backward()
         optimizer.step()
+        if labels.is_cuda:
+            torch.cuda.synchronize(labels.device)
         return loss.item()
 
     return step, models.count_parameters(model)
@@ -181,17 +184,21 @@ def work(job):
 
     torch.set_num_threads(job["threads"])
     torch.set_num_interop_threads(1)
+    if job.get("device", "cpu") != "cpu":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = job["tf32"]
     import_bytes = peak_memory()
     actions = {}
 
     def answer(request):
         if request["do"] == "describe":
+            device = request["device"]
             return {
                 "torch": torch.__version__,
                 "capability": torch.backends.cpu.get_cpu_capability(),
                 "mkl": torch.backends.mkl.is_available(),
                 "onednn": torch.backends.mkldnn.is_available(),
                 "openmp": torch.backends.openmp.is_available(),
+                "gpu": None if device == "cpu" else torch.cuda.get_device_name(device),
             }
         if request["do"] == "operation":
             key = request["operation"], request["variant"]
@@ -202,7 +209,7 @@ def work(job):
         if request["do"] == "prepare":
             began = time.perf_counter()
             step, parameters = training_step(
-                job["model"], job["activation"], job["batch"], job["variant"]
+                job["model"], job["activation"], job["batch"], job["variant"], job["device"]
             )
             actions["step"] = step
             step()

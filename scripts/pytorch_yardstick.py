@@ -20,10 +20,12 @@ sizes of the quick tasks and of the language task:
           weight decay 0.1, peak rate 2e-3, gradient norm at most 1, linear warmup
           over 10 % of the steps, cosine to 0, 500 steps
 
-Weight decay leaves out the norms and the biases. Convolutions start from a
-normal distribution of deviation sqrt(2 / fan_in); linear weights and embeddings
-from one of deviation 0.02, which bert cuts at two deviations and gpt divides by
-sqrt(2 * layers) at the end of each residual branch; biases from 0.
+Weight decay leaves out the norms and the biases. Weights start as ActLab's do.
+Convolutions start from a normal distribution of deviation sqrt(2 / fan_in), the
+head of resnet from one of deviation sqrt(1 / fan_in); linear weights and
+embeddings of the others from one of deviation 0.02, which bert cuts at two
+deviations and gpt divides by sqrt(2 * layers) at the end of each residual
+branch. Biases start from 0.
 
 Run it from the repository root, in the environment of pytorch_fixtures.py:
 
@@ -203,6 +205,8 @@ def initialise(model, std):
             nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
+    if isinstance(model, models.ResNet):
+        nn.init.normal_(model.head.weight, std=model.head.in_features**-0.5)
 
 
 @torch.no_grad()
@@ -356,7 +360,7 @@ def main():
     parser.add_argument("--warmup", type=float, help="share of the steps (resnet 0.2, others 0.1)")
     parser.add_argument("--beta2", type=float, help="of AdamW (bert 0.999, gpt 0.99)")
     parser.add_argument("--dropout", type=float, default=0.1, help="bert only (0.1)")
-    parser.add_argument("--init-std", type=float, default=0.02, help="linear, embeddings (0.02)")
+    parser.add_argument("--init-std", type=float, default=0.02, help="bert, gpt: linear, embeddings (0.02)")
     parser.add_argument("--clip", type=float, help="gradient norm limit, 0 for none (gpt: 1)")
     parser.add_argument("--depth", type=int, default=8, help="resnet: layers (8)")
     parser.add_argument("--length", type=int, help="tokens a row (bert 32, gpt 64)")
