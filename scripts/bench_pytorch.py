@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure ActLab beside PyTorch on the CPU: operations, training steps, runs an hour.
+"""Measure ActLab beside PyTorch: operations, training steps, runs an hour.
 
 Both do the same work on the same machine, by turns: ActLab measures while PyTorch
 waits, then the other way round, --repeats times, the order reversed every other
@@ -19,11 +19,16 @@ ActLab is the faster one.
          PyTorch runs them eagerly, eagerly in channels_last (ResNet), and through
          torch.compile; BERT-mini both ways with attention written out and with
          scaled_dot_product_attention (sdpa). The fastest counts. Each variant has a
-         process of its own, whose peak memory is that of the variant alone.
+         process of its own, whose peak memory is that of the variant alone. --device
+         cuda measures both sides on a GPU, PyTorch without TF32 (--tf32: with it);
+         memory is that of the host, and --threads has no meaning.
   sweep  runs an hour where two runs train side by side, one thread each: `actlab
-         sweep` on each task of experiments/quick.toml beside two processes of
-         pytorch_yardstick.py. Start-up, reading the data and evaluation count on
-         both sides; only ActLab writes records and statistics of the activations.
+         sweep` beside two processes of pytorch_yardstick.py. The tasks are those of
+         experiments/quick.toml (fashion_resnet8, reviews_bert_mini), bible_gpt of
+         language.toml, and fashion_resnet20: fashion_resnet8 with depth 20, one
+         epoch and a peak rate of 0.1. Start-up, reading the data and evaluation count on both sides; only
+         ActLab writes records and statistics of the activations. Both sides must
+         train equally many parameters; test scores stand beside the times.
 
 Run it from anywhere, in the environment of pytorch_fixtures.py (Python 3.11 or
 newer). torch.compile needs a C++ compiler; where it fails the script says so once
@@ -32,7 +37,9 @@ and continues without:
     python scripts/bench_pytorch.py
     python scripts/bench_pytorch.py --what ops --threads 1 --operations "gelu forward"
     python scripts/bench_pytorch.py --what steps --models resnet20 --activations relu
+    python scripts/bench_pytorch.py --what steps --device cuda --actlab ./actlab
     python scripts/bench_pytorch.py --what sweep --repeats 1
+    python scripts/bench_pytorch.py --what sweep --tasks bible_gpt --activations relu
     python scripts/bench_pytorch.py --torch-env LD_PRELOAD=/usr/lib/libjemalloc.so
 
 Figures are only good on a machine that does nothing else.
@@ -42,11 +49,9 @@ import argparse
 import contextlib
 import csv
 import json
-import math
 import os
 import platform
 import re
-import resource
 import statistics
 import subprocess
 import sys
@@ -62,220 +67,13 @@ SCRIPTS = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, SCRIPTS)
 
 from program import ROOT, Failure, build_actlab, note
-
-MIB = 1 << 20
-
-POINTWISE = ("relu", "leaky_relu", "gelu", "silu")
-ACTIVATIONS = (*POINTWISE, "swiglu")
-LAYOUTS = ("contiguous", "channels_last")
-PEAKS = ("copy", "gemm")
-
-# Name -> the variants of PyTorch that are measured. A pointwise operation passes over memory in order,
-# so the memory format changes nothing.
-OPERATIONS = {
-    **{peak: ("contiguous",) for peak in PEAKS},
-    **{
-        f"{name} {passes}": ("contiguous",)
-        for name in POINTWISE
-        for passes in ("forward", "forward + backward")
-    },
-    "batch norm forward + backward": LAYOUTS,
-    "conv 3x3 forward": LAYOUTS,
-    "conv 3x3 forward + backward": LAYOUTS,
-    "layer norm forward + backward": ("contiguous",),
-    "softmax forward + backward": ("contiguous",),
-    "linear forward + backward": ("contiguous",),
-}
-
-# Two sides that train different networks are not compared: the parameters are checked. They are those
-# of the plain activations, and of swiglu, whose layers are narrower.
-MODELS = {
-    "resnet20": {
-        "batch": 128,
-        "parameters": (269_722, 270_990),
-        "variants": ("eager", "channels_last", "compile"),
-        "config": {
-            "depth": 20, "in_channels": 3, "image_size": 32, "classes": 10, "base_width": 16,
-        },
-    },
-    "bert-mini": {
-        "batch": 32,
-        "length": 64,
-        "parameters": (11_171_074, 11_164_226),
-        "variants": ("eager", "sdpa", "compile", "compile sdpa"),
-        "config": {
-            "vocab": 30_522, "max_len": 512, "hidden": 256, "layers": 4, "heads": 4, "ffn": 1024,
-            "classes": 2,
-        },
-    },
-}
-STEP_VARIANTS = ("eager", "channels_last", "sdpa", "compile", "compile sdpa")
-LEARNING_RATE = 0.01
+from pytorch_tables import report
+from pytorch_worker import (
+    ACTIVATIONS, MODELS, OPERATIONS, PEAKS, POINTWISE, STEP_VARIANTS, train_runs, work,
+)
 
 
-# ------------------------------------------------------- a worker, with PyTorch
-
-
-def timed(action, rounds):
-    """Seconds of each call. What a call returns is freed within its time."""
-    seconds = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        action()
-        seconds.append(time.perf_counter() - began)
-    return seconds
-
-
-def operation(name, variant):
-    """The operation as a function without arguments; its operands are ready."""
-    import torch
-    import torch.nn.functional as F
-
-    import pytorch_fixtures as models
-
-    def draw(*shape):
-        tensor = torch.randn(shape)
-        if variant == "channels_last" and len(shape) == 4:
-            return tensor.contiguous(memory_format=torch.channels_last)
-        return tensor
-
-    images = (128, 16, 32, 32)
-    if name == "copy":
-        source, target = draw(*images), draw(*images)
-        return lambda: target.copy_(source)
-    if name == "gemm":
-        a, b, product = (draw(1024, 1024) for _ in range(3))
-        return lambda: torch.mm(a, b, out=product)
-
-    def norm_images(x, gamma, beta):
-        # Without running statistics: updating 16 means and variances costs next to nothing.
-        return F.batch_norm(x, None, None, gamma, beta, training=True)
-
-    recipes = {
-        **{name: (models.ACTIVATIONS[name], [images]) for name in POINTWISE},
-        "batch norm": (norm_images, [images, (16,), (16,)]),
-        "conv 3x3": (lambda x, w: F.conv2d(x, w, padding=1), [images, (16, 16, 3, 3)]),
-        "layer norm": (
-            lambda x, gamma, beta: F.layer_norm(x, (256,), gamma, beta), [(2048, 256), (256,), (256,)],
-        ),
-        "softmax": (lambda x: x.softmax(dim=-1), [(32, 4, 64, 64)]),
-        "linear": (F.linear, [(2048, 256), (1024, 256), (1024,)]),
-    }
-    base, _, backward = name.partition(" forward")
-    function, shapes = recipes[base]
-    operands = [draw(*shape) for shape in shapes]
-    if not backward:
-
-        def forward():
-            with torch.inference_mode():
-                return function(*operands)
-
-        return forward
-
-    gradient = draw(*function(*operands).shape)
-    for operand in operands:
-        operand.requires_grad_()
-    return lambda: torch.autograd.grad(function(*operands), operands, gradient)
-
-
-def training_step(name, activation, batch, variant):
-    """One training step as a function without arguments, and the number of parameters."""
-    import torch
-    import torch.nn.functional as F
-
-    import pytorch_fixtures as models
-    import pytorch_yardstick as yardstick
-
-    size = MODELS[name]
-    config = size["config"]
-    torch.manual_seed(1)
-    labels = torch.randint(config["classes"], (batch,))
-    if name == "resnet20":
-        model = models.ResNet(config, activation)
-        images = torch.randn(batch, config["in_channels"], config["image_size"], config["image_size"])
-        if variant == "channels_last":
-            model = model.to(memory_format=torch.channels_last)
-            images = images.contiguous(memory_format=torch.channels_last)
-        inputs = (images,)
-    else:
-        model = models.Bert(config, activation, dropout=0.0)
-        for layer in model.layers:
-            layer.attention.fused = "sdpa" in variant
-        tokens = torch.randint(config["vocab"], (batch, size["length"]))
-        inputs = (tokens, torch.full((batch,), size["length"]))
-    yardstick.initialize(model, 0.02)
-    model.train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
-
-    def loss_of(inputs, labels):
-        return F.cross_entropy(model(*inputs), labels)
-
-    if variant.startswith("compile"):
-        loss_of = torch.compile(loss_of)
-
-    def step():
-        optimizer.zero_grad()
-        loss = loss_of(inputs, labels)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step, models.count_parameters(model)
-
-
-def peak_memory():
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def work(job):
-    """Answers the requests on standard input, a line each, until it is closed."""
-    # Standard output is for answers: whatever else prints goes to standard error.
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    import torch
-
-    torch.set_num_threads(job["threads"])
-    torch.set_num_interop_threads(1)
-    import_bytes = peak_memory()
-    actions = {}
-
-    def answer(request):
-        if request["do"] == "describe":
-            return {
-                "torch": torch.__version__,
-                "capability": torch.backends.cpu.get_cpu_capability(),
-                "mkl": torch.backends.mkl.is_available(),
-                "onednn": torch.backends.mkldnn.is_available(),
-                "openmp": torch.backends.openmp.is_available(),
-            }
-        if request["do"] == "operation":
-            key = request["operation"], request["variant"]
-            if key not in actions:
-                actions[key] = operation(*key)
-            timed(actions[key], 3)
-            return {"seconds": timed(actions[key], request["rounds"])}
-        if request["do"] == "prepare":
-            began = time.perf_counter()
-            step, parameters = training_step(
-                job["model"], job["activation"], job["batch"], job["variant"]
-            )
-            actions["step"] = step
-            step()
-            return {"parameters": parameters, "first_seconds": time.perf_counter() - began}
-        timed(actions["step"], 2)
-        seconds = timed(actions["step"], request["rounds"])
-        if not math.isfinite(actions["step"]()):
-            raise Failure("the loss is no longer finite")
-        return {"seconds": seconds, "peak_bytes": peak_memory(), "import_bytes": import_bytes}
-
-    for line in sys.stdin:
-        try:
-            reply = answer(json.loads(line))
-        except Exception as error:
-            text = str(error).strip() or "no message"
-            reply = {"error": f"{type(error).__name__}: {text.splitlines()[0]}"}
-        print(json.dumps(reply), file=answers, flush=True)
+# ------------------------------------------------------- processes with PyTorch
 
 
 def start_python(args, threads, *arguments, **pipes):
@@ -286,19 +84,6 @@ def start_python(args, threads, *arguments, **pipes):
         env={**os.environ, "OMP_NUM_THREADS": str(threads), **args.torch_env},
         **pipes,
     )
-
-
-def train_runs(arguments):
-    """What pytorch_yardstick.py does, at full speed."""
-    import torch
-
-    import pytorch_yardstick as yardstick
-
-    # The yardstick is deterministic, as ActLab is. PyTorch then fills fresh memory too, which is an aid
-    # for finding faults and costs time in every step.
-    torch.utils.deterministic.fill_uninitialized_memory = False
-    sys.argv = ["pytorch_yardstick.py", *arguments]
-    yardstick.main()
 
 
 class Worker:
@@ -469,7 +254,7 @@ def compare_steps(args, model, activation, threads):
     def measure_actlab():
         row = actlab_json(
             args, "bench", "step", "--model", model, "--activation", activation, "--batch", batch,
-            "--threads", threads, "--rounds", rounds, "--json",
+            "--threads", threads, "--rounds", rounds, "--device", args.device, "--json",
         )
         ours.add(row["median_seconds"], row["best_seconds"])
         memory["actlab"] = max(memory.get("actlab", 0), row["peak_memory_bytes"] or 0)
@@ -492,7 +277,10 @@ def compare_steps(args, model, activation, threads):
                 continue
             note(f"{title}: preparing {variant}")
             worker = workers.enter_context(
-                Worker(args, threads, model=model, activation=activation, batch=batch, variant=variant)
+                Worker(
+                    args, threads, model=model, activation=activation, batch=batch, variant=variant,
+                    device=args.device, tf32=args.tf32,
+                )
             )
             try:
                 prepared = worker.ask(do="prepare")
@@ -516,6 +304,7 @@ def compare_steps(args, model, activation, threads):
         "activation": activation,
         "threads": threads,
         "batch": batch,
+        "device": args.device,
         "parameters": parameters,
         "actlab_examples_per_second": statistics.median(examples),
         "peak_bytes": memory,
@@ -530,63 +319,94 @@ def inline_toml(value):
     return json.dumps(value)
 
 
-# How pytorch_yardstick.py is told of a shipped task.
-YARDSTICK = {"resnet": "resnet", "bert": "bert"}
+# Name -> the experiment that ships, its task, and what differs from it.
+TASKS = {
+    "fashion_resnet8": ("quick", "fashion_resnet8", {}),
+    # One epoch, so that it takes about a minute, and half the rate: at 0.2 the loss of so deep a network
+    # rises above its first value, and scores after one epoch are chance on both sides.
+    "fashion_resnet20": (
+        "quick", "fashion_resnet8",
+        {"model": {"depth": 20}, "training": {"budget": {"epochs": 1}, "learning_rate": 0.1}},
+    ),
+    "reviews_bert_mini": ("quick", "reviews_bert_mini", {}),
+    "bible_gpt": ("language", "bible_gpt", {}),
+}
 
 
-def shipped_tasks(args):
-    """The tasks of quick.toml that PyTorch trains too, by name."""
-    with open(os.path.join(ROOT, "experiments", "quick.toml"), "rb") as file:
-        tasks = tomllib.load(file)["tasks"]
-    unknown = [name for name in args.tasks or [] if name not in tasks]
-    if unknown:
-        raise Failure(f"--tasks {' '.join(unknown)}: quick.toml has {', '.join(tasks)}")
-    return {
-        name: task for name, task in tasks.items()
-        if task["model"]["name"] in YARDSTICK and name in (args.tasks or tasks)
-    }
+def shipped_task(name):
+    """The experiment of a task, and the task as it is compared."""
+    experiment, shipped, changes = TASKS[name]
+    path = os.path.join("experiments", f"{experiment}.toml")
+    with open(os.path.join(ROOT, path), "rb") as file:
+        task = tomllib.load(file)["tasks"][shipped]
+    for part, values in changes.items():
+        task[part] |= values
+    return path, task
 
 
 def recipe_of(task, activation):
-    """The options of pytorch_yardstick.py for a task; its other settings are those of quick.toml."""
-    training, model = task["training"], task["model"]
+    """The options of pytorch_yardstick.py for a task; its other settings are those of the shipped tasks."""
+    training, model, optimizer = task["training"], task["model"], task["training"]["optimizer"]
     options = {
-        "--task": YARDSTICK[model["name"]], "--activation": activation, "--threads": 1,
+        "--task": model["name"], "--activation": activation, "--threads": 1,
         "--lr": training["learning_rate"], "--batch": training["batch_size"],
-        "--weight-decay": training["weight_decay"],
+        "--weight-decay": training["weight_decay"], "--warmup": training["warmup"],
+        "--clip": training.get("clip_norm", 0),
     }
     options |= {f"--{unit}": amount for unit, amount in training["budget"].items()}
-    if model["name"] == "bert":
-        options |= {"--dropout": model["dropout"], "--length": model["max_length"]}
+    found = {
+        "--depth": model.get("depth"), "--dropout": model.get("dropout"),
+        "--length": model.get("max_length"), "--beta2": optimizer.get("beta2"),
+        "--train-limit": task["data"].get("train_limit"),
+    }
+    options |= {option: value for option, value in found.items() if value is not None}
     return [str(word) for option in options.items() for word in option]
 
 
-def compare_sweeps(args, name, task, activation):
+def actlab_scores(path):
+    """Metric, test scores and numbers of parameters of the runs of a sweep; a diverged run has no score."""
+    with open(path, encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    name, direction = rows[0]["metric"], rows[0]["direction"]
+    scores = [float(row[f"test_{name}"]) for row in rows if row[f"test_{name}"]]
+    return {"name": name, "direction": direction}, scores, {int(row["parameters"]) for row in rows}
+
+
+def pytorch_scores(printed):
+    """Test scores and numbers of parameters, of what pytorch_yardstick.py printed."""
+    found = re.findall(r" test ([0-9.]+) (%|bits/byte)", printed)
+    scores = [float(score) / 100 if unit == "%" else float(score) for score, unit in found]
+    counts = re.findall(r"([0-9,]+) parameters", printed)
+    return scores, {int(count.replace(",", "")) for count in counts}
+
+
+def compare_sweeps(args, name, activation):
     """Runs an hour, two at a time, one thread each."""
+    experiment, task = shipped_task(name)
     training = task["training"]
     if args.epochs:
         training["budget"] = {"epochs": args.epochs}
     settings = {
-        "activations": [activation], "baseline": activation, "seeds": list(range(1, args.runs + 1)),
-        "tasks": {name: task},
+        "name": "comparison", "activations": [activation], "baseline": activation,
+        "seeds": list(range(1, args.runs + 1)), "tasks": {name: task},
     }
     seeds = [str(seed) for seed in settings["seeds"]]
     changes = [f for key, value in settings.items() for f in ("--set", f"{key}={inline_toml(value)}")]
     recipe = [*recipe_of(task, activation), "--seeds"]
     ours, theirs = Turns(), Turns()
-    accuracies = {"actlab": [], "pytorch": []}
+    metric, scores, parameters = {}, {}, {}
 
     def measure_actlab():
         with tempfile.TemporaryDirectory() as output:
             began = time.perf_counter()
             actlab(
-                args, "sweep", "experiments/quick.toml", *changes, "--jobs", 2, "--threads", 1,
+                args, "sweep", experiment, *changes, "--jobs", 2, "--threads", 1,
                 "--output", output,
             )
             ours.add_seconds([time.perf_counter() - began])
-            with open(os.path.join(output, "quick", "runs.csv"), encoding="utf-8") as file:
-                found = [row["test_accuracy"] for row in csv.DictReader(file)]
-                accuracies["actlab"] = [float(text) for text in found if text]
+            path = os.path.join(output, "comparison", "runs.csv")
+            found, scores["actlab"], parameters["actlab"] = actlab_scores(path)
+            metric.update(found)
 
     def measure_pytorch():
         began = time.perf_counter()
@@ -601,11 +421,12 @@ def compare_sweeps(args, name, task, activation):
         if any(statuses):
             raise Failure(f"pytorch_yardstick.py failed (statuses {statuses})")
         theirs.add_seconds([time.perf_counter() - began])
-        found = re.findall(r" test ([0-9.]+) %", "".join(printed))
-        accuracies["pytorch"] = [float(percent) / 100 for percent in found]
+        scores["pytorch"], parameters["pytorch"] = pytorch_scores("".join(printed))
 
     note(f"sweep: {len(seeds)} runs of {name}, {activation}")
     take_turns(args.repeats, [measure_actlab, measure_pytorch])
+    if len(parameters["actlab"]) != 1 or parameters["actlab"] != parameters["pytorch"]:
+        raise Failure(f"{name} with {activation}: the sides differ in parameters: {parameters}")
     result = compared({"eager": theirs}, ours)
     hourly = {
         side: 3600 * len(seeds) / figures["median_seconds"]
@@ -613,171 +434,9 @@ def compare_sweeps(args, name, task, activation):
     }
     return {
         "task": name, "activation": activation, "runs": len(seeds), "budget": training["budget"],
-        "accuracies": accuracies, "runs_an_hour": hourly, **result,
+        "parameters": parameters["actlab"].pop(), "metric": metric, "scores": scores,
+        "runs_an_hour": hourly, **result,
     }
-
-
-# ---------------------------------------------------------------------- tables
-
-
-def table(header, rows, words):
-    """A Markdown table; the first `words` columns are set left, the others right."""
-    rows = [[str(cell) for cell in row] for row in rows]
-    widths = [max(3, *(len(row[i]) for row in [header, *rows])) for i in range(len(header))]
-
-    def line(cells):
-        aligned = (
-            cell.ljust(width) if i < words else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths))
-        )
-        return "| " + " | ".join(aligned) + " |"
-
-    rule = ["-" * w if i < words else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
-    return "\n".join([line(header), line(rule), *map(line, rows)]) + "\n"
-
-
-def of(figures, scale=1.0):
-    """Median, and the best in brackets."""
-    if figures is None:
-        return "–"
-    median, best = figures["median_seconds"] * scale, figures["best_seconds"] * scale
-    return f"{median:.3f} ({best:.3f})"
-
-
-def ratio(result):
-    """Of the medians; in brackets the least and greatest of the turns, where there are several."""
-    low, high = min(result["turn_ratios"]), max(result["turn_ratios"])
-    if len(result["turn_ratios"]) == 1:
-        return f"{result['ratio']:.2f}"
-    return f"{result['ratio']:.2f} ({low:.2f}–{high:.2f})"
-
-
-def rate(result, seconds):
-    """What was done in a second, in the unit of the peak."""
-    if result["peak"] == "gemm" and result["gflop"]:
-        return f"{result['gflop'] / seconds:.1f} GFLOP/s"
-    if result["peak"] == "copy" and result["bytes"]:
-        return f"{result['bytes'] / seconds / 1e9:.1f} GB/s"
-    return "–"
-
-
-def by_operation(results):
-    names = list(OPERATIONS)
-    return sorted(results, key=lambda r: (names.index(r["operation"]), r["threads"]))
-
-
-def operations_markdown(results):
-    results = by_operation(results)
-    rows = [
-        [
-            r["operation"], r["fastest"], r["threads"], of(r["pytorch"][r["fastest"]], 1e3),
-            of(r["actlab"], 1e3), ratio(r), f"{r['best_ratio']:.2f}",
-        ]
-        for r in results
-    ]
-    header = ["operation", "PyTorch", "threads", "PyTorch, ms", "ActLab, ms", "ratio", "ratio of bests"]
-    return "## Operations\n\n" + table(header, rows, 2)
-
-
-def peaks_markdown(results):
-    # Of a peak the program need not say what its peak is.
-    results = by_operation(results)
-    results = [r | {"peak": r["operation"] if r["operation"] in PEAKS else r["peak"]} for r in results]
-    rows = [
-        [
-            r["operation"], r["peak"], r["threads"], f"{1e3 * r['actlab']['median_seconds']:.3f}",
-            rate(r, r["actlab"]["median_seconds"]),
-            "–" if r["share_of_peak"] is None else f"{100 * r['share_of_peak']:.0f} %",
-            rate(r, r["pytorch"][r["fastest"]]["median_seconds"]),
-        ]
-        for r in results
-        if r["peak"]
-    ]
-    header = [
-        "operation", "peak", "threads", "ActLab, ms", "ActLab's rate", "of its peak", "PyTorch's rate",
-    ]
-    return (
-        "## Share of the machine's peak\n\nThe peak is ActLab's own: of its matrix product, or of a copy."
-        " PyTorch's rate is that of the same count of operations or bytes.\n\n" + table(header, rows, 2)
-    )
-
-
-def steps_markdown(results):
-    rows = []
-    for r in results:
-        memory = dict(r["peak_bytes"])
-        own = memory.pop("actlab", 0)
-        rows.append([
-            r["model"], r["activation"], r["threads"],
-            *(of(r["pytorch"].get(variant)) for variant in STEP_VARIANTS), of(r["actlab"]),
-            ratio(r), f"{r['best_ratio']:.2f}",
-            f"{min(memory.values()) / MIB:.0f}", f"{r['import_bytes'] / MIB:.0f}",
-            f"{own / MIB:.0f}" if own else "–",
-        ])
-    header = [
-        "model", "activation", "threads", *(f"{variant}, s" for variant in STEP_VARIANTS), "ActLab, s",
-        "ratio", "ratio of bests", "PyTorch, MiB", "of which import", "ActLab, MiB",
-    ]
-    return (
-        "## Training steps\n\nThe ratio is to PyTorch's fastest variant. Memory is the peak of the process:"
-        " the least of PyTorch's variants, and how much of it importing PyTorch takes.\n\n"
-        + table(header, rows, 2)
-    )
-
-
-def sweeps_markdown(results):
-    def accuracy(values):
-        if not values:
-            return "–"
-        spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-        return f"{100 * statistics.mean(values):.2f}{spread}"
-
-    rows = [
-        [
-            r["task"], r["activation"], r["runs"],
-            f"{r['pytorch']['eager']['median_seconds']:.1f}", f"{r['actlab']['median_seconds']:.1f}",
-            f"{r['runs_an_hour']['pytorch']:.0f}", f"{r['runs_an_hour']['actlab']:.0f}", ratio(r),
-            accuracy(r["accuracies"]["pytorch"]), accuracy(r["accuracies"]["actlab"]),
-        ]
-        for r in results
-    ]
-    header = [
-        "task", "activation", "runs", "PyTorch, s", "ActLab, s", "PyTorch, runs an hour",
-        "ActLab, runs an hour", "ratio", "PyTorch, test %", "ActLab, test %",
-    ]
-    return (
-        "## Runs an hour\n\nTwo runs at a time, one thread each, from the start of the program to its end:"
-        " start-up, reading the data and evaluation count on both sides. ActLab evaluates during training"
-        " and writes records and statistics; PyTorch (eager) evaluates once. Accuracies: mean ± sample"
-        " standard deviation over the runs.\n\n" + table(header, rows, 2)
-    )
-
-
-def report(figures):
-    machine = figures["machine"]
-    options = figures["options"]
-    parts = [k for k in ("mkl", "onednn", "openmp") if machine[k]]
-    lines = [
-        f"- PyTorch {machine['torch']}: {machine['capability']}, {', '.join(parts)}; one interop thread"
-        + "".join(f"; {name}={value}" for name, value in options["torch_env"].items()),
-        f"- {machine['cpu']}, {machine['processors']} processors",
-        f"- turns a side: {options['repeats']}; threads: "
-        + (", ".join(map(str, options["threads"])) if options["what"] != ["sweep"] else "one a run"),
-        "- Times are medians, the best in brackets. Ratios are PyTorch / ActLab, in brackets the least and"
-        " the greatest of the turns: above 1, ActLab is faster.",
-    ]
-    if figures.get("compile_error"):
-        lines.append(f"- torch.compile did not work: {figures['compile_error']}")
-    sections = ["# ActLab beside PyTorch\n\n" + "\n".join(lines) + "\n"]
-    if figures["operations"]:
-        sections.append(operations_markdown(figures["operations"]))
-    if figures["steps"]:
-        sections.append(steps_markdown(figures["steps"]))
-    if figures["operations"]:
-        sections.append(peaks_markdown(figures["operations"]))
-    if figures["sweeps"]:
-        sections.append(sweeps_markdown(figures["sweeps"]))
-    return "\n".join(sections)
 
 
 # ------------------------------------------------------------------------ main
@@ -796,11 +455,14 @@ def cpu_model():
 
 def measure(args):
     with Worker(args, 1) as worker:
-        machine = worker.ask(do="describe")
+        machine = worker.ask(do="describe", device=args.device)
     machine |= {"cpu": cpu_model(), "processors": os.cpu_count()}
     options = {
         key: getattr(args, key)
-        for key in ("what", "threads", "repeats", "rounds", "batch", "torch_env", "runs", "epochs", "tasks")
+        for key in (
+            "what", "threads", "device", "tf32", "repeats", "rounds", "batch", "torch_env", "runs",
+            "epochs", "tasks",
+        )
     }
     figures = {"machine": machine, "options": options, "operations": [], "steps": [], "sweeps": []}
 
@@ -823,9 +485,9 @@ def measure(args):
                     figures["compile_error"] = args.compile_error
                     keep()
     if "sweep" in args.what:
-        for name, task in shipped_tasks(args).items():
+        for name in args.tasks:
             for activation in args.activations:
-                figures["sweeps"].append(compare_sweeps(args, name, task, activation))
+                figures["sweeps"].append(compare_sweeps(args, name, activation))
                 keep()
     return figures
 
@@ -868,6 +530,11 @@ def main():
         "--activations", nargs="+", choices=ACTIVATIONS, default=list(ACTIVATIONS),
         help="steps, sweep: default all",
     )
+    parser.add_argument(
+        "--device", default="cpu", metavar="DEVICE",
+        help="steps: where both sides compute, as cuda; needs --actlab, a program built for it (cpu)",
+    )
+    parser.add_argument("--tf32", action="store_true", help="PyTorch may use TF32 on a GPU")
     parser.add_argument("--repeats", type=positive, default=3, help="turns of each side (3)")
     parser.add_argument("--rounds", type=positive, help="measured calls a turn (ops 50, steps 8)")
     parser.add_argument("--batch", type=positive, help="steps: rows a step (resnet20 128, bert-mini 32)")
@@ -877,9 +544,9 @@ def main():
     )
     parser.add_argument("--runs", type=positive, default=2, help="sweep: runs, each with a seed (2)")
     parser.add_argument(
-        "--tasks", nargs="+", metavar="NAME", help="sweep: tasks of quick.toml (default: all)"
+        "--tasks", nargs="+", choices=list(TASKS), default=list(TASKS), help="sweep: default all"
     )
-    parser.add_argument("--epochs", type=positive, help="sweep: epochs a run (as in quick.toml)")
+    parser.add_argument("--epochs", type=positive, help="sweep: epochs a run (as the task has them)")
     parser.add_argument(
         "--actlab", metavar="PATH", help="the program (default: built by cargo, and found by it)"
     )
@@ -901,6 +568,10 @@ def main():
         return
     if "sweep" in args.what and args.runs < 2:
         parser.error("--runs must be 2 or more: a sweep has two runs side by side")
+    if args.device != "cpu":
+        if args.what != ["steps"] or not args.actlab:
+            parser.error("--device is for --what steps, and needs --actlab")
+        args.threads = [1]
     args.torch_env = dict(args.torch_env)
     args.compile_error = None
     args.actlab = os.path.abspath(args.actlab) if args.actlab else build_actlab()

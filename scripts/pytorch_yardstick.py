@@ -1,29 +1,39 @@
 #!/usr/bin/env python3
-"""Train the two quick tasks in PyTorch: a yardstick for accuracy and time.
+"""Train the shipped tasks in PyTorch: a yardstick for scores and time.
 
-The models are those of pytorch_fixtures.py, in the sizes of the quick tasks:
+The models are those of pytorch_fixtures.py and pytorch_model_fixtures.py, in the
+sizes of the quick tasks and of the language task:
 
-  resnet  ResNet-8 (base width 16, option A shortcuts) on Fashion-MNIST-mini:
-          no augmentation, pixels normalized with the training images' mean and
-          deviation, batch 128, SGD with Nesterov momentum 0.9, weight decay 5e-4,
-          peak rate 0.1, linear warmup over 20 % of the steps, cosine to 0,
-          3 epochs
+  resnet  ResNet-8 (--depth 20: ResNet-20; base width 16, option A shortcuts) on
+          Fashion-MNIST-mini: no augmentation, pixels normalized with the training
+          images' mean and deviation, batch 128, SGD with Nesterov momentum 0.9,
+          weight decay 5e-4, peak rate 0.1, linear warmup over 20 % of the steps,
+          cosine to 0, 3 epochs
   bert    BERT-mini (4 layers, hidden 256; 8,000 tokens, 32 positions) on the
           movie reviews: rows cut or padded to 32 tokens, dropout 0.1, batch 32,
           AdamW (0.9, 0.999), weight decay 0.01, peak rate 5e-4, linear warmup
           over 10 % of the steps, linear to 0, 265 steps (--steps 120: the
           variant)
+  gpt     GPT (2 layers, width 128, 4 heads, the output tied to the embedding)
+          on the King James Bible: a token is a byte, pieces of 64 bytes, the first
+          8,000 of the training split, no dropout, batch 16, AdamW (0.9, 0.99),
+          weight decay 0.1, peak rate 2e-3, gradient norm at most 1, linear warmup
+          over 10 % of the steps, cosine to 0, 500 steps
 
-Weight decay leaves out the norms and the biases. Convolutions start from a
-normal distribution of deviation sqrt(2 / fan_in); linear weights and embeddings
-from one of deviation 0.02 cut at two deviations; biases from 0.
+Weight decay leaves out the norms and the biases. Weights start as ActLab's do.
+Convolutions start from a normal distribution of deviation sqrt(2 / fan_in), the
+head of resnet from one of deviation sqrt(1 / fan_in); linear weights and
+embeddings of the others from one of deviation 0.02, which bert cuts at two
+deviations and gpt divides by sqrt(2 * layers) at the end of each residual
+branch. Biases start from 0.
 
 Run it from the repository root, in the environment of pytorch_fixtures.py:
 
     python scripts/pytorch_yardstick.py --task resnet --activation relu --seeds 1 2
     python scripts/pytorch_yardstick.py --task bert --activation gelu --lr 3e-4
+    python scripts/pytorch_yardstick.py --task gpt --activation silu
 
-One line a run: the accuracies after the last step, the median time of a training
+One line a run: the scores after the last step (accuracy; of gpt bits per byte), the median time of a training
 step (data preparation left out) and the total time of training. Times are only
 comparable on a machine that runs nothing else: a build beside it can double them.
 """
@@ -47,9 +57,12 @@ from torch import nn
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pytorch_fixtures as models  # noqa: E402
+from pytorch_model_fixtures import Gpt  # noqa: E402
 
 SPLITS = ("train", "validation", "test")
 PAD, UNK, CLS, SEP = 0, 1, 2, 3
+BYTES = 256  # entries of the vocabulary where a token is a byte
+IGNORED = -100  # the label of a place that is not predicted
 
 # ------------------------------------------------------------------------ data
 
@@ -164,6 +177,22 @@ def load_reviews(folder, length):
     return data, vocab.size, len(names)
 
 
+def load_text(folder, length, train_limit):
+    """Each split in pieces of `length` bytes to predict, each seen from the byte before it on."""
+    data = {}
+    for split in SPLITS:
+        with gzip.open(os.path.join(folder, f"{split}.txt.gz"), "rb") as file:
+            text = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8).long()
+        # Padding behind the last piece changes nothing: no byte sees a later one.
+        count = math.ceil((len(text) - 1) / length)
+        padding = (0, count * length + 1 - len(text))
+        tokens = F.pad(text, padding)[:-1].view(count, length)
+        labels = F.pad(text, padding, value=IGNORED)[1:].view(count, length)
+        limit = train_limit if split == "train" else None
+        data[split] = ((tokens[:limit],), labels[:limit])
+    return data
+
+
 # -------------------------------------------------------------------- training
 
 
@@ -176,6 +205,19 @@ def initialize(model, std):
             nn.init.trunc_normal_(module.weight, std=std, a=-2 * std, b=2 * std)
         if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
+    if isinstance(model, models.ResNet):
+        nn.init.normal_(model.head.weight, std=model.head.in_features**-0.5)
+
+
+@torch.no_grad()
+def initialise_gpt(model, std):
+    """As GPT-2: the ends of the residual branches are smaller, since so many branches are summed."""
+    for name, parameter in model.named_parameters():
+        if parameter.dim() > 1:
+            branch = name.endswith(("output.weight", "outer.weight"))
+            nn.init.normal_(parameter, std=std / math.sqrt(2 * len(model.layers)) if branch else std)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
 
 
 def parameter_groups(model, decay):
@@ -211,10 +253,21 @@ def accuracy(model, inputs, labels, size=256):
     return right / len(labels)
 
 
-def train(task, data, model, optimizer, schedule, batch, steps, seed, clip):
+@torch.no_grad()
+def bits_per_byte(model, inputs, labels, size=256):
+    model.eval()
+    nats = 0.0
+    for rows in torch.arange(len(labels)).split(size):
+        logits = model(*(x[rows] for x in inputs))
+        right = labels[rows].flatten()
+        nats += F.cross_entropy(logits, right, ignore_index=IGNORED, reduction="sum").item()
+    return nats / math.log(2) / (labels != IGNORED).sum().item()
+
+
+def train(data, model, optimizer, schedule, batch, steps, warmup, seed, clip):
     inputs, labels = data["train"]
     order = batches(len(labels), batch, torch.Generator().manual_seed(seed))
-    warmup = max(1, round(steps * (0.2 if task == "resnet" else 0.1)))
+    warmup = max(1, round(steps * warmup))
     peak = optimizer.param_groups[0]["lr"]
     model.train()
     seconds, began = [], time.perf_counter()
@@ -225,7 +278,7 @@ def train(task, data, model, optimizer, schedule, batch, steps, seed, clip):
         for group in optimizer.param_groups:
             group["lr"] = peak * rate_factor(step, steps, warmup, schedule)
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(*x), y)
+        loss = F.cross_entropy(model(*x), y.flatten(), ignore_index=IGNORED)
         loss.backward()
         if clip:
             nn.utils.clip_grad_norm_(model.parameters(), clip)
@@ -238,28 +291,35 @@ def run(args, data, config, activation, seed):
     torch.manual_seed(seed)
     if args.task == "resnet":
         model = models.ResNet(config, activation)
-    else:
+    elif args.task == "bert":
         model = models.Bert(config, activation, dropout=args.dropout)
-    initialize(model, args.init_std)
+    else:
+        model = Gpt(config, activation)
+    (initialise_gpt if args.task == "gpt" else initialize)(model, args.init_std)
     groups = parameter_groups(model, args.weight_decay)
     if args.task == "resnet":
         optimizer = torch.optim.SGD(groups, lr=args.lr, momentum=0.9, nesterov=True)
     else:
-        optimizer = torch.optim.AdamW(groups, lr=args.lr)
+        optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, args.beta2))
     per_epoch = math.ceil(len(data["train"][1]) / args.batch)
     steps = args.steps or round(args.epochs * per_epoch)
-    schedule = "cosine" if args.task == "resnet" else "linear"
+    schedule = "linear" if args.task == "bert" else "cosine"
     loss, step, total = train(
-        args.task, data, model, optimizer, schedule, args.batch, steps, seed, args.clip
+        data, model, optimizer, schedule, args.batch, steps, args.warmup, seed, args.clip
     )
     began = time.perf_counter()
-    validation, test = (accuracy(model, *data[split]) for split in SPLITS[1:])
+    score = bits_per_byte if args.task == "gpt" else accuracy
+    validation, test = (score(model, *data[split]) for split in SPLITS[1:])
     evaluation = time.perf_counter() - began
     extra = f" dropout {args.dropout:g}" if args.task == "bert" else ""
     extra += f" batch {args.batch} init {args.init_std:g}"
+    if args.task == "gpt":
+        scores = f"validation {validation:.4f} test {test:.4f} bits/byte"
+    else:
+        scores = f"validation {100 * validation:.2f} % test {100 * test:.2f} %"
     print(
         f"{args.task} {activation:10} seed {seed} lr {args.lr:g}{extra} steps {steps}"
-        f" | last loss {loss:.3f} | validation {100 * validation:.2f} % test {100 * test:.2f} %"
+        f" | last loss {loss:.3f} | {scores}"
         f" | step {1000 * step:.1f} ms, training {total:.1f} s, evaluation {evaluation:.1f} s"
         f" | {models.count_parameters(model):,} parameters",
         flush=True,
@@ -267,32 +327,48 @@ def run(args, data, config, activation, seed):
 
 
 DEFAULTS = {
-    "resnet": {"lr": 0.1, "batch": 128, "epochs": 3, "steps": None, "weight_decay": 5e-4},
-    "bert": {"lr": 5e-4, "batch": 32, "epochs": None, "steps": 265, "weight_decay": 0.01},
+    "resnet": {
+        "lr": 0.1, "batch": 128, "epochs": 3, "steps": None, "weight_decay": 5e-4, "warmup": 0.2,
+        "clip": 0.0,
+    },
+    "bert": {
+        "lr": 5e-4, "batch": 32, "epochs": None, "steps": 265, "weight_decay": 0.01, "warmup": 0.1,
+        "clip": 0.0, "beta2": 0.999, "length": 32,
+    },
+    "gpt": {
+        "lr": 2e-3, "batch": 16, "epochs": None, "steps": 500, "weight_decay": 0.1, "warmup": 0.1,
+        "clip": 1.0, "beta2": 0.99, "length": 64,
+    },
 }
 
 
 def main():
     parser = argparse.ArgumentParser(
-        description=__doc__.split("\n")[0], epilog="See the top of this file for the two tasks."
+        description=__doc__.split("\n")[0], epilog="See the top of this file for the tasks."
     )
-    parser.add_argument("--task", choices=["resnet", "bert"], required=True)
+    parser.add_argument("--task", choices=list(DEFAULTS), required=True)
     parser.add_argument(
         "--activation", nargs="+", default=["relu"],
         choices=[*models.ACTIVATIONS, *models.GATED], help="one run each (default: relu)",
     )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1], help="one run each")
-    parser.add_argument("--lr", type=float, help="peak rate (resnet 0.1, bert 5e-4)")
-    parser.add_argument("--steps", type=int, help="training steps (bert: 265)")
+    parser.add_argument("--lr", type=float, help="peak rate (resnet 0.1, bert 5e-4, gpt 2e-3)")
+    parser.add_argument("--steps", type=int, help="training steps (bert 265, gpt 500)")
     parser.add_argument("--epochs", type=float, help="instead of steps (resnet: 3)")
-    parser.add_argument("--batch", type=int, help="rows a step (resnet 128, bert 32)")
-    parser.add_argument("--weight-decay", type=float, help="resnet 5e-4, bert 0.01")
+    parser.add_argument("--batch", type=int, help="rows a step (resnet 128, bert 32, gpt 16)")
+    parser.add_argument("--weight-decay", type=float, help="resnet 5e-4, bert 0.01, gpt 0.1")
+    parser.add_argument("--warmup", type=float, help="share of the steps (resnet 0.2, others 0.1)")
+    parser.add_argument("--beta2", type=float, help="of AdamW (bert 0.999, gpt 0.99)")
     parser.add_argument("--dropout", type=float, default=0.1, help="bert only (0.1)")
-    parser.add_argument("--init-std", type=float, default=0.02, help="linear, embeddings (0.02)")
-    parser.add_argument("--clip", type=float, default=0.0, help="gradient norm limit (none)")
-    parser.add_argument("--length", type=int, default=32, help="bert: tokens a row (32)")
+    parser.add_argument("--init-std", type=float, default=0.02, help="bert, gpt: linear, embeddings (0.02)")
+    parser.add_argument("--clip", type=float, help="gradient norm limit, 0 for none (gpt: 1)")
+    parser.add_argument("--depth", type=int, default=8, help="resnet: layers (8)")
+    parser.add_argument("--length", type=int, help="tokens a row (bert 32, gpt 64)")
+    parser.add_argument(
+        "--train-limit", type=int, default=8000, help="gpt: pieces of training text (8000)"
+    )
     parser.add_argument("--threads", type=int, help="PyTorch's threads")
-    parser.add_argument("--data", default="crates/core/data", help="folder of both data sets")
+    parser.add_argument("--data", default="crates/core/data", help="folder of the data sets")
     args = parser.parse_args()
     if args.epochs and args.steps:
         parser.error("give --epochs or --steps, not both")
@@ -311,14 +387,22 @@ def main():
         size = data["train"][0][0].shape[-1]
         classes = int(data["train"][1].max()) + 1
         config = {
-            "depth": 8, "in_channels": 1, "image_size": size, "classes": classes, "base_width": 16,
+            "depth": args.depth, "in_channels": 1, "image_size": size, "classes": classes,
+            "base_width": 16,
         }
-    else:
+    elif args.task == "bert":
         folder = os.path.join(args.data, "movie-reviews")
         data, vocab, classes = load_reviews(folder, args.length)
         config = {
             "vocab": vocab, "max_len": args.length, "hidden": 256, "layers": 4, "heads": 4,
             "ffn": 1024, "classes": classes,
+        }
+    else:
+        folder = os.path.join(args.data, "king-james-bible")
+        data = load_text(folder, args.length, args.train_limit)
+        config = {
+            "vocab": BYTES, "max_length": args.length, "layers": 2, "width": 128, "heads": 4,
+            "positions": "learned", "tied": True,
         }
     rows = ", ".join(f"{split} {len(data[split][1]):,}" for split in SPLITS)
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads; rows: {rows}")
