@@ -50,3 +50,41 @@ fi
 "$actlab" check relu --device wgpu --training scripts/check_gpu.toml | sed -n '/first/,$p'
 "$actlab" sweep scripts/check_gpu.toml --device wgpu --output "$folder/results" >"$folder/sweep.log"
 grep -E '^[0-9]+ runs? of ' "$folder/sweep.log"
+
+# Kernels that a training step launches, at most: those of a run with one step more, less those of one without it.
+launches() {
+  local at="$folder/launches-$1-$2"
+  mkdir "$at"
+  printf '[profiling]\nlogger = { level = "minimal", file = "log" }\n' >"$at/cubecl.toml"
+  cp scripts/check_gpu.toml "$at"
+  (cd "$at" && "$actlab" sweep check_gpu.toml --set 'activations=["gelu"]' --set baseline=gelu --tasks "$1" \
+    --set "tasks.$1.training.budget={steps=$2}" --device wgpu --output results >"$at/sweep.log" 2>&1)
+  wc -l <"$at/log"
+}
+while read -r task most; do
+  count=$(($(launches "$task" 3) - $(launches "$task" 2)))
+  echo "$task: $count kernels a step (at most $most)"
+  [ "$count" -gt 0 ] && [ "$count" -le "$most" ]
+done <<'EOF'
+images 600
+text 566
+EOF
+
+# A sweep that is killed and resumed has the scores of one that was not.
+long=(--set tasks.text.training.budget={steps=24} --set checkpoint_every=1 --tasks text --device wgpu)
+sweep() { "$actlab" sweep scripts/check_gpu.toml "${long[@]}" --output "$folder/$1" >>"$folder/$1.log" 2>&1; }
+sweep whole
+"$actlab" sweep scripts/check_gpu.toml "${long[@]}" --output "$folder/resumed" >"$folder/resumed.log" 2>&1 &
+killed=$!
+for _ in $(seq 600); do
+  if find "$folder/resumed" -name 'checkpoint-*.safetensors' 2>/dev/null | grep -q .; then break; fi
+  sleep 0.1
+done
+kill -9 $killed
+wait $killed 2>/dev/null || true
+# Its worker stops when it is gone.
+sleep 2
+sweep resumed
+scores() { cut -d , -f 1-3,12,13 "$folder/$1/device/runs.csv"; }
+diff <(scores whole) <(scores resumed)
+echo "killed and resumed: the same scores to the last digit"

@@ -210,7 +210,7 @@ def initialize(model, std):
 
 
 @torch.no_grad()
-def initialise_gpt(model, std):
+def initialize_gpt(model, std):
     """As GPT-2: the ends of the residual branches are smaller, since so many branches are summed."""
     for name, parameter in model.named_parameters():
         if parameter.dim() > 1:
@@ -295,7 +295,7 @@ def run(args, data, config, activation, seed):
         model = models.Bert(config, activation, dropout=args.dropout)
     else:
         model = Gpt(config, activation)
-    (initialise_gpt if args.task == "gpt" else initialize)(model, args.init_std)
+    (initialize_gpt if args.task == "gpt" else initialize)(model, args.init_std)
     groups = parameter_groups(model, args.weight_decay)
     if args.task == "resnet":
         optimizer = torch.optim.SGD(groups, lr=args.lr, momentum=0.9, nesterov=True)

@@ -7,7 +7,7 @@ use crate::learning::{KEYS, initial};
 use crate::parameter::display;
 use crate::reference::Reference;
 use crate::text::{GATE_AND_VALUE, X};
-use crate::{LearnedFormula, Learning, Parameter, Parameters, Registration};
+use crate::{Elementwise, LearnedFormula, Learning, Parameter, Parameters, Registration};
 use burn::Tensor;
 use std::fmt;
 use std::fmt::Debug;
@@ -296,6 +296,9 @@ pub enum Kind<'a> {
 
 /// y = f(x), elementwise.
 pub trait Pointwise: Debug + Send + Sync {
+    /// The formula, for kernels of other crates.
+    fn elementwise(&self) -> Elementwise;
+
     /// The reference in double precision: f(x) and f′(x). A factor 0 wins over an infinite one, so that x · σ(x)
     /// is −0 at −∞.
     fn eval(&self, x: f64) -> (f64, f64);
@@ -338,6 +341,9 @@ impl dyn Pointwise + '_ {
 
 /// y = g(gate) · value, elementwise.
 pub trait Gated: Debug + Send + Sync {
+    /// The formula of gate and value, for kernels of other crates.
+    fn elementwise(&self) -> Elementwise;
+
     /// The reference in double precision: y, ∂y/∂gate and ∂y/∂value.
     fn eval(&self, gate: f64, value: f64) -> (f64, f64, f64);
 

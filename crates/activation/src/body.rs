@@ -7,7 +7,7 @@ use crate::reference::Reference;
 use crate::simd::arch;
 use crate::slices::{Backward, Forward, Function, GatedBackward, GatedForward, GatedFunction};
 use crate::tile::{multiply, product};
-use crate::{Dual, Formula, Gated, GatedFormula, Numbers, Pointwise, Real};
+use crate::{Dual, Elementwise, Formula, Gated, GatedFormula, Numbers, Pointwise, Real};
 use burn::Tensor;
 use std::sync::OnceLock;
 
@@ -142,28 +142,33 @@ impl<T: GatedFormula> GatedFunction for FixedGated<T> {
 #[derive(Debug)]
 struct OfFormula<F> {
     fixed: F,
-    graph: OnceLock<Graph>,
+    graph: OnceLock<Elementwise>,
 }
 
 impl<F: Function> OfFormula<F> {
-    fn graph(&self) -> &Graph {
-        let trace = || Graph::trace(1, 0, |x, _| vec![self.fixed.call(x[0])]);
+    fn graph(&self) -> &Elementwise {
+        let graph = || Graph::trace(1, 0, |x, _| vec![self.fixed.call(x[0])]);
+        let trace = || Elementwise::new(graph());
         self.graph.get_or_init(trace)
     }
 }
 
 impl<F: Function + std::fmt::Debug + Send + Sync> Pointwise for OfFormula<F> {
+    fn elementwise(&self) -> Elementwise {
+        self.graph().clone()
+    }
+
     fn eval(&self, x: f64) -> (f64, f64) {
         let y = self.fixed.call(Dual::variable(Reference::<true>(x)));
         (y.value.0, y.derivative().0)
     }
 
     fn forward_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.graph().eval(&[x], &[])
+        self.graph().eval(&[x])
     }
 
     fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.graph().derivative(&[x], &[], 0).derivative()
+        self.graph().derivative(&[x], 0)
     }
 
     fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
@@ -179,17 +184,22 @@ impl<F: Function + std::fmt::Debug + Send + Sync> Pointwise for OfFormula<F> {
 #[derive(Debug)]
 struct OfGated<F> {
     fixed: F,
-    graph: OnceLock<Graph>,
+    graph: OnceLock<Elementwise>,
 }
 
 impl<F: GatedFunction> OfGated<F> {
-    fn graph(&self) -> &Graph {
-        let trace = || Graph::trace(2, 0, |x, _| vec![self.fixed.call(x[0], x[1])]);
+    fn graph(&self) -> &Elementwise {
+        let graph = || Graph::trace(2, 0, |x, _| vec![self.fixed.call(x[0], x[1])]);
+        let trace = || Elementwise::new(graph());
         self.graph.get_or_init(trace)
     }
 }
 
 impl<F: GatedFunction + std::fmt::Debug + Send + Sync> Gated for OfGated<F> {
+    fn elementwise(&self) -> Elementwise {
+        self.graph().clone()
+    }
+
     fn eval(&self, gate: f64, value: f64) -> (f64, f64, f64) {
         let (gate, value) = (Reference::<true>(gate), Reference::<true>(value));
         let by_gate = self.fixed.call(Dual::variable(gate), Dual::fixed(value));
@@ -198,7 +208,7 @@ impl<F: GatedFunction + std::fmt::Debug + Send + Sync> Gated for OfGated<F> {
     }
 
     fn forward_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> Tensor<1> {
-        self.graph().eval(&[gate, value], &[])
+        self.graph().eval(&[gate, value])
     }
 
     fn derivatives_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
@@ -214,16 +224,20 @@ impl<F: GatedFunction + std::fmt::Debug + Send + Sync> Gated for OfGated<F> {
     }
 }
 
-fn by_gate_and_value(graph: &Graph, gate: Tensor<1>, value: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
+fn by_gate_and_value(
+    graph: &Elementwise,
+    gate: Tensor<1>,
+    value: Tensor<1>,
+) -> (Tensor<1>, Tensor<1>) {
     let inputs = [gate, value];
-    let by = |place| graph.derivative(&inputs, &[], place).derivative();
+    let by = |place| graph.derivative(&inputs, place);
     (by(0), by(1))
 }
 
 /// A graph, with programs for slices.
 #[derive(Debug)]
 struct OfGraph {
-    graph: Graph,
+    graph: Elementwise,
     forward: Program,
     backward: Program,
 }
@@ -232,28 +246,32 @@ impl OfGraph {
     fn new(graph: Graph, inputs: usize) -> Self {
         let forward = Program::new(&graph);
         let backward = Program::new(&graph.derivatives(inputs, 0));
-        Self { graph, forward, backward }
+        Self { graph: Elementwise::new(graph), forward, backward }
     }
 
     fn eval_all<const N: usize>(&self, inputs: [f64; N]) -> (f64, [f64; N]) {
         let inputs = inputs.map(Reference::<true>);
-        let by = |place| self.graph.derivative(&inputs, &[], place);
-        (self.graph.eval(&inputs, &[]).0, std::array::from_fn(|place| by(place).derivative().0))
+        let by = |place| self.graph.derivative(&inputs, place).0;
+        (self.graph.eval(&inputs).0, std::array::from_fn(by))
     }
 }
 
 impl Pointwise for OfGraph {
+    fn elementwise(&self) -> Elementwise {
+        self.graph.clone()
+    }
+
     fn eval(&self, x: f64) -> (f64, f64) {
         let (y, [slope]) = self.eval_all([x]);
         (y, slope)
     }
 
     fn forward_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.graph.eval(&[x], &[])
+        self.graph.eval(&[x])
     }
 
     fn derivative_flat(&self, x: Tensor<1>) -> Tensor<1> {
-        self.graph.derivative(&[x], &[], 0).derivative()
+        self.graph.derivative(&[x], 0)
     }
 
     fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
@@ -281,13 +299,17 @@ impl Pointwise for OfGraph {
 }
 
 impl Gated for OfGraph {
+    fn elementwise(&self) -> Elementwise {
+        self.graph.clone()
+    }
+
     fn eval(&self, gate: f64, value: f64) -> (f64, f64, f64) {
         let (y, [by_gate, by_value]) = self.eval_all([gate, value]);
         (y, by_gate, by_value)
     }
 
     fn forward_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> Tensor<1> {
-        self.graph.eval(&[gate, value], &[])
+        self.graph.eval(&[gate, value])
     }
 
     fn derivatives_flat(&self, gate: Tensor<1>, value: Tensor<1>) -> (Tensor<1>, Tensor<1>) {

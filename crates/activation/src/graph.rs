@@ -207,7 +207,7 @@ pub(crate) fn bisect(from: f64, to: f64, like_from: impl Fn(f64) -> bool) -> [f6
 }
 
 /// A formula as operations, each after its operands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Graph {
     pub(crate) nodes: Vec<Node>,
     pub(crate) outputs: Vec<Id>,

@@ -41,6 +41,7 @@ pub mod card;
 mod chain;
 pub mod conformance;
 mod dual;
+mod elementwise;
 mod error;
 mod formula;
 mod graph;
@@ -62,6 +63,7 @@ mod tree;
 
 pub use activation::{Activation, Gated, Kind, Learned, Pointwise};
 pub use dual::Dual;
+pub use elementwise::{Elementwise, erfc_and_gaussian};
 pub use error::{BuildError, SyntaxError, did_you_mean, nearest};
 pub use formula::{Formula, GatedFormula, Numbers};
 pub use graph::Infix;

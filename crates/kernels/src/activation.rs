@@ -1,7 +1,7 @@
 //! Activations in one pass: value or gradient straight from the input, which alone is kept.
 
 use crate::buffer::Buffer;
-use crate::device::tape::{self, AnyRank, Derivative, untaped};
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use ::activation::{Activation, Gated, Kind};
 use burn::Tensor;
@@ -17,11 +17,7 @@ const TILE: usize = 2048;
 /// The nonlinearity of one input, f(x), for `x` of any shape.
 #[must_use]
 pub fn nonlinearity<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D> {
-    let Some(host) = Host::of(&x) else {
-        let saved = Plain { f: Arc::clone(f), x: untaped(&x) };
-        let y = f.nonlinearity().forward(saved.x.clone());
-        return tape::record([x.into()], y, || saved);
-    };
+    let Some(host) = Host::of(&x) else { return device::activation::nonlinearity(f, x) };
     let values = host.values();
     let mut y = Buffer::take(values.slice().len());
     y.par_chunks_mut(TASK)
@@ -29,20 +25,6 @@ pub fn nonlinearity<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor
         .for_each(|(y, x)| f.nonlinearity().forward_slice(x, y));
     let y = Values::from_buffer(y, &values.shape());
     record([host], y, || Nonlinearity { f: Arc::clone(f), x: values }).into_tensor()
-}
-
-/// What is kept on devices other than the CPU.
-#[derive(Debug, Clone)]
-struct Plain<const D: usize> {
-    f: Arc<Activation>,
-    x: Tensor<D>,
-}
-
-impl<const D: usize> Derivative<1> for Plain<D> {
-    fn backward(self, gradient: AnyRank, _: [bool; 1]) -> [Option<AnyRank>; 1] {
-        let slope = self.f.nonlinearity().derivative(self.x);
-        [Some((gradient.tensor::<D>() * slope).into())]
-    }
 }
 
 /// The derivative of the nonlinearity of one input, f′(x), without autodiff.
@@ -113,11 +95,7 @@ pub fn activation<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D
     let mut shape = x.dims();
     assert!(shape[D - 1].is_multiple_of(2), "as many gates as values");
     let half = shape[D - 1] / 2;
-    let Some(host) = Host::of(&x) else {
-        let saved = PlainGated { f: Arc::clone(f), half, x: untaped(&x) };
-        let [gate, value] = saved.halves();
-        return tape::record([x.into()], gated.forward(gate, value), || saved);
-    };
+    let Some(host) = Host::of(&x) else { return device::activation::gated(f, gated, x) };
     shape[D - 1] = half;
     let values = host.values();
     let mut y = Buffer::take(shape.iter().product());
@@ -129,30 +107,6 @@ pub fn activation<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D
     }
     let y = Values::from_buffer(y, &shape);
     record([host], y, || GatedActivation { f: Arc::clone(f), half, x: values }).into_tensor()
-}
-
-/// What is kept on devices other than the CPU.
-#[derive(Debug, Clone)]
-struct PlainGated<const D: usize> {
-    f: Arc<Activation>,
-    half: usize,
-    x: Tensor<D>,
-}
-
-impl<const D: usize> PlainGated<D> {
-    fn halves(&self) -> [Tensor<D>; 2] {
-        [0, self.half].map(|from| self.x.clone().narrow(D - 1, from, self.half))
-    }
-}
-
-impl<const D: usize> Derivative<1> for PlainGated<D> {
-    fn backward(self, gradient: AnyRank, _: [bool; 1]) -> [Option<AnyRank>; 1] {
-        let [gate, value] = self.halves();
-        let Kind::Gated(gated) = self.f.kind() else { unreachable!("it is gated") };
-        let (by_gate, by_value) = gated.derivatives(gate, value);
-        let gradient = gradient.tensor::<D>();
-        [Some(Tensor::cat(vec![gradient.clone() * by_gate, gradient * by_value], D - 1).into())]
-    }
 }
 
 fn task_rows(half: usize) -> usize {

@@ -5,6 +5,7 @@
 //! whole tensor by atomic additions, whose order is chance. On the CPU its order is that of the machine's registers.
 
 use crate::buffer::Buffer;
+use crate::device::launch;
 use crate::host::{Host, Operation, Values, record};
 use ::activation::arch;
 use burn::Tensor;
@@ -19,11 +20,14 @@ pub(crate) fn parts(length: usize) -> usize {
 }
 
 /// Rows that one thread of a device adds up, at most: a longer sum is made in stages.
-const RUN: usize = 64;
+pub(crate) const RUN: usize = 64;
 
 /// Sum of each column of `[rows, columns]`: `[1, columns]`.
 pub(crate) fn column_sums(x: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = x.dims();
+    if let Some(sums) = launch::run_sums(&x) {
+        return if rows <= RUN { sums } else { column_sums(sums) };
+    }
     if rows <= RUN {
         return x.sum_dim(0);
     }

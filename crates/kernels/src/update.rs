@@ -1,5 +1,6 @@
 //! Updates of parameters in one pass, and the norm of gradients.
 
+use crate::device::{launch, rule};
 use crate::host::{Host, Values};
 use crate::reduce::sum;
 use ::activation::arch;
@@ -48,7 +49,15 @@ impl Sgd {
         } else if velocity.is_none() {
             *velocity = Some(parameter.zeros_like());
         }
+        let [rate, scale, small_momentum, decay] =
+            single([learning_rate, gradient_scale, momentum, weight_decay]);
+        let rule = rule::Sgd { rate, scale, momentum: small_momentum, decay, nesterov };
         if !on_cpu([&parameter, &gradient]) {
+            if let Some((new, now)) = launch::sgd(rule, [&parameter, &gradient], velocity.as_ref())
+            {
+                *velocity = now;
+                return new;
+            }
             let gradient = gradient * gradient_scale + parameter.clone() * weight_decay;
             let direction = match velocity.take() {
                 None => gradient,
@@ -60,8 +69,7 @@ impl Sgd {
             };
             return parameter - direction * learning_rate;
         }
-        let [rate, scale, momentum, decay] =
-            single([learning_rate, gradient_scale, momentum, weight_decay]);
+        let rule::Sgd { rate, scale, momentum, decay, nesterov } = rule;
         let (mut new, g) = (owned(parameter), owned(gradient));
         let tasks = new.slice_mut().par_chunks_mut(TASK).zip(g.slice().par_chunks(TASK));
         let Some(old) = velocity.take() else {
@@ -141,7 +149,36 @@ impl AdamW {
         let shape = parameter.dims();
         assert!(first.dims() == shape && second.dims() == shape, "moments for each number");
         let keep = 1.0 - learning_rate * weight_decay;
+        let [scale, small1, small2, rest1, rest2, small_epsilon, small_keep, rate, correction] =
+            single([
+                gradient_scale,
+                beta1,
+                beta2,
+                1.0 - beta1,
+                1.0 - beta2,
+                epsilon,
+                keep,
+                learning_rate / correction1,
+                1.0 / correction2,
+            ]);
+        let rule = rule::AdamW {
+            scale,
+            beta1: small1,
+            beta2: small2,
+            rest1,
+            rest2,
+            epsilon: small_epsilon,
+            keep: small_keep,
+            rate,
+            correction2: correction,
+        };
         if !on_cpu([&parameter, &gradient]) {
+            if let Some([new, first, second]) =
+                launch::adamw(rule, [&parameter, &gradient, &first, &second])
+            {
+                *moments = Some([first, second]);
+                return new;
+            }
             let gradient = gradient * gradient_scale;
             let first = first * beta1 + gradient.clone() * (1.0 - beta1);
             let second = second * beta2 + gradient.square() * (1.0 - beta2);
@@ -150,17 +187,8 @@ impl AdamW {
             *moments = Some([first, second]);
             return parameter * keep - direction * learning_rate;
         }
-        let [scale, beta1, beta2, epsilon, keep, rest1, rest2, rate, by_correction2] = single([
-            gradient_scale,
-            beta1,
-            beta2,
-            epsilon,
-            keep,
-            1.0 - beta1,
-            1.0 - beta2,
-            learning_rate / correction1,
-            1.0 / correction2,
-        ]);
+        let rule::AdamW { scale, beta1, beta2, rest1, rest2, epsilon, keep, rate, correction2 } =
+            rule;
         let (mut new, g) = (owned(parameter), owned(gradient));
         let (mut first, mut second) = (owned(first), owned(second));
         let tasks = new
@@ -177,7 +205,7 @@ impl AdamW {
                         let g = g * scale;
                         *m = beta1 * *m + rest1 * g;
                         *v = beta2 * *v + rest2 * (g * g);
-                        let root = (*v * by_correction2).sqrt() + epsilon;
+                        let root = (*v * correction2).sqrt() + epsilon;
                         *p = *p * keep - rate * *m / root;
                     }
                 },

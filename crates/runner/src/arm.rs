@@ -248,7 +248,7 @@ impl<'de> Deserialize<'de> for ArmRequest {
     }
 }
 
-/// An arm, for the schema.
+/// An activation, for the schema.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]

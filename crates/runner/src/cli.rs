@@ -211,7 +211,7 @@ pub(crate) struct StatsArgs {
     /// Activation that the others are compared with
     #[arg(long, value_name = "NAME")]
     pub(crate) baseline: String,
-    /// Differences of at most this size do not matter: arms within it are called equivalent
+    /// Differences of at most this size do not matter: activations within it are called equivalent
     #[arg(long, value_name = "SCORE", value_parser = numbers::number)]
     pub(crate) margin: Option<f64>,
     /// Comparisons over which the error rate of 5 % is held

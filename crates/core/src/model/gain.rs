@@ -12,7 +12,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gain {
-    /// √2 for every activation (He et al. 2015), so that arms start alike.
+    /// √2 for every activation (He et al. 2015), so that all start alike.
     #[default]
     He,
     /// 1/√E[f(z)²] of the activation behind the weights, for z ~ N(0, 1), which keeps the variance of layers.

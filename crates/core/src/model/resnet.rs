@@ -314,7 +314,7 @@ impl Network for ResNet {
     }
 
     /// Convolutions: normal with variance 2 / fan-in (He et al. 2015, arXiv:1502.01852), the same
-    /// for every activation so that arms start alike, unless `init` says otherwise. Head: variance 1 / fan-in.
+    /// for every activation so that all start alike, unless `init` says otherwise. Head: variance 1 / fan-in.
     #[expect(clippy::cast_precision_loss, reason = "widths are small")]
     fn initializer(&self, name: &str, shape: &[usize]) -> Initializer {
         let (layer, kind) = name.rsplit_once('.').unwrap_or(("", name));

@@ -2,6 +2,7 @@
 
 use crate::batch_norm::{BatchNormTraining, channelwise};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
+use crate::device::{activation, launch};
 use crate::reduce::column_sums;
 use ::activation::Activation;
 use burn::Tensor;
@@ -21,8 +22,12 @@ pub(crate) fn training(
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let each = 1.0 / count as f64;
     let mean = column_sums(pixels.clone()) * each;
-    let variance = column_sums((pixels - mean.clone()).square()) * each;
-    let (mean, variance) = (mean.reshape([channels]), variance.reshape([channels]));
+    let mean = mean.reshape([channels]);
+    let squares = match launch::run_moments(&pixels, None, &mean) {
+        Some(moments) => column_sums(moments).narrow(1, channels, channels),
+        None => column_sums((pixels - mean.clone().unsqueeze()).square()),
+    };
+    let variance = squares.reshape([channels]) * each;
     let saved = Saved {
         x: untaped(&x),
         mean: mean.clone(),
@@ -35,7 +40,7 @@ pub(crate) fn training(
     };
     let lift = |y: Tensor<1>| if x.device().is_autodiff() { Tensor::from_inner(y) } else { y };
     let (mean, variance) = (lift(mean), lift(variance));
-    let output = finish(saved.normalised(), saved.residual.clone(), activation);
+    let output = finish(saved.before_activation(), None, activation);
     let output = match residual {
         None => record([x.into(), gamma.into(), beta.into()], output, || BatchNorm(saved)),
         Some(residual) => {
@@ -46,7 +51,7 @@ pub(crate) fn training(
     BatchNormTraining { output, mean, variance }
 }
 
-/// What follows the normalisation.
+/// What follows the normalization.
 pub(crate) fn finish(
     y: Tensor<4>,
     residual: Option<Tensor<4>>,
@@ -57,7 +62,7 @@ pub(crate) fn finish(
         None => y,
     };
     match activation {
-        Some(f) => f.nonlinearity().forward(y),
+        Some(f) => activation::value(f, y),
         None => y,
     }
 }
@@ -83,32 +88,66 @@ struct Saved {
 }
 
 impl Saved {
-    fn scale(&self) -> Tensor<4> {
-        channelwise(self.gamma.clone() * self.inverse.clone())
+    fn scale(&self) -> Tensor<1> {
+        self.gamma.clone() * self.inverse.clone()
     }
 
     fn centered(&self) -> Tensor<4> {
         self.x.clone() - channelwise(self.mean.clone())
     }
 
-    fn normalised(&self) -> Tensor<4> {
-        self.centered() * self.scale() + channelwise(self.beta.clone())
+    /// What the activation gets.
+    fn before_activation(&self) -> Tensor<4> {
+        let scale = self.scale();
+        let shift = self.beta.clone() - self.mean.clone() * scale.clone();
+        let residual = self.residual.as_ref();
+        let y = launch::channel_affine(&self.x, [&scale, &shift], residual.map(|x| (x, None)));
+        y.unwrap_or_else(|| {
+            let y = self.centered() * channelwise(scale) + channelwise(self.beta.clone());
+            finish(y, self.residual.clone(), None)
+        })
     }
 
     fn backward(self, gradient: AnyRank) -> Gradients {
         let mut gradient = gradient.tensor::<4>();
         if let Some(f) = &self.activation {
-            let z = finish(self.normalised(), self.residual.clone(), None);
-            gradient = gradient * f.nonlinearity().derivative(z);
+            let z = self.before_activation();
+            gradient = activation::gradient(f, z, gradient);
+        }
+        let flat_gradient = flat(gradient.clone());
+        if let Some(sums) =
+            launch::run_moments(&flat_gradient, Some(&flat(self.x.clone())), &self.mean)
+        {
+            return self.on_gpu(gradient, column_sums(sums));
         }
         let standard = self.centered() * channelwise(self.inverse.clone());
-        let by_beta = column_sums(flat(gradient.clone()));
+        let by_beta = column_sums(flat_gradient);
         let by_gamma = column_sums(flat(gradient.clone() * standard.clone()));
         let [_, channels] = by_beta.dims();
         let (by_beta, by_gamma) = (by_beta.reshape([channels]), by_gamma.reshape([channels]));
         let along = standard * channelwise(by_gamma.clone() * self.each);
+        let by_x = (gradient.clone() - channelwise(by_beta.clone() * self.each) - along)
+            * channelwise(self.scale());
+        Gradients {
+            first: [by_x.into(), by_gamma.into(), by_beta.into()],
+            by_residual: gradient.into(),
+        }
+    }
+}
+
+impl Saved {
+    /// The same with the `sums` `[1, 2 · channels]` of `gradient` and of its products with x − mean.
+    fn on_gpu(self, gradient: Tensor<4>, sums: Tensor<2>) -> Gradients {
+        let [_, both] = sums.dims();
+        let half = |from: usize| sums.clone().narrow(1, from, both / 2).reshape([both / 2]);
+        let (by_beta, by_gamma) = (half(0), half(both / 2) * self.inverse.clone());
+        let scale = self.scale();
+        let along = scale.clone() * self.inverse.clone() * by_gamma.clone() * -self.each;
+        let shift =
+            scale.clone() * by_beta.clone() * -self.each - along.clone() * self.mean.clone();
         let by_x =
-            (gradient.clone() - channelwise(by_beta.clone() * self.each) - along) * self.scale();
+            launch::channel_affine(&gradient, [&scale, &shift], Some((&self.x, Some(&along))));
+        let by_x = by_x.expect("the sums are of a GPU");
         Gradients {
             first: [by_x.into(), by_gamma.into(), by_beta.into()],
             by_residual: gradient.into(),

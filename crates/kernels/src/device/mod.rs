@@ -1,8 +1,17 @@
 //! The same operations on devices other than the CPU, by burn's operations; most have a backward of their own.
 
+pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod convolution;
+#[cfg(feature = "gpu")]
+pub(crate) mod formula;
+#[cfg(feature = "gpu")]
+pub(crate) mod launch;
+#[cfg(not(feature = "gpu"))]
+#[path = "no_launch.rs"]
+pub(crate) mod launch;
 pub(crate) mod layer_norm;
 pub(crate) mod row;
+pub(crate) mod rule;
 pub(crate) mod tape;

@@ -16,10 +16,8 @@ use std::fmt::Debug;
 use std::marker::PhantomData;
 
 /// The backend of every GPU.
-#[cfg(feature = "cuda")]
-use burn::backend::Cuda as Gpu;
-#[cfg(all(feature = "wgpu", not(feature = "cuda")))]
-use burn::backend::Wgpu as Gpu;
+#[cfg(feature = "gpu")]
+pub(crate) type Gpu = burn_cubecl::Cube;
 
 /// What an operation with `N` inputs keeps, and its derivative.
 pub(crate) trait Derivative<const N: usize>: Debug + Clone + Send + 'static {
@@ -91,7 +89,7 @@ pub(crate) fn record<O: Derivative<N>, const D: usize, const N: usize>(
     if !inputs.iter().any(AnyRank::is_taped) {
         return output;
     }
-    #[cfg(any(feature = "cuda", feature = "wgpu"))]
+    #[cfg(feature = "gpu")]
     if let Ok(value) = output.clone().try_into_primitive::<Gpu>() {
         return record_on::<Gpu, O, D, N>(inputs, value, derivative());
     }

@@ -192,7 +192,7 @@ fn dry_run<'a>(
     }
     if stopwatch.estimated > 0 {
         note!(
-            "note: after {} s of measuring, the steps of {} arms on tasks were estimated from their operations",
+            "note: after {} s of measuring, the steps of {} pairs of activation and task were estimated from their operations",
             MEASURING.as_secs(),
             stopwatch.estimated
         );

@@ -80,14 +80,14 @@ pub(crate) struct Experiment {
     /// What it asks, in a sentence.
     #[serde(default)]
     pub(crate) description: String,
-    /// The arms: `"gelu"`, `"leaky_relu(slope=0.2)"` or `{ name = "silu", beta = 1.702 }`.
+    /// The activations that are compared: `"gelu"`, `"leaky_relu(slope=0.2)"` or `{ name = "silu", beta = 1.702 }`.
     #[schemars(with = "Vec<ArmSchema>")]
     pub(crate) activations: Vec<ArmRequest>,
-    /// The arm that the others are compared to; the first where absent.
+    /// The activation that the others are compared to; the first where absent.
     #[serde(default)]
     #[schemars(with = "Option<ArmSchema>")]
     pub(crate) baseline: Option<ArmRequest>,
-    /// Differences of at most so many percentage points do not matter, on tasks judged in %: arms that are surely
+    /// Differences of at most so many percentage points do not matter, on tasks judged in %: activations that are surely
     /// within it are called equivalent.
     #[serde(default)]
     pub(crate) margin: Option<f64>,
@@ -99,14 +99,14 @@ pub(crate) struct Experiment {
     /// How every activation is compared with every other, as a family of its own: `holm`, `tukey` or `none`.
     #[serde(default)]
     pub(crate) all_pairs: Pairs,
-    /// Every arm is trained once with each: a list, or a number N for the seeds 1 to N.
+    /// Every activation is trained once with each: a list, or a number N for the seeds 1 to N.
     #[serde(deserialize_with = "seeds::deserialize")]
     #[schemars(with = "seeds::SeedsSchema")]
     pub(crate) seeds: Vec<u64>,
     /// Ends the sweep when its comparisons are decided.
     #[serde(default)]
     pub(crate) sequential: Option<Sequential>,
-    /// What the arms are trained on, by name.
+    /// What the activations are trained on, by name.
     pub(crate) tasks: IndexMap<String, Task>,
     /// Every task is trained in each, under the name of the task with the precision behind it, as in `images_bf16`;
     /// f32 adds nothing. Where absent, tasks are as they are.
@@ -118,7 +118,7 @@ pub(crate) struct Experiment {
     /// Formulas that are searched for before the runs that are reported, by `actlab search`.
     #[serde(default)]
     pub(crate) search: Option<Search>,
-    /// Changes for some arms or tasks, applied in order.
+    /// Changes for some activations or tasks, applied in order.
     #[serde(default)]
     pub(crate) overrides: Vec<Override>,
     /// Where to train: `cpu`, `cuda`, `cuda:N`, `vulkan`, `metal`, `wgpu`, or `auto` for the best that this machine has.
@@ -245,11 +245,11 @@ impl<'de> Deserialize<'de> for Task {
     }
 }
 
-/// A change for the arms and tasks that it names; those that it does not name are not restricted.
+/// A change for the activations and tasks that it names; those that it does not name are not restricted.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Override {
-    /// Arm, as in `activations`.
+    /// Activation, as in `activations`.
     #[serde(default)]
     #[schemars(with = "Option<ArmSchema>")]
     pub(crate) activation: Option<ArmRequest>,

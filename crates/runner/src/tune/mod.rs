@@ -20,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fmt;
 
-/// How keys of the tasks are tuned: every arm gets the same trials on each task; the best by the primary metric on validation data,
+/// How keys of the tasks are tuned: every activation gets the same trials on each task; the best by the primary metric on validation data,
 /// the median over the seeds of tuning, is trained anew with the seeds of the experiment.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tune {
     /// How values are found.
     pub(crate) method: Method,
-    /// Trials of each arm on each task; not for a grid, which tries every combination.
+    /// Trials of each activation on each task; not for a grid, which tries every combination.
     #[serde(default)]
     pub(crate) trials: Option<usize>,
     /// Every trial is trained once with each; none may be among the seeds of the experiment. Where absent, 1000001,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// Comparisons that a policy may name.
 const MOST_COMPARISONS: usize = 100;
 
-/// Which trials continue. Decisions wait until every trial of an arm on a task has come as far, so that they do not
+/// Which trials continue. Decisions wait until every trial of an activation on a task has come as far, so that they do not
 /// depend on which worker was faster.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "policy", rename_all = "snake_case", deny_unknown_fields)]

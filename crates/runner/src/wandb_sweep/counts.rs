@@ -65,7 +65,7 @@ impl Counts {
             return refuse(
                 "run_cap",
                 format!(
-                    "must be {} or more: one trial of each arm on each task under each seed of tuning, and {finals} final runs",
+                    "must be {} or more: one trial of each activation on each task under each seed of tuning, and {finals} final runs",
                     runs_of_one + finals
                 ),
             );

@@ -1,5 +1,6 @@
 //! `actlab check`: whether activations, and training on a device, give the numbers that they should.
 
+mod kernels;
 mod training;
 
 use crate::Error;
@@ -31,7 +32,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
     let count = activations.len();
     for activation in activations {
         outln!("{}", activation.label());
-        let checks = guarded(|| conformance::check(&activation, &device));
+        let checks = guarded(|| {
+            let mut checks = conformance::check(&activation, &device);
+            checks.extend(kernels::check(&activation, &device));
+            checks
+        });
         match checks {
             Ok(checks) => {
                 for check in checks {

@@ -1,0 +1,30 @@
+//! Rules of updates as kernels take them.
+
+/// AdamW: see [`AdamW`](crate::AdamW).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AdamW {
+    pub(crate) scale: f32,
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    /// 1 − β₁
+    pub(crate) rest1: f32,
+    /// 1 − β₂
+    pub(crate) rest2: f32,
+    pub(crate) epsilon: f32,
+    /// 1 − learning rate · weight decay
+    pub(crate) keep: f32,
+    /// Learning rate / (1 − β₁ᵗ)
+    pub(crate) rate: f32,
+    /// 1 / (1 − β₂ᵗ)
+    pub(crate) correction2: f32,
+}
+
+/// SGD: see [`Sgd`](crate::Sgd).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sgd {
+    pub(crate) rate: f32,
+    pub(crate) scale: f32,
+    pub(crate) momentum: f32,
+    pub(crate) decay: f32,
+    pub(crate) nesterov: bool,
+}
