@@ -60,7 +60,7 @@ fn near(found: &[f64], expected: &[f64]) -> Result<(), String> {
     }
     let wrong = found.iter().zip(expected).find(|(found, expected)| {
         let error = (*found - *expected).abs();
-        !(error <= 1e-6 + 1e-5 * expected.abs())
+        error.is_nan() || error > 1e-6 + 1e-5 * expected.abs()
     });
     match wrong {
         Some((found, expected)) => Err(format!("{found}, expected {expected}")),
