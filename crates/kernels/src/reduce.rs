@@ -5,7 +5,7 @@
 //! whole tensor by atomic additions, whose order is chance. On the CPU its order is that of the machine's registers.
 
 use crate::buffer::Buffer;
-use crate::device::launch;
+use crate::device::gpu;
 use crate::host::{Host, Operation, Values, record};
 use ::activation::arch;
 use burn::Tensor;
@@ -25,7 +25,7 @@ pub(crate) const RUN: usize = 64;
 /// Sum of each column of `[rows, columns]`: `[1, columns]`.
 pub(crate) fn column_sums(x: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = x.dims();
-    if let Some(sums) = launch::run_sums(&x) {
+    if let Some(sums) = gpu::run_sums(&x) {
         return if rows <= RUN { sums } else { column_sums(sums) };
     }
     if rows <= RUN {

@@ -1,8 +1,8 @@
 //! Updates of parameters in one pass, and the norm of gradients.
 
-use crate::device::{launch, rule};
+use crate::device::{gpu, rule};
 use crate::host::{Host, Values};
-use crate::reduce::sum;
+use crate::reduce::{column_sums, sum};
 use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
@@ -53,8 +53,7 @@ impl Sgd {
             single([learning_rate, gradient_scale, momentum, weight_decay]);
         let rule = rule::Sgd { rate, scale, momentum: small_momentum, decay, nesterov };
         if !on_cpu([&parameter, &gradient]) {
-            if let Some((new, now)) = launch::sgd(rule, [&parameter, &gradient], velocity.as_ref())
-            {
+            if let Some((new, now)) = gpu::sgd(rule, [&parameter, &gradient], velocity.as_ref()) {
                 *velocity = now;
                 return new;
             }
@@ -174,7 +173,7 @@ impl AdamW {
         };
         if !on_cpu([&parameter, &gradient]) {
             if let Some([new, first, second]) =
-                launch::adamw(rule, [&parameter, &gradient, &first, &second])
+                gpu::adamw(rule, [&parameter, &gradient, &first, &second])
             {
                 *moments = Some([first, second]);
                 return new;
@@ -241,7 +240,11 @@ impl Scalar {
 #[must_use]
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Scalar {
     let Some(Host::Plain(_)) = Host::of(&x) else {
-        return Scalar::OnDevice(sum(x.square()));
+        let sums = gpu::square_sums(&x).map(|sums| {
+            let count = sums.dims()[0];
+            column_sums(sums.reshape([count, 1])).reshape([1])
+        });
+        return Scalar::OnDevice(sums.unwrap_or_else(|| sum(x.square())));
     };
     let values = Host::of(&x).map(|host| host.values());
     let sums: Vec<f64> = values

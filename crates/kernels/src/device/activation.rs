@@ -1,7 +1,6 @@
 //! Activations on devices other than the CPU; their gradient is made of the input, which alone is kept.
 
-#[cfg(feature = "gpu")]
-use crate::device::formula;
+use crate::device::gpu;
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use ::activation::{Activation, Gated, Kind};
 use burn::Tensor;
@@ -9,8 +8,7 @@ use std::sync::Arc;
 
 /// f(x) without a tape.
 pub(crate) fn value<const D: usize>(f: &Activation, x: Tensor<D>) -> Tensor<D> {
-    #[cfg(feature = "gpu")]
-    if let Some(y) = formula::pointwise(f.nonlinearity().elementwise(), &x) {
+    if let Some(y) = gpu::pointwise(f.nonlinearity().elementwise(), &x) {
         return y;
     }
     f.nonlinearity().forward(x)
@@ -22,8 +20,7 @@ pub(crate) fn gradient<const D: usize>(
     x: Tensor<D>,
     gradient: Tensor<D>,
 ) -> Tensor<D> {
-    #[cfg(feature = "gpu")]
-    if let Some(y) = formula::pointwise_gradient(f.nonlinearity().elementwise(), &x, &gradient) {
+    if let Some(y) = gpu::pointwise_gradient(f.nonlinearity().elementwise(), &x, &gradient) {
         return y;
     }
     gradient * f.nonlinearity().derivative(x)
@@ -77,8 +74,7 @@ impl GatedRows {
     }
 
     fn value(&self, gated: &dyn Gated) -> Tensor<2> {
-        #[cfg(feature = "gpu")]
-        if let Some(y) = formula::gated(gated.elementwise(), &self.x) {
+        if let Some(y) = gpu::gated(gated.elementwise(), &self.x) {
             return y;
         }
         let [gate, value] = self.halves();
@@ -87,8 +83,7 @@ impl GatedRows {
 
     fn gradient(&self, gradient: Tensor<2>) -> Tensor<2> {
         let Kind::Gated(gated) = self.f.kind() else { unreachable!("it is gated") };
-        #[cfg(feature = "gpu")]
-        if let Some(y) = formula::gated_gradient(gated.elementwise(), &self.x, &gradient) {
+        if let Some(y) = gpu::gated_gradient(gated.elementwise(), &self.x, &gradient) {
             return y;
         }
         let [gate, value] = self.halves();

@@ -2,7 +2,7 @@
 
 use crate::batch_norm::{BatchNormTraining, channelwise};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
-use crate::device::{activation, launch};
+use crate::device::{activation, gpu};
 use crate::reduce::column_sums;
 use ::activation::Activation;
 use burn::Tensor;
@@ -23,7 +23,7 @@ pub(crate) fn training(
     let each = 1.0 / count as f64;
     let mean = column_sums(pixels.clone()) * each;
     let mean = mean.reshape([channels]);
-    let squares = match launch::run_moments(&pixels, None, &mean) {
+    let squares = match gpu::run_moments(&pixels, None, &mean) {
         Some(moments) => column_sums(moments).narrow(1, channels, channels),
         None => column_sums((pixels - mean.clone().unsqueeze()).square()),
     };
@@ -101,7 +101,7 @@ impl Saved {
         let scale = self.scale();
         let shift = self.beta.clone() - self.mean.clone() * scale.clone();
         let residual = self.residual.as_ref();
-        let y = launch::channel_affine(&self.x, [&scale, &shift], residual.map(|x| (x, None)));
+        let y = gpu::channel_affine(&self.x, [&scale, &shift], residual.map(|x| (x, None)));
         y.unwrap_or_else(|| {
             let y = self.centered() * channelwise(scale) + channelwise(self.beta.clone());
             finish(y, self.residual.clone(), None)
@@ -116,7 +116,7 @@ impl Saved {
         }
         let flat_gradient = flat(gradient.clone());
         if let Some(sums) =
-            launch::run_moments(&flat_gradient, Some(&flat(self.x.clone())), &self.mean)
+            gpu::run_moments(&flat_gradient, Some(&flat(self.x.clone())), &self.mean)
         {
             return self.on_gpu(gradient, column_sums(sums));
         }
@@ -145,8 +145,7 @@ impl Saved {
         let along = scale.clone() * self.inverse.clone() * by_gamma.clone() * -self.each;
         let shift =
             scale.clone() * by_beta.clone() * -self.each - along.clone() * self.mean.clone();
-        let by_x =
-            launch::channel_affine(&gradient, [&scale, &shift], Some((&self.x, Some(&along))));
+        let by_x = gpu::channel_affine(&gradient, [&scale, &shift], Some((&self.x, Some(&along))));
         let by_x = by_x.expect("the sums are of a GPU");
         Gradients {
             first: [by_x.into(), by_gamma.into(), by_beta.into()],

@@ -2,6 +2,7 @@
 //! product is made of them. The gradient by the image is a gather and a product too, so that nothing is added to
 //! places that several threads share.
 
+use crate::device::gpu;
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::mixed::Precision;
 use crate::padded::Shape;
@@ -94,7 +95,7 @@ impl Derivative<2> for Saved {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Direction {
+pub(crate) enum Direction {
     /// For each output pixel, the input pixel of each tap.
     Forward,
     /// For each input pixel, the output pixel that reads it by each tap.
@@ -103,12 +104,12 @@ enum Direction {
 
 /// What decides which pixels are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Places {
+pub(crate) struct Places {
     height: usize,
     width: usize,
-    kernel: usize,
-    stride: usize,
-    direction: Direction,
+    pub(crate) kernel: usize,
+    pub(crate) stride: usize,
+    pub(crate) direction: Direction,
 }
 
 impl Places {
@@ -120,7 +121,7 @@ impl Places {
         }
     }
 
-    fn target(&self) -> [usize; 2] {
+    pub(crate) fn target(&self) -> [usize; 2] {
         match self.direction {
             Direction::Forward => self.strided(),
             Direction::Backward => [self.height, self.width],
@@ -203,11 +204,15 @@ fn gather(image: Tensor<4>, shape: &Shape, direction: Direction) -> Tensor<3> {
     let [batch, rows, columns, channels] = image.dims();
     let device = image.device();
     let &Shape { height, width, kernel, stride, .. } = shape;
-    let pixels = image.reshape([batch, rows * columns, channels]);
     if kernel == 1 && stride == 1 {
-        return pixels;
+        return image.reshape([batch, rows * columns, channels]);
     }
-    let index = index(Places { height, width, kernel, stride, direction }, &device);
+    let places = Places { height, width, kernel, stride, direction };
+    if let Some(gathered) = gpu::gather(&image, places) {
+        return gathered;
+    }
+    let pixels = image.reshape([batch, rows * columns, channels]);
+    let index = index(places, &device);
     let pixels = if index.outside {
         let zero = Tensor::zeros([batch, 1, channels], (&device, pixels.dtype()));
         Tensor::cat(vec![pixels, zero], 1)

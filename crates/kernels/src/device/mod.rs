@@ -5,12 +5,10 @@ pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod convolution;
 #[cfg(feature = "gpu")]
-pub(crate) mod formula;
-#[cfg(feature = "gpu")]
-pub(crate) mod launch;
+pub(crate) mod gpu;
 #[cfg(not(feature = "gpu"))]
-#[path = "no_launch.rs"]
-pub(crate) mod launch;
+#[path = "no_gpu.rs"]
+pub(crate) mod gpu;
 pub(crate) mod layer_norm;
 pub(crate) mod row;
 pub(crate) mod rule;

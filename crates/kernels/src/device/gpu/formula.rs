@@ -1,7 +1,7 @@
 //! One kernel for an activation, and one for its gradient, made of its formula: burn's operations would write the result of
 //! each to memory.
 
-use crate::device::launch::{on_gpu, room, tensor, threads};
+use super::{on_gpu, room, tensor, threads};
 use ::activation::{Algebra, Elementwise, erfc_and_gaussian};
 use burn::Tensor;
 use cubecl::ir::Scope;
