@@ -58,13 +58,14 @@ launches() {
   printf '[profiling]\nlogger = { level = "minimal", file = "log" }\n' >"$at/cubecl.toml"
   cp scripts/check_gpu.toml "$at"
   (cd "$at" && "$actlab" sweep check_gpu.toml --set 'activations=["gelu"]' --set baseline=gelu --tasks "$1" \
-    --set "tasks.$1.training.budget={steps=$2}" --device wgpu --output results >"$at/sweep.log" 2>&1)
+    --set "tasks.$1.training.budget={steps=$2}" --device wgpu --output results >"$at/sweep.log" 2>&1) || return 1
   wc -l <"$at/log"
 }
 while read -r task most; do
-  count=$(($(launches "$task" 3) - $(launches "$task" 2)))
+  more="$(launches "$task" 3)" && fewer="$(launches "$task" 2)" || { echo "error: a sweep of $task failed" >&2; exit 1; }
+  count=$((more - fewer))
   echo "$task: $count kernels a step (at most $most)"
-  [ "$count" -gt 0 ] && [ "$count" -le "$most" ]
+  if [ "$count" -le 0 ] || [ "$count" -gt "$most" ]; then exit 1; fi
 done <<'EOF'
 images 600
 text 566
@@ -80,7 +81,8 @@ for _ in $(seq 600); do
   if find "$folder/resumed" -name 'checkpoint-*.safetensors' 2>/dev/null | grep -q .; then break; fi
   sleep 0.1
 done
-kill -9 $killed
+kill -9 $killed || { echo "error: the sweep ended before it was killed" >&2; exit 1; }
+find "$folder/resumed" -name 'checkpoint-*.safetensors' | grep -q . || { echo "error: there was no checkpoint" >&2; exit 1; }
 wait $killed 2>/dev/null || true
 # Its worker stops when it is gone.
 sleep 2

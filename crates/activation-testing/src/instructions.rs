@@ -1,4 +1,4 @@
-//! A test of this process, run again in a process with other vector instructions: a process chooses them once.
+//! Runs a test of this program again, in a process that uses other vector instructions: a process chooses them once.
 
 use activation::simd::{VARIABLE, Width};
 use std::process::Command;
@@ -34,5 +34,7 @@ pub fn answers(width: Width, test: &str) -> Vec<String> {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{width}: {text}{errors}");
     let line = |line: &str| Some(line.split_once(&format!("{ASKED}="))?.1.to_owned());
-    text.lines().filter_map(line).collect()
+    let lines: Vec<String> = text.lines().filter_map(line).collect();
+    assert!(!lines.is_empty(), "{test} answers nothing: is it there? {text}");
+    lines
 }

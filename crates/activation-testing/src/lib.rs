@@ -1,4 +1,4 @@
-//! Assertions for the tests of an activation plugin.
+//! What tests share: assertions for an activation plugin, and other vector instructions.
 //!
 //! `oracle/pytorch.json` holds values and derivatives that PyTorch computed in double precision.
 

@@ -3,7 +3,7 @@
 //! Each function takes and gives burn tensors. On the CPU (`Device::flex()`, with or without
 //! autodiff) it runs a kernel of its own: SIMD registers of whatever instruction set the machine has,
 //! one pass over memory where general operations make several, and a backward written by hand. On
-//! every other device the same function is a few plain burn operations.
+//! every other device the same function is burn operations with a backward of their own, or a kernel in CubeCL.
 //!
 //! Results depend neither on the number of threads nor on the instruction set, to the last bit: how a sum is split
 //! follows from the shape alone, and a multiply-add is rounded once.

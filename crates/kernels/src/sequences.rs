@@ -1,6 +1,5 @@
 //! Which rows of a matrix belong to which sequence.
 
-use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use burn::Tensor;
 use burn::tensor::{Bool, Device, Int, TensorData};
 use std::iter::repeat_n;
@@ -83,17 +82,6 @@ impl Sequences {
 
     /// Rows `[rows, width]` as `[sequences, longest, width]`, with zeros behind a shorter sequence.
     pub(crate) fn padded(&self, rows: Tensor<2>) -> Tensor<3> {
-        let y = self.spread(untaped(&rows));
-        record([rows.into()], y, || Padded(self.clone()))
-    }
-
-    /// The rows `[rows, width]` of `[sequences, longest, width]` that hold tokens.
-    pub(crate) fn packed(&self, padded: Tensor<3>) -> Tensor<2> {
-        let y = self.gathered(untaped(&padded));
-        record([padded.into()], y, || Packed(self.clone()))
-    }
-
-    fn spread(&self, rows: Tensor<2>) -> Tensor<3> {
         let [count, width] = rows.dims();
         let (longest, device) = (self.longest(), rows.device());
         let shape = [self.count(), longest, width];
@@ -107,7 +95,8 @@ impl Sequences {
         Tensor::cat(vec![rows, zero], 0).select(0, indices(places, &device)).reshape(shape)
     }
 
-    fn gathered(&self, padded: Tensor<3>) -> Tensor<2> {
+    /// The rows `[rows, width]` of `[sequences, longest, width]` that hold tokens.
+    pub(crate) fn packed(&self, padded: Tensor<3>) -> Tensor<2> {
         let [count, longest, width] = padded.dims();
         let rows = padded.reshape([count * longest, width]);
         if self.is_uniform() {
@@ -130,24 +119,6 @@ impl Sequences {
             .flat_map(|length| repeat_n(false, length).chain(repeat_n(true, longest - length)));
         let padding = || TensorData::new(padding.collect::<Vec<bool>>(), [self.count(), longest]);
         (!self.is_uniform()).then(|| Tensor::from_data(padding(), device))
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Padded(Sequences);
-
-impl Derivative<1> for Padded {
-    fn backward(self, gradient: AnyRank, _: [bool; 1]) -> [Option<AnyRank>; 1] {
-        [Some(self.0.gathered(gradient.tensor()).into())]
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Packed(Sequences);
-
-impl Derivative<1> for Packed {
-    fn backward(self, gradient: AnyRank, _: [bool; 1]) -> [Option<AnyRank>; 1] {
-        [Some(self.0.spread(gradient.tensor()).into())]
     }
 }
 

@@ -1,4 +1,4 @@
-//! Batch norm on devices other than the CPU, of burn's operations, with a backward that keeps the input alone.
+//! Batch norm on devices other than the CPU, with a backward of its own.
 
 use crate::batch_norm::{BatchNormTraining, channelwise};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
@@ -28,7 +28,7 @@ pub(crate) fn training(
         None => column_sums((pixels - mean.clone().unsqueeze()).square()),
     };
     let variance = squares.reshape([channels]) * each;
-    let saved = Saved {
+    let mut saved = Saved {
         x: untaped(&x),
         mean: mean.clone(),
         inverse: (variance.clone() + epsilon).sqrt().recip(),
@@ -41,6 +41,10 @@ pub(crate) fn training(
     let lift = |y: Tensor<1>| if x.device().is_autodiff() { Tensor::from_inner(y) } else { y };
     let (mean, variance) = (lift(mean), lift(variance));
     let output = finish(saved.before_activation(), None, activation);
+    // The backward needs it for the slope of the activation alone.
+    if activation.is_none() {
+        saved.residual = None;
+    }
     let output = match residual {
         None => record([x.into(), gamma.into(), beta.into()], output, || BatchNorm(saved)),
         Some(residual) => {

@@ -1,4 +1,4 @@
-//! What is one factor and one term for each channel.
+//! Scales and shifts each channel, in one kernel.
 
 use super::{on_gpu, room, tensor, threads};
 use burn::Tensor;

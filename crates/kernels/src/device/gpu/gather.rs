@@ -1,6 +1,6 @@
 //! What the taps of a convolution read, side by side, in one kernel.
 
-use super::{on_gpu, room, tensor, threads};
+use super::{MOST, on_gpu, room, tensor, threads};
 use crate::device::convolution::{Direction, Places};
 use burn::Tensor;
 use cubecl::prelude::*;
@@ -11,8 +11,11 @@ pub(crate) fn gather(image: &Tensor<4>, places: Places) -> Option<Tensor<3>> {
     let image = on_gpu(image)?;
     let [target_rows, target_columns] = places.target();
     let pixels = target_rows * target_columns * places.kernel * places.kernel;
-    let y = room(&image, [batch, pixels, channels]);
     let count = batch * pixels * channels;
+    if count > MOST {
+        return None;
+    }
+    let y = room(&image, [batch, pixels, channels]);
     if count > 0 {
         let (cubes, dim) = threads(&image, count);
         let client = image.client.clone();

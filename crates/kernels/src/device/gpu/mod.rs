@@ -1,7 +1,7 @@
 //! Kernels of our own for GPUs, in CubeCL: what takes many of burn's operations in one pass over memory.
 //!
-//! Each function answers [`None`] where its tensors are not f32 numbers of a GPU, off the tape; burn's operations do it
-//! there.
+//! Each function returns [`None`] unless its tensors are f32, on a GPU and without a tape. The caller then uses burn's
+//! operations.
 
 mod channels;
 mod formula;
@@ -24,15 +24,18 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
+/// Numbers that the kernels count by 32 bits; larger tensors take burn's operations.
+const MOST: usize = u32::MAX as usize;
+
 /// The tensor, without gaps, if it holds f32 numbers of a GPU.
 fn on_gpu<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
-    if x.dtype() != DType::F32 {
+    if x.dtype() != DType::F32 || x.dims().iter().product::<usize>() > MOST {
         return None;
     }
     x.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous)
 }
 
-/// Room for numbers beside `like`.
+/// An uninitialized f32 tensor on the device of `like`.
 fn room(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
     let (client, device) = (like.client.clone(), like.device.clone());
     empty_device_contiguous_dtype(client, device, shape.into(), DType::F32)

@@ -10,8 +10,8 @@ const SQUARES: usize = 4096;
 
 /// Partial sums of the squares of all numbers.
 pub(crate) fn square_sums<const D: usize>(x: &Tensor<D>) -> Option<Tensor<1>> {
-    let x = on_gpu(x)?;
-    let parts = x.meta.num_elements().div_ceil(RUN).clamp(1, SQUARES);
+    let x = on_gpu(x).filter(|x| x.meta.num_elements() > 0)?;
+    let parts = x.meta.num_elements().div_ceil(RUN).min(SQUARES);
     let y = room(&x, [parts]);
     let (cubes, dim) = threads(&x, parts);
     let client = x.client.clone();
@@ -46,7 +46,7 @@ fn square_sums_kernel(x: &[f32], y: &mut [f32]) {
 pub(crate) fn run_sums(x: &Tensor<2>) -> Option<Tensor<2>> {
     let [rows, columns] = x.dims();
     let x = on_gpu(x)?;
-    let runs = rows.div_ceil(RUN);
+    let runs = rows.div_ceil(RUN).max(1);
     let y = room(&x, [runs, columns]);
     if runs * columns > 0 {
         let (cubes, dim) = threads(&x, runs * columns);
@@ -93,7 +93,7 @@ pub(crate) fn run_moments(
         Some(other) => on_gpu(other)?,
         None => x.clone(),
     };
-    let runs = rows.div_ceil(RUN);
+    let runs = rows.div_ceil(RUN).max(1);
     let y = room(&x, [runs, 2 * columns]);
     if runs * columns > 0 {
         let (cubes, dim) = threads(&x, runs * columns);

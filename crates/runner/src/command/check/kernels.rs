@@ -2,68 +2,99 @@
 
 use activation::conformance::Check;
 use activation::{Activation, Kind};
-use actlab_kernels::activation as kernel;
+use actlab_kernels::with_initial_numbers;
 use burn::Tensor;
 use burn::tensor::{Device, TensorData};
 use std::sync::Arc;
 
-const ROWS: i32 = 9;
+const ROWS: usize = 9;
 
-/// Gates of a row, and its values.
-const HALF: i32 = 36;
+/// Gates of a row, and values.
+const HALF: usize = 36;
 
-/// Values and gradients of the kernels of `activation` on `device`.
+/// Numbers from −10 to 10 in sixteenths, which are exact in f32; `salt` makes others of the same place.
+fn number(place: usize, salt: usize) -> f64 {
+    let sixteenths = (place * place * salt + place * 37) % 321;
+    sixteenths as f64 / 16.0 - 10.0
+}
+
+/// What a kernel should give at one input, or at gate and value.
+struct Expected {
+    at: Vec<f64>,
+    value: f64,
+    slopes: Vec<f64>,
+}
+
+impl Expected {
+    /// Of the rows of inputs, row by row.
+    fn of(activation: &Activation, inputs: &[f64]) -> Vec<Self> {
+        match activation.kind() {
+            Kind::Pointwise(f) => {
+                let at = |x: &f64| {
+                    let (value, slope) = f.eval(*x);
+                    Self { at: vec![*x], value, slopes: vec![slope] }
+                };
+                inputs.iter().map(at).collect()
+            }
+            Kind::Gated(f) => {
+                let row = |row: &[f64]| {
+                    let (gates, values) = row.split_at(HALF);
+                    let at = |(gate, value): (&f64, &f64)| {
+                        let (y, by_gate, by_value) = f.eval(*gate, *value);
+                        Self { at: vec![*gate, *value], value: y, slopes: vec![by_gate, by_value] }
+                    };
+                    gates.iter().zip(values).map(at).collect::<Vec<_>>()
+                };
+                inputs.chunks(2 * HALF).flat_map(row).collect()
+            }
+        }
+    }
+}
+
+/// Values and gradients of the kernels of `activation` on `device`; what it learns is where training begins.
 pub(super) fn check(activation: &Arc<Activation>, device: &Device) -> Vec<Check> {
-    // From −10 to 10, in several rows, so that gates and values lie apart; exact in f32.
-    let at = |row: i32, column: i32| f64::from((column * 37 + row * 61) % 321 - 160) / 16.0;
-    let rows: Vec<Vec<f64>> =
-        (0..ROWS).map(|row| (0..2 * HALF).map(|column| at(row, column)).collect()).collect();
-    let half = rows[0].len() / 2;
-    let numbers: Vec<f64> = rows.iter().flatten().copied().collect();
-    let numbers = TensorData::new(numbers, [rows.len(), 2 * half]).convert::<f32>();
-    let x = Tensor::<2>::from_data(numbers, &device.clone().autodiff()).require_grad();
-    let y = kernel(activation, x.clone());
-    let gradients = y.clone().sum().backward();
+    let gated = matches!(activation.kind(), Kind::Gated(_));
+    let width = if gated { HALF } else { 2 * HALF };
+    let numbers = |count: usize, salt: usize| -> Vec<f64> {
+        (0..count).map(|place| number(place, salt)).collect()
+    };
+    let (inputs, upstream) = (numbers(ROWS * 2 * HALF, 19), numbers(ROWS * width, 5));
+    let tensor = |numbers: &[f64], columns: usize| {
+        let data = TensorData::new(numbers.to_vec(), [ROWS, columns]).convert::<f32>();
+        Tensor::<2>::from_data(data, &device.clone().autodiff())
+    };
+    let x = tensor(&inputs, 2 * HALF).require_grad();
+    let y = with_initial_numbers(activation, if gated { 2 } else { 1 }, x.clone());
+    let gradients = (y.clone() * tensor(&upstream, width)).sum().backward();
     let read = |x: Tensor<2>| x.into_data().iter::<f64>().collect::<Vec<_>>();
     let values = read(y.inner());
     let slopes = x.grad(&gradients).map(read).unwrap_or_default();
 
-    let mut expected_values = Vec::new();
-    let mut expected_slopes = Vec::new();
-    for row in &rows {
-        match activation.kind() {
-            Kind::Pointwise(f) => {
-                let (values, slopes): (Vec<_>, Vec<_>) = row.iter().map(|x| f.eval(*x)).unzip();
-                expected_values.extend(values);
-                expected_slopes.extend(slopes);
-            }
-            Kind::Gated(f) => {
-                let (gates, others) = row.split_at(half);
-                let at = |(gate, other): (&f64, &f64)| f.eval(*gate, *other);
-                let figures: Vec<_> = gates.iter().zip(others).map(at).collect();
-                expected_values.extend(figures.iter().map(|(value, _, _)| *value));
-                expected_slopes.extend(figures.iter().map(|(_, by_gate, _)| *by_gate));
-                expected_slopes.extend(figures.iter().map(|(_, _, by_value)| *by_value));
-            }
-        }
-    }
+    let expected = Expected::of(activation, &inputs);
+    let by_value = expected.iter().enumerate().map(|(place, expected)| {
+        near(&expected.at, values.get(place).copied(), expected.value, 1.0)
+    });
+    let by_input = expected.iter().enumerate().flat_map(|(place, expected)| {
+        let (row, column) = (place / width, place % width);
+        let slopes = &slopes;
+        let upstream = upstream[place];
+        expected.slopes.iter().enumerate().map(move |(part, slope)| {
+            let found = slopes.get(row * 2 * HALF + part * HALF + column).copied();
+            near(&expected.at, found, upstream * slope, upstream.abs().max(1.0))
+        })
+    });
     vec![
-        Check { name: "kernels of training: values", outcome: near(&values, &expected_values) },
-        Check { name: "kernels of training: gradients", outcome: near(&slopes, &expected_slopes) },
+        Check { name: "kernels of training: values", outcome: by_value.collect() },
+        Check { name: "kernels of training: gradients", outcome: by_input.collect() },
     ]
 }
 
-/// To 10⁻⁶ absolute and 10⁻⁵ relative, as the other checks.
-fn near(found: &[f64], expected: &[f64]) -> Result<(), String> {
-    if found.len() != expected.len() {
-        return Err(format!("{} numbers, expected {}", found.len(), expected.len()));
+/// To 10⁻⁶ · `scale` absolute and 10⁻⁵ relative, as the other checks.
+fn near(at: &[f64], found: Option<f64>, expected: f64, scale: f64) -> Result<(), String> {
+    let found = found.ok_or("there are fewer numbers than inputs")?;
+    let error = (found - expected).abs();
+    if error.is_nan() || error > 1e-6 * scale + 1e-5 * expected.abs() {
+        return Err(format!("at {at:?} is {found}, expected {expected} (error {error:.1e})"));
     }
-    let wrong = found.iter().zip(expected).find(|(found, expected)| {
-        let error = (*found - *expected).abs();
-        error.is_nan() || error > 1e-6 + 1e-5 * expected.abs()
-    });
-    match wrong {
-        Some((found, expected)) => Err(format!("{found}, expected {expected}")),
-        None => Ok(()),
-    }
+    Ok(())
 }
