@@ -1,7 +1,7 @@
 //! What an activation computes of each element, for kernels of other crates.
 
 use crate::Algebra;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::lanes::{ERFC, ERFC_SCALE};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -19,6 +19,13 @@ impl Elementwise {
         let mut hasher = DefaultHasher::new();
         graph.hash(&mut hasher);
         Self { graph: Arc::new(graph), hash: hasher.finish() }
+    }
+
+    /// Whether all its constants are finite in single precision: kernels in WGSL cannot have others.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "what overflows is infinite")]
+    pub fn is_finite(&self) -> bool {
+        self.graph.nodes.iter().filter_map(Node::constant).all(|x| (x as f32).is_finite())
     }
 
     /// The value. `inputs` must not be empty.

@@ -178,6 +178,22 @@ impl Node {
 }
 
 impl Node {
+    /// The constant in it, if there is one.
+    pub(crate) fn constant(&self) -> Option<f64> {
+        match *self {
+            Self::Constant(constant)
+            | Self::WithConstant(_, _, constant)
+            | Self::Select { threshold: constant, .. }
+            | Self::Max(_, constant)
+            | Self::Min(_, constant) => Some(constant.0),
+            Self::Input(_)
+            | Self::Number(_)
+            | Self::Unary(..)
+            | Self::Binary(..)
+            | Self::MulAdd(..) => None,
+        }
+    }
+
     /// What it compares, and with what.
     fn condition(&self) -> Option<(Id, f64)> {
         match *self {

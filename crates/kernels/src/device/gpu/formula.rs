@@ -1,5 +1,5 @@
 //! One kernel for an activation, and one for its gradient, made of its formula: burn's operations would write the result of
-//! each to memory.
+//! each to memory. A formula with an infinite constant takes burn's operations all the same.
 
 use super::{on_gpu, room, tensor, threads};
 use ::activation::{Algebra, Elementwise, erfc_and_gaussian};
@@ -11,7 +11,7 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 /// A formula of one input over `x`.
 pub(crate) fn pointwise<const D: usize>(f: Elementwise, x: &Tensor<D>) -> Option<Tensor<D>> {
     let count: usize = x.dims().iter().product();
-    let (shape, x) = (x.dims(), on_gpu(x)?);
+    let (shape, x) = (x.dims(), on_gpu(x).filter(|_| f.is_finite())?);
     let y = room(&x, shape);
     if count > 0 {
         let (cubes, dim) = threads(&x, count);
@@ -43,7 +43,8 @@ pub(crate) fn pointwise_gradient<const D: usize>(
     gradient: &Tensor<D>,
 ) -> Option<Tensor<D>> {
     let count: usize = x.dims().iter().product();
-    let (shape, x, gradient) = (x.dims(), on_gpu(x)?, on_gpu(gradient)?);
+    let (shape, x) = (x.dims(), on_gpu(x).filter(|_| f.is_finite())?);
+    let gradient = on_gpu(gradient)?;
     let y = room(&x, shape);
     if count > 0 {
         let (cubes, dim) = threads(&x, count);
@@ -77,7 +78,7 @@ fn pointwise_gradient_kernel(
 /// A formula of gate and value, the halves of the rows of `x` `[rows, 2 · half]`: `[rows, half]`.
 pub(crate) fn gated(f: Elementwise, x: &Tensor<2>) -> Option<Tensor<2>> {
     let [rows, width] = x.dims();
-    let (half, x) = (width / 2, on_gpu(x)?);
+    let (half, x) = (width / 2, on_gpu(x).filter(|_| f.is_finite())?);
     let y = room(&x, [rows, half]);
     if rows * half > 0 {
         let (cubes, dim) = threads(&x, rows * half);
@@ -111,7 +112,7 @@ pub(crate) fn gated_gradient(
     gradient: &Tensor<2>,
 ) -> Option<Tensor<2>> {
     let [rows, half] = gradient.dims();
-    let (x, gradient) = (on_gpu(x)?, on_gpu(gradient)?);
+    let (x, gradient) = (on_gpu(x).filter(|_| f.is_finite())?, on_gpu(gradient)?);
     let y = room(&x, [rows, 2 * half]);
     if rows * half > 0 {
         let (cubes, dim) = threads(&x, rows * half);
