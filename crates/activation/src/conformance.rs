@@ -18,7 +18,7 @@ type Test = fn(&Activation, &Device) -> Result<(), String>;
 
 /// Every check, in the order in which they run.
 const CHECKS: &[(&str, Test)] = &[
-    ("name and aliases can be written, and are of no other activation", names),
+    ("name and aliases are valid and unique", names),
     ("declared parameters are the formula's, defaults in range", parameters),
     ("derivative agrees with finite differences (f64)", finite_differences),
     ("derivative by each number agrees with finite differences (f64)", by_numbers),
