@@ -73,6 +73,8 @@ const KEYS: &[(&str, &str)] = &[
     ("data.", "data"),
     ("training.batch_size", "budget"),
     ("training.budget", "budget"),
+    ("training.replicas", "budget"),
+    ("training.sync_batch_norm", "budget"),
     ("training.optimizer", "optimizer"),
     ("training.schedule", "schedule"),
     ("training.warmup", "schedule"),
@@ -204,7 +206,13 @@ fn budget(spec: &RunSpec, runs: &[&StoredRun]) -> String {
         }
     };
     let most = if spec.training.patience.is_some() { "at most " } else { "" };
-    format!("{most}{words} of {} examples a step", number::grouped(spec.training.batch_size as u64))
+    let replicas = match (spec.training.replicas, spec.training.sync_batch_norm) {
+        (1, _) => String::new(),
+        (replicas, false) => format!(" in {replicas} replicas"),
+        (replicas, true) => format!(" in {replicas} replicas that share batch statistics"),
+    };
+    let examples = number::grouped(spec.training.batch_size as u64);
+    format!("{most}{words} of {examples} examples a step{replicas}")
 }
 
 /// Passes over the data that the whole run made, from where it last evaluated.

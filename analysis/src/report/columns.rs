@@ -62,6 +62,7 @@ pub(super) mod header {
     pub(in super::super) const SPEED: &str = "examples/s";
     pub(in super::super) const TIME: &str = "train, s";
     pub(in super::super) const MEMORY: &str = "peak MiB";
+    pub(in super::super) const DEVICE_MEMORY: &str = "GPU MiB";
     pub(in super::super) const ENERGY: &str = "energy, J";
     pub(in super::super) const TARGET_TIME: &str = "to target, s";
     pub(in super::super) const SPREAD: &str = "of all trials";
@@ -413,6 +414,10 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     ];
     let mut machine =
         vec![value(header::MEMORY, |arm| arm.peak_memory.map(|bytes| bytes / MIB), 0).reserve(8)];
+    if task.uses_gpus() {
+        let memory = |arm: &Arm| arm.peak_device_memory.map(|bytes| bytes / MIB);
+        machine.push(value(header::DEVICE_MEMORY, memory, 0).reserve(8));
+    }
     if task.has_energy() {
         machine.push(value(header::ENERGY, |arm| arm.energy_joules, 0).reserve(9));
     }

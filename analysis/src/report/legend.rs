@@ -253,6 +253,12 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
             words.dominating()
         ));
     }
+    if report.tasks.iter().any(super::Task::uses_gpus) {
+        entries.push(format!(
+            "{}: the most that a run reserved on a GPU, mean over runs.",
+            term(header::DEVICE_MEMORY)
+        ));
+    }
     if report.tasks.iter().any(super::Task::has_energy) {
         entries.push(format!(
             "{}: what processors and GPU took during a run, where the system tells: of the processors in \

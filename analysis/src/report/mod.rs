@@ -159,6 +159,10 @@ impl Task {
         self.arms.iter().any(|arm| arm.examples.crossed.is_some())
     }
 
+    fn uses_gpus(&self) -> bool {
+        self.arms.iter().any(|arm| arm.peak_device_memory.is_some())
+    }
+
     fn has_energy(&self) -> bool {
         self.arms.iter().any(|arm| arm.energy_joules.is_some())
     }

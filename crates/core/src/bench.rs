@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::component;
-use crate::data::{Batch, BatchInputs, Share, Targets};
+use crate::data::{Answers, Batch, BatchInputs, Share, Targets};
 use crate::model::{
     Head, InputShape, Interface, Layout, Model, ModelSize, Network, Pass, initialize, registration,
 };
@@ -142,7 +142,10 @@ fn batch(interface: &Interface, rows: usize, device: &Device) -> Batch {
     let numbers: Vec<i32> = classes.iter().map(|class| *class as i32).collect();
     let labels = Tensor::from_ints(numbers.as_slice(), device);
     let examples = vec![Share { rows: 1, units: 1.0 }; rows];
-    Batch { inputs, targets: Targets { labels, classes, positions: None, examples } }
+    Batch {
+        inputs,
+        targets: Targets { labels, positions: None, answers: Answers { classes, examples } },
+    }
 }
 
 fn images(shape: [usize; 4], device: &Device) -> BatchInputs {

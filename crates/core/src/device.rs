@@ -267,6 +267,12 @@ fn name(device: &Device) -> Option<String> {
     }
 }
 
+/// Bytes that this process holds on a device, used or not, where the device tells.
+#[must_use]
+pub fn reserved(device: &Device) -> Option<u64> {
+    device.memory_pool_usage().map(|usage| usage.bytes_reserved)
+}
+
 /// Does something that may panic; a panic is not printed, and its text is the error.
 fn quietly<T>(action: impl FnOnce() -> T) -> Result<T, String> {
     let hook = std::panic::take_hook();

@@ -12,6 +12,9 @@ use crate::schedule::{LearningRate, ScheduleRegistration};
 use crate::sites::Activations;
 use record::{Component, DataSpec, Described, Metric, RunSpec};
 
+/// Most replicas of a run: each is a thread at least.
+const MOST_REPLICAS: usize = 64;
+
 /// The components of a run, built.
 #[derive(Debug)]
 pub(crate) struct Recipe<'a> {
@@ -141,6 +144,21 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
             "precision",
             training.precision.is_f32() || registration(&spec.model)?.mixed_precision,
             "must be f32: the model has no other",
+        ),
+        (
+            "replicas",
+            (1..=MOST_REPLICAS).contains(&training.replicas),
+            "must be from 1 to 64: parts of every batch",
+        ),
+        (
+            "replicas",
+            training.replicas <= training.batch_size,
+            "must not be above `batch_size`: each takes an example of a batch at least",
+        ),
+        (
+            "sync_batch_norm",
+            !training.sync_batch_norm || training.replicas > 1,
+            "is for `replicas` above 1: one replica sees the whole batch",
         ),
         ("clip_norm", training.clip_norm.is_none_or(positive), "must be a number above 0"),
         ("evaluate_every", training.evaluate_every != Some(0), "must be 1 or more"),

@@ -111,6 +111,8 @@ impl Stream {
 pub struct Draws {
     key: u64,
     next: u64,
+    /// The first example's place in the batch.
+    first: usize,
 }
 
 impl Draws {
@@ -118,7 +120,13 @@ impl Draws {
     #[must_use]
     pub fn new(seed: u64, name: &str) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = digest(seed, name);
-        Self { key: u64::from_le_bytes([a, b, c, d, e, f, g, h]), next: 0 }
+        Self { key: u64::from_le_bytes([a, b, c, d, e, f, g, h]), next: 0, first: 0 }
+    }
+
+    /// The same draws for a part of the batch that begins with example `first`.
+    #[must_use]
+    pub(crate) fn of_part(&self, first: usize) -> Self {
+        Self { first, ..self.clone() }
     }
 
     /// How many draws were made, as text.
@@ -137,7 +145,7 @@ impl Draws {
     pub fn dropout(&mut self, p: f64) -> Dropout {
         let draw = self.next;
         self.next = draw.wrapping_add(1);
-        Dropout { key: self.key, draw, p }
+        Dropout { key: self.key, draw, p, first: self.first }
     }
 }
 

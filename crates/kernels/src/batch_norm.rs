@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::device;
 use crate::host::{Host, Operation, Values, record};
+use crate::replica::Replica;
 use ::activation::Activation;
 use ::activation::arch;
 use burn::Tensor;
@@ -24,7 +25,8 @@ pub struct BatchNormTraining {
 /// f(batch norm of `x` + `residual`) with the statistics of the batch (Ioffe and Szegedy 2015); f is
 /// the nonlinearity of `activation`, and what is absent is left out.
 ///
-/// `x` and `residual` are `[batch, height, width, channels]`; `gamma` and `beta` are `[channels]`.
+/// `x` and `residual` are `[batch, height, width, channels]`; `gamma` and `beta` are `[channels]`. A `replica` takes the
+/// statistics of the whole batch, of which `x` is its part.
 ///
 /// # Panics
 /// If the sizes do not agree.
@@ -36,6 +38,7 @@ pub fn batch_norm_training(
     epsilon: f64,
     residual: Option<Tensor<4>>,
     activation: Option<&Arc<Activation>>,
+    replica: Option<Replica>,
 ) -> BatchNormTraining {
     let shape = x.dims();
     let channels = shape[3];
@@ -45,7 +48,8 @@ pub fn batch_norm_training(
     let ((Some(host_x), Some(host_gamma), Some(host_beta)), None | Some(Some(_))) =
         (hosts, &host_residual)
     else {
-        return device::batch_norm::training(x, gamma, beta, epsilon, residual, activation);
+        let f = activation;
+        return device::batch_norm::training(x, gamma, beta, epsilon, residual, f, replica);
     };
     let host_residual = host_residual.flatten();
     let values = Inputs {
@@ -56,7 +60,7 @@ pub fn batch_norm_training(
         row: shape[1] * shape[2] * channels,
     };
     let (gamma, beta) = (host_gamma.values(), host_beta.values());
-    let (mean, variance) = values.statistics();
+    let Statistics { mean, variance, count } = values.statistics(replica.as_ref());
     let inverse: Vec<f64> = variance.iter().map(|v| 1.0 / (v + epsilon).sqrt()).collect();
     let scale: Vec<f64> =
         gamma.slice().iter().zip(&inverse).map(|(gamma, i)| f64::from(*gamma) * i).collect();
@@ -76,7 +80,7 @@ pub fn batch_norm_training(
     let (mean_tensor, variance_tensor) = (vector(&mean), vector(&variance));
     let taped = matches!(host_x, Host::Taped(_));
     let lift = |x: Tensor<1>| if taped { Tensor::from_inner(x) } else { x };
-    let saved = || Saved { values, affine, mean, inverse, gamma };
+    let saved = || Saved { values, affine, mean, inverse, gamma, count, replica };
     let output = match host_residual {
         None => record([host_x, host_gamma, host_beta], output, || BatchNorm(saved())),
         Some(residual) => {
@@ -131,6 +135,16 @@ pub fn batch_norm_inference(
     };
     let affine = Affine::new(&wide(host_scale), &wide(host_shift));
     Values::from_buffer(values.apply(&affine), &shape).into_tensor()
+}
+
+/// (1 − `momentum`) · `old` + `momentum` · `new`, without gradient: statistics that training gathers.
+#[must_use]
+pub fn running_average(old: Tensor<1>, new: Tensor<1>, momentum: f64) -> Tensor<1> {
+    let taped = old.device().is_autodiff();
+    let [old, new] = [&old, &new].map(device::tape::untaped);
+    let average = device::gpu::average(&old, &new, momentum)
+        .unwrap_or_else(|| old.mul_scalar(1.0 - momentum) + new.mul_scalar(momentum));
+    if taped { Tensor::from_inner(average) } else { average }
 }
 
 fn assert_sizes<const N: usize>(
@@ -214,15 +228,16 @@ impl Inputs {
     }
 
     /// Mean and variance of each channel: of each image first, about its own mean, then joined (Chan,
-    /// Golub and LeVeque 1983), in the order of the batch.
+    /// Golub and LeVeque 1983), in the order of the batch, of which a replica has a part.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    fn statistics(&self) -> (Vec<f64>, Vec<f64>) {
+    fn statistics(&self, replica: Option<&Replica>) -> Statistics {
         let channels = self.channels;
-        let images: Vec<(Vec<f64>, Vec<f64>)> =
+        let images: Vec<[Vec<f64>; 2]> =
             self.images(self.x.slice()).map(|x| image_statistics(x, channels)).collect();
+        let images = of_all(images, channels, replica);
         let count = (self.row / channels.max(1)) as f64;
         let (mut mean, mut squares) = (vec![0.0; channels], vec![0.0; channels]);
-        for (n, (image_mean, image_squares)) in images.iter().enumerate() {
+        for (n, [image_mean, image_squares]) in images.iter().enumerate() {
             let n = n as f64;
             for c in 0..channels {
                 let difference = image_mean[c] - mean[c];
@@ -230,8 +245,9 @@ impl Inputs {
                 squares[c] += image_squares[c] + difference * difference * count * n / (n + 1.0);
             }
         }
-        let total = (count * images.len() as f64).max(1.0);
-        (mean, squares.into_iter().map(|squares| squares / total).collect())
+        let count = (count * images.len() as f64).max(1.0);
+        let variance = squares.into_iter().map(|squares| squares / count).collect();
+        Statistics { mean, variance, count }
     }
 
     fn apply(&self, affine: &Affine) -> Buffer {
@@ -257,6 +273,27 @@ impl Inputs {
             });
         y
     }
+}
+
+/// Of each channel over a batch.
+struct Statistics {
+    mean: Vec<f64>,
+    /// Divided by the count.
+    variance: Vec<f64>,
+    /// Pixels of the batch.
+    count: f64,
+}
+
+/// Two numbers for each of so many `channels` of each image of the whole batch, of which a replica has some.
+fn of_all(
+    own: Vec<[Vec<f64>; 2]>,
+    channels: usize,
+    replica: Option<&Replica>,
+) -> Vec<[Vec<f64>; 2]> {
+    let Some(replica) = replica else { return own };
+    let all = replica.gather(own.into_iter().flatten().flatten().collect());
+    let images = all.iter().flat_map(|numbers| numbers.chunks_exact(2 * channels.max(1)));
+    images.map(|image| [&image[..channels], &image[channels..]].map(<[f64]>::to_vec)).collect()
 }
 
 /// Numbers of a tile: whole periods.
@@ -378,7 +415,7 @@ fn fold(sums: &[f32], channels: usize) -> Vec<f64> {
 
 /// Mean, and sum of squares about it, of each channel of one image.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-fn image_statistics(x: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
+fn image_statistics(x: &[f32], channels: usize) -> [Vec<f64>; 2] {
     let period = period(channels);
     let count = (x.len() / channels.max(1)).max(1) as f64;
     let (mut sums, mut squares) = (vec![0.0; period], vec![0.0; period]);
@@ -386,7 +423,7 @@ fn image_statistics(x: &[f32], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let mean: Vec<f64> = fold(&sums, channels).into_iter().map(|sum| sum / count).collect();
     let center = Repeated::new(&mean);
     arch().dispatch(Moments { x, center: Some(&center.0), sums: &mut squares });
-    (mean, fold(&squares, channels))
+    [mean, fold(&squares, channels)]
 }
 
 /// Adds to `sums`, of one period, Σ x, or Σ (x − center)², over the places of each channel.
@@ -446,6 +483,9 @@ struct Saved {
     /// 1 / √(variance + ε).
     inverse: Vec<f64>,
     gamma: Values,
+    /// Pixels of the batch.
+    count: f64,
+    replica: Option<Replica>,
 }
 
 /// Gradients of a batch norm.
@@ -456,17 +496,28 @@ struct Gradients {
     by_residual: Option<Values>,
 }
 
+/// Sums over images of the gradient, and of its products with the normalized image.
+fn sums_of(images: &[[Vec<f64>; 2]], inverse: &[f64]) -> [Vec<f64>; 2] {
+    let [mut sum, mut product] = [(); 2].map(|()| vec![0.0; inverse.len()]);
+    for [image_sum, image_product] in images {
+        for (c, inverse) in inverse.iter().enumerate() {
+            sum[c] += image_sum[c];
+            product[c] += image_product[c] * inverse;
+        }
+    }
+    [sum, product]
+}
+
 impl Saved {
-    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn backward(self, gradient: Values, x_wanted: bool, residual_wanted: bool) -> Gradients {
-        let Self { values, affine, mean, inverse, gamma } = self;
+        let Self { values, affine, mean, inverse, gamma, count, replica } = self;
         let channels = values.channels;
         let row = values.row.max(1);
         let center = Repeated::new(&mean);
         // First pass: the gradient before the activation, in the place of the one behind it, and its
         // sums, image by image.
         let residuals = values.residual_images();
-        let sums = Mutex::new(vec![(Vec::new(), Vec::new()); residuals.len()]);
+        let sums = Mutex::new(vec![[Vec::new(), Vec::new()]; residuals.len()]);
         let x = values.x.slice();
         let gradient = gradient.change(row, |image, gradient| {
             let x = &x[image * row..image * row + gradient.len()];
@@ -491,26 +542,24 @@ impl Saved {
                     products: &mut products,
                 });
             }
-            let folded = (fold(&sums_here, channels), fold(&products, channels));
+            let folded = [fold(&sums_here, channels), fold(&products, channels)];
             sums.lock().unwrap_or_else(PoisonError::into_inner)[image] = folded;
         });
         let sums = sums.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let (mut sum, mut product) = (vec![0.0; channels], vec![0.0; channels]);
-        for (image_sum, image_product) in sums {
-            for c in 0..channels {
-                sum[c] += image_sum[c];
-                product[c] += image_product[c] * inverse[c];
-            }
-        }
+        // Gradients by gamma and beta are of the own images: those of replicas are added later.
+        let own = sums_of(&sums, &inverse);
         let vector = |numbers: &[f64]| {
             let mut buffer = Buffer::take(channels);
             store(numbers, &mut buffer);
             Values::from_buffer(buffer, &[channels])
         };
-        let (by_gamma, by_beta) = (vector(&product), vector(&sum));
+        let (by_gamma, by_beta) = (vector(&own[1]), vector(&own[0]));
+        let [sum, product] = match &replica {
+            None => own,
+            Some(_) => sums_of(&of_all(sums, channels, replica.as_ref()), &inverse),
+        };
 
         // Second pass: γ/σ · (g − mean of g − x̂ · mean of g x̂), which is a g + (b x + c).
-        let count = (x.len() / channels.max(1)).max(1) as f64;
         let (mut scale, mut slope, mut shift) = (vec![], vec![], vec![]);
         for i in 0..channels {
             scale.push(f64::from(gamma.slice()[i]) * inverse[i]);

@@ -1,11 +1,11 @@
 //! Dropout whose mask is drawn where it is used, and again in the backward pass: it is never stored.
 
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use crate::philox::philox;
 use crate::sequences::Sequences;
 use ::activation::arch;
 use burn::Tensor;
-use burn::tensor::TensorData;
 use pulp::{Simd, WithSimd};
 
 /// Which numbers are dropped (Srivastava et al. 2014).
@@ -20,16 +20,18 @@ pub struct Dropout {
     pub draw: u64,
     /// The probability that a number is dropped, from 0 to below 1; the others are scaled by 1/(1 − p).
     pub p: f64,
+    /// The first sequence's place in the batch, of which a replica has a part.
+    pub first: usize,
 }
 
 /// Counters that one block of numbers takes, each of which gives four.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Numbers of a row that are drawn together: number `LANES` · i + j is the i-th of counter j.
-const BLOCK: usize = 4 * LANES;
+pub(crate) const BLOCK: usize = 4 * LANES;
 
 /// Counters of the rows of one head.
-const HEAD: usize = 1 << 16;
+pub(crate) const HEAD: usize = 1 << 16;
 
 /// Numbers that one task takes on.
 const TASK: usize = 1 << 14;
@@ -78,13 +80,12 @@ impl Dropout {
 #[must_use]
 pub fn dropout<const D: usize>(x: Tensor<D>, sequences: &Sequences, dropout: Dropout) -> Tensor<D> {
     let shape = x.dims();
-    let width = shape[D - 1];
     let rows: usize = shape[..D - 1].iter().product();
     assert_eq!(rows, sequences.rows(), "a row for each token");
     assert!((0.0..1.0).contains(&dropout.p), "a probability below 1");
     let Some(host) = Host::of(&x) else {
-        let mask = TensorData::new(dropout.mask(sequences, width), shape);
-        return x.clone() * Tensor::<D>::from_data(mask, &x.device()).cast(x.dtype());
+        let rows = device::dropout::Rows::Packed(sequences.clone());
+        return device::dropout::dropout(x, device::dropout::Dropped { rows, dropout });
     };
     let dropped = Dropped { sequences: sequences.clone(), dropout };
     let y = dropped.apply(host.values());
@@ -131,19 +132,19 @@ impl WithSimd for Rows<'_> {
         reason = "counters are words; p is in [0, 1)"
     )]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { dropout: Dropout { key, draw, p }, place, width, numbers } = self;
+        let Self { dropout: Dropout { key, draw, p, first }, place, width, numbers } = self;
         let mut block = Block::<S> {
             key: [key as u32, (key >> 32) as u32 ^ (draw >> 32) as u32],
             threshold: simd.splat_u32s((p * (f64::from(u32::MAX) + 1.0)) as u32),
             kept: simd.splat_f32s((1.0 / (1.0 - p)) as f32),
             token: simd.splat_u32s(0),
-            sequence: simd.splat_u32s(place.sequence as u32),
+            sequence: simd.splat_u32s((first + place.sequence) as u32),
             draw: simd.splat_u32s(draw as u32),
         };
-        let first = (place.head * HEAD) as u32;
+        let first_of_head = (place.head * HEAD) as u32;
         for (i, row) in numbers.chunks_exact_mut(width).enumerate() {
             block.token = simd.splat_u32s((place.token + i) as u32);
-            let mut counter = first;
+            let mut counter = first_of_head;
             let mut blocks = row.chunks_exact_mut(BLOCK);
             for numbers in &mut blocks {
                 block.apply(simd, counter, numbers);
@@ -196,7 +197,7 @@ impl<S: Simd> Block<S> {
 mod tests {
     use super::*;
 
-    const DROPOUT: Dropout = Dropout { key: 0x299f_31d0_a409_3822, draw: 0, p: 0.25 };
+    const DROPOUT: Dropout = Dropout { key: 0x299f_31d0_a409_3822, draw: 0, p: 0.25, first: 0 };
 
     fn row(dropout: Dropout, place: Place, width: usize) -> Vec<f32> {
         let mut numbers = vec![1.0; width];
@@ -265,6 +266,16 @@ mod tests {
             let shared = width.min(64);
             assert_eq!(longer[..shared], first[..shared]);
         }
+    }
+
+    /// A part of a batch has the mask that it has in the whole.
+    #[test]
+    fn a_part_has_the_mask_of_the_whole() {
+        let width = 70;
+        let lengths = [3, 1, 5, 2];
+        let whole = DROPOUT.mask(&Sequences::new(lengths), width);
+        let part = Dropout { first: 2, ..DROPOUT }.mask(&Sequences::new([5, 2]), width);
+        assert_eq!(part, whole[4 * width..]);
     }
 
     /// Rows of real tokens have the mask that they have between rows of padding.

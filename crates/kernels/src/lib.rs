@@ -28,6 +28,7 @@ mod padded;
 mod philox;
 mod product;
 mod reduce;
+mod replica;
 mod rotary;
 mod row;
 mod sequences;
@@ -40,7 +41,9 @@ mod winograd;
 
 pub use activation::{activation, gated_slopes, nonlinearity, slope};
 pub use attention::{Seen, attention};
-pub use batch_norm::{BatchNormTraining, batch_norm_inference, batch_norm_training};
+pub use batch_norm::{
+    BatchNormTraining, batch_norm_inference, batch_norm_training, running_average,
+};
 pub use convolution::convolution;
 pub use dropout::{Dropout, dropout};
 pub use embedding::embedding;
@@ -51,6 +54,7 @@ pub use linear::{linear, linear_three};
 pub use loss::{cross_entropy, log_probabilities};
 pub use mixed::Precision;
 pub use reduce::{mean, pixel_means};
+pub use replica::{Abandoned, Replica};
 pub use rotary::rotary;
 pub use row::plus_row;
 pub use sequences::Sequences;

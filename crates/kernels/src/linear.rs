@@ -1,9 +1,9 @@
 //! Linear layers.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use crate::matrix::{Matrix, Threads, multiply};
-use crate::row::plus_row;
 use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
@@ -22,11 +22,7 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
     assert_eq!(taken, input, "weights for as many inputs as there are");
     let hosts = (Host::of(&x), Host::of(&weight), bias.as_ref().map(Host::of));
     let (Some(host_x), Some(host_weight), None | Some(Some(_))) = hosts.clone() else {
-        let y = x.matmul(weight);
-        return match bias {
-            Some(bias) => plus_row(y, bias),
-            None => y,
-        };
+        return device::linear::linear(x, weight, bias);
     };
     let (x, weight) = (host_x.values(), host_weight.values());
     let bias = hosts.2.flatten();

@@ -240,7 +240,7 @@ mod tests {
             }
             let inputs = numbers([1, 1, 10, 12], 0.3).reshape([10, 12]);
             let sequences = Sequences::new([3, 5, 2]);
-            let dropout = Some(Dropout { key: 1, draw: 2, p: 0.25 });
+            let dropout = Some(Dropout { key: 1, draw: 2, p: 0.25, first: 0 });
             for seen in [Seen::All, Seen::Earlier] {
                 let kernels = precision.attention(inputs.clone(), 2, &sequences, seen, dropout);
                 let inputs = precision.rounded(inputs.clone());

@@ -19,14 +19,14 @@ pub(crate) fn parts(length: usize) -> usize {
     if length == 0 { 1 } else { 1 << length.trailing_zeros().min(PARTS.trailing_zeros()) }
 }
 
-/// Rows that one thread of a device adds up, at most: a longer sum is made in stages.
-pub(crate) const RUN: usize = 64;
+/// Rows that are added up at once, at most: a longer sum is made in stages.
+const RUN: usize = 64;
 
 /// Sum of each column of `[rows, columns]`: `[1, columns]`.
 pub(crate) fn column_sums(x: Tensor<2>) -> Tensor<2> {
     let [rows, columns] = x.dims();
-    if let Some(sums) = gpu::run_sums(&x) {
-        return if rows <= RUN { sums } else { column_sums(sums) };
+    if let Some(sums) = gpu::column_sums(&x) {
+        return sums;
     }
     if rows <= RUN {
         return x.sum_dim(0);

@@ -2,7 +2,7 @@
 
 use crate::device::{gpu, rule};
 use crate::host::{Host, Values};
-use crate::reduce::{column_sums, sum};
+use crate::reduce::sum;
 use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
@@ -240,11 +240,8 @@ impl Scalar {
 #[must_use]
 pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Scalar {
     let Some(Host::Plain(_)) = Host::of(&x) else {
-        let sums = gpu::square_sums(&x).map(|sums| {
-            let count = sums.dims()[0];
-            column_sums(sums.reshape([count, 1])).reshape([1])
-        });
-        return Scalar::OnDevice(sums.unwrap_or_else(|| sum(x.square())));
+        let squares = gpu::sum_of_squares(&x);
+        return Scalar::OnDevice(squares.unwrap_or_else(|| sum(x.square())));
     };
     let values = Host::of(&x).map(|host| host.values());
     let sums: Vec<f64> = values

@@ -203,6 +203,15 @@ fn is_classification(objective: &Component) -> bool {
 const NONE: &str = "none";
 const CONSTANT: &str = "constant";
 
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
 fn no_augmentation() -> Component {
     Component::named(NONE)
 }
@@ -340,6 +349,14 @@ pub struct TrainingSpec {
     /// Number format of the operands of matrix products and convolutions; weights, sums and everything else are f32.
     #[serde(default, skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
+    /// Parts of every batch that are trained side by side, on a device each where there are as many; their gradients are added
+    /// in a fixed order. `batch_size` and `learning_rate` are those of the whole batch.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub replicas: usize,
+    /// Whether batch norms take the statistics of the whole batch, where it is trained in parts; each takes those of its own part
+    /// otherwise, as in PyTorch's `DistributedDataParallel`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sync_batch_norm: bool,
     /// Largest Euclidean norm of the whole gradient; larger ones are scaled down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
@@ -512,6 +529,8 @@ mod tests {
                 warmup: 0.1,
                 label_smoothing: 0.0,
                 precision: Precision::F32,
+                replicas: 1,
+                sync_batch_norm: false,
                 clip_norm: None,
                 evaluate_every: None,
                 patience: None,

@@ -24,12 +24,31 @@ pub struct Batch {
 pub struct Targets {
     /// The right output of each row of logits, `[rows]`.
     pub labels: Tensor<1, Int>,
-    /// The same on the host.
-    pub classes: Vec<usize>,
     /// Rows of hidden states that have a row of logits each; all of them where absent.
     pub positions: Option<Tensor<1, Int>>,
+    /// The same on the host.
+    pub answers: Answers,
+}
+
+/// What is right, on the host.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answers {
+    /// The right output of each row of logits.
+    pub classes: Vec<usize>,
     /// How the rows belong to examples.
     pub examples: Vec<Share>,
+}
+
+impl Answers {
+    /// Those of a batch in parts.
+    pub(crate) fn of(parts: impl IntoIterator<Item = Self>) -> Self {
+        let join = |mut first: Self, other: Self| {
+            first.classes.extend(other.classes);
+            first.examples.extend(other.examples);
+            first
+        };
+        parts.into_iter().reduce(join).unwrap_or_default()
+    }
 }
 
 /// The rows of one example, in a batch.
@@ -68,7 +87,7 @@ impl Targets {
         let positions = gathers
             .then(|| Tensor::from_data(int_data(places.iter().copied(), [places.len()]), device));
         let labels = Tensor::from_data(int_data(classes.iter().copied(), [classes.len()]), device);
-        Self { labels, classes, positions, examples: shares.collect() }
+        Self { labels, positions, answers: Answers { classes, examples: shares.collect() } }
     }
 
     /// The rows of hidden states `[rows, width]` at the positions that are predicted.
@@ -310,6 +329,23 @@ impl<'a> Batches<'a> {
         Self { data, objective, normalization, augmentation }
     }
 
+    /// Training examples in parts of so many, each on its device: together they are the batch that they would make in
+    /// one, whatever is random in them.
+    pub(crate) fn parts(
+        &self,
+        indices: &[usize],
+        sizes: Vec<(usize, Device)>,
+        (augmentation, objective): (&mut Stream, &mut Stream),
+    ) -> Vec<Batch> {
+        let mut left = indices;
+        let part = |(size, device): (usize, Device)| {
+            let indices = left.split_off(..size).expect("parts of a batch");
+            let (augmentation, objective) = (&mut *augmentation, &mut *objective);
+            self.batch(Examples::Train { indices, augmentation, objective }, &device)
+        };
+        sizes.into_iter().map(part).collect()
+    }
+
     /// The batch of `examples` on `device`.
     #[must_use]
     pub fn batch(&self, examples: Examples<'_>, device: &Device) -> Batch {
@@ -459,8 +495,8 @@ mod tests {
         let some = Targets::new(&[prepared(&[0, 2]), prepared(&[1])], &sequences, &device);
         let rows: Vec<f32> = some.rows(hidden()).into_data().iter::<f32>().collect();
         assert_eq!(rows, [0.0, 1.0, 4.0, 5.0, 8.0, 9.0]);
-        assert_eq!(some.classes, [0, 2, 1]);
-        assert_eq!(some.examples[1], Share { rows: 1, units: 3.0 });
+        assert_eq!(some.answers.classes, [0, 2, 1]);
+        assert_eq!(some.answers.examples[1], Share { rows: 1, units: 3.0 });
         let all = Targets::new(&[prepared(&[0, 1, 2]), prepared(&[0, 1])], &sequences, &device);
         assert!(all.positions.is_none());
         assert_eq!(all.rows(hidden()).dims(), [5, 2]);

@@ -18,7 +18,7 @@ mod wordpiece;
 mod wordpiece_training;
 
 pub use actlab_kernels::Sequences;
-pub use batch::{Batch, BatchInputs, Batches, Examples, Share, Targets};
+pub use batch::{Answers, Batch, BatchInputs, Batches, Examples, Share, Targets};
 pub use catalogue::{Catalogue, Entry, NeededFile, Source};
 pub use download::{Progress, fetch};
 pub use image_folder::ImageFolder;

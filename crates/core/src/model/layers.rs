@@ -72,7 +72,7 @@ pub(super) fn batch_norm(
     x: Tensor<4>,
     residual: Option<Tensor<4>>,
     f: Option<&Arc<Activation>>,
-    pass: &Pass<'_>,
+    pass: &mut Pass<'_>,
 ) -> Tensor<4> {
     let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
     let epsilon = norm.epsilon;
@@ -81,10 +81,9 @@ pub(super) fn batch_norm(
         return kernels::batch_norm_inference(x, [gamma, beta], statistics, epsilon, residual, f);
     }
     let BatchNormTraining { output, mean, variance } =
-        kernels::batch_norm_training(x, gamma, beta, epsilon, residual, f);
+        kernels::batch_norm_training(x, gamma, beta, epsilon, residual, f, pass.next_replica());
     for (running, new) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
-        let old = running.value_sync().mul_scalar(1.0 - norm.momentum);
-        running.update((old + new.mul_scalar(norm.momentum)).detach());
+        running.update(kernels::running_average(running.value_sync(), new, norm.momentum));
     }
     output
 }

@@ -1,7 +1,7 @@
 use crate::site_statistics::{Place, measure};
 use crate::stream::Draws;
 use activation::{Activation, Kind};
-use actlab_kernels::{self as kernels, Dropout, Precision, Sequences};
+use actlab_kernels::{self as kernels, Dropout, Precision, Replica, Sequences};
 use burn::Tensor;
 use record::Site;
 use std::sync::Arc;
@@ -15,13 +15,14 @@ pub enum Mode {
     Evaluation,
 }
 
-/// One forward pass through a model: what it is for, the precision of its products, where its dropout comes from, and
-/// what measures its activation sites.
+/// One forward pass through a model: what it is for, the precision of its products, where its dropout comes from, whether
+/// its batch norms share their statistics with other replicas, and what measures its activation sites.
 #[derive(Debug)]
 pub struct Pass<'a> {
     mode: Mode,
     precision: Precision,
     dropout: Option<&'a mut Draws>,
+    replica: Option<Replica>,
     probe: Option<&'a mut Probe>,
 }
 
@@ -29,24 +30,25 @@ impl<'a> Pass<'a> {
     /// A pass that trains, with dropout by `draws`.
     #[must_use]
     pub fn training(draws: &'a mut Draws) -> Self {
-        Self { mode: Mode::Training, precision: Precision::F32, dropout: Some(draws), probe: None }
+        Self { mode: Mode::Training, dropout: Some(draws), ..Self::evaluation() }
     }
 
     /// A pass that evaluates.
     #[must_use]
     pub fn evaluation() -> Self {
-        Self { mode: Mode::Evaluation, precision: Precision::F32, dropout: None, probe: None }
+        Self {
+            mode: Mode::Evaluation,
+            precision: Precision::F32,
+            dropout: None,
+            replica: None,
+            probe: None,
+        }
     }
 
     /// A pass that evaluates, and measures every activation site.
     #[must_use]
     pub fn probed(probe: &'a mut Probe) -> Self {
-        Self {
-            mode: Mode::Evaluation,
-            precision: Precision::F32,
-            dropout: None,
-            probe: Some(probe),
-        }
+        Self { probe: Some(probe), ..Self::evaluation() }
     }
 
     /// The same pass with products of a precision.
@@ -58,6 +60,17 @@ impl<'a> Pass<'a> {
             record::Precision::F16 => Precision::F16,
         };
         Self { precision, ..self }
+    }
+
+    /// The same pass of a replica whose batch norms take the statistics of the whole batch.
+    #[must_use]
+    pub fn with_replica(self, replica: Option<Replica>) -> Self {
+        Self { replica, ..self }
+    }
+
+    /// What the next batch norm shares its statistics with, if anything.
+    pub(crate) fn next_replica(&mut self) -> Option<Replica> {
+        self.replica.as_mut().map(Replica::next)
     }
 
     /// What computes products.

@@ -2,7 +2,7 @@ use super::score::Score;
 use super::{Objective, Prepared};
 use crate::Error;
 use crate::component::Definition;
-use crate::data::{Dataset, Inputs, Part, Targets};
+use crate::data::{Answers, Dataset, Inputs, Part};
 use crate::model::{Head, InputShape, Interface};
 use crate::stream::Stream;
 use record::{Direction, Evaluation, ExampleLoss, Metric, Metrics, Predictions};
@@ -104,9 +104,9 @@ impl Objective for CausalLm {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
-    fn step_metrics(&self, loss: f64, _: &[usize], targets: &Targets) -> Metrics {
-        let bytes: f64 = targets.examples.iter().map(|share| share.units).sum();
-        let nats = loss * targets.classes.len() as f64;
+    fn step_metrics(&self, loss: f64, _: &[usize], answers: &Answers) -> Metrics {
+        let bytes: f64 = answers.examples.iter().map(|share| share.units).sum();
+        let nats = loss * answers.classes.len() as f64;
         [(BITS_PER_BYTE, nats / LN_2 / bytes)].into()
     }
 

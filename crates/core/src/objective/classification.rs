@@ -2,7 +2,7 @@ use super::score::{Score, accuracy};
 use super::{Objective, Prepared};
 use crate::Error;
 use crate::component::Definition;
-use crate::data::{Dataset, Part, Targets};
+use crate::data::{Answers, Dataset, Part};
 use crate::model::{Head, InputShape, Interface};
 use crate::stream::Stream;
 use record::{CLASSIFICATION, Evaluation, Metric, Metrics, Prediction, Predictions};
@@ -62,9 +62,9 @@ impl Objective for Classification {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
-    fn step_metrics(&self, _: f64, predicted: &[usize], targets: &Targets) -> Metrics {
-        let correct = predicted.iter().zip(&targets.classes).filter(|(a, b)| a == b).count();
-        [(ACCURACY, correct as f64 / targets.classes.len() as f64)].into()
+    fn step_metrics(&self, _: f64, predicted: &[usize], answers: &Answers) -> Metrics {
+        let correct = predicted.iter().zip(&answers.classes).filter(|(a, b)| a == b).count();
+        [(ACCURACY, correct as f64 / answers.classes.len() as f64)].into()
     }
 
     fn metrics(&self, scores: &[Score]) -> Metrics {

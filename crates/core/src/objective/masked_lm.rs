@@ -2,7 +2,7 @@ use super::score::{Score, accuracy};
 use super::{Objective, Prepared};
 use crate::Error;
 use crate::component::{Definition, check_all};
-use crate::data::{Dataset, Inputs, Part, Targets};
+use crate::data::{Answers, Dataset, Inputs, Part};
 use crate::model::{Head, InputShape, Interface};
 use crate::stream::Stream;
 use record::{Direction, ExampleLoss, Metric, Metrics, Predictions};
@@ -139,7 +139,7 @@ impl Objective for MaskedLm {
         Prepared { tokens: Some(tokens), labels, positions: Some(places), units }
     }
 
-    fn step_metrics(&self, loss: f64, _: &[usize], _: &Targets) -> Metrics {
+    fn step_metrics(&self, loss: f64, _: &[usize], _: &Answers) -> Metrics {
         [(PERPLEXITY, libm::exp(loss))].into()
     }
 

@@ -13,7 +13,7 @@ pub use score::{Score, accuracy, cross_entropy, mean_loss, scores};
 
 use crate::Error;
 use crate::component::{self, Definition, Entry, Registration};
-use crate::data::{Dataset, Part, Targets};
+use crate::data::{Answers, Dataset, Part};
 use crate::model::Interface;
 use crate::stream::Stream;
 use record::{Component, Evaluation, Metric, Metrics, Predictions};
@@ -75,7 +75,7 @@ pub trait Objective: Debug + Send + Sync {
 
     /// Metrics of a training step, by its mean loss and the output with the largest logit of each row; there are no
     /// such outputs where [`Objective::needs_predictions`] says so.
-    fn step_metrics(&self, loss: f64, predicted: &[usize], targets: &Targets) -> Metrics;
+    fn step_metrics(&self, loss: f64, predicted: &[usize], answers: &Answers) -> Metrics;
 
     /// Metrics over a split, the primary one among them unless that is the loss.
     fn metrics(&self, scores: &[Score]) -> Metrics;

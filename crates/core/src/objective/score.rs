@@ -41,12 +41,14 @@ pub fn scores(logits: Tensor<2>, targets: &Targets) -> Vec<Score> {
         .execute();
     let [right, confidence, predicted] = &read[..] else { unreachable!("three were asked for") };
     let mut rows = targets
+        .answers
         .classes
         .iter()
         .zip(indices(predicted))
         .zip(right.iter::<f32>().zip(confidence.iter::<f32>()))
         .map(|((label, predicted), (right, confidence))| (*label, predicted, right, confidence));
     targets
+        .answers
         .examples
         .iter()
         .map(|example| {
@@ -130,9 +132,8 @@ mod tests {
         let share = |rows| Share { rows, units: 2.0 };
         let targets = Targets {
             labels: Tensor::from_ints([0, 1, 2], &Device::flex()),
-            classes: vec![0, 1, 2],
             positions: None,
-            examples: vec![share(1), share(2)],
+            answers: Answers { classes: vec![0, 1, 2], examples: vec![share(1), share(2)] },
         };
         let scores = scores(logits, &targets);
         let [a, b, c] =

@@ -2,6 +2,7 @@
 
 mod evaluation;
 mod measured;
+mod parts;
 mod scaler;
 mod state;
 mod step;
@@ -96,8 +97,28 @@ pub struct Trainer<'a> {
     pub activations: &'a Activations,
     /// The data of `spec`.
     pub data: &'a Dataset,
-    /// Where to compute, without autodiff.
-    pub device: &'a Device,
+    /// Where to compute, without autodiff: the first one trains, and replicas of the network take all in turns.
+    pub devices: &'a [Device],
+    /// What each thread that replicas compute on calls first, with its number in its pool.
+    pub start_thread: fn(usize),
+}
+
+impl<'a> Trainer<'a> {
+    /// One whose threads begin with nothing.
+    #[must_use]
+    pub fn new(
+        spec: &'a RunSpec,
+        activations: &'a Activations,
+        data: &'a Dataset,
+        devices: &'a [Device],
+    ) -> Self {
+        Self { spec, activations, data, devices, start_thread: |_| {} }
+    }
+
+    /// The first device.
+    fn device(&self) -> &'a Device {
+        self.devices.first().expect("a run is trained somewhere")
+    }
 }
 
 /// Trains, validates, and evaluates the best checkpoint on the test split once. A trial of tuning never sees that split.
@@ -125,7 +146,7 @@ pub(crate) fn train_model<M: Model>(
     monitor: &mut dyn Monitor,
 ) -> Result<Finished, Stopped> {
     let recipe = Recipe::new(trainer.spec, trainer.data, trainer.activations)?;
-    Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer.device)?.run(monitor)
+    Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer)?.run(monitor)
 }
 
 /// [`first_steps`] for a spec whose model is `M`.
@@ -134,7 +155,7 @@ pub(crate) fn first_steps_of_model<M: Model>(
     count: u64,
 ) -> Result<Vec<TrainStep>, Error> {
     let recipe = Recipe::new(trainer.spec, trainer.data, trainer.activations)?;
-    let mut run = Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer.device)?;
+    let mut run = Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer)?;
     let total = run.steps.total;
     Ok((1..=count).map(|step| run.step(step, total.max(count), 0.0).measured).collect())
 }
@@ -146,7 +167,7 @@ fn network<M: Model>(
 ) -> Result<(M::Network, Vec<LearnedSite>), Error> {
     let model: M = crate::component::parameters(&trainer.spec.model)?;
     let interface = recipe.objective.interface(trainer.data)?;
-    let device = trainer.device.clone().autodiff();
+    let device = trainer.device().clone().autodiff();
     let sites = Sites::on(&device, trainer.activations);
     let network = initialize(model.build(&interface, &sites, &device)?, trainer.spec.seed);
     let learned = sites.into_learned();

@@ -1,6 +1,7 @@
 //! The state of a run: what a checkpoint holds, and how it resumes from one.
 
-use super::{LossScaler, Monitor, Stopped};
+use super::parts::Replicas;
+use super::{LossScaler, Monitor, Stopped, Trainer};
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, DROPOUT, Progress, Streams, Tensors, Unusable};
 use crate::data::Batches;
@@ -29,6 +30,7 @@ pub(super) struct Run<'a, N> {
     pub(super) recipe: &'a Recipe<'a>,
     /// Where to compute, without autodiff.
     pub(super) device: &'a Device,
+    pub(super) replicas: Replicas<'a>,
     pub(super) steps: Steps,
     pub(super) batches: Batches<'a>,
     /// It is away during an update, which writes over parameters that nothing else holds.
@@ -82,12 +84,13 @@ impl<'a, N: Network> Run<'a, N> {
     pub(super) fn new(
         recipe: &'a Recipe<'a>,
         (network, learned): (N, Vec<LearnedSite>),
-        device: &'a Device,
+        trainer: Trainer<'a>,
     ) -> Result<Self, Error> {
         let Recipe { spec, data, .. } = *recipe;
         Ok(Self {
             recipe,
-            device,
+            device: trainer.device(),
+            replicas: Replicas::new(trainer)?,
             steps: Steps::of(spec, data),
             batches: Batches::new(data, &*recipe.objective, &*recipe.augmentation),
             optimizer: Optimizer::new(recipe.update_rule()?, spec.training.weight_decay)

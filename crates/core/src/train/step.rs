@@ -1,15 +1,13 @@
 //! One training step.
 
+use super::parts::{Pace, Passed};
 use super::state::{Course, Run, WHOLE};
 use super::{Measured, Monitor, Stopped};
 use crate::checkpoint::{Progress, Stage};
-use crate::data::{Batch, Examples};
+use crate::data::{Answers, Batch};
 use crate::divergence::{self, not_finite};
-use crate::model::{Network, Pass};
-use crate::objective::cross_entropy;
+use crate::model::Network;
 use crate::optimizer::Squares;
-use actlab_kernels::mean;
-use burn::optim::GradientsParams;
 use record::{Event, LayerGradient, TrainStep};
 use std::time::Instant;
 
@@ -56,8 +54,8 @@ impl<N: Network> Run<'_, N> {
         Ok(())
     }
 
-    /// The next batch of the training order; a new epoch is a new permutation.
-    fn next_batch(&mut self) -> Batch {
+    /// The next batch of the training order, in a part for each replica; a new epoch is a new permutation.
+    fn next_batch(&mut self) -> Vec<Batch> {
         if self.order.is_empty() {
             self.order = self.order_stream.permutation(self.recipe.data.train.len());
             self.order.reverse();
@@ -65,12 +63,9 @@ impl<N: Network> Run<'_, N> {
         let size = self.recipe.spec.training.batch_size.min(self.order.len());
         let indices: Vec<usize> =
             self.order.split_off(self.order.len() - size).into_iter().rev().collect();
-        let examples = Examples::Train {
-            indices: &indices,
-            augmentation: &mut self.augmentation,
-            objective: &mut self.objective,
-        };
-        self.batches.batch(examples, &self.device.clone().autodiff())
+        let sizes = self.replicas.sizes(indices.len());
+        let streams = (&mut self.augmentation, &mut self.objective);
+        self.batches.parts(&indices, sizes, streams)
     }
 
     /// One step of training.
@@ -79,20 +74,16 @@ impl<N: Network> Run<'_, N> {
         let training = &self.recipe.spec.training;
         let batch = self.next_batch();
         let network = self.network.as_ref().expect(WHOLE);
-        let mut pass = Pass::training(&mut self.dropout).with_precision(training.precision);
-        let logits = network.forward(&batch, &mut pass);
-        let labels = batch.targets.labels.clone();
-        let loss = mean(cross_entropy(logits.clone(), labels, training.label_smoothing));
-        let loss_scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        let scaled = if self.scaler.is_some() { loss.clone() * loss_scale } else { loss.clone() };
-        let gradients = scaled.backward();
-        let gradients = GradientsParams::from_grads(gradients, self.network());
         let objective = &self.recipe.objective;
-        let predicted = objective.needs_predictions().then(|| logits.inner().argmax(1));
+        let loss_scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
+        let pace = Pace { training, loss_scale, predicts: objective.needs_predictions() };
+        let Passed { loss, predicted, gradients } =
+            self.replicas.pass(network, &batch, &mut self.dropout, pace);
         let squares = Squares::of(self.network(), &gradients);
         let Measured { loss, predicted, norm } =
-            Measured::read(loss.inner(), predicted, &squares, loss_scale);
-        let mut metrics = objective.step_metrics(loss, &predicted, &batch.targets);
+            Measured::read(loss, predicted, &squares, loss_scale);
+        let answers = Answers::of(batch.into_iter().map(|part| part.targets.answers));
+        let mut metrics = objective.step_metrics(loss, &predicted, &answers);
         let scale = match training.clip_norm {
             Some(largest) if norm.whole > largest => largest / norm.whole,
             _ => 1.0,
@@ -111,7 +102,7 @@ impl<N: Network> Run<'_, N> {
         }
         let seconds = started.elapsed().as_secs_f64();
         self.train_seconds += seconds;
-        self.train_examples += batch.targets.examples.len() as u64;
+        self.train_examples += answers.examples.len() as u64;
         let measured = TrainStep {
             step,
             epoch,

@@ -69,7 +69,8 @@ impl Subject {
     fn train(&self, bytes: &[u8], memory: &mut Memory) -> Result<Finished, String> {
         Checkpoint::from_bytes(bytes).map_err(|unusable| unusable.to_string())?;
         let Self { spec, activations, data } = self;
-        let trainer = Trainer { spec, activations, data, device: &Device::flex() };
+        let devices = [Device::flex()];
+        let trainer = Trainer::new(spec, activations, data, &devices);
         memory.from = Some(bytes.to_vec());
         train(trainer, memory).map_err(|stopped| match stopped {
             Stopped::Checkpoint(unusable) => {

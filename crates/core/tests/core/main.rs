@@ -9,6 +9,7 @@ mod packed;
 mod paired;
 mod parity;
 mod pretrained;
+mod replicas;
 mod size;
 mod training;
 

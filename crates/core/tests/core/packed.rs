@@ -39,10 +39,11 @@ fn first_two<N: Network>(
     let lengths = [&[3, 5][..], others].concat();
     let device = network.devices()[0].clone();
     let batch = batch(&lengths, head, &device);
-    let rows: usize = batch.targets.examples[..2].iter().map(|Share { rows, .. }| rows).sum();
+    let rows: usize =
+        batch.targets.answers.examples[..2].iter().map(|Share { rows, .. }| rows).sum();
     let logits = network.forward(&batch, pass);
     let [all, _] = logits.dims();
-    assert_eq!(all, batch.targets.classes.len());
+    assert_eq!(all, batch.targets.answers.classes.len());
     let logits = logits.narrow(0, 0, rows);
     let labels = batch.targets.labels.narrow(0, 0, rows);
     let loss = cross_entropy(logits.clone(), labels, 0.0);

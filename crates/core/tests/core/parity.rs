@@ -4,7 +4,7 @@
 //! fixtures.
 
 use activation_testing::activation;
-use actlab_core::data::{Batch, BatchInputs, Share, Targets};
+use actlab_core::data::{Answers, Batch, BatchInputs, Share, Targets};
 use actlab_core::model::{
     BertConfig, Gpt, Head, InputShape, Interface, Mlp, Model, Network, Pass, ResNetConfig,
 };
@@ -259,12 +259,14 @@ fn batch(fixture: &Fixture, device: &Device) -> Batch {
     let labels = TensorData::new(fixture.labels.clone(), [fixture.labels.len()]);
     let targets = Targets {
         labels: Tensor::from_data(labels, device),
-        classes: fixture.labels.iter().map(|label| *label as usize).collect(),
         positions: fixture.positions.as_ref().map(|all| {
             let rows: Vec<i64> = all.iter().map(|place| packed(*place, fixture)).collect();
             Tensor::from_data(TensorData::new(rows, [all.len()]), device)
         }),
-        examples: vec![Share { rows: 1, units: 1.0 }; fixture.labels.len()],
+        answers: Answers {
+            classes: fixture.labels.iter().map(|label| *label as usize).collect(),
+            examples: vec![Share { rows: 1, units: 1.0 }; fixture.labels.len()],
+        },
     };
     Batch { inputs, targets }
 }

@@ -3,7 +3,7 @@
 //! `scripts/huggingface_fixtures.py` writes the files.
 
 use activation_testing::activation;
-use actlab_core::data::{Batch, BatchInputs, Share, Targets};
+use actlab_core::data::{Answers, Batch, BatchInputs, Share, Targets};
 use actlab_core::model::weights::{Weights, check, load};
 use actlab_core::model::{Bert, BertConfig, Head, Network, Pass, initialize, named_parameters};
 use actlab_core::sites::{Activations, Sites};
@@ -71,7 +71,11 @@ fn logits(network: &Bert) -> Vec<f32> {
     // A head of tokens predicts all of them.
     let batch = Batch {
         inputs: BatchInputs::packed(&sequences, &device),
-        targets: Targets { labels, classes: vec![0; batch], positions: None, examples },
+        targets: Targets {
+            labels,
+            positions: None,
+            answers: Answers { classes: vec![0; batch], examples },
+        },
     };
     network.forward(&batch, &mut Pass::evaluation()).into_data().iter::<f32>().collect()
 }

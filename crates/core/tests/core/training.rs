@@ -1,5 +1,6 @@
 //! What the training loop promises: the same bits every time, paired arms, honest endings.
 
+use crate::replicas::in_parts;
 use activation_testing::activation;
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::{Activations, Checkpoint, Finished, Layout, Monitor, Stopped, Trainer, train};
@@ -97,6 +98,8 @@ fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64)
             warmup: 0.2,
             label_smoothing: 0.1,
             precision: Precision::F32,
+            replicas: 1,
+            sync_batch_norm: false,
             clip_norm: Some(1.0),
             evaluate_every: Some(3),
             patience: None,
@@ -170,7 +173,7 @@ pub(crate) fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> F
     let activations = activations(spec);
     let data = data(spec);
     let device = Device::flex();
-    let trainer = Trainer { spec, activations: &activations, data: &data, device: &device };
+    let trainer = Trainer::new(spec, &activations, &data, &devices);
     pool.install(|| train(trainer, memory)).unwrap()
 }
 
@@ -179,7 +182,8 @@ fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
     let learned = [resnet("prelu"), bert("x * sigmoid(b * x) where b=1, learn=b")];
     let fixed = [resnet("gelu"), resnet("swiglu"), bert("silu"), bert("swiglu")];
     let half = halves(&bert("gelu"));
-    for spec in fixed.into_iter().chain(learned).chain(half) {
+    let parts = [in_parts(resnet("gelu"), 2), in_parts(bert("prelu"), 3)];
+    for spec in fixed.into_iter().chain(learned).chain(half).chain(parts) {
         let (first, first_events) = run(&spec, 1);
         let (second, second_events) = run(&spec, 2);
         assert_eq!(first_events, second_events);
@@ -213,7 +217,8 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
     // Gradients are too large for the first scale: some steps, also before an evaluation, are skipped.
     let [_, mut f16] = halves(&self::resnet("3 * max(x, 0)"));
     f16.training.evaluate_every = Some(1);
-    for spec in [resnet, bert, blown_up, causal, masked, prelu, xielu, bf16, f16] {
+    let parts = in_parts(self::resnet("silu"), 3);
+    for spec in [resnet, bert, blown_up, causal, masked, prelu, xielu, bf16, f16, parts] {
         let mut whole = Memory { keeps: true, ..Memory::default() };
         let undisturbed = run_with(&spec, 1, &mut whole);
         // Between steps, and between a step and its evaluation.
@@ -363,8 +368,8 @@ fn an_interrupt_at_any_moment_keeps_a_checkpoint() {
     let mut spec = resnet("relu");
     spec.training.patience = Some(1);
     let (undisturbed, events) = run(&spec, 1);
-    let (activations, data, device) = (activations(&spec), data(&spec), Device::flex());
-    let trainer = Trainer { spec: &spec, activations: &activations, data: &data, device: &device };
+    let (activations, data, devices) = (activations(&spec), data(&spec), [Device::flex()]);
+    let trainer = Trainer::new(&spec, &activations, &data, &devices);
     let mut moments = 0;
     loop {
         let mut memory = Memory { stop_at_question: Some(moments), ..Memory::default() };
@@ -437,8 +442,8 @@ fn a_checkpoint_of_another_run_or_a_damaged_one_is_refused() {
         assert!(Checkpoint::from_bytes(&bytes[..end]).is_err(), "{end}");
     }
     let spec = resnet("swiglu");
-    let (activations, data, device) = (activations(&spec), data(&spec), Device::flex());
-    let trainer = Trainer { spec: &spec, activations: &activations, data: &data, device: &device };
+    let (activations, data, devices) = (activations(&spec), data(&spec), [Device::flex()]);
+    let trainer = Trainer::new(&spec, &activations, &data, &devices);
     let mut other = Memory { from: Some(bytes.clone()), ..Memory::default() };
     let stopped = train(trainer, &mut other).unwrap_err();
     assert!(matches!(stopped, Stopped::Checkpoint(_)), "{stopped}");
@@ -634,8 +639,8 @@ fn a_loss_that_is_not_finite_is_divergence_whatever_the_recipe_says() {
 fn an_interrupt_stops_between_steps() {
     let spec = resnet("relu");
     let mut memory = Memory { stop_after: Some(2), ..Memory::default() };
-    let (activations, data, device) = (activations(&spec), data(&spec), Device::flex());
-    let trainer = Trainer { spec: &spec, activations: &activations, data: &data, device: &device };
+    let (activations, data, devices) = (activations(&spec), data(&spec), [Device::flex()]);
+    let trainer = Trainer::new(&spec, &activations, &data, &devices);
     let stopped = train(trainer, &mut memory).unwrap_err();
     assert!(matches!(stopped, Stopped::Interrupted));
     assert_eq!(memory.events.len(), 2);

@@ -4,8 +4,10 @@ use crate::batch_norm::{BatchNormTraining, channelwise};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::device::{activation, gpu};
 use crate::reduce::column_sums;
+use crate::replica::Replica;
 use ::activation::Activation;
 use burn::Tensor;
+use burn::tensor::TensorData;
 use std::sync::Arc;
 
 /// See [`batch_norm_training`](crate::batch_norm_training).
@@ -16,27 +18,26 @@ pub(crate) fn training(
     epsilon: f64,
     residual: Option<Tensor<4>>,
     activation: Option<&Arc<Activation>>,
+    replica: Option<Replica>,
 ) -> BatchNormTraining {
     let pixels = flat(untaped(&x));
-    let [count, channels] = pixels.dims();
+    let [count, _] = pixels.dims();
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-    let each = 1.0 / count as f64;
-    let mean = column_sums(pixels.clone()) * each;
-    let mean = mean.reshape([channels]);
-    let squares = match gpu::run_moments(&pixels, None, &mean) {
-        Some(moments) => column_sums(moments).narrow(1, channels, channels),
-        None => column_sums((pixels - mean.clone().unsqueeze()).square()),
-    };
-    let variance = squares.reshape([channels]) * each;
+    let mut count = count as f64;
+    let vectors = [&untaped(&gamma), &untaped(&beta)];
+    let mut statistics = gpu::statistics(&pixels, vectors, epsilon)
+        .unwrap_or_else(|| Statistics::of(pixels, vectors, epsilon));
+    if let Some(replica) = &replica {
+        (statistics, count) = statistics.of_all(replica, count, vectors, epsilon);
+    }
+    let [mean, variance] = [&statistics.mean, &statistics.variance].map(Clone::clone);
     let mut saved = Saved {
         x: untaped(&x),
-        mean: mean.clone(),
-        inverse: (variance.clone() + epsilon).sqrt().recip(),
-        gamma: untaped(&gamma),
-        beta: untaped(&beta),
+        statistics,
         residual: residual.as_ref().map(untaped),
         activation: activation.cloned(),
-        each,
+        each: 1.0 / count,
+        replica,
     };
     let lift = |y: Tensor<1>| if x.device().is_autodiff() { Tensor::from_inner(y) } else { y };
     let (mean, variance) = (lift(mean), lift(variance));
@@ -77,39 +78,160 @@ fn flat(x: Tensor<4>) -> Tensor<2> {
     x.reshape([batch * height * width, channels])
 }
 
+/// Of each channel of a batch, `[channels]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Statistics {
+    pub(crate) mean: Tensor<1>,
+    /// Divided by the count.
+    pub(crate) variance: Tensor<1>,
+    /// One over the standard deviation.
+    pub(crate) inverse: Tensor<1>,
+    /// The normalized and affine image is `scale` · x + `shift`.
+    pub(crate) scale: Tensor<1>,
+    pub(crate) shift: Tensor<1>,
+}
+
+/// Sums over the gradient of a batch, and what follows from them, `[channels]`.
+#[derive(Debug, Clone)]
+pub(crate) struct Sums {
+    pub(crate) by_gamma: Tensor<1>,
+    pub(crate) by_beta: Tensor<1>,
+    /// The gradient by x is scale · gradient + `along` · x + `shift`.
+    pub(crate) along: Tensor<1>,
+    pub(crate) shift: Tensor<1>,
+}
+
+impl Statistics {
+    /// Of `[pixels, channels]`.
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    fn of(pixels: Tensor<2>, vectors: [&Tensor<1>; 2], epsilon: f64) -> Self {
+        let [count, channels] = pixels.dims();
+        let each = 1.0 / count as f64;
+        let mean = (column_sums(pixels.clone()) * each).reshape([channels]);
+        let squares = column_sums((pixels - mean.clone().unsqueeze()).square());
+        Self::new(mean, squares.reshape([channels]) * each, vectors, epsilon)
+    }
+
+    fn new(
+        mean: Tensor<1>,
+        variance: Tensor<1>,
+        [gamma, beta]: [&Tensor<1>; 2],
+        epsilon: f64,
+    ) -> Self {
+        let inverse = (variance.clone() + epsilon).sqrt().recip();
+        let scale = gamma.clone() * inverse.clone();
+        let shift = beta.clone() - mean.clone() * scale.clone();
+        Self { mean, variance, inverse, scale, shift }
+    }
+
+    /// Of the whole batch, with its number of pixels, where these are of the replica's part with `count` pixels: parts
+    /// are joined in their order (Chan, Golub and LeVeque 1983).
+    fn of_all(
+        &self,
+        replica: &Replica,
+        count: f64,
+        vectors: [&Tensor<1>; 2],
+        epsilon: f64,
+    ) -> (Self, f64) {
+        let [channels] = self.mean.dims();
+        let numbers = Tensor::cat(vec![self.mean.clone(), self.variance.clone()], 0);
+        let own = std::iter::once(count).chain(numbers.into_data().iter::<f64>()).collect();
+        let (mut total, mut joined) = (0.0, vec![0.0; 2 * channels]);
+        let (mean, squares) = joined.split_at_mut(channels);
+        for part in &*replica.gather(own) {
+            let (count, means, variances) = (part[0], &part[1..=channels], &part[channels + 1..]);
+            let before = total;
+            total += count;
+            for c in 0..channels {
+                let difference = means[c] - mean[c];
+                mean[c] += difference * count / total;
+                squares[c] +=
+                    variances[c] * count + difference * difference * count * before / total;
+            }
+        }
+        squares.iter_mut().for_each(|square| *square /= total);
+        let joined = from_host(joined, &self.mean);
+        let (mean, variance) = halves(&joined);
+        (Self::new(mean, variance, vectors, epsilon), total)
+    }
+}
+
+impl Sums {
+    /// What follows from gradients by gamma and beta over the whole batch, of which there is one pixel in `each`.
+    fn new([by_gamma, by_beta]: [Tensor<1>; 2], of: &Statistics, each: f64) -> Self {
+        let along = of.scale.clone() * of.inverse.clone() * by_gamma.clone() * -each;
+        let shift = of.scale.clone() * by_beta.clone() * -each - along.clone() * of.mean.clone();
+        Self { by_gamma, by_beta, along, shift }
+    }
+
+    /// Of the `gradient` `[pixels, channels]` and its products with the normalized `pixels`.
+    fn of(gradient: Tensor<2>, pixels: Tensor<2>, of: &Statistics, each: f64) -> Self {
+        let [_, channels] = gradient.dims();
+        let centered = pixels - of.mean.clone().unsqueeze();
+        let product = column_sums(gradient.clone() * centered).reshape([channels]);
+        let by_beta = column_sums(gradient).reshape([channels]);
+        Self::new([product * of.inverse.clone(), by_beta], of, each)
+    }
+
+    /// With what follows from the whole batch, where these are of the replica's part. Gradients by gamma and beta stay
+    /// those of the part: those of replicas are added later.
+    fn of_all(self, replica: &Replica, of: &Statistics, each: f64) -> Self {
+        let own = Tensor::cat(vec![self.by_gamma.clone(), self.by_beta.clone()], 0);
+        let mut sum = vec![0.0; own.dims()[0]];
+        for part in &*replica.gather(own.to_data().iter::<f64>().collect()) {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+        }
+        let (by_gamma, by_beta) = halves(&from_host(sum, &own));
+        let Self { along, shift, .. } = Self::new([by_gamma, by_beta], of, each);
+        Self { along, shift, ..self }
+    }
+}
+
+/// `numbers` on the device of `like`, in its format.
+fn from_host(numbers: Vec<f64>, like: &Tensor<1>) -> Tensor<1> {
+    let count = numbers.len();
+    Tensor::from_data(TensorData::new(numbers, [count]), (&like.device(), like.dtype()))
+}
+
+fn halves(both: &Tensor<1>) -> (Tensor<1>, Tensor<1>) {
+    let half = both.dims()[0] / 2;
+    (both.clone().narrow(0, 0, half), both.clone().narrow(0, half, half))
+}
+
+/// `x` · `scale` + `shift` of each channel, + `other` times its factor where there is one.
+fn affine(
+    x: &Tensor<4>,
+    [scale, shift]: [&Tensor<1>; 2],
+    other: Option<(&Tensor<4>, Option<&Tensor<1>>)>,
+) -> Tensor<4> {
+    if let Some(y) = gpu::channel_affine(x, [scale, shift], other) {
+        return y;
+    }
+    let y = x.clone() * channelwise(scale.clone()) + channelwise(shift.clone());
+    match other {
+        None => y,
+        Some((other, None)) => y + other.clone(),
+        Some((other, Some(factor))) => y + other.clone() * channelwise(factor.clone()),
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Saved {
     x: Tensor<4>,
-    mean: Tensor<1>,
-    /// One over the standard deviation.
-    inverse: Tensor<1>,
-    gamma: Tensor<1>,
-    beta: Tensor<1>,
+    /// Over the whole batch.
+    statistics: Statistics,
     residual: Option<Tensor<4>>,
     activation: Option<Arc<Activation>>,
     /// One over the number of pixels in the batch.
     each: f64,
+    replica: Option<Replica>,
 }
 
 impl Saved {
-    fn scale(&self) -> Tensor<1> {
-        self.gamma.clone() * self.inverse.clone()
-    }
-
-    fn centered(&self) -> Tensor<4> {
-        self.x.clone() - channelwise(self.mean.clone())
-    }
-
     /// What the activation gets.
     fn before_activation(&self) -> Tensor<4> {
-        let scale = self.scale();
-        let shift = self.beta.clone() - self.mean.clone() * scale.clone();
-        let residual = self.residual.as_ref();
-        let y = gpu::channel_affine(&self.x, [&scale, &shift], residual.map(|x| (x, None)));
-        y.unwrap_or_else(|| {
-            let y = self.centered() * channelwise(scale) + channelwise(self.beta.clone());
-            finish(y, self.residual.clone(), None)
-        })
+        let Statistics { scale, shift, .. } = &self.statistics;
+        affine(&self.x, [scale, shift], self.residual.as_ref().map(|x| (x, None)))
     }
 
     fn backward(self, gradient: AnyRank) -> Gradients {
@@ -118,39 +240,15 @@ impl Saved {
             let z = self.before_activation();
             gradient = activation::gradient(f, z, gradient);
         }
-        let flat_gradient = flat(gradient.clone());
-        if let Some(sums) =
-            gpu::run_moments(&flat_gradient, Some(&flat(self.x.clone())), &self.mean)
-        {
-            return self.on_gpu(gradient, column_sums(sums));
+        let Self { x, statistics, each, replica, .. } = self;
+        let (flat_gradient, pixels) = (flat(gradient.clone()), flat(x.clone()));
+        let mut sums = gpu::gradient_sums(&flat_gradient, &pixels, &statistics, each)
+            .unwrap_or_else(|| Sums::of(flat_gradient, pixels, &statistics, each));
+        if let Some(replica) = &replica {
+            sums = sums.of_all(replica, &statistics, each);
         }
-        let standard = self.centered() * channelwise(self.inverse.clone());
-        let by_beta = column_sums(flat_gradient);
-        let by_gamma = column_sums(flat(gradient.clone() * standard.clone()));
-        let [_, channels] = by_beta.dims();
-        let (by_beta, by_gamma) = (by_beta.reshape([channels]), by_gamma.reshape([channels]));
-        let along = standard * channelwise(by_gamma.clone() * self.each);
-        let by_x = (gradient.clone() - channelwise(by_beta.clone() * self.each) - along)
-            * channelwise(self.scale());
-        Gradients {
-            first: [by_x.into(), by_gamma.into(), by_beta.into()],
-            by_residual: gradient.into(),
-        }
-    }
-}
-
-impl Saved {
-    /// The same with the `sums` `[1, 2 · channels]` of `gradient` and of its products with x − mean.
-    fn on_gpu(self, gradient: Tensor<4>, sums: Tensor<2>) -> Gradients {
-        let [_, both] = sums.dims();
-        let half = |from: usize| sums.clone().narrow(1, from, both / 2).reshape([both / 2]);
-        let (by_beta, by_gamma) = (half(0), half(both / 2) * self.inverse.clone());
-        let scale = self.scale();
-        let along = scale.clone() * self.inverse.clone() * by_gamma.clone() * -self.each;
-        let shift =
-            scale.clone() * by_beta.clone() * -self.each - along.clone() * self.mean.clone();
-        let by_x = gpu::channel_affine(&gradient, [&scale, &shift], Some((&self.x, Some(&along))));
-        let by_x = by_x.expect("the sums are of a GPU");
+        let Sums { by_gamma, by_beta, along, shift } = sums;
+        let by_x = affine(&gradient, [&statistics.scale, &shift], Some((&x, Some(&along))));
         Gradients {
             first: [by_x.into(), by_gamma.into(), by_beta.into()],
             by_residual: gradient.into(),

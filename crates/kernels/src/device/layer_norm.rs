@@ -1,5 +1,6 @@
 //! Layer norm on devices other than the CPU.
 
+use crate::device::gpu::{self, Normalized};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::reduce::column_sums;
 use burn::Tensor;
@@ -16,15 +17,11 @@ pub(crate) fn layer_norm<const D: usize>(
         let width = shape[D - 1];
         untaped(x).reshape([shape[..D - 1].iter().product(), width])
     };
-    let z = match &residual {
-        Some(residual) => flat(&x) + flat(residual),
-        None => flat(&x),
-    };
-    let centered = z.clone() - z.mean_dim(1);
-    let variance = centered.clone().square().mean_dim(1);
-    let inverse = (variance + epsilon).sqrt().recip();
-    let normal = centered * inverse.clone();
-    let y = normal.clone() * untaped(&gamma).unsqueeze() + untaped(&beta).unsqueeze();
+    let (rows, added) = (flat(&x), residual.as_ref().map(flat));
+    let vectors = [&untaped(&gamma), &untaped(&beta)];
+    let Normalized { y, normal, inverse } =
+        gpu::layer_norm(&rows, added.as_ref(), vectors, epsilon)
+            .unwrap_or_else(|| normalized(rows, added, vectors, epsilon));
     let y = y.reshape(shape);
     let saved = Saved::<D> { shape, normal, inverse, gamma: untaped(&gamma) };
     match residual {
@@ -34,6 +31,25 @@ pub(crate) fn layer_norm<const D: usize>(
             record(inputs, y, || Residual(saved))
         }
     }
+}
+
+/// Layer norm of rows by burn's operations.
+fn normalized(
+    rows: Tensor<2>,
+    added: Option<Tensor<2>>,
+    [gamma, beta]: [&Tensor<1>; 2],
+    epsilon: f64,
+) -> Normalized {
+    let z = match added {
+        Some(added) => rows + added,
+        None => rows,
+    };
+    let centered = z.clone() - z.mean_dim(1);
+    let variance = centered.clone().square().mean_dim(1);
+    let inverse = (variance + epsilon).sqrt().recip();
+    let normal = centered * inverse.clone();
+    let y = normal.clone() * gamma.clone().unsqueeze() + beta.clone().unsqueeze();
+    Normalized { y, normal, inverse }
 }
 
 #[derive(Debug, Clone)]
@@ -51,12 +67,16 @@ impl<const D: usize> Derivative<3> for Saved<D> {
         let Self { shape, normal, inverse, gamma } = self;
         let gradient = gradient.tensor::<D>().reshape(normal.dims());
         let [_, width] = normal.dims();
-        let vector = |x: Tensor<2>| column_sums(x).reshape([width]);
-        let by_beta = vector(gradient.clone());
-        let by_gamma = vector(gradient.clone() * normal.clone());
-        let by_normal = gradient * gamma.unsqueeze();
-        let along = (by_normal.clone() * normal.clone()).mean_dim(1);
-        let by_x = (by_normal.clone() - by_normal.mean_dim(1) - normal * along) * inverse;
+        let [by_beta, by_gamma] = gpu::column_moments(&gradient, &normal).unwrap_or_else(|| {
+            [gradient.clone(), gradient.clone() * normal.clone()]
+                .map(|x| column_sums(x).reshape([width]))
+        });
+        let by_x = gpu::layer_norm_gradient(&gradient, &normal, &inverse, &gamma);
+        let by_x = by_x.unwrap_or_else(|| {
+            let by_normal = gradient * gamma.unsqueeze();
+            let along = (by_normal.clone() * normal.clone()).mean_dim(1);
+            (by_normal.clone() - by_normal.mean_dim(1) - normal * along) * inverse
+        });
         [Some(by_x.reshape(shape).into()), Some(by_gamma.into()), Some(by_beta.into())]
     }
 }

@@ -4,12 +4,14 @@ pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod convolution;
+pub(crate) mod dropout;
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
 #[cfg(not(feature = "gpu"))]
 #[path = "no_gpu.rs"]
 pub(crate) mod gpu;
 pub(crate) mod layer_norm;
+pub(crate) mod linear;
 pub(crate) mod row;
 pub(crate) mod rule;
 pub(crate) mod tape;

@@ -1,6 +1,8 @@
 //! In the place of kernels for GPUs where the program is built without: no tensor is on one.
 
+use crate::device::batch_norm::{Statistics, Sums};
 use crate::device::convolution::Places;
+use crate::device::dropout::Dropped;
 use crate::device::rule::{AdamW, Sgd};
 use ::activation::Elementwise;
 use burn::Tensor;
@@ -17,19 +19,66 @@ pub(crate) fn sgd(
     None
 }
 
-pub(crate) fn square_sums<const D: usize>(_: &Tensor<D>) -> Option<Tensor<1>> {
+pub(crate) fn sum_of_squares<const D: usize>(_: &Tensor<D>) -> Option<Tensor<1>> {
     None
 }
 
-pub(crate) fn run_sums(_: &Tensor<2>) -> Option<Tensor<2>> {
+pub(crate) fn average(_: &Tensor<1>, _: &Tensor<1>, _: f64) -> Option<Tensor<1>> {
     None
 }
 
-pub(crate) fn run_moments(
+pub(crate) fn column_sums(_: &Tensor<2>) -> Option<Tensor<2>> {
+    None
+}
+
+pub(crate) fn column_moments(_: &Tensor<2>, _: &Tensor<2>) -> Option<[Tensor<1>; 2]> {
+    None
+}
+
+pub(crate) fn statistics(_: &Tensor<2>, _: [&Tensor<1>; 2], _: f64) -> Option<Statistics> {
+    None
+}
+
+pub(crate) fn gradient_sums(_: &Tensor<2>, _: &Tensor<2>, _: &Statistics, _: f64) -> Option<Sums> {
+    None
+}
+
+/// What layer norm gives.
+pub(crate) struct Normalized {
+    pub(crate) y: Tensor<2>,
+    pub(crate) normal: Tensor<2>,
+    pub(crate) inverse: Tensor<2>,
+}
+
+pub(crate) fn layer_norm(
     _: &Tensor<2>,
     _: Option<&Tensor<2>>,
+    _: [&Tensor<1>; 2],
+    _: f64,
+) -> Option<Normalized> {
+    None
+}
+
+pub(crate) fn layer_norm_gradient(
+    _: &Tensor<2>,
+    _: &Tensor<2>,
+    _: &Tensor<2>,
     _: &Tensor<1>,
 ) -> Option<Tensor<2>> {
+    None
+}
+
+/// Which keys a query sees.
+pub(crate) enum Visible<'a> {
+    Lengths(&'a [usize]),
+    UpTo(usize),
+}
+
+pub(crate) fn softmax(_: &Tensor<4>, _: f64, _: &Visible<'_>) -> Option<Tensor<4>> {
+    None
+}
+
+pub(crate) fn softmax_gradient(_: &Tensor<4>, _: &Tensor<4>, _: f64) -> Option<Tensor<4>> {
     None
 }
 
@@ -58,6 +107,10 @@ pub(crate) fn gated(_: Elementwise, _: &Tensor<2>) -> Option<Tensor<2>> {
 }
 
 pub(crate) fn gated_gradient(_: Elementwise, _: &Tensor<2>, _: &Tensor<2>) -> Option<Tensor<2>> {
+    None
+}
+
+pub(crate) fn dropped(_: &Tensor<2>, _: &Dropped) -> Option<Tensor<2>> {
     None
 }
 

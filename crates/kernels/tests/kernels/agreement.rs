@@ -369,8 +369,15 @@ fn operands_that_are_one() {
                 let (x, gamma) = (tape.input::<4>(0), tape.input::<1>(1));
                 let f = Name::Smooth.activation();
                 let residual = Some(x.clone());
-                let norm =
-                    kernels::batch_norm_training(x, gamma.clone(), gamma, 1e-5, residual, Some(&f));
+                let norm = kernels::batch_norm_training(
+                    x,
+                    gamma.clone(),
+                    gamma,
+                    1e-5,
+                    residual,
+                    Some(&f),
+                    None,
+                );
                 norm.output
             },
             |tape| {
@@ -456,7 +463,7 @@ fn operations_in_a_row() {
             let x = tape.input::<4>(0);
             let norm = |x, residual| {
                 let (gamma, beta) = (gamma.clone(), beta.clone());
-                kernels::batch_norm_training(x, gamma, beta, 1e-5, residual, Some(&f)).output
+                kernels::batch_norm_training(x, gamma, beta, 1e-5, residual, Some(&f), None).output
             };
             let y = norm(kernels::convolution(x.clone(), weight.clone(), 2), None);
             let y = kernels::convolution(y, weight, 1);

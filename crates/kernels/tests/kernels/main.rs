@@ -12,6 +12,7 @@ mod operation;
 mod precision;
 mod reduction;
 mod refusal;
+mod replica;
 mod tape;
 mod threads;
 mod update;

@@ -252,7 +252,8 @@ pub(crate) fn attention(draw: &mut Draw, sizes: Heads) -> Case {
     let hidden = heads * width;
     let (batch, tokens) = (lengths.len(), lengths.iter().copied().max().unwrap_or(0));
     let inputs = vec![draw.input(&[lengths.iter().sum::<usize>(), 3 * hidden], 2.0)];
-    let dropout = dropout.then(|| Dropout { key: draw.next(), draw: draw.next(), p: 0.25 });
+    let dropout =
+        dropout.then(|| Dropout { key: draw.next(), draw: draw.next(), p: 0.25, first: 1 });
     let sequences = Sequences::new(lengths.clone());
     Case::new(
         name,
@@ -293,7 +294,7 @@ pub(crate) fn attention(draw: &mut Draw, sizes: Heads) -> Case {
 
 /// Dropout against a product with the mask of numbers that are all one.
 pub(crate) fn dropout(draw: &mut Draw, lengths: Vec<usize>, width: usize) -> Case {
-    let rule = Dropout { key: draw.next(), draw: draw.next(), p: 0.25 };
+    let rule = Dropout { key: draw.next(), draw: draw.next(), p: 0.25, first: 1 };
     let sequences = Sequences::new(lengths.clone());
     let same = sequences.clone();
     Case::new(
@@ -415,7 +416,8 @@ pub(crate) fn batch_norm_training(
             let residual = residual.then(|| tape.input::<4>(3));
             let (x, gamma, beta) = (tape.input(0), tape.input(1), tape.input(2));
             let activation = activation.as_ref();
-            let norm = kernels::batch_norm_training(x, gamma, beta, EPSILON, residual, activation);
+            let norm =
+                kernels::batch_norm_training(x, gamma, beta, EPSILON, residual, activation, None);
             Output { others: vec![norm.mean, norm.variance], ..Output::from(norm.output) }
         },
         move |tape| {

@@ -61,7 +61,7 @@ fn attention() {
     let mut accepted = Accepted::default();
     let attention = |width, lengths: &[usize], p| {
         let sequences = kernels::Sequences::new(lengths.iter().copied());
-        let dropout = Some(kernels::Dropout { key: 1, draw: 2, p });
+        let dropout = Some(kernels::Dropout { key: 1, draw: 2, p, first: 0 });
         kernels::attention(zeros([7, width]), 2, &sequences, kernels::Seen::All, dropout)
     };
     assert_eq!(attention(12, &[3, 4], 0.5).dims(), [7, 4]);
@@ -73,7 +73,7 @@ fn attention() {
     accepted.refuse("dropout that is no number", || attention(12, &[3, 4], f64::NAN));
     let sequences = kernels::Sequences::new([3, 3]);
     accepted.refuse("rotary: more rows", || kernels::rotary(zeros([7, 12]), 2, &sequences));
-    let dropout = kernels::Dropout { key: 1, draw: 2, p: 0.5 };
+    let dropout = kernels::Dropout { key: 1, draw: 2, p: 0.5, first: 0 };
     accepted.refuse("dropout: more rows", || kernels::dropout(zeros([7, 12]), &sequences, dropout));
     accepted.assert_none();
 }
@@ -93,7 +93,15 @@ fn norms() {
     let f = Name::Smooth.activation();
     let batch_norm = |gamma: usize, beta: usize, residual: Option<[usize; 4]>| {
         let (x, residual) = (zeros([3, 2, 2, 6]), residual.map(zeros));
-        kernels::batch_norm_training(x, zeros([gamma]), zeros([beta]), 1e-5, residual, Some(&f))
+        kernels::batch_norm_training(
+            x,
+            zeros([gamma]),
+            zeros([beta]),
+            1e-5,
+            residual,
+            Some(&f),
+            None,
+        )
     };
     accepted.refuse("batch norm: a shorter γ", || batch_norm(3, 6, None));
     accepted.refuse("batch norm: a shorter β", || batch_norm(6, 3, None));

@@ -70,8 +70,7 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
         None => pilot(&experiment, &mut plan, &manifest, args.pilot)?,
     };
     let count = experiment.all_seeds().len() * plan.planner.labels.len();
-    let workers =
-        Workers::new(plan.planner.device, count, experiment.jobs.number(), experiment.threads);
+    let workers = Workers::new(plan.planner.device, count, &experiment);
     let tasks = scores_of(&runs, &manifest.options())?;
     let (comparisons, level) =
         plan_seeds(&tasks, &plan.baseline, effect / scale, experiment.family, &POWERS);
@@ -176,8 +175,7 @@ fn pilot(
     let mut work = PlannedWork::new(&pilots, &sweep.runs());
     let first = work.next()?;
     if !first.is_empty() {
-        let workers =
-            Workers::new(device, first.len(), experiment.jobs.number(), experiment.threads);
+        let workers = Workers::new(device, first.len(), &experiment);
         note!("training {} pilot runs, {} at a time", first.len(), workers.jobs);
         let costs = first.iter().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
         let progress = SweepProgress::new(work.total(), work.done().len(), costs);

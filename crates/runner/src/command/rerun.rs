@@ -45,6 +45,7 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
             sweep: REPETITION.to_owned(),
             runs: args.output.clone(),
             device,
+            other_devices: Vec::new(),
             threads: args.threads.unwrap_or_else(cores),
             jobs: 1,
             data_dir: args.place.data_dir.clone(),

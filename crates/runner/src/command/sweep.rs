@@ -121,7 +121,7 @@ pub(super) fn train(
     interrupt::install();
     environment::check_memory_limit(experiment.memory_limit);
     let (total, done) = (work.total(), work.done().len());
-    let workers = Workers::new(device, total - done, experiment.jobs.number(), experiment.threads);
+    let workers = Workers::new(device, total - done, experiment);
     let how = match experiment.launcher {
         LauncherKind::Local => format!("{} at a time", workers.jobs),
         LauncherKind::Slurm => "as tasks of Slurm".to_owned(),
@@ -167,8 +167,8 @@ fn dry_run<'a>(
         base.iter().zip(&done).map(count).collect()
     };
     let runs: usize = counts.iter().map(|count| count.runs).sum();
-    let workers = Workers::new(device, runs, experiment.jobs.number(), experiment.threads);
-    let mut stopwatch = Stopwatch::new(Executor::new(device, workers.threads)?);
+    let workers = Workers::new(device, runs, experiment);
+    let mut stopwatch = Stopwatch::new(Executor::new(&device.places(), workers.threads)?);
     let mut counted: HashMap<(&str, &str), Vec<&Count>> = HashMap::new();
     for count in &counts {
         counted.entry((&count.task, &count.activation)).or_default().push(count);

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         let mut work = PlannedWork::new(&plan.runs, &runs);
         let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
         let progress = SweepProgress::new(plan.runs.len(), plan.runs.len() - open, costs);
-        let workers = Workers::new(device, open, experiment.jobs.number(), experiment.threads);
+        let workers = Workers::new(device, open, &experiment);
         let tracking = Tracking::start(&experiment, sinks, progress.notice())?;
         tracking.introduce();
         let execution = Execution::new(&experiment, &runs, device, workers, &progress, &tracking);

@@ -1,3 +1,4 @@
+use actlab_core::DeviceSpec;
 use record::{RunDir, RunSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,7 +27,11 @@ pub(crate) struct JobContext {
     pub(crate) sweep: String,
     /// Folder of the runs.
     pub(crate) runs: PathBuf,
+    /// The first device.
     pub(crate) device: String,
+    /// Those behind it, of a run that is trained on several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) other_devices: Vec<String>,
     pub(crate) threads: usize,
     /// Runs that share the device.
     pub(crate) jobs: usize,
@@ -39,6 +44,21 @@ pub(crate) struct JobContext {
 }
 
 impl Job {
+    /// The devices that the run's replicas take in turns.
+    ///
+    /// # Errors
+    /// If one is none.
+    pub(crate) fn devices(&self) -> Result<Vec<DeviceSpec>, actlab_core::Error> {
+        let first: DeviceSpec = self.context.device.parse()?;
+        let others = &self.context.other_devices;
+        let replicas = self.spec.training.replicas;
+        if others.is_empty() && replicas > 1 {
+            // Those that a task of a cluster was given, where none was named.
+            return Ok(first.places().into_iter().take(replicas).collect());
+        }
+        std::iter::once(Ok(first)).chain(others.iter().map(|device| device.parse())).collect()
+    }
+
     pub(crate) fn dir(&self) -> RunDir {
         RunDir::of(&self.context.runs, &self.spec)
     }

@@ -47,19 +47,15 @@ pub(crate) struct Workers {
 }
 
 impl Workers {
-    /// For `runs` runs on `device`, where the user may have said something.
-    pub(crate) fn new(
-        device: DeviceSpec,
-        runs: usize,
-        jobs: Option<usize>,
-        threads: Option<usize>,
-    ) -> Self {
+    /// For `runs` runs of `experiment` on `device`, where the user may have said something.
+    pub(crate) fn new(device: DeviceSpec, runs: usize, experiment: &Experiment) -> Self {
         let cores = cores();
+        let (jobs, threads) = (experiment.jobs.number(), experiment.threads);
         let auto = jobs.is_none();
         let jobs = jobs.unwrap_or_else(|| match (device.is_cpu(), threads) {
-            (false, _) => device.places().len(),
+            (false, _) => device.places().len() / experiment.replicas(),
             (true, Some(threads)) => cores / threads.max(1),
-            (true, None) => cores,
+            (true, None) => cores / experiment.replicas(),
         });
         let jobs = jobs.clamp(1, runs.max(1));
         Self { jobs, threads: threads.unwrap_or(cores / jobs).max(1), auto }
@@ -90,9 +86,12 @@ impl<'a> Execution<'a> {
             sweep: experiment.name.clone(),
             runs: runs.to_owned(),
             device: device.to_string(),
+            other_devices: Vec::new(),
             threads: workers.threads,
             jobs: match experiment.launcher {
-                LauncherKind::Local => workers.jobs,
+                LauncherKind::Local => {
+                    (workers.jobs * experiment.replicas()).div_ceil(device.places().len())
+                }
                 // A task has its device to itself.
                 LauncherKind::Slurm => 1,
             },
@@ -416,6 +415,7 @@ impl Execution<'_> {
                 train_seconds: 0.0,
                 examples_per_second: 0.0,
                 peak_memory_bytes: None,
+                peak_device_memory_bytes: None,
                 energy_joules: None,
             },
             environment: environment(self.device, self.context.threads),

@@ -8,6 +8,7 @@ use crate::guard::{guard_thread, guarded};
 use crate::plan::PlannedRun;
 use crate::{Error, interrupt};
 use actlab_core::data::Catalogue;
+use actlab_core::device::reserved;
 use actlab_core::{Checkpoint, DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -41,7 +42,7 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
             actlab_core::NUMERICS
         )));
     }
-    let device: DeviceSpec = context.device.parse()?;
+    let devices = job.devices()?;
     let arm = Arm::of(&job.spec.activation)?;
     let catalogue = Catalogue::new(context.data_dir.clone(), context.data_folders.clone());
     let data = catalogue.load(&job.spec.data, &job.spec.model)?;
@@ -62,7 +63,7 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
         )));
     }
     let run = PlannedRun::new(job.spec.clone(), Arc::new(arm), Arc::new(data))?;
-    let executor = Executor::new(device, context.threads)?;
+    let executor = Executor::new(&devices, context.threads)?;
     let dir = job.dir();
     let _lock = lock(&dir)?;
     // Another process may have finished it while this one waited. What is wrong with a record was said before.
@@ -100,19 +101,23 @@ fn lock(dir: &RunDir) -> Result<RunLock, Error> {
 
 /// Where runs are computed, one after the other.
 pub(crate) struct Executor {
-    device: Device,
+    /// The first one trains; replicas of a network take all in turns.
+    devices: Vec<Device>,
     device_spec: DeviceSpec,
     pool: ThreadPool,
 }
 
 impl Executor {
-    pub(crate) fn new(device: DeviceSpec, threads: usize) -> Result<Self, Error> {
+    /// On `devices`, of which there is one at least, with so many threads.
+    pub(crate) fn new(devices: &[DeviceSpec], threads: usize) -> Result<Self, Error> {
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads)
             .start_handler(guard_thread)
             .build()
             .map_err(|error| Error::Usage(format!("cannot start {threads} threads: {error}")))?;
-        Ok(Self { device: device.open()?, device_spec: device, pool })
+        let device_spec = *devices.first().unwrap_or(&DeviceSpec::CPU);
+        let devices = devices.iter().map(DeviceSpec::open).collect::<Result<_, _>>()?;
+        Ok(Self { devices, device_spec, pool })
     }
 
     /// Trains `run` in `dir` and writes its record.
@@ -239,6 +244,8 @@ impl Executor {
                 train_seconds,
                 examples_per_second,
                 peak_memory_bytes: peak_memory_bytes(),
+                // Memory that was reserved is kept until the process ends.
+                peak_device_memory_bytes: self.devices.iter().filter_map(reserved).max(),
                 energy_joules: energy.joules(),
             },
             environment,
@@ -279,7 +286,8 @@ impl Executor {
             spec: &run.spec,
             activations: &run.arm.activations,
             data: &run.data,
-            device: &self.device,
+            devices: &self.devices,
+            start_thread: guard_thread,
         }
     }
 }
@@ -316,9 +324,10 @@ fn sampler(job: &Job, stream: &Stream) -> Option<Sampler> {
     }
     #[expect(clippy::cast_precision_loss, reason = "runs are few")]
     let runs = job.context.jobs as f64;
-    let gpu = gpu(&job.context.device);
+    let devices = std::iter::once(&job.context.device).chain(&job.context.other_devices);
+    let gpus = devices.filter_map(|device| gpu(device)).map(|index| Gpu { index, runs }).collect();
     let stream = Arc::clone(stream);
-    let sampler = Sampler::start(interval, gpu.map(|index| Gpu { index, runs }), move |sample| {
+    let sampler = Sampler::start(interval, gpus, move |sample| {
         // Where the disk refuses, the run itself meets it too, and says so.
         let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = stream.write(&Event::System(sample));

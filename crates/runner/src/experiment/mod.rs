@@ -274,6 +274,11 @@ impl Experiment {
         ]
     }
 
+    /// The most parts that a batch of any task is trained in.
+    pub(crate) fn replicas(&self) -> usize {
+        self.tasks.values().map(|task| task.training.replicas).max().unwrap_or(1).max(1)
+    }
+
     /// Time between checkpoints of a run, if it keeps any.
     pub(crate) fn checkpoints(&self) -> Option<Duration> {
         (self.checkpoint_every > 0.0).then(|| Duration::from_secs_f64(self.checkpoint_every))

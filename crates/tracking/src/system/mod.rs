@@ -8,6 +8,7 @@ use busy::Busy;
 use nvml::Gpus;
 use rapl::Rapl;
 use record::SystemSample;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -46,16 +47,16 @@ pub struct Gpu {
 }
 
 impl Sampler {
-    /// Gives `take` a sample every `interval` until the sampler is dropped. `gpu` is the GPU whose energy counts.
+    /// Gives `take` a sample every `interval` until the sampler is dropped. `gpus` are those whose energy counts.
     ///
     /// # Errors
     /// If the system gives no thread.
     pub fn start(
         interval: Duration,
-        gpu: Option<Gpu>,
+        gpus: Vec<Gpu>,
         take: impl FnMut(SystemSample) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let energy = Energy { gpu, ..Energy::default() };
+        let energy = Energy { gpus, ..Energy::default() };
         let state = State { meters: Meters::open(), energy, stop: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), stopping: Condvar::new() });
         let theirs = Arc::clone(&shared);
@@ -78,7 +79,7 @@ impl Sampler {
     }
 
     /// Energy that the run took so far in joules, as far as the system tells: of the processors, in proportion
-    /// to the processor time that it used of all that was used; of its GPU, an even share among its runs.
+    /// to the processor time that it used of all that was used; of its GPUs, an even share among their runs.
     #[must_use]
     pub fn joules(&self) -> Option<f64> {
         let mut state = self.shared.state();
@@ -117,9 +118,8 @@ impl State {
         self.settle();
         let mut sample = self.meters.sample();
         sample.cpu_joules = self.energy.cpu.take();
-        let own = self.energy.gpu.map(|gpu| gpu.index);
-        if let Some(gpu) = sample.gpus.iter_mut().find(|gpu| Some(gpu.index) == own) {
-            gpu.joules = self.energy.on_gpu.take();
+        for gpu in &mut sample.gpus {
+            gpu.joules = self.energy.on_gpus.remove(&gpu.index);
         }
         sample
     }
@@ -128,11 +128,12 @@ impl State {
 /// What a run took, in joules.
 #[derive(Debug, Default)]
 struct Energy {
-    gpu: Option<Gpu>,
+    gpus: Vec<Gpu>,
     /// Since the last sample.
     cpu: Option<f64>,
-    on_gpu: Option<f64>,
-    /// Of both, since the beginning.
+    /// By the number of the GPU, since the last sample.
+    on_gpus: BTreeMap<u32, f64>,
+    /// Of all, since the beginning.
     total: Option<f64>,
 }
 
@@ -144,10 +145,11 @@ impl Energy {
             add(&mut self.cpu, joules * part);
             add(&mut self.total, joules * part);
         }
-        let Some(gpu) = self.gpu else { return };
-        for (_, joules) in gpus.iter().filter(|(index, _)| *index == gpu.index) {
-            add(&mut self.on_gpu, joules / gpu.runs);
-            add(&mut self.total, joules / gpu.runs);
+        for gpu in &self.gpus {
+            for (index, joules) in gpus.iter().filter(|(index, _)| *index == gpu.index) {
+                *self.on_gpus.entry(*index).or_default() += joules / gpu.runs;
+                add(&mut self.total, joules / gpu.runs);
+            }
         }
     }
 }
@@ -163,6 +165,24 @@ pub fn gpu_name(index: u32) -> Option<String> {
 #[must_use]
 pub fn gpu_details(index: u32) -> Option<String> {
     Gpus::open().details(index)
+}
+
+/// Memory of the machine's NVIDIA GPUs, where the driver tells.
+#[derive(Debug)]
+pub struct GpuMemory(Gpus);
+
+impl GpuMemory {
+    /// Looks for the driver.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(Gpus::open())
+    }
+
+    /// Bytes in use, and free ones, of the GPU with the number that the driver gives it.
+    #[must_use]
+    pub fn of(&self, index: u32) -> Option<(u64, u64)> {
+        self.0.memory(index)
+    }
 }
 
 /// What the system lets one read.
@@ -236,10 +256,15 @@ mod tests {
 
     #[test]
     fn energy_is_that_of_the_run() {
-        let mut energy = Energy { gpu: Some(Gpu { index: 1, runs: 2.0 }), ..Energy::default() };
+        let gpu = |index| Gpu { index, runs: 2.0 };
+        let mut energy = Energy { gpus: vec![gpu(1)], ..Energy::default() };
         energy.add(Some(10.0), 0.5, &[(0, 7.0), (1, 4.0)]);
         energy.add(Some(2.0), 1.0, &[(1, 1.0)]);
-        assert_eq!((energy.cpu, energy.on_gpu, energy.total), (Some(7.0), Some(2.5), Some(9.5)));
+        assert_eq!((energy.cpu, energy.total), (Some(7.0), Some(9.5)));
+        assert_eq!(energy.on_gpus, [(1, 2.5)].into());
+        let mut both = Energy { gpus: vec![gpu(1), gpu(0)], ..Energy::default() };
+        both.add(None, 0.5, &[(0, 7.0), (1, 4.0), (2, 9.0)]);
+        assert_eq!((both.total, both.on_gpus), (Some(5.5), [(0, 3.5), (1, 2.0)].into()));
         let mut nothing = Energy::default();
         nothing.add(None, 1.0, &[(0, 1.0)]);
         assert_eq!(nothing.total, None);
@@ -250,7 +275,7 @@ mod tests {
         let (give, take) = mpsc::channel();
         let interval = Duration::from_millis(20);
         let sampler =
-            Sampler::start(interval, None, move |sample| drop(give.send(sample))).unwrap();
+            Sampler::start(interval, Vec::new(), move |sample| drop(give.send(sample))).unwrap();
         let sample: SystemSample = take.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(sample.cpu_percent.is_some_and(|load| (0.0..=100.0).contains(&load)));
         assert!(sample.process_memory_bytes.is_some_and(|bytes| bytes > 1 << 20));

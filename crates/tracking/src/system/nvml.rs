@@ -52,6 +52,12 @@ impl Gpus {
         Some(details)
     }
 
+    /// Bytes of memory that are in use, and those that are free.
+    pub(super) fn memory(&self, index: u32) -> Option<(u64, u64)> {
+        let memory = self.nvml.as_ref()?.device_by_index(index).ok()?.memory_info().ok()?;
+        Some((memory.used, memory.free))
+    }
+
     /// Joules of each GPU since the last reading.
     #[expect(clippy::cast_precision_loss, reason = "a counter is far below 2^52")]
     pub(super) fn joules(&mut self) -> Vec<(u32, f64)> {

@@ -1,4 +1,4 @@
-//! Scales and shifts each channel, in one kernel.
+//! Scales and shifts each channel, and averages channels, in one kernel.
 
 use super::{on_gpu, room, tensor, threads};
 use burn::Tensor;
@@ -70,5 +70,36 @@ fn channel_affine_kernel(
             }
         }
         y[i] = sum;
+    }
+}
+
+/// (1 − `share`) · `old` + `share` · `new`.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+pub(crate) fn average(old: &Tensor<1>, new: &Tensor<1>, share: f64) -> Option<Tensor<1>> {
+    let [count] = old.dims();
+    let (old, new) = (on_gpu(old)?, on_gpu(new)?);
+    let y = room(&old, [count]);
+    if count > 0 {
+        let (cubes, dim) = threads(&old, count);
+        let client = old.client.clone();
+        average_kernel::launch(
+            &client,
+            cubes,
+            dim,
+            old.into_buffer_arg(),
+            new.into_buffer_arg(),
+            y.clone().into_buffer_arg(),
+            (1.0 - share) as f32,
+            share as f32,
+        );
+    }
+    Some(tensor(y))
+}
+
+#[cube(launch)]
+fn average_kernel(old: &[f32], new: &[f32], y: &mut [f32], rest: f32, share: f32) {
+    let i = ABSOLUTE_POS;
+    if i < y.len() {
+        y[i] = old[i] * rest + new[i] * share;
     }
 }

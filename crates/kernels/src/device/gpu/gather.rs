@@ -38,16 +38,17 @@ pub(crate) fn gather(image: &Tensor<4>, places: Places) -> Option<Tensor<3>> {
     Some(tensor(y))
 }
 
+/// Sizes are part of the kernel: divisions by them would take most of its time.
 #[cube(launch)]
 #[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
 fn gather_kernel(
     image: &[f32],
     y: &mut [f32],
-    rows: usize,
-    columns: usize,
-    target_rows: usize,
-    target_columns: usize,
-    channels: usize,
+    #[comptime] rows: usize,
+    #[comptime] columns: usize,
+    #[comptime] target_rows: usize,
+    #[comptime] target_columns: usize,
+    #[comptime] channels: usize,
     #[comptime] kernel: usize,
     #[comptime] stride: usize,
     #[comptime] backward: bool,

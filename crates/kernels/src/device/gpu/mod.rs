@@ -3,16 +3,25 @@
 //! Each function returns [`None`] unless its tensors are f32, on a GPU and without a tape. The caller then uses burn's
 //! operations.
 
+mod batch_norm;
 mod channels;
+mod cube;
+mod dropout;
 mod formula;
 mod gather;
+mod rows;
 mod sums;
 mod update;
 
-pub(crate) use channels::channel_affine;
+pub(crate) use batch_norm::{gradient_sums, statistics};
+pub(crate) use channels::{average, channel_affine};
+pub(crate) use dropout::dropped;
 pub(crate) use formula::{gated, gated_gradient, pointwise, pointwise_gradient};
 pub(crate) use gather::gather;
-pub(crate) use sums::{run_moments, run_sums, square_sums};
+pub(crate) use rows::{
+    Normalized, Visible, layer_norm, layer_norm_gradient, softmax, softmax_gradient,
+};
+pub(crate) use sums::{column_moments, column_sums, sum_of_squares};
 pub(crate) use update::{adamw, sgd};
 
 use crate::device::tape::Gpu;

@@ -1,150 +1,256 @@
-//! Sums of rows and of squares, in parts that follow from the shape.
+//! Sums of columns and of squares, in parts that follow from the shape.
 
+use super::cube::{cubes, dim, sum_of_all, threads as threads_of_cube};
 use super::{on_gpu, room, tensor, threads};
-use crate::reduce::RUN;
 use burn::Tensor;
+use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-/// Threads that add up the squares of a tensor, at most.
-const SQUARES: usize = 4096;
+/// Rows that one thread adds up, at least, unless there are too many parts.
+const ROWS: usize = 64;
 
-/// Partial sums of the squares of all numbers.
-pub(crate) fn square_sums<const D: usize>(x: &Tensor<D>) -> Option<Tensor<1>> {
-    let x = on_gpu(x).filter(|x| x.meta.num_elements() > 0)?;
-    let parts = x.meta.num_elements().div_ceil(RUN).min(SQUARES);
-    let y = room(&x, [parts]);
-    let (cubes, dim) = threads(&x, parts);
-    let client = x.client.clone();
-    square_sums_kernel::launch(
-        &client,
-        cubes,
-        dim,
-        x.into_buffer_arg(),
-        y.clone().into_buffer_arg(),
-    );
-    Some(tensor(y))
-}
+/// Partial sums of a column, or of the squares of a tensor, at most.
+const PARTS: usize = 1024;
 
-#[cube(launch)]
-fn square_sums_kernel(x: &[f32], y: &mut [f32]) {
-    let i = ABSOLUTE_POS;
-    let parts = y.len();
-    if i < parts {
-        let mut sum = 0.0f32;
-        let count = (x.len() + parts - 1) / parts;
-        for run in 0..count {
-            let at = run * parts + i;
-            if at < x.len() {
-                sum += x[at] * x[at];
-            }
-        }
-        y[i] = sum;
-    }
-}
+/// Squares that one cube of so many threads adds up, at least.
+const SQUARES: usize = 8192;
+const THREADS: usize = 256;
 
-/// Sums of [`RUN`] rows each, the last of fewer: `[⌈rows / RUN⌉, columns]` of `[rows, columns]`.
-pub(crate) fn run_sums(x: &Tensor<2>) -> Option<Tensor<2>> {
-    let [rows, columns] = x.dims();
+/// Sum of the squares of all numbers, `[1]`.
+pub(crate) fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> Option<Tensor<1>> {
     let x = on_gpu(x)?;
-    let runs = rows.div_ceil(RUN).max(1);
-    let y = room(&x, [runs, columns]);
-    if runs * columns > 0 {
-        let (cubes, dim) = threads(&x, runs * columns);
-        let client = x.client.clone();
-        run_sums_kernel::launch(
-            &client,
-            cubes,
-            dim,
-            x.into_buffer_arg(),
-            y.clone().into_buffer_arg(),
-            rows,
-            columns,
-        );
-    }
-    Some(tensor(y))
+    let count = x.meta.num_elements();
+    let cubes = count.div_ceil(SQUARES).clamp(1, PARTS);
+    let sums = squares_by_cube(&x, cubes, true);
+    Some(tensor(if cubes == 1 { sums } else { squares_by_cube(&sums, 1, false) }))
+}
+
+/// Sums by so many cubes, `[cubes]`: of the numbers, or of their squares.
+fn squares_by_cube(x: &CubeTensor, cubes: usize, squared: bool) -> CubeTensor {
+    let y = room(x, [cubes]);
+    squares_kernel::launch(
+        &x.client.clone(),
+        super::cube::cubes(cubes),
+        dim(x, THREADS),
+        x.clone().into_buffer_arg(),
+        y.clone().into_buffer_arg(),
+        squared,
+        THREADS,
+    );
+    y
 }
 
 #[cube(launch)]
-fn run_sums_kernel(x: &[f32], y: &mut [f32], rows: usize, columns: usize) {
-    let i = ABSOLUTE_POS;
-    if i < y.len() {
-        let column = i % columns;
-        let first = (i / columns) * RUN;
-        let end = clamp_max(first + RUN, rows);
+fn squares_kernel(x: &[f32], y: &mut [f32], #[comptime] squared: bool, #[comptime] threads: usize) {
+    let mut shared = Shared::new_slice(threads);
+    let cubes = y.len();
+    if CUBE_POS < cubes {
         let mut sum = 0.0f32;
-        for row in first..end {
-            sum += x[row * columns + column];
+        let mut i = CUBE_POS * threads + UNIT_POS as usize;
+        while i < x.len() {
+            if squared {
+                sum += x[i] * x[i];
+            } else {
+                sum += x[i];
+            }
+            i += cubes * threads;
         }
-        y[i] = sum;
+        let all = sum_of_all(sum, &mut shared, threads);
+        if UNIT_POS == 0 {
+            y[CUBE_POS] = all;
+        }
     }
 }
 
-/// For runs of rows of `x` and `other` `[rows, columns]`: the sums of `x`, and those of `x` · (`other` − `mean`), side by
-/// side in `[⌈rows / RUN⌉, 2 · columns]`. Without `other` it is `x` − `mean` in place of both.
-pub(crate) fn run_moments(
-    x: &Tensor<2>,
-    other: Option<&Tensor<2>>,
-    mean: &Tensor<1>,
-) -> Option<Tensor<2>> {
-    let [rows, columns] = x.dims();
-    let (x, mean) = (on_gpu(x)?, on_gpu(mean)?);
-    let centered = other.is_none();
-    let other = match other {
-        Some(other) => on_gpu(other)?,
-        None => x.clone(),
-    };
-    let runs = rows.div_ceil(RUN).max(1);
-    let y = room(&x, [runs, 2 * columns]);
-    if runs * columns > 0 {
-        let (cubes, dim) = threads(&x, runs * columns);
-        let client = x.client.clone();
-        run_moments_kernel::launch(
-            &client,
-            cubes,
-            dim,
-            x.into_buffer_arg(),
-            other.into_buffer_arg(),
-            mean.into_buffer_arg(),
+/// Sum of each column of `[rows, columns]`: `[1, columns]`.
+pub(crate) fn column_sums(x: &Tensor<2>) -> Option<Tensor<2>> {
+    let [_, columns] = x.dims();
+    let partial = Partial::of(x, Summed::Numbers)?;
+    let y = room(&partial.sums, [1, columns]);
+    if columns > 0 {
+        let threads = partial.threads();
+        column_sums_kernel::launch(
+            &partial.sums.client.clone(),
+            cubes(columns),
+            dim(&y, threads),
+            partial.sums.into_buffer_arg(),
             y.clone().into_buffer_arg(),
-            rows,
-            columns,
-            centered,
+            partial.parts,
+            threads,
         );
     }
     Some(tensor(y))
 }
 
 #[cube(launch)]
-fn run_moments_kernel(
+fn column_sums_kernel(sums: &[f32], y: &mut [f32], parts: usize, #[comptime] threads: usize) {
+    let mut shared = Shared::new_slice(threads);
+    let column = CUBE_POS;
+    if column < y.len() {
+        let sum = column_sum(sums, column, y.len(), parts, &mut shared, threads);
+        if UNIT_POS == 0 {
+            y[column] = sum;
+        }
+    }
+}
+
+/// Sums of the columns of `x`, and of its products with `other`, both `[rows, columns]`: `[columns]` each.
+pub(crate) fn column_moments(x: &Tensor<2>, other: &Tensor<2>) -> Option<[Tensor<1>; 2]> {
+    let [_, columns] = x.dims();
+    let partial = Partial::of(x, Summed::Products { other, mean: None })?;
+    let (sum, product) = (room(&partial.sums, [columns]), room(&partial.sums, [columns]));
+    if columns > 0 {
+        let threads = partial.threads();
+        column_moments_kernel::launch(
+            &partial.sums.client.clone(),
+            cubes(columns),
+            dim(&sum, threads),
+            partial.sums.into_buffer_arg(),
+            sum.clone().into_buffer_arg(),
+            product.clone().into_buffer_arg(),
+            partial.parts,
+            threads,
+        );
+    }
+    Some([tensor(sum), tensor(product)])
+}
+
+#[cube(launch)]
+fn column_moments_kernel(
+    sums: &[f32],
+    sum: &mut [f32],
+    product: &mut [f32],
+    parts: usize,
+    #[comptime] threads: usize,
+) {
+    let mut shared = Shared::new_slice(threads);
+    let column = CUBE_POS;
+    let columns = sum.len();
+    if column < columns {
+        let first = column_sum(sums, column, 2 * columns, parts, &mut shared, threads);
+        let second = column_sum(sums, columns + column, 2 * columns, parts, &mut shared, threads);
+        if UNIT_POS == 0 {
+            sum[column] = first;
+            product[column] = second;
+        }
+    }
+}
+
+/// What is summed along the columns of `[rows, columns]`.
+pub(super) enum Summed<'a> {
+    /// The numbers.
+    Numbers,
+    /// Their squares about the mean of the column.
+    Squares { mean: &'a CubeTensor },
+    /// The numbers, and in columns behind them their products with another tensor less the mean of its column.
+    Products { other: &'a Tensor<2>, mean: Option<&'a CubeTensor> },
+}
+
+/// Partial sums of columns, each over every so many rows.
+pub(super) struct Partial {
+    /// `[parts, columns]`, or with twice the columns.
+    pub(super) sums: CubeTensor,
+    pub(super) parts: usize,
+}
+
+impl Partial {
+    pub(super) fn of(x: &Tensor<2>, summed: Summed<'_>) -> Option<Self> {
+        let [rows, columns] = x.dims();
+        let x = on_gpu(x)?;
+        let parts = rows.div_ceil(ROWS).clamp(1, PARTS);
+        // What is absent is not read; another takes its place.
+        let (other, mean, what) = match summed {
+            Summed::Numbers => (x.clone(), x.clone(), 0),
+            Summed::Squares { mean } => (x.clone(), mean.clone(), 1),
+            Summed::Products { other, mean: Some(mean) } => (on_gpu(other)?, mean.clone(), 2),
+            Summed::Products { other, mean: None } => (on_gpu(other)?, x.clone(), 3),
+        };
+        let sums = room(&x, [parts, if what < 2 { columns } else { 2 * columns }]);
+        if columns > 0 {
+            let (cubes, dim) = threads(&x, parts * columns);
+            let client = x.client.clone();
+            partial_sums_kernel::launch(
+                &client,
+                cubes,
+                dim,
+                x.into_buffer_arg(),
+                other.into_buffer_arg(),
+                mean.into_buffer_arg(),
+                sums.clone().into_buffer_arg(),
+                rows,
+                columns,
+                parts,
+                what,
+            );
+        }
+        Some(Self { sums, parts })
+    }
+
+    /// Threads of the cube that adds up the parts of a column.
+    pub(super) fn threads(&self) -> usize {
+        threads_of_cube(self.parts)
+    }
+}
+
+#[cube(launch)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
+fn partial_sums_kernel(
     x: &[f32],
     other: &[f32],
     mean: &[f32],
-    y: &mut [f32],
+    sums: &mut [f32],
     rows: usize,
     columns: usize,
-    #[comptime] centered: bool,
+    parts: usize,
+    #[comptime] what: u32,
 ) {
     let i = ABSOLUTE_POS;
-    if 2 * i < y.len() {
+    if i < parts * columns {
         let column = i % columns;
-        let run = i / columns;
-        let first = run * RUN;
-        let end = clamp_max(first + RUN, rows);
-        let center = mean[column];
+        let part = i / columns;
         let mut sum = 0.0f32;
         let mut product = 0.0f32;
-        for row in first..end {
+        let mut row = part;
+        while row < rows {
             let at = row * columns + column;
-            let deviation = other[at] - center;
-            if centered {
-                sum += deviation;
-                product += deviation * deviation;
+            if what == 0 {
+                sum += x[at];
+            } else if what == 1 {
+                let deviation = x[at] - mean[column];
+                sum += deviation * deviation;
+            } else if what == 2 {
+                sum += x[at];
+                product += x[at] * (other[at] - mean[column]);
             } else {
                 sum += x[at];
-                product += x[at] * deviation;
+                product += x[at] * other[at];
             }
+            row += parts;
         }
-        y[2 * run * columns + column] = sum;
-        y[(2 * run + 1) * columns + column] = product;
+        if what < 2 {
+            sums[i] = sum;
+        } else {
+            sums[2 * part * columns + column] = sum;
+            sums[(2 * part + 1) * columns + column] = product;
+        }
     }
+}
+
+/// The sum of a column of `[parts, columns]`, by all threads of a cube.
+#[cube]
+pub(super) fn column_sum(
+    sums: &[f32],
+    column: usize,
+    columns: usize,
+    parts: usize,
+    shared: &mut [f32],
+    #[comptime] threads: usize,
+) -> f32 {
+    let mut sum = 0.0f32;
+    let mut part = UNIT_POS as usize;
+    while part < parts {
+        sum += sums[part * columns + column];
+        part += threads;
+    }
+    sum_of_all(sum, shared, threads)
 }

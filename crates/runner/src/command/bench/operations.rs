@@ -262,6 +262,7 @@ fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
                 1e-5,
                 None,
                 None,
+                None,
             );
             let seed = kernels::with_gradient(y.output, Tensor::from_inner(gradient.clone()));
             black_box(seed.backward());

@@ -41,7 +41,8 @@ pub(super) fn compare(file: &Path, spec: DeviceSpec) -> Result<usize, Error> {
     let args = ExperimentArgs { file: Some(file.to_owned()), flags: Flags::default() };
     let experiment = Experiment::load(&args)?;
     let plan = Plan::new(&experiment)?;
-    let (cpu, device) = (Executor::new(DeviceSpec::CPU, cores())?, Executor::new(spec, cores())?);
+    let (cpu, device) =
+        (Executor::new(&[DeviceSpec::CPU], cores())?, Executor::new(&spec.places(), cores())?);
     outln!("first {STEPS} training steps on {spec} against cpu: relative differences");
     let first = plan.runs.first().map(|run| run.spec.seed);
     let mut failed = 0;

@@ -1,5 +1,6 @@
 //! Processes of this machine.
 
+use super::sharing::Sharing;
 use super::{End, Launcher, Scope};
 use crate::Error;
 use crate::environment::{memory_available, memory_of};
@@ -45,11 +46,12 @@ pub(crate) struct Local {
     running: Vec<Running>,
     /// Most resident bytes that a run has had.
     largest: u64,
+    sharing: Sharing,
 }
 
 struct Running {
     token: String,
-    device: String,
+    devices: Vec<String>,
     child: Child,
     /// Open for as long as the worker shall continue.
     input: Option<ChildStdin>,
@@ -63,7 +65,16 @@ struct Running {
 impl Local {
     /// Runs at most `jobs` at a time, and where `auto` is set no more than memory allows; `notice` prints a line.
     pub(crate) fn new(jobs: usize, auto: bool, limits: Limits, notice: Notice) -> Self {
-        Self { jobs, auto, limits, notice, devices: Vec::new(), running: Vec::new(), largest: 0 }
+        Self {
+            jobs,
+            auto,
+            limits,
+            notice,
+            devices: Vec::new(),
+            running: Vec::new(),
+            largest: 0,
+            sharing: Sharing::open(),
+        }
     }
 
     /// Spreads jobs over `devices`.
@@ -71,10 +82,27 @@ impl Local {
         Self { devices, ..self }
     }
 
-    /// The device for one more job.
-    fn place(&self, job: &Job) -> String {
-        let used: Vec<&str> = self.running.iter().map(|one| one.device.as_str()).collect();
-        least_used(&self.devices, &used).unwrap_or(&job.context.device).clone()
+    /// The devices that one more job may take, those that the fewest use first.
+    fn places(&self) -> Vec<String> {
+        let used: Vec<&str> =
+            self.running.iter().flat_map(|one| &one.devices).map(String::as_str).collect();
+        least_used(&self.devices, &used)
+    }
+
+    /// How many jobs the next device has memory for.
+    fn room_on_device(&mut self) -> usize {
+        let Some(device) = self.places().into_iter().next() else { return usize::MAX };
+        let there = self.running.iter().filter(|one| one.devices.contains(&device));
+        let ages: Vec<Duration> = there.map(|one| one.started.elapsed()).collect();
+        let youngest = ages.iter().min().copied().unwrap_or_default();
+        self.sharing.room(&device, ages.len(), youngest)
+    }
+
+    /// The devices for `job`: one for each of its replicas, where there are as many.
+    fn place(&self, job: &Job) -> Vec<String> {
+        let mut devices = self.places();
+        devices.truncate(job.spec.training.replicas.max(1));
+        if devices.is_empty() { vec![job.context.device.clone()] } else { devices }
     }
 
     /// Runs one job to its end; an interrupt stops it.
@@ -110,7 +138,9 @@ impl Local {
         let mut child = command.spawn().map_err(Error::io("start", &program))?;
         let mut input = child.stdin.take();
         let mut job = job.clone();
-        job.context.device = self.place(&job);
+        let devices = self.place(&job);
+        job.context.device.clone_from(&devices[0]);
+        job.context.other_devices = devices[1..].to_vec();
         let json = serde_json::to_vec(&job).unwrap_or_default();
         if let Some(input) = &mut input {
             // A worker that dies at once is met when it is waited for.
@@ -135,7 +165,7 @@ impl Local {
         });
         self.running.push(Running {
             token: job.token,
-            device: job.context.device,
+            devices,
             child,
             input,
             said,
@@ -150,6 +180,7 @@ impl Local {
 impl Launcher for Local {
     fn room(&mut self) -> usize {
         let free = self.jobs.saturating_sub(self.running.len());
+        let free = if free > 0 { free.min(self.room_on_device()) } else { 0 };
         if self.auto && free > 0 && !self.running.is_empty() {
             // One more only where it will fit beside the others, of which some may still grow.
             let used: Vec<u64> =
@@ -246,9 +277,11 @@ impl Running {
     }
 }
 
-/// The first of `devices` that the fewest jobs use, where `used` has the device of each.
-fn least_used<'a>(devices: &'a [String], used: &[&str]) -> Option<&'a String> {
-    devices.iter().min_by_key(|device| used.iter().filter(|one| *one == device).count())
+/// `devices`, those that the fewest jobs use first, where `used` has the devices of all.
+fn least_used(devices: &[String], used: &[&str]) -> Vec<String> {
+    let mut devices = devices.to_vec();
+    devices.sort_by_key(|device| used.iter().filter(|one| *one == device).count());
+    devices
 }
 
 /// How a process died, in words.
@@ -285,12 +318,12 @@ mod tests {
     #[test]
     fn jobs_are_spread_evenly() {
         let devices = ["cuda:0", "cuda:1", "cuda:2"].map(str::to_owned);
-        let next = |used: &[&str]| least_used(&devices, used).map(String::as_str);
-        assert_eq!(next(&[]), Some("cuda:0"));
-        assert_eq!(next(&["cuda:0"]), Some("cuda:1"));
-        assert_eq!(next(&["cuda:1", "cuda:0"]), Some("cuda:2"));
-        assert_eq!(next(&["cuda:1", "cuda:0", "cuda:2"]), Some("cuda:0"));
-        assert_eq!(next(&["cuda:0", "cuda:0", "cuda:2"]), Some("cuda:1"));
-        assert_eq!(least_used(&[], &["cpu"]), None);
+        let next = |used: &[&str]| least_used(&devices, used);
+        assert_eq!(next(&[]), devices);
+        assert_eq!(next(&["cuda:0"]), ["cuda:1", "cuda:2", "cuda:0"]);
+        assert_eq!(next(&["cuda:1", "cuda:0"])[0], "cuda:2");
+        assert_eq!(next(&["cuda:1", "cuda:0", "cuda:2"]), devices);
+        assert_eq!(next(&["cuda:0", "cuda:0", "cuda:2"]), ["cuda:1", "cuda:2", "cuda:0"]);
+        assert!(least_used(&[], &["cpu"]).is_empty());
     }
 }

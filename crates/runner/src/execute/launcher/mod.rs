@@ -1,6 +1,7 @@
 //! Where jobs run: in processes of this machine, or of others.
 
 mod local;
+mod sharing;
 pub(crate) mod slurm;
 
 pub(crate) use local::{Limits, Local};

@@ -1,0 +1,190 @@
+//! Statistics of batch norm and the sums of its gradient.
+
+use super::cube::{cubes, dim};
+use super::sums::{Partial, Summed, column_sum};
+use super::{on_gpu, room, tensor};
+use crate::device::batch_norm::{Statistics, Sums};
+use burn::Tensor;
+use cubecl::prelude::*;
+
+/// Of `[pixels, channels]`, and what it is scaled and shifted by, with `gamma` and `beta`.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub(crate) fn statistics(
+    pixels: &Tensor<2>,
+    [gamma, beta]: [&Tensor<1>; 2],
+    epsilon: f64,
+) -> Option<Statistics> {
+    let [count, channels] = pixels.dims();
+    let (gamma, beta) = (on_gpu(gamma)?, on_gpu(beta)?);
+    let each = (1.0 / count as f64) as f32;
+    let partial = Partial::of(pixels, Summed::Numbers)?;
+    let vector = || room(&partial.sums, [channels]);
+    let (mean, variance, inverse, scale, shift) =
+        (vector(), vector(), vector(), vector(), vector());
+    if count * channels == 0 {
+        return None;
+    }
+    let (threads, client) = (partial.threads(), partial.sums.client.clone());
+    mean_kernel::launch(
+        &client,
+        cubes(channels),
+        dim(&mean, threads),
+        partial.sums.into_buffer_arg(),
+        mean.clone().into_buffer_arg(),
+        partial.parts,
+        each,
+        threads,
+    );
+    let partial = Partial::of(pixels, Summed::Squares { mean: &mean })?;
+    statistics_kernel::launch(
+        &client,
+        cubes(channels),
+        dim(&mean, threads),
+        partial.sums.into_buffer_arg(),
+        mean.clone().into_buffer_arg(),
+        gamma.into_buffer_arg(),
+        beta.into_buffer_arg(),
+        variance.clone().into_buffer_arg(),
+        inverse.clone().into_buffer_arg(),
+        scale.clone().into_buffer_arg(),
+        shift.clone().into_buffer_arg(),
+        partial.parts,
+        each,
+        epsilon as f32,
+        threads,
+    );
+    Some(Statistics {
+        mean: tensor(mean),
+        variance: tensor(variance),
+        inverse: tensor(inverse),
+        scale: tensor(scale),
+        shift: tensor(shift),
+    })
+}
+
+#[cube(launch)]
+fn mean_kernel(
+    sums: &[f32],
+    mean: &mut [f32],
+    parts: usize,
+    each: f32,
+    #[comptime] threads: usize,
+) {
+    let mut shared = Shared::new_slice(threads);
+    let channel = CUBE_POS;
+    if channel < mean.len() {
+        let sum = column_sum(sums, channel, mean.len(), parts, &mut shared, threads);
+        if UNIT_POS == 0 {
+            mean[channel] = sum * each;
+        }
+    }
+}
+
+#[cube(launch)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
+fn statistics_kernel(
+    squares: &[f32],
+    mean: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    variance: &mut [f32],
+    inverse: &mut [f32],
+    scale: &mut [f32],
+    shift: &mut [f32],
+    parts: usize,
+    each: f32,
+    epsilon: f32,
+    #[comptime] threads: usize,
+) {
+    let mut shared = Shared::new_slice(threads);
+    let channel = CUBE_POS;
+    if channel < mean.len() {
+        let sum = column_sum(squares, channel, mean.len(), parts, &mut shared, threads);
+        if UNIT_POS == 0 {
+            let of_channel = sum * each;
+            let one_over = 1.0f32 / (of_channel + epsilon).sqrt();
+            let factor = gamma[channel] * one_over;
+            variance[channel] = of_channel;
+            inverse[channel] = one_over;
+            scale[channel] = factor;
+            shift[channel] = beta[channel] - mean[channel] * factor;
+        }
+    }
+}
+
+/// Of `gradient` and its products with the normalized `pixels`, both `[pixels, channels]`, of which there is one in
+/// `each`.
+#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+pub(crate) fn gradient_sums(
+    gradient: &Tensor<2>,
+    pixels: &Tensor<2>,
+    statistics: &Statistics,
+    each: f64,
+) -> Option<Sums> {
+    let [count, channels] = gradient.dims();
+    let mean = on_gpu(&statistics.mean)?;
+    let (inverse, scale) = (on_gpu(&statistics.inverse)?, on_gpu(&statistics.scale)?);
+    let partial = Partial::of(gradient, Summed::Products { other: pixels, mean: Some(&mean) })?;
+    if count * channels == 0 {
+        return None;
+    }
+    let vector = || room(&partial.sums, [channels]);
+    let (by_gamma, by_beta, along, shift) = (vector(), vector(), vector(), vector());
+    let threads = partial.threads();
+    gradient_sums_kernel::launch(
+        &partial.sums.client.clone(),
+        cubes(channels),
+        dim(&mean, threads),
+        partial.sums.into_buffer_arg(),
+        mean.into_buffer_arg(),
+        inverse.into_buffer_arg(),
+        scale.into_buffer_arg(),
+        by_gamma.clone().into_buffer_arg(),
+        by_beta.clone().into_buffer_arg(),
+        along.clone().into_buffer_arg(),
+        shift.clone().into_buffer_arg(),
+        partial.parts,
+        each as f32,
+        threads,
+    );
+    Some(Sums {
+        by_gamma: tensor(by_gamma),
+        by_beta: tensor(by_beta),
+        along: tensor(along),
+        shift: tensor(shift),
+    })
+}
+
+#[cube(launch)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
+fn gradient_sums_kernel(
+    sums: &[f32],
+    mean: &[f32],
+    inverse: &[f32],
+    scale: &[f32],
+    by_gamma: &mut [f32],
+    by_beta: &mut [f32],
+    along: &mut [f32],
+    shift: &mut [f32],
+    parts: usize,
+    each: f32,
+    #[comptime] threads: usize,
+) {
+    let mut shared = Shared::new_slice(threads);
+    let channel = CUBE_POS;
+    let channels = mean.len();
+    if channel < channels {
+        let sum = column_sum(sums, channel, 2 * channels, parts, &mut shared, threads);
+        let product =
+            column_sum(sums, channels + channel, 2 * channels, parts, &mut shared, threads);
+        if UNIT_POS == 0 {
+            let normal = product * inverse[channel];
+            let slope = -(scale[channel] * inverse[channel] * normal * each);
+            by_beta[channel] = sum;
+            by_gamma[channel] = normal;
+            along[channel] = slope;
+            shift[channel] = -(scale[channel] * sum * each) - slope * mean[channel];
+        }
+    }
+}
