@@ -114,7 +114,7 @@ pub(crate) fn find_front(arms: &mut [Arm], metric: &Metric) {
 }
 
 /// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
-const MEASURED: [&str; 22] = [
+const MEASURED: [&str; 23] = [
     "test",
     "test_loss",
     "best_validation",

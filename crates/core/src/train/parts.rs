@@ -74,13 +74,10 @@ impl<'a> Replicas<'a> {
 
     /// How many of so many examples each replica takes, and where; as many as there are examples, at most.
     pub(super) fn sizes(&self, examples: usize) -> Vec<(usize, Device)> {
-        let count = self.devices.len();
+        let count = self.devices.len().min(examples);
         let size = |rank| (rank + 1) * examples / count - rank * examples / count;
-        let sizes = self.devices.iter().enumerate();
-        sizes
-            .map(|(rank, device)| (size(rank), (*device).clone().autodiff()))
-            .filter(|(size, _)| *size > 0)
-            .collect()
+        let devices = self.devices.iter().take(count).enumerate();
+        devices.map(|(rank, device)| (size(rank), (*device).clone().autodiff())).collect()
     }
 
     /// The loss of `batch` and its gradient by the parameters of `network`; `draws` are where dropout comes from.
@@ -140,10 +137,9 @@ impl<'a> Replicas<'a> {
                 })
                 .collect();
             // Every part makes as many draws.
-            let first =
-                || parts.into_iter().map(|(part, _)| part.pass(network, draws, pace)).next();
-            let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(first));
-            let first = first.map(|passed| passed.expect("a batch has a part"));
+            let (first, _) = parts.pop().expect("a batch has a part");
+            let first = std::panic::AssertUnwindSafe(|| first.pass(network, draws, pace));
+            let first = std::panic::catch_unwind(first);
             let others = started.into_iter().map(std::thread::ScopedJoinHandle::join);
             std::iter::once(first).chain(others).collect::<Vec<_>>()
         });

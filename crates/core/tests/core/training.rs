@@ -162,7 +162,7 @@ pub(crate) fn data(spec: &RunSpec) -> Dataset {
     data
 }
 
-fn run(spec: &RunSpec, threads: usize) -> (Finished, Vec<Event>) {
+pub(crate) fn run(spec: &RunSpec, threads: usize) -> (Finished, Vec<Event>) {
     let mut memory = Memory::default();
     let finished = run_with(spec, threads, &mut memory);
     (finished, memory.events)
@@ -172,7 +172,7 @@ pub(crate) fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> F
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let activations = activations(spec);
     let data = data(spec);
-    let device = Device::flex();
+    let devices = [Device::flex()];
     let trainer = Trainer::new(spec, &activations, &data, &devices);
     pool.install(|| train(trainer, memory)).unwrap()
 }

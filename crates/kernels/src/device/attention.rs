@@ -6,7 +6,7 @@
 
 use crate::attention::Seen;
 use crate::device::dropout::{Dropped, Rows};
-use crate::device::gpu::{self, Visible};
+use crate::device::gpu;
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::dropout::Dropout;
 use crate::mixed::Precision;
@@ -158,14 +158,12 @@ impl Saved {
         let query = self.queries(&block);
         let scores = query.matmul(self.key.clone().transpose());
         let lengths: Vec<usize> = self.shape.sequences.lengths().collect();
-        let visible = match self.seen {
-            Seen::All => Visible::Lengths(&lengths),
-            Seen::Earlier => Visible::UpTo(block.start),
-        };
-        if let Some(weights) = gpu::softmax(&scores, self.shape.scale(), &visible) {
+        let lengths = (self.seen == Seen::All).then_some(&lengths[..]);
+        let scale = self.shape.scale();
+        if let Some(weights) = gpu::softmax(&scores, scale, lengths, block.start) {
             return weights;
         }
-        let mut scores = scores * self.shape.scale();
+        let mut scores = scores * scale;
         if let Some(unseen) = self.shape.unseen(self.seen, &block, &scores.device()) {
             let unseen = unseen.expand(scores.dims());
             scores = scores.mask_fill(unseen, f32::NEG_INFINITY);

@@ -68,13 +68,12 @@ pub(crate) fn layer_norm_gradient(
     None
 }
 
-/// Which keys a query sees.
-pub(crate) enum Visible<'a> {
-    Lengths(&'a [usize]),
-    UpTo(usize),
-}
-
-pub(crate) fn softmax(_: &Tensor<4>, _: f64, _: &Visible<'_>) -> Option<Tensor<4>> {
+pub(crate) fn softmax(
+    _: &Tensor<4>,
+    _: f64,
+    _: Option<&[usize]>,
+    _: usize,
+) -> Option<Tensor<4>> {
     None
 }
 

@@ -193,6 +193,7 @@ files!(
         negative_seeds
         no_epochs
         no_equals_sign
+        no_replica
         no_seeds
         no_value
         number_not_finite
@@ -203,6 +204,7 @@ files!(
         override_out_of_range
         parameter_out_of_range
         precision_twice
+        replicas_above_the_batch
         seed_of_tuning_is_final
         set_activations_without_baseline
         set_baseline
@@ -217,6 +219,7 @@ files!(
         set_without_value
         set_wrong_type
         site_of_no_model
+        statistics_of_one_replica
         table_for_integer
         table_for_text
         table_that_is_missing

@@ -30,7 +30,7 @@ pub(super) fn sum_of_all(own: f32, shared: &mut [f32], #[comptime] threads: usiz
     let unit = UNIT_POS as usize;
     shared[unit] = own;
     sync_cube();
-    let mut half = threads / 2;
+    let mut half = comptime!(threads / 2).runtime();
     while half > 0 {
         if unit < half {
             let other = shared[unit + half];
@@ -50,7 +50,7 @@ pub(super) fn largest_of_all(own: f32, shared: &mut [f32], #[comptime] threads: 
     let unit = UNIT_POS as usize;
     shared[unit] = own;
     sync_cube();
-    let mut half = threads / 2;
+    let mut half = comptime!(threads / 2).runtime();
     while half > 0 {
         if unit < half {
             let other = shared[unit + half];

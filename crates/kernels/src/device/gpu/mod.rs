@@ -18,9 +18,7 @@ pub(crate) use channels::{average, channel_affine};
 pub(crate) use dropout::dropped;
 pub(crate) use formula::{gated, gated_gradient, pointwise, pointwise_gradient};
 pub(crate) use gather::gather;
-pub(crate) use rows::{
-    Normalized, Visible, layer_norm, layer_norm_gradient, softmax, softmax_gradient,
-};
+pub(crate) use rows::{Normalized, layer_norm, layer_norm_gradient, softmax, softmax_gradient};
 pub(crate) use sums::{column_moments, column_sums, sum_of_squares};
 pub(crate) use update::{adamw, sgd};
 

@@ -175,25 +175,22 @@ fn layer_norm_gradient_kernel(
     }
 }
 
-/// How many numbers of each row of attention's scores `[sequences, heads, queries, keys]` a query sees.
-pub(crate) enum Visible<'a> {
-    /// Those of its sequence, of so many tokens each.
-    Lengths(&'a [usize]),
-    /// Those up to its own, where the first query has this position.
-    UpTo(usize),
-}
-
-/// softmax(`scale` · `scores`) over the keys that each query sees; the others have weight 0.
+/// softmax(`scale` · `scores`) over the keys that each query of the `scores` `[sequences, heads, queries, keys]` sees:
+/// those of its sequence, of so many tokens each; or those up to its own, where there are no `lengths` and the first query
+/// has the position `from`. The others have weight 0.
 #[expect(clippy::cast_possible_truncation, reason = "lengths and a factor fit into 32 bits")]
-pub(crate) fn softmax(scores: &Tensor<4>, scale: f64, visible: &Visible<'_>) -> Option<Tensor<4>> {
+pub(crate) fn softmax(
+    scores: &Tensor<4>,
+    scale: f64,
+    lengths: Option<&[usize]>,
+    from: usize,
+) -> Option<Tensor<4>> {
     let [sequences, heads, queries, keys] = scores.dims();
     let scores = on_gpu(scores)?;
-    let (lengths, from) = match visible {
-        // A sequence without tokens sees a key too: without any, softmax is no number.
-        Visible::Lengths(lengths) => (lengths.iter().map(|n| (*n).max(1) as u32).collect(), 0),
-        Visible::UpTo(from) => (vec![0], *from),
-    };
-    let earlier = matches!(visible, Visible::UpTo(_));
+    let earlier = lengths.is_none();
+    // A sequence without tokens sees a key too: without any, softmax is no number.
+    let lengths: Vec<u32> =
+        lengths.unwrap_or(&[0]).iter().map(|length| (*length).max(1) as u32).collect();
     let handle = scores.client.create_from_slice(u32::as_bytes(&lengths));
     let (client, device) = (scores.client.clone(), scores.device.clone());
     let lengths =
