@@ -215,35 +215,86 @@ impl AdamW {
     }
 }
 
-/// A number that a kernel has computed.
-#[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each parameter")]
-pub enum Scalar {
-    /// In double precision, on the CPU.
-    OnHost(f64),
-    /// In single precision, `[1]`, still on its device: to read it is to wait for the device.
-    OnDevice(Tensor<1>),
+/// Sums of the squares of tensors, which are read from their device at once.
+#[derive(Debug)]
+pub struct SquareSums {
+    sums: Vec<Sum>,
+    /// What is made on a GPU, of as many numbers as there may be sums.
+    buffer: Option<Tensor<1>>,
+    most: usize,
+    /// What burn's operations make, behind the numbers of the buffer.
+    others: Vec<Tensor<1>>,
 }
 
-impl Scalar {
-    /// The number, read from its device.
+/// A sum on the host, or its place in the buffer or among the others.
+#[derive(Debug)]
+enum Sum {
+    OnHost(f64),
+    InBuffer(usize),
+    Other(usize),
+}
+
+impl SquareSums {
+    /// Of at most so many tensors.
     #[must_use]
-    pub fn read(self) -> f64 {
-        match self {
-            Self::OnHost(number) => number,
-            Self::OnDevice(number) => f64::from(number.into_scalar::<f32>()),
+    pub fn new(most: usize) -> Self {
+        Self { sums: Vec::new(), buffer: None, most, others: Vec::new() }
+    }
+
+    /// Adds that of `x`.
+    ///
+    /// # Panics
+    /// If there are more tensors than were announced.
+    pub fn push<const D: usize>(&mut self, x: Tensor<D>) {
+        assert!(self.sums.len() < self.most, "as many tensors as were announced");
+        if let Some(sum) = on_host(&x) {
+            return self.sums.push(Sum::OnHost(sum));
         }
+        let at = self.sums.len();
+        if let Some(buffer) = gpu::sum_of_squares(&x, self.buffer.as_ref(), at, self.most) {
+            self.buffer = Some(buffer);
+            return self.sums.push(Sum::InBuffer(at));
+        }
+        self.sums.push(Sum::Other(self.others.len()));
+        self.others.push(sum(x.square()));
+    }
+
+    /// What is on a device, `[sums]`, to be read for [`SquareSums::sums`].
+    #[must_use]
+    pub fn on_device(&self) -> Option<Tensor<1>> {
+        let all: Vec<_> = self.buffer.iter().chain(&self.others).cloned().collect();
+        if all.len() > 1 { Some(Tensor::cat(all, 0)) } else { all.into_iter().next() }
+    }
+
+    /// The sums in their order, with the numbers that were `read` from the device.
+    ///
+    /// # Panics
+    /// If fewer were read than there are.
+    #[must_use]
+    pub fn sums(&self, read: &[f64]) -> Vec<f64> {
+        let buffered = if self.buffer.is_some() { self.most } else { 0 };
+        let number = |sum: &Sum| match sum {
+            Sum::OnHost(number) => *number,
+            Sum::InBuffer(place) => read[*place],
+            Sum::Other(place) => read[buffered + place],
+        };
+        self.sums.iter().map(number).collect()
     }
 }
 
 /// Sum of the squares of all numbers.
 #[must_use]
-pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Scalar {
-    let Some(Host::Plain(_)) = Host::of(&x) else {
-        let squares = gpu::sum_of_squares(&x);
-        return Scalar::OnDevice(squares.unwrap_or_else(|| sum(x.square())));
-    };
-    let values = Host::of(&x).map(|host| host.values());
+pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
+    let mut sums = SquareSums::new(1);
+    sums.push(x);
+    let read = sums.on_device().map(|x| x.into_data().iter::<f64>().collect::<Vec<_>>());
+    sums.sums(&read.unwrap_or_default()).iter().sum()
+}
+
+/// The same of a tensor on the CPU.
+fn on_host<const D: usize>(x: &Tensor<D>) -> Option<f64> {
+    let Some(Host::Plain(_)) = Host::of(x) else { return None };
+    let values = Host::of(x).map(|host| host.values());
     let sums: Vec<f64> = values
         .iter()
         .flat_map(|values| values.slice().chunks(TASK))
@@ -267,7 +318,7 @@ pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> Scalar {
             )
         })
         .collect();
-    Scalar::OnHost(sums.iter().sum())
+    Some(sums.iter().sum())
 }
 
 /// Whether all of them are on the CPU and on no tape.

@@ -3,7 +3,7 @@ use super::{Parameter, Rates, State, UpdateRule, fraction};
 use crate::Error;
 use crate::component::{Definition, check_all};
 use crate::pattern;
-use actlab_kernels::{Scalar, linear, sum_of_squares};
+use actlab_kernels::{SquareSums, linear};
 use burn::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -173,9 +173,11 @@ fn orthogonalised(x: Tensor<2>, iterations: usize) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let tall = rows > columns;
     let mut x = if tall { x.transpose() } else { x };
-    x = match sum_of_squares(x.clone()) {
-        Scalar::OnHost(sum) => x / (sum.sqrt() + NORM_EPSILON),
-        Scalar::OnDevice(sum) => x / (sum.sqrt() + NORM_EPSILON).reshape([1, 1]),
+    let mut squares = SquareSums::new(1);
+    squares.push(x.clone());
+    x = match squares.on_device() {
+        Some(sum) => x / (sum.sqrt() + NORM_EPSILON).reshape([1, 1]),
+        None => x / (squares.sums(&[])[0].sqrt() + NORM_EPSILON),
     };
     let (a, b, c) = QUINTIC;
     for _ in 0..iterations {

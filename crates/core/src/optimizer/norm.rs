@@ -1,7 +1,7 @@
 //! Norms of a gradient, of all parameters and by layer.
 
 use crate::parameters::{TensorVisitor, for_each_tensor};
-use actlab_kernels::{Scalar, sum_of_squares};
+use actlab_kernels::SquareSums;
 use burn::Tensor;
 use burn::module::{Module, ParamId};
 use burn::optim::GradientsParams;
@@ -22,7 +22,7 @@ pub(crate) struct Squares {
     /// Names of the parameters, in the order of the forward pass.
     names: Vec<String>,
     /// The sum of each.
-    pub(crate) sums: Vec<Scalar>,
+    pub(crate) sums: SquareSums,
 }
 
 impl Squares {
@@ -34,11 +34,12 @@ impl Squares {
             fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
                 let Some(gradient) = self.0.get::<D>(id) else { return };
                 self.1.names.push(name.to_owned());
-                self.1.sums.push(sum_of_squares(gradient));
+                self.1.sums.push(gradient);
             }
         }
 
-        let mut visitor = Visitor(gradients, Self { names: Vec::new(), sums: Vec::new() });
+        let sums = SquareSums::new(gradients.len());
+        let mut visitor = Visitor(gradients, Self { names: Vec::new(), sums });
         for_each_tensor(module, &mut visitor);
         visitor.1
     }

@@ -2,7 +2,6 @@
 
 use crate::objective::indices;
 use crate::optimizer::{GradientNorm, Squares};
-use actlab_kernels::Scalar;
 use burn::Tensor;
 use burn::tensor::{Int, Transaction};
 
@@ -26,31 +25,23 @@ impl Measured {
         squares: &Squares,
         loss_scale: f64,
     ) -> Self {
-        let on_device = |scalar: &Scalar| match scalar {
-            Scalar::OnHost(_) => None,
-            Scalar::OnDevice(sum) => Some(sum.clone()),
-        };
-        let mut numbers = vec![loss];
-        numbers.extend(squares.sums.iter().filter_map(on_device));
-        let asked = predicted.is_some();
-        let mut transaction = Transaction::default().register(Tensor::cat(numbers, 0));
+        let on_device = squares.sums.on_device();
+        let (sums_read, asked) = (on_device.is_some(), predicted.is_some());
+        let mut transaction = Transaction::default().register(loss);
+        if let Some(sums) = on_device {
+            transaction = transaction.register(sums);
+        }
         if let Some(predicted) = predicted {
             transaction = transaction.register(predicted);
         }
-        let read = transaction.execute();
-        let mut numbers = read[0].iter::<f32>().map(f64::from);
-        let mut next = || numbers.next().unwrap_or(f64::NAN);
-        let loss = next();
-        let sums: Vec<f64> = squares
-            .sums
-            .iter()
-            .map(|scalar| match scalar {
-                Scalar::OnHost(sum) => *sum,
-                Scalar::OnDevice(_) => next(),
-            })
-            .map(|sum| sum / (loss_scale * loss_scale))
-            .collect();
-        let predicted = if asked { indices(&read[1]) } else { Vec::new() };
-        Self { loss, predicted, norm: squares.norm(&sums) }
+        let mut read = transaction.execute().into_iter();
+        let mut numbers = || -> Vec<f64> {
+            read.next().map(|data| data.iter::<f64>().collect()).unwrap_or_default()
+        };
+        let loss = numbers().first().copied().unwrap_or(f64::NAN);
+        let sums = squares.sums.sums(&if sums_read { numbers() } else { Vec::new() });
+        let sums: Vec<f64> = sums.into_iter().map(|sum| sum / (loss_scale * loss_scale)).collect();
+        let predicted = read.next().filter(|_| asked).map(|data| indices(&data));
+        Self { loss, predicted: predicted.unwrap_or_default(), norm: squares.norm(&sums) }
     }
 }

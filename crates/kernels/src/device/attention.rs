@@ -86,6 +86,9 @@ impl Shape {
 
     /// `N` parts of `[rows, N · hidden]`, each `[sequences, heads, longest, width]`.
     fn parts<const N: usize>(&self, rows: Tensor<2>) -> [Tensor<4>; N] {
+        if let Some(parts) = gpu::split_heads(&rows, &self.sequences, self.heads) {
+            return parts;
+        }
         let padded = self.sequences.padded(rows);
         let [batch, tokens, _] = padded.dims();
         std::array::from_fn(|i| {
@@ -96,6 +99,9 @@ impl Shape {
 
     /// The way back.
     fn joined<const N: usize>(&self, parts: [Tensor<4>; N]) -> Tensor<2> {
+        if let Some(rows) = gpu::join_heads(&parts, &self.sequences) {
+            return rows;
+        }
         let parts = parts.map(|part| {
             let [batch, _, tokens, _] = part.dims();
             part.swap_dims(1, 2).reshape([batch, tokens, self.hidden])

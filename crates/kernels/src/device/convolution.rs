@@ -78,9 +78,8 @@ impl Saved {
         let taps = self.gathered().reshape([parts, count / parts, long]);
         let gradient = gradient.reshape([parts, count / parts, shape.output]);
         let by_weight = self.precision.matmul(taps.swap_dims(1, 2), gradient).sum_dim(0);
-        by_weight
-            .reshape([shape.kernel, shape.kernel, shape.input, shape.output])
-            .permute([3, 2, 0, 1])
+        let by_weight = by_weight.reshape([shape.kernel, shape.kernel, shape.input, shape.output]);
+        gpu::contiguous(by_weight.permute([3, 2, 0, 1]))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Linear layers on devices other than the CPU.
 
+use crate::device::gpu;
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::reduce::column_sums;
 use burn::Tensor;
@@ -22,6 +23,23 @@ pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -
             record([x.into(), weight.into(), bias.into()], y, || Linear(saved))
         }
     }
+}
+
+/// See [`linear_three`](crate::linear_three()).
+pub(crate) fn linear_three(
+    x: Tensor<2>,
+    weights: [Tensor<2>; 3],
+    biases: [Tensor<1>; 3],
+) -> Tensor<2> {
+    let joined = |parts: [Tensor<2>; 3]| {
+        gpu::side_by_side(&parts).unwrap_or_else(|| Tensor::cat(parts.into(), 1))
+    };
+    let rows = biases.each_ref().map(|bias| untaped(bias).unsqueeze());
+    let saved = Saved { x: untaped(&x), weight: joined(weights.each_ref().map(untaped)) };
+    let y = saved.x.clone().matmul(saved.weight.clone()) + joined(rows);
+    let ([w1, w2, w3], [b1, b2, b3]) = (weights, biases);
+    let inputs = [x.into(), w1.into(), w2.into(), w3.into(), b1.into(), b2.into(), b3.into()];
+    record(inputs, y, || LinearThree(saved))
 }
 
 #[derive(Debug, Clone)]
@@ -73,5 +91,24 @@ impl Derivative<3> for Linear {
         let [by_x, by_weight] = self.0.backward(&gradient, [x, weight]);
         let [_, width] = gradient.dims();
         [by_x, by_weight, bias.then(|| column_sums(gradient).reshape([width]).into())]
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LinearThree(Saved);
+
+impl Derivative<7> for LinearThree {
+    fn backward(self, gradient: AnyRank, wanted: [bool; 7]) -> [Option<AnyRank>; 7] {
+        let gradient = gradient.tensor::<2>();
+        let width = gradient.dims()[1] / 3;
+        let apart = |x: Tensor<2>| {
+            let part = |i| x.clone().narrow(1, i * width, width);
+            gpu::apart(&x).unwrap_or_else(|| std::array::from_fn(part))
+        };
+        let by_x = wanted[0].then(|| gradient.clone().matmul(self.0.weight.clone().transpose()));
+        let [w1, w2, w3] = apart(product_over_rows(&self.0.x, &gradient)).map(Into::into);
+        let bias = |x: Tensor<2>| x.reshape([width]).into();
+        let [b1, b2, b3] = apart(column_sums(gradient)).map(bias);
+        [by_x.map(Into::into), Some(w1), Some(w2), Some(w3), Some(b1), Some(b2), Some(b3)]
     }
 }

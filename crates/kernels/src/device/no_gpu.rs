@@ -4,6 +4,7 @@ use crate::device::batch_norm::{Statistics, Sums};
 use crate::device::convolution::Places;
 use crate::device::dropout::Dropped;
 use crate::device::rule::{AdamW, Sgd};
+use crate::sequences::Sequences;
 use ::activation::Elementwise;
 use burn::Tensor;
 
@@ -19,7 +20,12 @@ pub(crate) fn sgd(
     None
 }
 
-pub(crate) fn sum_of_squares<const D: usize>(_: &Tensor<D>) -> Option<Tensor<1>> {
+pub(crate) fn sum_of_squares<const D: usize>(
+    _: &Tensor<D>,
+    _: Option<&Tensor<1>>,
+    _: usize,
+    _: usize,
+) -> Option<Tensor<1>> {
     None
 }
 
@@ -68,12 +74,7 @@ pub(crate) fn layer_norm_gradient(
     None
 }
 
-pub(crate) fn softmax(
-    _: &Tensor<4>,
-    _: f64,
-    _: Option<&[usize]>,
-    _: usize,
-) -> Option<Tensor<4>> {
+pub(crate) fn softmax(_: &Tensor<4>, _: f64, _: Option<&[usize]>, _: usize) -> Option<Tensor<4>> {
     None
 }
 
@@ -110,6 +111,30 @@ pub(crate) fn gated_gradient(_: Elementwise, _: &Tensor<2>, _: &Tensor<2>) -> Op
 }
 
 pub(crate) fn dropped(_: &Tensor<2>, _: &Dropped) -> Option<Tensor<2>> {
+    None
+}
+
+pub(crate) fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x
+}
+
+pub(crate) fn split_heads<const N: usize>(
+    _: &Tensor<2>,
+    _: &Sequences,
+    _: usize,
+) -> Option<[Tensor<4>; N]> {
+    None
+}
+
+pub(crate) fn join_heads<const N: usize>(_: &[Tensor<4>; N], _: &Sequences) -> Option<Tensor<2>> {
+    None
+}
+
+pub(crate) fn side_by_side(_: &[Tensor<2>; 3]) -> Option<Tensor<2>> {
+    None
+}
+
+pub(crate) fn apart(_: &Tensor<2>) -> Option<[Tensor<2>; 3]> {
     None
 }
 

@@ -57,7 +57,7 @@ fn updates_and_sums() {
     };
     let bits =
         |x: &Tensor<1>| -> Vec<u32> { x.to_data().iter::<f32>().map(f32::to_bits).collect() };
-    in_pools("sum of squares", || sum_of_squares(numbers(1)).read().to_bits());
+    in_pools("sum of squares", || sum_of_squares(numbers(1)).to_bits());
     in_pools("copy", || bits(&copy(&numbers(1))));
     in_pools("Sgd", || {
         let rule = Sgd {

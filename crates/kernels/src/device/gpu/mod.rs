@@ -9,6 +9,7 @@ mod cube;
 mod dropout;
 mod formula;
 mod gather;
+mod heads;
 mod rows;
 mod sums;
 mod update;
@@ -18,6 +19,7 @@ pub(crate) use channels::{average, channel_affine};
 pub(crate) use dropout::dropped;
 pub(crate) use formula::{gated, gated_gradient, pointwise, pointwise_gradient};
 pub(crate) use gather::gather;
+pub(crate) use heads::{apart, join_heads, side_by_side, split_heads};
 pub(crate) use rows::{Normalized, layer_norm, layer_norm_gradient, softmax, softmax_gradient};
 pub(crate) use sums::{column_moments, column_sums, sum_of_squares};
 pub(crate) use update::{adamw, sgd};
@@ -46,6 +48,14 @@ fn on_gpu<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
 fn room(like: &CubeTensor, shape: impl Into<Shape>) -> CubeTensor {
     let (client, device) = (like.client.clone(), like.device.clone());
     empty_device_contiguous_dtype(client, device, shape.into(), DType::F32)
+}
+
+/// The same numbers without gaps and in order.
+pub(crate) fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    match on_gpu(&x) {
+        Some(x) => tensor(x),
+        None => x,
+    }
 }
 
 fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {

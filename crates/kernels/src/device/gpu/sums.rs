@@ -16,34 +16,55 @@ const PARTS: usize = 1024;
 const SQUARES: usize = 8192;
 const THREADS: usize = 256;
 
-/// Sum of the squares of all numbers, `[1]`.
-pub(crate) fn sum_of_squares<const D: usize>(x: &Tensor<D>) -> Option<Tensor<1>> {
+/// Writes the sum of the squares of all numbers to a place of `into`, which is made for so many numbers where there is none.
+pub(crate) fn sum_of_squares<const D: usize>(
+    x: &Tensor<D>,
+    into: Option<&Tensor<1>>,
+    at: usize,
+    most: usize,
+) -> Option<Tensor<1>> {
     let x = on_gpu(x)?;
+    let into = match into {
+        Some(into) => on_gpu(into)?,
+        None => room(&x, [most]),
+    };
     let count = x.meta.num_elements();
     let cubes = count.div_ceil(SQUARES).clamp(1, PARTS);
-    let sums = squares_by_cube(&x, cubes, true);
-    Some(tensor(if cubes == 1 { sums } else { squares_by_cube(&sums, 1, false) }))
+    if cubes == 1 {
+        squares_by_cube(&x, &into, [at, 1], true);
+    } else {
+        let parts = room(&x, [cubes]);
+        squares_by_cube(&x, &parts, [0, cubes], true);
+        squares_by_cube(&parts, &into, [at, 1], false);
+    }
+    Some(tensor(into))
 }
 
-/// Sums by so many cubes, `[cubes]`: of the numbers, or of their squares.
-fn squares_by_cube(x: &CubeTensor, cubes: usize, squared: bool) -> CubeTensor {
-    let y = room(x, [cubes]);
+/// Writes sums by so many cubes from a place on: of the numbers, or of their squares.
+fn squares_by_cube(x: &CubeTensor, y: &CubeTensor, [at, cubes]: [usize; 2], squared: bool) {
     squares_kernel::launch(
         &x.client.clone(),
         super::cube::cubes(cubes),
         dim(x, THREADS),
         x.clone().into_buffer_arg(),
         y.clone().into_buffer_arg(),
+        at,
+        cubes,
         squared,
         THREADS,
     );
-    y
 }
 
 #[cube(launch)]
-fn squares_kernel(x: &[f32], y: &mut [f32], #[comptime] squared: bool, #[comptime] threads: usize) {
+fn squares_kernel(
+    x: &[f32],
+    y: &mut [f32],
+    at: usize,
+    cubes: usize,
+    #[comptime] squared: bool,
+    #[comptime] threads: usize,
+) {
     let mut shared = Shared::new_slice(threads);
-    let cubes = y.len();
     if CUBE_POS < cubes {
         let mut sum = 0.0f32;
         let mut i = CUBE_POS * threads + UNIT_POS as usize;
@@ -57,7 +78,7 @@ fn squares_kernel(x: &[f32], y: &mut [f32], #[comptime] squared: bool, #[comptim
         }
         let all = sum_of_all(sum, &mut shared, threads);
         if UNIT_POS == 0 {
-            y[CUBE_POS] = all;
+            y[at + CUBE_POS] = all;
         }
     }
 }
