@@ -1,6 +1,7 @@
 //! The way in and out: burn tensors as slices on the CPU, and operations with their own backward.
 
 use crate::buffer::Buffer;
+use crate::device::tape::{self, AnyRank, Derivative, untaped};
 use burn::Tensor;
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -186,7 +187,8 @@ impl<O: Operation<N>, const N: usize> Backward<Flex, N> for Step<O> {
 pub fn with_gradient<const D: usize>(x: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
     assert_eq!(x.dims(), gradient.dims(), "one gradient for each number");
     let (Some(host), Some(gradient_host)) = (Host::of(&x), Host::of(&gradient)) else {
-        return (x * gradient).sum();
+        let zero = Tensor::zeros([1], (&untaped(&x).device(), x.dtype()));
+        return tape::record([x.into()], zero, || OnDevice(untaped(&gradient).into()));
     };
     let zero = Values::from_buffer(Buffer::zeros(1), &[1]);
     record([host], zero, || WithGradient(gradient_host.values())).into_tensor()
@@ -201,8 +203,18 @@ impl Operation<1> for WithGradient {
     }
 }
 
+/// The same on other devices.
+#[derive(Debug, Clone)]
+struct OnDevice(AnyRank);
+
+impl Derivative<1> for OnDevice {
+    fn backward(self, _: AnyRank, _: [bool; 1]) -> [Option<AnyRank>; 1] {
+        [Some(self.0)]
+    }
+}
+
 /// The numbers of `x` in memory of their own, on no tape: what passing over them once costs.
 #[must_use]
 pub fn copy<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
-    Host::of(x).map_or_else(|| x.clone(), |host| host.values().copied().into_tensor())
+    Host::of(x).map_or_else(|| untaped(x) * 1.0, |host| host.values().copied().into_tensor())
 }

@@ -47,7 +47,7 @@ impl Replica {
 
     /// The same replica for its next operation.
     #[must_use]
-    pub fn next(&mut self) -> Self {
+    pub fn for_next_operation(&mut self) -> Self {
         self.place += 1;
         self.clone()
     }
@@ -138,7 +138,10 @@ mod tests {
             let results = all(size, |rank, mut replica| {
                 (0..200)
                     .map(|round| {
-                        replica.next().gather(vec![rank as f64, f64::from(round)]).to_vec()
+                        replica
+                            .for_next_operation()
+                            .gather(vec![rank as f64, f64::from(round)])
+                            .to_vec()
                     })
                     .collect::<Vec<_>>()
             });
@@ -153,7 +156,7 @@ mod tests {
     fn one_that_panics_does_not_leave_the_others_waiting() {
         let results = all(3, |rank, mut replica| {
             assert!(rank != 1, "a fault of its own");
-            replica.next().gather(vec![0.0]);
+            replica.for_next_operation().gather(vec![0.0]);
         });
         let failed: Vec<_> = results.into_iter().map(Result::unwrap_err).collect();
         assert!(failed[0].is::<Abandoned>() && failed[2].is::<Abandoned>());
@@ -164,9 +167,9 @@ mod tests {
     fn operations_do_not_mix() {
         let results = all(2, |rank, mut replica| {
             if rank == 1 {
-                let _ = replica.next();
+                let _ = replica.for_next_operation();
             }
-            replica.next().gather(vec![0.0]);
+            replica.for_next_operation().gather(vec![0.0]);
         });
         assert!(results.iter().all(Result::is_err));
     }

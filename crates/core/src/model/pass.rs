@@ -70,7 +70,7 @@ impl<'a> Pass<'a> {
 
     /// What the next batch norm shares its statistics with, if anything.
     pub(crate) fn next_replica(&mut self) -> Option<Replica> {
-        self.replica.as_mut().map(Replica::next)
+        self.replica.as_mut().map(Replica::for_next_operation)
     }
 
     /// What computes products.

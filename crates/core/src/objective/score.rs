@@ -100,6 +100,7 @@ pub(crate) fn indices(data: &TensorData) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Answers;
     use crate::data::Share;
     use burn::tensor::Device;
 

@@ -27,7 +27,7 @@ pub(super) struct Replicas<'a> {
 
 /// What a step does with a batch, and with each part of it.
 #[derive(Clone, Copy)]
-pub(super) struct Pace<'a> {
+pub(super) struct PassOptions<'a> {
     pub(super) training: &'a TrainingSpec,
     /// What the loss is multiplied with before the backward pass.
     pub(super) loss_scale: f64,
@@ -88,10 +88,10 @@ impl<'a> Replicas<'a> {
         network: &N,
         batch: &[Batch],
         draws: &mut Draws,
-        pace: Pace<'_>,
+        options: PassOptions<'_>,
     ) -> Passed {
         if let [batch] = batch {
-            return Part { batch, share: 1.0, replica: None }.pass(network, draws, pace);
+            return Part { batch, share: 1.0, replica: None }.pass(network, draws, options);
         }
         let rows = |batch: &Batch| batch.targets.answers.classes.len();
         let all: usize = batch.iter().map(rows).sum();
@@ -102,7 +102,7 @@ impl<'a> Replicas<'a> {
             let share = rows(batch) as f64 / all as f64;
             Part { batch, share, replica: group.next() }
         };
-        self.side_by_side(network, batch.iter().map(part).collect(), draws, pace)
+        self.side_by_side(network, batch.iter().map(part).collect(), draws, options)
     }
 
     /// The sum over several parts.
@@ -111,7 +111,7 @@ impl<'a> Replicas<'a> {
         network: &N,
         parts: Vec<Part<'_>>,
         draws: &mut Draws,
-        pace: Pace<'_>,
+        options: PassOptions<'_>,
     ) -> Passed {
         let mut before = 0;
         let mut parts: Vec<(Part<'_>, Draws)> = parts
@@ -132,13 +132,13 @@ impl<'a> Replicas<'a> {
                 .zip(networks)
                 .zip(&self.pools)
                 .map(|(((part, mut draws), network), pool)| {
-                    let pass = move || part.pass(&network, &mut draws, pace);
+                    let pass = move || part.pass(&network, &mut draws, options);
                     scope.spawn(move || pool.install(pass))
                 })
                 .collect();
             // Every part makes as many draws.
             let (first, _) = parts.pop().expect("a batch has a part");
-            let first = std::panic::AssertUnwindSafe(|| first.pass(network, draws, pace));
+            let first = std::panic::AssertUnwindSafe(|| first.pass(network, draws, options));
             let first = std::panic::catch_unwind(first);
             let others = started.into_iter().map(std::thread::ScopedJoinHandle::join);
             std::iter::once(first).chain(others).collect::<Vec<_>>()
@@ -156,8 +156,8 @@ impl<'a> Replicas<'a> {
 }
 
 impl Part<'_> {
-    fn pass<N: Network>(self, network: &N, draws: &mut Draws, pace: Pace<'_>) -> Passed {
-        let Pace { training, loss_scale, predicts } = pace;
+    fn pass<N: Network>(self, network: &N, draws: &mut Draws, options: PassOptions<'_>) -> Passed {
+        let PassOptions { training, loss_scale, predicts } = options;
         let mut pass =
             Pass::training(draws).with_precision(training.precision).with_replica(self.replica);
         let logits = network.forward(self.batch, &mut pass);

@@ -1,6 +1,6 @@
 //! One training step.
 
-use super::parts::{Pace, Passed};
+use super::parts::{PassOptions, Passed};
 use super::state::{Course, Run, WHOLE};
 use super::{Measured, Monitor, Stopped};
 use crate::checkpoint::{Progress, Stage};
@@ -76,9 +76,9 @@ impl<N: Network> Run<'_, N> {
         let network = self.network.as_ref().expect(WHOLE);
         let objective = &self.recipe.objective;
         let loss_scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
-        let pace = Pace { training, loss_scale, predicts: objective.needs_predictions() };
+        let options = PassOptions { training, loss_scale, predicts: objective.needs_predictions() };
         let Passed { loss, predicted, gradients } =
-            self.replicas.pass(network, &batch, &mut self.dropout, pace);
+            self.replicas.pass(network, &batch, &mut self.dropout, options);
         let squares = Squares::of(self.network(), &gradients);
         let Measured { loss, predicted, norm } =
             Measured::read(loss, predicted, &squares, loss_scale);

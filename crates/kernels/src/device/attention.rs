@@ -35,7 +35,6 @@ pub(crate) fn attention(
 }
 
 /// [`attention`] that keeps the weights of sequences of at most `long` tokens.
-#[expect(clippy::too_many_arguments, reason = "those of attention and one more")]
 fn attention_of(
     long: usize,
     precision: Precision,

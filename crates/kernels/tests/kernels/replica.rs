@@ -77,7 +77,8 @@ fn parts_are_normalized_by_the_whole_batch() {
                 .zip(cuts.windows(2))
                 .map(|(mut replica, cut)| {
                     let (numbers, cut) = (&numbers, cut[0]..cut[1]);
-                    scope.spawn(move || numbers.part(cut, dtype, Some(replica.next())))
+                    scope
+                        .spawn(move || numbers.part(cut, dtype, Some(replica.for_next_operation())))
                 })
                 .collect();
             started.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -24,6 +24,29 @@ fn plugins_that_go_wrong_cost_their_runs_and_not_the_sweep() {
     assert_eq!(said.err.matches("it resumes from").count(), 0, "{}", said.err);
 }
 
+/// Replicas that wait for one another are not left waiting by one that panics, which is not printed either.
+#[test]
+fn a_panic_in_a_replica_costs_its_run() {
+    let place = place();
+    let set = "activations=[\"relu\", \"panics\"]";
+    let replicas =
+        ["replicas=3", "sync_batch_norm=true"].map(|key| format!("tasks.images.training.{key}"));
+    let mut args = vec!["sweep", "tiny.toml", "--tasks", "images", "--set", "seeds=[1]"];
+    args.extend(["--set", set, "--set", &replicas[0], "--set", &replicas[1]]);
+    let said = place.run(&args);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    let report = place.read("results/tiny/report.md");
+    for words in ["| relu ", "a plugin went wrong", "in 3 replicas that share batch statistics"] {
+        assert!(report.contains(words), "{words}: {report}");
+    }
+    assert!(said.err.contains("1 of 2 runs failed"), "{}", said.err);
+    assert!(
+        !said.err.contains("panicked at") && !said.err.contains("it resumes from"),
+        "{}",
+        said.err
+    );
+}
+
 /// A crate outside of the workspace adds a model and a data set as it adds an activation.
 #[test]
 fn a_model_and_a_data_set_of_another_crate() {

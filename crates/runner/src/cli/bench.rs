@@ -39,6 +39,9 @@ pub(crate) struct BenchStepArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchOpsArgs {
+    /// Where to compute: cpu, cuda, cuda:N, vulkan, metal, wgpu or auto; other devices than the CPU take larger tensors
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: String,
     /// Threads [default: one per processor]
     #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>)]
     pub(crate) threads: Option<usize>,

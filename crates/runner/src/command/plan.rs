@@ -175,7 +175,7 @@ fn pilot(
     let mut work = PlannedWork::new(&pilots, &sweep.runs());
     let first = work.next()?;
     if !first.is_empty() {
-        let workers = Workers::new(device, first.len(), &experiment);
+        let workers = Workers::new(device, first.len(), experiment);
         note!("training {} pilot runs, {} at a time", first.len(), workers.jobs);
         let costs = first.iter().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
         let progress = SweepProgress::new(work.total(), work.done().len(), costs);

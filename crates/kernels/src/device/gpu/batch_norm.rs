@@ -29,7 +29,7 @@ pub(crate) fn statistics(
     mean_kernel::launch(
         &client,
         cubes(channels),
-        dim(&mean, threads),
+        dim(threads),
         partial.sums.into_buffer_arg(),
         mean.clone().into_buffer_arg(),
         partial.parts,
@@ -40,7 +40,7 @@ pub(crate) fn statistics(
     statistics_kernel::launch(
         &client,
         cubes(channels),
-        dim(&mean, threads),
+        dim(threads),
         partial.sums.into_buffer_arg(),
         mean.clone().into_buffer_arg(),
         gamma.into_buffer_arg(),
@@ -135,7 +135,7 @@ pub(crate) fn gradient_sums(
     gradient_sums_kernel::launch(
         &partial.sums.client.clone(),
         cubes(channels),
-        dim(&mean, threads),
+        dim(threads),
         partial.sums.into_buffer_arg(),
         mean.into_buffer_arg(),
         inverse.into_buffer_arg(),

@@ -1,6 +1,5 @@
 //! Sums that the threads of one cube make together.
 
-use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 /// Cubes along one axis, at most, on every kind of device.
@@ -18,8 +17,8 @@ pub(super) fn threads(count: usize) -> usize {
     count.next_power_of_two().clamp(32, 256)
 }
 
-/// So many threads, as many as the device has for a cube.
-pub(super) fn dim(_: &CubeTensor, threads: usize) -> CubeDim {
+/// A cube of so many threads.
+pub(super) fn dim(threads: usize) -> CubeDim {
     #[expect(clippy::cast_possible_truncation, reason = "at most 256")]
     CubeDim::new_1d(threads as u32)
 }

@@ -40,7 +40,7 @@ pub(crate) fn layer_norm(
         layer_norm_kernel::launch(
             &x.client.clone(),
             cubes(rows),
-            dim(&x, threads),
+            dim(threads),
             x.into_buffer_arg(),
             residual.into_buffer_arg(),
             gamma.into_buffer_arg(),
@@ -127,7 +127,7 @@ pub(crate) fn layer_norm_gradient(
         layer_norm_gradient_kernel::launch(
             &gradient.client.clone(),
             cubes(rows),
-            dim(&gradient, threads),
+            dim(threads),
             gradient.into_buffer_arg(),
             normal.into_buffer_arg(),
             inverse.into_buffer_arg(),
@@ -202,7 +202,7 @@ pub(crate) fn softmax(
         softmax_kernel::launch(
             &scores.client.clone(),
             cubes(rows),
-            dim(&scores, threads),
+            dim(threads),
             scores.into_buffer_arg(),
             lengths.into_buffer_arg(),
             weights.clone().into_buffer_arg(),
@@ -287,7 +287,7 @@ pub(crate) fn softmax_gradient(
         softmax_gradient_kernel::launch(
             &weights.client.clone(),
             cubes(rows),
-            dim(&weights, threads),
+            dim(threads),
             gradient.into_buffer_arg(),
             weights.into_buffer_arg(),
             by_scores.clone().into_buffer_arg(),

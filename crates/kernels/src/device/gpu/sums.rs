@@ -45,7 +45,7 @@ fn squares_by_cube(x: &CubeTensor, y: &CubeTensor, [at, cubes]: [usize; 2], squa
     squares_kernel::launch(
         &x.client.clone(),
         super::cube::cubes(cubes),
-        dim(x, THREADS),
+        dim(THREADS),
         x.clone().into_buffer_arg(),
         y.clone().into_buffer_arg(),
         at,
@@ -93,7 +93,7 @@ pub(crate) fn column_sums(x: &Tensor<2>) -> Option<Tensor<2>> {
         column_sums_kernel::launch(
             &partial.sums.client.clone(),
             cubes(columns),
-            dim(&y, threads),
+            dim(threads),
             partial.sums.into_buffer_arg(),
             y.clone().into_buffer_arg(),
             partial.parts,
@@ -125,7 +125,7 @@ pub(crate) fn column_moments(x: &Tensor<2>, other: &Tensor<2>) -> Option<[Tensor
         column_moments_kernel::launch(
             &partial.sums.client.clone(),
             cubes(columns),
-            dim(&sum, threads),
+            dim(threads),
             partial.sums.into_buffer_arg(),
             sum.clone().into_buffer_arg(),
             product.clone().into_buffer_arg(),

@@ -2,6 +2,7 @@ use super::{median_and_best, on_threads};
 use crate::Error;
 use crate::cli::BenchOpsArgs;
 use crate::console::{self, out, outln};
+use crate::device;
 use activation::{Activation, ActivationRequest};
 use actlab_core::stream::Stream;
 use actlab_kernels as kernels;
@@ -14,6 +15,12 @@ use std::time::Instant;
 
 /// Batch, height, width and channels of the images.
 const IMAGES: [usize; 4] = [128, 32, 32, 16];
+
+/// How much larger batches, rows and matrices are on other devices than the CPU: they shall not fit into a cache.
+const LARGER: usize = 16;
+
+/// Calls between two looks at the clock on such devices, which compute behind the caller.
+const AT_ONCE: usize = 16;
 
 /// Tokens, width and inner width of the feed-forward.
 const TOKENS: [usize; 3] = [2048, 256, 1024];
@@ -64,13 +71,15 @@ impl Measured {
     }
 }
 
-/// Measures operations of the CPU kernels.
+/// Measures operations of the kernels.
 pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
     if args.rounds == 0 {
         return Err(Error::Usage("--rounds 0: must be 1 or more".into()));
     }
     let activations = asked(&args.activation)?;
-    let mut all = operations(&activations)?;
+    let spec = device::named(&args.device)?;
+    let device = spec.open()?;
+    let mut all = operations(&activations, &device, if spec.is_cpu() { 1 } else { LARGER })?;
     if !activations.is_empty() && args.only.is_empty() {
         all.retain(|operation| operation.activation || operation.name == "copy");
     }
@@ -91,7 +100,8 @@ pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
     };
     let chosen: Vec<_> = all.into_iter().filter(|operation| wanted(&operation.name)).collect();
     let (threads, measured) = on_threads(args.threads, |threads| {
-        let measured = chosen.into_iter().map(|operation| measure(operation, args.rounds));
+        let method = Method { rounds: args.rounds, device: (!spec.is_cpu()).then_some(&device) };
+        let measured = chosen.into_iter().map(|operation| measure(operation, method));
         (threads, measured.collect::<Vec<_>>())
     })?;
     let peak = |name: &str| {
@@ -145,18 +155,19 @@ pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
         "{}",
         console::table(&["operation", "shape", "median ms", "best ms", "rate", "of peak"], &rows)
     );
+    let place = if spec.is_cpu() { format!("{threads} threads") } else { spec.to_string() };
     outln!(
-        "\nThe peak is that of `copy` for what is bound by memory, and of `gemm` for the rest; {threads} threads."
+        "\nThe peak is that of `copy` for what is bound by memory, and of `gemm` for the rest; {place}."
     );
     Ok(())
 }
 
 /// Forward, and forward and backward, of an activation alone.
 fn of_activation(f: &Arc<Activation>, x: &Tensor<4>) -> [Operation; 2] {
-    let bytes = IMAGES.iter().product::<usize>() * size_of::<f32>();
+    let bytes = x.dims().iter().product::<usize>() * size_of::<f32>();
     let operation = |what: &str, times: usize, call: Box<dyn FnMut() + Send>| Operation {
         name: format!("{} {what}", f.label()),
-        shape: IMAGES.to_vec(),
+        shape: x.dims().to_vec(),
         work: Work::Bytes(times * bytes),
         activation: true,
         call,
@@ -175,16 +186,32 @@ fn of_activation(f: &Arc<Activation>, x: &Tensor<4>) -> [Operation; 2] {
     [operation("forward", 2, forward), operation("forward + backward", 5, both)]
 }
 
-fn measure(operation: Operation, rounds: usize) -> Measured {
+/// How an operation is measured.
+#[derive(Clone, Copy)]
+struct Method<'a> {
+    rounds: usize,
+    /// What is waited for, where calls return before it has computed.
+    device: Option<&'a Device>,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for a time")]
+fn measure(operation: Operation, method: Method<'_>) -> Measured {
     let Operation { name, shape, work, mut call, .. } = operation;
+    let wait = || {
+        // What fails there is met by the next call.
+        let _ = method.device.map(Device::sync);
+    };
     for _ in 0..WARMUP {
         call();
     }
-    let seconds = (0..rounds)
+    wait();
+    let calls = if method.device.is_some() { AT_ONCE } else { 1 };
+    let seconds = (0..method.rounds)
         .map(|_| {
             let started = Instant::now();
-            call();
-            started.elapsed().as_secs_f64()
+            (0..calls).for_each(|_| call());
+            wait();
+            started.elapsed().as_secs_f64() / calls as f64
         })
         .collect();
     let (median, best) = median_and_best(seconds);
@@ -201,7 +228,7 @@ fn backward<const D: usize, const N: usize>(
     inputs: [Tensor<D>; N],
     f: impl Fn(&[Tensor<D>; N]) -> Tensor<D> + Send + 'static,
 ) -> Box<dyn FnMut() + Send> {
-    let device = Device::flex();
+    let device = inputs[0].device();
     let inputs = inputs.map(|input| Tensor::from_inner(input).require_grad());
     let gradient = random(f(&inputs).dims(), &device);
     Box::new(move || {
@@ -219,24 +246,31 @@ fn asked(texts: &[String]) -> Result<Vec<Arc<Activation>>, Error> {
     texts.iter().map(build).collect()
 }
 
-fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
-    let device = Device::flex();
-    let numbers: usize = IMAGES.iter().product();
+/// Those of `device`, in batches so much `larger` than on the CPU.
+fn operations(
+    asked: &[Arc<Activation>],
+    device: &Device,
+    larger: usize,
+) -> Result<Vec<Operation>, Error> {
+    let [batch, height, columns, channels] = IMAGES;
+    let images = [larger * batch, height, columns, channels];
+    let numbers: usize = images.iter().product();
     let bytes = numbers * size_of::<f32>();
     let mut all = Vec::new();
     let mut add = |name: &str, shape: &[usize], work: Work, call: Box<dyn FnMut() + Send>| {
         let (name, shape) = (name.to_owned(), shape.to_vec());
         all.push(Operation { name, shape, work, activation: false, call });
     };
-    let x = random(IMAGES, &device);
-    add("copy", &IMAGES, Work::Bytes(2 * bytes), {
+    let x = random(images, device);
+    add("copy", &images, Work::Bytes(2 * bytes), {
         let x = x.clone();
         Box::new(move || {
             black_box(kernels::copy(&x));
         })
     });
-    add("gemm", &[PEAK; 3], Work::Flops(2 * PEAK.pow(3)), {
-        let (a, b) = (random([PEAK, PEAK], &device), random([PEAK, PEAK], &device));
+    let peak = PEAK * if larger > 1 { 4 } else { 1 };
+    add("gemm", &[peak; 3], Work::Flops(2 * peak.pow(3)), {
+        let (a, b) = (random([peak, peak], device), random([peak, peak], device));
         Box::new(move || {
             black_box(a.clone().matmul(b.clone()));
         })
@@ -248,11 +282,10 @@ fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
         let (name, shape) = (name.to_owned(), shape.to_vec());
         all.push(Operation { name, shape, work, activation: false, call });
     };
-    let channels = IMAGES[3];
-    add("batch norm forward + backward", &IMAGES, Work::Bytes(8 * bytes), {
+    add("batch norm forward + backward", &images, Work::Bytes(8 * bytes), {
         let x = Tensor::from_inner(x.clone()).require_grad();
-        let gamma = Tensor::from_inner(random([channels], &device)).require_grad();
-        let beta = Tensor::from_inner(random([channels], &device)).require_grad();
+        let gamma = Tensor::from_inner(random([channels], device)).require_grad();
+        let beta = Tensor::from_inner(random([channels], device)).require_grad();
         let gradient = x.clone().inner();
         Box::new(move || {
             let y = kernels::batch_norm_training(
@@ -268,9 +301,9 @@ fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
             black_box(seed.backward());
         })
     });
-    let weight = random([channels, channels, 3, 3], &device);
+    let weight = random([channels, channels, 3, 3], device);
     let flops = 2 * 9 * channels * numbers;
-    add("conv 3x3 forward", &IMAGES, Work::Flops(flops), {
+    add("conv 3x3 forward", &images, Work::Flops(flops), {
         let (x, weight) = (x.clone(), weight.clone());
         Box::new(move || {
             black_box(kernels::convolution(x.clone(), weight.clone(), 1));
@@ -278,13 +311,13 @@ fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
     });
     let call =
         backward([x, weight], |[x, weight]| kernels::convolution(x.clone(), weight.clone(), 1));
-    add("conv 3x3 forward + backward", &IMAGES, Work::Flops(3 * flops), call);
-    let [tokens, width, inner] = TOKENS;
-    let x = random([tokens, width], &device);
-    add("layer norm forward + backward", &TOKENS[..2], Work::Bytes(6 * 4 * tokens * width), {
+    add("conv 3x3 forward + backward", &images, Work::Flops(3 * flops), call);
+    let [tokens, width, inner] = [larger * TOKENS[0], TOKENS[1], TOKENS[2]];
+    let x = random([tokens, width], device);
+    add("layer norm forward + backward", &[tokens, width], Work::Bytes(6 * 4 * tokens * width), {
         let x = Tensor::from_inner(x.clone()).require_grad();
-        let gamma = Tensor::from_inner(random([width], &device)).require_grad();
-        let beta = Tensor::from_inner(random([width], &device)).require_grad();
+        let gamma = Tensor::from_inner(random([width], device)).require_grad();
+        let beta = Tensor::from_inner(random([width], device)).require_grad();
         let gradient = x.clone().inner();
         Box::new(move || {
             let y = kernels::layer_norm(x.clone(), None, gamma.clone(), beta.clone(), 1e-5);
@@ -292,20 +325,27 @@ fn operations(asked: &[Arc<Activation>]) -> Result<Vec<Operation>, Error> {
             black_box(seed.backward());
         })
     });
-    let scores = random(SCORES, &device);
-    let bytes = 4 * SCORES.iter().product::<usize>();
+    let [sequences, heads, queries, keys] = SCORES;
+    let shape = [larger * sequences, heads, queries, keys];
+    let scores = random(shape, device);
+    let bytes = 4 * shape.iter().product::<usize>();
     let call = backward([scores], |[x]| kernels::softmax(x.clone()));
-    add("softmax forward + backward", &SCORES, Work::Bytes(5 * bytes), call);
-    add("linear forward + backward", &TOKENS, Work::Flops(6 * tokens * width * inner), {
-        let x = Tensor::from_inner(x).require_grad();
-        let weight = Tensor::from_inner(random([width, inner], &device)).require_grad();
-        let bias = Tensor::from_inner(random([inner], &device)).require_grad();
-        let gradient = random([tokens, inner], &device);
-        Box::new(move || {
-            let y = kernels::linear(x.clone(), weight.clone(), Some(bias.clone()));
-            let seed = kernels::with_gradient(y, Tensor::from_inner(gradient.clone()));
-            black_box(seed.backward());
-        })
-    });
+    add("softmax forward + backward", &shape, Work::Bytes(5 * bytes), call);
+    add(
+        "linear forward + backward",
+        &[tokens, width, inner],
+        Work::Flops(6 * tokens * width * inner),
+        {
+            let x = Tensor::from_inner(x).require_grad();
+            let weight = Tensor::from_inner(random([width, inner], device)).require_grad();
+            let bias = Tensor::from_inner(random([inner], device)).require_grad();
+            let gradient = random([tokens, inner], device);
+            Box::new(move || {
+                let y = kernels::linear(x.clone(), weight.clone(), Some(bias.clone()));
+                let seed = kernels::with_gradient(y, Tensor::from_inner(gradient.clone()));
+                black_box(seed.backward());
+            })
+        },
+    );
     Ok(all)
 }
