@@ -67,8 +67,8 @@ while read -r task most; do
   echo "$task: $count kernels a step (at most $most)"
   if [ "$count" -le 0 ] || [ "$count" -gt "$most" ]; then exit 1; fi
 done <<'EOF'
-images 517
-text 523
+images 279
+text 300
 EOF
 
 # A sweep that is killed and resumed has the scores of one that was not.

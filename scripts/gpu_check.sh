@@ -41,6 +41,7 @@ figure() {
   step-*) awk '/^median/ { m = $2 } /^examples/ { e = $2 } END { printf "%s ms a step, %s examples/s", m, e }' "$log" ;;
   sweep* | resumed) grep -E '^[0-9]+ runs? of .* completed' "$log" | tail -n 1 ;;
   same) tail -n 1 "$log" ;;
+  operations) awk '/%/ { share = $(NF - 1); $0 = substr($0, 1, 40); sub(/  .*/, ""); printf "%s%s %s %%", gap, $0, share; gap = "; " }' "$log" ;;
   esac
 }
 
@@ -78,7 +79,7 @@ same() {
   fi
 }
 
-rm -rf gpu_check/whole gpu_check/resumed gpu_check/half
+rm -rf gpu_check/whole gpu_check/resumed gpu_check/half gpu_check/replicas
 part devices ./actlab env
 for model in resnet20 bert-mini; do
   for activation in relu gelu swiglu; do
@@ -90,5 +91,10 @@ part sweep sweep whole
 part resumed killed_and_resumed
 part same same
 part sweep-bf16 sweep half --set 'precisions=["bf16"]' --set 'activations=["gelu"]' --set baseline=gelu
+# Two replicas: on two GPUs where there are as many, or on one.
+part sweep-replicas sweep replicas --set tasks.fashion_resnet8.training.replicas=2 --tasks fashion_resnet8 \
+  --set tasks.fashion_resnet8.training.sync_batch_norm=true --set 'activations=["gelu"]' --set baseline=gelu
+part operations ./actlab bench ops --device "$device" --activation relu --activation gelu --activation silu \
+  --activation 'x * sigmoid(1.702 * x)' --rounds 10
 part check timeout 1200 ./actlab check --device "$device"
 exit $failed

@@ -33,7 +33,7 @@ impl Numbers {
             Tensor::<1>::from_data(numbers, (&device, dtype)).require_grad()
         });
         let ([x, residual, upstream], [gamma, beta]) = (images, vectors);
-        let f = activation("silu");
+        let f = activation("smooth");
         let (scale, shift) = (gamma.clone(), beta.clone());
         let into = Some(residual.clone());
         let norm = batch_norm_training(x.clone(), scale, shift, 1e-5, into, Some(&f), replica);
