@@ -146,7 +146,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
             train_seconds: 50.0,
             examples_per_second: 1_000.0 + 100.0 * noise(0),
             peak_memory_bytes: Some(300 << 20),
-            peak_device_memory_bytes: None,
+            device_memory_bytes: None,
             energy_joules: None,
         },
         files: BTreeMap::new(),

@@ -68,7 +68,7 @@ const VALUES: [&str; 4] = ["test", "best_validation", "last_validation", "target
 ///
 /// The columns [`VALUES`] are of the run's own metric, whose name and direction are in the last columns. `dead`,
 /// `zero` and `saturated` are fractions; losses are in nats; times in seconds;
-/// `peak_memory` and `peak_device_memory` in bytes; `flops` those of one example's forward pass. The five columns about
+/// `peak_memory` and `device_memory` in bytes; `flops` those of one example's forward pass. The five columns about
 /// activation sites are means over the sites of the last evaluation, each site counting the same.
 /// The four columns about the validation curve are those of [`Curve`]. What a run did not measure is null.
 pub(crate) fn of_runs(runs: &[&StoredRun], curves: &[Option<Curve>]) -> PolarsResult<DataFrame> {
@@ -126,7 +126,7 @@ pub(crate) fn of_runs(runs: &[&StoredRun], curves: &[Option<Curve>]) -> PolarsRe
             rows.float("absolute_mean_shift", |run| over_sites(run, |site| site.mean.abs())),
             rows.float("variance", |run| over_sites(run, |site| site.variance)),
             rows.integer("peak_memory", |run| run.timing.peak_memory_bytes),
-            rows.integer("peak_device_memory", |run| run.timing.peak_device_memory_bytes),
+            rows.integer("device_memory", |run| run.timing.device_memory_bytes),
             rows.float("energy_joules", |run| run.timing.energy_joules),
             rows.float("total_seconds", |run| Some(run.timing.total_seconds)),
             rows.float("train_seconds", |run| Some(run.timing.train_seconds)),

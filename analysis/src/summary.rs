@@ -62,7 +62,7 @@ pub(crate) struct Arm {
     /// In bytes.
     pub(crate) peak_memory: Option<f64>,
     /// Of a GPU, in bytes.
-    pub(crate) peak_device_memory: Option<f64>,
+    pub(crate) device_memory: Option<f64>,
     pub(crate) energy_joules: Option<f64>,
     pub(crate) total_seconds: Option<f64>,
     pub(crate) train_seconds: Option<Estimate>,
@@ -133,7 +133,7 @@ const MEASURED: [&str; 23] = [
     "absolute_mean_shift",
     "variance",
     "peak_memory",
-    "peak_device_memory",
+    "device_memory",
     "energy_joules",
     "total_seconds",
     "train_seconds",
@@ -226,7 +226,7 @@ fn arm(arms: &DataFrame, row: usize) -> PolarsResult<Arm> {
         absolute_mean_shift: average("absolute_mean_shift")?,
         variance: average("variance")?,
         peak_memory: average("peak_memory")?,
-        peak_device_memory: average("peak_device_memory")?,
+        device_memory: average("device_memory")?,
         energy_joules: average("energy_joules")?,
         total_seconds: average("total_seconds")?,
         train_seconds: Estimate::without_bootstrap(&list(arms, "train_seconds", row)?),

@@ -415,7 +415,7 @@ pub(super) fn cost(task: &Task, labels: &Labels) -> Table {
     let mut machine =
         vec![value(header::MEMORY, |arm| arm.peak_memory.map(|bytes| bytes / MIB), 0).reserve(8)];
     if task.uses_gpus() {
-        let memory = |arm: &Arm| arm.peak_device_memory.map(|bytes| bytes / MIB);
+        let memory = |arm: &Arm| arm.device_memory.map(|bytes| bytes / MIB);
         machine.push(value(header::DEVICE_MEMORY, memory, 0).reserve(8));
     }
     if task.has_energy() {

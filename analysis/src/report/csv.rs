@@ -176,7 +176,7 @@ fn fields(task: &Task, arm: &Arm) -> Vec<(Name, String)> {
         (Plain("absolute_mean_shift"), optional(arm.absolute_mean_shift)),
         (Plain("variance"), optional(arm.variance)),
         (Plain("peak_memory"), optional(arm.peak_memory)),
-        (Plain("peak_device_memory"), optional(arm.peak_device_memory)),
+        (Plain("device_memory"), optional(arm.device_memory)),
         (Plain("energy_joules"), optional(arm.energy_joules)),
         (Plain("total_seconds"), optional(arm.total_seconds)),
         (Plain("train_seconds"), optional(arm.train_seconds.map(|seconds| seconds.mean))),

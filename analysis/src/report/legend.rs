@@ -255,7 +255,7 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
     }
     if report.tasks.iter().any(super::Task::uses_gpus) {
         entries.push(format!(
-            "{}: the most that a run reserved on a GPU, mean over runs.",
+            "{}: what a run's process held on its GPU when it ended, mean over runs.",
             term(header::DEVICE_MEMORY)
         ));
     }

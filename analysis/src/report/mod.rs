@@ -160,7 +160,7 @@ impl Task {
     }
 
     fn uses_gpus(&self) -> bool {
-        self.arms.iter().any(|arm| arm.peak_device_memory.is_some())
+        self.arms.iter().any(|arm| arm.device_memory.is_some())
     }
 
     fn has_energy(&self) -> bool {

@@ -89,7 +89,7 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
                 train_seconds: seconds,
                 examples_per_second: 180_000.0 / seconds,
                 peak_memory_bytes: Some(812_000_000 + 1_000 * place as u64),
-                peak_device_memory_bytes: None,
+                device_memory_bytes: None,
                 energy_joules: None,
             },
             environment: environment(),

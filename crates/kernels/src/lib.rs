@@ -61,4 +61,4 @@ pub use sequences::Sequences;
 pub use shortcut::shortcut;
 pub use softmax::softmax;
 pub use tanh::tanh;
-pub use update::{AdamW, Sgd, SquareSums, sum_of_squares};
+pub use update::{AdamW, Sgd, SquareSums};

@@ -282,16 +282,7 @@ impl SquareSums {
     }
 }
 
-/// Sum of the squares of all numbers.
-#[must_use]
-pub fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
-    let mut sums = SquareSums::new(1);
-    sums.push(x);
-    let read = sums.on_device().map(|x| x.into_data().iter::<f64>().collect::<Vec<_>>());
-    sums.sums(&read.unwrap_or_default()).iter().sum()
-}
-
-/// The same of a tensor on the CPU.
+/// Sum of the squares of all numbers of a tensor on the CPU.
 fn on_host<const D: usize>(x: &Tensor<D>) -> Option<f64> {
     let Some(Host::Plain(_)) = Host::of(x) else { return None };
     let values = Host::of(x).map(|host| host.values());

@@ -128,9 +128,9 @@ pub struct Timing {
     pub examples_per_second: f64,
     /// Largest resident size of the run's process, in bytes, where the system tells.
     pub peak_memory_bytes: Option<u64>,
-    /// Most bytes that the run reserved on a GPU, the largest of its GPUs; absent on the CPU.
+    /// Bytes that the run's process held on a GPU when it ended, the most of its GPUs; absent on the CPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub peak_device_memory_bytes: Option<u64>,
+    pub device_memory_bytes: Option<u64>,
     /// Energy of processors and GPUs in joules, where the system tells: of the processors in
     /// proportion to the processor time that the run used of all that was used, of a GPU an even share among its runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

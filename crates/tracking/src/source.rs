@@ -408,8 +408,8 @@ fn summary(record: &RunRecord) -> Vec<(String, Metric)> {
     add("train_seconds", Some(timing.train_seconds));
     add("examples_per_second", Some(timing.examples_per_second));
     add("peak_memory_bytes", timing.peak_memory_bytes.map(|bytes| bytes as f64));
-    let device_memory = timing.peak_device_memory_bytes;
-    add("peak_device_memory_bytes", device_memory.map(|bytes| bytes as f64));
+    let device_memory = timing.device_memory_bytes;
+    add("device_memory_bytes", device_memory.map(|bytes| bytes as f64));
     add("energy_joules", timing.energy_joules);
     figures
 }

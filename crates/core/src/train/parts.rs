@@ -16,11 +16,15 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use record::TrainingSpec;
 use std::any::Any;
 
+/// What a spec calls the CPU.
+const CPU: &str = "cpu";
+
 /// Where the parts of a batch are trained.
 pub(super) struct Replicas<'a> {
     /// A device for each.
     devices: Vec<&'a Device>,
-    /// Threads of each but the first, which has those of its caller.
+    /// Threads of each but the first, which computes on those of its caller, where running statistics and updates are made.
+    /// They stay the same from step to step: a GPU's memory belongs to threads.
     pools: Vec<ThreadPool>,
     share_statistics: bool,
 }
@@ -61,7 +65,8 @@ impl<'a> Replicas<'a> {
         let Trainer { spec, devices, start_thread, .. } = trainer;
         let training = &spec.training;
         let count = training.replicas.max(1);
-        let threads = (rayon::current_num_threads() / count).max(1);
+        let on_cpu = spec.device == CPU;
+        let threads = if on_cpu { (rayon::current_num_threads() / count).max(1) } else { 1 };
         let builder = || ThreadPoolBuilder::new().num_threads(threads).start_handler(start_thread);
         let pool = |_| builder().build();
         let pools = (1..count).map(pool).collect::<Result<_, _>>();

@@ -1,6 +1,6 @@
 //! One operation in two ways, on the same numbers.
 
-use actlab_kernels::{copy, with_gradient};
+use actlab_kernels::{SquareSums, copy, with_gradient};
 use burn::Tensor;
 use burn::tensor::{DType, Device, Gradients, TensorData};
 use std::any::Any;
@@ -423,4 +423,12 @@ fn poison(sizes: impl Iterator<Item = usize>) {
         })
         .collect();
     drop(copies);
+}
+
+/// Sum of the squares of all numbers.
+pub(crate) fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
+    let mut squares = SquareSums::new(1);
+    squares.push(x);
+    let read = squares.on_device().map(|x| x.into_data().iter::<f64>().collect::<Vec<_>>());
+    squares.sums(&read.unwrap_or_default())[0]
 }

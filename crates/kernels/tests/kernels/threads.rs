@@ -1,8 +1,8 @@
 //! The same bits with any number of threads.
 
-use crate::case::{Draw, Outcome};
+use crate::case::{Draw, Outcome, sum_of_squares};
 use crate::operation;
-use actlab_kernels::{AdamW, Sgd, copy, sum_of_squares};
+use actlab_kernels::{AdamW, Sgd, copy};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
 use rayon::ThreadPoolBuilder;

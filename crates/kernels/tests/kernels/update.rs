@@ -1,7 +1,7 @@
 //! Update rules against their formulas in double precision, over several steps.
 
-use crate::case::{Draw, Input, Layout};
-use actlab_kernels::{AdamW, Sgd, sum_of_squares};
+use crate::case::{Draw, Input, Layout, sum_of_squares};
+use actlab_kernels::{AdamW, Sgd};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
 use proptest::prelude::*;

@@ -168,7 +168,8 @@ fn dry_run<'a>(
     };
     let runs: usize = counts.iter().map(|count| count.runs).sum();
     let workers = Workers::new(device, runs, experiment);
-    let mut stopwatch = Stopwatch::new(Executor::new(&device.places(), workers.threads)?);
+    let devices: Vec<_> = device.places().into_iter().take(experiment.replicas()).collect();
+    let mut stopwatch = Stopwatch::new(Executor::new(&devices, workers.threads)?);
     let mut counted: HashMap<(&str, &str), Vec<&Count>> = HashMap::new();
     for count in &counts {
         counted.entry((&count.task, &count.activation)).or_default().push(count);

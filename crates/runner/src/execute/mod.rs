@@ -90,7 +90,8 @@ impl<'a> Execution<'a> {
             threads: workers.threads,
             jobs: match experiment.launcher {
                 LauncherKind::Local => {
-                    (workers.jobs * experiment.replicas()).div_ceil(device.places().len())
+                    let places = device.places().len();
+                    (workers.jobs * experiment.replicas().min(places)).div_ceil(places)
                 }
                 // A task has its device to itself.
                 LauncherKind::Slurm => 1,
@@ -169,7 +170,8 @@ pub(crate) fn launcher(
     Ok(match experiment.launcher {
         LauncherKind::Local => {
             let local = Local::new(workers.jobs, workers.auto, limits, notice);
-            Box::new(local.over(device.places().iter().map(ToString::to_string).collect()))
+            let devices = device.places().iter().map(ToString::to_string).collect();
+            Box::new(local.over(devices, experiment.replicas()))
         }
         LauncherKind::Slurm => {
             let settings = experiment.slurm.clone();
@@ -415,7 +417,7 @@ impl Execution<'_> {
                 train_seconds: 0.0,
                 examples_per_second: 0.0,
                 peak_memory_bytes: None,
-                peak_device_memory_bytes: None,
+                device_memory_bytes: None,
                 energy_joules: None,
             },
             environment: environment(self.device, self.context.threads),

@@ -244,8 +244,7 @@ impl Executor {
                 train_seconds,
                 examples_per_second,
                 peak_memory_bytes: peak_memory_bytes(),
-                // Memory that was reserved is kept until the process ends.
-                peak_device_memory_bytes: self.devices.iter().filter_map(reserved).max(),
+                device_memory_bytes: self.devices.iter().filter_map(reserved).max(),
                 energy_joules: energy.joules(),
             },
             environment,

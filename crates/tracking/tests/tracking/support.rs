@@ -241,7 +241,7 @@ impl Written {
                     train_seconds: 1.25,
                     examples_per_second: 1000.5,
                     peak_memory_bytes: Some(1 << 20),
-                    peak_device_memory_bytes: None,
+                    device_memory_bytes: None,
                     energy_joules: Some(12.5),
                 },
                 environment: environment(),

@@ -1,6 +1,6 @@
 //! Dropout by counter: the numbers of `crate::philox`, drawn in the kernel that uses them.
 
-use super::{on_gpu, room, tensor, threads};
+use super::{MOST, on_gpu, room, tensor, threads};
 use crate::device::dropout::{Dropped, Rows};
 use crate::dropout::{BLOCK, Dropout, HEAD, LANES};
 use burn::Tensor;
@@ -16,7 +16,8 @@ use cubecl::prelude::*;
 )]
 pub(crate) fn dropped(x: &Tensor<2>, dropped: &Dropped) -> Option<Tensor<2>> {
     let [rows, width] = x.dims();
-    let x = on_gpu(x)?;
+    let count = rows * width.div_ceil(BLOCK) * LANES;
+    let x = on_gpu(x).filter(|_| count <= MOST)?;
     let Dropout { key, draw, p, first } = dropped.dropout;
     let (heads, tokens, from) = match &dropped.rows {
         Rows::Packed(_) => (1, 1, 0),
@@ -33,7 +34,7 @@ pub(crate) fn dropped(x: &Tensor<2>, dropped: &Dropped) -> Option<Tensor<2>> {
     let starts =
         CubeTensor::new_contiguous(client, device, [starts.len()].into(), handle, DType::U32);
     let y = room(&x, [rows, width]);
-    let (cubes, dim) = threads(&x, rows * width.div_ceil(BLOCK) * LANES);
+    let (cubes, dim) = threads(&x, count);
     let client = x.client.clone();
     dropout_kernel::launch(
         &client,

@@ -1,6 +1,6 @@
 //! Rows of tokens as heads of sequences, and back: in one kernel what is a padding, a split and a transposition.
 
-use super::{on_gpu, room, tensor, threads};
+use super::{MOST, on_gpu, room, tensor, threads};
 use crate::sequences::Sequences;
 use burn::Tensor;
 use burn::tensor::DType;
@@ -33,9 +33,12 @@ pub(crate) fn split_heads<const N: usize>(
     let [_, joined] = rows.dims();
     let rows = on_gpu(rows)?;
     let (count, longest, width) = (sequences.count(), sequences.longest(), joined / N / heads);
+    let numbers = count * heads * longest * width;
+    if numbers > MOST {
+        return None;
+    }
     let parts: [CubeTensor; N] =
         std::array::from_fn(|_| room(&rows, [count, heads, longest, width]));
-    let numbers = count * heads * longest * width;
     if numbers > 0 {
         let offsets = offsets(sequences, &rows);
         let (cubes, dim) = threads(&rows, numbers);
@@ -113,6 +116,9 @@ pub(crate) fn join_heads<const N: usize>(
     let [_, heads, longest, width] = parts[0].dims();
     let on_device: Vec<CubeTensor> = parts.iter().map(on_gpu).collect::<Option<_>>()?;
     let (rows, hidden) = (sequences.rows(), heads * width);
+    if N * rows * hidden > MOST {
+        return None;
+    }
     let y = room(&on_device[0], [rows, N * hidden]);
     if rows * hidden > 0 {
         let offsets = offsets(sequences, &y);
@@ -185,6 +191,9 @@ fn join_heads_kernel(
 pub(crate) fn side_by_side(parts: &[Tensor<2>; 3]) -> Option<Tensor<2>> {
     let [rows, width] = parts[0].dims();
     let [a, b, c] = [on_gpu(&parts[0])?, on_gpu(&parts[1])?, on_gpu(&parts[2])?];
+    if 3 * rows * width > MOST {
+        return None;
+    }
     let y = room(&a, [rows, 3 * width]);
     if rows * width > 0 {
         let (cubes, dim) = threads(&a, rows * width);

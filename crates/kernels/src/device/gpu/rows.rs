@@ -206,6 +206,7 @@ pub(crate) fn softmax(
             scores.into_buffer_arg(),
             lengths.into_buffer_arg(),
             weights.clone().into_buffer_arg(),
+            rows,
             heads,
             queries,
             keys,
@@ -224,6 +225,7 @@ fn softmax_kernel(
     scores: &[f32],
     lengths: &[u32],
     weights: &mut [f32],
+    rows: usize,
     heads: usize,
     queries: usize,
     keys: usize,
@@ -234,8 +236,8 @@ fn softmax_kernel(
 ) {
     let mut shared = Shared::new_slice(threads);
     let row = CUBE_POS;
-    let first = row * keys;
-    if first < weights.len() {
+    if row < rows {
+        let first = row * keys;
         let own = UNIT_POS as usize;
         let mut seen = from + row % queries + 1;
         if !earlier {
@@ -291,6 +293,7 @@ pub(crate) fn softmax_gradient(
             gradient.into_buffer_arg(),
             weights.into_buffer_arg(),
             by_scores.clone().into_buffer_arg(),
+            rows,
             keys,
             scale as f32,
             threads,
@@ -304,13 +307,14 @@ fn softmax_gradient_kernel(
     gradient: &[f32],
     weights: &[f32],
     by_scores: &mut [f32],
+    rows: usize,
     keys: usize,
     scale: f32,
     #[comptime] threads: usize,
 ) {
     let mut shared = Shared::new_slice(threads);
-    let first = CUBE_POS * keys;
-    if first < weights.len() {
+    if CUBE_POS < rows {
+        let first = CUBE_POS * keys;
         let own = UNIT_POS as usize;
         let mut sum = 0.0f32;
         let mut i = own;

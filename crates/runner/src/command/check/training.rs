@@ -41,8 +41,9 @@ pub(super) fn compare(file: &Path, spec: DeviceSpec) -> Result<usize, Error> {
     let args = ExperimentArgs { file: Some(file.to_owned()), flags: Flags::default() };
     let experiment = Experiment::load(&args)?;
     let plan = Plan::new(&experiment)?;
+    let places: Vec<_> = spec.places().into_iter().take(experiment.replicas()).collect();
     let (cpu, device) =
-        (Executor::new(&[DeviceSpec::CPU], cores())?, Executor::new(&spec.places(), cores())?);
+        (Executor::new(&[DeviceSpec::CPU], cores())?, Executor::new(&places, cores())?);
     outln!("first {STEPS} training steps on {spec} against cpu: relative differences");
     let first = plan.runs.first().map(|run| run.spec.seed);
     let mut failed = 0;

@@ -43,6 +43,8 @@ pub(crate) struct Local {
     notice: Notice,
     /// Devices that jobs are spread over; where there are none, each job is trained on the device that it names.
     devices: Vec<String>,
+    /// Devices of a job, at most.
+    most: usize,
     running: Vec<Running>,
     /// Most resident bytes that a run has had.
     largest: u64,
@@ -71,15 +73,16 @@ impl Local {
             limits,
             notice,
             devices: Vec::new(),
+            most: 1,
             running: Vec::new(),
             largest: 0,
             sharing: Sharing::open(),
         }
     }
 
-    /// Spreads jobs over `devices`.
-    pub(crate) fn over(self, devices: Vec<String>) -> Self {
-        Self { devices, ..self }
+    /// Spreads jobs over `devices`, of which a job takes at most so many.
+    pub(crate) fn over(self, devices: Vec<String>, most: usize) -> Self {
+        Self { devices, most, ..self }
     }
 
     /// The devices that one more job may take, those that the fewest use first.
@@ -89,13 +92,16 @@ impl Local {
         least_used(&self.devices, &used)
     }
 
-    /// How many jobs the next device has memory for.
-    fn room_on_device(&mut self) -> usize {
-        let Some(device) = self.places().into_iter().next() else { return usize::MAX };
-        let there = self.running.iter().filter(|one| one.devices.contains(&device));
-        let ages: Vec<Duration> = there.map(|one| one.started.elapsed()).collect();
-        let youngest = ages.iter().min().copied().unwrap_or_default();
-        self.sharing.room(&device, ages.len(), youngest)
+    /// How many jobs the devices of the next one have memory for.
+    fn room_on_devices(&mut self) -> usize {
+        let mut room = usize::MAX;
+        for device in self.places().into_iter().take(self.most) {
+            let there = self.running.iter().filter(|one| one.devices.contains(&device));
+            let ages: Vec<Duration> = there.map(|one| one.started.elapsed()).collect();
+            let youngest = ages.iter().min().copied().unwrap_or_default();
+            room = room.min(self.sharing.room(&device, ages.len(), youngest));
+        }
+        room
     }
 
     /// The devices for `job`: one for each of its replicas, where there are as many.
@@ -180,7 +186,7 @@ impl Local {
 impl Launcher for Local {
     fn room(&mut self) -> usize {
         let free = self.jobs.saturating_sub(self.running.len());
-        let free = if free > 0 { free.min(self.room_on_device()) } else { 0 };
+        let free = if free > 0 { free.min(self.room_on_devices()) } else { 0 };
         if self.auto && free > 0 && !self.running.is_empty() {
             // One more only where it will fit beside the others, of which some may still grow.
             let used: Vec<u64> =

@@ -14,7 +14,7 @@ pub(super) struct Sharing {
     driver: GpuMemory,
     /// Bytes in use before the first run, by the device's name.
     idle: HashMap<String, u64>,
-    /// The most bytes that a run was seen to use.
+    /// The most bytes that runs of one GPU were seen to use, each on average.
     largest: u64,
 }
 
