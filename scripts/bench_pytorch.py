@@ -24,8 +24,8 @@ ActLab is the faster one.
          memory is that of the host, and --threads has no meaning.
   sweep  runs an hour where two runs train side by side, one thread each: `actlab
          sweep` beside two processes of pytorch_yardstick.py. The tasks are those of
-         experiments/quick.toml (fashion_resnet8, reviews_bert_mini), bible_gpt of
-         language.toml, and fashion_resnet20: fashion_resnet8 with depth 20, one
+         experiments/quick.toml (fashion_resnet8, reviews_bert_tiny), reviews_bert_mini of
+         bert_mini.toml, bible_gpt of language.toml, and fashion_resnet20: fashion_resnet8 with depth 20, one
          epoch and a peak rate of 0.1. Start-up, reading the data and evaluation count on both sides; only
          ActLab writes records and statistics of the activations. Both sides must
          train equally many parameters; test scores stand beside the times.
@@ -328,7 +328,8 @@ TASKS = {
         "quick", "fashion_resnet8",
         {"model": {"depth": 20}, "training": {"budget": {"epochs": 1}, "learning_rate": 0.1}},
     ),
-    "reviews_bert_mini": ("quick", "reviews_bert_mini", {}),
+    "reviews_bert_tiny": ("quick", "reviews_bert_tiny", {}),
+    "reviews_bert_mini": ("bert_mini", "reviews_bert_mini", {}),
     "bible_gpt": ("language", "bible_gpt", {}),
 }
 
@@ -356,6 +357,7 @@ def recipe_of(task, activation):
     options |= {f"--{unit}": amount for unit, amount in training["budget"].items()}
     found = {
         "--depth": model.get("depth"), "--dropout": model.get("dropout"),
+        "--size": model["size"] if model["name"] == "bert" else None,
         "--length": model.get("max_length"), "--beta2": optimizer.get("beta2"),
         "--train-limit": task["data"].get("train_limit"),
     }

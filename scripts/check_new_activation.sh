@@ -38,7 +38,7 @@ for name in my_mish my_card; do
 done
 actlab explain my_mish my_card
 actlab sweep --set 'activations=["relu", "my_mish", "my_card"]' --set 'seeds=[1]' \
-  --set tasks.fashion_resnet8.data.train_limit=128 --set tasks.reviews_bert_mini.training.budget.steps=1 \
+  --set tasks.fashion_resnet8.data.train_limit=128 --set tasks.reviews_bert_tiny.training.budget.steps=1 \
   > report.md
 grep '^| my_mish' report.md
 grep '^| my_card' report.md

@@ -46,7 +46,7 @@ figure() {
 }
 
 small=(--set 'seeds=[1]' --set 'activations=["relu","gelu"]' --set 'tasks.fashion_resnet8.training.budget={epochs=1}'
-  --set 'tasks.reviews_bert_mini.training.budget={steps=60}' --set tasks.reviews_bert_mini.training.evaluate_every=30
+  --set 'tasks.reviews_bert_tiny.training.budget={steps=60}' --set tasks.reviews_bert_tiny.training.evaluate_every=30
   --set checkpoint_every=1 --device "$device")
 
 sweep() { ./actlab sweep experiments/quick.toml "${small[@]}" --output "gpu_check/$1" "${@:2}"; }

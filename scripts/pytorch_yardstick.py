@@ -2,15 +2,15 @@
 """Train the shipped tasks in PyTorch: a yardstick for scores and time.
 
 The models are those of pytorch_fixtures.py and pytorch_model_fixtures.py, in the
-sizes of the quick tasks and of the language task:
+sizes of the tasks that ship:
 
   resnet  ResNet-8 (--depth 20: ResNet-20; base width 16, option A shortcuts) on
           Fashion-MNIST-mini: no augmentation, pixels normalized with the training
           images' mean and deviation, batch 128, SGD with Nesterov momentum 0.9,
           weight decay 5e-4, peak rate 0.1, linear warmup over 20 % of the steps,
           cosine to 0, 3 epochs
-  bert    BERT-mini (4 layers, hidden 256; 8,000 tokens, 32 positions) on the
-          movie reviews: rows cut or padded to 32 tokens, dropout 0.1, batch 32,
+  bert    BERT-mini (4 layers, hidden 256; 8,000 tokens, 32 positions; --size tiny:
+          BERT-tiny, 2 layers, hidden 128) on the movie reviews: rows cut or padded to 32 tokens, dropout 0.1, batch 32,
           AdamW (0.9, 0.999), weight decay 0.01, peak rate 5e-4, linear warmup
           over 10 % of the steps, linear to 0, 265 steps (--steps 120: the
           variant)
@@ -326,6 +326,11 @@ def run(args, data, config, activation, seed):
     )
 
 
+BERT_SIZES = {
+    "tiny": {"layers": 2, "hidden": 128, "heads": 2, "ffn": 512},
+    "mini": {"layers": 4, "hidden": 256, "heads": 4, "ffn": 1024},
+}
+
 DEFAULTS = {
     "resnet": {
         "lr": 0.1, "batch": 128, "epochs": 3, "steps": None, "weight_decay": 5e-4, "warmup": 0.2,
@@ -363,6 +368,7 @@ def main():
     parser.add_argument("--init-std", type=float, default=0.02, help="bert, gpt: linear, embeddings (0.02)")
     parser.add_argument("--clip", type=float, help="gradient norm limit, 0 for none (gpt: 1)")
     parser.add_argument("--depth", type=int, default=8, help="resnet: layers (8)")
+    parser.add_argument("--size", choices=list(BERT_SIZES), default="mini", help="bert (mini)")
     parser.add_argument("--length", type=int, help="tokens a row (bert 32, gpt 64)")
     parser.add_argument(
         "--train-limit", type=int, default=8000, help="gpt: pieces of training text (8000)"
@@ -394,8 +400,7 @@ def main():
         folder = os.path.join(args.data, "movie-reviews")
         data, vocab, classes = load_reviews(folder, args.length)
         config = {
-            "vocab": vocab, "max_len": args.length, "hidden": 256, "layers": 4, "heads": 4,
-            "ffn": 1024, "classes": classes,
+            "vocab": vocab, "max_len": args.length, "classes": classes, **BERT_SIZES[args.size],
         }
     else:
         folder = os.path.join(args.data, "king-james-bible")

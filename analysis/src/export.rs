@@ -3,8 +3,9 @@
 use crate::Error;
 use crate::parallel;
 use polars::prelude::{
-    Column, DataFrame, DataType, Field, NamedFrom, ParquetWriter, PolarsResult, Schema, Series,
+    Column, DataFrame, DataType, Field, NamedFrom, PolarsResult, Schema, Series,
 };
+use polars_io::prelude::ParquetWriter;
 use record::StoredRun;
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -4,9 +4,7 @@ use crate::comparison::{Against, ArmFigures};
 use crate::frame::Status;
 use crate::parallel;
 use crate::statistics::{Crossed, Estimate, Interval, mean, median};
-use polars::prelude::{
-    Column, DataFrame, DataType, Expr, IntoLazy, LazyFrame, PolarsResult, col, len, lit,
-};
+use polars::prelude::{DataFrame, DataType, PolarsError, PolarsResult};
 use record::Metric;
 
 /// What the runs of one activation on one task showed. Means are over the runs that completed and
@@ -113,89 +111,34 @@ pub(crate) fn find_front(arms: &mut [Arm], metric: &Metric) {
     }
 }
 
-/// Columns of [`crate::frame::of_runs`] whose values over the completed runs an arm is made of.
-const MEASURED: [&str; 23] = [
-    "test",
-    "test_loss",
-    "best_validation",
-    "best_validation_epoch",
-    "last_validation",
-    "steps_to_target",
-    "seconds_to_target",
-    "validation_area",
-    "validation_volatility",
-    "largest_drop",
-    "final_minus_best",
-    "dead",
-    "zero",
-    "saturated",
-    "mean_shift",
-    "absolute_mean_shift",
-    "variance",
-    "peak_memory",
-    "device_memory",
-    "energy_joules",
-    "total_seconds",
-    "train_seconds",
-    "examples_per_second",
-];
-
-/// The arms in the order in which `runs` first shows them.
+/// The arms in the order in which `runs`, a table of [`crate::frame::of_runs`], first shows them.
 pub(crate) fn arms(runs: &DataFrame) -> PolarsResult<Vec<Arm>> {
-    let arms = group(runs.clone().lazy()).collect()?;
-    let rows: Vec<usize> = (0..arms.height()).collect();
-    parallel::map(&rows, |row| arm(&arms, *row)).into_iter().collect()
+    let arms = runs.partition_by_stable(["task", "activation"], true)?;
+    parallel::map(&arms, arm).into_iter().collect()
 }
 
-/// One row an arm: how its runs ended, and for each of [`MEASURED`] the list of its values in the
-/// order of the runs.
-///
-/// Values are listed and not averaged here because polars may add them up in an order that depends
-/// on the number of threads.
-fn group(runs: LazyFrame) -> LazyFrame {
-    let ended = |status: Status| ended(status).sum().alias(status.name());
-    let mut columns = vec![
-        len().alias("runs"),
-        ended(Status::Completed),
-        ended(Status::Diverged),
-        ended(Status::Failed),
-        col("target").max(),
-        col("parameters").min().alias("parameters_min"),
-        col("parameters").max().alias("parameters_max"),
-        col("flops").min().alias("flops_min"),
-        col("flops").max().alias("flops_max"),
-    ];
-    columns.extend(MEASURED.map(|name| {
-        col(name).cast(DataType::Float64).filter(completed()).drop_nulls().implode(true)
-    }));
-    runs.group_by_stable([col("task"), col("activation")]).agg(columns)
-}
-
-fn completed() -> Expr {
-    ended(Status::Completed)
-}
-
-fn ended(status: Status) -> Expr {
-    col("status").eq(lit(status.name()))
-}
-
-fn arm(arms: &DataFrame, row: usize) -> PolarsResult<Arm> {
-    let average = |name| Ok::<_, polars::error::PolarsError>(mean(&list(arms, name, row)?));
-    let range = |least, greatest| {
-        let range = (integer(arms.column(least)?, row)?, integer(arms.column(greatest)?, row)?);
-        Ok::<_, polars::error::PolarsError>(range.0.zip(range.1))
+/// The arm that `runs`, which are not empty, are of.
+fn arm(runs: &DataFrame) -> PolarsResult<Arm> {
+    let status = runs.column("status")?.str()?;
+    let ended = |status_wanted: Status| {
+        status.iter().filter(|status| *status == Some(status_wanted.name())).count()
     };
-    let runs = count(arms, "runs", row)?;
-    let steps_to_target = list(arms, "steps_to_target", row)?;
-    let reached = steps_to_target.len();
-    Ok(Arm {
-        task: text(arms, "task", row)?,
-        activation: text(arms, "activation", row)?,
+    let completed = Completed {
+        rows: status.iter().map(|status| status == Some(Status::Completed.name())).collect(),
         runs,
-        completed: count(arms, "completed", row)?,
-        diverged: count(arms, "diverged", row)?,
-        failed: count(arms, "failed", row)?,
-        test: Estimate::without_bootstrap(&list(arms, "test", row)?),
+    };
+    let average = |name| Ok::<_, PolarsError>(mean(&completed.values(name)?));
+    let steps_to_target = completed.values("steps_to_target")?;
+    let reached = steps_to_target.len();
+    let all_reached = reached == runs.height();
+    Ok(Arm {
+        task: text(runs, "task")?,
+        activation: text(runs, "activation")?,
+        runs: runs.height(),
+        completed: ended(Status::Completed),
+        diverged: ended(Status::Diverged),
+        failed: ended(Status::Failed),
+        test: Estimate::without_bootstrap(&completed.values("test")?),
         against: None,
         examples: ExampleFigures::default(),
         spread: None,
@@ -207,18 +150,18 @@ fn arm(arms: &DataFrame, row: usize) -> PolarsResult<Arm> {
         validation_volatility: average("validation_volatility")?,
         largest_drop: average("largest_drop")?,
         final_minus_best: average("final_minus_best")?,
-        target: arms.column("target")?.f64()?.get(row),
+        target: runs.column("target")?.f64()?.iter().flatten().reduce(f64::max),
         reached,
-        steps_to_target: if reached == runs { median(&steps_to_target) } else { None },
-        seconds_to_target: if reached == runs {
-            median(&list(arms, "seconds_to_target", row)?)
+        steps_to_target: if all_reached { median(&steps_to_target) } else { None },
+        seconds_to_target: if all_reached {
+            median(&completed.values("seconds_to_target")?)
         } else {
             None
         },
         steps_to_baseline: None,
         dominated_by: None,
-        parameters: range("parameters_min", "parameters_max")?,
-        flops: range("flops_min", "flops_max")?,
+        parameters: range(runs, "parameters")?,
+        flops: range(runs, "flops")?,
         dead: average("dead")?,
         zero: average("zero")?,
         saturated: average("saturated")?,
@@ -229,33 +172,74 @@ fn arm(arms: &DataFrame, row: usize) -> PolarsResult<Arm> {
         device_memory: average("device_memory")?,
         energy_joules: average("energy_joules")?,
         total_seconds: average("total_seconds")?,
-        train_seconds: Estimate::without_bootstrap(&list(arms, "train_seconds", row)?),
+        train_seconds: Estimate::without_bootstrap(&completed.values("train_seconds")?),
         examples_per_second: average("examples_per_second")?,
     })
 }
 
-fn text(table: &DataFrame, name: &str, row: usize) -> PolarsResult<String> {
-    Ok(table.column(name)?.str()?.get(row).unwrap_or_default().to_owned())
+/// Those of an arm's runs that completed.
+struct Completed<'a> {
+    runs: &'a DataFrame,
+    /// Whether the run of a row completed.
+    rows: Vec<bool>,
 }
 
-fn count(table: &DataFrame, name: &str, row: usize) -> PolarsResult<usize> {
-    Ok(integer(table.column(name)?, row)?.unwrap_or_default() as usize)
+impl Completed<'_> {
+    /// What they measured in column `name`, in the order of the runs.
+    ///
+    /// Values are listed and not averaged by polars because it may add them up in an order that depends
+    /// on the number of threads.
+    fn values(&self, name: &str) -> PolarsResult<Vec<f64>> {
+        let column = self.runs.column(name)?.cast(&DataType::Float64)?;
+        let values = column.f64()?.iter().zip(&self.rows);
+        Ok(values.filter_map(|(value, completed)| value.filter(|_| *completed)).collect())
+    }
 }
 
-fn integer(column: &Column, row: usize) -> PolarsResult<Option<u64>> {
-    Ok(column.cast(&DataType::UInt64)?.u64()?.get(row))
+/// Of the first row, since all are of one arm.
+fn text(runs: &DataFrame, name: &str) -> PolarsResult<String> {
+    Ok(runs.column(name)?.str()?.get(0).unwrap_or_default().to_owned())
 }
 
-fn list(table: &DataFrame, name: &str, row: usize) -> PolarsResult<Vec<f64>> {
-    let values = table.column(name)?.list()?.get_as_series(row);
-    values.map_or(Ok(Vec::new()), |values| Ok(values.f64()?.into_no_null_iter().collect()))
+/// Least and greatest number of a column.
+fn range(runs: &DataFrame, name: &str) -> PolarsResult<Option<(u64, u64)>> {
+    let column = runs.column(name)?.cast(&DataType::UInt64)?;
+    let numbers = || column.u64().map(|numbers| numbers.iter().flatten());
+    Ok(numbers()?.min().zip(numbers()?.max()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::metric::tests::bits_per_byte;
-    use polars::prelude::{NamedFrom, Series};
+    use polars::prelude::{Column, NamedFrom, Series};
+
+    /// Columns whose values over the completed runs an arm is made of.
+    const MEASURED: [&str; 23] = [
+        "test",
+        "test_loss",
+        "best_validation",
+        "best_validation_epoch",
+        "last_validation",
+        "steps_to_target",
+        "seconds_to_target",
+        "validation_area",
+        "validation_volatility",
+        "largest_drop",
+        "final_minus_best",
+        "dead",
+        "zero",
+        "saturated",
+        "mean_shift",
+        "absolute_mean_shift",
+        "variance",
+        "peak_memory",
+        "device_memory",
+        "energy_joules",
+        "total_seconds",
+        "train_seconds",
+        "examples_per_second",
+    ];
 
     /// Four runs: a baseline that diverged under seed 1, and an arm that completed both.
     fn runs() -> DataFrame {

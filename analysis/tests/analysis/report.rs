@@ -2,7 +2,7 @@
 
 use crate::common::{ACTIVATIONS, IMAGES, WORDS, diverge, evaluation, fail, find, run, sweep};
 use analysis::{Error, Report, ReportOptions, Shape};
-use polars::prelude::{ParquetReader, SerReader};
+use polars_io::prelude::{ParquetReader, SerReader};
 use proptest::prelude::*;
 use record::{
     Budget, Event, Gradients, LayerGradient, Prediction, Predictions, RunDir, Site, StoredRun,

@@ -100,7 +100,7 @@ Examples:
 pub(crate) const RESULTS_RM: &str = "\
 Examples:
   actlab results rm quick
-  actlab results rm results/quick/runs/gelu-reviews_bert_mini-s1-* --yes";
+  actlab results rm results/quick/runs/gelu-reviews_bert_tiny-s1-* --yes";
 
 pub(crate) const RESULTS_GC: &str = "\
 Examples:
@@ -119,7 +119,7 @@ Without a display the path of the page is printed.";
 
 pub(crate) const RERUN: &str = "\
 Example:
-  actlab rerun results/quick/runs/gelu-reviews_bert_mini-s1-*";
+  actlab rerun results/quick/runs/gelu-reviews_bert_tiny-s1-*";
 
 pub(crate) const COMPARE: &str = "\
 Example:

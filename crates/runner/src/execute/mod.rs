@@ -174,7 +174,10 @@ pub(crate) fn launcher(
             Box::new(local.over(devices, experiment.replicas()))
         }
         LauncherKind::Slurm => {
-            let settings = experiment.slurm.clone();
+            let mut settings = experiment.slurm.clone();
+            if settings.gpus.is_none() && !device.is_cpu() {
+                settings.gpus = u32::try_from(experiment.replicas()).ok();
+            }
             let (name, folder) = (&experiment.name, experiment.dir());
             Box::new(Slurm::new(settings, limits, name, &folder, notice)?)
         }

@@ -371,6 +371,35 @@ mod tests {
     }
 
     #[test]
+    fn columns_of_a_parquet_table() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/types.parquet");
+        let of = |key: &str, column: &str| {
+            let features = if key == "features" { json!([column]) } else { json!("text") };
+            let label = if key == "label" { column } else { "category" };
+            let inputs = if key == "features" { "features" } else { "text" };
+            load(json!({ "path": path, inputs: features, "label": label, "vocabulary": 200 }))
+        };
+        assert_eq!(of("label", "category").unwrap().classes, ["bad", "good"]);
+        assert_eq!(of("label", "large_text").unwrap().classes, ["bad", "good"]);
+        assert_eq!(of("label", "flag").unwrap().classes, ["false", "true"]);
+        for column in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"] {
+            assert_eq!(of("label", column).unwrap().classes, ["0", "1"], "{column}");
+        }
+        for column in ["float32", "float64", "int8"] {
+            let Inputs::Features(features) = of("features", column).unwrap().train.inputs else {
+                panic!("{column}")
+            };
+            assert!(features.width == 1 && features.values.contains(&1.0) == (column == "int8"));
+        }
+        for column in ["time", "duration", "price", "list", "pair", "struct", "half"] {
+            let error = of("label", column).unwrap_err();
+            let expected = format!("types.parquet: column `{column}` is of type ");
+            assert!(error.contains(&expected), "{error}, not {expected}");
+            assert!(error.contains("holds texts, integers, floats, booleans or categories"));
+        }
+    }
+
+    #[test]
     fn numbers_and_a_column_of_splits() {
         let folder = tempfile::tempdir().unwrap();
         let text = "x,y,kind,part\n1,2.5,a,train\n2,-1,b,train\n0,0,a,validation\n3,1e3,b,test\n";

@@ -3,7 +3,8 @@
 use crate::Error;
 use crate::data::files::{bad, read};
 use activation::did_you_mean;
-use polars::prelude::{DataType, ParquetReader, SerReader};
+use polars::prelude::{ArrowDataType, DataType};
+use polars_io::prelude::{ParquetReader, SerReader};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -120,9 +121,23 @@ fn json_lines(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
 fn parquet(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
     let io = |source| Error::Io { action: "read", path: path.to_owned(), source };
     let refused = |error: polars::error::PolarsError| bad(path, error.to_string());
-    let frame = ParquetReader::new(File::open(path).map_err(io)?).finish().map_err(refused)?;
-    let there: Vec<String> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
+    let mut reader = ParquetReader::new(File::open(path).map_err(io)?);
+    let schema = reader.schema().map_err(refused)?;
+    let there: Vec<String> = schema.iter_names().map(|name| name.to_string()).collect();
     positions(path, wanted, &there)?;
+    let mut columns: Vec<String> = Vec::new();
+    for name in wanted {
+        let kind = schema.get(name).map(|field| &field.dtype);
+        if let Some(kind) = kind.filter(|kind| !is_cell(kind)) {
+            let needed = "a column of a data set holds texts, integers, floats, booleans or categories";
+            return Err(bad(path, format!("column `{name}` is of type {kind:?}: {needed}")));
+        }
+        if !columns.iter().any(|column| column == name) {
+            columns.push((*name).to_owned());
+        }
+    }
+    // The other columns are not read: they may be of types that this program cannot read.
+    let frame = reader.with_columns(Some(columns)).finish().map_err(refused)?;
     let mut cells = vec![Vec::with_capacity(wanted.len()); frame.height()];
     for name in wanted {
         let column = frame.column(name).and_then(|column| column.cast(&DataType::String));
@@ -134,4 +149,19 @@ fn parquet(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
     }
     let numbers = (1..=cells.len() as u64).collect();
     Ok(Rows { path: path.to_owned(), place: "row", numbers, cells })
+}
+
+/// Whether values of a type can be read as the text of a cell.
+fn is_cell(kind: &ArrowDataType) -> bool {
+    use ArrowDataType as Type;
+    match kind {
+        Type::Dictionary(_, values, _) => is_cell(values),
+        Type::Null | Type::Boolean => true,
+        Type::Utf8 | Type::LargeUtf8 | Type::Utf8View => true,
+        Type::Binary | Type::LargeBinary | Type::BinaryView => true,
+        Type::Int8 | Type::Int16 | Type::Int32 | Type::Int64 => true,
+        Type::UInt8 | Type::UInt16 | Type::UInt32 | Type::UInt64 => true,
+        Type::Float32 | Type::Float64 => true,
+        _ => false,
+    }
 }

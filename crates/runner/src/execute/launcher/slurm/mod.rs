@@ -60,7 +60,7 @@ pub(crate) struct SlurmSettings {
     pub(crate) time: Option<String>,
     /// Memory of a task, as in `8G`.
     pub(crate) memory: Option<String>,
-    /// GPUs of a task.
+    /// GPUs of a task: where nothing is said and the device is a GPU, as many as a run has replicas.
     pub(crate) gpus: Option<u32>,
     /// Runs of a task, one after the other: so that short ones do not spend their time in the queue.
     pub(crate) runs_per_task: usize,
