@@ -140,7 +140,16 @@ fn it_writes_a_crate_outside_of_the_checkout() {
     assert!(manifest["workspace"].as_table().unwrap().is_empty());
     let packages = manifest["profile"]["dev"]["package"].as_table().unwrap();
     // As members of the workspace are built.
-    assert_eq!(packages["actlab-core"]["opt-level"].as_integer(), Some(3));
+    for (package, level, units) in
+        [("activation", 3, 1), ("activation-relu", 3, 1), ("actlab-core", 1, 256)]
+    {
+        assert_eq!(packages[package]["opt-level"].as_integer(), Some(level), "{package}");
+        assert_eq!(packages[package]["codegen-units"].as_integer(), Some(units), "{package}");
+        assert_eq!(packages[package]["debug-assertions"].as_bool(), Some(true), "{package}");
+    }
+    assert_eq!(packages["actlab-kernels"]["debug-assertions"].as_bool(), Some(false));
+    let refused = |package: &toml::Value| package.get("lto").is_some();
+    assert!(!packages.values().any(refused), "cargo refuses it of a package");
     assert_eq!(packages["*"]["opt-level"].as_integer(), Some(0));
     insta::assert_snapshot!(place.read("out/mine/src/main.rs"));
     assert!(place.read("out/mine/src/lib.rs").contains("impl Formula for SoftPlus2"));

@@ -374,10 +374,10 @@ mod tests {
     fn columns_of_a_parquet_table() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/types.parquet");
         let of = |key: &str, column: &str| {
-            let features = if key == "features" { json!([column]) } else { json!("text") };
+            let inputs = if key == "features" { json!([column, "float64"]) } else { json!("text") };
+            let name = if key == "features" { "features" } else { "text" };
             let label = if key == "label" { column } else { "category" };
-            let inputs = if key == "features" { "features" } else { "text" };
-            load(json!({ "path": path, inputs: features, "label": label, "vocabulary": 200 }))
+            load(json!({ "path": path, name: inputs, "label": label }))
         };
         assert_eq!(of("label", "category").unwrap().classes, ["bad", "good"]);
         assert_eq!(of("label", "large_text").unwrap().classes, ["bad", "good"]);
@@ -385,11 +385,12 @@ mod tests {
         for column in ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"] {
             assert_eq!(of("label", column).unwrap().classes, ["0", "1"], "{column}");
         }
-        for column in ["float32", "float64", "int8"] {
+        for column in ["float32", "int8"] {
             let Inputs::Features(features) = of("features", column).unwrap().train.inputs else {
                 panic!("{column}")
             };
-            assert!(features.width == 1 && features.values.contains(&1.0) == (column == "int8"));
+            assert_eq!(features.width, 2);
+            assert_eq!(features.values.contains(&1.0), column == "int8");
         }
         for column in ["time", "duration", "price", "list", "pair", "struct", "half"] {
             let error = of("label", column).unwrap_err();

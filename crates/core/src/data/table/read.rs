@@ -129,7 +129,8 @@ fn parquet(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
     for name in wanted {
         let kind = schema.get(name).map(|field| &field.dtype);
         if let Some(kind) = kind.filter(|kind| !is_cell(kind)) {
-            let needed = "a column of a data set holds texts, integers, floats, booleans or categories";
+            let needed =
+                "a column of a data set holds texts, integers, floats, booleans or categories";
             return Err(bad(path, format!("column `{name}` is of type {kind:?}: {needed}")));
         }
         if !columns.iter().any(|column| column == name) {

@@ -104,12 +104,15 @@ fn local_packages(root: &Path) -> Result<Vec<String>, Error> {
     Ok(local.filter_map(name).collect())
 }
 
+/// What cargo lets a profile say, and no package of it.
+const OF_A_PROFILE: [&str; 5] = ["build-override", "lto", "package", "panic", "rpath"];
+
 /// In the checkout, its packages and this one are built by what `dev` says of the workspace's own packages. Outside of it
 /// they would be dependencies like all others, which are not optimized.
 fn optimize(dev: &mut Table, local: &[String], package: &str) {
     let mut own: Table = dev
         .iter()
-        .filter(|(key, _)| key.as_str() != "package")
+        .filter(|(key, _)| !OF_A_PROFILE.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     for key in ["debug-assertions", "overflow-checks"] {
@@ -118,6 +121,10 @@ fn optimize(dev: &mut Table, local: &[String], package: &str) {
     let packages = dev.entry("package").or_insert_with(|| Value::Table(Table::new()));
     let Some(packages) = packages.as_table_mut() else { return };
     for name in local.iter().map(String::as_str).filter(|name| *name != package) {
-        packages.entry(name).or_insert_with(|| Value::Table(own.clone()));
+        let settings = packages.entry(name).or_insert_with(|| Value::Table(Table::new()));
+        let Some(settings) = settings.as_table_mut() else { continue };
+        for (key, value) in &own {
+            settings.entry(key).or_insert_with(|| value.clone());
+        }
     }
 }
