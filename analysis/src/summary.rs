@@ -120,9 +120,7 @@ pub(crate) fn arms(runs: &DataFrame) -> PolarsResult<Vec<Arm>> {
 /// The arm that `runs`, which are not empty, are of.
 fn arm(runs: &DataFrame) -> PolarsResult<Arm> {
     let status = runs.column("status")?.str()?;
-    let ended = |status_wanted: Status| {
-        status.iter().filter(|status| *status == Some(status_wanted.name())).count()
-    };
+    let ended = |how: Status| status.iter().filter(|status| *status == Some(how.name())).count();
     let completed = Completed {
         rows: status.iter().map(|status| status == Some(Status::Completed.name())).collect(),
         runs,
