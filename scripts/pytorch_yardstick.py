@@ -20,6 +20,13 @@ sizes of the tasks that ship:
           weight decay 0.1, peak rate 2e-3, gradient norm at most 1, linear warmup
           over 10 % of the steps, cosine to 0, 500 steps
 
+The validation split is evaluated every so many steps (--evaluate-every: resnet after each
+epoch, bert every 53, gpt every 125) and after the last one, the test split once, by the
+weights that were best on the validation split: as often as the tasks that ship say.
+
+bert --unpadded computes the rows of real tokens alone, as ActLab does: only attention sees
+texts of one length.
+
 Weight decay leaves out the norms and the biases. Weights start as ActLab's do.
 Convolutions start from a normal distribution of deviation sqrt(2 / fan_in), the
 head of resnet from one of deviation sqrt(1 / fan_in); linear weights and
@@ -33,8 +40,8 @@ Run it from the repository root, in the environment of pytorch_fixtures.py:
     python scripts/pytorch_yardstick.py --task bert --activation gelu --lr 3e-4
     python scripts/pytorch_yardstick.py --task gpt --activation silu
 
-One line a run: the scores after the last step (accuracy; of gpt bits per byte), the median time of a training
-step (data preparation left out) and the total time of training. Times are only
+One line a run: the scores of the best weights (accuracy; of gpt bits per byte), the median time of a training
+step (data preparation left out), the time of training, and that of evaluation. Times are only
 comparable on a machine that runs nothing else: a build beside it can double them.
 """
 
@@ -193,6 +200,42 @@ def load_text(folder, length, train_limit):
     return data
 
 
+# ----------------------------------------------------------------------- model
+
+
+class UnpaddedBert(models.Bert):
+    """The same network over the rows of real tokens, [rows, hidden]."""
+
+    def forward(self, tokens, lengths):
+        padded = torch.arange(tokens.shape[1]) >= lengths[:, None]
+        rows = (~padded).flatten().nonzero().squeeze(1)
+        bias = torch.zeros(padded.shape).masked_fill(padded, -math.inf)[:, None, None, :]
+        x = self.embed(tokens.flatten()[rows], rows % tokens.shape[1])
+        for layer in self.layers:
+            x = layer.attention_norm(x + layer.dropout(self.attend(layer.attention, x, rows, bias)))
+            x = layer.feed_forward_norm(x + layer.dropout(layer.feed_forward(x)))
+        first = x[lengths.cumsum(0) - lengths]
+        return self.head(self.dropout(torch.tanh(self.pooler(first))))
+
+    def embed(self, tokens, positions):
+        parts = self.embeddings
+        x = parts.token(tokens) + parts.position(positions) + parts.segment(torch.zeros_like(tokens))
+        return parts.dropout(parts.norm(x))
+
+    @staticmethod
+    def attend(attention, x, rows, bias):
+        batch, length, hidden = bias.shape[0], bias.shape[3], x.shape[1]
+
+        def split(y):
+            y = y.new_zeros(batch * length, hidden).index_copy(0, rows, y)
+            return y.view(batch, length, attention.heads, -1).transpose(1, 2)
+
+        q, k, v = split(attention.query(x)), split(attention.key(x)), split(attention.value(x))
+        scores = q @ k.transpose(2, 3) / math.sqrt(hidden // attention.heads) + bias
+        y = attention.dropout(scores.softmax(dim=-1)) @ v
+        return attention.output(y.transpose(1, 2).reshape(batch * length, hidden)[rows])
+
+
 # -------------------------------------------------------------------- training
 
 
@@ -264,14 +307,40 @@ def bits_per_byte(model, inputs, labels, size=256):
     return nats / math.log(2) / (labels != IGNORED).sum().item()
 
 
-def train(data, model, optimizer, schedule, batch, steps, warmup, seed, clip):
+class Best:
+    """The weights that were best on the validation split until now."""
+
+    def __init__(self, args, data):
+        self.data, self.seconds = data, 0.0
+        self.score, self.sign = (bits_per_byte, -1) if args.task == "gpt" else (accuracy, 1)
+        self.validation, self.weights = None, None
+
+    def evaluate(self, model):
+        began = time.perf_counter()
+        found = self.score(model, *self.data["validation"])
+        if self.validation is None or self.sign * found > self.sign * self.validation:
+            self.validation = found
+            self.weights = {name: value.clone() for name, value in model.state_dict().items()}
+        self.seconds += time.perf_counter() - began
+
+    def test(self, model):
+        began = time.perf_counter()
+        model.load_state_dict(self.weights)
+        found = self.score(model, *self.data["test"])
+        self.seconds += time.perf_counter() - began
+        return found
+
+
+def train(args, data, model, optimizer, steps, best, seed):
     inputs, labels = data["train"]
-    order = batches(len(labels), batch, torch.Generator().manual_seed(seed))
-    warmup = max(1, round(steps * warmup))
+    order = batches(len(labels), args.batch, torch.Generator().manual_seed(seed))
+    warmup = max(1, round(steps * args.warmup))
+    schedule = "linear" if args.task == "bert" else "cosine"
     peak = optimizer.param_groups[0]["lr"]
-    model.train()
+    every = args.evaluate_every or math.ceil(len(labels) / args.batch)
     seconds, began = [], time.perf_counter()
     for step in range(steps):
+        model.train()
         rows = next(order)
         x, y = tuple(part[rows] for part in inputs), labels[rows]
         start = time.perf_counter()
@@ -280,21 +349,26 @@ def train(data, model, optimizer, schedule, batch, steps, warmup, seed, clip):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(*x), y.flatten(), ignore_index=IGNORED)
         loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        if args.clip:
+            nn.utils.clip_grad_norm_(model.parameters(), args.clip)
         optimizer.step()
         seconds.append(time.perf_counter() - start)
+        if (step + 1) % every == 0 or step + 1 == steps:
+            best.evaluate(model)
     return loss.item(), statistics.median(seconds), time.perf_counter() - began
+
+
+def network(args, config, activation):
+    if args.task == "resnet":
+        return models.ResNet(config, activation)
+    if args.task == "gpt":
+        return Gpt(config, activation)
+    return (UnpaddedBert if args.unpadded else models.Bert)(config, activation, dropout=args.dropout)
 
 
 def run(args, data, config, activation, seed):
     torch.manual_seed(seed)
-    if args.task == "resnet":
-        model = models.ResNet(config, activation)
-    elif args.task == "bert":
-        model = models.Bert(config, activation, dropout=args.dropout)
-    else:
-        model = Gpt(config, activation)
+    model = network(args, config, activation)
     (initialize_gpt if args.task == "gpt" else initialize)(model, args.init_std)
     groups = parameter_groups(model, args.weight_decay)
     if args.task == "resnet":
@@ -303,15 +377,12 @@ def run(args, data, config, activation, seed):
         optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, args.beta2))
     per_epoch = math.ceil(len(data["train"][1]) / args.batch)
     steps = args.steps or round(args.epochs * per_epoch)
-    schedule = "linear" if args.task == "bert" else "cosine"
-    loss, step, total = train(
-        data, model, optimizer, schedule, args.batch, steps, args.warmup, seed, args.clip
-    )
-    began = time.perf_counter()
-    score = bits_per_byte if args.task == "gpt" else accuracy
-    validation, test = (score(model, *data[split]) for split in SPLITS[1:])
-    evaluation = time.perf_counter() - began
+    best = Best(args, data)
+    loss, step, total = train(args, data, model, optimizer, steps, best, seed)
+    during = best.seconds
+    validation, test = best.validation, best.test(model)
     extra = f" dropout {args.dropout:g}" if args.task == "bert" else ""
+    extra += " unpadded" if args.unpadded else ""
     extra += f" batch {args.batch} init {args.init_std:g}"
     if args.task == "gpt":
         scores = f"validation {validation:.4f} test {test:.4f} bits/byte"
@@ -320,7 +391,7 @@ def run(args, data, config, activation, seed):
     print(
         f"{args.task} {activation:10} seed {seed} lr {args.lr:g}{extra} steps {steps}"
         f" | last loss {loss:.3f} | {scores}"
-        f" | step {1000 * step:.1f} ms, training {total:.1f} s, evaluation {evaluation:.1f} s"
+        f" | step {1000 * step:.1f} ms, training {total - during:.1f} s, evaluation {best.seconds:.1f} s"
         f" | {models.count_parameters(model):,} parameters",
         flush=True,
     )
@@ -334,15 +405,15 @@ BERT_SIZES = {
 DEFAULTS = {
     "resnet": {
         "lr": 0.1, "batch": 128, "epochs": 3, "steps": None, "weight_decay": 5e-4, "warmup": 0.2,
-        "clip": 0.0,
+        "clip": 0.0, "evaluate_every": None,
     },
     "bert": {
         "lr": 5e-4, "batch": 32, "epochs": None, "steps": 265, "weight_decay": 0.01, "warmup": 0.1,
-        "clip": 0.0, "beta2": 0.999, "length": 32,
+        "clip": 0.0, "beta2": 0.999, "length": 32, "evaluate_every": 53,
     },
     "gpt": {
         "lr": 2e-3, "batch": 16, "epochs": None, "steps": 500, "weight_decay": 0.1, "warmup": 0.1,
-        "clip": 1.0, "beta2": 0.99, "length": 64,
+        "clip": 1.0, "beta2": 0.99, "length": 64, "evaluate_every": 125,
     },
 }
 
@@ -369,6 +440,12 @@ def main():
     parser.add_argument("--clip", type=float, help="gradient norm limit, 0 for none (gpt: 1)")
     parser.add_argument("--depth", type=int, default=8, help="resnet: layers (8)")
     parser.add_argument("--size", choices=list(BERT_SIZES), default="mini", help="bert (mini)")
+    parser.add_argument(
+        "--unpadded", action="store_true", help="bert: rows of real tokens alone, as in ActLab"
+    )
+    parser.add_argument(
+        "--evaluate-every", type=int, help="steps from one evaluation to the next (resnet: an epoch, bert 53, gpt 125)"
+    )
     parser.add_argument("--length", type=int, help="tokens a row (bert 32, gpt 64)")
     parser.add_argument(
         "--train-limit", type=int, default=8000, help="gpt: pieces of training text (8000)"
@@ -378,6 +455,8 @@ def main():
     args = parser.parse_args()
     if args.epochs and args.steps:
         parser.error("give --epochs or --steps, not both")
+    if args.unpadded and args.task != "bert":
+        parser.error("--unpadded is for bert")
     defaults = dict(DEFAULTS[args.task])
     if args.epochs or args.steps:
         defaults.update(epochs=None, steps=None)

@@ -69,21 +69,13 @@ struct Card {
     #[serde(default)]
     learn: Vec<String>,
     #[serde(default)]
-    per: CardPer,
+    per: Per,
     #[serde(default)]
     parameters: IndexMap<String, CardParameter>,
     #[serde(default)]
     identities: Vec<Identity>,
     #[serde(default)]
     published: Vec<Published>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum CardPer {
-    #[default]
-    Site,
-    Channel,
 }
 
 #[derive(Deserialize)]
@@ -158,10 +150,6 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
     if let Some(wrong) = card.learn.iter().find(|name| !card.parameters.contains_key(*name)) {
         return Err(format!("`{wrong}` in `learn` is no parameter"));
     }
-    let per = match card.per {
-        CardPer::Site => Per::Site,
-        CardPer::Channel => Per::Channel,
-    };
     let names = card.parameters.keys().filter(|name| card.learn.contains(name)).cloned().collect();
     Ok(Registration {
         name: card.name,
@@ -182,7 +170,7 @@ fn read(package: &str, file: &str, text: &str) -> Result<Registration, String> {
             identities: card.identities,
             published: card.published,
         },
-        learning: Learning { names, per, ..Learning::nothing() },
+        learning: Learning { names, per: card.per, ..Learning::nothing() },
         source: Source::Text { formula: Box::new(formula), alone },
     })
 }

@@ -1,28 +1,18 @@
-//! Chains of arithmetic over tiles: each step takes what the one before it left, in registers.
-//!
-//! A loop for each operation would write its results to the cache and read them again, which takes longer than the
-//! arithmetic does.
+//! Which operations of a graph are computed together: chains of arithmetic, each step of which takes what the one before it
+//! left, and factors of functions.
 
-use crate::graph::{Binary, Id, Node, Unary};
-use crate::simd::arch;
-use crate::tile::Tile;
-use crate::{Algebra, Lanes};
-use pulp::{Simd, WithSimd};
+use crate::graph::{Binary, Graph, Id, Node, Unary};
 
 /// Most nodes of a chain.
 const MOST_NODES: usize = 8;
 
-/// Most operands of a chain: one to begin with, and at most two of each node.
-const MOST_OPERANDS: usize = 2 * MOST_NODES + 1;
-
-/// Registers that go through the steps together: what a step is, is found out once for all of them. Of wide registers
-/// there are twice as many.
-const BLOCK: usize = 8;
-const WIDE_BLOCK: usize = 16;
+/// Most operands of a chain: one to begin with, and at most two of each node. A segment of chains has as many, besides what
+/// it keeps.
+pub(crate) const MOST_OPERANDS: usize = 2 * MOST_NODES + 1;
 
 /// One operation on what the step before it left, which is called r, and on operands.
 #[derive(Debug, Clone, Copy)]
-enum Step<O = usize> {
+pub(crate) enum Step<O = usize> {
     /// The operand itself: the first step.
     Load(O),
     Neg,
@@ -47,11 +37,27 @@ enum Step<O = usize> {
     AtMost(O, f64, O),
     /// The last operand where x is at most the threshold, r elsewhere.
     Above(O, f64, O),
+    /// Two of these at once, each of which rounds.
+    LoadMul(O, O),
+    LoadAdd(O, O),
+    MulMul(O, O),
+    /// r · a, and then + b.
+    MulThenAdd(O, O),
+    /// r + a, and then · b.
+    AddMul(O, O),
+    /// a − r, and then · b.
+    SubFromMul(O, O),
+    /// a − r².
+    SquareSubFrom(O),
+    /// Keeps r for later steps, as this operand.
+    Keep(O),
+    /// Writes r to the target of this number.
+    Store(usize),
 }
 
 impl<O> Step<O> {
     /// The step with what `place` makes of its operands.
-    fn with_operands(self, mut place: impl FnMut(O) -> usize) -> Step {
+    pub(crate) fn map<P>(self, mut place: impl FnMut(O) -> P) -> Step<P> {
         match self {
             Self::Load(a) => Step::Load(place(a)),
             Self::Neg => Step::Neg,
@@ -71,13 +77,39 @@ impl<O> Step<O> {
             Self::Select(threshold, a, b) => Step::Select(threshold, place(a), place(b)),
             Self::AtMost(x, threshold, b) => Step::AtMost(place(x), threshold, place(b)),
             Self::Above(x, threshold, a) => Step::Above(place(x), threshold, place(a)),
+            Self::LoadMul(a, b) => Step::LoadMul(place(a), place(b)),
+            Self::LoadAdd(a, b) => Step::LoadAdd(place(a), place(b)),
+            Self::MulMul(a, b) => Step::MulMul(place(a), place(b)),
+            Self::MulThenAdd(a, b) => Step::MulThenAdd(place(a), place(b)),
+            Self::AddMul(a, b) => Step::AddMul(place(a), place(b)),
+            Self::SubFromMul(a, b) => Step::SubFromMul(place(a), place(b)),
+            Self::SquareSubFrom(a) => Step::SquareSubFrom(place(a)),
+            Self::Keep(a) => Step::Keep(place(a)),
+            Self::Store(target) => Step::Store(target),
         }
     }
 }
 
+impl<O: Copy> Step<O> {
+    /// One step for this one and the `next`, to the same bits, where there is one.
+    pub(crate) fn and(self, next: Self) -> Option<Self> {
+        Some(match (self, next) {
+            (Self::Neg, Self::Add(a)) => Self::SubFrom(a),
+            (Self::Load(a), Self::Mul(b)) => Self::LoadMul(a, b),
+            (Self::Load(a), Self::Add(b)) => Self::LoadAdd(a, b),
+            (Self::Mul(a), Self::Mul(b)) => Self::MulMul(a, b),
+            (Self::Mul(a), Self::Add(b)) => Self::MulThenAdd(a, b),
+            (Self::Add(a), Self::Mul(b)) => Self::AddMul(a, b),
+            (Self::SubFrom(a), Self::Mul(b)) => Self::SubFromMul(a, b),
+            (Self::Square, Self::SubFrom(a)) => Self::SquareSubFrom(a),
+            _ => return None,
+        })
+    }
+}
+
 /// An operand of a step: a node, or a constant.
-#[derive(Debug, Clone, Copy)]
-enum Operand {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Operand {
     Node(Id),
     Constant(f64),
 }
@@ -89,6 +121,11 @@ pub(crate) fn is_arithmetic(node: &Node) -> bool {
         Node::Input(_) | Node::Number(_) | Node::Constant(_) => false,
         _ => true,
     }
+}
+
+/// Whether `node` is a function that has a loop of its own.
+pub(crate) fn is_function(node: &Node) -> bool {
+    matches!(node, Node::Unary(..)) && !is_arithmetic(node)
 }
 
 /// The step that `node` is, if r is the value of its operand `before`.
@@ -141,28 +178,39 @@ fn factor(node: &Node) -> Option<(f64, Id)> {
     }
 }
 
-/// Which nodes are computed together.
+/// Which nodes of a graph are computed together.
 pub(crate) struct Chains {
     /// The operand whose chain a node continues.
     before: Vec<Option<Id>>,
     /// Whether another node continues the chain of a node.
     goes_on: Vec<bool>,
+    /// The factor that a function multiplies its operand by, and the operand.
+    scaled: Vec<Option<(f64, Id)>>,
+    /// How often the results of a node are taken; an output is one use.
+    uses: Vec<usize>,
 }
 
 impl Chains {
-    /// The chains of `nodes`, each of which is used so many times. A factor that functions apply to their operand counts
-    /// in `uses` as many times as there are such functions.
-    pub(crate) fn of(nodes: &[Node], uses: &mut [usize]) -> Self {
-        let mut lengths = vec![0; nodes.len()];
-        let mut chains =
-            Self { before: vec![None; nodes.len()], goes_on: vec![false; nodes.len()] };
-        chains.absorb_factors(nodes, uses);
+    /// The chains of what the outputs of `graph` need.
+    pub(crate) fn of(graph: &Graph) -> Self {
+        let nodes = &graph.nodes;
+        let count = nodes.len();
+        let mut chains = Self {
+            before: vec![None; count],
+            goes_on: vec![false; count],
+            scaled: vec![None; count],
+            uses: vec![0; count],
+        };
+        chains.absorb_factors(nodes);
+        chains.count_uses(graph);
+        let mut lengths = vec![0; count];
         for (id, node) in nodes.iter().enumerate() {
-            if !is_arithmetic(node) || chains.goes_on[id] {
+            if !is_arithmetic(node) || chains.goes_on[id] || chains.uses[id] == 0 {
                 continue;
             }
-            let open =
-                |operand: &Id| uses[*operand] == 1 && (1..MOST_NODES).contains(&lengths[*operand]);
+            let open = |operand: &Id| {
+                chains.uses[*operand] == 1 && (1..MOST_NODES).contains(&lengths[*operand])
+            };
             // The longest of them, whose results are then never written.
             let longest = node.operands().into_iter().filter(open).max_by_key(|one| lengths[*one]);
             lengths[id] = 1 + longest.map_or(0, |operand| lengths[operand]);
@@ -174,245 +222,81 @@ impl Chains {
         chains
     }
 
-    /// Joins a factor that functions alone use to these functions, which multiply by it themselves.
-    fn absorb_factors(&mut self, nodes: &[Node], uses: &mut [usize]) {
+    /// Lets functions multiply their operand by its factor themselves, to the same bits.
+    fn absorb_factors(&mut self, nodes: &[Node]) {
         for (id, node) in nodes.iter().enumerate() {
-            let Some((_, x)) = factor(node) else { continue };
-            let is_user = |user: &(usize, &Node)| {
-                matches!(user.1, Node::Unary(_, x) if *x == id) && !is_arithmetic(user.1)
-            };
-            let users: Vec<Id> =
-                nodes.iter().enumerate().filter(is_user).map(|(id, _)| id).collect();
-            if !users.is_empty() && users.len() == uses[id] {
-                self.goes_on[id] = true;
-                uses[x] += users.len() - 1;
-                users.into_iter().for_each(|user| self.before[user] = Some(id));
+            let Node::Unary(_, x) = *node else { continue };
+            if is_function(node) {
+                let (mut whole, mut at) = (1.0, x);
+                // A sign is exact, and one constant rounds once.
+                while let Some((factor, x)) = factor(&nodes[at])
+                    && (f64::abs(whole) == 1.0 || f64::abs(factor) == 1.0)
+                {
+                    (whole, at) = (whole * factor, x);
+                }
+                self.scaled[id] = Some((whole, at));
             }
         }
     }
 
-    /// The factor and the operand of a function.
-    pub(crate) fn scaled(&self, nodes: &[Node], function: Id, operand: Id) -> (f64, Id) {
-        self.before[function].and_then(|_| factor(&nodes[operand])).unwrap_or((1.0, operand))
+    fn count_uses(&mut self, graph: &Graph) {
+        let mut open = graph.outputs.clone();
+        for output in &graph.outputs {
+            self.uses[*output] += 1;
+        }
+        let mut seen = vec![false; graph.nodes.len()];
+        while let Some(id) = open.pop() {
+            if !std::mem::replace(&mut seen[id], true) {
+                for operand in self.operands(&graph.nodes, id) {
+                    self.uses[operand] += 1;
+                    open.push(operand);
+                }
+            }
+        }
     }
 
-    /// Whether the node is computed on the way to another.
-    pub(crate) fn is_part(&self, id: Id) -> bool {
-        self.goes_on[id]
+    /// The nodes whose results `id` takes, a factor left out that it multiplies by itself.
+    pub(crate) fn operands(&self, nodes: &[Node], id: Id) -> Vec<Id> {
+        match self.scaled[id] {
+            Some((_, x)) => vec![x],
+            None => nodes[id].operands(),
+        }
+    }
+
+    /// How often the results of `id` are taken.
+    pub(crate) fn uses(&self, id: Id) -> usize {
+        self.uses[id]
+    }
+
+    /// The factor and the operand of a function; none of another node.
+    pub(crate) fn scaled(&self, id: Id) -> Option<(f64, Id)> {
+        self.scaled[id]
     }
 
     /// The nodes of the chain that ends in `id`, the last one first.
-    pub(crate) fn members(&self, id: Id) -> impl Iterator<Item = Id> {
+    fn members(&self, id: Id) -> impl Iterator<Item = Id> {
         std::iter::successors(Some(id), |id| self.before[*id])
     }
-}
 
-/// Steps, and where their operands are.
-#[derive(Debug, Clone)]
-pub(crate) struct Chain<O> {
-    steps: Vec<Step>,
-    operands: Vec<O>,
-}
+    /// The nodes whose results the chain takes that ends in `id`, or the function `id`.
+    pub(crate) fn taken(&self, nodes: &[Node], id: Id) -> Vec<Id> {
+        let own = |member: Id| {
+            let inner = self.before[member];
+            let operands = self.operands(nodes, member).into_iter();
+            operands.filter(move |operand| inner != Some(*operand))
+        };
+        self.members(id).flat_map(own).collect()
+    }
 
-impl<O: Copy + PartialEq> Chain<O> {
-    /// The chain that ends in `id`, where `place` says where a node's values are and `constant` makes a constant.
-    pub(crate) fn new(
-        nodes: &[Node],
-        chains: &Chains,
-        id: Id,
-        place: impl Fn(Id) -> O,
-        constant: impl Fn(f64) -> O,
-    ) -> Self {
-        let mut members: Vec<Id> = chains.members(id).collect();
+    /// The steps of the chain that ends in `id`.
+    pub(crate) fn steps(&self, nodes: &[Node], id: Id) -> Vec<Step<Operand>> {
+        let mut members: Vec<Id> = self.members(id).collect();
         members.reverse();
         // The first step loads an operand of the first node.
         let first = nodes[members[0]].operands().first().copied().unwrap_or(members[0]);
         let before = std::iter::once(first).chain(members.iter().copied());
-        let nodes = before.zip(&members).map(|(before, member)| step(&nodes[*member], before));
         let load = std::iter::once(Step::Load(Operand::Node(first)));
-        let mut operands: Vec<O> = Vec::new();
-        let mut find = |operand| {
-            let operand = match operand {
-                Operand::Node(id) => place(id),
-                Operand::Constant(value) => constant(value),
-            };
-            operands.iter().position(|known| *known == operand).unwrap_or_else(|| {
-                operands.push(operand);
-                operands.len() - 1
-            })
-        };
-        let steps = load.chain(nodes).map(|step| step.with_operands(&mut find)).collect();
-        Self { steps, operands }
-    }
-
-    /// Writes the values of the chain, whose operands `find` finds, to `y`: whole registers.
-    #[inline]
-    pub(crate) fn run<'a>(&self, find: impl Fn(O) -> Tile<'a>, y: &mut [f32]) {
-        let mut operands = [Tile::One(0.0); MOST_OPERANDS];
-        for (to, operand) in operands.iter_mut().zip(&self.operands) {
-            *to = find(*operand);
-        }
-        let operands = &operands[..self.operands.len()];
-        arch().dispatch(Run { steps: &self.steps, operands, y });
-    }
-}
-
-struct Run<'a> {
-    steps: &'a [Step],
-    operands: &'a [Tile<'a>],
-    y: &'a mut [f32],
-}
-
-impl WithSimd for Run<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        if size_of::<S::f32s>() == 64 {
-            self.blocks::<S, WIDE_BLOCK>(simd);
-        } else {
-            self.blocks::<S, BLOCK>(simd);
-        }
-    }
-}
-
-impl Run<'_> {
-    #[inline(always)]
-    fn blocks<S: Simd, const N: usize>(self, simd: S) {
-        let (y, _) = S::as_mut_simd_f32s(self.y);
-        let (blocks, rest) = y.as_chunks_mut::<N>();
-        let whole = blocks.len() * N;
-        for (place, y) in blocks.iter_mut().enumerate() {
-            block::<S, N>(simd, self.steps, self.operands, place * N, y);
-        }
-        for (place, y) in rest.iter_mut().enumerate() {
-            let y = std::array::from_mut(y);
-            block::<S, 1>(simd, self.steps, self.operands, whole + place, y);
-        }
-    }
-}
-
-/// `N` registers of an operand from the register `at` on, each read when it is needed.
-#[derive(Clone, Copy)]
-enum Registers<'a, S: Simd, const N: usize> {
-    Each(&'a [S::f32s; N]),
-    One(S::f32s),
-}
-
-#[inline(always)]
-fn registers<'a, S: Simd, const N: usize>(
-    simd: S,
-    operand: Tile<'a>,
-    at: usize,
-) -> Registers<'a, S, N> {
-    match operand {
-        Tile::Each(numbers) => {
-            let registers = S::as_simd_f32s(numbers).0;
-            // A tile has whole registers, of which `at` counts none that is not there.
-            registers[at..]
-                .first_chunk()
-                .map_or(Registers::One(simd.splat_f32s(f32::NAN)), Registers::Each)
-        }
-        Tile::One(number) => Registers::One(simd.splat_f32s(number)),
-    }
-}
-
-/// r = f(r, a) for each register.
-#[inline(always)]
-fn with_one<S: Simd, const N: usize>(
-    simd: S,
-    r: &mut [Lanes<S>; N],
-    a: Registers<'_, S, N>,
-    f: impl Fn(Lanes<S>, Lanes<S>) -> Lanes<S>,
-) {
-    match a {
-        Registers::Each(a) => {
-            for i in 0..N {
-                r[i] = f(r[i], Lanes::new(simd, a[i]));
-            }
-        }
-        Registers::One(a) => {
-            for r in r {
-                *r = f(*r, Lanes::new(simd, a));
-            }
-        }
-    }
-}
-
-/// r = f(r, a, b) for each register.
-#[inline(always)]
-fn with_two<S: Simd, const N: usize>(
-    simd: S,
-    r: &mut [Lanes<S>; N],
-    a: Registers<'_, S, N>,
-    b: Registers<'_, S, N>,
-    f: impl Fn(Lanes<S>, Lanes<S>, Lanes<S>) -> Lanes<S>,
-) {
-    match b {
-        Registers::Each(b) => match a {
-            Registers::Each(a) => {
-                for i in 0..N {
-                    r[i] = f(r[i], Lanes::new(simd, a[i]), Lanes::new(simd, b[i]));
-                }
-            }
-            Registers::One(a) => {
-                for i in 0..N {
-                    r[i] = f(r[i], Lanes::new(simd, a), Lanes::new(simd, b[i]));
-                }
-            }
-        },
-        Registers::One(b) => with_one(simd, r, a, |r, a| f(r, a, Lanes::new(simd, b))),
-    }
-}
-
-/// All steps for `N` registers.
-#[inline(always)]
-fn block<S: Simd, const N: usize>(
-    simd: S,
-    steps: &[Step],
-    operands: &[Tile<'_>],
-    at: usize,
-    y: &mut [S::f32s; N],
-) {
-    let mut r = [Lanes::new(simd, simd.splat_f32s(0.0)); N];
-    let get = |operand: usize| registers::<S, N>(simd, operands[operand], at);
-    macro_rules! each {
-        (|$r:ident| $value:expr) => {
-            for r in &mut r {
-                let $r = *r;
-                *r = $value;
-            }
-        };
-        ($a:ident, |$r:ident, $x:ident| $value:expr) => {
-            with_one(simd, &mut r, get($a), |$r, $x| $value)
-        };
-        ($a:ident, $b:ident, |$r:ident, $x:ident, $y:ident| $value:expr) => {
-            with_two(simd, &mut r, get($a), get($b), |$r, $x, $y| $value)
-        };
-    }
-    for step in steps {
-        match *step {
-            Step::Load(a) => each!(a, |_r, a| a),
-            Step::Neg => each!(|r| -r),
-            Step::Square => each!(|r| r.square()),
-            Step::Abs => each!(|r| Algebra::abs(r)),
-            Step::Add(a) => each!(a, |r, a| r + a),
-            Step::Sub(a) => each!(a, |r, a| r - a),
-            Step::SubFrom(a) => each!(a, |r, a| a - r),
-            Step::Mul(a) => each!(a, |r, a| r * a),
-            Step::Div(a) => each!(a, |r, a| r / a),
-            Step::DivInto(a) => each!(a, |r, a| a / r),
-            Step::DivideBy(number) => each!(|r| r / number),
-            Step::MulAdd(a, b) => each!(a, b, |r, a, b| r.mul_add(a, b)),
-            Step::AddProduct(a, b) => each!(a, b, |r, a, b| a.mul_add(b, r)),
-            Step::Max(bound) => each!(|r| Algebra::max(r, bound)),
-            Step::Min(bound) => each!(|r| Algebra::min(r, bound)),
-            Step::Select(threshold, a, b) => each!(a, b, |r, a, b| r.select(threshold, a, b)),
-            Step::AtMost(x, threshold, b) => each!(x, b, |r, x, b| x.select(threshold, r, b)),
-            Step::Above(x, threshold, a) => each!(x, a, |r, x, a| x.select(threshold, a, r)),
-        }
-    }
-    for i in 0..N {
-        y[i] = r[i].into_inner();
+        load.chain(before.zip(&members).map(|(before, member)| step(&nodes[*member], before)))
+            .collect()
     }
 }

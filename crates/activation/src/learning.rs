@@ -6,6 +6,7 @@ use crate::reference::Reference;
 use crate::tile::has_nan;
 use crate::{BuildError, Dual, Parameter, Parameters, Registration};
 use burn::Tensor;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Key of the names of learned numbers.
@@ -18,22 +19,38 @@ const DECAY: &str = "weight_decay";
 pub(crate) const KEYS: [&str; 4] = [LEARN, PER, FACTOR, DECAY];
 
 /// How many values a learned number has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Per {
     /// One at each activation site.
     #[default]
     Site,
     /// One for each channel (or feature) of each site.
     Channel,
+    /// One in the network, which all sites with the activation share.
+    Network,
 }
 
 impl Per {
+    /// Every one.
+    const ALL: [Self; 3] = [Self::Site, Self::Channel, Self::Network];
+
     /// Its name in experiments.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Site => "site",
             Self::Channel => "channel",
+            Self::Network => "network",
+        }
+    }
+
+    /// Values of a number at a site of so many channels.
+    #[must_use]
+    pub fn values(self, channels: usize) -> usize {
+        match self {
+            Self::Site | Self::Network => 1,
+            Self::Channel => channels,
         }
     }
 }
@@ -71,11 +88,9 @@ impl Learning {
                 names(registration, value).map_err(|right| error(LEARN, value, right))?;
         }
         if let Some(value) = given.get(PER) {
-            learning.per = match value.as_str() {
-                Some("site") => Per::Site,
-                Some("channel") => Per::Channel,
-                _ => return Err(error(PER, value, "\"site\" or \"channel\"".to_owned())),
-            };
+            let per = Per::ALL.into_iter().find(|per| value.as_str() == Some(per.word()));
+            let wrong = || error(PER, value, "\"site\", \"channel\" or \"network\"".to_owned());
+            learning.per = per.ok_or_else(wrong)?;
         }
         if let Some(value) = given.get(FACTOR) {
             let factor = value.as_f64().filter(|factor| (0.0..=1e6).contains(factor));

@@ -54,6 +54,7 @@ mod real;
 mod reference;
 mod registry;
 mod request;
+mod segment;
 pub mod simd;
 mod slices;
 mod tensor;

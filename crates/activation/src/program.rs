@@ -1,9 +1,10 @@
-//! A graph as a program over tiles that lie in the cache: each instruction, a function or a chain of arithmetic, runs over
+//! A graph as a program over tiles that lie in the cache: each instruction, a function or a segment of arithmetic, runs over
 //! a whole tile of SIMD registers, so that what it costs to find out which instruction it is does not count.
 
-use crate::chain::{Chain, Chains, is_arithmetic};
-use crate::graph::{Constant, Graph, Id, Node, Unary};
-use crate::tile::{self, Scratch, Tile};
+use crate::chain::{self, Chains, MOST_OPERANDS, Step, is_function};
+use crate::graph::{Graph, Id, Node, Unary};
+use crate::segment::{KNOWN, MOST_CHAINS, Operand, Segment};
+use crate::tile::{self, Scratch, Slot, Tile};
 
 pub(crate) use tile::TILE;
 
@@ -45,20 +46,31 @@ enum Source {
 }
 
 #[derive(Debug, Clone)]
-enum Operation {
-    /// A function of a constant times the operand.
-    Unary(Unary, f32, Source),
-    Chain(Chain<Source>),
+enum Instruction {
+    Function(Function),
+    Segment {
+        segment: Segment<Source>,
+        /// Where its results go.
+        targets: Vec<Target>,
+    },
 }
 
+/// A function of a constant times the operand.
 #[derive(Debug, Clone)]
-struct Instruction {
-    operation: Operation,
-    /// The slot that takes the result.
-    to: usize,
+struct Function {
+    f: Unary,
+    factor: f32,
+    x: Source,
+    to: Target,
     /// erfc(x) leaves e^(−x²) in this slot too.
     gaussian: Option<usize>,
-    /// The output that the result is, where nothing else takes it: it can be written there.
+}
+
+/// Where a result goes.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    slot: usize,
+    /// The output that it is, where nothing else takes it: it can be written there.
     output: Option<usize>,
 }
 
@@ -74,23 +86,24 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new(graph: &Graph) -> Self {
-        let mut uses = vec![0_usize; graph.nodes.len()];
-        for operand in graph.nodes.iter().flat_map(Node::operands) {
-            uses[operand] += 1;
-        }
-        // What an output needs is never given away.
-        for output in &graph.outputs {
-            uses[*output] += 1;
-        }
-        let chains = Chains::of(&graph.nodes, &mut uses);
-        let mut compiler =
-            Compiler { uses, places: vec![None; graph.nodes.len()], ..Compiler::default() };
-        for id in (0..graph.nodes.len()).filter(|id| !chains.is_part(*id)) {
-            compiler.add(graph, &chains, id);
-        }
+        let chains = Chains::of(graph);
+        let uses = (0..graph.nodes.len()).map(|id| chains.uses(id)).collect();
+        let places = vec![None; graph.nodes.len()];
+        let mut compiler = Compiler {
+            graph,
+            chains,
+            uses,
+            places,
+            free: Vec::new(),
+            slots: 0,
+            instructions: Vec::new(),
+        };
+        compiler.compile();
         let outputs = graph.outputs.iter().map(|output| compiler.source(*output)).collect();
-        let written = compiler.instructions.iter().filter_map(|one| one.output).collect();
-        Self { instructions: compiler.instructions, outputs, written, slots: compiler.slots }
+        let Compiler { instructions, slots, .. } = compiler;
+        let targets = instructions.iter().flat_map(Instruction::targets);
+        let written = targets.filter_map(|target| target.output).collect();
+        Self { instructions, outputs, written, slots }
     }
 
     /// Computes each output for each element.
@@ -135,13 +148,8 @@ impl Program {
                 Source::Constant(value) => Place::One(value),
             };
             for instruction in &self.instructions {
-                match instruction.output.filter(|_| whole) {
-                    Some(output) => {
-                        let y = &mut outputs[output][from..from + n];
-                        scratch.compute(&instruction.operation, find, y);
-                    }
-                    None => scratch.execute(instruction, find),
-                }
+                let outputs = outputs.iter_mut().map(|output| &mut output[from..from + n]);
+                scratch.execute(instruction, find, outputs, whole);
             }
             for (place, output) in outputs.iter_mut().enumerate() {
                 if !(whole && self.written.contains(&place)) {
@@ -161,16 +169,27 @@ enum Place<'a> {
     Each(&'a [f32]),
 }
 
-#[derive(Default)]
-struct Compiler {
+impl Instruction {
+    fn targets(&self) -> &[Target] {
+        match self {
+            Self::Function(function) => std::slice::from_ref(&function.to),
+            Self::Segment { targets, .. } => targets,
+        }
+    }
+}
+
+struct Compiler<'a> {
+    graph: &'a Graph,
+    chains: Chains,
     instructions: Vec<Instruction>,
+    /// How often the results of a node are still taken.
     uses: Vec<usize>,
     places: Vec<Option<Source>>,
     free: Vec<usize>,
     slots: usize,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     fn source(&self, id: Id) -> Source {
         // Operands stand before what takes them.
         self.places[id].unwrap_or(Source::Constant(f32::NAN))
@@ -183,61 +202,149 @@ impl Compiler {
         })
     }
 
+    /// Frees the slots of what nothing takes after the chain or function `id`.
     fn release(&mut self, id: Id) {
-        self.uses[id] -= 1;
-        if self.uses[id] == 0
-            && let Some(Source::Slot(slot)) = self.places[id]
-        {
-            self.free.push(slot);
+        for taken in self.chains.taken(&self.graph.nodes, id) {
+            self.uses[taken] -= 1;
+            if self.uses[taken] == 0
+                && let Some(Source::Slot(slot)) = self.places[taken]
+            {
+                self.free.push(slot);
+            }
         }
     }
 
+    /// A slot for the result of `id`, or the output that it alone is.
+    fn target(&mut self, id: Id, alone: bool) -> Target {
+        let slot = self.slot();
+        self.places[id] = Some(Source::Slot(slot));
+        let output = self.graph.outputs.iter().position(|output| *output == id);
+        Target { slot, output: output.filter(|_| alone && self.chains.uses(id) == 1) }
+    }
+
+    /// Functions in their order. Arithmetic waits until something needs it, so that much of it is in one segment.
+    fn compile(&mut self) {
+        let graph = self.graph;
+        for (id, node) in graph.nodes.iter().enumerate() {
+            match *node {
+                Node::Input(i) => self.places[id] = Some(Source::Input(i)),
+                Node::Number(i) => self.places[id] = Some(Source::Number(i)),
+                Node::Constant(constant) => self.places[id] = Some(source_of(constant.0)),
+                Node::Unary(f, _) if is_function(node) && self.chains.uses(id) > 0 => {
+                    self.function(id, f);
+                }
+                _ => {}
+            }
+        }
+        self.arithmetic(&graph.outputs);
+    }
+
     #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
-    fn add(&mut self, graph: &Graph, chains: &Chains, id: Id) {
-        let node = &graph.nodes[id];
+    fn function(&mut self, id: Id, f: Unary) {
         if self.places[id].is_some() {
             // The Gaussian that came with erfc.
-            node.operands().into_iter().for_each(|operand| self.release(operand));
-            return;
+            return self.release(id);
         }
-        let operation = match *node {
-            Node::Input(i) => return self.places[id] = Some(Source::Input(i)),
-            Node::Number(i) => return self.places[id] = Some(Source::Number(i)),
-            Node::Constant(Constant(value)) => {
-                return self.places[id] = Some(Source::Constant(value as f32));
-            }
-            Node::Unary(f, x) if !is_arithmetic(node) => {
-                let (factor, x) = chains.scaled(&graph.nodes, id, x);
-                Operation::Unary(f, factor as f32, self.source(x))
-            }
-            _ => {
-                let constant = |value: f64| Source::Constant(value as f32);
-                let place = |id: Id| self.source(id);
-                Operation::Chain(Chain::new(&graph.nodes, chains, id, place, constant))
-            }
-        };
-        let to = self.slot();
-        self.places[id] = Some(Source::Slot(to));
-        let twin = match *node {
+        let nodes = &self.graph.nodes;
+        let Some((factor, x)) = self.chains.scaled(id) else { return };
+        self.arithmetic(&[x]);
+        let twin = match nodes[id] {
             Node::Unary(Unary::Erfc, x) => {
                 let gaussian = Node::Unary(Unary::Gaussian, x);
-                graph.nodes.iter().position(|node| *node == gaussian)
+                nodes.iter().position(|node| *node == gaussian)
             }
             _ => None,
         };
-        let gaussian = twin.filter(|twin| *twin > id).map(|twin| {
+        let twin = twin.filter(|twin| *twin > id && self.chains.uses(*twin) > 0);
+        let to = self.target(id, twin.is_none());
+        let gaussian = twin.map(|twin| {
             let slot = self.slot();
             self.places[twin] = Some(Source::Slot(slot));
             slot
         });
-        // An output is one use.
-        let alone = self.uses[id] == 1 && gaussian.is_none();
-        let output = graph.outputs.iter().position(|output| *output == id).filter(|_| alone);
-        self.instructions.push(Instruction { operation, to, gaussian, output });
-        for member in chains.members(id) {
-            graph.nodes[member].operands().into_iter().for_each(|operand| self.release(operand));
+        let x = self.source(x);
+        let function = Function { f, factor: factor as f32, x, to, gaussian };
+        self.instructions.push(Instruction::Function(function));
+        self.release(id);
+    }
+
+    /// The arithmetic that `needed` need, and that has not been done.
+    fn arithmetic(&mut self, needed: &[Id]) {
+        let nodes = &self.graph.nodes;
+        let mut open = needed.to_vec();
+        let mut ends: Vec<Id> = Vec::new();
+        while let Some(id) = open.pop() {
+            if self.places[id].is_none() && !ends.contains(&id) {
+                ends.push(id);
+                open.extend(self.chains.taken(nodes, id));
+            }
+        }
+        ends.sort_unstable();
+        let mut rest = &ends[..];
+        while !rest.is_empty() {
+            let mut operands = Vec::new();
+            let fits = |id: &&Id| {
+                for step in self.chains.steps(nodes, **id) {
+                    step.map(|operand| {
+                        if !operands.contains(&operand) {
+                            operands.push(operand);
+                        }
+                    });
+                }
+                operands.len() <= MOST_OPERANDS
+            };
+            // A chain alone always fits.
+            let count = rest.iter().take(MOST_CHAINS).take_while(fits).count().max(1);
+            let (now, later) = rest.split_at(count);
+            self.segment(now);
+            rest = later;
         }
     }
+
+    /// The chains that end in `ends`, in one segment.
+    fn segment(&mut self, ends: &[Id]) {
+        let nodes = &self.graph.nodes;
+        let (mut segment, mut targets) = (Segment::new(), Vec::new());
+        let mut last = None;
+        for (place, id) in ends.iter().enumerate() {
+            let within = |other: &Id| self.chains.taken(nodes, *other).into_iter();
+            let here = ends.iter().flat_map(within).filter(|taken| taken == id).count();
+            let operand = |operand: chain::Operand| match operand {
+                chain::Operand::Node(id) => match ends[..place].iter().position(|end| *end == id) {
+                    Some(kept) => Operand::Kept(kept),
+                    None => Operand::Of(self.source(id)),
+                },
+                chain::Operand::Constant(value) => Operand::Of(source_of(value)),
+            };
+            for step in self.chains.steps(nodes, *id) {
+                // What the chain before it left is still at hand.
+                let at_hand =
+                    matches!(step, Step::Load(chain::Operand::Node(id)) if last == Some(id));
+                if !at_hand {
+                    segment.push(step.map(operand));
+                }
+            }
+            last = Some(*id);
+            if here > 0 {
+                segment.push(Step::Keep(Operand::Kept(place)));
+            }
+            if self.chains.uses(*id) > here {
+                segment.push(Step::Store(targets.len()));
+                targets.push((*id, here == 0));
+            }
+        }
+        let targets = targets.into_iter().map(|(id, alone)| self.target(id, alone)).collect();
+        self.instructions.push(Instruction::Segment { segment, targets });
+        // Not before: a segment writes nowhere where it reads.
+        for id in ends {
+            self.release(*id);
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
+fn source_of(constant: f64) -> Source {
+    Source::Constant(constant as f32)
 }
 
 impl Scratch {
@@ -257,33 +364,97 @@ impl Scratch {
         }
     }
 
-    #[inline(always)]
-    fn execute<'a>(&mut self, instruction: &Instruction, find: impl Fn(Source) -> Place<'a>) {
-        let mut target = self.take_slot(instruction.to);
-        let y = target.numbers_mut(self.used);
-        match (&instruction.operation, instruction.gaussian) {
-            (Operation::Unary(_, factor, x), Some(slot)) => {
-                let mut gaussian = self.take_slot(slot);
-                let numbers = gaussian.numbers_mut(self.used);
-                tile::erfc_and_gaussian(*factor, self.tile(find(*x)), y, numbers);
-                self.put_slot(slot, gaussian);
+    /// Executes an instruction on a tile, which has these `outputs`; of `whole` registers it is written to them.
+    fn execute<'a, 'output>(
+        &mut self,
+        instruction: &Instruction,
+        find: impl Fn(Source) -> Place<'a>,
+        outputs: impl Iterator<Item = &'output mut [f32]>,
+        whole: bool,
+    ) {
+        match instruction {
+            Instruction::Function(function) => self.call(function, find, outputs, whole),
+            Instruction::Segment { segment, targets } => {
+                let mut known = std::mem::take(&mut self.known);
+                let memory = known.numbers_mut(KNOWN);
+                match targets.as_slice() {
+                    [target] => self.with_target(*target, outputs, whole, |scratch, y| {
+                        segment.run(|source| scratch.tile(find(source)), memory, &mut [y]);
+                    }),
+                    targets => self.with_targets(targets, outputs, whole, |scratch, ys| {
+                        segment.run(|source| scratch.tile(find(source)), memory, ys);
+                    }),
+                }
+                self.known = known;
             }
-            (operation, _) => self.compute(operation, find, y),
         }
-        self.put_slot(instruction.to, target);
     }
 
-    #[inline(always)]
-    fn compute<'scratch, 'a: 'scratch>(
-        &'scratch self,
-        operation: &Operation,
+    fn call<'a, 'output>(
+        &mut self,
+        function: &Function,
         find: impl Fn(Source) -> Place<'a>,
-        y: &mut [f32],
+        outputs: impl Iterator<Item = &'output mut [f32]>,
+        whole: bool,
     ) {
-        let at = |source: Source| -> Tile<'scratch> { self.tile(find(source)) };
-        match operation {
-            Operation::Unary(f, factor, x) => tile::unary(*f, *factor, at(*x), y),
-            Operation::Chain(chain) => chain.run(at, y),
+        let Function { f, factor, x, to, gaussian } = function;
+        let Some(slot) = *gaussian else {
+            return self.with_target(*to, outputs, whole, |scratch, y| {
+                tile::unary(*f, *factor, scratch.tile(find(*x)), y);
+            });
+        };
+        let mut gaussian = self.take_slot(slot);
+        let numbers = gaussian.numbers_mut(self.used);
+        self.with_target(*to, outputs, whole, |scratch, y| {
+            tile::erfc_and_gaussian(*factor, scratch.tile(find(*x)), y, numbers);
+        });
+        self.put_slot(slot, gaussian);
+    }
+
+    /// Lets `write` write a result: to the output that it is, or to its slot.
+    #[inline(always)]
+    fn with_target<'output>(
+        &mut self,
+        target: Target,
+        mut outputs: impl Iterator<Item = &'output mut [f32]>,
+        whole: bool,
+        write: impl FnOnce(&Self, &mut [f32]),
+    ) {
+        if let Some(output) = target.output.filter(|_| whole).and_then(|place| outputs.nth(place)) {
+            return write(self, output);
+        }
+        let mut slot = self.take_slot(target.slot);
+        write(self, slot.numbers_mut(self.used));
+        self.put_slot(target.slot, slot);
+    }
+
+    /// As [`Scratch::with_target`], for several results.
+    fn with_targets<'output>(
+        &mut self,
+        targets: &[Target],
+        outputs: impl Iterator<Item = &'output mut [f32]>,
+        whole: bool,
+        write: impl FnOnce(&Self, &mut [&mut [f32]]),
+    ) {
+        let direct = |target: &Target| target.output.filter(|_| whole);
+        let mut taken: [Slot; MOST_CHAINS] = Default::default();
+        let mut to: [&mut [f32]; MOST_CHAINS] = Default::default();
+        for (place, output) in outputs.enumerate() {
+            if let Some(at) = targets.iter().position(|target| direct(target) == Some(place)) {
+                to[at] = output;
+            }
+        }
+        for ((target, memory), to) in targets.iter().zip(&mut taken).zip(&mut to) {
+            if direct(target).is_none() {
+                *memory = self.take_slot(target.slot);
+                *to = memory.numbers_mut(self.used);
+            }
+        }
+        write(self, &mut to[..targets.len()]);
+        for (target, memory) in targets.iter().zip(taken) {
+            if direct(target).is_none() {
+                self.put_slot(target.slot, memory);
+            }
         }
     }
 }

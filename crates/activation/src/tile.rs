@@ -4,6 +4,7 @@
 //! the compiler would leave calls inside its loops.
 
 use crate::graph::Unary;
+use crate::segment::KNOWN;
 use crate::simd::arch;
 use crate::{Algebra, Lanes};
 use pulp::{Simd, WithSimd};
@@ -23,8 +24,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    fn new() -> Self {
-        let memory = vec![0.0; TILE + LINE];
+    fn new(numbers: usize) -> Self {
+        let memory = vec![0.0; numbers + LINE];
         let begin = memory.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
         Self { memory, begin }
     }
@@ -41,22 +42,24 @@ impl Slot {
 /// Memory for slots of a tile each, from one run of a program to the next.
 pub(crate) struct Scratch {
     slots: Vec<Slot>,
+    /// For a segment.
+    pub(crate) known: Slot,
     /// Numbers of each slot that are in use: whole registers.
     pub(crate) used: usize,
 }
 
 thread_local! {
-    static SLOTS: Cell<Vec<Slot>> = const { Cell::new(Vec::new()) };
+    static SLOTS: Cell<Option<(Vec<Slot>, Slot)>> = const { Cell::new(None) };
 }
 
 impl Scratch {
     /// Scratch of so many slots, whose numbers are those of an earlier use.
     pub(crate) fn take(count: usize) -> Self {
-        let mut slots = SLOTS.take();
+        let (mut slots, known) = SLOTS.take().unwrap_or_else(|| (Vec::new(), Slot::new(KNOWN)));
         if slots.len() < count {
-            slots.resize_with(count, Slot::new);
+            slots.resize_with(count, || Slot::new(TILE));
         }
-        Self { slots, used: 0 }
+        Self { slots, known, used: 0 }
     }
 
     pub(crate) fn slot(&self, slot: usize) -> Tile<'_> {
@@ -82,11 +85,10 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            // The slot whose operation panicked is not there.
-            self.slots.retain(|slot| !slot.memory.is_empty());
+        // Of an operation that panicked, slots are not there.
+        if !std::thread::panicking() {
+            SLOTS.set(Some((std::mem::take(&mut self.slots), std::mem::take(&mut self.known))));
         }
-        SLOTS.set(std::mem::take(&mut self.slots));
     }
 }
 

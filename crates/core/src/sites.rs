@@ -79,7 +79,7 @@ pub struct SiteInfo {
 /// What is learned at a site of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnedSite {
-    /// Name of the site.
+    /// Name of the site; of numbers that sites share, [`LearnedSite::ALL`].
     pub site: String,
     /// The parameter that holds the numbers, of shape `[numbers, 1]` or `[numbers, channels]`.
     pub id: ParamId,
@@ -87,6 +87,11 @@ pub struct LearnedSite {
     pub learning: Learning,
     /// Where they begin.
     pub initial: Vec<f64>,
+}
+
+impl LearnedSite {
+    /// In the place of a site's name, where sites share their numbers.
+    pub const ALL: &str = "all sites";
 }
 
 /// Hands out the activation sites of one network, and remembers which it was asked for.
@@ -136,10 +141,14 @@ impl<'a> Sites<'a> {
     fn site(&self, name: String, width: usize, gated: bool) -> Site {
         let activation = Arc::clone(self.activations.at(&name));
         let learned = activation.learned();
-        let each = learned.map_or(0, |learned| match learned.learning().per {
-            Per::Site => 1,
-            Per::Channel => width,
-        });
+        let shared = learned.is_some_and(|learned| learned.learning().per == Per::Network);
+        // The first site with an activation keeps the numbers that all of them share.
+        let keeps = !shared || {
+            let label = activation.label();
+            !self.asked.borrow().iter().any(|site| site.activation == label)
+        };
+        let learned = learned.filter(|_| keeps);
+        let each = learned.map_or(0, |learned| learned.learning().per.values(width));
         let numbers = learned.and_then(|learned| {
             let values: Vec<f32> = learned
                 .initial()
@@ -151,7 +160,7 @@ impl<'a> Sites<'a> {
             let tensor = Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape);
             let param = Param::from_tensor(tensor);
             self.learned.borrow_mut().push(LearnedSite {
-                site: name.clone(),
+                site: if shared { LearnedSite::ALL.to_owned() } else { name.clone() },
                 id: param.id,
                 learning: learned.learning().clone(),
                 initial: learned.initial().to_vec(),
@@ -165,7 +174,7 @@ impl<'a> Sites<'a> {
             activation: activation.label(),
             learned: learned.map_or(0, |learned| learned.initial().len() * each),
         });
-        Site { name, width, gated, activation, numbers }
+        Site { name, width, gated, activation, numbers, shared }
     }
 
     /// What is learned at the sites of the network that was built with these.
@@ -200,6 +209,8 @@ pub struct Site {
     activation: Arc<Activation>,
     /// What it learns, of shape `[numbers, 1]` or `[numbers, channels]`.
     numbers: Option<Param<Tensor<2>>>,
+    /// Whether what it learns is that of every site with its activation: the one that was asked for first has `numbers`.
+    shared: bool,
 }
 
 /// Name of the learned numbers in the path of a parameter.
@@ -250,15 +261,17 @@ impl Site {
     /// alone. Where [`Site::fan`] is 1, its nonlinearity is meant.
     #[must_use]
     pub fn fixed_activation(&self) -> Option<&Arc<Activation>> {
-        if self.numbers.is_none() { Some(&self.activation) } else { None }
+        if self.numbers.is_none() && !self.shared { Some(&self.activation) } else { None }
     }
 
     /// The activation of `x`, whose last dimension holds [`Site::fan`] times [`Site::width`] units: where that is two,
     /// the first half is the gate and the second the value.
     #[must_use]
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass<'_>) -> Tensor<D> {
-        if let Some(numbers) = &self.numbers {
-            return pass.learned(&self.activation, &self.name, self.fan(), x, numbers.val());
+        let own = self.numbers.as_ref().map(Param::val);
+        let numbers = if self.shared { Some(pass.shared(&self.activation, own)) } else { own };
+        if let Some(numbers) = numbers {
+            return pass.learned(&self.activation, &self.name, self.fan(), x, numbers);
         }
         if self.fan() == 2 {
             return pass.activation(&self.activation, &self.name, x);

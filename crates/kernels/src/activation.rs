@@ -3,6 +3,7 @@
 use crate::buffer::Buffer;
 use crate::device;
 use crate::host::{Host, Operation, Values, record};
+use crate::prefetch::over_tiles;
 use ::activation::{Activation, Gated, Kind};
 use burn::Tensor;
 use rayon::prelude::*;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 /// Numbers that one task takes on.
 const TASK: usize = 1 << 16;
 
-/// Numbers of one tile: with one input or two, and the output, it lies in the first cache.
+/// Numbers of a tile of gates and values: with the output it lies in the first cache.
 const TILE: usize = 2048;
 
 /// The nonlinearity of one input, f(x), for `x` of any shape.
@@ -22,7 +23,7 @@ pub fn nonlinearity<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor
     let mut y = Buffer::take(values.slice().len());
     y.par_chunks_mut(TASK)
         .zip(values.slice().par_chunks(TASK))
-        .for_each(|(y, x)| f.nonlinearity().forward_slice(x, y));
+        .for_each(|(y, x)| over_tiles(x, y, |x, y| f.nonlinearity().forward_slice(x, y)));
     let y = Values::from_buffer(y, &values.shape());
     record([host], y, || Nonlinearity { f: Arc::clone(f), x: values }).into_tensor()
 }
@@ -76,9 +77,9 @@ impl Operation<1> for Nonlinearity {
         let x = self.x.slice();
         let gradient = gradient.change(TASK, |task, gradient| {
             let x = &x[task * TASK..task * TASK + gradient.len()];
-            for (x, gradient) in x.chunks(TILE).zip(gradient.chunks_mut(TILE)) {
-                self.f.nonlinearity().backward_slice(x, gradient);
-            }
+            over_tiles(x, gradient, |x, gradient| {
+                self.f.nonlinearity().backward_slice(x, gradient)
+            });
         });
         [Some(gradient)]
     }

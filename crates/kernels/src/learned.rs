@@ -3,7 +3,7 @@
 use crate::buffer::Buffer;
 use crate::device::row::repeated;
 use crate::host::{Host, Operation, Values, record};
-use ::activation::{Activation, LearnedFormula, Per, Values as NumberValues};
+use ::activation::{Activation, LearnedFormula, Values as NumberValues};
 use burn::Tensor;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -70,10 +70,7 @@ pub fn with_initial_numbers<const D: usize>(
     let Some(learned) = f.learned() else {
         return if inputs == 2 { crate::activation(f, x) } else { crate::nonlinearity(f, x) };
     };
-    let each = match learned.learning().per {
-        Per::Site => 1,
-        Per::Channel => x.dims()[D - 1] / inputs,
-    };
+    let each = learned.learning().per.values(x.dims()[D - 1] / inputs);
     let numbers = learned.initial();
     let values: Vec<f32> =
         numbers.iter().flat_map(|x| std::iter::repeat_n(*x as f32, each)).collect();

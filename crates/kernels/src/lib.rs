@@ -26,6 +26,7 @@ mod matrix;
 mod mixed;
 mod padded;
 mod philox;
+mod prefetch;
 mod product;
 mod reduce;
 mod replica;

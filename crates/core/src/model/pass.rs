@@ -24,6 +24,8 @@ pub struct Pass<'a> {
     dropout: Option<&'a mut Draws>,
     replica: Option<Replica>,
     probe: Option<&'a mut Probe>,
+    /// Numbers that sites share, by the label of their activation.
+    shared: Vec<(String, Tensor<2>)>,
 }
 
 impl<'a> Pass<'a> {
@@ -42,6 +44,7 @@ impl<'a> Pass<'a> {
             dropout: None,
             replica: None,
             probe: None,
+            shared: Vec::new(),
         }
     }
 
@@ -161,6 +164,27 @@ impl<'a> Pass<'a> {
             probe.add(site, &gate, &slopes, &y);
         }
         y
+    }
+
+    /// The numbers that all sites with `activation` share: `own` where the site keeps them, and otherwise those of the site
+    /// that does.
+    ///
+    /// # Panics
+    /// If no site kept them until now: sites are to be computed in the order in which they were asked for.
+    pub(crate) fn shared(
+        &mut self,
+        activation: &Arc<Activation>,
+        own: Option<Tensor<2>>,
+    ) -> Tensor<2> {
+        let label = activation.label();
+        if let Some(own) = own {
+            self.shared.retain(|(other, _)| *other != label);
+            self.shared.push((label, own.clone()));
+            return own;
+        }
+        let kept = self.shared.iter().find(|(other, _)| *other == label);
+        let (_, numbers) = kept.expect("the site asked for first is computed first");
+        numbers.clone()
     }
 
     /// Applies an activation that learns `numbers` to `x`, whose last dimension holds units; where it has two `inputs`,

@@ -134,7 +134,7 @@ impl<N: Network> Run<'_, N> {
                 return Err(Stopped::Interrupted);
             }
             let examples = Examples::Evaluation { part, indices: &indices, objective: &mut stream };
-            let batch = self.batches.batch(examples, self.device);
+            let batch = self.feeder.batches().batch(examples, self.device);
             let logits = network.forward(&batch, &mut Pass::evaluation().with_precision(precision));
             all.extend(scores(logits, &batch.targets));
         }
@@ -147,7 +147,7 @@ impl<N: Network> Run<'_, N> {
         let indices: Vec<usize> = (0..examples.min(part.len())).collect();
         let examples =
             Examples::Evaluation { part, indices: &indices, objective: &mut questions() };
-        let batch = self.batches.batch(examples, self.device);
+        let batch = self.feeder.batches().batch(examples, self.device);
         let mut probe = Probe::new(step);
         let precision = self.recipe.spec.training.precision;
         let _ = network.forward(&batch, &mut Pass::probed(&mut probe).with_precision(precision));

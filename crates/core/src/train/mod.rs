@@ -1,6 +1,7 @@
 //! The training loop.
 
 mod evaluation;
+mod feed;
 mod measured;
 mod parts;
 mod scaler;

@@ -1,19 +1,18 @@
 //! The state of a run: what a checkpoint holds, and how it resumes from one.
 
+use super::feed::{Feed, Feeder};
 use super::parts::Replicas;
 use super::{LossScaler, Monitor, Stopped, Trainer};
 use crate::Error;
-use crate::checkpoint::{self, Checkpoint, DROPOUT, Progress, Streams, Tensors, Unusable};
+use crate::checkpoint::{self, Checkpoint, DROPOUT, Progress, Tensors, Unusable};
 use crate::data::Batches;
-use crate::data::augment::STREAM as AUGMENTATION;
 use crate::model::Network;
-use crate::objective::STREAM as OBJECTIVE;
 use crate::optimizer::Optimizer;
 use crate::parameters::trained_names;
 use crate::recipe::Recipe;
 use crate::sites::LearnedSite;
 use crate::steps::Steps;
-use crate::stream::{Draws, Stream};
+use crate::stream::Draws;
 use burn::tensor::Device;
 use record::{Evaluation, Precision};
 use std::time::Instant;
@@ -32,18 +31,13 @@ pub(super) struct Run<'a, N> {
     pub(super) device: &'a Device,
     pub(super) replicas: Replicas<'a>,
     pub(super) steps: Steps,
-    pub(super) batches: Batches<'a>,
+    pub(super) feeder: Feeder<'a>,
     /// It is away during an update, which writes over parameters that nothing else holds.
     pub(super) network: Option<N>,
     /// What its activations learn.
     pub(super) learned: Vec<LearnedSite>,
     pub(super) optimizer: Optimizer,
-    /// Training examples that are left of the epoch, the next one last.
-    pub(super) order: Vec<usize>,
-    pub(super) order_stream: Stream,
-    pub(super) augmentation: Stream,
     pub(super) dropout: Draws,
-    pub(super) objective: Stream,
     /// In f16 alone.
     pub(super) scaler: Option<LossScaler>,
     pub(super) train_seconds: f64,
@@ -87,21 +81,19 @@ impl<'a, N: Network> Run<'a, N> {
         trainer: Trainer<'a>,
     ) -> Result<Self, Error> {
         let Recipe { spec, data, .. } = *recipe;
+        let batches = Batches::new(data, &*recipe.objective, &*recipe.augmentation);
+        let size = spec.training.batch_size;
         Ok(Self {
             recipe,
             device: trainer.device(),
             replicas: Replicas::new(trainer)?,
             steps: Steps::of(spec, data),
-            batches: Batches::new(data, &*recipe.objective, &*recipe.augmentation),
+            feeder: Feeder::new(batches, data.train.len(), size, Feed::new(spec.seed)),
             optimizer: Optimizer::new(recipe.update_rule()?, spec.training.weight_decay)
                 .with_learned(&learned),
             learned,
             network: Some(network),
-            order: Vec::new(),
-            order_stream: Stream::new(spec.seed, "order"),
-            augmentation: Stream::new(spec.seed, AUGMENTATION),
             dropout: Draws::new(spec.seed, DROPOUT),
-            objective: Stream::new(spec.seed, OBJECTIVE),
             scaler: (spec.training.precision == Precision::F16).then(LossScaler::new),
             train_seconds: 0.0,
             train_examples: 0,
@@ -141,14 +133,9 @@ impl<'a, N: Network> Run<'a, N> {
         if let Some(name) = tensors.left() {
             return Err(Unusable::new(format!("the tensor `{name}` belongs to nothing")));
         }
-        Streams {
-            order: self.order_stream,
-            augmentation: self.augmentation,
-            dropout: self.dropout,
-            objective: self.objective,
-        } = streams;
+        self.feeder.restart(Feed::resumed(&progress.order, &streams));
+        self.dropout = streams.dropout;
         self.scaler = progress.scaler;
-        self.order.clone_from(&progress.order);
         self.train_seconds = progress.train_seconds;
         self.train_examples = progress.train_examples;
         Ok((progress, best))
@@ -186,16 +173,13 @@ impl<'a, N: Network> Run<'a, N> {
             tensors.add_module(BEST, &best.network);
         }
         let updates = self.optimizer.save(self.network(), &mut tensors);
-        let streams = [
-            self.order_stream.position(),
-            self.augmentation.position(),
-            self.dropout.position(),
-            self.objective.position(),
-        ];
+        // Of the batches that were trained on: one that is prepared ahead is prepared again.
+        let [order, augmentation, objective] = self.feeder.feed.positions();
+        let streams = [order, augmentation, self.dropout.position(), objective];
         Ok(Checkpoint {
             progress: Progress {
                 best: best.map(|best| best.evaluation.clone()),
-                order: self.order.clone(),
+                order: self.feeder.feed.left().to_vec(),
                 streams,
                 updates,
                 scaler: self.scaler,

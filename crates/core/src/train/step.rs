@@ -4,10 +4,11 @@ use super::parts::{PassOptions, Passed};
 use super::state::{Course, Run, WHOLE};
 use super::{Measured, Monitor, Stopped};
 use crate::checkpoint::{Progress, Stage};
-use crate::data::{Answers, Batch};
+use crate::data::Answers;
 use crate::divergence::{self, not_finite};
 use crate::model::Network;
 use crate::optimizer::Squares;
+use burn::optim::GradientsParams;
 use record::{Event, LayerGradient, TrainStep};
 use std::time::Instant;
 
@@ -54,25 +55,14 @@ impl<N: Network> Run<'_, N> {
         Ok(())
     }
 
-    /// The next batch of the training order, in a part for each replica; a new epoch is a new permutation.
-    fn next_batch(&mut self) -> Vec<Batch> {
-        if self.order.is_empty() {
-            self.order = self.order_stream.permutation(self.recipe.data.train.len());
-            self.order.reverse();
-        }
-        let size = self.recipe.spec.training.batch_size.min(self.order.len());
-        let indices: Vec<usize> =
-            self.order.split_off(self.order.len() - size).into_iter().rev().collect();
-        let sizes = self.replicas.sizes(indices.len());
-        let streams = (&mut self.augmentation, &mut self.objective);
-        self.batches.parts(&indices, sizes, streams)
-    }
-
     /// One step of training.
+    ///
+    /// What is measured is read as late as possible: until then the processor hands the device its work and prepares the
+    /// next batch, and both are busy.
     pub(super) fn step(&mut self, step: u64, total: u64, epoch: f64) -> Step {
         let started = Instant::now();
         let training = &self.recipe.spec.training;
-        let batch = self.next_batch();
+        let batch = self.feeder.next(&self.replicas);
         let network = self.network.as_ref().expect(WHOLE);
         let objective = &self.recipe.objective;
         let loss_scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
@@ -80,6 +70,16 @@ impl<N: Network> Run<'_, N> {
         let Passed { loss, predicted, gradients } =
             self.replicas.pass(network, &batch, &mut self.dropout, options);
         let squares = Squares::of(self.network(), &gradients);
+        let rate = self.recipe.rate.at(step, total);
+        // Clipping and f16 ask for the norm of the gradient first.
+        let waits = training.clip_norm.is_some() || self.scaler.is_some();
+        let mut gradients = Some(gradients);
+        if !waits && let Some(gradients) = gradients.take() {
+            self.update(rate, 1.0, gradients);
+        }
+        if step < total {
+            self.feeder.prepare(&self.replicas);
+        }
         let Measured { loss, predicted, norm } =
             Measured::read(loss, predicted, &squares, loss_scale);
         let answers = Answers::of(batch.into_iter().map(|part| part.targets.answers));
@@ -88,17 +88,14 @@ impl<N: Network> Run<'_, N> {
             Some(largest) if norm.whole > largest => largest / norm.whole,
             _ => 1.0,
         };
-        let rate = self.recipe.rate.at(step, total);
         let finite = norm.whole.is_finite();
         if let Some(scaler) = &mut self.scaler {
             metrics.insert(LOSS_SCALE, scaler.scale);
             scaler.update(finite);
         }
         let skipped = self.scaler.is_some() && !finite;
-        if !skipped {
-            let network = self.network.take().expect(WHOLE);
-            let scale = scale / loss_scale;
-            self.network = Some(self.optimizer.step(rate, scale, network, gradients));
+        if !skipped && let Some(gradients) = gradients {
+            self.update(rate, scale / loss_scale, gradients);
         }
         let seconds = started.elapsed().as_secs_f64();
         self.train_seconds += seconds;
@@ -113,5 +110,11 @@ impl<N: Network> Run<'_, N> {
             seconds,
         };
         Step { measured, layers: norm.layers, skipped }
+    }
+
+    /// An update by `scale` times `gradients`.
+    fn update(&mut self, rate: f64, scale: f64, gradients: GradientsParams) {
+        let network = self.network.take().expect(WHOLE);
+        self.network = Some(self.optimizer.step(rate, scale, network, gradients));
     }
 }

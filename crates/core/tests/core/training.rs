@@ -325,6 +325,20 @@ fn learned_numbers_are_recorded_at_every_evaluation() {
 }
 
 #[test]
+fn sites_share_a_learned_number_where_the_activation_says_so() {
+    let text = "leaky_relu(slope=0.25,learn=slope,per=network)";
+    for spec in [resnet(text), bert(text)] {
+        let (_, events) = run(&spec, 1);
+        let (_, again) = run(&spec, 2);
+        assert_eq!(learned(&events), learned(&again));
+        let last = learned(&events).pop().unwrap().numbers;
+        let [number] = last.as_slice() else { panic!("one number: {last:?}") };
+        assert_eq!((number.site.as_str(), number.values), ("all sites", 1));
+        assert!((number.mean - 0.25).abs() > 1e-6, "{number:?}");
+    }
+}
+
+#[test]
 fn rates_of_learned_numbers_are_their_own() {
     let slopes = |text: &str| {
         let (_, events) = run(&resnet(text), 1);

@@ -1,0 +1,243 @@
+//! Arithmetic over tiles, a block of registers at a time: what the steps of several chains leave stays in registers or in
+//! the first cache until it is needed.
+//!
+//! A loop for each chain would read and write whole tiles, which takes longer than the arithmetic does.
+
+use crate::chain::{MOST_OPERANDS, Step};
+use crate::simd::arch;
+use crate::tile::Tile;
+use crate::{Algebra, Lanes};
+use pulp::{Simd, WithSimd};
+
+/// Most chains of a segment: each leaves one result, which is kept or written.
+pub(crate) const MOST_CHAINS: usize = 8;
+
+/// Numbers of the memory for results that are kept and for constants, with the widest registers.
+pub(crate) const KNOWN: usize = (MOST_CHAINS + MOST_OPERANDS) * WIDE_BLOCK * 16;
+
+/// Registers that go through the steps together: what a step is, is found out once for all of them. Of wide registers
+/// there are twice as many.
+const BLOCK: usize = 8;
+const WIDE_BLOCK: usize = 16;
+
+/// Steps of chains, and where their operands are.
+#[derive(Debug, Clone)]
+pub(crate) struct Segment<O> {
+    steps: Vec<Step>,
+    operands: Vec<O>,
+}
+
+/// An operand of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Operand<O> {
+    /// Numbers of a tile, or a constant.
+    Of(O),
+    /// The result of a chain of this segment, kept under this number.
+    Kept(usize),
+}
+
+impl<O: Copy + PartialEq> Segment<O> {
+    /// One without steps.
+    pub(crate) fn new() -> Self {
+        Self { steps: Vec::new(), operands: Vec::new() }
+    }
+
+    /// Adds a step.
+    pub(crate) fn push(&mut self, step: Step<Operand<O>>) {
+        let operands = &mut self.operands;
+        let step = step.map(|operand| match operand {
+            Operand::Kept(kept) => kept,
+            Operand::Of(operand) => {
+                MOST_CHAINS
+                    + operands.iter().position(|known| *known == operand).unwrap_or_else(|| {
+                        operands.push(operand);
+                        operands.len() - 1
+                    })
+            }
+        });
+        // What it costs to find out what a step is, is paid for each.
+        let (mut step, mut before) = (step, self.steps.pop());
+        while let Some(both) = before.and_then(|before| before.and(step)) {
+            (step, before) = (both, self.steps.pop());
+        }
+        self.steps.extend(before.into_iter().chain([step]));
+    }
+
+    /// Writes the results to `targets`, whole registers of one length, where `find` finds operands. `known` are
+    /// [`KNOWN`] numbers that it may write over.
+    #[inline]
+    pub(crate) fn run<'a>(
+        &self,
+        find: impl Fn(O) -> Tile<'a>,
+        known: &mut [f32],
+        targets: &mut [&mut [f32]],
+    ) {
+        let mut operands = [Tile::One(0.0); MOST_OPERANDS];
+        for (to, operand) in operands.iter_mut().zip(&self.operands) {
+            *to = find(*operand);
+        }
+        let operands = &operands[..self.operands.len()];
+        arch().dispatch(Run { steps: &self.steps, operands, known, targets });
+    }
+}
+
+struct Run<'run, 'target> {
+    steps: &'run [Step],
+    operands: &'run [Tile<'run>],
+    known: &'run mut [f32],
+    targets: &'run mut [&'target mut [f32]],
+}
+
+impl WithSimd for Run<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if size_of::<S::f32s>() == 64 {
+            self.blocks::<S, WIDE_BLOCK>(simd);
+        } else {
+            self.blocks::<S, BLOCK>(simd);
+        }
+    }
+}
+
+impl Run<'_, '_> {
+    #[inline(always)]
+    fn blocks<S: Simd, const N: usize>(self, simd: S) {
+        let Self { steps, operands, known, targets } = self;
+        let known = S::as_mut_simd_f32s(known).0;
+        let numbers = targets.first().map_or(0, |target| target.len());
+        let registers = numbers / (size_of::<S::f32s>() / size_of::<f32>());
+        let whole = registers / N * N;
+        let mut blocks = Block::<S, N>::new(simd, operands, &mut *known);
+        for block in 0..registers / N {
+            blocks.run(simd, steps, block, targets);
+        }
+        if whole < registers {
+            let mut single = Block::<S, 1>::new(simd, operands, known);
+            for at in whole..registers {
+                single.run(simd, steps, at, targets);
+            }
+        }
+    }
+}
+
+/// Registers of an operand: those of each block, or the same for all blocks.
+#[derive(Clone, Copy)]
+struct Registers<'a, S: Simd, const N: usize> {
+    blocks: &'a [[S::f32s; N]],
+    /// All bits where each block has its own, and none where they have the same.
+    mask: usize,
+}
+
+/// What steps find at hand.
+///
+/// A constant is as many registers as a block has. If it were one, each step would be compiled twice, and the choice
+/// between the two would go through memory.
+struct Block<'a, S: Simd, const N: usize> {
+    /// Results that were kept.
+    kept: &'a mut [[S::f32s; N]],
+    operands: [Registers<'a, S, N>; MOST_OPERANDS],
+}
+
+impl<'a, S: Simd, const N: usize> Block<'a, S, N> {
+    #[inline(always)]
+    fn new(simd: S, tiles: &[Tile<'a>], known: &'a mut [S::f32s]) -> Self {
+        let (kept, mut constants) = known.as_chunks_mut::<N>().0.split_at_mut(MOST_CHAINS);
+        let mut operands = [Registers { blocks: &[], mask: 0 }; MOST_OPERANDS];
+        for (operand, tile) in operands.iter_mut().zip(tiles) {
+            *operand = match *tile {
+                Tile::Each(numbers) => {
+                    let blocks = S::as_simd_f32s(numbers).0.as_chunks::<N>().0;
+                    Registers { blocks, mask: usize::MAX }
+                }
+                Tile::One(number) => {
+                    let constant = constants.split_off_mut(..1).unwrap_or_default();
+                    constant.fill([simd.splat_f32s(number); N]);
+                    Registers { blocks: constant, mask: 0 }
+                }
+            };
+        }
+        Self { kept, operands }
+    }
+
+    /// The registers of an operand of a step, in a block.
+    #[inline(always)]
+    fn operand(&self, operand: usize, block: usize) -> &[S::f32s; N] {
+        if operand < MOST_CHAINS {
+            return &self.kept[operand];
+        }
+        let Registers { blocks, mask } = self.operands[operand - MOST_CHAINS];
+        &blocks[block & mask]
+    }
+
+    /// All steps for `N` registers.
+    #[inline(always)]
+    fn run(&mut self, simd: S, steps: &[Step], block: usize, targets: &mut [&mut [f32]]) {
+        let mut r = [Lanes::new(simd, simd.splat_f32s(0.0)); N];
+        macro_rules! each {
+            (|$r:ident| $value:expr) => {
+                for i in 0..N {
+                    let $r = r[i];
+                    r[i] = $value;
+                }
+            };
+            ($a:ident, |$r:ident, $x:ident| $value:expr) => {{
+                let a = self.operand($a, block);
+                for i in 0..N {
+                    let ($r, $x) = (r[i], Lanes::new(simd, a[i]));
+                    r[i] = $value;
+                }
+            }};
+            ($a:ident, $b:ident, |$r:ident, $x:ident, $y:ident| $value:expr) => {{
+                let (a, b) = (self.operand($a, block), self.operand($b, block));
+                for i in 0..N {
+                    let ($r, $x, $y) = (r[i], Lanes::new(simd, a[i]), Lanes::new(simd, b[i]));
+                    r[i] = $value;
+                }
+            }};
+        }
+        for step in steps {
+            match *step {
+                Step::Load(a) => each!(a, |_r, a| a),
+                Step::Neg => each!(|r| -r),
+                Step::Square => each!(|r| r.square()),
+                Step::Abs => each!(|r| Algebra::abs(r)),
+                Step::Add(a) => each!(a, |r, a| r + a),
+                Step::Sub(a) => each!(a, |r, a| r - a),
+                Step::SubFrom(a) => each!(a, |r, a| a - r),
+                Step::Mul(a) => each!(a, |r, a| r * a),
+                Step::Div(a) => each!(a, |r, a| r / a),
+                Step::DivInto(a) => each!(a, |r, a| a / r),
+                Step::DivideBy(number) => each!(|r| r / number),
+                Step::MulAdd(a, b) => each!(a, b, |r, a, b| r.mul_add(a, b)),
+                Step::AddProduct(a, b) => each!(a, b, |r, a, b| a.mul_add(b, r)),
+                Step::Max(bound) => each!(|r| Algebra::max(r, bound)),
+                Step::Min(bound) => each!(|r| Algebra::min(r, bound)),
+                Step::Select(threshold, a, b) => each!(a, b, |r, a, b| r.select(threshold, a, b)),
+                Step::AtMost(x, threshold, b) => each!(x, b, |r, x, b| x.select(threshold, r, b)),
+                Step::Above(x, threshold, a) => each!(x, a, |r, x, a| x.select(threshold, a, r)),
+                Step::LoadMul(a, b) => each!(a, b, |_r, a, b| a * b),
+                Step::LoadAdd(a, b) => each!(a, b, |_r, a, b| a + b),
+                Step::MulMul(a, b) => each!(a, b, |r, a, b| r * a * b),
+                Step::MulThenAdd(a, b) => each!(a, b, |r, a, b| r * a + b),
+                Step::AddMul(a, b) => each!(a, b, |r, a, b| (r + a) * b),
+                Step::SubFromMul(a, b) => each!(a, b, |r, a, b| (a - r) * b),
+                Step::SquareSubFrom(a) => each!(a, |r, a| a - r.square()),
+                Step::Keep(place) => {
+                    let kept = &mut self.kept[place];
+                    for i in 0..N {
+                        kept[i] = r[i].into_inner();
+                    }
+                }
+                Step::Store(target) => {
+                    let blocks = S::as_mut_simd_f32s(targets[target]).0.as_chunks_mut::<N>().0;
+                    let registers = &mut blocks[block];
+                    for i in 0..N {
+                        registers[i] = r[i].into_inner();
+                    }
+                }
+            }
+        }
+    }
+}
