@@ -22,7 +22,8 @@ sizes of the tasks that ship:
 
 The validation split is evaluated every so many steps (--evaluate-every: resnet after each
 epoch, bert every 53, gpt every 125) and after the last one, the test split once, by the
-weights that were best on the validation split: as often as the tasks that ship say.
+weights that were best on the validation split (the earlier ones of equals): as often as
+the tasks that ship say.
 
 bert --unpadded computes the rows of real tokens alone, as ActLab does: only attention sees
 texts of one length.

@@ -1,7 +1,7 @@
 //! Which operations of a graph are computed together: chains of arithmetic, each step of which takes what the one before it
 //! left, and factors of functions.
 
-use crate::graph::{Binary, Graph, Id, Node, Unary};
+use crate::graph::{Binary, Constant, Graph, Id, Node, Unary};
 
 /// Most nodes of a chain.
 const MOST_NODES: usize = 8;
@@ -111,7 +111,7 @@ impl<O: Copy> Step<O> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Operand {
     Node(Id),
-    Constant(f64),
+    Constant(Constant),
 }
 
 /// Whether `node` can be a step: arithmetic that costs no more than reading its operands.
@@ -146,9 +146,9 @@ fn step(node: &Node, before: Id) -> Step<Operand> {
             (Binary::Div, false) => Step::DivInto(At(a)),
         },
         Node::WithConstant(op, _, constant) => match op {
-            Binary::Add => Step::Add(Operand::Constant(constant.0)),
-            Binary::Sub => Step::Sub(Operand::Constant(constant.0)),
-            Binary::Mul => Step::Mul(Operand::Constant(constant.0)),
+            Binary::Add => Step::Add(Operand::Constant(constant)),
+            Binary::Sub => Step::Sub(Operand::Constant(constant)),
+            Binary::Mul => Step::Mul(Operand::Constant(constant)),
             Binary::Div => Step::DivideBy(constant.0),
         },
         Node::MulAdd(a, b, c) if a == before => Step::MulAdd(At(b), At(c)),
@@ -182,8 +182,6 @@ fn factor(node: &Node) -> Option<(f64, Id)> {
 pub(crate) struct Chains {
     /// The operand whose chain a node continues.
     before: Vec<Option<Id>>,
-    /// Whether another node continues the chain of a node.
-    goes_on: Vec<bool>,
     /// The factor that a function multiplies its operand by, and the operand.
     scaled: Vec<Option<(f64, Id)>>,
     /// How often the results of a node are taken; an output is one use.
@@ -195,17 +193,13 @@ impl Chains {
     pub(crate) fn of(graph: &Graph) -> Self {
         let nodes = &graph.nodes;
         let count = nodes.len();
-        let mut chains = Self {
-            before: vec![None; count],
-            goes_on: vec![false; count],
-            scaled: vec![None; count],
-            uses: vec![0; count],
-        };
+        let mut chains =
+            Self { before: vec![None; count], scaled: vec![None; count], uses: vec![0; count] };
         chains.absorb_factors(nodes);
         chains.count_uses(graph);
         let mut lengths = vec![0; count];
         for (id, node) in nodes.iter().enumerate() {
-            if !is_arithmetic(node) || chains.goes_on[id] || chains.uses[id] == 0 {
+            if !is_arithmetic(node) || chains.uses[id] == 0 {
                 continue;
             }
             let open = |operand: &Id| {
@@ -214,9 +208,6 @@ impl Chains {
             // The longest of them, whose results are then never written.
             let longest = node.operands().into_iter().filter(open).max_by_key(|one| lengths[*one]);
             lengths[id] = 1 + longest.map_or(0, |operand| lengths[operand]);
-            if let Some(operand) = longest {
-                chains.goes_on[operand] = true;
-            }
             chains.before[id] = longest;
         }
         chains

@@ -2,7 +2,7 @@
 //! a whole tile of SIMD registers, so that what it costs to find out which instruction it is does not count.
 
 use crate::chain::{self, Chains, MOST_OPERANDS, Step, is_function};
-use crate::graph::{Graph, Id, Node, Unary};
+use crate::graph::{Constant, Graph, Id, Node, Unary};
 use crate::segment::{KNOWN, MOST_CHAINS, Operand, Segment};
 use crate::tile::{self, Scratch, Slot, Tile};
 
@@ -42,7 +42,17 @@ enum Source {
     Slot(usize),
     Input(usize),
     Number(usize),
-    Constant(f32),
+    Constant(Single),
+}
+
+/// A constant, compared by its bits: zeros have signs, and NaN is itself.
+#[derive(Debug, Clone, Copy)]
+struct Single(f32);
+
+impl PartialEq for Single {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -145,7 +155,7 @@ impl Program {
                 Source::Input(i) => place(i),
                 Source::Number(i) => place(inputs.len() + i),
                 Source::Slot(slot) => Place::Slot(slot),
-                Source::Constant(value) => Place::One(value),
+                Source::Constant(constant) => Place::One(constant.0),
             };
             for instruction in &self.instructions {
                 let outputs = outputs.iter_mut().map(|output| &mut output[from..from + n]);
@@ -191,8 +201,7 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn source(&self, id: Id) -> Source {
-        // Operands stand before what takes them.
-        self.places[id].unwrap_or(Source::Constant(f32::NAN))
+        self.places[id].expect("operands stand before what takes them")
     }
 
     fn slot(&mut self) -> usize {
@@ -214,12 +223,12 @@ impl Compiler<'_> {
         }
     }
 
-    /// A slot for the result of `id`, or the output that it alone is.
-    fn target(&mut self, id: Id, alone: bool) -> Target {
+    /// A slot for the result of `id`, or the output that it is and nothing else takes.
+    fn target(&mut self, id: Id) -> Target {
         let slot = self.slot();
         self.places[id] = Some(Source::Slot(slot));
         let output = self.graph.outputs.iter().position(|output| *output == id);
-        Target { slot, output: output.filter(|_| alone && self.chains.uses(id) == 1) }
+        Target { slot, output: output.filter(|_| self.chains.uses(id) == 1) }
     }
 
     /// Functions in their order. Arithmetic waits until something needs it, so that much of it is in one segment.
@@ -229,7 +238,7 @@ impl Compiler<'_> {
             match *node {
                 Node::Input(i) => self.places[id] = Some(Source::Input(i)),
                 Node::Number(i) => self.places[id] = Some(Source::Number(i)),
-                Node::Constant(constant) => self.places[id] = Some(source_of(constant.0)),
+                Node::Constant(constant) => self.places[id] = Some(source_of(constant)),
                 Node::Unary(f, _) if is_function(node) && self.chains.uses(id) > 0 => {
                     self.function(id, f);
                 }
@@ -256,7 +265,7 @@ impl Compiler<'_> {
             _ => None,
         };
         let twin = twin.filter(|twin| *twin > id && self.chains.uses(*twin) > 0);
-        let to = self.target(id, twin.is_none());
+        let to = self.target(id);
         let gaussian = twin.map(|twin| {
             let slot = self.slot();
             self.places[twin] = Some(Source::Slot(slot));
@@ -314,7 +323,7 @@ impl Compiler<'_> {
                     Some(kept) => Operand::Kept(kept),
                     None => Operand::Of(self.source(id)),
                 },
-                chain::Operand::Constant(value) => Operand::Of(source_of(value)),
+                chain::Operand::Constant(constant) => Operand::Of(source_of(constant)),
             };
             for step in self.chains.steps(nodes, *id) {
                 // What the chain before it left is still at hand.
@@ -330,10 +339,10 @@ impl Compiler<'_> {
             }
             if self.chains.uses(*id) > here {
                 segment.push(Step::Store(targets.len()));
-                targets.push((*id, here == 0));
+                targets.push(*id);
             }
         }
-        let targets = targets.into_iter().map(|(id, alone)| self.target(id, alone)).collect();
+        let targets = targets.into_iter().map(|id| self.target(id)).collect();
         self.instructions.push(Instruction::Segment { segment, targets });
         // Not before: a segment writes nowhere where it reads.
         for id in ends {
@@ -343,8 +352,8 @@ impl Compiler<'_> {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
-fn source_of(constant: f64) -> Source {
-    Source::Constant(constant as f32)
+fn source_of(constant: Constant) -> Source {
+    Source::Constant(Single(constant.0 as f32))
 }
 
 impl Scratch {
@@ -456,5 +465,101 @@ impl Scratch {
                 self.put_slot(target.slot, memory);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Lanes, TextFormula};
+
+    /// Formulas that a seed decides.
+    struct Draw(u64);
+
+    impl Draw {
+        fn below(&mut self, n: u64) -> u64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % n
+        }
+
+        fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
+            words[usize::try_from(self.below(words.len() as u64)).unwrap()]
+        }
+
+        fn formula(&mut self, depth: u32) -> String {
+            if depth == 0 {
+                return self.of(&["x", "x", "x", "b", "0.5", "-0", "2", "(0 / 0)"]).to_owned();
+            }
+            let [a, b, c] = [1, 2, 3].map(|less| self.formula(depth.saturating_sub(less)));
+            match self.below(8) {
+                0..3 => format!("({a} {} {b})", self.of(&["+", "-", "*", "*", "/"])),
+                3 => format!("({a} * {b} + {c})"),
+                4 => format!("(if {b} <= {} then {a} else {c})", self.of(&["0", "-0.5", "1"])),
+                5 => format!("{}({a}, {})", self.of(&["max", "min"]), self.of(&["0", "-1", "3"])),
+                6 => format!("(0.5 * {a} * erfc(-{b} / 1.5))"),
+                _ => format!(
+                    "{}({a})",
+                    self.of(&["tanh", "exp", "abs", "-", "sigmoid", "erf", "square"])
+                ),
+            }
+        }
+    }
+
+    /// Every operation by itself, one number at a time.
+    fn one_by_one(graph: &Graph, x: f32, b: f32) -> Vec<u32> {
+        let lanes = |number| Lanes::new(pulp::Scalar::new(), number);
+        let values = graph.eval_all(&[lanes(x)], &[lanes(b)]);
+        values.into_iter().map(|value| bits(value.into_inner())).collect()
+    }
+
+    /// The bits of a number; NaN is one number.
+    fn bits(number: f32) -> u32 {
+        if number.is_nan() { f32::NAN.to_bits() } else { number.to_bits() }
+    }
+
+    #[test]
+    fn programs_have_the_bits_of_each_operation_by_itself() {
+        let mut draw = Draw(1);
+        let mut longest = 0;
+        let branches = (1..18).fold("x".to_owned(), |rest, i| {
+            format!("(if x <= {i} then {} else {rest})", ["0 / 0", "-0", "0"][i % 3])
+        });
+        let known = [branches, "0.5 * x * erfc(-x / sqrt(2))".to_owned()];
+        let drawn = std::iter::from_fn(|| Some(draw.formula(6))).take(300);
+        for text in known.into_iter().chain(drawn) {
+            let Ok(formula) = TextFormula::parse(&text) else { continue };
+            let Ok(graph) = formula.graph(&["b"]) else { continue };
+            let slopes = graph.derivatives(1, 1);
+            for graph in [graph, slopes] {
+                let program = Program::new(&graph);
+                longest = longest.max(program.instructions.len());
+                // Of whole registers and of parts, in one tile and in several.
+                for length in [1, 37, 64, 2100] {
+                    let x: Vec<f32> =
+                        (0..length).map(|i| (i * 7 % 41) as f32 / 8.0 - 2.5).collect();
+                    let b: Vec<f32> =
+                        (0..length).map(|i| (i * 5 % 13) as f32 / 4.0 - 1.5).collect();
+                    for numbers in [Values::One(0.75), Values::Each(&b)] {
+                        let mut outputs = vec![vec![0.0; length]; graph.outputs.len()];
+                        let mut slices: Vec<&mut [f32]> =
+                            outputs.iter_mut().map(Vec::as_mut_slice).collect();
+                        program.run(&[&x], &[numbers], &mut slices);
+                        for i in (0..length).step_by(1 + length / 50) {
+                            let found: Vec<u32> = outputs.iter().map(|y| bits(y[i])).collect();
+                            assert_eq!(
+                                found,
+                                one_by_one(&graph, x[i], numbers.at(i)),
+                                "{text} at {}",
+                                x[i]
+                            );
+                        }
+                    }
+                }
+            }
+        }
+        assert!(longest > 8, "long programs were tried: {longest}");
     }
 }

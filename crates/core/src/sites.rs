@@ -72,14 +72,14 @@ pub struct SiteInfo {
     pub gated: bool,
     /// Label of its activation.
     pub activation: String,
-    /// Values that its activation learns.
+    /// Values that its activation learns and the site keeps: none where it shares those of a site before it.
     pub learned: usize,
 }
 
 /// What is learned at a site of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LearnedSite {
-    /// Name of the site; of numbers that sites share, [`LearnedSite::ALL`].
+    /// Name of the site; where others share its numbers, as in `stem and others`.
     pub site: String,
     /// The parameter that holds the numbers, of shape `[numbers, 1]` or `[numbers, channels]`.
     pub id: ParamId,
@@ -87,11 +87,6 @@ pub struct LearnedSite {
     pub learning: Learning,
     /// Where they begin.
     pub initial: Vec<f64>,
-}
-
-impl LearnedSite {
-    /// In the place of a site's name, where sites share their numbers.
-    pub const ALL: &str = "all sites";
 }
 
 /// Hands out the activation sites of one network, and remembers which it was asked for.
@@ -102,6 +97,8 @@ pub struct Sites<'a> {
     device: Option<&'a Device>,
     asked: RefCell<Vec<SiteInfo>>,
     learned: RefCell<Vec<LearnedSite>>,
+    /// Activations whose numbers sites share, one for all that are the same.
+    shared: RefCell<Vec<Arc<Activation>>>,
 }
 
 impl<'a> Sites<'a> {
@@ -113,6 +110,7 @@ impl<'a> Sites<'a> {
             device: None,
             asked: RefCell::new(Vec::new()),
             learned: RefCell::new(Vec::new()),
+            shared: RefCell::new(Vec::new()),
         }
     }
 
@@ -124,6 +122,9 @@ impl<'a> Sites<'a> {
 
     /// The site called `name`, of `width` units, that takes one input: the nonlinearity of a gated activation is that of its gate
     /// alone.
+    ///
+    /// Sites are asked for in the order of the forward pass: the first one with an activation keeps the numbers that all
+    /// sites with it share.
     #[must_use]
     pub fn pointwise(&self, name: impl Into<String>, width: usize) -> Site {
         self.site(name.into(), width, false)
@@ -143,10 +144,11 @@ impl<'a> Sites<'a> {
         let learned = activation.learned();
         let shared = learned.is_some_and(|learned| learned.learning().per == Per::Network);
         // The first site with an activation keeps the numbers that all of them share.
-        let keeps = !shared || {
-            let label = activation.label();
-            !self.asked.borrow().iter().any(|site| site.activation == label)
-        };
+        let first = shared && !self.shared.borrow().iter().any(|other| same(other, &activation));
+        if first {
+            self.shared.borrow_mut().push(Arc::clone(&activation));
+        }
+        let keeps = first || !shared;
         let learned = learned.filter(|_| keeps);
         let each = learned.map_or(0, |learned| learned.learning().per.values(width));
         let numbers = learned.and_then(|learned| {
@@ -160,7 +162,7 @@ impl<'a> Sites<'a> {
             let tensor = Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape);
             let param = Param::from_tensor(tensor);
             self.learned.borrow_mut().push(LearnedSite {
-                site: if shared { LearnedSite::ALL.to_owned() } else { name.clone() },
+                site: if shared { format!("{name} and others") } else { name.clone() },
                 id: param.id,
                 learning: learned.learning().clone(),
                 initial: learned.initial().to_vec(),
@@ -188,6 +190,11 @@ impl<'a> Sites<'a> {
     pub fn into_asked(self) -> Vec<SiteInfo> {
         self.asked.into_inner()
     }
+}
+
+/// Whether two activations are one: of one formula, with the same numbers, which are learned alike.
+pub(crate) fn same(one: &Activation, other: &Activation) -> bool {
+    one.registration().name == other.registration().name && one.parameters() == other.parameters()
 }
 
 /// Inputs of an activation: one, or gate and value.
@@ -266,6 +273,9 @@ impl Site {
 
     /// The activation of `x`, whose last dimension holds [`Site::fan`] times [`Site::width`] units: where that is two,
     /// the first half is the gate and the second the value.
+    ///
+    /// # Panics
+    /// If it shares learned numbers, and the pass has not met the site that was asked for first (see [`Sites::pointwise`]).
     #[must_use]
     pub fn forward<const D: usize>(&self, x: Tensor<D>, pass: &mut Pass<'_>) -> Tensor<D> {
         let own = self.numbers.as_ref().map(Param::val);
@@ -303,5 +313,27 @@ mod tests {
         assert_eq!(error, "`blocks.*` matches no activation site; the sites are ");
         let error = activations.check(&asked[..1]).unwrap_err().to_string();
         assert_eq!(error, "`*.inner` matches no activation site; the sites are blocks.0.outer");
+    }
+
+    #[test]
+    fn sites_with_one_activation_share_its_numbers_and_others_do_not() {
+        // Two formulas of one name are two activations.
+        let [one, other] = [
+            "mine: b * x where b=1, learn=b, per=network",
+            "mine: b * x + c where b=2, c=3, learn=all, per=network",
+        ]
+        .map(activation_testing::activation);
+        let activations = Activations::new(one, vec![("*.outer".to_owned(), other)]);
+        let device = Device::flex();
+        let sites = Sites::on(&device, &activations);
+        let built = ["stem", "0.outer", "0.inner", "1.outer"].map(|name| sites.pointwise(name, 2));
+        let mut pass = Pass::evaluation();
+        let y = built.map(|site| {
+            let x = Tensor::<2>::from_floats([[1.0, -1.0]], &device);
+            site.forward(x, &mut pass).to_data().iter::<f32>().collect::<Vec<_>>()
+        });
+        assert_eq!(y, [[1.0, -1.0], [5.0, 1.0], [1.0, -1.0], [5.0, 1.0]]);
+        let learned: Vec<String> = sites.into_learned().into_iter().map(|one| one.site).collect();
+        assert_eq!(learned, ["stem and others", "0.outer and others"]);
     }
 }

@@ -11,9 +11,13 @@ const TILE: usize = LearnedFormula::tile();
 /// Numbers of a line of the cache.
 const LINE: usize = 16;
 
-/// Calls `f` with each tile of `x` and of `y`, which are of one length.
+/// Calls `f` with each tile of `x` and of `y`.
+///
+/// # Panics
+/// If lengths differ.
 pub(crate) fn over_tiles(x: &[f32], y: &mut [f32], f: impl Fn(&[f32], &mut [f32])) {
-    let length = x.len().min(y.len());
+    let length = x.len();
+    assert_eq!(y.len(), length, "slices of one length");
     for from in (0..length).step_by(TILE) {
         let here = from..length.min(from + TILE);
         let next = here.end..length.min(here.end + TILE);

@@ -236,10 +236,10 @@ pub struct Learned {
     pub numbers: Vec<LearnedNumber>,
 }
 
-/// A number that an activation learns at one site.
+/// A number that an activation learns at one site, or at several that share it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LearnedNumber {
-    /// Name of the site, as in `blocks.0.inner`.
+    /// Name of the site, as in `blocks.0.inner`, or of the first one that shares it, as in `stem and others`.
     pub site: String,
     /// Name of the number, as in `slope`.
     pub number: String,

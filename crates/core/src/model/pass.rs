@@ -1,4 +1,5 @@
 use crate::site_statistics::{Place, measure};
+use crate::sites::same;
 use crate::stream::Draws;
 use activation::{Activation, Kind};
 use actlab_kernels::{self as kernels, Dropout, Precision, Replica, Sequences};
@@ -24,8 +25,8 @@ pub struct Pass<'a> {
     dropout: Option<&'a mut Draws>,
     replica: Option<Replica>,
     probe: Option<&'a mut Probe>,
-    /// Numbers that sites share, by the label of their activation.
-    shared: Vec<(String, Tensor<2>)>,
+    /// Numbers that sites share, by their activation.
+    shared: Vec<(Arc<Activation>, Tensor<2>)>,
 }
 
 impl<'a> Pass<'a> {
@@ -176,14 +177,13 @@ impl<'a> Pass<'a> {
         activation: &Arc<Activation>,
         own: Option<Tensor<2>>,
     ) -> Tensor<2> {
-        let label = activation.label();
         if let Some(own) = own {
-            self.shared.retain(|(other, _)| *other != label);
-            self.shared.push((label, own.clone()));
+            self.shared.retain(|(other, _)| !same(other, activation));
+            self.shared.push((Arc::clone(activation), own.clone()));
             return own;
         }
-        let kept = self.shared.iter().find(|(other, _)| *other == label);
-        let (_, numbers) = kept.expect("the site asked for first is computed first");
+        let kept = self.shared.iter().find(|(other, _)| same(other, activation));
+        let (_, numbers) = kept.expect("the site that was asked for first is computed first");
         numbers.clone()
     }
 

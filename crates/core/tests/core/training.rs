@@ -333,7 +333,7 @@ fn sites_share_a_learned_number_where_the_activation_says_so() {
         assert_eq!(learned(&events), learned(&again));
         let last = learned(&events).pop().unwrap().numbers;
         let [number] = last.as_slice() else { panic!("one number: {last:?}") };
-        assert_eq!((number.site.as_str(), number.values), ("all sites", 1));
+        assert!(number.site.ends_with(" and others") && number.values == 1, "{number:?}");
         assert!((number.mean - 0.25).abs() > 1e-6, "{number:?}");
     }
 }
