@@ -247,7 +247,7 @@ impl Chains {
     }
 
     /// The nodes whose results `id` takes, a factor left out that it multiplies by itself.
-    pub(crate) fn operands(&self, nodes: &[Node], id: Id) -> Vec<Id> {
+    fn operands(&self, nodes: &[Node], id: Id) -> Vec<Id> {
         match self.scaled[id] {
             Some((_, x)) => vec![x],
             None => nodes[id].operands(),
