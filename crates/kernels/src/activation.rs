@@ -18,27 +18,38 @@ const TILE: usize = 2048;
 /// The nonlinearity of one input, f(x), for `x` of any shape.
 #[must_use]
 pub fn nonlinearity<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D> {
-    let Some(host) = Host::of(&x) else { return device::activation::nonlinearity(f, x) };
+    match Host::of(&x) {
+        Some(host) => nonlinearity_on_host(f, host).into_tensor(),
+        None => device::activation::nonlinearity(f, x),
+    }
+}
+
+fn nonlinearity_on_host(f: &Arc<Activation>, host: Host) -> Host {
     let values = host.values();
     let mut y = Buffer::take(values.slice().len());
     y.par_chunks_mut(TASK)
         .zip(values.slice().par_chunks(TASK))
         .for_each(|(y, x)| over_tiles(x, y, |x, y| f.nonlinearity().forward_slice(x, y)));
     let y = Values::from_buffer(y, &values.shape());
-    record([host], y, || Nonlinearity { f: Arc::clone(f), x: values }).into_tensor()
+    record([host], y, || Nonlinearity { f: Arc::clone(f), x: values })
 }
 
 /// The derivative of the nonlinearity of one input, f′(x), without autodiff.
 #[must_use]
 pub fn slope<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D> {
-    let Some(host @ Host::Plain(_)) = Host::of(&x) else { return f.nonlinearity().derivative(x) };
-    let values = host.values();
+    match Host::of(&x) {
+        Some(host @ Host::Plain(_)) => slope_on_host(f, &host.values()).into_tensor(),
+        _ => f.nonlinearity().derivative(x),
+    }
+}
+
+fn slope_on_host(f: &Arc<Activation>, values: &Values) -> Values {
     let mut y = Buffer::take(values.slice().len());
     y.par_chunks_mut(TASK).zip(values.slice().par_chunks(TASK)).for_each(|(y, x)| {
         y.fill(1.0);
         f.nonlinearity().backward_slice(x, y);
     });
-    Values::from_buffer(y, &values.shape()).into_tensor()
+    Values::from_buffer(y, &values.shape())
 }
 
 /// The derivatives of a gated activation by gate and value, of one shape, without autodiff.
@@ -93,12 +104,20 @@ impl Operation<1> for Nonlinearity {
 #[must_use]
 pub fn activation<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D> {
     let Kind::Gated(gated) = f.kind() else { return nonlinearity(f, x) };
-    let mut shape = x.dims();
-    assert!(shape[D - 1].is_multiple_of(2), "as many gates as values");
-    let half = shape[D - 1] / 2;
-    let Some(host) = Host::of(&x) else { return device::activation::gated(f, gated, x) };
-    shape[D - 1] = half;
+    let width = x.dims()[D - 1];
+    assert!(width.is_multiple_of(2), "as many gates as values");
+    match Host::of(&x) {
+        Some(host) => gated_on_host(f, gated, width / 2, host).into_tensor(),
+        None => device::activation::gated(f, gated, x),
+    }
+}
+
+fn gated_on_host(f: &Arc<Activation>, gated: &dyn Gated, half: usize, host: Host) -> Host {
     let values = host.values();
+    let mut shape = values.shape();
+    if let Some(width) = shape.last_mut() {
+        *width = half;
+    }
     let mut y = Buffer::take(shape.iter().product());
     if half > 0 {
         let rows = task_rows(half);
@@ -107,7 +126,7 @@ pub fn activation<const D: usize>(f: &Arc<Activation>, x: Tensor<D>) -> Tensor<D
             .for_each(|(y, x)| gated_forward(gated, half, x, y));
     }
     let y = Values::from_buffer(y, &shape);
-    record([host], y, || GatedActivation { f: Arc::clone(f), half, x: values }).into_tensor()
+    record([host], y, || GatedActivation { f: Arc::clone(f), half, x: values })
 }
 
 fn task_rows(half: usize) -> usize {

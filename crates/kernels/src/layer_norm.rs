@@ -26,19 +26,32 @@ pub fn layer_norm<const D: usize>(
     beta: Tensor<1>,
     epsilon: f64,
 ) -> Tensor<D> {
-    #[expect(clippy::cast_possible_truncation, reason = "f32 statistics")]
-    let single = epsilon as f32;
     let shape = x.dims();
     let width = shape[D - 1];
     assert!(gamma.dims() == [width] && beta.dims() == [width], "one γ and β for each place");
     assert!(residual.as_ref().is_none_or(|x| x.dims() == shape), "a residual of one shape");
-    let hosts = (Host::of(&x), residual.as_ref().map(Host::of), Host::of(&gamma), Host::of(&beta));
-    let (Some(host_x), None | Some(Some(_)), Some(host_gamma), Some(host_beta)) = hosts else {
-        return device::layer_norm::layer_norm(x, residual, [gamma, beta], epsilon);
-    };
-    let host_residual = residual.as_ref().and_then(Host::of);
+    let host_residual = residual.as_ref().map(Host::of);
+    match (Host::of(&x), host_residual, Host::of(&gamma), Host::of(&beta)) {
+        (Some(x), None, Some(gamma), Some(beta)) => on_host(x, None, [gamma, beta], epsilon),
+        (Some(x), Some(Some(residual)), Some(gamma), Some(beta)) => {
+            on_host(x, Some(residual), [gamma, beta], epsilon)
+        }
+        _ => return device::layer_norm::layer_norm(x, residual, [gamma, beta], epsilon),
+    }
+    .into_tensor()
+}
+
+fn on_host(
+    host_x: Host,
+    host_residual: Option<Host>,
+    [host_gamma, host_beta]: [Host; 2],
+    epsilon: f64,
+) -> Host {
+    #[expect(clippy::cast_possible_truncation, reason = "f32 statistics")]
+    let single = epsilon as f32;
     let (gamma, beta) = (host_gamma.values(), host_beta.values());
     let x = host_x.values();
+    let (shape, width) = (x.shape(), gamma.slice().len());
     let residual = host_residual.as_ref().map(Host::values);
     let n = x.slice().len();
     let mut y = Buffer::take(n);
@@ -75,7 +88,6 @@ pub fn layer_norm<const D: usize>(
             record([host_x, host_gamma, host_beta, residual], y, || ResidualLayerNorm(saved()))
         }
     }
-    .into_tensor()
 }
 
 /// Some rows: their normal forms, outputs, and 1 / σ.

@@ -39,22 +39,9 @@ pub fn learned<const D: usize>(
         let (inputs, numbers) = on_tensors(x, inputs, numbers, [rows, channels]);
         return formula.forward(&inputs, &numbers).reshape(shape);
     };
-    let job = Job {
-        f: Arc::clone(f),
-        inputs,
-        channels,
-        x: host.values(),
-        numbers: numbers_host.values(),
-    };
-    let mut y = Buffer::take(shape.iter().product());
-    if !y.is_empty() {
-        let rows = job.task_rows();
-        let wide = inputs * channels;
-        y.par_chunks_mut(rows * channels)
-            .zip(job.x.slice().par_chunks(rows * wide))
-            .for_each(|(y, x)| job.forward(x, y));
-    }
-    let y = Values::from_buffer(y, &shape);
+    let (f, x, numbers) = (Arc::clone(f), host.values(), numbers_host.values());
+    let job = Job { f, inputs, channels, x, numbers };
+    let y = Values::from_buffer(job.outputs(), &shape);
     record([host, numbers_host], y, || job).into_tensor()
 }
 
@@ -145,6 +132,20 @@ impl Job {
 
     fn task_rows(&self) -> usize {
         (TASK / self.channels).max(1)
+    }
+
+    /// The activation's outputs.
+    fn outputs(&self) -> Buffer {
+        let wide = self.inputs * self.channels;
+        let x = self.x.slice();
+        let mut y = Buffer::take(x.len() / self.inputs);
+        if !y.is_empty() {
+            let rows = self.task_rows();
+            y.par_chunks_mut(rows * self.channels)
+                .zip(x.par_chunks(rows * wide))
+                .for_each(|(y, x)| self.forward(x, y));
+        }
+        y
     }
 
     fn tile_rows(&self) -> usize {

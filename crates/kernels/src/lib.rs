@@ -7,6 +7,9 @@
 //!
 //! Results depend neither on the number of threads nor on the instruction set, to the last bit: how a sum is split
 //! follows from the shape alone, and a multiply-add is rounded once.
+//!
+//! A function that is generic over the rank finds the numbers and leaves them to one that is not: a generic function is
+//! compiled in the crate that calls it, with that crate's level of optimization.
 
 mod activation;
 mod attention;

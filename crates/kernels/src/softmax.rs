@@ -16,7 +16,13 @@ const TASK: usize = 1 << 14;
 #[must_use]
 pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     let width = x.dims()[D - 1];
-    let Some(host) = Host::of(&x) else { return burn::tensor::activation::softmax(x, D - 1) };
+    match Host::of(&x) {
+        Some(host) => on_host(host, width).into_tensor(),
+        None => burn::tensor::activation::softmax(x, D - 1),
+    }
+}
+
+fn on_host(host: Host, width: usize) -> Host {
     let values = host.values();
     let mut y = Buffer::take(values.slice().len());
     let task = task(width);
@@ -25,7 +31,7 @@ pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
         y.chunks_exact_mut(width).for_each(softmax_row);
     });
     let y = Values::from_buffer(y, &values.shape());
-    record([host], y.clone(), || Softmax { y, width }).into_tensor()
+    record([host], y.clone(), || Softmax { y, width })
 }
 
 fn task(width: usize) -> usize {

@@ -9,12 +9,15 @@ use pulp::{Simd, WithSimd};
 /// tanh(x). Tensors are small: it is computed by one thread.
 #[must_use]
 pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let Some(host) = Host::of(&x) else { return x.tanh() };
+    Host::of(&x).map_or_else(|| x.tanh(), |host| on_host(host).into_tensor())
+}
+
+fn on_host(host: Host) -> Host {
     let values = host.values();
     let mut y = Buffer::take(values.slice().len());
     arch().dispatch(Tanh { x: values.slice(), y: &mut y });
     let y = Values::from_buffer(y, &values.shape());
-    record([host], y.clone(), || Backward(y)).into_tensor()
+    record([host], y.clone(), || Backward(y))
 }
 
 struct Tanh<'a> {

@@ -284,13 +284,13 @@ impl SquareSums {
 
 /// Sum of the squares of all numbers of a tensor on the CPU.
 fn on_host<const D: usize>(x: &Tensor<D>) -> Option<f64> {
-    let Some(Host::Plain(_)) = Host::of(x) else { return None };
-    let values = Host::of(x).map(|host| host.values());
-    let sums: Vec<f64> = values
-        .iter()
-        .flat_map(|values| values.slice().chunks(TASK))
-        .collect::<Vec<_>>()
-        .into_par_iter()
+    let host @ Host::Plain(_) = Host::of(x)? else { return None };
+    Some(sum_of_squares(host.values().slice()))
+}
+
+fn sum_of_squares(numbers: &[f32]) -> f64 {
+    let sums: Vec<f64> = numbers
+        .par_chunks(TASK)
         .map(|x| {
             arch().dispatch(
                 #[inline(always)]
@@ -309,7 +309,7 @@ fn on_host<const D: usize>(x: &Tensor<D>) -> Option<f64> {
             )
         })
         .collect();
-    Some(sums.iter().sum())
+    sums.iter().sum()
 }
 
 /// Whether all of them are on the CPU and on no tape.

@@ -176,7 +176,10 @@ impl Tensors {
     pub(crate) fn add<const D: usize>(&mut self, name: String, tensor: Tensor<D>) {
         let shape = tensor.dims().to_vec();
         let data = tensor.into_data().convert::<f32>();
-        let bytes = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+        let numbers = data.as_slice::<f32>().expect("they were converted");
+        let mut bytes = vec![0; size_of_val(numbers)];
+        let (places, _) = bytes.as_chunks_mut::<4>();
+        places.iter_mut().zip(numbers).for_each(|(place, x)| *place = x.to_le_bytes());
         self.0.insert(name, (shape, bytes));
     }
 

@@ -31,8 +31,8 @@ pub(crate) type Token = String;
 /// How often workers are looked after.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
 
-/// How often their records are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often their records and their memory are looked at.
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// How many runs train side by side, and with how many threads each.
 ///

@@ -4,7 +4,7 @@ use super::sharing::Sharing;
 use super::{End, Launcher, Scope};
 use crate::Error;
 use crate::environment::{memory_available, memory_of};
-use crate::execute::{Job, TICK};
+use crate::execute::{Job, LOOK, TICK};
 use crate::interrupt;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -48,6 +48,8 @@ pub(crate) struct Local {
     running: Vec<Running>,
     /// Most resident bytes that a run has had.
     largest: u64,
+    /// When the memory of runs was last looked at.
+    looked: Option<Instant>,
     sharing: Sharing,
 }
 
@@ -76,6 +78,7 @@ impl Local {
             most: 1,
             running: Vec::new(),
             largest: 0,
+            looked: None,
             sharing: Sharing::open(),
         }
     }
@@ -205,10 +208,15 @@ impl Launcher for Local {
 
     fn ended(&mut self) -> Result<Vec<(String, End)>, Error> {
         let mut ended = Vec::new();
+        // The system sums memory up for each reading, in time that the runs lack.
+        let due = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
+        if due {
+            self.looked = Some(Instant::now());
+        }
         let mut i = 0;
         while i < self.running.len() {
             let one = &mut self.running[i];
-            let used = memory_of(one.child.id());
+            let used = due.then(|| memory_of(one.child.id())).flatten();
             self.largest = self.largest.max(used.unwrap_or(0));
             let status = one.child.try_wait().map_err(Error::io("wait for", &program()))?;
             match status {
