@@ -27,6 +27,53 @@ pub struct Notes {
     pub published: Vec<Published>,
 }
 
+/// What is known of an activation that is compiled, beside its formula: texts, which are empty where there is nothing to say.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StaticNotes {
+    /// Models and systems that use it.
+    pub used_in: &'static str,
+    /// What overflows or cancels in it, and how the formula avoids that.
+    pub traps: &'static str,
+    /// The function in PyTorch.
+    pub pytorch: &'static str,
+    /// Figures of papers.
+    pub published: &'static [StaticPublished],
+}
+
+/// A figure of a paper, as [`Published`].
+#[derive(Debug, Clone, Copy)]
+pub struct StaticPublished {
+    /// Model and data.
+    pub setting: &'static str,
+    /// What was measured.
+    pub figure: &'static str,
+    /// The paper, and where in it.
+    pub source: &'static str,
+}
+
+impl StaticNotes {
+    /// Nothing.
+    pub const NONE: Self = Self { used_in: "", traps: "", pytorch: "", published: &[] };
+}
+
+impl From<StaticNotes> for Notes {
+    fn from(notes: StaticNotes) -> Self {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let published = notes.published.iter().map(|one| Published {
+            setting: one.setting.to_owned(),
+            figure: one.figure.to_owned(),
+            source: one.source.to_owned(),
+        });
+        Self {
+            used_in: text(notes.used_in),
+            traps: text(notes.traps),
+            pytorch: text(notes.pytorch),
+            published: published.collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Two activations that are the same function.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]

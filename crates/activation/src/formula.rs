@@ -1,3 +1,4 @@
+use crate::card::StaticNotes;
 use crate::{Parameter, Real};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -43,6 +44,9 @@ pub trait Formula:
     /// Where the formula is from.
     const CITATION: &'static str;
 
+    /// What is known of it beside: who uses it, and figures of papers.
+    const NOTES: StaticNotes = StaticNotes::NONE;
+
     /// Hyper-parameters: the numbers in the order of [`Formula::Numbers`], and a choice for each field.
     const PARAMETERS: &'static [Parameter] = &[];
 
@@ -79,6 +83,9 @@ pub trait GatedFormula:
 
     /// Where the formula is from.
     const CITATION: &'static str;
+
+    /// What is known of it beside: who uses it, and figures of papers.
+    const NOTES: StaticNotes = StaticNotes::NONE;
 
     /// Hyper-parameters: the numbers in the order of [`GatedFormula::Numbers`], and a choice for each field.
     const PARAMETERS: &'static [Parameter] = &[];

@@ -143,7 +143,7 @@ macro_rules! registrable {
                     citation: T::CITATION.to_owned(),
                     parameters: T::PARAMETERS.to_vec(),
                     package: package.to_owned(),
-                    card: card::Notes::default(),
+                    card: T::NOTES.into(),
                     learning: Learning::nothing(),
                     source: Source::Compiled {
                         choices: choices_of::<T>(),

@@ -44,6 +44,19 @@ fn names(widths: &[Width]) -> String {
     names.join(" and ")
 }
 
+impl Width {
+    /// Single-precision numbers of a register.
+    #[must_use]
+    pub const fn lanes(self) -> usize {
+        match self {
+            Self::Scalar => 1,
+            Self::Neon => 4,
+            Self::Avx2 => 8,
+            Self::Avx512 => 16,
+        }
+    }
+}
+
 impl fmt::Display for Width {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -67,7 +67,7 @@ pub(crate) fn measure<const D: usize>(
 }
 
 fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.to_data().convert::<f32>().into_vec().expect("they were converted")
+    tensor.to_data().convert::<f32>().try_into_vec().expect("they were converted")
 }
 
 #[cfg(test)]

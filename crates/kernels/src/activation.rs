@@ -137,6 +137,30 @@ fn tile_rows(half: usize) -> usize {
     (TILE / half).max(1)
 }
 
+/// Numbers up to which a call of the system's copy takes longer than the copy.
+const SHORT: usize = 128;
+
+/// Copies a row.
+///
+/// # Panics
+/// If lengths differ.
+#[inline(always)]
+fn copy_row(from: &[f32], to: &mut [f32]) {
+    const PIECE: usize = 8;
+    assert_eq!(from.len(), to.len(), "rows of one length");
+    match from.last_chunk::<PIECE>() {
+        Some(last) if from.len() <= SHORT => {
+            let ((from, _), (pieces, _)) = (from.as_chunks::<PIECE>(), to.as_chunks_mut());
+            pieces.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+            // The last piece overlaps the one before it.
+            if let Some(end) = to.last_chunk_mut() {
+                *end = *last;
+            }
+        }
+        _ => to.copy_from_slice(from),
+    }
+}
+
 /// Gates and values of `rows`, one after the other.
 fn split(rows: &[f32], half: usize, gate: &mut [f32], value: &mut [f32]) {
     for ((row, gate), value) in rows
@@ -144,8 +168,8 @@ fn split(rows: &[f32], half: usize, gate: &mut [f32], value: &mut [f32]) {
         .zip(gate.chunks_exact_mut(half))
         .zip(value.chunks_exact_mut(half))
     {
-        gate.copy_from_slice(&row[..half]);
-        value.copy_from_slice(&row[half..]);
+        copy_row(&row[..half], gate);
+        copy_row(&row[half..], value);
     }
 }
 
@@ -194,8 +218,23 @@ fn gated_backward(f: &dyn Gated, half: usize, x: &[f32], gradient: &[f32], by_x:
             .chunks_exact_mut(2 * half)
             .zip(gate.chunks_exact(half).zip(value.chunks_exact(half)))
         {
-            row[..half].copy_from_slice(gate);
-            row[half..].copy_from_slice(value);
+            copy_row(gate, &mut row[..half]);
+            copy_row(value, &mut row[half..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_any_length_are_copied() {
+        for length in (0..=2 * 8 + 1).chain([SHORT - 1, SHORT, SHORT + 1]) {
+            let from: Vec<f32> = (0_u8..=u8::MAX).map(f32::from).take(length).collect();
+            let mut to = vec![-1.0; length];
+            copy_row(&from, &mut to);
+            assert_eq!(to, from, "{length}");
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn forward(shape: &Shape, x: &[f32], weight: &[f32]) -> Buffer {
     y.par_chunks_mut(images * shape.result()).zip(x.par_chunks(images * shape.image())).for_each(
         |(y, x)| {
             let (height, width) = (shape.height, shape.width);
-            let mut padded = Padded::new(height, width, shape.input, shape.input, shape.border());
+            let mut padded = Padded::new(height, width, shape.input, shape.border());
             for (y, x) in y.chunks_exact_mut(shape.result()).zip(x.chunks_exact(shape.image())) {
                 padded.load(x);
                 forward_image(shape, &padded, &packed, y);
@@ -293,7 +293,7 @@ fn backward_by_x(shape: &Shape, phases: &[Phase], gradient: &[f32], by_x: &mut [
         border.after_rows = border.after_rows.max(below);
         border.after_columns = border.after_columns.max(right);
     }
-    let mut padded = Padded::new(rows, columns, shape.output, shape.output, border);
+    let mut padded = Padded::new(rows, columns, shape.output, border);
     let b_k = shape.input.next_multiple_of(LANES);
     for (gradient, by_x) in
         gradient.chunks_exact(shape.result()).zip(by_x.chunks_exact_mut(shape.image()))
@@ -338,7 +338,7 @@ fn backward_by_x(shape: &Shape, phases: &[Phase], gradient: &[f32], by_x: &mut [
 /// Adds the gradient of each image to `sums`, `[row][column][input][output]`.
 fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32], sums: &mut [f32]) {
     let (height, width, channels) = (shape.height, shape.width, shape.input);
-    let mut padded = Padded::new(height, width, channels, channels, shape.border());
+    let mut padded = Padded::new(height, width, channels, shape.border());
     let b_k = shape.output.next_multiple_of(LANES);
     // Rows of the right side must be padded; those of a gradient are where its channels fill
     // registers.

@@ -1,6 +1,7 @@
 //! Sizes of a convolution, and images with zeros around them.
 
 use crate::buffer::Buffer;
+use crate::product::LANES;
 
 /// Tasks that a batch is cut into. It is fixed, since sums over the batch are made of theirs.
 const TASKS: usize = 16;
@@ -82,24 +83,30 @@ pub(crate) struct Padded {
     rows: usize,
     columns: usize,
     channels: usize,
-    /// Numbers of a pixel: its channels, and zeros behind them.
-    pub(crate) pixel: usize,
     /// Numbers of a row with its border.
     pub(crate) stride: usize,
 }
 
+/// Pixels, one behind another, in rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pixels<'a> {
+    pub(crate) numbers: &'a [f32],
+    pub(crate) channels: usize,
+    /// Numbers of a row.
+    pub(crate) stride: usize,
+}
+
 impl Padded {
-    pub(crate) fn new(
-        rows: usize,
-        columns: usize,
-        channels: usize,
-        pixel: usize,
-        border: Border,
-    ) -> Self {
-        let stride = (columns + border.before + border.after_columns) * pixel;
+    pub(crate) fn new(rows: usize, columns: usize, channels: usize, border: Border) -> Self {
+        let stride = (columns + border.before + border.after_columns) * channels;
         let height = rows + border.before + border.after_rows;
-        let numbers = Buffer::zeros(height * stride);
-        Self { numbers, border, rows, columns, channels, pixel, stride }
+        // A register that begins at the last channel ends in the buffer.
+        let numbers = Buffer::zeros(height * stride + LANES);
+        Self { numbers, border, rows, columns, channels, stride }
+    }
+
+    pub(crate) fn pixels(&self) -> Pixels<'_> {
+        Pixels { numbers: &self.numbers, channels: self.channels, stride: self.stride }
     }
 
     pub(crate) fn load(&mut self, image: &[f32]) {
@@ -107,15 +114,8 @@ impl Padded {
         if row == 0 {
             return;
         }
-        let from = self.border.before * (self.stride + self.pixel);
+        let from = self.border.before * (self.stride + self.channels);
         let rows = self.numbers[from..].chunks_mut(self.stride).take(self.rows);
-        for (to, from) in rows.zip(image.chunks_exact(row)) {
-            if self.pixel == self.channels {
-                to[..row].copy_from_slice(from);
-                continue;
-            }
-            let pixels = to.chunks_mut(self.pixel).zip(from.chunks_exact(self.channels));
-            pixels.for_each(|(to, from)| to[..self.channels].copy_from_slice(from));
-        }
+        rows.zip(image.chunks_exact(row)).for_each(|(to, from)| to[..row].copy_from_slice(from));
     }
 }

@@ -7,9 +7,10 @@
 //! weights is the adjoint: `Gᵀ (Vᵀ (A ∂Y Aᵀ)) G`.
 
 use crate::buffer::Buffer;
-use crate::padded::{Border, Padded, Shape};
+use crate::padded::{Border, Padded, Pixels, Shape};
 use crate::product::{LANES, Product};
 use ::activation::arch;
+use ::activation::simd::width;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -37,7 +38,8 @@ pub(crate) fn applies(shape: &Shape) -> bool {
     shape.kernel == 3 && shape.stride == 1 && narrow >= CHANNELS
 }
 
-/// One convolution's sizes: channels filled up to whole registers.
+/// One convolution's sizes: channels lie at distances of whole registers, and what is in between is neither read nor
+/// written, but for the rest of a register.
 #[derive(Clone, Copy)]
 struct Plan {
     height: usize,
@@ -64,6 +66,18 @@ impl Plan {
         }
     }
 
+    /// Columns of products: the outputs, filled up to whole registers of this machine.
+    fn product_columns(&self) -> usize {
+        self.output.next_multiple_of(width().lanes())
+    }
+
+    /// Whether a result is whole tiles, in whole registers of any machine.
+    fn output_is_whole(&self) -> bool {
+        self.output == self.output_padded
+            && self.height.is_multiple_of(2)
+            && self.width.is_multiple_of(2)
+    }
+
     /// Rows of tiles that make up at least `tiles`.
     fn strip_rows(&self, tiles: usize) -> usize {
         tiles.div_ceil(self.columns).min(self.rows)
@@ -76,7 +90,7 @@ impl Plan {
             after_rows: 2 * self.rows + 1 - self.height,
             after_columns: 2 * self.columns + 1 - self.width,
         };
-        Padded::new(self.height, self.width, self.input, self.input_padded, border)
+        Padded::new(self.height, self.width, self.input, border)
     }
 
     /// A result filled up to whole tiles.
@@ -86,7 +100,7 @@ impl Plan {
             after_rows: 2 * self.rows - self.height,
             after_columns: 2 * self.columns - self.width,
         };
-        Padded::new(self.height, self.width, self.output, self.output_padded, border)
+        Padded::new(self.height, self.width, self.output, border)
     }
 }
 
@@ -167,11 +181,11 @@ fn convolve(shape: &Shape, plan: &Plan, kernels: &[f32], x: &[f32]) -> Buffer {
                     let rows = strip_rows.min(plan.rows - first);
                     let tiles = rows * plan.columns;
                     let strip = Strip { first, rows, columns: plan.columns };
-                    strip.transform_input(&padded, &mut v);
+                    strip.transform_input(padded.pixels(), &mut v);
                     Product {
                         rows: tiles,
-                        columns: plan.output_padded,
-                        k: plan.input_padded,
+                        columns: plan.product_columns(),
+                        k: plan.input,
                         runs: 1,
                         blocks: POINTS,
                         a: &v,
@@ -217,16 +231,22 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
             let images = images.zip(gradient.chunks_exact(pixels * plan.output));
             for (image, (x, gradient)) in images.enumerate() {
                 padded_x.load(x);
-                padded_gradient.load(gradient);
+                let gradient = if plan.output_is_whole() {
+                    let stride = plan.width * plan.output;
+                    Pixels { numbers: gradient, channels: plan.output, stride }
+                } else {
+                    padded_gradient.load(gradient);
+                    padded_gradient.pixels()
+                };
                 for first in (0..plan.rows).step_by(strip_rows) {
                     let rows = strip_rows.min(plan.rows - first);
                     let tiles = rows * plan.columns;
                     let strip = Strip { first, rows, columns: plan.columns };
-                    strip.transform_input(&padded_x, &mut v);
-                    strip.transform_gradient(&padded_gradient, &mut m);
+                    strip.transform_input(padded_x.pixels(), &mut v);
+                    strip.transform_gradient(gradient, &mut m);
                     Product {
-                        rows: plan.input_padded,
-                        columns: plan.output_padded,
+                        rows: plan.input,
+                        columns: plan.product_columns(),
                         k: tiles,
                         runs: 1,
                         blocks: POINTS,
@@ -285,12 +305,12 @@ struct Strip {
 
 impl Strip {
     /// V of each tile of an image, `[point][tile][input, padded]`.
-    fn transform_input(self, image: &Padded, v: &mut [f32]) {
+    fn transform_input(self, image: Pixels<'_>, v: &mut [f32]) {
         arch().dispatch(TransformTiles::<4> { strip: self, image, points: v });
     }
 
     /// A ∂Y Aᵀ of each tile of a gradient, `[point][tile][output, padded]`.
-    fn transform_gradient(self, gradient: &Padded, m: &mut [f32]) {
+    fn transform_gradient(self, gradient: Pixels<'_>, m: &mut [f32]) {
         arch().dispatch(TransformTiles::<2> { strip: self, image: gradient, points: m });
     }
 }
@@ -299,7 +319,7 @@ impl Strip {
 /// gradients by outputs.
 struct TransformTiles<'a, const SIZE: usize> {
     strip: Strip,
-    image: &'a Padded,
+    image: Pixels<'a>,
     points: &'a mut [f32],
 }
 
@@ -309,14 +329,15 @@ impl<const SIZE: usize> WithSimd for TransformTiles<'_, SIZE> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { strip, image, points } = self;
-        let (channels, row) = (image.pixel, image.stride);
+        let Pixels { numbers, channels, stride: row } = image;
+        let padded = channels.next_multiple_of(LANES);
         let tiles = strip.rows * strip.columns;
         let last_row = 2 * (strip.first + strip.rows - 1) + SIZE - 1;
-        let last = last_row * row + (2 * (strip.columns - 1) + SIZE) * channels;
-        assert!(last <= image.numbers.len(), "tiles within the image");
-        let distance = distance(tiles, channels);
+        let last_pixel = last_row * row + (2 * (strip.columns - 1) + SIZE - 1) * channels;
+        let last = last_pixel + channels.next_multiple_of(S::F32_LANES);
+        assert!(last <= numbers.len(), "tiles within the image");
+        let distance = distance(tiles, padded);
         assert!(points.len() >= POINTS * distance, "room for each tile");
-        assert!(channels % S::F32_LANES == 0, "whole registers");
         for tile in 0..tiles {
             let (y, x) = (strip.first + tile / strip.columns, tile % strip.columns);
             let from = 2 * y * row + 2 * x * channels;
@@ -325,10 +346,10 @@ impl<const SIZE: usize> WithSimd for TransformTiles<'_, SIZE> {
                 for j in 0..SIZE {
                     let mut d = [simd.splat_f32s(0.0); SIZE];
                     for (i, d) in d.iter_mut().enumerate() {
-                        // SAFETY: the last pixel of the last tile was checked to lie in the image.
+                        // SAFETY: the last register of the last pixel was checked to lie in the image.
                         *d = unsafe {
                             let at = from + i * row + j * channels + channel;
-                            image.numbers.as_ptr().add(at).cast::<S::f32s>().read_unaligned()
+                            numbers.as_ptr().add(at).cast::<S::f32s>().read_unaligned()
                         };
                     }
                     let line = points_of(simd, d);
@@ -340,7 +361,7 @@ impl<const SIZE: usize> WithSimd for TransformTiles<'_, SIZE> {
                     for (j, number) in points_of(simd, half).into_iter().enumerate() {
                         // SAFETY: there is room for each point of each tile.
                         unsafe {
-                            let at = (4 * i + j) * distance + tile * channels + channel;
+                            let at = (4 * i + j) * distance + tile * padded + channel;
                             points.as_mut_ptr().add(at).cast::<S::f32s>().write_unaligned(number);
                         }
                     }
@@ -384,11 +405,10 @@ impl WithSimd for TransformOutput<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { plan, strip, m, y } = self;
-        let channels = plan.output_padded;
+        let (channels, padded) = (plan.output, plan.output_padded);
         let tiles = strip.rows * strip.columns;
-        let distance = distance(tiles, channels);
+        let distance = distance(tiles, padded);
         assert!(m.len() >= POINTS * distance, "points of each tile");
-        assert!(channels % S::F32_LANES == 0, "whole registers");
         for tile in 0..tiles {
             let (row, column) =
                 (2 * (strip.first + tile / strip.columns), 2 * (tile % strip.columns));
@@ -399,7 +419,7 @@ impl WithSimd for TransformOutput<'_> {
                     for (i, d) in d.iter_mut().enumerate() {
                         // SAFETY: `m` was checked to hold each point of each tile.
                         *d = unsafe {
-                            let at = (4 * i + j) * distance + tile * channels + channel;
+                            let at = (4 * i + j) * distance + tile * padded + channel;
                             m.as_ptr().add(at).cast::<S::f32s>().read_unaligned()
                         };
                     }
@@ -408,7 +428,7 @@ impl WithSimd for TransformOutput<'_> {
                 for (i, half) in half.into_iter().enumerate() {
                     for (j, number) in outputs_of(simd, half).into_iter().enumerate() {
                         let (row, column) = (row + i, column + j);
-                        if row >= plan.height || column >= plan.width || channel >= plan.output {
+                        if row >= plan.height || column >= plan.width {
                             continue;
                         }
                         let from = (row * plan.width + column) * plan.output;

@@ -1,5 +1,8 @@
 //! GELU.
 
+mod notes;
+
+use activation::card::StaticNotes;
 use activation::{Formula, Parameter, Real};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
@@ -32,6 +35,7 @@ impl Formula for Gelu {
     ];
     const LATEX: &'static str = r"x \, \Phi(x)";
     const CITATION: &'static str = "Hendrycks and Gimpel 2016, arXiv:1606.08415";
+    const NOTES: StaticNotes = notes::NOTES;
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::choice("approximate", &["none", "tanh"], "how Φ is computed")];
 

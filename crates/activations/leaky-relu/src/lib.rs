@@ -1,5 +1,8 @@
 //! LeakyReLU.
 
+mod notes;
+
+use activation::card::StaticNotes;
 use activation::{Formula, Parameter, Real};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +21,7 @@ impl Formula for LeakyRelu {
     ];
     const LATEX: &'static str = r"\max(x, 0) + \mathrm{slope} \cdot \min(x, 0)";
     const CITATION: &'static str = "Maas, Hannun and Ng 2013, ICML workshop";
+    const NOTES: StaticNotes = notes::NOTES;
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::number("slope", 0.01, [0.0, 1.0], "slope for negative inputs")];
 

@@ -1,5 +1,8 @@
 //! ReLU.
 
+mod notes;
+
+use activation::card::StaticNotes;
 use activation::{Formula, Real};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +15,7 @@ impl Formula for Relu {
     const NAME: &'static str = "relu";
     const LATEX: &'static str = r"\max(x, 0)";
     const CITATION: &'static str = "Nair and Hinton 2010, ICML";
+    const NOTES: StaticNotes = notes::NOTES;
 
     type Numbers<R: Real> = [R; 0];
 

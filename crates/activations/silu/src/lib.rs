@@ -1,5 +1,8 @@
 //! SiLU, also called Swish.
 
+mod notes;
+
+use activation::card::StaticNotes;
 use activation::{Formula, Parameter, Real};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,7 @@ impl Formula for Silu {
     const LATEX: &'static str = r"x \, \sigma(\beta x)";
     const CITATION: &'static str =
         "Elfwing et al. 2018, arXiv:1702.03118; Ramachandran et al. 2017, arXiv:1710.05941";
+    const NOTES: StaticNotes = notes::NOTES;
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::number("beta", 1.0, [0.0, 100.0], "steepness of the sigmoid")];
 

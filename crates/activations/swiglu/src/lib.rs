@@ -1,5 +1,8 @@
 //! SwiGLU.
 
+mod notes;
+
+use activation::card::StaticNotes;
 use activation::{GatedFormula, Parameter, Real};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +15,7 @@ impl GatedFormula for SwiGlu {
     const NAME: &'static str = "swiglu";
     const LATEX: &'static str = r"g \, \sigma(\beta g) \cdot v";
     const CITATION: &'static str = "Shazeer 2020, arXiv:2002.05202";
+    const NOTES: StaticNotes = notes::NOTES;
     const PARAMETERS: &'static [Parameter] =
         &[Parameter::number("beta", 1.0, [0.0, 100.0], "steepness of the gate's sigmoid")];
 

@@ -45,7 +45,8 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
     let devices = job.devices()?;
     let arm = Arm::of(&job.spec.activation)?;
     let catalogue = Catalogue::new(context.data_dir.clone(), context.data_folders.clone());
-    let data = catalogue.load(&job.spec.data, &job.spec.model)?;
+    let executor = Executor::new(&devices, context.threads)?;
+    let data = executor.pool.install(|| catalogue.load(&job.spec.data, &job.spec.model))?;
     if data.sha256 != job.spec.data_sha256 {
         return Err(Error::Usage(format!(
             "the files of {} are not those that the sweep began with",
@@ -63,7 +64,6 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
         )));
     }
     let run = PlannedRun::new(job.spec.clone(), Arc::new(arm), Arc::new(data))?;
-    let executor = Executor::new(&devices, context.threads)?;
     let dir = job.dir();
     let _lock = lock(&dir)?;
     // Another process may have finished it while this one waited. What is wrong with a record was said before.
