@@ -44,7 +44,7 @@ pub trait Formula:
     /// Where the formula is from.
     const CITATION: &'static str;
 
-    /// What is known of it beside: who uses it, and figures of papers.
+    /// What is known of it beside: who uses it, what overflows in it, and figures of papers.
     const NOTES: StaticNotes = StaticNotes::NONE;
 
     /// Hyper-parameters: the numbers in the order of [`Formula::Numbers`], and a choice for each field.
@@ -84,7 +84,7 @@ pub trait GatedFormula:
     /// Where the formula is from.
     const CITATION: &'static str;
 
-    /// What is known of it beside: who uses it, and figures of papers.
+    /// What is known of it beside: who uses it, what overflows in it, and figures of papers.
     const NOTES: StaticNotes = StaticNotes::NONE;
 
     /// Hyper-parameters: the numbers in the order of [`GatedFormula::Numbers`], and a choice for each field.

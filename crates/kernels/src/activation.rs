@@ -68,13 +68,18 @@ pub fn gated_slopes<const D: usize>(
         let (by_gate, by_value) = f.derivatives(gate, value);
         return [by_gate, by_value];
     };
-    let (mut gate, mut value) = (host.values().copied(), host_value.values().copied());
+    let [gate, value] = gated_slopes_on_host(f, &host.values(), &host_value.values());
+    [gate.into_tensor(), value.into_tensor()]
+}
+
+fn gated_slopes_on_host(f: &dyn Gated, gate: &Values, value: &Values) -> [Values; 2] {
+    let (mut gate, mut value) = (gate.copied(), value.copied());
     let ones = vec![1.0; TILE];
     gate.slice_mut()
         .par_chunks_mut(TILE)
         .zip(value.slice_mut().par_chunks_mut(TILE))
         .for_each(|(gate, value)| f.backward_slice(gate, value, &ones[..gate.len()]));
-    [gate.into_tensor(), value.into_tensor()]
+    [gate, value]
 }
 
 #[derive(Debug, Clone)]
@@ -137,7 +142,7 @@ fn tile_rows(half: usize) -> usize {
     (TILE / half).max(1)
 }
 
-/// Numbers up to which a call of the system's copy takes longer than the copy.
+/// Most numbers of a row that is copied here: a call of the system's copy takes longer than copying so few.
 const SHORT: usize = 128;
 
 /// Copies a row.

@@ -8,8 +8,8 @@
 //! Results depend neither on the number of threads nor on the instruction set, to the last bit: how a sum is split
 //! follows from the shape alone, and a multiply-add is rounded once.
 //!
-//! A function that is generic over the rank finds the numbers and leaves them to one that is not: a generic function is
-//! compiled in the crate that calls it, with that crate's level of optimization.
+//! Functions that are generic over the rank convert tensors and nothing more: they are compiled in the crate that calls them,
+//! at its level of optimization. The work is in functions that are not generic, and is compiled at this crate's level.
 
 mod activation;
 mod attention;

@@ -38,8 +38,8 @@ pub(crate) fn applies(shape: &Shape) -> bool {
     shape.kernel == 3 && shape.stride == 1 && narrow >= CHANNELS
 }
 
-/// One convolution's sizes: channels lie at distances of whole registers, and what is in between is neither read nor
-/// written, but for the rest of a register.
+/// One convolution's sizes. In the transformed space a row of channels begins at a whole register of any machine; no result
+/// depends on what lies behind its channels.
 #[derive(Clone, Copy)]
 struct Plan {
     height: usize,
@@ -222,7 +222,8 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
         .zip(x.par_chunks(images * pixels * plan.input))
         .zip(gradient.par_chunks(images * pixels * plan.output))
         .for_each(|((sums, x), gradient)| {
-            let (mut padded_x, mut padded_gradient) = (plan.padded_input(), plan.padded_output());
+            let mut padded_x = plan.padded_input();
+            let mut padded_gradient = (!plan.output_is_whole()).then(|| plan.padded_output());
             let strip_rows = plan.strip_rows(SUMMED_STRIP);
             let strip = strip_rows * plan.columns;
             let mut v = Buffer::take(POINTS * distance(strip, plan.input_padded));
@@ -231,12 +232,15 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
             let images = images.zip(gradient.chunks_exact(pixels * plan.output));
             for (image, (x, gradient)) in images.enumerate() {
                 padded_x.load(x);
-                let gradient = if plan.output_is_whole() {
-                    let stride = plan.width * plan.output;
-                    Pixels { numbers: gradient, channels: plan.output, stride }
-                } else {
-                    padded_gradient.load(gradient);
-                    padded_gradient.pixels()
+                let gradient = match &mut padded_gradient {
+                    Some(padded) => {
+                        padded.load(gradient);
+                        padded.pixels()
+                    }
+                    None => {
+                        let stride = plan.width * plan.output;
+                        Pixels { numbers: gradient, channels: plan.output, stride }
+                    }
                 };
                 for first in (0..plan.rows).step_by(strip_rows) {
                     let rows = strip_rows.min(plan.rows - first);
@@ -268,18 +272,28 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
                 }
             }
         });
+    weights_of(&plan, &mut partial)
+}
+
+/// The gradient by the weights from the sums of tasks, `[task][point][input, padded][output, padded]`.
+fn weights_of(plan: &Plan, partial: &mut [f32]) -> Buffer {
+    let (row, matrix) = (plan.output_padded, plan.input_padded * plan.output_padded);
     let (sums, others) = partial.split_at_mut(POINTS * matrix);
     sums.par_chunks_mut(matrix).enumerate().for_each(|(point, sums)| {
         for other in others.chunks_exact(POINTS * matrix) {
             let other = &other[point * matrix..(point + 1) * matrix];
-            sums.iter_mut().zip(other).for_each(|(sum, other)| *sum += other);
+            let rows = sums.chunks_exact_mut(row).zip(other.chunks_exact(row)).take(plan.input);
+            for (sums, other) in rows {
+                let columns = sums.iter_mut().zip(other).take(plan.output);
+                columns.for_each(|(sum, other)| *sum += other);
+            }
         }
     });
-    let (sums, taps) = (&*sums, 9 * shape.input);
-    let mut by_weight = Buffer::take(shape.output * taps);
+    let (sums, taps) = (&*sums, 9 * plan.input);
+    let mut by_weight = Buffer::take(plan.output * taps);
     by_weight.par_chunks_mut(taps).enumerate().for_each(|(output, by_weight)| {
         for (input, by_weight) in by_weight.chunks_exact_mut(9).enumerate() {
-            let at = input * plan.output_padded + output;
+            let at = input * row + output;
             let mut half = [[0.0; 4]; 3];
             for column in 0..4 {
                 let u = [0, 1, 2, 3].map(|row| sums[(4 * row + column) * matrix + at]);
@@ -460,8 +474,21 @@ mod tests {
     /// Buffers hold earlier numbers: none of them may be read before it is written.
     #[test]
     fn reads_only_what_it_wrote() {
-        let shape =
-            Shape { batch: 5, height: 7, width: 6, input: 17, output: 20, kernel: 3, stride: 1 };
+        // With whole tiles, and without.
+        for (height, width, output) in [(7, 6, 20), (8, 6, 32)] {
+            assert_reads_only_what_it_wrote(Shape {
+                batch: 5,
+                height,
+                width,
+                input: 17,
+                output,
+                kernel: 3,
+                stride: 1,
+            });
+        }
+    }
+
+    fn assert_reads_only_what_it_wrote(shape: Shape) {
         let numbers = |n: usize| -> Vec<f32> { (0..n).map(|i| (i % 13) as f32 - 6.0).collect() };
         let pixels = shape.batch * shape.height * shape.width;
         let (x, gradient) = (numbers(pixels * shape.input), numbers(pixels * shape.output));

@@ -75,6 +75,11 @@ pub(crate) fn memory_of(id: u32) -> Option<u64> {
     proc_kib(&format!("{id}/status"), "VmRSS:")
 }
 
+/// The largest that this size has been, in bytes.
+pub(crate) fn most_memory_of(id: u32) -> Option<u64> {
+    proc_kib(&format!("{id}/status"), "VmHWM:")
+}
+
 /// Bytes that programs can still have without the machine, or the container that this is, getting short of
 /// memory; where the system tells.
 pub(crate) fn memory_available() -> Option<u64> {

@@ -3,7 +3,7 @@
 use activation::card::{StaticNotes, StaticPublished};
 
 pub(super) const NOTES: StaticNotes = StaticNotes {
-    used_in: "BERT, RoBERTa, ViT; with approximate=tanh: GPT-2, Google's BERT",
+    used_in: "BERT, RoBERTa, ViT; with approximate=tanh: GPT-2, and BERT as Google wrote it",
     traps: "x (1 + erf(x/√2)) / 2 loses all digits below -8, since 1 + erf cancels; erfc(-x/√2) does not.",
     pytorch: "torch.nn.functional.gelu(x, approximate='none' or 'tanh')",
     published: &[

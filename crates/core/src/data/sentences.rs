@@ -4,7 +4,6 @@ use super::files::bad;
 use super::wordpiece::WordPieceTokenizer;
 use super::{Inputs, Part, Text};
 use crate::Error;
-use rayon::prelude::*;
 use std::path::Path;
 
 /// Sentences with their classes, in the order of the file.
@@ -53,12 +52,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8], classes: usize) -> Result<Sentenc
 
 /// The sentences as token ids.
 pub(super) fn encode(tokenizer: &WordPieceTokenizer, rows: &Sentences) -> Result<Part, Error> {
-    let tokens: Vec<_> = rows.par_iter().map(|(text, _)| tokenizer.encode(text)).collect();
-    // The first error in the order of the file.
-    let tokens = tokens.into_iter().collect::<Result<_, _>>()?;
+    let sentences: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
     let inputs = Inputs::Text(Text {
         vocabulary: tokenizer.entries(),
-        tokens,
+        tokens: tokenizer.encode_all(&sentences)?,
         bytes: Vec::new(),
         mask: tokenizer.mask(),
     });

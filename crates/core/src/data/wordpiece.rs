@@ -3,6 +3,7 @@
 use super::Mask;
 use super::files::{bad, read};
 use crate::Error;
+use rayon::prelude::*;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::path::Path;
@@ -135,7 +136,16 @@ impl WordPieceTokenizer {
         self.mask
     }
 
-    /// Token ids of a sentence, from `[CLS]` to `[SEP]`.
+    /// Token ids of sentences, each from `[CLS]` to `[SEP]`.
+    ///
+    /// # Errors
+    /// The first one in their order.
+    pub(super) fn encode_all(&self, sentences: &[&str]) -> Result<Vec<Vec<u32>>, Error> {
+        let encoded: Vec<_> = sentences.par_iter().map(|sentence| self.encode(sentence)).collect();
+        encoded.into_iter().collect()
+    }
+
+    /// Token ids of a sentence.
     pub(super) fn encode(&self, sentence: &str) -> Result<Vec<u32>, Error> {
         let encoding = self
             .tokenizer

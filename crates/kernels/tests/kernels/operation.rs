@@ -609,6 +609,7 @@ pub(crate) fn large() -> Vec<Case> {
         convolution(draw, Sizes { kernel: 5, output: 16, ..sizes }),
         convolution(draw, Sizes { input: 16, output: 16, ..sizes }),
         convolution(draw, Sizes { input: 16, output: 22, ..sizes }),
+        convolution(draw, Sizes { input: 19, output: 32, height: 8, width: 6, ..sizes }),
         convolution(draw, Sizes { input: 48, output: 49, ..sizes }),
         convolution(draw, Sizes { input: 64, output: 64, batch: 17, ..sizes }),
     ];

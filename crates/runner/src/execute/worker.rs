@@ -46,7 +46,9 @@ pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
     let arm = Arm::of(&job.spec.activation)?;
     let catalogue = Catalogue::new(context.data_dir.clone(), context.data_folders.clone());
     let executor = Executor::new(&devices, context.threads)?;
-    let data = executor.pool.install(|| catalogue.load(&job.spec.data, &job.spec.model))?;
+    let load = || guarded(|| catalogue.load(&job.spec.data, &job.spec.model));
+    let panics = |reason| Error::Usage(format!("{} cannot be read: {reason}", job.spec.data.name));
+    let data = executor.pool.install(load).map_err(panics)??;
     if data.sha256 != job.spec.data_sha256 {
         return Err(Error::Usage(format!(
             "the files of {} are not those that the sweep began with",

@@ -221,10 +221,10 @@ impl Table {
         }
         let tokenizer = self.tokenizer(splits, max_tokens.unwrap_or(usize::MAX))?;
         let encode = |rows: &Rows| {
-            let tokens = rows.cells.iter().map(|row| tokenizer.encode(row[0].trim()));
+            let sentences: Vec<&str> = rows.cells.iter().map(|row| row[0].trim()).collect();
             Ok::<_, Error>(Inputs::Text(Text {
                 vocabulary: tokenizer.entries(),
-                tokens: tokens.collect::<Result<_, _>>()?,
+                tokens: tokenizer.encode_all(&sentences)?,
                 bytes: Vec::new(),
                 mask: tokenizer.mask(),
             }))

@@ -3,7 +3,7 @@
 use super::sharing::Sharing;
 use super::{End, Launcher, Scope};
 use crate::Error;
-use crate::environment::{memory_available, memory_of};
+use crate::environment::{memory_available, memory_of, most_memory_of};
 use crate::execute::{Job, LOOK, TICK};
 use crate::interrupt;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,8 @@ struct Running {
     said: Arc<Mutex<VecDeque<String>>>,
     reader: JoinHandle<()>,
     started: Instant,
+    /// Resident bytes when they were last looked at.
+    used: u64,
     /// The limit that it went over.
     over: Option<String>,
 }
@@ -180,6 +182,7 @@ impl Local {
             said,
             reader,
             started: Instant::now(),
+            used: 0,
             over: None,
         });
         Ok(())
@@ -192,9 +195,8 @@ impl Launcher for Local {
         let free = if free > 0 { free.min(self.room_on_devices()) } else { 0 };
         if self.auto && free > 0 && !self.running.is_empty() {
             // One more only where it will fit beside the others, of which some may still grow.
-            let used: Vec<u64> =
-                self.running.iter().filter_map(|one| memory_of(one.child.id())).collect();
-            let growth: u64 = used.iter().map(|used| self.largest.saturating_sub(*used)).sum();
+            let growth = |one: &Running| self.largest.saturating_sub(one.used);
+            let growth: u64 = self.running.iter().map(growth).sum();
             if memory_available().is_some_and(|available| available < growth + self.largest) {
                 return 0;
             }
@@ -208,7 +210,7 @@ impl Launcher for Local {
 
     fn ended(&mut self) -> Result<Vec<(String, End)>, Error> {
         let mut ended = Vec::new();
-        // The system sums memory up for each reading, in time that the runs lack.
+        // Each reading costs time of the system, which slows the runs.
         let due = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
         if due {
             self.looked = Some(Instant::now());
@@ -216,8 +218,12 @@ impl Launcher for Local {
         let mut i = 0;
         while i < self.running.len() {
             let one = &mut self.running[i];
-            let used = due.then(|| memory_of(one.child.id())).flatten();
-            self.largest = self.largest.max(used.unwrap_or(0));
+            let id = one.child.id();
+            let most = due.then(|| most_memory_of(id)).flatten();
+            self.largest = self.largest.max(most.unwrap_or(0));
+            if due {
+                one.used = memory_of(id).unwrap_or(0);
+            }
             let status = one.child.try_wait().map_err(Error::io("wait for", &program()))?;
             match status {
                 Some(status) => {
@@ -225,7 +231,7 @@ impl Launcher for Local {
                     ended.push((one.token.clone(), one.end(status)));
                 }
                 None => {
-                    one.check(self.limits, used);
+                    one.check(self.limits, most);
                     i += 1;
                 }
             }
@@ -242,9 +248,9 @@ impl Launcher for Local {
 
 impl Running {
     /// Kills it where it uses more than it may.
-    fn check(&mut self, limits: Limits, used: Option<u64>) {
+    fn check(&mut self, limits: Limits, most: Option<u64>) {
         let time = limits.time.filter(|limit| self.started.elapsed() > *limit);
-        let memory = limits.memory.filter(|limit| used.is_some_and(|used| used > *limit));
+        let memory = limits.memory.filter(|limit| most.is_some_and(|most| most > *limit));
         let over = match (time, memory) {
             (Some(limit), _) => {
                 format!("it took longer than its limit of {} s", limit.as_secs_f64())
