@@ -28,5 +28,4 @@ pub(super) const NOTES: StaticNotes = StaticNotes {
             source: "arXiv:2502.03654; automl/GoLU",
         },
     ],
-    ..StaticNotes::NONE
 };
