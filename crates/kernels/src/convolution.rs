@@ -7,7 +7,7 @@ use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use crate::mixed::Precision;
 use crate::padded::{Border, Padded, Shape};
-use crate::product::{LANES, Product};
+use crate::product::{LANES, Product, panel};
 use crate::winograd;
 use burn::Tensor;
 use rayon::prelude::*;
@@ -114,6 +114,7 @@ fn forward_image(shape: &Shape, x: &Padded, packed: &[f32], y: &mut [f32]) {
         a_block: shape.stride * x.stride,
         b: packed,
         b_k,
+        b_panel: panel(),
         b_run: k * b_k,
         b_block: 0,
         c: y,
@@ -323,6 +324,7 @@ fn backward_by_x(shape: &Shape, phases: &[Phase], gradient: &[f32], by_x: &mut [
                 a_block: padded.stride,
                 b: packed,
                 b_k,
+                b_panel: panel(),
                 b_run: k * b_k,
                 b_block: 0,
                 c: &mut by_x[(rows.rest * shape.width + columns.rest) * shape.input..],
@@ -370,6 +372,7 @@ fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32], sums: &mut [f3
             a_block: padded.stride,
             b,
             b_k,
+            b_panel: panel(),
             b_run: shape.columns() * b_k,
             b_block: 0,
             c: sums,

@@ -1,15 +1,26 @@
 //! Matrix products whose left side is read where it lies: the loop inside every convolution.
 
 use ::activation::arch;
+use ::activation::simd::width;
 use pulp::{Simd, WithSimd};
 
 /// Numbers in the longest register: rows of the right side are padded to a multiple of it.
 pub(crate) const LANES: usize = 16;
 
+/// Registers of a row of the right side that are read at once.
+const REGISTERS: usize = 2;
+
+/// Columns of the right side that are read at once on this machine. What lies in panels of so many, each row behind the one
+/// before it, comes from memory faster than long rows do.
+pub(crate) fn panel() -> usize {
+    REGISTERS * width().lanes()
+}
+
 /// For each `block`, `c[row][column] = Σ_run Σ_k a[row][run][k] · b[run][k][column]`, or `+=`.
 ///
-/// `a` is read number by number, at any stride, and is not copied; rows of `b` lie without gaps and
-/// are padded with numbers that may be read (to a multiple of [`LANES`]).
+/// `a` is read number by number, at any stride, and is not copied. Rows of `b` are padded with numbers that may be read, to
+/// whole registers; each [`panel`] of them lies `b_panel` behind the one before it, so that this is the length of a panel
+/// where rows lie without gaps.
 pub(crate) struct Product<'a> {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -23,6 +34,7 @@ pub(crate) struct Product<'a> {
     pub(crate) a_block: usize,
     pub(crate) b: &'a [f32],
     pub(crate) b_k: usize,
+    pub(crate) b_panel: usize,
     pub(crate) b_run: usize,
     pub(crate) b_block: usize,
     pub(crate) c: &'a mut [f32],
@@ -51,11 +63,20 @@ impl Product<'_> {
             (self.runs, self.a_run),
             (self.blocks, self.a_block),
         ];
-        let b = [(self.k, self.b_k), (self.runs, self.b_run), (self.blocks, self.b_block)];
+        let panels = self.columns.div_ceil(panel());
+        let b = [
+            (self.k, self.b_k),
+            (panels, self.b_panel),
+            (self.runs, self.b_run),
+            (self.blocks, self.b_block),
+        ];
         let c = [(self.rows, self.c_row), (self.blocks, self.c_block)];
         assert!(last(&a) < self.a.len(), "the left side is too short");
-        let padded = self.columns.next_multiple_of(LANES);
-        assert!(last(&b) + padded <= self.b.len(), "the right side is too short");
+        let rest = self.columns - (panels - 1) * panel();
+        assert!(
+            last(&b) + rest.next_multiple_of(width().lanes()) <= self.b.len(),
+            "the right side is too short"
+        );
         assert!(last(&c) + self.columns <= self.c.len(), "the result is too short");
         arch().dispatch(self);
     }
@@ -90,8 +111,8 @@ impl Product<'_> {
         let mut column = 0;
         while column < self.columns {
             if self.columns - column > S::F32_LANES {
-                self.columns_from::<S, A_ROW, 2>(simd, column);
-                column += 2 * S::F32_LANES;
+                self.columns_from::<S, A_ROW, REGISTERS>(simd, column);
+                column += REGISTERS * S::F32_LANES;
             } else {
                 self.columns_from::<S, A_ROW, 1>(simd, column);
                 column += S::F32_LANES;
@@ -112,15 +133,16 @@ impl Product<'_> {
             (true, 1) => 16,
             (true, _) => 8,
             (false, 1) => 8,
-            (false, _) => 4,
+            (false, _) => 6,
         };
-        let even = self.rows.div_ceil(self.rows.div_ceil(most));
         let mut memory = Memory([0.0; 32 * LANES]);
         let mut row = 0;
         while row < self.rows {
+            let left = self.rows - row;
+            let even = left.div_ceil(left.div_ceil(most));
             macro_rules! tile {
                 ($($rows:literal),*) => {
-                    match (self.rows - row).min(even) {
+                    match even {
                         $(n if n >= $rows => {
                             for block in 0..self.blocks {
                                 self.tile::<S, A_ROW, $rows, V>(simd, block, row, column, &mut memory);
@@ -136,7 +158,7 @@ impl Product<'_> {
             } else if S::REGISTER_COUNT >= 32 || V == 1 {
                 tile!(8, 7, 6, 4, 2, 1)
             } else {
-                tile!(4, 2, 1)
+                tile!(6, 5, 4, 3, 2, 1)
             };
         }
     }
@@ -156,7 +178,8 @@ impl Product<'_> {
         // columns from `column`, padded, are among those that it has counted.
         unsafe {
             let a = self.a.as_ptr().add(block * self.a_block + row * a_row);
-            let b = self.b.as_ptr().add(block * self.b_block + column);
+            let from = column / (REGISTERS * S::F32_LANES) * self.b_panel;
+            let b = self.b.as_ptr().add(block * self.b_block + from);
             for run in 0..self.runs {
                 let mut a = a.add(run * self.a_run);
                 let mut b = b.add(run * self.b_run);
@@ -267,7 +290,7 @@ mod tests {
                     let b = numbers((k + runs + blocks) * padded, 2);
                     let mut c = numbers(blocks * (rows * (columns + 2)), 3);
                     let before = c.clone();
-                    let product = |c| Product {
+                    let product = |c, b_panel| Product {
                         rows,
                         columns,
                         k,
@@ -280,6 +303,7 @@ mod tests {
                         a_block: 7,
                         b: &b,
                         b_k: padded,
+                        b_panel,
                         b_run: padded,
                         b_block: padded,
                         c,
@@ -288,11 +312,11 @@ mod tests {
                         add,
                     };
                     let mut copy = before.clone();
-                    let expected = plain(&product(&mut copy));
+                    let expected = plain(&product(&mut copy, panel()));
                     if instructions == 0 {
-                        product(&mut c).run();
+                        product(&mut c, panel()).run();
                     } else {
-                        let On(product, simd) = On(product(&mut c), pulp::Scalar::new());
+                        let On(product, simd) = On(product(&mut c, REGISTERS), pulp::Scalar::new());
                         simd.vectorize(product);
                     }
                     for (c, expected) in c.iter().zip(&expected) {
@@ -320,6 +344,7 @@ mod tests {
             a_block: 0,
             b: &b,
             b_k: 16,
+            b_panel: panel(),
             b_run: 0,
             b_block: 0,
             c: &mut c,

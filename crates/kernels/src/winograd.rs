@@ -8,7 +8,7 @@
 
 use crate::buffer::Buffer;
 use crate::padded::{Border, Padded, Pixels, Shape};
-use crate::product::{LANES, Product};
+use crate::product::{LANES, Product, panel};
 use ::activation::arch;
 use ::activation::simd::width;
 use pulp::{Simd, WithSimd};
@@ -18,7 +18,7 @@ use rayon::prelude::*;
 const POINTS: usize = 16;
 
 /// Tiles that are transformed together: what they become stays in the first cache.
-const STRIP: usize = 16;
+const STRIP: usize = 24;
 
 /// The same where they are summed over, which costs once a strip.
 const SUMMED_STRIP: usize = 64;
@@ -69,6 +69,11 @@ impl Plan {
     /// Columns of products: the outputs, filled up to whole registers of this machine.
     fn product_columns(&self) -> usize {
         self.output.next_multiple_of(width().lanes())
+    }
+
+    /// Outputs in whole panels of products.
+    fn output_in_panels(&self) -> usize {
+        self.output.next_multiple_of(panel())
     }
 
     /// Whether a result is whole tiles, in whole registers of any machine.
@@ -122,12 +127,12 @@ pub(crate) fn backward_by_x(shape: &Shape, weight: &[f32], gradient: &[f32]) -> 
     convolve(shape, &plan, &kernels, gradient)
 }
 
-/// U as `[point][input, padded][output, padded]`.
+/// U as `[point][output / panel][input][panel]`.
 fn transform_kernels(
     plan: &Plan,
     weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
 ) -> Buffer {
-    let matrix = plan.input_padded * plan.output_padded;
+    let (panel, matrix) = (panel(), plan.input * plan.output_in_panels());
     let mut kernels = Buffer::take(POINTS * matrix);
     kernels.par_chunks_mut(4 * matrix).enumerate().for_each(|(row, points)| {
         points.fill(0.0);
@@ -137,9 +142,9 @@ fn transform_kernels(
                 let half = [0, 1, 2].map(|column| {
                     kernel_point(row, [0, 1, 2].map(|row| weight(output, input, row, column)))
                 });
+                let at = (output / panel * plan.input + input) * panel + output % panel;
                 for column in 0..4 {
-                    points[column * matrix + input * plan.output_padded + output] =
-                        kernel_point(column, half);
+                    points[column * matrix + at] = kernel_point(column, half);
                 }
             }
         }
@@ -194,9 +199,10 @@ fn convolve(shape: &Shape, plan: &Plan, kernels: &[f32], x: &[f32]) -> Buffer {
                         a_run: 0,
                         a_block: distance(tiles, plan.input_padded),
                         b: kernels,
-                        b_k: plan.output_padded,
+                        b_k: panel(),
+                        b_panel: plan.input * panel(),
                         b_run: 0,
-                        b_block: plan.input_padded * plan.output_padded,
+                        b_block: plan.input * plan.output_in_panels(),
                         c: &mut m,
                         c_row: plan.output_padded,
                         c_block: distance(tiles, plan.output_padded),
@@ -261,6 +267,7 @@ pub(crate) fn backward_by_weight(shape: &Shape, x: &[f32], gradient: &[f32]) -> 
                         a_block: distance(tiles, plan.input_padded),
                         b: &m,
                         b_k: plan.output_padded,
+                        b_panel: panel(),
                         b_run: 0,
                         b_block: distance(tiles, plan.output_padded),
                         c: sums,
