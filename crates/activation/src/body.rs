@@ -6,7 +6,7 @@ use crate::program::{Program, TILE};
 use crate::reference::Reference;
 use crate::simd::arch;
 use crate::slices::{Backward, Forward, Function, GatedBackward, GatedForward, GatedFunction};
-use crate::tile::{multiply, product};
+use crate::tile::{Pair, multiply, product};
 use crate::{Dual, Elementwise, Formula, Gated, GatedFormula, Numbers, Pointwise, Real};
 use burn::Tensor;
 use std::sync::OnceLock;
@@ -286,15 +286,16 @@ impl Pointwise for OfGraph {
 
     fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
         assert_eq!(x.len(), gradient.len(), "one gradient for each input");
-        let mut slopes = [0.0; TILE];
+        let mut memory = Pair::take();
         for (x, gradient) in x.chunks(TILE).zip(gradient.chunks_mut(TILE)) {
-            let slopes = &mut slopes[..x.len()];
+            let [slopes, _] = memory.numbers(x.len());
             self.backward.run(&[x], &[], &mut [&mut *slopes]);
             mend(slopes, |i| {
                 if x[i].is_nan() { f64::NAN } else { Pointwise::eval(self, f64::from(x[i])).1 }
             });
             multiply(gradient, slopes);
         }
+        memory.put();
     }
 }
 
@@ -324,11 +325,10 @@ impl Gated for OfGraph {
     fn backward_slice(&self, gate: &mut [f32], value: &mut [f32], gradient: &[f32]) {
         let n = gradient.len();
         assert!(gate.len() == n && value.len() == n, "inputs and gradient of one length");
-        let (mut by_gate, mut by_value) = ([0.0; TILE], [0.0; TILE]);
+        let mut memory = Pair::take();
         let tiles = gate.chunks_mut(TILE).zip(value.chunks_mut(TILE)).zip(gradient.chunks(TILE));
         for ((gate, value), gradient) in tiles {
-            let n = gradient.len();
-            let (by_gate, by_value) = (&mut by_gate[..n], &mut by_value[..n]);
+            let [by_gate, by_value] = memory.numbers(gradient.len());
             self.backward.run(&[gate, value], &[], &mut [&mut *by_gate, &mut *by_value]);
             let at = |i: usize| Gated::eval(self, f64::from(gate[i]), f64::from(value[i]));
             mend(by_gate, |i| at(i).1);
@@ -336,5 +336,6 @@ impl Gated for OfGraph {
             product(gate, gradient, by_gate);
             product(value, gradient, by_value);
         }
+        memory.put();
     }
 }

@@ -110,8 +110,20 @@ impl Run<'_, '_> {
         let registers = numbers / (size_of::<S::f32s>() / size_of::<f32>());
         let whole = registers / N * N;
         let mut blocks = Block::<S, N>::new(simd, operands, &mut *known);
-        for block in 0..registers / N {
-            blocks.run(simd, steps, block, targets);
+        match Few::of(steps) {
+            Some(few) => {
+                let target = S::as_mut_simd_f32s(targets[few.target]).0.as_chunks_mut::<N>().0;
+                let mut first = few.first;
+                for step in few.steps {
+                    blocks.run_alone(simd, first.take(), *step, target);
+                }
+            }
+            None => {
+                // No closure: it would be compiled without the instructions of this function.
+                for block in 0..registers / N {
+                    blocks.run(simd, steps, block, targets);
+                }
+            }
         }
         if whole < registers {
             let mut single = Block::<S, 1>::new(simd, operands, known);
@@ -120,6 +132,41 @@ impl Run<'_, '_> {
             }
         }
     }
+}
+
+/// What each step of arithmetic does, by a macro `each` for steps of no operand, one or two; `others` are the arms of other
+/// steps.
+macro_rules! arithmetic {
+    ($step:expr, $each:ident, { $($others:tt)* }) => {
+        match $step {
+            Step::Load(a) => $each!(a, |_r, a| a),
+            Step::Neg => $each!(|r| -r),
+            Step::Square => $each!(|r| r.square()),
+            Step::Abs => $each!(|r| Algebra::abs(r)),
+            Step::Add(a) => $each!(a, |r, a| r + a),
+            Step::Sub(a) => $each!(a, |r, a| r - a),
+            Step::SubFrom(a) => $each!(a, |r, a| a - r),
+            Step::Mul(a) => $each!(a, |r, a| r * a),
+            Step::Div(a) => $each!(a, |r, a| r / a),
+            Step::DivInto(a) => $each!(a, |r, a| a / r),
+            Step::DivideBy(number) => $each!(|r| r / number),
+            Step::MulAdd(a, b) => $each!(a, b, |r, a, b| r.mul_add(a, b)),
+            Step::AddProduct(a, b) => $each!(a, b, |r, a, b| a.mul_add(b, r)),
+            Step::Max(bound) => $each!(|r| Algebra::max(r, bound)),
+            Step::Min(bound) => $each!(|r| Algebra::min(r, bound)),
+            Step::Select(threshold, a, b) => $each!(a, b, |r, a, b| r.select(threshold, a, b)),
+            Step::AtMost(x, threshold, b) => $each!(x, b, |r, x, b| x.select(threshold, r, b)),
+            Step::Above(x, threshold, a) => $each!(x, a, |r, x, a| x.select(threshold, a, r)),
+            Step::LoadMul(a, b) => $each!(a, b, |_r, a, b| a * b),
+            Step::LoadAdd(a, b) => $each!(a, b, |_r, a, b| a + b),
+            Step::MulMul(a, b) => $each!(a, b, |r, a, b| r * a * b),
+            Step::MulThenAdd(a, b) => $each!(a, b, |r, a, b| r * a + b),
+            Step::AddMul(a, b) => $each!(a, b, |r, a, b| (r + a) * b),
+            Step::SubFromMul(a, b) => $each!(a, b, |r, a, b| (a - r) * b),
+            Step::SquareSubFrom(a) => $each!(a, |r, a| a - r.square()),
+            $($others)*
+        }
+    };
 }
 
 /// Registers of an operand: those of each block, or the same for all blocks.
@@ -198,32 +245,7 @@ impl<'a, S: Simd, const N: usize> Block<'a, S, N> {
             }};
         }
         for step in steps {
-            match *step {
-                Step::Load(a) => each!(a, |_r, a| a),
-                Step::Neg => each!(|r| -r),
-                Step::Square => each!(|r| r.square()),
-                Step::Abs => each!(|r| Algebra::abs(r)),
-                Step::Add(a) => each!(a, |r, a| r + a),
-                Step::Sub(a) => each!(a, |r, a| r - a),
-                Step::SubFrom(a) => each!(a, |r, a| a - r),
-                Step::Mul(a) => each!(a, |r, a| r * a),
-                Step::Div(a) => each!(a, |r, a| r / a),
-                Step::DivInto(a) => each!(a, |r, a| a / r),
-                Step::DivideBy(number) => each!(|r| r / number),
-                Step::MulAdd(a, b) => each!(a, b, |r, a, b| r.mul_add(a, b)),
-                Step::AddProduct(a, b) => each!(a, b, |r, a, b| a.mul_add(b, r)),
-                Step::Max(bound) => each!(|r| Algebra::max(r, bound)),
-                Step::Min(bound) => each!(|r| Algebra::min(r, bound)),
-                Step::Select(threshold, a, b) => each!(a, b, |r, a, b| r.select(threshold, a, b)),
-                Step::AtMost(x, threshold, b) => each!(x, b, |r, x, b| x.select(threshold, r, b)),
-                Step::Above(x, threshold, a) => each!(x, a, |r, x, a| x.select(threshold, a, r)),
-                Step::LoadMul(a, b) => each!(a, b, |_r, a, b| a * b),
-                Step::LoadAdd(a, b) => each!(a, b, |_r, a, b| a + b),
-                Step::MulMul(a, b) => each!(a, b, |r, a, b| r * a * b),
-                Step::MulThenAdd(a, b) => each!(a, b, |r, a, b| r * a + b),
-                Step::AddMul(a, b) => each!(a, b, |r, a, b| (r + a) * b),
-                Step::SubFromMul(a, b) => each!(a, b, |r, a, b| (a - r) * b),
-                Step::SquareSubFrom(a) => each!(a, |r, a| a - r.square()),
+            arithmetic!(*step, each, {
                 Step::Keep(place) => {
                     let kept = &mut self.kept[place];
                     for i in 0..N {
@@ -237,7 +259,84 @@ impl<'a, S: Simd, const N: usize> Block<'a, S, N> {
                         registers[i] = r[i].into_inner();
                     }
                 }
-            }
+            });
         }
+    }
+
+    /// One step for all blocks of a target, where r is an operand `first`, or what the target has.
+    #[inline(always)]
+    fn run_alone(&self, simd: S, first: Option<usize>, step: Step, target: &mut [[S::f32s; N]]) {
+        macro_rules! each {
+            (|$r:ident| $value:expr) => {
+                for (block, target) in target.iter_mut().enumerate() {
+                    let r = match first {
+                        Some(first) => *self.operand(first, block),
+                        None => *target,
+                    };
+                    for i in 0..N {
+                        let $r = Lanes::new(simd, r[i]);
+                        target[i] = $value.into_inner();
+                    }
+                }
+            };
+            ($a:ident, |$r:ident, $x:ident| $value:expr) => {
+                for (block, target) in target.iter_mut().enumerate() {
+                    let r = match first {
+                        Some(first) => *self.operand(first, block),
+                        None => *target,
+                    };
+                    let a = self.operand($a, block);
+                    for i in 0..N {
+                        let ($r, $x) = (Lanes::new(simd, r[i]), Lanes::new(simd, a[i]));
+                        target[i] = $value.into_inner();
+                    }
+                }
+            };
+            ($a:ident, $b:ident, |$r:ident, $x:ident, $y:ident| $value:expr) => {
+                for (block, target) in target.iter_mut().enumerate() {
+                    let r = match first {
+                        Some(first) => *self.operand(first, block),
+                        None => *target,
+                    };
+                    let (a, b) = (self.operand($a, block), self.operand($b, block));
+                    for i in 0..N {
+                        let ($r, $x, $y) = (
+                            Lanes::new(simd, r[i]),
+                            Lanes::new(simd, a[i]),
+                            Lanes::new(simd, b[i]),
+                        );
+                        target[i] = $value.into_inner();
+                    }
+                }
+            };
+        }
+        arithmetic!(step, each, {
+            Step::Keep(_) | Step::Store(_) => unreachable!("arithmetic alone"),
+        });
+    }
+}
+
+/// Steps that take less time one by one, each for the whole target, than block by block: what is read and written in between
+/// costs less than to find out for each block which step it is.
+struct Few<'a> {
+    /// The operand that the first step begins with.
+    first: Option<usize>,
+    steps: &'a [Step],
+    target: usize,
+}
+
+impl<'a> Few<'a> {
+    /// Most of them.
+    const MOST: usize = 2;
+
+    fn of(steps: &'a [Step]) -> Option<Self> {
+        let [steps @ .., Step::Store(target)] = steps else { return None };
+        let (first, steps) = match steps {
+            [Step::Load(first), steps @ ..] => (Some(*first), steps),
+            _ => (None, steps),
+        };
+        let alone = |step: &Step| !matches!(step, Step::Keep(_) | Step::Store(_));
+        let few = (1..=Self::MOST).contains(&steps.len()) && steps.iter().all(alone);
+        few.then_some(Self { first, steps, target: *target })
     }
 }

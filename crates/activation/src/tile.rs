@@ -92,6 +92,32 @@ impl Drop for Scratch {
     }
 }
 
+/// Two tiles of numbers of an earlier use. (An array would be filled with zeros for each tile that is computed.)
+pub(crate) struct Pair(Box<[[f32; TILE]; 2]>);
+
+thread_local! {
+    static PAIR: Cell<Option<Box<[[f32; TILE]; 2]>>> = const { Cell::new(None) };
+}
+
+impl Pair {
+    pub(crate) fn take() -> Self {
+        Self(PAIR.take().unwrap_or_else(|| Box::new([[0.0; TILE]; 2])))
+    }
+
+    /// The first numbers of each.
+    ///
+    /// # Panics
+    /// If a tile has fewer.
+    pub(crate) fn numbers(&mut self, count: usize) -> [&mut [f32]; 2] {
+        self.0.each_mut().map(|tile| &mut tile[..count])
+    }
+
+    /// Hands the memory to the next use.
+    pub(crate) fn put(self) {
+        PAIR.set(Some(self.0));
+    }
+}
+
 /// Whether a number is NaN.
 pub(crate) fn has_nan(numbers: &[f32]) -> bool {
     struct Look<'a>(&'a [f32]);
