@@ -64,6 +64,7 @@ impl Product<'_> {
             (self.blocks, self.a_block),
         ];
         let panels = self.columns.div_ceil(panel());
+        assert!(panels == 1 || self.b_panel >= panel(), "panels side by side");
         let b = [
             (self.k, self.b_k),
             (panels, self.b_panel),
