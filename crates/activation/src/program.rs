@@ -527,23 +527,40 @@ mod tests {
         let branches = (1..18).fold("x".to_owned(), |rest, i| {
             format!("(if x <= {i} then {} else {rest})", ["0 / 0", "-0", "0"][i % 3])
         });
-        let known = [branches, "0.5 * x * erfc(-x / sqrt(2))".to_owned()];
+        let short = [
+            "-x",
+            "x * x",
+            "2 - x",
+            "x + b",
+            "b * x + 1",
+            "(x - 1) * b",
+            "b / x",
+            "1 / x",
+            "x / 3",
+            "max(x, 0)",
+            "abs(x)",
+            "if x <= 0 then 1 else x",
+            "if x <= 0 then b * x else x",
+            "if b <= 0 then x else 1",
+        ];
+        let known = short.map(str::to_owned).into_iter();
+        let known = known.chain([branches, "0.5 * x * erfc(-x / sqrt(2))".to_owned()]);
         let drawn = std::iter::from_fn(|| Some(draw.formula(6))).take(300);
-        for text in known.into_iter().chain(drawn) {
+        for text in known.chain(drawn) {
             let Ok(formula) = TextFormula::parse(&text) else { continue };
             let Ok(graph) = formula.graph(&["b"]) else { continue };
             let slopes = graph.derivatives(1, 1);
             for graph in [graph, slopes] {
                 let program = Program::new(&graph);
                 longest = longest.max(program.instructions.len());
-                // Of whole registers and of parts, in one tile and in several.
-                for length in [1, 37, 64, 2100] {
+                // Of whole registers and of parts, of whole blocks of them and of parts, in one tile and in several.
+                for length in [1, 37, 64, 300, 2100] {
                     let x: Vec<f32> =
                         (0..length).map(|i| (i * 7 % 41) as f32 / 8.0 - 2.5).collect();
                     let b: Vec<f32> =
                         (0..length).map(|i| (i * 5 % 13) as f32 / 4.0 - 1.5).collect();
                     for numbers in [Values::One(0.75), Values::Each(&b)] {
-                        let mut outputs = vec![vec![0.0; length]; graph.outputs.len()];
+                        let mut outputs = vec![vec![f32::INFINITY; length]; graph.outputs.len()];
                         let mut slices: Vec<&mut [f32]> =
                             outputs.iter_mut().map(Vec::as_mut_slice).collect();
                         program.run(&[&x], &[numbers], &mut slices);

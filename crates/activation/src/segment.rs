@@ -1,7 +1,8 @@
 //! Arithmetic over tiles, a block of registers at a time: what the steps of several chains leave stays in registers or in
 //! the first cache until it is needed.
 //!
-//! A loop for each chain would read and write whole tiles, which takes longer than the arithmetic does.
+//! A loop for each chain would read and write whole tiles, which takes longer than the arithmetic does. Segments of one or two
+//! steps are the exception ([`Few`]).
 
 use crate::chain::{MOST_OPERANDS, Step};
 use crate::simd::arch;
@@ -119,7 +120,7 @@ impl Run<'_, '_> {
                 }
             }
             None => {
-                // No closure: it would be compiled without the instructions of this function.
+                // A loop, and no `for_each`: a closure would be compiled without the instructions of this function.
                 for block in 0..registers / N {
                     blocks.run(simd, steps, block, targets);
                 }
@@ -333,7 +334,8 @@ impl<'a> Few<'a> {
         let [steps @ .., Step::Store(target)] = steps else { return None };
         let (first, steps) = match steps {
             [Step::Load(first), steps @ ..] => (Some(*first), steps),
-            _ => (None, steps),
+            [Step::LoadMul(..) | Step::LoadAdd(..), ..] => (None, steps),
+            _ => return None,
         };
         let alone = |step: &Step| !matches!(step, Step::Keep(_) | Step::Store(_));
         let few = (1..=Self::MOST).contains(&steps.len()) && steps.iter().all(alone);

@@ -93,15 +93,19 @@ impl Drop for Scratch {
 }
 
 /// Two tiles of numbers of an earlier use. (An array would be filled with zeros for each tile that is computed.)
-pub(crate) struct Pair(Box<[[f32; TILE]; 2]>);
+pub(crate) struct Pair(Box<Tiles>);
+
+/// Tiles that begin with a line of the cache.
+#[repr(align(64))]
+struct Tiles([[f32; TILE]; 2]);
 
 thread_local! {
-    static PAIR: Cell<Option<Box<[[f32; TILE]; 2]>>> = const { Cell::new(None) };
+    static PAIR: Cell<Option<Box<Tiles>>> = const { Cell::new(None) };
 }
 
 impl Pair {
     pub(crate) fn take() -> Self {
-        Self(PAIR.take().unwrap_or_else(|| Box::new([[0.0; TILE]; 2])))
+        Self(PAIR.take().unwrap_or_else(|| Box::new(Tiles([[0.0; TILE]; 2]))))
     }
 
     /// The first numbers of each.
@@ -109,7 +113,7 @@ impl Pair {
     /// # Panics
     /// If a tile has fewer.
     pub(crate) fn numbers(&mut self, count: usize) -> [&mut [f32]; 2] {
-        self.0.each_mut().map(|tile| &mut tile[..count])
+        self.0.0.each_mut().map(|tile| &mut tile[..count])
     }
 
     /// Hands the memory to the next use.

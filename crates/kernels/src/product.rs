@@ -4,7 +4,7 @@ use ::activation::arch;
 use ::activation::simd::width;
 use pulp::{Simd, WithSimd};
 
-/// Numbers in the longest register: rows of the right side are padded to a multiple of it.
+/// Numbers in the longest register. Rows that are padded to a multiple of it can be read in whole registers of any machine.
 pub(crate) const LANES: usize = 16;
 
 /// Registers of a row of the right side that are read at once.
@@ -19,8 +19,8 @@ pub(crate) fn panel() -> usize {
 /// For each `block`, `c[row][column] = Σ_run Σ_k a[row][run][k] · b[run][k][column]`, or `+=`.
 ///
 /// `a` is read number by number, at any stride, and is not copied. Rows of `b` are padded with numbers that may be read, to
-/// whole registers; each [`panel`] of them lies `b_panel` behind the one before it, so that this is the length of a panel
-/// where rows lie without gaps.
+/// whole registers. Columns of `b` are read in panels of [`panel`] columns, each of which begins `b_panel` numbers behind the one
+/// before it: `panel()` where rows lie in one piece.
 pub(crate) struct Product<'a> {
     pub(crate) rows: usize,
     pub(crate) columns: usize,
@@ -64,7 +64,7 @@ impl Product<'_> {
             (self.blocks, self.a_block),
         ];
         let panels = self.columns.div_ceil(panel());
-        assert!(panels == 1 || self.b_panel >= panel(), "panels side by side");
+        assert!(panels == 1 || self.b_panel >= panel(), "panels overlap");
         let b = [
             (self.k, self.b_k),
             (panels, self.b_panel),
@@ -246,21 +246,20 @@ struct Memory([f32; 32 * LANES]);
 mod tests {
     use super::*;
 
-    /// The same, with every index checked.
-    fn plain(p: &Product<'_>) -> Vec<f32> {
+    /// The same, with every index checked, from panels of so many columns.
+    fn plain(p: &Product<'_>, panel: usize) -> Vec<f32> {
         let mut c = p.c.to_vec();
         for block in 0..p.blocks {
             for row in 0..p.rows {
                 for column in 0..p.columns {
+                    let from = column / panel * p.b_panel + column % panel;
                     let mut sum = 0.0_f64;
                     for run in 0..p.runs {
                         for k in 0..p.k {
                             let a =
                                 p.a[block * p.a_block + row * p.a_row + k * p.a_k + run * p.a_run];
-                            sum += f64::from(a)
-                                * f64::from(
-                                    p.b[block * p.b_block + k * p.b_k + run * p.b_run + column],
-                                );
+                            let b = p.b[block * p.b_block + k * p.b_k + run * p.b_run + from];
+                            sum += f64::from(a) * f64::from(b);
                         }
                     }
                     let c = &mut c[block * p.c_block + row * p.c_row + column];
@@ -279,80 +278,130 @@ mod tests {
 
     struct On<'a, S: Simd>(Product<'a>, S);
 
-    #[test]
-    fn agrees_with_the_bounds_checked_twin() {
-        for (rows, columns) in
-            [(1_usize, 1_usize), (3, 16), (16, 16), (17, 22), (28, 32), (9, 33), (5, 48)]
-        {
-            for (k, runs, blocks, add) in [(1, 1, 1, false), (5, 3, 2, true), (48, 3, 2, false)] {
-                for instructions in 0..2 {
-                    let padded = columns.next_multiple_of(LANES);
-                    let a = numbers(blocks * 7 + rows * 3 + k * 2 + runs * 5, 1);
-                    let b = numbers((k + runs + blocks) * padded, 2);
-                    let mut c = numbers(blocks * (rows * (columns + 2)), 3);
-                    let before = c.clone();
-                    let product = |c, b_panel| Product {
-                        rows,
-                        columns,
-                        k,
-                        runs,
-                        blocks,
-                        a: &a,
-                        a_row: 3,
-                        a_k: 2,
-                        a_run: 5,
-                        a_block: 7,
-                        b: &b,
-                        b_k: padded,
-                        b_panel,
-                        b_run: padded,
-                        b_block: padded,
-                        c,
-                        c_row: columns + 2,
-                        c_block: rows * (columns + 2),
-                        add,
-                    };
-                    let mut copy = before.clone();
-                    let expected = plain(&product(&mut copy, panel()));
-                    if instructions == 0 {
-                        product(&mut c, panel()).run();
-                    } else {
-                        let On(product, simd) = On(product(&mut c, REGISTERS), pulp::Scalar::new());
-                        simd.vectorize(product);
-                    }
-                    for (c, expected) in c.iter().zip(&expected) {
-                        assert!((c - expected).abs() < 1e-3, "{c} {expected}");
-                    }
+    /// Strides of a right side, and how many numbers it has.
+    struct Right {
+        k: usize,
+        panel: usize,
+        run: usize,
+        block: usize,
+        length: usize,
+    }
+
+    impl Right {
+        /// Rows in one piece, which overlap.
+        fn in_rows([columns, k, runs, blocks]: [usize; 4], panel: usize) -> Self {
+            let padded = columns.next_multiple_of(LANES);
+            let length = (k + runs + blocks - 2) * padded;
+            Self { k: padded, panel, run: padded, block: padded, length }
+        }
+
+        /// A panel behind the other, the last one no wider than it is read.
+        fn in_panels([columns, k, runs, blocks]: [usize; 4], panel: usize) -> Self {
+            let rest = (columns - 1) % panel + 1;
+            let own = runs * k * panel;
+            let block = columns.div_ceil(panel) * own;
+            let unread = panel - rest.next_multiple_of(panel / REGISTERS);
+            Self { k: panel, panel: own, run: k * panel, block, length: blocks * block - unread }
+        }
+    }
+
+    fn assert_agrees([rows, columns]: [usize; 2], [k, runs, blocks]: [usize; 3], add: bool) {
+        let sizes = [columns, k, runs, blocks];
+        for (width, machine) in [(panel(), true), (REGISTERS, false)] {
+            for right in [Right::in_rows(sizes, width), Right::in_panels(sizes, width)] {
+                let a = numbers(blocks * 7 + rows * 3 + k * 2 + runs * 5, 1);
+                let b = numbers(right.length, 2);
+                let mut c = numbers(blocks * (rows * (columns + 2)), 3);
+                let product = |c| Product {
+                    rows,
+                    columns,
+                    k,
+                    runs,
+                    blocks,
+                    a: &a,
+                    a_row: 3,
+                    a_k: 2,
+                    a_run: 5,
+                    a_block: 7,
+                    b: &b,
+                    b_k: right.k,
+                    b_panel: right.panel,
+                    b_run: right.run,
+                    b_block: right.block,
+                    c,
+                    c_row: columns + 2,
+                    c_block: rows * (columns + 2),
+                    add,
+                };
+                let mut copy = c.clone();
+                let expected = plain(&product(&mut copy), width);
+                if machine {
+                    product(&mut c).run();
+                } else {
+                    let On(product, simd) = On(product(&mut c), pulp::Scalar::new());
+                    simd.vectorize(product);
+                }
+                for (c, expected) in c.iter().zip(&expected) {
+                    assert!((c - expected).abs() < 1e-3, "{rows} × {columns}: {c} {expected}");
                 }
             }
         }
     }
 
     #[test]
-    #[should_panic(expected = "the left side is too short")]
-    fn short_slices_are_refused() {
-        let (a, b, mut c) = ([0.0; 3], [0.0; 64], [0.0; 4]);
+    fn agrees_with_the_bounds_checked_twin() {
+        let tiles =
+            [[1, 1], [2, 70], [3, 16], [7, 40], [16, 16], [17, 22], [28, 32], [9, 33], [5, 48]];
+        for tile in tiles {
+            for (sums, add) in [([1, 1, 1], false), ([5, 3, 2], true), ([48, 3, 2], false)] {
+                assert_agrees(tile, sums, add);
+            }
+        }
+    }
+
+    /// A product of four rows and `columns` columns.
+    fn small(columns: usize, a: &[f32], b: &[f32], b_panel: usize) {
         Product {
             rows: 4,
-            columns: 1,
+            columns,
             k: 1,
             runs: 1,
             blocks: 1,
-            a: &a,
+            a,
             a_row: 1,
             a_k: 1,
             a_run: 0,
             a_block: 0,
-            b: &b,
+            b,
             b_k: 16,
-            b_panel: panel(),
+            b_panel,
             b_run: 0,
             b_block: 0,
-            c: &mut c,
-            c_row: 1,
+            c: &mut vec![0.0; 4 * columns],
+            c_row: columns,
             c_block: 0,
             add: false,
         }
         .run();
+    }
+
+    #[test]
+    #[should_panic(expected = "the left side is too short")]
+    fn a_short_left_side_is_refused() {
+        small(1, &[0.0; 3], &[0.0; 64], panel());
+    }
+
+    #[test]
+    #[should_panic(expected = "the right side is too short")]
+    fn a_short_right_side_is_refused() {
+        let columns = 2 * panel();
+        small(columns, &[0.0; 4], &vec![0.0; columns - 1], panel());
+    }
+
+    #[test]
+    #[should_panic(expected = "panels overlap")]
+    fn panels_that_overlap_are_refused() {
+        let columns = 2 * panel();
+        small(columns, &[0.0; 4], &vec![0.0; columns], panel() - 1);
     }
 }

@@ -17,7 +17,7 @@ use rayon::prelude::*;
 /// Numbers that a tile has in the transformed space.
 const POINTS: usize = 16;
 
-/// Tiles that are transformed together: what they become stays in the first cache.
+/// Tiles that are transformed together, at least: what they become stays in the second cache, and fills the tiles of products.
 const STRIP: usize = 24;
 
 /// The same where they are summed over, which costs once a strip.
@@ -38,8 +38,8 @@ pub(crate) fn applies(shape: &Shape) -> bool {
     shape.kernel == 3 && shape.stride == 1 && narrow >= CHANNELS
 }
 
-/// One convolution's sizes. In the transformed space a row of channels begins at a whole register of any machine; no result
-/// depends on what lies behind its channels.
+/// One convolution's sizes. In the transformed space a row of an image's channels begins at a whole register of any machine; no
+/// result depends on what lies behind its channels.
 #[derive(Clone, Copy)]
 struct Plan {
     height: usize,
@@ -71,9 +71,14 @@ impl Plan {
         self.output.next_multiple_of(width().lanes())
     }
 
-    /// Outputs in whole panels of products.
+    /// Outputs of a panel of kernels: no more than products read, so that a single panel has no gaps.
+    fn panel(&self) -> usize {
+        panel().min(self.product_columns())
+    }
+
+    /// Outputs in whole panels.
     fn output_in_panels(&self) -> usize {
-        self.output.next_multiple_of(panel())
+        self.output.next_multiple_of(self.panel())
     }
 
     /// Whether a result is whole tiles, in whole registers of any machine.
@@ -132,7 +137,7 @@ fn transform_kernels(
     plan: &Plan,
     weight: impl Fn(usize, usize, usize, usize) -> f32 + Sync,
 ) -> Buffer {
-    let (panel, matrix) = (panel(), plan.input * plan.output_in_panels());
+    let (panel, matrix) = (plan.panel(), plan.input * plan.output_in_panels());
     let mut kernels = Buffer::take(POINTS * matrix);
     kernels.par_chunks_mut(4 * matrix).enumerate().for_each(|(row, points)| {
         points.fill(0.0);
@@ -199,8 +204,8 @@ fn convolve(shape: &Shape, plan: &Plan, kernels: &[f32], x: &[f32]) -> Buffer {
                         a_run: 0,
                         a_block: distance(tiles, plan.input_padded),
                         b: kernels,
-                        b_k: panel(),
-                        b_panel: plan.input * panel(),
+                        b_k: plan.panel(),
+                        b_panel: plan.input * plan.panel(),
                         b_run: 0,
                         b_block: plan.input * plan.output_in_panels(),
                         c: &mut m,
@@ -481,8 +486,8 @@ mod tests {
     /// Buffers hold earlier numbers: none of them may be read before it is written.
     #[test]
     fn reads_only_what_it_wrote() {
-        // With whole tiles, and without.
-        for (height, width, output) in [(7, 6, 20), (8, 6, 32)] {
+        // With whole tiles, and without; in one panel of outputs, and in several.
+        for (height, width, output) in [(7, 6, 20), (8, 6, 32), (6, 6, 70)] {
             assert_reads_only_what_it_wrote(Shape {
                 batch: 5,
                 height,

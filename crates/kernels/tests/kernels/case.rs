@@ -267,9 +267,16 @@ impl Numbers {
     /// If a number is further from the expected one than `tolerance`, relative to the largest there
     /// is, or a tenth of it absolute: the error of a sum goes with its terms, not with the sum.
     pub(crate) fn assert_near(&self, what: &str, expected: &Self, tolerance: f64) {
+        self.assert_sums_near(what, expected, tolerance, 1.0);
+    }
+
+    /// As [`Numbers::assert_near`], for numbers that are sums of so many terms.
+    fn assert_sums_near(&self, what: &str, expected: &Self, tolerance: f64, terms: f64) {
         assert_eq!(self.shape, expected.shape, "{what}: shape");
         assert_eq!(self.numbers.len(), expected.numbers.len(), "{what}");
-        let largest = expected.numbers.iter().fold(0.1_f64, |a, b| a.max(b.abs()));
+        // Terms of both signs add up to a number as large as the root of their count, or to almost nothing.
+        let least = 0.1 * terms.max(1.0).sqrt();
+        let largest = expected.numbers.iter().fold(least, |a, b| a.max(b.abs()));
         for (i, (x, expected)) in self.numbers.iter().zip(&expected.numbers).enumerate() {
             assert!(
                 (x - expected).abs() <= tolerance * largest,
@@ -398,11 +405,14 @@ impl Case {
             other.assert_near(&format!("{name}: other result {i}"), expected, tolerance);
         }
         assert_eq!(fused.gradients.len(), expected.gradients.len(), "{name}");
+        let outputs = expected.y.numbers.len() as f64;
         for (i, pair) in fused.gradients.iter().zip(&expected.gradients).enumerate() {
             match pair {
                 (None, None) => {}
                 (Some(gradient), Some(expected)) => {
-                    gradient.assert_near(&format!("{name}: gradient {i}"), expected, tolerance);
+                    let what = format!("{name}: gradient {i}");
+                    let terms = outputs / expected.numbers.len().max(1) as f64;
+                    gradient.assert_sums_near(&what, expected, tolerance, terms);
                 }
                 (gradient, _) => {
                     let given = if gradient.is_some() { "one" } else { "none" };
