@@ -37,14 +37,15 @@ fn is_name(text: &str) -> bool {
     {
         return false;
     }
-    if !text.contains('(') {
-        return !name.split('-').any(|word| word == X || GATE_AND_VALUE.contains(&word));
+    if name.split('-').any(|word| word == X || GATE_AND_VALUE.contains(&word)) {
+        return false;
     }
-    list.is_some_and(|list| {
-        let key = list.split('=').next().unwrap_or_default().trim();
-        let is_key = !key.is_empty() && key.chars().all(is_word) && list.contains('=');
-        list.trim().is_empty() || is_key
-    })
+    !text.contains('(')
+        || list.is_some_and(|list| {
+            let key = list.split('=').next().unwrap_or_default().trim();
+            let is_key = !key.is_empty() && key.chars().all(is_word) && list.contains('=');
+            list.trim().is_empty() || is_key
+        })
 }
 
 /// The pairs `parameter=value` of a list.
@@ -267,6 +268,9 @@ mod tests {
             ("gelu(a=' x')", "a blank"),
             ("my name: x", "the name of a formula"),
             ("x * b where b", "not of the form"),
+            ("x()", "`x` is no function"),
+            ("x(a=1)", "`x` is no function"),
+            ("gate(value)", "`gate` is no function"),
         ] {
             let error = text.parse::<ActivationRequest>().unwrap_err();
             assert!(error.to_string().contains(reason), "{text}: {error}");

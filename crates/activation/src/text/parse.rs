@@ -1,7 +1,7 @@
 //! The tree of a formula.
 
-use super::FormulaError;
 use super::lex::{Spanned, Token, tokens};
+use super::{FormulaError, GATE_AND_VALUE, X};
 use std::ops::Range;
 
 /// Longest text in bytes.
@@ -301,6 +301,10 @@ impl Parser<'_> {
 
     /// What follows the bracket of a function.
     fn call(&mut self, function: String, name: Range<usize>) -> Result<Expression, FormulaError> {
+        if function == X || GATE_AND_VALUE.contains(&function.as_str()) {
+            let reason = format!("`{function}` is no function; a product is `{function} * (…)`");
+            return Err(self.error(name, reason));
+        }
         let opened = name.end..self.end();
         let (mut arguments, mut named) = (Vec::new(), Vec::new());
         if !self.takes(")") {
