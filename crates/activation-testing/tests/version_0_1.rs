@@ -1,5 +1,5 @@
-//! Activations as they were written for version 0.1. A later version of the same compatibility compiles this file unchanged:
-//! it is added to by a release, and never edited. `docs/src/adding-an-activation.md` states the promise.
+//! Activations as they are written for version 0.1. Later versions 0.1.x compile this file unchanged: what a release adds to the
+//! interface is tested elsewhere. `docs/src/adding-an-activation.md` states the promise.
 
 use activation::card::{StaticNotes, StaticPublished};
 use activation::{Formula, GatedFormula, Parameter, Real};
