@@ -2,11 +2,11 @@
 
 use crate::graph::{Graph, Trace};
 use crate::learning::mend;
-use crate::program::{Program, TILE};
+use crate::program::Program;
 use crate::reference::Reference;
 use crate::simd::arch;
 use crate::slices::{Backward, Forward, Function, GatedBackward, GatedForward, GatedFunction};
-use crate::tile::{Pair, multiply, product};
+use crate::tile::{PART, Pair, multiply, product};
 use crate::{Dual, Elementwise, Formula, Gated, GatedFormula, Numbers, Pointwise, Real};
 use burn::Tensor;
 use std::sync::OnceLock;
@@ -276,8 +276,7 @@ impl Pointwise for OfGraph {
 
     fn forward_slice(&self, x: &[f32], y: &mut [f32]) {
         assert_eq!(x.len(), y.len(), "one output for each input");
-        for (x, y) in x.chunks(TILE).zip(y.chunks_mut(TILE)) {
-            self.forward.run(&[x], &[], &mut [&mut *y]);
+        if self.forward.run(&[x], &[], &mut [&mut *y]) {
             mend(y, |i| {
                 if x[i].is_nan() { f64::NAN } else { Pointwise::eval(self, f64::from(x[i])).0 }
             });
@@ -287,12 +286,13 @@ impl Pointwise for OfGraph {
     fn backward_slice(&self, x: &[f32], gradient: &mut [f32]) {
         assert_eq!(x.len(), gradient.len(), "one gradient for each input");
         let mut memory = Pair::take();
-        for (x, gradient) in x.chunks(TILE).zip(gradient.chunks_mut(TILE)) {
+        for (x, gradient) in x.chunks(PART).zip(gradient.chunks_mut(PART)) {
             let [slopes, _] = memory.numbers(x.len());
-            self.backward.run(&[x], &[], &mut [&mut *slopes]);
-            mend(slopes, |i| {
-                if x[i].is_nan() { f64::NAN } else { Pointwise::eval(self, f64::from(x[i])).1 }
-            });
+            if self.backward.run(&[x], &[], &mut [&mut *slopes]) {
+                mend(slopes, |i| {
+                    if x[i].is_nan() { f64::NAN } else { Pointwise::eval(self, f64::from(x[i])).1 }
+                });
+            }
             multiply(gradient, slopes);
         }
         memory.put();
@@ -318,21 +318,23 @@ impl Gated for OfGraph {
     }
 
     fn forward_slice(&self, gate: &[f32], value: &[f32], y: &mut [f32]) {
-        self.forward.run(&[gate, value], &[], &mut [&mut *y]);
-        mend(y, |i| Gated::eval(self, f64::from(gate[i]), f64::from(value[i])).0);
+        if self.forward.run(&[gate, value], &[], &mut [&mut *y]) {
+            mend(y, |i| Gated::eval(self, f64::from(gate[i]), f64::from(value[i])).0);
+        }
     }
 
     fn backward_slice(&self, gate: &mut [f32], value: &mut [f32], gradient: &[f32]) {
         let n = gradient.len();
         assert!(gate.len() == n && value.len() == n, "inputs and gradient of one length");
         let mut memory = Pair::take();
-        let tiles = gate.chunks_mut(TILE).zip(value.chunks_mut(TILE)).zip(gradient.chunks(TILE));
+        let tiles = gate.chunks_mut(PART).zip(value.chunks_mut(PART)).zip(gradient.chunks(PART));
         for ((gate, value), gradient) in tiles {
             let [by_gate, by_value] = memory.numbers(gradient.len());
-            self.backward.run(&[gate, value], &[], &mut [&mut *by_gate, &mut *by_value]);
-            let at = |i: usize| Gated::eval(self, f64::from(gate[i]), f64::from(value[i]));
-            mend(by_gate, |i| at(i).1);
-            mend(by_value, |i| at(i).2);
+            if self.backward.run(&[gate, value], &[], &mut [&mut *by_gate, &mut *by_value]) {
+                let at = |i: usize| Gated::eval(self, f64::from(gate[i]), f64::from(value[i]));
+                mend(by_gate, |i| at(i).1);
+                mend(by_value, |i| at(i).2);
+            }
             product(gate, gradient, by_gate);
             product(value, gradient, by_value);
         }

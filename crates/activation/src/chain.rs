@@ -1,5 +1,4 @@
-//! Which operations of a graph are computed together: chains of arithmetic, each step of which takes what the one before it
-//! left, and factors of functions.
+//! Which operations of a graph are computed together: chains, each step of which takes what the one before it left.
 
 use crate::graph::{Binary, Constant, Graph, Id, Node, Unary};
 
@@ -49,6 +48,14 @@ pub(crate) enum Step<O = usize> {
     SubFromMul(O, O),
     /// a − r².
     SquareSubFrom(O),
+    /// r · a where x is at most the threshold, the last operand elsewhere.
+    MulAtMost(O, O, f64, O),
+    /// The last operand where x is at most the threshold, r · a elsewhere.
+    MulAbove(O, O, f64, O),
+    /// f(factor · r).
+    Function(Unary, f32),
+    /// erfc(factor · r); e^(−(factor · r)²) is kept as this operand.
+    ErfcAndGaussian(f32, O),
     /// Keeps r for later steps, as this operand.
     Keep(O),
     /// Writes r to the target of this number.
@@ -84,6 +91,14 @@ impl<O> Step<O> {
             Self::AddMul(a, b) => Step::AddMul(place(a), place(b)),
             Self::SubFromMul(a, b) => Step::SubFromMul(place(a), place(b)),
             Self::SquareSubFrom(a) => Step::SquareSubFrom(place(a)),
+            Self::MulAtMost(a, x, threshold, b) => {
+                Step::MulAtMost(place(a), place(x), threshold, place(b))
+            }
+            Self::MulAbove(a, x, threshold, b) => {
+                Step::MulAbove(place(a), place(x), threshold, place(b))
+            }
+            Self::Function(f, factor) => Step::Function(f, factor),
+            Self::ErfcAndGaussian(factor, a) => Step::ErfcAndGaussian(factor, place(a)),
             Self::Keep(a) => Step::Keep(place(a)),
             Self::Store(target) => Step::Store(target),
         }
@@ -91,6 +106,15 @@ impl<O> Step<O> {
 }
 
 impl<O: Copy> Step<O> {
+    /// The operands that it takes; where it keeps something is none of them.
+    pub(crate) fn operands(&self) -> Vec<O> {
+        let mut operands = Vec::new();
+        if !matches!(self, Self::Keep(_) | Self::ErfcAndGaussian(..)) {
+            self.map(|operand| operands.push(operand));
+        }
+        operands
+    }
+
     /// One step for this one and the `next`, to the same bits, where there is one.
     pub(crate) fn and(self, next: Self) -> Option<Self> {
         Some(match (self, next) {
@@ -102,6 +126,8 @@ impl<O: Copy> Step<O> {
             (Self::Add(a), Self::Mul(b)) => Self::AddMul(a, b),
             (Self::SubFrom(a), Self::Mul(b)) => Self::SubFromMul(a, b),
             (Self::Square, Self::SubFrom(a)) => Self::SquareSubFrom(a),
+            (Self::Mul(a), Self::AtMost(x, threshold, b)) => Self::MulAtMost(a, x, threshold, b),
+            (Self::Mul(a), Self::Above(x, threshold, b)) => Self::MulAbove(a, x, threshold, b),
             _ => return None,
         })
     }
@@ -114,27 +140,26 @@ pub(crate) enum Operand {
     Constant(Constant),
 }
 
-/// Whether `node` can be a step: arithmetic that costs no more than reading its operands.
-pub(crate) fn is_arithmetic(node: &Node) -> bool {
-    match node {
-        Node::Unary(f, _) => matches!(f, Unary::Neg | Unary::Square | Unary::Abs),
-        Node::Input(_) | Node::Number(_) | Node::Constant(_) => false,
-        _ => true,
-    }
+/// Whether `node` is given, and not computed.
+pub(crate) fn is_given(node: &Node) -> bool {
+    matches!(node, Node::Input(_) | Node::Number(_) | Node::Constant(_))
 }
 
-/// Whether `node` is a function that has a loop of its own.
-pub(crate) fn is_function(node: &Node) -> bool {
-    matches!(node, Node::Unary(..)) && !is_arithmetic(node)
+/// Whether `node` is a function: what multiplies its operand by a constant costs next to nothing.
+fn is_function(node: &Node) -> bool {
+    let arithmetic = |f| matches!(f, Unary::Neg | Unary::Square | Unary::Abs);
+    matches!(*node, Node::Unary(f, _) if !arithmetic(f))
 }
 
-/// The step that `node` is, if r is the value of its operand `before`.
-fn step(node: &Node, before: Id) -> Step<Operand> {
+/// The step that `node` is, if r is the value of its operand `before`; a function is of `factor` times it.
+#[expect(clippy::cast_possible_truncation, reason = "constants of f32 formulas")]
+fn step(node: &Node, before: Id, factor: f64) -> Step<Operand> {
     use Operand::Node as At;
     match *node {
         Node::Unary(Unary::Neg, _) => Step::Neg,
         Node::Unary(Unary::Abs, _) => Step::Abs,
-        Node::Unary(..) => Step::Square,
+        Node::Unary(Unary::Square, _) => Step::Square,
+        Node::Unary(f, _) => Step::Function(f, factor as f32),
         Node::Binary(op, a, b) => match (op, a == before) {
             (Binary::Add, true) => Step::Add(At(b)),
             (Binary::Add, false) => Step::Add(At(a)),
@@ -186,6 +211,10 @@ pub(crate) struct Chains {
     scaled: Vec<Option<(f64, Id)>>,
     /// How often the results of a node are taken; an output is one use.
     uses: Vec<usize>,
+    /// Whether a node depends on numbers alone, or on nothing.
+    of_numbers: Vec<bool>,
+    /// Of erfc(x), the node e^(−x²) that is computed with it.
+    gaussian: Vec<Option<Id>>,
 }
 
 impl Chains {
@@ -193,23 +222,21 @@ impl Chains {
     pub(crate) fn of(graph: &Graph) -> Self {
         let nodes = &graph.nodes;
         let count = nodes.len();
-        let mut chains =
-            Self { before: vec![None; count], scaled: vec![None; count], uses: vec![0; count] };
+        let mut chains = Self {
+            before: vec![None; count],
+            scaled: vec![None; count],
+            uses: vec![0; count],
+            of_numbers: Vec::with_capacity(count),
+            gaussian: vec![None; count],
+        };
+        for node in nodes {
+            let of_numbers = node.operands().into_iter().all(|operand| chains.of_numbers[operand]);
+            chains.of_numbers.push(of_numbers && !matches!(node, Node::Input(_)));
+        }
         chains.absorb_factors(nodes);
         chains.count_uses(graph);
-        let mut lengths = vec![0; count];
-        for (id, node) in nodes.iter().enumerate() {
-            if !is_arithmetic(node) || chains.uses[id] == 0 {
-                continue;
-            }
-            let open = |operand: &Id| {
-                chains.uses[*operand] == 1 && (1..MOST_NODES).contains(&lengths[*operand])
-            };
-            // The longest of them, whose results are then never written.
-            let longest = node.operands().into_iter().filter(open).max_by_key(|one| lengths[*one]);
-            lengths[id] = 1 + longest.map_or(0, |operand| lengths[operand]);
-            chains.before[id] = longest;
-        }
+        chains.pair_gaussians(nodes);
+        chains.link(nodes);
         chains
     }
 
@@ -246,6 +273,41 @@ impl Chains {
         }
     }
 
+    fn pair_gaussians(&mut self, nodes: &[Node]) {
+        for (id, node) in nodes.iter().enumerate() {
+            let Node::Unary(Unary::Erfc, x) = *node else { continue };
+            let gaussian = Node::Unary(Unary::Gaussian, x);
+            let twin = nodes.iter().position(|node| *node == gaussian);
+            self.gaussian[id] =
+                twin.filter(|twin| *twin > id && self.uses[id] > 0 && self.uses[*twin] > 0);
+        }
+    }
+
+    /// Continues chains as far as they go.
+    fn link(&mut self, nodes: &[Node]) {
+        let mut lengths = vec![0; nodes.len()];
+        for (id, node) in nodes.iter().enumerate() {
+            if is_given(node) || self.uses[id] == 0 {
+                continue;
+            }
+            if self.gaussian[id].is_some() || self.gaussian.contains(&Some(id)) {
+                // A chain by itself: two results are left at once.
+                lengths[id] = MOST_NODES;
+                continue;
+            }
+            let open = |operand: &Id| {
+                self.uses[*operand] == 1
+                    && (1..MOST_NODES).contains(&lengths[*operand])
+                    && self.of_numbers[*operand] == self.of_numbers[id]
+            };
+            // The longest of them, whose results are then never written.
+            let operands = self.operands(nodes, id).into_iter();
+            let longest = operands.filter(open).max_by_key(|one| lengths[*one]);
+            lengths[id] = 1 + longest.map_or(0, |operand| lengths[operand]);
+            self.before[id] = longest;
+        }
+    }
+
     /// The nodes whose results `id` takes, a factor left out that it multiplies by itself.
     fn operands(&self, nodes: &[Node], id: Id) -> Vec<Id> {
         match self.scaled[id] {
@@ -259,9 +321,14 @@ impl Chains {
         self.uses[id]
     }
 
-    /// The factor and the operand of a function; none of another node.
-    pub(crate) fn scaled(&self, id: Id) -> Option<(f64, Id)> {
-        self.scaled[id]
+    /// Whether `id` depends on numbers alone, or on nothing.
+    pub(crate) fn is_of_numbers(&self, id: Id) -> bool {
+        self.of_numbers[id]
+    }
+
+    /// The node e^(−x²) that is computed with `id`, where that is erfc(x).
+    pub(crate) fn gaussian(&self, id: Id) -> Option<Id> {
+        self.gaussian[id]
     }
 
     /// The nodes of the chain that ends in `id`, the last one first.
@@ -269,7 +336,7 @@ impl Chains {
         std::iter::successors(Some(id), |id| self.before[*id])
     }
 
-    /// The nodes whose results the chain takes that ends in `id`, or the function `id`.
+    /// The nodes whose results the chain takes that ends in `id`.
     pub(crate) fn taken(&self, nodes: &[Node], id: Id) -> Vec<Id> {
         let own = |member: Id| {
             let inner = self.before[member];
@@ -284,10 +351,12 @@ impl Chains {
         let mut members: Vec<Id> = self.members(id).collect();
         members.reverse();
         // The first step loads an operand of the first node.
-        let first = nodes[members[0]].operands().first().copied().unwrap_or(members[0]);
+        let first = self.operands(nodes, members[0]).first().copied().unwrap_or(members[0]);
         let before = std::iter::once(first).chain(members.iter().copied());
         let load = std::iter::once(Step::Load(Operand::Node(first)));
-        load.chain(before.zip(&members).map(|(before, member)| step(&nodes[*member], before)))
-            .collect()
+        let step = |(before, member): (Id, &Id)| {
+            step(&nodes[*member], before, self.scaled[*member].map_or(1.0, |(factor, _)| factor))
+        };
+        load.chain(before.zip(&members).map(step)).collect()
     }
 }

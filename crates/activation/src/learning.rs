@@ -3,7 +3,6 @@
 use crate::graph::Graph;
 use crate::program::{Program, TILE, Values};
 use crate::reference::Reference;
-use crate::tile::has_nan;
 use crate::{BuildError, Dual, Parameter, Parameters, Registration};
 use burn::Tensor;
 use serde::Deserialize;
@@ -197,7 +196,9 @@ impl LearnedFormula {
     /// # Panics
     /// If lengths differ.
     pub fn forward_slice(&self, inputs: &[&[f32]], numbers: &[Values<'_>], y: &mut [f32]) {
-        self.forward.run(inputs, numbers, &mut [&mut *y]);
+        if !self.forward.run(inputs, numbers, &mut [&mut *y]) {
+            return;
+        }
         let reference = |i: usize| {
             if any_nan(inputs, numbers, i) {
                 return f64::NAN;
@@ -218,7 +219,9 @@ impl LearnedFormula {
         numbers: &[Values<'_>],
         derivatives: &mut [&mut [f32]],
     ) {
-        self.backward.run(inputs, numbers, derivatives);
+        if !self.backward.run(inputs, numbers, derivatives) {
+            return;
+        }
         for (by, derivatives) in derivatives.iter_mut().enumerate() {
             let reference = |i: usize| {
                 if any_nan(inputs, numbers, i) {
@@ -287,12 +290,11 @@ fn any_nan(inputs: &[&[f32]], numbers: &[Values<'_>], i: usize) -> bool {
 }
 
 /// Puts the reference's figures in the place of NaN.
+#[cold]
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 pub(crate) fn mend(figures: &mut [f32], reference: impl Fn(usize) -> f64) {
-    if has_nan(figures) {
-        for (i, figure) in figures.iter_mut().enumerate().filter(|(_, figure)| figure.is_nan()) {
-            *figure = reference(i) as f32;
-        }
+    for (i, figure) in figures.iter_mut().enumerate().filter(|(_, figure)| figure.is_nan()) {
+        *figure = reference(i) as f32;
     }
 }
 

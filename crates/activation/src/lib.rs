@@ -44,6 +44,7 @@ mod dual;
 mod elementwise;
 mod error;
 mod formula;
+mod functions;
 mod graph;
 mod lanes;
 mod learning;
@@ -61,6 +62,7 @@ mod tensor;
 mod text;
 mod tile;
 mod tree;
+mod watch;
 
 pub use activation::{Activation, Gated, Kind, Learned, Pointwise};
 pub use dual::Dual;

@@ -5,6 +5,7 @@
 //! that networks compute, that never happens, and all it costs is a comparison.
 
 use crate::reference::Reference;
+use crate::watch::Watch;
 use crate::{Dual, Lanes, Real};
 use pulp::{Simd, WithSimd};
 
@@ -20,33 +21,6 @@ pub(crate) trait GatedFunction: Clone {
 
 /// Registers whose slopes are computed before gradients are multiplied by them: until then they can be mended.
 const BLOCK: usize = 8;
-
-/// Looks for NaN in registers. It is asked once for many of them: a branch for each would cost more than some
-/// formulas do.
-struct Watch<S: Simd> {
-    simd: S,
-    /// Sum of 0 · x over what was seen: 0, or NaN where there was NaN or infinity.
-    sum: S::f32s,
-}
-
-impl<S: Simd> Watch<S> {
-    #[inline(always)]
-    fn new(simd: S) -> Self {
-        Self { simd, sum: simd.splat_f32s(0.0) }
-    }
-
-    #[inline(always)]
-    fn look(&mut self, x: S::f32s) {
-        self.sum = self.simd.mul_add_f32s(x, self.simd.splat_f32s(0.0), self.sum);
-    }
-
-    /// Whether it may have seen NaN.
-    #[inline(always)]
-    fn is_alarmed(&self) -> bool {
-        let sum: &[f32] = bytemuck::cast_slice(std::slice::from_ref(&self.sum));
-        sum.iter().any(|x| x.is_nan())
-    }
-}
 
 /// Puts the reference's values in the place of NaN.
 #[cold]
@@ -129,7 +103,7 @@ impl<F: Function> WithSimd for Forward<'_, F> {
         assert_eq!(xs.len(), ys.len(), "one output for each input");
         let (x, x_rest) = S::as_simd_f32s(xs);
         let (y, y_rest) = S::as_mut_simd_f32s(ys);
-        let mut watch = Watch::new(simd);
+        let mut watch = Watch::<S>::new(simd);
         for (x, y) in x.iter().zip(y) {
             *y = value(simd, f, *x);
             watch.look(*y);
@@ -163,7 +137,7 @@ impl<F: Function> WithSimd for Backward<'_, F> {
         let (x, x_rest) = S::as_simd_f32s(xs);
         let (gradient, gradient_rest) = S::as_mut_simd_f32s(gradients);
         for (x, gradient) in x.chunks(BLOCK).zip(gradient.chunks_mut(BLOCK)) {
-            let mut watch = Watch::new(simd);
+            let mut watch = Watch::<S>::new(simd);
             let mut slopes = [simd.splat_f32s(0.0); BLOCK];
             for (x, slope_of) in x.iter().zip(&mut slopes) {
                 *slope_of = slope(simd, f, *x);
@@ -178,7 +152,7 @@ impl<F: Function> WithSimd for Backward<'_, F> {
         }
         if !x_rest.is_empty() {
             let mut slope = slope(simd, f, simd.partial_load_f32s(x_rest));
-            let mut watch = Watch::new(simd);
+            let mut watch = Watch::<S>::new(simd);
             watch.look(slope);
             if watch.is_alarmed() {
                 let slope = bytemuck::cast_slice_mut(std::slice::from_mut(&mut slope));
@@ -217,7 +191,7 @@ impl<F: GatedFunction> WithSimd for GatedForward<'_, F> {
         let (gate, gate_rest) = S::as_simd_f32s(gates);
         let (value, value_rest) = S::as_simd_f32s(values);
         let (y, y_rest) = S::as_mut_simd_f32s(ys);
-        let mut watch = Watch::new(simd);
+        let mut watch = Watch::<S>::new(simd);
         for ((gate, value), y) in gate.iter().zip(value).zip(y) {
             *y = value_of(simd, f, *gate, *value);
             watch.look(*y);
@@ -271,7 +245,7 @@ impl<F: GatedFunction> WithSimd for GatedBackward<'_, F> {
         let zero = simd.splat_f32s(0.0);
         let blocks = gate.chunks_mut(BLOCK).zip(value.chunks_mut(BLOCK));
         for ((gate, value), gradient) in blocks.zip(gradient.chunks(BLOCK)) {
-            let mut watch = Watch::new(simd);
+            let mut watch = Watch::<S>::new(simd);
             let mut slopes_of = [[zero; BLOCK]; 2];
             let [by_gate, by_value] = &mut slopes_of;
             for (((gate, value), by_gate), by_value) in
@@ -300,7 +274,7 @@ impl<F: GatedFunction> WithSimd for GatedBackward<'_, F> {
             let (gate, value) =
                 (simd.partial_load_f32s(gate_rest), simd.partial_load_f32s(value_rest));
             let (mut by_gate, mut by_value) = slopes(simd, f, gate, value);
-            let mut watch = Watch::new(simd);
+            let mut watch = Watch::<S>::new(simd);
             watch.look(by_gate);
             watch.look(by_value);
             if watch.is_alarmed() {

@@ -1,16 +1,11 @@
-//! Operations over tiles: slices of f32 that lie in the cache, a SIMD register at a time.
-//!
-//! Each operation has a loop of its own, for each instruction set: one function for all of them would be so large that
-//! the compiler would leave calls inside its loops.
+//! Tiles: slices of f32 that lie in the cache, their memory, and operations over them.
 
-use crate::graph::Unary;
 use crate::segment::KNOWN;
 use crate::simd::arch;
-use crate::{Algebra, Lanes};
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 
-/// Numbers of a tile: a handful of them lie in the first cache.
+/// Numbers of a tile: a handful of tiles lie in the first cache.
 pub(crate) const TILE: usize = 1024;
 
 /// Numbers of a line of the cache: a register that lies in two of them takes twice as long to load.
@@ -66,6 +61,11 @@ impl Scratch {
         Tile::Each(self.slots[slot].numbers(self.used))
     }
 
+    /// The first number of a slot.
+    pub(crate) fn first(&self, slot: usize) -> f32 {
+        self.slots[slot].numbers(1)[0]
+    }
+
     /// Writes `values` into a slot, and zeros behind them.
     pub(crate) fn write(&mut self, slot: usize, values: &[f32]) {
         let (numbers, rest) = self.slots[slot].numbers_mut(self.used).split_at_mut(values.len());
@@ -92,28 +92,31 @@ impl Drop for Scratch {
     }
 }
 
-/// Two tiles of numbers of an earlier use. (An array would be filled with zeros for each tile that is computed.)
-pub(crate) struct Pair(Box<Tiles>);
+/// Slopes of a part: as many numbers as the first cache holds beside what they are computed from.
+pub(crate) const PART: usize = 4 * TILE;
 
-/// Tiles that begin with a line of the cache.
+/// Memory for two parts of slopes. (An array would be filled with zeros for each part that is computed.)
+pub(crate) struct Pair(Box<Parts>);
+
+/// Numbers that begin with a line of the cache.
 #[repr(align(64))]
-struct Tiles([[f32; TILE]; 2]);
+struct Parts([[f32; PART]; 2]);
 
 thread_local! {
-    static PAIR: Cell<Option<Box<Tiles>>> = const { Cell::new(None) };
+    static PAIR: Cell<Option<Box<Parts>>> = const { Cell::new(None) };
 }
 
 impl Pair {
     pub(crate) fn take() -> Self {
-        Self(PAIR.take().unwrap_or_else(|| Box::new(Tiles([[0.0; TILE]; 2]))))
+        Self(PAIR.take().unwrap_or_else(|| Box::new(Parts([[0.0; PART]; 2]))))
     }
 
     /// The first numbers of each.
     ///
     /// # Panics
-    /// If a tile has fewer.
+    /// If a part has fewer.
     pub(crate) fn numbers(&mut self, count: usize) -> [&mut [f32]; 2] {
-        self.0.0.each_mut().map(|tile| &mut tile[..count])
+        self.0.0.each_mut().map(|part| &mut part[..count])
     }
 
     /// Hands the memory to the next use.
@@ -157,96 +160,6 @@ pub(crate) fn has_nan(numbers: &[f32]) -> bool {
 pub(crate) enum Tile<'a> {
     Each(&'a [f32]),
     One(f32),
-}
-
-/// A function of registers that is known where its loop is compiled.
-trait Function: Copy {
-    fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S>;
-}
-
-/// A loop of a function.
-struct One<'a, F> {
-    f: F,
-    factor: f32,
-    x: &'a [f32],
-    y: &'a mut [f32],
-}
-
-impl<F: Function> WithSimd for One<'_, F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (x, _) = S::as_simd_f32s(self.x);
-        let (y, _) = S::as_mut_simd_f32s(self.y);
-        let factor = Lanes::new(simd, simd.splat_f32s(self.factor));
-        for (x, y) in x.iter().zip(y) {
-            *y = self.f.call(Lanes::new(simd, *x) * factor).into_inner();
-        }
-    }
-}
-
-fn over_one(f: impl Function, factor: f32, x: Tile<'_>, y: &mut [f32]) {
-    match x {
-        Tile::Each(x) => arch().dispatch(One { f, factor, x, y }),
-        // A function of numbers that are the same everywhere: of one register.
-        Tile::One(number) => {
-            let x = [number; 16];
-            let mut value = [0.0; 16];
-            arch().dispatch(One { f, factor, x: &x, y: &mut value });
-            y.fill(value[0]);
-        }
-    }
-}
-
-macro_rules! unary_functions {
-    ($($name:ident $method:ident)*) => {
-        $(
-            #[derive(Clone, Copy)]
-            struct $name;
-
-            impl Function for $name {
-                #[inline(always)]
-                fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
-                    Algebra::$method(x)
-                }
-            }
-        )*
-
-        /// y = f(factor · x).
-        pub(crate) fn unary(f: Unary, factor: f32, x: Tile<'_>, y: &mut [f32]) {
-            match f {
-                Unary::Neg => over_one(Neg, factor, x, y),
-                Unary::Gaussian => over_one(Gaussian, factor, x, y),
-                $(Unary::$name => over_one($name, factor, x, y),)*
-            }
-        }
-    };
-}
-
-unary_functions! {
-    Exp exp ExpM1 exp_m1 Ln ln Ln1p ln_1p Sqrt sqrt Sin sin Cos cos Tanh tanh Atan atan Erf erf Erfc erfc
-    Sigmoid sigmoid Softplus softplus Square square Abs abs
-}
-
-#[derive(Clone, Copy)]
-struct Neg;
-
-impl Function for Neg {
-    #[inline(always)]
-    fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
-        -x
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Gaussian;
-
-impl Function for Gaussian {
-    #[inline(always)]
-    fn call<S: Simd>(self, x: Lanes<S>) -> Lanes<S> {
-        x.erfc_and_gaussian().1
-    }
 }
 
 /// gradient · slope, in the place of the gradient.
@@ -295,38 +208,4 @@ pub(crate) fn product(y: &mut [f32], gradient: &[f32], slopes: &[f32]) {
     }
 
     arch().dispatch(Product(y, gradient, slopes));
-}
-
-/// erfc(factor · x) and e^(−(factor · x)²) at once.
-pub(crate) fn erfc_and_gaussian(factor: f32, x: Tile<'_>, y: &mut [f32], gaussian: &mut [f32]) {
-    struct Both<'a> {
-        factor: f32,
-        x: &'a [f32],
-        y: &'a mut [f32],
-        gaussian: &'a mut [f32],
-    }
-
-    impl WithSimd for Both<'_> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) {
-            let (x, _) = S::as_simd_f32s(self.x);
-            let (y, _) = S::as_mut_simd_f32s(self.y);
-            let (gaussian, _) = S::as_mut_simd_f32s(self.gaussian);
-            let factor = Lanes::new(simd, simd.splat_f32s(self.factor));
-            for ((x, y), gaussian) in x.iter().zip(y).zip(gaussian) {
-                let (value, rest) = (Lanes::new(simd, *x) * factor).erfc_and_gaussian();
-                (*y, *gaussian) = (value.into_inner(), rest.into_inner());
-            }
-        }
-    }
-
-    match x {
-        Tile::Each(x) => arch().dispatch(Both { factor, x, y, gaussian }),
-        Tile::One(_) => {
-            over_one(Erfc, factor, x, y);
-            over_one(Gaussian, factor, x, gaussian);
-        }
-    }
 }

@@ -3,7 +3,6 @@
 use crate::buffer::Buffer;
 use crate::device;
 use crate::host::{Host, Operation, Values, record};
-use crate::prefetch::over_tiles;
 use ::activation::{Activation, Gated, Kind};
 use burn::Tensor;
 use rayon::prelude::*;
@@ -29,7 +28,7 @@ fn nonlinearity_on_host(f: &Arc<Activation>, host: Host) -> Host {
     let mut y = Buffer::take(values.slice().len());
     y.par_chunks_mut(TASK)
         .zip(values.slice().par_chunks(TASK))
-        .for_each(|(y, x)| over_tiles(x, y, |x, y| f.nonlinearity().forward_slice(x, y)));
+        .for_each(|(y, x)| f.nonlinearity().forward_slice(x, y));
     let y = Values::from_buffer(y, &values.shape());
     record([host], y, || Nonlinearity { f: Arc::clone(f), x: values })
 }
@@ -93,9 +92,7 @@ impl Operation<1> for Nonlinearity {
         let x = self.x.slice();
         let gradient = gradient.change(TASK, |task, gradient| {
             let x = &x[task * TASK..task * TASK + gradient.len()];
-            over_tiles(x, gradient, |x, gradient| {
-                self.f.nonlinearity().backward_slice(x, gradient)
-            });
+            self.f.nonlinearity().backward_slice(x, gradient);
         });
         [Some(gradient)]
     }

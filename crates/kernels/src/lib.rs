@@ -29,7 +29,6 @@ mod matrix;
 mod mixed;
 mod padded;
 mod philox;
-mod prefetch;
 mod product;
 mod reduce;
 mod replica;
