@@ -420,19 +420,19 @@ impl Scratch {
         whole: bool,
     ) -> bool {
         let Instruction { segment, targets } = instruction;
-        let direct = |target: &Target| target.output.filter(|_| whole);
-        let mut taken: [Slot; MOST_CHAINS] = Default::default();
+        let slot_of = |target: &Target| (!whole || target.output.is_none()).then_some(target.slot);
+        // Most often nothing needs a slot: then this allocates nothing.
+        let slots = targets.iter().filter_map(slot_of);
+        let mut taken: Vec<Slot> = slots.clone().map(|slot| self.take_slot(slot)).collect();
         let mut to: [&mut [f32]; MOST_CHAINS] = Default::default();
         for (place, output) in outputs.enumerate() {
-            if let Some(at) = targets.iter().position(|target| direct(target) == Some(place)) {
+            if let Some(at) = targets.iter().position(|target| target.output == Some(place)) {
                 to[at] = output;
             }
         }
-        for ((target, memory), to) in targets.iter().zip(&mut taken).zip(&mut to) {
-            if direct(target).is_none() {
-                *memory = self.take_slot(target.slot);
-                *to = memory.numbers_mut(self.used);
-            }
+        let in_slots = targets.iter().zip(&mut to).filter(|(target, _)| slot_of(target).is_some());
+        for ((_, to), memory) in in_slots.zip(&mut taken) {
+            *to = memory.numbers_mut(self.used);
         }
         let mut known = std::mem::take(&mut self.known);
         let alarmed = segment.run(
@@ -441,10 +441,8 @@ impl Scratch {
             &mut to[..targets.len()],
         );
         self.known = known;
-        for (target, memory) in targets.iter().zip(taken) {
-            if direct(target).is_none() {
-                self.put_slot(target.slot, memory);
-            }
+        for (slot, memory) in slots.zip(taken) {
+            self.put_slot(slot, memory);
         }
         alarmed && targets.iter().any(|target| target.output.is_some())
     }
