@@ -47,7 +47,13 @@ if awk '/^[^ ]/ { name = $1 } /^  FAIL/ { print name }' "$folder/check.log" | so
   grep -A 1 '^  FAIL' "$folder/check.log"
   exit 1
 fi
-"$actlab" check relu --device wgpu --training scripts/check_gpu.toml | sed -n '/first/,$p'
+"$actlab" check relu --device wgpu --training scripts/check_gpu.toml >"$folder/training.log" || { cat "$folder/training.log"; exit 1; }
+sed -n '/first/,$p' "$folder/training.log"
+# A step waits for its device once, where no replicas exchange statistics.
+if grep -E '^  ok .*-(images|text)-s' "$folder/training.log" | grep -vE 'reads a step: 1$'; then
+  echo "error: these steps wait for their device more than once" >&2
+  exit 1
+fi
 "$actlab" sweep scripts/check_gpu.toml --device wgpu --output "$folder/results" >"$folder/sweep.log"
 grep -E '^[0-9]+ runs? of ' "$folder/sweep.log"
 

@@ -177,8 +177,8 @@ impl Program {
             let find = |source| match source {
                 Source::Number(i) => Place::One(numbers[i]),
                 Source::Constant(constant) => Place::One(constant.0),
-                Source::Slot(slot) | Source::OfNumbers(slot) => Place::Slot(slot),
-                Source::Input(_) => unreachable!("of numbers alone"),
+                Source::OfNumbers(slot) => Place::Slot(slot),
+                Source::Slot(_) | Source::Input(_) => unreachable!("of numbers alone"),
             };
             scratch.execute(instruction, find, std::iter::empty(), false);
         }
@@ -444,7 +444,8 @@ impl Scratch {
         for (slot, memory) in slots.zip(taken) {
             self.put_slot(slot, memory);
         }
-        alarmed && targets.iter().any(|target| target.output.is_some())
+        // What is not whole has more numbers than the outputs, and is looked at where those are written.
+        alarmed && whole && targets.iter().any(|target| target.output.is_some())
     }
 }
 
@@ -538,7 +539,7 @@ mod tests {
                 let program = Program::new(&graph);
                 longest = longest.max(program.of_numbers.len() + program.instructions.len());
                 // Of whole registers and of parts, of whole blocks of them and of parts, in one tile and in several.
-                for length in [1, 37, 64, 300, 2100] {
+                for length in [0, 1, 15, 16, 37, 64, 300, 2100] {
                     let x: Vec<f32> =
                         (0..length).map(|i| (i * 7 % 41) as f32 / 8.0 - 2.5).collect();
                     let b: Vec<f32> =

@@ -1,8 +1,8 @@
-//! Arithmetic over tiles, a block of registers at a time: what the steps of several chains leave stays in registers or in
-//! the first cache until it is needed.
+//! Chains of operations over tiles, a block of registers at a time: what the steps of several chains leave stays in
+//! registers or in the first cache until it is needed.
 //!
-//! A loop for each chain would read and write whole tiles, which takes longer than the arithmetic does. Segments of one or two
-//! steps are the exception ([`Few`]).
+//! A loop for each chain would read and write whole tiles, which takes longer than arithmetic does. Segments of one or two
+//! steps of arithmetic are the exception ([`Few`]).
 
 use crate::chain::{MOST_OPERANDS, Step};
 use crate::functions;
@@ -144,7 +144,21 @@ impl Run<'_, '_> {
                 blocks.run(simd, steps, block, targets, &mut watch);
             }
         }
-        if whole < registers {
+        if whole < registers && registers >= N {
+            // The last block once more, from where it is whole: what is computed twice has the same bits.
+            let from = (registers - N) * (numbers / registers);
+            let mut last = [Tile::One(0.0); MOST_OPERANDS];
+            for (last, operand) in last.iter_mut().zip(operands) {
+                *last = operand.from(from);
+            }
+            let count = targets.len();
+            let mut ends: [&mut [f32]; MOST_CHAINS] = Default::default();
+            for (end, target) in ends.iter_mut().zip(targets.iter_mut()) {
+                *end = &mut target[from..];
+            }
+            let mut block = Block::<S, N>::new(simd, &last[..operands.len()], known);
+            block.run(simd, steps, 0, &mut ends[..count], &mut watch);
+        } else {
             let mut single = Block::<S, 1>::new(simd, operands, known);
             for at in whole..registers {
                 single.run(simd, steps, at, targets, &mut watch);

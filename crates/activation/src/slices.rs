@@ -2,7 +2,7 @@
 //!
 //! Where a register gives NaN, as for infinite inputs or where something overflows in single precision on the way
 //! to a result that does not, the reference in double precision has the last word. For finite numbers of the size
-//! that networks compute, that never happens, and all it costs is a comparison.
+//! that networks compute, that never happens, and all it costs is a multiply-add.
 
 use crate::reference::Reference;
 use crate::watch::Watch;

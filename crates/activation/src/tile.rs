@@ -2,6 +2,7 @@
 
 use crate::segment::KNOWN;
 use crate::simd::arch;
+use crate::watch::Watch;
 use pulp::{Simd, WithSimd};
 use std::cell::Cell;
 
@@ -92,8 +93,9 @@ impl Drop for Scratch {
     }
 }
 
-/// Slopes of a part: as many numbers as the first cache holds beside what they are computed from.
-pub(crate) const PART: usize = 4 * TILE;
+/// Numbers of a part, whose slopes are computed before gradients are multiplied by them: inputs, slopes and gradients lie in
+/// the first cache.
+pub(crate) const PART: usize = 2 * TILE;
 
 /// Memory for two parts of slopes. (An array would be filled with zeros for each part that is computed.)
 pub(crate) struct Pair(Box<Parts>);
@@ -135,19 +137,17 @@ pub(crate) fn has_nan(numbers: &[f32]) -> bool {
         #[inline(always)]
         fn with_simd<S: Simd>(self, simd: S) -> bool {
             let (registers, rest) = S::as_simd_f32s(self.0);
-            let zero = simd.splat_f32s(0.0);
-            // Zero times infinity is NaN too: then each number is looked at.
-            let look = |register: S::f32s, sum| simd.mul_add_f32s(register, zero, sum);
+            let mut watch = Watch::<S, 4>::new(simd);
             let (blocks, single) = registers.as_chunks::<4>();
-            let mut sums = [zero; 4];
             for block in blocks {
-                for i in 0..4 {
-                    sums[i] = look(block[i], sums[i]);
+                for (i, register) in block.iter().enumerate() {
+                    watch.look_as(i, *register);
                 }
             }
-            sums[0] = single.iter().fold(sums[0], |sum, register| look(*register, sum));
-            let sums: &[f32] = bytemuck::cast_slice(&sums);
-            let suspicious = sums.iter().chain(rest).any(|number| number.is_nan());
+            for register in single {
+                watch.look(*register);
+            }
+            let suspicious = watch.is_alarmed() || rest.iter().any(|number| number.is_nan());
             suspicious && self.0.iter().any(|number| number.is_nan())
         }
     }
@@ -160,6 +160,17 @@ pub(crate) fn has_nan(numbers: &[f32]) -> bool {
 pub(crate) enum Tile<'a> {
     Each(&'a [f32]),
     One(f32),
+}
+
+impl Tile<'_> {
+    /// What comes from this place on.
+    #[inline(always)]
+    pub(crate) fn from(self, place: usize) -> Self {
+        match self {
+            Self::Each(numbers) => Self::Each(&numbers[place..]),
+            Self::One(number) => Self::One(number),
+        }
+    }
 }
 
 /// gradient · slope, in the place of the gradient.

@@ -57,7 +57,7 @@ pub(crate) fn learned_values<M: Module>(module: &M) -> HashMap<ParamId, Vec<f32>
     impl TensorVisitor for Found {
         fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, tensor: Tensor<D>) {
             if holds_numbers(name) {
-                self.0.insert(id, tensor.to_data().iter::<f32>().collect());
+                self.0.insert(id, actlab_kernels::read(tensor).iter::<f32>().collect());
             }
         }
     }

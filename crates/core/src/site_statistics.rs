@@ -1,6 +1,8 @@
 //! Statistics of one activation site.
 
+use actlab_kernels::read_at_once;
 use burn::Tensor;
+use burn::tensor::{TensorData, Transaction};
 use record::{Histogram, Site};
 
 /// |f′(x)| below this passes no gradient worth the name.
@@ -30,8 +32,11 @@ pub(crate) fn measure<const D: usize>(
 ) -> Site {
     let shape = outputs.dims();
     let units = shape[D - 1];
-    let (inputs, outputs) = (host(inputs), host(outputs));
-    let slopes: Vec<Vec<f32>> = slopes.iter().map(host).collect();
+    let tensors = Transaction::default().register(inputs.clone()).register(outputs.clone());
+    let tensors = slopes.iter().fold(tensors, |all, slope| all.register(slope.clone()));
+    let mut read = read_at_once(tensors).into_iter().map(numbers);
+    let (inputs, outputs) = (read.next().unwrap_or_default(), read.next().unwrap_or_default());
+    let slopes: Vec<Vec<f32>> = read.collect();
 
     let mut alive = vec![false; units];
     let (mut saturated, mut zero, mut sum) = (0_usize, 0_usize, 0.0);
@@ -66,8 +71,8 @@ pub(crate) fn measure<const D: usize>(
     }
 }
 
-fn host<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.to_data().convert::<f32>().try_into_vec().expect("they were converted")
+fn numbers(data: TensorData) -> Vec<f32> {
+    data.convert::<f32>().try_into_vec().expect("they were converted")
 }
 
 #[cfg(test)]

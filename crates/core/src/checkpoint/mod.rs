@@ -175,7 +175,7 @@ impl Tensors {
     /// Adds a tensor.
     pub(crate) fn add<const D: usize>(&mut self, name: String, tensor: Tensor<D>) {
         let shape = tensor.dims().to_vec();
-        let data = tensor.into_data().convert::<f32>();
+        let data = actlab_kernels::read(tensor).convert::<f32>();
         let numbers = data.as_slice::<f32>().expect("they were converted");
         let mut bytes = vec![0; size_of_val(numbers)];
         let (places, _) = bytes.as_chunks_mut::<4>();

@@ -23,12 +23,12 @@ pub use width::{gated_feed_forward, gated_residual};
 use crate::component::{self, Definition, Entry, Registration};
 use crate::data::{Batch, Dataset, Inputs};
 use crate::sites::{Activations, SiteInfo, Sites};
-use crate::train::{Finished, Monitor, Stopped, Trainer};
+use crate::train::{Finished, FirstSteps, Monitor, Stopped, Trainer};
 use crate::{Error, bench, objective, train};
 use burn::Tensor;
 use burn::module::Module;
 use burn::tensor::Device;
-use record::{Component, RunSpec, TrainStep};
+use record::{Component, RunSpec};
 use std::path::Path;
 use weights::{Sources, Weights};
 
@@ -208,7 +208,7 @@ pub struct ModelRegistration {
     example: &'static str,
     pub(crate) mixed_precision: bool,
     pub(crate) train: fn(Trainer<'_>, &mut dyn Monitor) -> Result<Finished, Stopped>,
-    pub(crate) first_steps: fn(Trainer<'_>, u64) -> Result<Vec<TrainStep>, Error>,
+    pub(crate) first_steps: fn(Trainer<'_>, u64) -> Result<FirstSteps, Error>,
     pub(crate) bench: bench::Steps,
 }
 

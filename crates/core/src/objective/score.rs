@@ -1,7 +1,7 @@
 //! How well a network predicts: its loss in training, and its scores by example in evaluation.
 
 use crate::data::Targets;
-use actlab_kernels::log_probabilities;
+use actlab_kernels::{log_probabilities, read_at_once};
 use burn::Tensor;
 use burn::tensor::{Int, TensorData, Transaction};
 
@@ -34,11 +34,12 @@ pub fn scores(logits: Tensor<2>, targets: &Targets) -> Vec<Score> {
     let of = |outputs: Tensor<2, Int>| log_probabilities.clone().gather(1, outputs);
     let predicted = logits.argmax(1);
     // Read at once, and three numbers of a row alone.
-    let read = Transaction::default()
-        .register(of(targets.labels.clone().reshape([count, 1])))
-        .register(of(predicted.clone()))
-        .register(predicted)
-        .execute();
+    let read = read_at_once(
+        Transaction::default()
+            .register(of(targets.labels.clone().reshape([count, 1])))
+            .register(of(predicted.clone()))
+            .register(predicted),
+    );
     let [right, confidence, predicted] = &read[..] else { unreachable!("three were asked for") };
     let mut rows = targets
         .answers

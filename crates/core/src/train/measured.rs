@@ -2,6 +2,7 @@
 
 use crate::objective::indices;
 use crate::optimizer::{GradientNorm, Squares};
+use actlab_kernels::read_at_once;
 use burn::Tensor;
 use burn::tensor::{Int, Transaction};
 
@@ -34,7 +35,7 @@ impl Measured {
         if let Some(predicted) = predicted {
             transaction = transaction.register(predicted);
         }
-        let mut read = transaction.execute().into_iter();
+        let mut read = read_at_once(transaction).into_iter();
         let mut numbers = || -> Vec<f64> {
             read.next().map(|data| data.iter::<f64>().collect()).unwrap_or_default()
         };

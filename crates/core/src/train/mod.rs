@@ -17,6 +17,7 @@ use crate::model::{Model, Network, initialize, registration};
 use crate::objective::evaluation;
 use crate::recipe::Recipe;
 use crate::sites::{Activations, LearnedSite, Sites};
+use actlab_kernels::reads;
 use burn::tensor::Device;
 use record::{Event, Outcome, Predictions, RunSpec, Summary, TrainStep};
 use state::{Course, Run};
@@ -132,12 +133,20 @@ pub fn train(trainer: Trainer<'_>, monitor: &mut dyn Monitor) -> Result<Finished
     (registration(&trainer.spec.model)?.train)(trainer, monitor)
 }
 
-/// What the first `count` training steps measure: to know what a step takes (the first one warms up), or to compare
-/// devices.
+/// The first training steps of a run.
+#[derive(Debug)]
+pub struct FirstSteps {
+    /// What each measures.
+    pub measured: Vec<TrainStep>,
+    /// How often all of them together have read from the device, and so waited for it.
+    pub reads: u64,
+}
+
+/// The first `count` training steps: to know what a step takes (the first one warms up), or to compare devices.
 ///
 /// # Errors
 /// If the spec makes no sense.
-pub fn first_steps(trainer: Trainer<'_>, count: u64) -> Result<Vec<TrainStep>, Error> {
+pub fn first_steps(trainer: Trainer<'_>, count: u64) -> Result<FirstSteps, Error> {
     (registration(&trainer.spec.model)?.first_steps)(trainer, count)
 }
 
@@ -154,11 +163,14 @@ pub(crate) fn train_model<M: Model>(
 pub(crate) fn first_steps_of_model<M: Model>(
     trainer: Trainer<'_>,
     count: u64,
-) -> Result<Vec<TrainStep>, Error> {
+) -> Result<FirstSteps, Error> {
     let recipe = Recipe::new(trainer.spec, trainer.data, trainer.activations)?;
     let mut run = Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer)?;
     let total = run.steps.total;
-    Ok((1..=count).map(|step| run.step(step, total.max(count), 0.0).measured).collect())
+    let before = reads();
+    let step = |step| run.step(step, total.max(count), 0.0).measured;
+    let measured = (1..=count).map(step).collect();
+    Ok(FirstSteps { measured, reads: reads() - before })
 }
 
 /// The network of a spec whose model is `M`, with the weights that it starts from, and what its activations learn.

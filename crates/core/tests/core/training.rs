@@ -3,7 +3,9 @@
 use crate::replicas::in_parts;
 use activation_testing::activation;
 use actlab_core::data::{Catalogue, Dataset};
-use actlab_core::{Activations, Checkpoint, Finished, Layout, Monitor, Stopped, Trainer, train};
+use actlab_core::{
+    Activations, Checkpoint, Finished, Layout, Monitor, Stopped, Trainer, first_steps, train,
+};
 use burn::tensor::Device;
 use record::{
     ActivationSpec, Budget, CLASSIFICATION, Component, DataSpec, Divergence, Event, Outcome,
@@ -175,6 +177,19 @@ pub(crate) fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> F
     let devices = [Device::flex()];
     let trainer = Trainer::new(spec, &activations, &data, &devices);
     pool.install(|| train(trainer, memory)).unwrap()
+}
+
+#[test]
+fn a_step_reads_from_its_device_once() {
+    let texts = ["causal_lm", "masked_lm"].map(|objective| language("gelu", objective));
+    let others = [resnet("silu"), mlp("gelu", "batch"), bert("swiglu"), bert("prelu")];
+    for mut spec in others.into_iter().chain(texts) {
+        spec.training.clip_norm = None;
+        let (activations, data, devices) = (activations(&spec), data(&spec), [Device::flex()]);
+        let trainer = Trainer::new(&spec, &activations, &data, &devices);
+        let steps = first_steps(trainer, 3).unwrap();
+        assert_eq!((steps.measured.len(), steps.reads), (3, 3), "{}", spec.label());
+    }
 }
 
 #[test]

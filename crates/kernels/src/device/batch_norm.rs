@@ -3,6 +3,7 @@
 use crate::batch_norm::{BatchNormTraining, channelwise};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::device::{activation, gpu};
+use crate::read;
 use crate::reduce::column_sums;
 use crate::replica::Replica;
 use ::activation::Activation;
@@ -135,7 +136,7 @@ impl Statistics {
     ) -> (Self, f64) {
         let [channels] = self.mean.dims();
         let numbers = Tensor::cat(vec![self.mean.clone(), self.variance.clone()], 0);
-        let own = std::iter::once(count).chain(numbers.into_data().iter::<f64>()).collect();
+        let own = std::iter::once(count).chain(read(numbers).iter::<f64>()).collect();
         let (mut total, mut joined) = (0.0, vec![0.0; 2 * channels]);
         let (mean, squares) = joined.split_at_mut(channels);
         for part in &*replica.gather(own) {
@@ -178,7 +179,7 @@ impl Sums {
     fn of_all(self, replica: &Replica, of: &Statistics, each: f64) -> Self {
         let own = Tensor::cat(vec![self.by_gamma.clone(), self.by_beta.clone()], 0);
         let mut sum = vec![0.0; own.dims()[0]];
-        for part in &*replica.gather(own.to_data().iter::<f64>().collect()) {
+        for part in &*replica.gather(read(own.clone()).iter::<f64>().collect()) {
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
         }
         let (by_gamma, by_beta) = halves(&from_host(sum, &own));

@@ -9,12 +9,12 @@ use crate::plan::PlannedRun;
 use crate::{Error, interrupt};
 use actlab_core::data::Catalogue;
 use actlab_core::device::reserved;
-use actlab_core::{Checkpoint, DeviceSpec, Finished, Monitor, Stopped, Trainer, train};
+use actlab_core::{Checkpoint, DeviceSpec, Finished, FirstSteps, Monitor, Stopped, Trainer, train};
 use burn::tensor::Device;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use record::{
     Attempt, CheckpointFile, Environment, Event, Metric, MetricsWriter, Outcome, Predictions,
-    RunDir, RunLock, RunRecord, RunState, SCHEMA_VERSION, SavedRun, Start, Timing, TrainStep,
+    RunDir, RunLock, RunRecord, RunState, SCHEMA_VERSION, SavedRun, Start, Timing,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -269,12 +269,8 @@ impl Executor {
         self.pool.install(|| guarded(|| train(trainer, monitor)))
     }
 
-    /// What the first `count` training steps of `run` measure; a panic of its activation becomes an error.
-    pub(crate) fn first_steps(
-        &self,
-        run: &PlannedRun,
-        count: u64,
-    ) -> Result<Vec<TrainStep>, Error> {
+    /// The first `count` training steps of `run`; a panic of its activation becomes an error.
+    pub(crate) fn first_steps(&self, run: &PlannedRun, count: u64) -> Result<FirstSteps, Error> {
         let trainer = self.trainer(run);
         match self.pool.install(|| guarded(|| actlab_core::first_steps(trainer, count))) {
             Ok(steps) => Ok(steps?),

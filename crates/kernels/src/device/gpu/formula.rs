@@ -1,7 +1,7 @@
 //! One kernel for an activation, and one for its gradient, made of its formula: burn's operations would write the result of
 //! each to memory. A formula with an infinite constant takes burn's operations all the same.
 
-use super::{on_gpu, room, tensor, threads};
+use super::{on_gpu, room, tensor, vectors};
 use ::activation::{Algebra, Elementwise, erfc_and_gaussian};
 use burn::Tensor;
 use cubecl::ir::Scope;
@@ -14,12 +14,13 @@ pub(crate) fn pointwise<const D: usize>(f: Elementwise, x: &Tensor<D>) -> Option
     let (shape, x) = (x.dims(), on_gpu(x).filter(|_| f.is_finite())?);
     let y = room(&x, shape);
     if count > 0 {
-        let (cubes, dim) = threads(&x, count);
+        let (cubes, dim, width) = vectors(&x, count, count);
         let client = x.client.clone();
         pointwise_kernel::launch(
             &client,
             cubes,
             dim,
+            width,
             x.into_buffer_arg(),
             y.clone().into_buffer_arg(),
             f,
@@ -29,10 +30,20 @@ pub(crate) fn pointwise<const D: usize>(f: Elementwise, x: &Tensor<D>) -> Option
 }
 
 #[cube(launch)]
-fn pointwise_kernel(x: &[f32], y: &mut [f32], #[comptime] f: Elementwise) {
+fn pointwise_kernel<N: Size>(
+    x: &[Vector<f32, N>],
+    y: &mut [Vector<f32, N>],
+    #[comptime] f: Elementwise,
+) {
     let i = ABSOLUTE_POS;
     if i < y.len() {
-        y[i] = value_of_one(x[i], f);
+        let x = x[i];
+        let mut result = Vector::<f32, N>::empty();
+        #[unroll]
+        for k in 0..N::value() {
+            result.insert(k, value_of_one(x.extract(k), f.clone()));
+        }
+        y[i] = result;
     }
 }
 
@@ -47,12 +58,13 @@ pub(crate) fn pointwise_gradient<const D: usize>(
     let gradient = on_gpu(gradient)?;
     let y = room(&x, shape);
     if count > 0 {
-        let (cubes, dim) = threads(&x, count);
+        let (cubes, dim, width) = vectors(&x, count, count);
         let client = x.client.clone();
         pointwise_gradient_kernel::launch(
             &client,
             cubes,
             dim,
+            width,
             x.into_buffer_arg(),
             gradient.into_buffer_arg(),
             y.clone().into_buffer_arg(),
@@ -63,15 +75,21 @@ pub(crate) fn pointwise_gradient<const D: usize>(
 }
 
 #[cube(launch)]
-fn pointwise_gradient_kernel(
-    x: &[f32],
-    gradient: &[f32],
-    y: &mut [f32],
+fn pointwise_gradient_kernel<N: Size>(
+    x: &[Vector<f32, N>],
+    gradient: &[Vector<f32, N>],
+    y: &mut [Vector<f32, N>],
     #[comptime] f: Elementwise,
 ) {
     let i = ABSOLUTE_POS;
     if i < y.len() {
-        y[i] = gradient[i] * slope_of_one(x[i], f);
+        let x = x[i];
+        let mut slopes = Vector::<f32, N>::empty();
+        #[unroll]
+        for k in 0..N::value() {
+            slopes.insert(k, slope_of_one(x.extract(k), f.clone()));
+        }
+        y[i] = gradient[i] * slopes;
     }
 }
 
@@ -81,15 +99,16 @@ pub(crate) fn gated(f: Elementwise, x: &Tensor<2>) -> Option<Tensor<2>> {
     let (half, x) = (width / 2, on_gpu(x).filter(|_| f.is_finite())?);
     let y = room(&x, [rows, half]);
     if rows * half > 0 {
-        let (cubes, dim) = threads(&x, rows * half);
+        let (cubes, dim, width) = vectors(&x, rows * half, half);
         let client = x.client.clone();
         gated_kernel::launch(
             &client,
             cubes,
             dim,
+            width,
             x.into_buffer_arg(),
             y.clone().into_buffer_arg(),
-            half,
+            half / width,
             f,
         );
     }
@@ -97,11 +116,23 @@ pub(crate) fn gated(f: Elementwise, x: &Tensor<2>) -> Option<Tensor<2>> {
 }
 
 #[cube(launch)]
-fn gated_kernel(x: &[f32], y: &mut [f32], half: usize, #[comptime] f: Elementwise) {
+fn gated_kernel<N: Size>(
+    x: &[Vector<f32, N>],
+    y: &mut [Vector<f32, N>],
+    half: usize,
+    #[comptime] f: Elementwise,
+) {
     let i = ABSOLUTE_POS;
     if i < y.len() {
         let at = (i / half) * 2 * half + i % half;
-        y[i] = value_of_two(x[at], x[at + half], f);
+        let gate = x[at];
+        let value = x[at + half];
+        let mut result = Vector::<f32, N>::empty();
+        #[unroll]
+        for k in 0..N::value() {
+            result.insert(k, value_of_two(gate.extract(k), value.extract(k), f.clone()));
+        }
+        y[i] = result;
     }
 }
 
@@ -115,16 +146,17 @@ pub(crate) fn gated_gradient(
     let (x, gradient) = (on_gpu(x).filter(|_| f.is_finite())?, on_gpu(gradient)?);
     let y = room(&x, [rows, 2 * half]);
     if rows * half > 0 {
-        let (cubes, dim) = threads(&x, rows * half);
+        let (cubes, dim, width) = vectors(&x, rows * half, half);
         let client = x.client.clone();
         gated_gradient_kernel::launch(
             &client,
             cubes,
             dim,
+            width,
             x.into_buffer_arg(),
             gradient.into_buffer_arg(),
             y.clone().into_buffer_arg(),
-            half,
+            half / width,
             f,
         );
     }
@@ -132,10 +164,10 @@ pub(crate) fn gated_gradient(
 }
 
 #[cube(launch)]
-fn gated_gradient_kernel(
-    x: &[f32],
-    gradient: &[f32],
-    y: &mut [f32],
+fn gated_gradient_kernel<N: Size>(
+    x: &[Vector<f32, N>],
+    gradient: &[Vector<f32, N>],
+    y: &mut [Vector<f32, N>],
     half: usize,
     #[comptime] f: Elementwise,
 ) {
@@ -144,8 +176,17 @@ fn gated_gradient_kernel(
         let at = (i / half) * 2 * half + i % half;
         let gate = x[at];
         let value = x[at + half];
-        y[at] = gradient[i] * slope_of_two(gate, value, 0usize, f.clone());
-        y[at + half] = gradient[i] * slope_of_two(gate, value, 1usize, f);
+        let mut by_gate = Vector::<f32, N>::empty();
+        let mut by_value = Vector::<f32, N>::empty();
+        #[unroll]
+        for k in 0..N::value() {
+            let gate = gate.extract(k);
+            let value = value.extract(k);
+            by_gate.insert(k, slope_of_two(gate, value, 0usize, f.clone()));
+            by_value.insert(k, slope_of_two(gate, value, 1usize, f.clone()));
+        }
+        y[at] = gradient[i] * by_gate;
+        y[at + half] = gradient[i] * by_value;
     }
 }
 

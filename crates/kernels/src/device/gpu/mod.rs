@@ -3,6 +3,11 @@
 //! Each function returns [`None`] unless its tensors are f32, on a GPU and without a tape. The caller then uses burn's
 //! operations.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "functions of kernels are the GPU's, not the platform's"
+)]
+
 mod batch_norm;
 mod channels;
 mod cube;
@@ -66,4 +71,13 @@ fn tensor<const D: usize>(x: CubeTensor) -> Tensor<D> {
 fn threads(on: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new(&on.client, count);
     (calculate_cube_count_elemwise(&on.client, count, dim), dim)
+}
+
+/// A thread for each vector of so many numbers, and the numbers of a vector: as many as a thread reads at once, where that
+/// divides `row`.
+fn vectors(on: &CubeTensor, count: usize, row: usize) -> (CubeCount, CubeDim, usize) {
+    let widths = on.client.io_optimized_vector_sizes(size_of::<f32>());
+    let width = widths.filter(|width| row.is_multiple_of(*width)).max().expect("one is offered");
+    let (cubes, dim) = threads(on, count / width);
+    (cubes, dim, width)
 }

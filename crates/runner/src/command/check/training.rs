@@ -71,6 +71,8 @@ struct Difference {
     first_loss: f64,
     first_gradient: f64,
     later_loss: f64,
+    /// How often a step reads from the device.
+    reads: f64,
 }
 
 impl Difference {
@@ -82,13 +84,14 @@ impl Difference {
 
     fn beside(&self, tolerance: &Tolerance) -> String {
         format!(
-            "loss {:.1e} (at most {:.0e}), gradient {:.1e} ({:.0e}), later losses {:.1e} ({:.0e})",
+            "loss {:.1e} (at most {:.0e}), gradient {:.1e} ({:.0e}), later losses {:.1e} ({:.0e}); reads a step: {}",
             self.first_loss,
             tolerance.first_loss,
             self.first_gradient,
             tolerance.first_gradient,
             self.later_loss,
-            tolerance.later_loss
+            tolerance.later_loss,
+            self.reads
         )
     }
 }
@@ -97,7 +100,7 @@ fn difference(run: &PlannedRun, cpu: &Executor, device: &Executor) -> Result<Dif
     let right = cpu.first_steps(run, STEPS)?;
     let given = device.first_steps(run, STEPS)?;
     let largest = |from: usize, to: usize, number: fn(&TrainStep) -> f64| {
-        let pairs = right.iter().zip(&given).take(to).skip(from);
+        let pairs = right.measured.iter().zip(&given.measured).take(to).skip(from);
         // A difference that is no number is larger than any.
         pairs
             .map(|(a, b)| relative(number(a), number(b)))
@@ -106,7 +109,9 @@ fn difference(run: &PlannedRun, cpu: &Executor, device: &Executor) -> Result<Dif
     Ok(Difference {
         first_loss: largest(0, 1, |step| step.loss),
         first_gradient: largest(0, 1, |step| step.gradient_norm),
-        later_loss: largest(1, right.len(), |step| step.loss),
+        later_loss: largest(1, right.measured.len(), |step| step.loss),
+        #[expect(clippy::cast_precision_loss, reason = "counts are small")]
+        reads: given.reads as f64 / STEPS as f64,
     })
 }
 
@@ -124,8 +129,12 @@ mod tests {
 
     #[test]
     fn what_is_no_number_differs() {
-        let difference =
-            |first_loss| Difference { first_loss, first_gradient: 0.0, later_loss: 0.0 };
+        let difference = |first_loss| Difference {
+            first_loss,
+            first_gradient: 0.0,
+            later_loss: 0.0,
+            reads: 1.0,
+        };
         let tolerance = Tolerance::of(Precision::F32);
         assert!(difference(1e-5).is_within(&tolerance));
         assert!(!difference(1e-3).is_within(&tolerance));
