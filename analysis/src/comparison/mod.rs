@@ -168,6 +168,9 @@ pub struct TaskComparison {
     /// Every arm against every other; empty unless asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+    /// Comparisons that share their error rate with those of this task, of all baselines.
+    #[serde(skip)]
+    pub(crate) comparisons: usize,
     #[serde(skip)]
     guessing: Option<f64>,
     #[serde(skip)]
@@ -258,12 +261,14 @@ impl Comparison {
             tasks.iter().flat_map(|task| task.arms.iter().map(move |arm| (task, arm))).collect();
         let mut described =
             parallel::map(&all, |(task, arm)| describe(arm, task, &rules.bootstrap)).into_iter();
-        let compared = tasks.iter().zip(against).zip(pairs).map(|((task, against), pairs)| {
+        let parts = tasks.iter().zip(against).zip(pairs).zip(&comparisons);
+        let compared = parts.map(|(((task, against), pairs), comparisons)| {
             let arms = described.by_ref().take(task.arms.len()).zip(against);
             TaskComparison {
                 task: task.task.clone(),
                 arms: arms.map(|(arm, against)| ArmFigures { against, ..arm }).collect(),
                 pairs,
+                comparisons: *comparisons,
                 guessing: task.guessing,
                 metric: task.metric.clone(),
             }
@@ -272,7 +277,7 @@ impl Comparison {
         let comparison = Self {
             baseline: rules.baseline.clone(),
             family: rules.family,
-            comparisons,
+            comparisons: comparisons.into_iter().max().unwrap_or(0),
             tasks: compared,
             overall: None,
         };
@@ -286,12 +291,12 @@ pub(crate) fn against_baseline(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<O
 }
 
 /// Each arm of each of `tasks` against the baseline of `rules` and against each of `further`, by baseline and task; and
-/// how many comparisons the largest family has. All share the error rate.
+/// how many comparisons the family of each task has. All of a family share the error rate.
 pub(crate) fn against_all(
     tasks: &[TaskScores],
     rules: &Rules,
     further: &[String],
-) -> (Vec<Vec<Vec<Option<Against>>>>, usize) {
+) -> (Vec<Vec<Vec<Option<Against>>>>, Vec<usize>) {
     let baselines: Vec<&str> =
         std::iter::once(&rules.baseline).chain(further).map(String::as_str).collect();
     let all: Vec<(&TaskScores, Option<&ArmScores>, &ArmScores)> = tasks
@@ -323,14 +328,15 @@ pub(crate) fn against_all(
     (by_baseline, comparisons)
 }
 
-/// Comparisons that were tested, in the largest family of them.
-fn comparisons(against: &[Vec<Option<Against>>], family: Family) -> usize {
+/// Comparisons that were tested, in the family of each task.
+fn comparisons(against: &[Vec<Option<Against>>], family: Family) -> Vec<usize> {
     let tested = |task: &Vec<Option<Against>>| {
         task.iter().flatten().filter(|against| against.t_test.is_some()).count()
     };
+    let tested: Vec<usize> = against.iter().map(tested).collect();
     match family {
-        Family::Report => against.iter().map(tested).sum(),
-        Family::Task => against.iter().map(tested).max().unwrap_or(0),
+        Family::Report => vec![tested.iter().sum(); tested.len()],
+        Family::Task => tested,
     }
 }
 

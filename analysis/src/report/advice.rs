@@ -3,7 +3,7 @@
 use super::answer::{ENOUGH, compared_seeds};
 use super::verdict::nothing_learned;
 use super::{Report, Task};
-use crate::comparison::{ALPHA, Against, Family, POWER, Verdict};
+use crate::comparison::{ALPHA, Against, POWER, Verdict};
 use crate::metric::Shown;
 use crate::render::number::{fixed, grouped};
 use crate::statistics::pairs_needed;
@@ -133,13 +133,7 @@ fn plan(
     let metric = &task.metric;
     let effect = report.frame.margin_of(task).or_else(|| default_effect(task))?;
     let size = metric.size(effect);
-    let tested =
-        task.arms.iter().filter(|arm| arm.against.as_ref().is_some_and(|one| one.t_test.is_some()));
-    let comparisons = match report.frame.family {
-        Family::Report => report.frame.comparisons,
-        Family::Task => tested.count(),
-    };
-    let level = ALPHA / comparisons.max(1) as f64;
+    let level = ALPHA / task.comparisons.max(1) as f64;
     let needed = |(_, one): &(&Arm, &Against)| {
         let spread = one.standard_deviation.filter(|spread| *spread > 0.0)?;
         pairs_needed(effect / spread, POWER, level, MOST_SEEDS)

@@ -123,6 +123,8 @@ struct Task {
     arms: Vec<Arm>,
     /// Every activation against every other.
     pairs: Vec<Pair>,
+    /// Comparisons that share their error rate with those of this task, of all baselines.
+    comparisons: usize,
     /// What its activations have learned.
     learned: Vec<learned::LearnedRow>,
     test_examples: Option<u64>,
@@ -272,6 +274,7 @@ impl Report {
                     ),
                     seeds,
                     pairs: pairs_of(&compared.tasks, &name),
+                    comparisons: comparisons_of(&compared.tasks, &name),
                     metric: metric::in_markdown(metric),
                     test_examples: test_examples(runs),
                     learned,
@@ -522,6 +525,10 @@ fn add_comparison(arms: &mut [Arm], tasks: &[TaskComparison]) {
         arm.against = figures.and_then(|figures| figures.against.clone());
         arm.spread = figures.map(|figures| (*figures).clone());
     }
+}
+
+fn comparisons_of(tasks: &[TaskComparison], name: &str) -> usize {
+    tasks.iter().find(|task| task.task == name).map_or(0, |task| task.comparisons)
 }
 
 fn pairs_of(tasks: &[TaskComparison], name: &str) -> Vec<Pair> {

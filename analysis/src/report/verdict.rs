@@ -261,13 +261,10 @@ impl<'a> Compared<'a> {
     }
 
     fn correction(&self) -> String {
-        match (self.frame.comparisons, self.frame.family) {
+        match (self.task.comparisons, self.frame.family) {
             (0 | 1, _) => String::new(),
             (n, Family::Report) => format!(" (Holm-adjusted, {n} comparisons in this report)"),
-            (_, Family::Task) => {
-                let tested = self.arms.iter().filter(|(_, one)| one.t_test.is_some()).count();
-                format!(" (Holm-adjusted, {tested} comparisons on this task)")
-            }
+            (n, Family::Task) => format!(" (Holm-adjusted, {n} comparisons on this task)"),
         }
     }
 

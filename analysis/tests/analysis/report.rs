@@ -1,7 +1,7 @@
 //! Reports of made-up sweeps: what they say, and what they must not depend on.
 
 use crate::common::{ACTIVATIONS, IMAGES, WORDS, diverge, evaluation, fail, find, run, sweep};
-use analysis::{Error, Report, ReportOptions, Shape};
+use analysis::{Error, Family, Report, ReportOptions, Shape};
 use polars_io::prelude::{ParquetReader, SerReader};
 use proptest::prelude::*;
 use record::{
@@ -39,6 +39,26 @@ fn unlucky() -> Vec<StoredRun> {
 #[test]
 fn two_seeds() {
     insta::assert_snapshot!(report(&sweep(1..=2), &options()));
+}
+
+/// Five activations make four comparisons with each of two baselines: eight on each of two tasks, sixteen in the report.
+#[test]
+fn the_stated_correction_counts_the_comparisons_with_every_baseline() {
+    let text = |family| {
+        let further_baselines = vec!["gelu".into()];
+        report(&sweep(1..=5), &ReportOptions { family, further_baselines, ..options() })
+    };
+    let stated = |text: &str| -> Vec<String> {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let parts = words.split("(Holm-adjusted, ").skip(1);
+        parts.map(|part| part.split(')').next().unwrap_or_default().to_owned()).collect()
+    };
+    let of_report = stated(&text(Family::Report));
+    assert!(!of_report.is_empty());
+    assert!(of_report.iter().all(|one| one == "16 comparisons in this report"), "{of_report:?}");
+    let of_task = stated(&text(Family::Task));
+    assert_eq!(of_task.len(), of_report.len());
+    assert!(of_task.iter().all(|one| one == "8 comparisons on this task"), "{of_task:?}");
 }
 
 #[test]
