@@ -251,7 +251,7 @@ impl Comparison {
         tasks: &[TaskScores],
         rules: &Rules,
         further: &[String],
-    ) -> (Self, Vec<Vec<Vec<Option<Against>>>>) {
+    ) -> (Self, ByBaseline) {
         let (mut against, comparisons) = against_all(tasks, rules, further);
         let others = against.split_off(1);
         let against = against.swap_remove(0);
@@ -290,13 +290,16 @@ pub(crate) fn against_baseline(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<O
     against_all(tasks, rules, &[]).0.swap_remove(0)
 }
 
+/// What comparisons say, by baseline, task and arm; nothing of a baseline itself.
+pub(crate) type ByBaseline = Vec<Vec<Vec<Option<Against>>>>;
+
 /// Each arm of each of `tasks` against the baseline of `rules` and against each of `further`, by baseline and task; and
 /// how many comparisons the family of each task has. All of a family share the error rate.
 pub(crate) fn against_all(
     tasks: &[TaskScores],
     rules: &Rules,
     further: &[String],
-) -> (Vec<Vec<Vec<Option<Against>>>>, Vec<usize>) {
+) -> (ByBaseline, Vec<usize>) {
     let baselines: Vec<&str> =
         std::iter::once(&rules.baseline).chain(further).map(String::as_str).collect();
     let all: Vec<(&TaskScores, Option<&ArmScores>, &ArmScores)> = tasks
@@ -318,7 +321,7 @@ pub(crate) fn against_all(
         tasks.iter().map(|task| against.by_ref().take(size(task)).collect()).collect();
     family::correct(&mut compared, rules);
     let comparisons = comparisons(&compared, rules.family);
-    let mut by_baseline: Vec<Vec<Vec<Option<Against>>>> = vec![Vec::new(); baselines.len()];
+    let mut by_baseline: ByBaseline = vec![Vec::new(); baselines.len()];
     for (task, arms) in tasks.iter().zip(compared) {
         let mut arms = arms.into_iter();
         for baseline in &mut by_baseline {

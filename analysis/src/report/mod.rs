@@ -492,7 +492,7 @@ fn timeline(run: &StoredRun) -> Result<Timeline, String> {
 /// `tasks` as they compare with each of `baselines`, whose comparisons are `others`.
 fn further(
     tasks: &[Task],
-    others: Vec<Vec<Vec<Option<crate::comparison::Against>>>>,
+    others: crate::comparison::ByBaseline,
     baselines: &[String],
 ) -> Vec<Task> {
     let with = |(baseline, compared): (&String, Vec<Vec<Option<_>>>)| {
