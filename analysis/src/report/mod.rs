@@ -35,7 +35,8 @@ pub use tuning::{Trial, Tuning};
 
 use crate::Error;
 use crate::comparison::{
-    AllPairs, Comparison, LookPlan, Overall, Pair, Rules, TaskComparison, against_baseline, overall,
+    AllPairs, ByBaseline, Comparison, LookPlan, Overall, Pair, Rules, TaskComparison,
+    against_baseline, overall,
 };
 use crate::curve::Curve;
 use crate::export::{self, Exported};
@@ -490,11 +491,7 @@ fn timeline(run: &StoredRun) -> Result<Timeline, String> {
 }
 
 /// `tasks` as they compare with each of `baselines`, whose comparisons are `others`.
-fn further(
-    tasks: &[Task],
-    others: crate::comparison::ByBaseline,
-    baselines: &[String],
-) -> Vec<Task> {
+fn further(tasks: &[Task], others: ByBaseline, baselines: &[String]) -> Vec<Task> {
     let with = |(baseline, compared): (&String, Vec<Vec<Option<_>>>)| {
         tasks
             .iter()
