@@ -116,8 +116,7 @@ pub fn batch_norm_inference(
     let shift = beta - mean * scale.clone();
     let host_residual = residual.as_ref().map(Host::of);
     let (Some(Host::Plain(_)), None | Some(Some(_))) = (Host::of(&x), &host_residual) else {
-        let y = x * channelwise(scale) + channelwise(shift);
-        return device::batch_norm::finish(y, residual, activation);
+        return device::batch_norm::inference(x, [scale, shift], residual, activation);
     };
     let (Some(host_x), Some(host_scale), Some(host_shift)) =
         (Host::of(&x), Host::of(&scale), Host::of(&shift))

@@ -1,6 +1,7 @@
 //! Embeddings.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use burn::Tensor;
 use burn::tensor::Int;
@@ -17,7 +18,7 @@ const TASK: usize = 1 << 16;
 pub fn embedding(weight: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<2> {
     let [entries, width] = weight.dims();
     let Some(host) = Host::of(&weight) else {
-        return weight.select(0, tokens);
+        return device::embedding::embedding(weight, tokens);
     };
     let tokens: Vec<usize> = tokens
         .into_data()

@@ -42,7 +42,7 @@ pub(crate) fn training(
     };
     let lift = |y: Tensor<1>| if x.device().is_autodiff() { Tensor::from_inner(y) } else { y };
     let (mean, variance) = (lift(mean), lift(variance));
-    let output = finish(saved.before_activation(), None, activation);
+    let output = saved.value();
     // The backward needs it for the slope of the activation alone.
     if activation.is_none() {
         saved.residual = None;
@@ -57,8 +57,23 @@ pub(crate) fn training(
     BatchNormTraining { output, mean, variance }
 }
 
+/// f(`x` · scale + shift of each channel + `residual`), without gradients by scale and shift.
+pub(crate) fn inference(
+    x: Tensor<4>,
+    [scale, shift]: [Tensor<1>; 2],
+    residual: Option<Tensor<4>>,
+    activation: Option<&Arc<Activation>>,
+) -> Tensor<4> {
+    let f = activation.map(|f| f.nonlinearity().elementwise());
+    let other = residual.as_ref().map(|residual| (residual, None));
+    gpu::channel_affine(&x, [&scale, &shift], other, f).unwrap_or_else(|| {
+        let y = x.clone() * channelwise(scale) + channelwise(shift);
+        finish(y, residual.clone(), activation)
+    })
+}
+
 /// What follows the normalization.
-pub(crate) fn finish(
+fn finish(
     y: Tensor<4>,
     residual: Option<Tensor<4>>,
     activation: Option<&Arc<Activation>>,
@@ -203,9 +218,9 @@ fn halves(both: &Tensor<1>) -> (Tensor<1>, Tensor<1>) {
 fn affine(
     x: &Tensor<4>,
     [scale, shift]: [&Tensor<1>; 2],
-    other: Option<(&Tensor<4>, Option<&Tensor<1>>)>,
+    other: Option<gpu::Other<'_>>,
 ) -> Tensor<4> {
-    if let Some(y) = gpu::channel_affine(x, [scale, shift], other) {
+    if let Some(y) = gpu::channel_affine(x, [scale, shift], other, None) {
         return y;
     }
     let y = x.clone() * channelwise(scale.clone()) + channelwise(shift.clone());
@@ -229,6 +244,24 @@ struct Saved {
 }
 
 impl Saved {
+    fn value(&self) -> Tensor<4> {
+        let Statistics { scale, shift, .. } = &self.statistics;
+        let other = self.residual.as_ref().map(|x| (x, None));
+        let f = self.activation.as_ref().map(|f| f.nonlinearity().elementwise());
+        gpu::channel_affine(&self.x, [scale, shift], other, f).unwrap_or_else(|| {
+            finish(self.before_activation(), None, self.activation.as_ref())
+        })
+    }
+
+    /// The gradient by what the activation gets, for the one by what it gives.
+    fn before(&self, f: &Activation, gradient: Tensor<4>) -> Tensor<4> {
+        let Statistics { scale, shift, .. } = &self.statistics;
+        let formula = f.nonlinearity().elementwise();
+        let other = self.residual.as_ref();
+        gpu::channel_affine_gradient(formula, &self.x, [scale, shift], other, &gradient)
+            .unwrap_or_else(|| activation::gradient(f, self.before_activation(), gradient))
+    }
+
     /// What the activation gets.
     fn before_activation(&self) -> Tensor<4> {
         let Statistics { scale, shift, .. } = &self.statistics;
@@ -238,8 +271,7 @@ impl Saved {
     fn backward(self, gradient: AnyRank) -> Gradients {
         let mut gradient = gradient.tensor::<4>();
         if let Some(f) = &self.activation {
-            let z = self.before_activation();
-            gradient = activation::gradient(f, z, gradient);
+            gradient = self.before(f, gradient);
         }
         let Self { x, statistics, each, replica, .. } = self;
         let (flat_gradient, pixels) = (flat(gradient.clone()), flat(x.clone()));

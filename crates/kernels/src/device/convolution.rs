@@ -51,7 +51,23 @@ impl Saved {
         gathered.reshape([shape.batch * shape.rows() * shape.columns(), self.taps() * shape.input])
     }
 
+    fn places(&self, direction: Direction) -> Places {
+        let Shape { height, width, kernel, stride, .. } = self.shape;
+        Places { height, width, kernel, stride, direction }
+    }
+
+    /// Whether a kernel of its own makes products as precise as the convolution needs.
+    fn is_exact(&self) -> bool {
+        self.precision == Precision::F32
+    }
+
     fn forward(&self) -> Tensor<4> {
+        if self.is_exact()
+            && let Some(y) =
+                gpu::convolution(&self.x, &self.weight, self.places(Direction::Forward))
+        {
+            return y;
+        }
         let shape = &self.shape;
         let long = self.taps() * shape.input;
         let weight = self.weight.clone().permute([2, 3, 1, 0]).reshape([long, shape.output]);
@@ -60,6 +76,12 @@ impl Saved {
     }
 
     fn by_x(&self, gradient: Tensor<4>) -> Tensor<4> {
+        if self.is_exact()
+            && let Some(by_x) =
+                gpu::convolution(&gradient, &self.weight, self.places(Direction::Backward))
+        {
+            return by_x;
+        }
         let shape = &self.shape;
         let long = self.taps() * shape.output;
         let pixels = shape.batch * shape.height * shape.width;
@@ -71,6 +93,12 @@ impl Saved {
 
     /// In parts, so that it is not one long sum for each weight.
     fn by_weight(&self, gradient: Tensor<4>) -> Tensor<4> {
+        if self.is_exact()
+            && let Some(by_weight) =
+                gpu::convolution_by_weight(&self.x, &gradient, self.places(Direction::Forward))
+        {
+            return by_weight;
+        }
         let shape = &self.shape;
         let long = self.taps() * shape.input;
         let count = shape.batch * shape.rows() * shape.columns();
@@ -113,7 +141,7 @@ pub(crate) struct Places {
 
 impl Places {
     /// Rows and columns of the image that is read.
-    fn source(&self) -> [usize; 2] {
+    pub(crate) fn source(&self) -> [usize; 2] {
         match self.direction {
             Direction::Forward => [self.height, self.width],
             Direction::Backward => self.strided(),

@@ -5,6 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod batch_norm;
 pub(crate) mod convolution;
 pub(crate) mod dropout;
+pub(crate) mod embedding;
 #[cfg(feature = "gpu")]
 pub(crate) mod gpu;
 #[cfg(not(feature = "gpu"))]

@@ -7,6 +7,7 @@ use crate::device::rule::{AdamW, Sgd};
 use crate::sequences::Sequences;
 use ::activation::Elementwise;
 use burn::Tensor;
+use burn::tensor::Int;
 
 pub(crate) fn adamw(_: AdamW, _: [&Tensor<1>; 4]) -> Option<[Tensor<1>; 3]> {
     None
@@ -82,11 +83,24 @@ pub(crate) fn softmax_gradient(_: &Tensor<4>, _: &Tensor<4>, _: f64) -> Option<T
     None
 }
 
-pub(crate) fn channel_affine<const D: usize>(
-    _: &Tensor<D>,
+pub(crate) type Other<'a> = (&'a Tensor<4>, Option<&'a Tensor<1>>);
+
+pub(crate) fn channel_affine(
+    _: &Tensor<4>,
     _: [&Tensor<1>; 2],
-    _: Option<(&Tensor<D>, Option<&Tensor<1>>)>,
-) -> Option<Tensor<D>> {
+    _: Option<Other<'_>>,
+    _: Option<Elementwise>,
+) -> Option<Tensor<4>> {
+    None
+}
+
+pub(crate) fn channel_affine_gradient(
+    _: Elementwise,
+    _: &Tensor<4>,
+    _: [&Tensor<1>; 2],
+    _: Option<&Tensor<4>>,
+    _: &Tensor<4>,
+) -> Option<Tensor<4>> {
     None
 }
 
@@ -135,6 +149,22 @@ pub(crate) fn side_by_side(_: &[Tensor<2>; 3]) -> Option<Tensor<2>> {
 }
 
 pub(crate) fn apart(_: &Tensor<2>) -> Option<[Tensor<2>; 3]> {
+    None
+}
+
+pub(crate) fn convolution(_: &Tensor<4>, _: &Tensor<4>, _: Places) -> Option<Tensor<4>> {
+    None
+}
+
+pub(crate) fn convolution_by_weight(
+    _: &Tensor<4>,
+    _: &Tensor<4>,
+    _: Places,
+) -> Option<Tensor<4>> {
+    None
+}
+
+pub(crate) fn sums_by_token(_: &Tensor<1, Int>, _: &Tensor<2>, _: usize) -> Option<Tensor<2>> {
     None
 }
 

@@ -7,9 +7,15 @@ const MOST: usize = 65_535;
 
 /// A cube for each of so many rows or columns; [`CUBE_POS`] may lie beyond the last.
 pub(super) fn cubes(count: usize) -> CubeCount {
+    let (wide, high) = tiles(count);
+    CubeCount::Static(wide, high, 1)
+}
+
+/// The same along two axes.
+#[expect(clippy::cast_possible_truncation, reason = "tensors have less than 2^32 numbers")]
+pub(super) fn tiles(count: usize) -> (u32, u32) {
     let wide = count.min(MOST);
-    #[expect(clippy::cast_possible_truncation, reason = "tensors have less than 2^32 numbers")]
-    CubeCount::Static(wide as u32, count.div_ceil(wide.max(1)) as u32, 1)
+    (wide as u32, count.div_ceil(wide.max(1)) as u32)
 }
 
 /// Threads of a cube that sums so many numbers: a power of two.

@@ -191,12 +191,12 @@ fn gated_gradient_kernel<N: Size>(
 }
 
 #[cube]
-fn value_of_one(x: f32, #[comptime] f: Elementwise) -> f32 {
+pub(super) fn value_of_one(x: f32, #[comptime] f: Elementwise) -> f32 {
     intrinsic!(|scope| f.eval(&[Code { scope, value: x }]).value)
 }
 
 #[cube]
-fn slope_of_one(x: f32, #[comptime] f: Elementwise) -> f32 {
+pub(super) fn slope_of_one(x: f32, #[comptime] f: Elementwise) -> f32 {
     intrinsic!(|scope| f.derivative(&[Code { scope, value: x }], 0).value)
 }
 

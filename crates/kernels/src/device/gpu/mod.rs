@@ -10,8 +10,10 @@
 
 mod batch_norm;
 mod channels;
+mod convolution;
 mod cube;
 mod dropout;
+mod embedding;
 mod formula;
 mod gather;
 mod heads;
@@ -20,8 +22,10 @@ mod sums;
 mod update;
 
 pub(crate) use batch_norm::{gradient_sums, statistics};
-pub(crate) use channels::{average, channel_affine};
+pub(crate) use channels::{Other, average, channel_affine, channel_affine_gradient};
+pub(crate) use convolution::{convolution, convolution_by_weight};
 pub(crate) use dropout::dropped;
+pub(crate) use embedding::sums_by_token;
 pub(crate) use formula::{gated, gated_gradient, pointwise, pointwise_gradient};
 pub(crate) use gather::gather;
 pub(crate) use heads::{apart, join_heads, side_by_side, split_heads};
@@ -36,6 +40,7 @@ use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
+use cubecl::client::Client;
 use cubecl::prelude::*;
 
 /// Numbers that the kernels count by 32 bits; larger tensors take burn's operations.
@@ -76,8 +81,13 @@ fn threads(on: &CubeTensor, count: usize) -> (CubeCount, CubeDim) {
 /// A thread for each vector of so many numbers, and the numbers of a vector: as many as a thread reads at once, where that
 /// divides `row`.
 fn vectors(on: &CubeTensor, count: usize, row: usize) -> (CubeCount, CubeDim, usize) {
-    let widths = on.client.io_optimized_vector_sizes(size_of::<f32>());
-    let width = widths.filter(|width| row.is_multiple_of(*width)).max().unwrap_or(1);
+    let width = width(&on.client, row);
     let (cubes, dim) = threads(on, count / width);
     (cubes, dim, width)
+}
+
+/// Numbers that a thread reads at once, where that divides `row`; 1 otherwise.
+fn width(client: &Client, row: usize) -> usize {
+    let widths = client.io_optimized_vector_sizes(size_of::<f32>());
+    widths.filter(|width| row.is_multiple_of(*width)).max().unwrap_or(1)
 }

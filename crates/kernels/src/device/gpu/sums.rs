@@ -1,13 +1,11 @@
 //! Sums of columns and of squares, in parts that follow from the shape.
 
 use super::cube::{cubes, dim, sum_of_all, threads as threads_of_cube};
-use super::{on_gpu, room, tensor, threads};
+use super::{on_gpu, room, tensor, width};
 use burn::Tensor;
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::client::Client;
 use cubecl::prelude::*;
-
-/// Rows that one thread adds up, at least, unless there are too many parts.
-const ROWS: usize = 64;
 
 /// Partial sums of a column, or of the squares of a tensor, at most.
 const PARTS: usize = 1024;
@@ -86,7 +84,7 @@ fn squares_kernel(
 /// Sum of each column of `[rows, columns]`: `[1, columns]`.
 pub(crate) fn column_sums(x: &Tensor<2>) -> Option<Tensor<2>> {
     let [_, columns] = x.dims();
-    let partial = Partial::of(x, Summed::Numbers)?;
+    let partial = Partial::of(x)?;
     let y = room(&partial.sums, [1, columns]);
     if columns > 0 {
         let threads = partial.threads();
@@ -118,7 +116,7 @@ fn column_sums_kernel(sums: &[f32], y: &mut [f32], parts: usize, #[comptime] thr
 /// Sums of the columns of `x`, and of its products with `other`, both `[rows, columns]`: `[columns]` each.
 pub(crate) fn column_moments(x: &Tensor<2>, other: &Tensor<2>) -> Option<[Tensor<1>; 2]> {
     let [_, columns] = x.dims();
-    let partial = Partial::of(x, Summed::Products { other, mean: None })?;
+    let partial = Partial::of_products(x, other, None)?;
     let (sum, product) = (room(&partial.sums, [columns]), room(&partial.sums, [columns]));
     if columns > 0 {
         let threads = partial.threads();
@@ -157,54 +155,143 @@ fn column_moments_kernel(
     }
 }
 
-/// What is summed along the columns of `[rows, columns]`.
-pub(super) enum Summed<'a> {
-    /// The numbers.
-    Numbers,
-    /// Their squares about the mean of the column.
-    Squares { mean: &'a CubeTensor },
-    /// The numbers, and in columns behind them their products with another tensor less the mean of its column.
-    Products { other: &'a Tensor<2>, mean: Option<&'a CubeTensor> },
-}
-
-/// Partial sums of columns, each over every so many rows.
+/// Partial sums of columns, each over some rows that follow one another.
 pub(super) struct Partial {
     /// `[parts, columns]`, or with twice the columns.
     pub(super) sums: CubeTensor,
     pub(super) parts: usize,
+    /// Rows of a part; the last may have fewer.
+    pub(super) rows: usize,
 }
 
+/// How the threads of a cube share some rows and columns: `wide` of them take neighbouring vectors of numbers, and `lanes`
+/// take every so many rows.
+struct Share {
+    client: Client,
+    /// Numbers of a vector.
+    width: usize,
+    wide: usize,
+    lanes: usize,
+    parts: usize,
+    /// Rows of a part.
+    rows: usize,
+    cubes: CubeCount,
+}
+
+impl Share {
+    fn of(x: &CubeTensor, [rows, columns]: [usize; 2]) -> Self {
+        let client = x.client.clone();
+        let width = width(&client, columns);
+        let vectors = columns / width;
+        let wide = vectors.clamp(1, THREADS);
+        let lanes = THREADS / wide;
+        // Some vectors a thread, unless there are too many parts.
+        let least = (lanes * AT_ONCE).max(rows.div_ceil(PARTS));
+        let parts = rows.div_ceil(least).max(1);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 2^32 numbers")]
+        let cubes = CubeCount::Static(parts as u32, vectors.div_ceil(wide).max(1) as u32, 1);
+        Self { client, width, wide, lanes, parts, rows: least, cubes }
+    }
+
+    fn partial(&self, sums: CubeTensor) -> Partial {
+        Partial { sums, parts: self.parts, rows: self.rows }
+    }
+}
+
+/// Vectors that a thread asks for before it adds any.
+const AT_ONCE: usize = 4;
+
 impl Partial {
-    pub(super) fn of(x: &Tensor<2>, summed: Summed<'_>) -> Option<Self> {
+    /// The sums of the numbers.
+    pub(super) fn of(x: &Tensor<2>) -> Option<Self> {
         let [rows, columns] = x.dims();
         let x = on_gpu(x)?;
-        let parts = rows.div_ceil(ROWS).clamp(1, PARTS);
-        // What is absent is not read; another takes its place.
-        let (other, mean, what) = match summed {
-            Summed::Numbers => (x.clone(), x.clone(), 0),
-            Summed::Squares { mean } => (x.clone(), mean.clone(), 1),
-            Summed::Products { other, mean: Some(mean) } => (on_gpu(other)?, mean.clone(), 2),
-            Summed::Products { other, mean: None } => (on_gpu(other)?, x.clone(), 3),
-        };
-        let sums = room(&x, [parts, if what < 2 { columns } else { 2 * columns }]);
+        let share = Share::of(&x, [rows, columns]);
+        let sums = room(&x, [share.parts, columns]);
         if columns > 0 {
-            let (cubes, dim) = threads(&x, parts * columns);
-            let client = x.client.clone();
-            partial_sums_kernel::launch(
-                &client,
-                cubes,
-                dim,
-                x.into_buffer_arg(),
-                other.into_buffer_arg(),
-                mean.into_buffer_arg(),
-                sums.clone().into_buffer_arg(),
-                rows,
-                columns,
-                parts,
-                what,
-            );
+            // SAFETY: every place that is read or written is compared with the sizes of the tensors first.
+            unsafe {
+                partial_sums_kernel::launch_unchecked(
+                    &share.client,
+                    share.cubes.clone(),
+                    dim(THREADS),
+                    share.width,
+                    x.into_buffer_arg(),
+                    sums.clone().into_buffer_arg(),
+                    rows,
+                    columns / share.width,
+                    share.rows,
+                    share.wide,
+                    share.lanes,
+                );
+            }
         }
-        Some(Self { sums, parts })
+        Some(share.partial(sums))
+    }
+
+    /// The sums of the numbers, and in columns behind them of their products with `other` less `mean`, the mean of its
+    /// column, where that is given.
+    pub(super) fn of_products(
+        x: &Tensor<2>,
+        other: &Tensor<2>,
+        mean: Option<&CubeTensor>,
+    ) -> Option<Self> {
+        let [rows, columns] = x.dims();
+        let (x, other) = (on_gpu(x)?, on_gpu(other)?);
+        let share = Share::of(&x, [rows, columns]);
+        let sums = room(&x, [share.parts, 2 * columns]);
+        if columns > 0 {
+            let centered = mean.is_some();
+            // What is absent is not read; another takes its place.
+            let mean = mean.unwrap_or(&x).clone();
+            // SAFETY: every place that is read or written is compared with the sizes of the tensors first.
+            unsafe {
+                partial_products_kernel::launch_unchecked(
+                    &share.client,
+                    share.cubes.clone(),
+                    dim(THREADS),
+                    share.width,
+                    x.into_buffer_arg(),
+                    other.into_buffer_arg(),
+                    mean.into_buffer_arg(),
+                    sums.clone().into_buffer_arg(),
+                    rows,
+                    columns / share.width,
+                    share.rows,
+                    share.wide,
+                    share.lanes,
+                    centered,
+                );
+            }
+        }
+        Some(share.partial(sums))
+    }
+
+    /// The mean of the rows of each part, and in columns behind it the sum of the squares about it.
+    pub(super) fn moments(x: &Tensor<2>) -> Option<Self> {
+        let [rows, columns] = x.dims();
+        let x = on_gpu(x)?;
+        let share = Share::of(&x, [rows, columns]);
+        let sums = room(&x, [share.parts, 2 * columns]);
+        if columns > 0 {
+            // SAFETY: every place that is read or written is compared with the sizes of the tensors first.
+            unsafe {
+                partial_moments_kernel::launch_unchecked(
+                    &share.client,
+                    share.cubes.clone(),
+                    dim(THREADS),
+                    share.width,
+                    x.into_buffer_arg(),
+                    sums.clone().into_buffer_arg(),
+                    rows,
+                    columns / share.width,
+                    share.rows,
+                    share.wide,
+                    share.lanes,
+                );
+            }
+        }
+        Some(share.partial(sums))
     }
 
     /// Threads of the cube that adds up the parts of a column.
@@ -213,48 +300,192 @@ impl Partial {
     }
 }
 
-#[cube(launch)]
-#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
-fn partial_sums_kernel(
-    x: &[f32],
-    other: &[f32],
-    mean: &[f32],
-    sums: &mut [f32],
-    rows: usize,
-    columns: usize,
-    parts: usize,
-    #[comptime] what: u32,
-) {
-    let i = ABSOLUTE_POS;
-    if i < parts * columns {
-        let column = i % columns;
-        let part = i / columns;
-        let mut sum = 0.0f32;
-        let mut product = 0.0f32;
-        let mut row = part;
-        while row < rows {
-            let at = row * columns + column;
-            if what == 0 {
-                sum += x[at];
-            } else if what == 1 {
-                let deviation = x[at] - mean[column];
-                sum += deviation * deviation;
-            } else if what == 2 {
-                sum += x[at];
-                product += x[at] * (other[at] - mean[column]);
-            } else {
-                sum += x[at];
-                product += x[at] * other[at];
-            }
-            row += parts;
-        }
-        if what < 2 {
-            sums[i] = sum;
-        } else {
-            sums[2 * part * columns + column] = sum;
-            sums[(2 * part + 1) * columns + column] = product;
+/// The rows and the column of vectors that a thread takes.
+#[derive(CubeType)]
+struct Own {
+    /// The first row.
+    row: usize,
+    /// The row behind the last.
+    end: usize,
+    vector: usize,
+    /// Rows that are apart.
+    lane: usize,
+    /// Whether there are any.
+    some: bool,
+}
+
+#[cube]
+impl Own {
+    fn of(rows: usize, vectors: usize, of_part: usize, wide: usize, lanes: usize) -> Own {
+        let unit = UNIT_POS as usize;
+        let part = CUBE_POS_X as usize * of_part;
+        let vector = CUBE_POS_Y as usize * wide + unit % wide;
+        let lane = unit / wide;
+        Own {
+            row: part + lane,
+            end: min(part + of_part, rows),
+            vector,
+            lane,
+            some: lane < lanes && vector < vectors,
         }
     }
+}
+
+#[cube(launch_unchecked)]
+fn partial_sums_kernel<N: Size>(
+    x: &[Vector<f32, N>],
+    sums: &mut [Vector<f32, N>],
+    rows: usize,
+    vectors: usize,
+    of_part: usize,
+    wide: usize,
+    lanes: usize,
+) {
+    let mut shared = Shared::<[Vector<f32, N>]>::new_slice(THREADS);
+    let own = Own::of(rows, vectors, of_part, wide, lanes);
+    let mut sum = Vector::<f32, N>::zeroed();
+    if own.some {
+        let mut row = own.row;
+        while row < own.end {
+            #[unroll]
+            for i in 0..AT_ONCE {
+                let at = row + i * lanes;
+                if at < own.end {
+                    sum += x[at * vectors + own.vector];
+                }
+            }
+            row += AT_ONCE * lanes;
+        }
+    }
+    let sum = sum_of_lanes::<N>(sum, &mut shared, wide, lanes);
+    if own.some && own.lane == 0 {
+        sums[CUBE_POS_X as usize * vectors + own.vector] = sum;
+    }
+}
+
+#[cube(launch_unchecked)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
+fn partial_products_kernel<N: Size>(
+    x: &[Vector<f32, N>],
+    other: &[Vector<f32, N>],
+    mean: &[Vector<f32, N>],
+    sums: &mut [Vector<f32, N>],
+    rows: usize,
+    vectors: usize,
+    of_part: usize,
+    wide: usize,
+    lanes: usize,
+    #[comptime] centered: bool,
+) {
+    let mut shared = Shared::<[Vector<f32, N>]>::new_slice(THREADS);
+    let own = Own::of(rows, vectors, of_part, wide, lanes);
+    let mut sum = Vector::<f32, N>::zeroed();
+    let mut product = Vector::<f32, N>::zeroed();
+    if own.some {
+        let mut center = Vector::<f32, N>::zeroed();
+        if centered {
+            center = mean[own.vector];
+        }
+        let mut row = own.row;
+        while row < own.end {
+            #[unroll]
+            for i in 0..AT_ONCE {
+                let at = row + i * lanes;
+                if at < own.end {
+                    let number = x[at * vectors + own.vector];
+                    sum += number;
+                    product += number * (other[at * vectors + own.vector] - center);
+                }
+            }
+            row += AT_ONCE * lanes;
+        }
+    }
+    let sum = sum_of_lanes::<N>(sum, &mut shared, wide, lanes);
+    let product = sum_of_lanes::<N>(product, &mut shared, wide, lanes);
+    if own.some && own.lane == 0 {
+        let at = 2 * CUBE_POS_X as usize * vectors + own.vector;
+        sums[at] = sum;
+        sums[at + vectors] = product;
+    }
+}
+
+#[cube(launch_unchecked)]
+fn partial_moments_kernel<N: Size>(
+    x: &[Vector<f32, N>],
+    moments: &mut [Vector<f32, N>],
+    rows: usize,
+    vectors: usize,
+    of_part: usize,
+    wide: usize,
+    lanes: usize,
+) {
+    let mut shared = Shared::<[Vector<f32, N>]>::new_slice(THREADS);
+    let own = Own::of(rows, vectors, of_part, wide, lanes);
+    let first = CUBE_POS_X as usize * of_part;
+    let mut sum = Vector::<f32, N>::zeroed();
+    if own.some {
+        let mut row = own.row;
+        while row < own.end {
+            #[unroll]
+            for i in 0..AT_ONCE {
+                let at = row + i * lanes;
+                if at < own.end {
+                    sum += x[at * vectors + own.vector];
+                }
+            }
+            row += AT_ONCE * lanes;
+        }
+    }
+    let sum = sum_of_lanes::<N>(sum, &mut shared, wide, lanes);
+    let mean = sum / Vector::<f32, N>::new((own.end - first) as f32);
+    // The rows of a part are still near: they are read again.
+    let mut squares = Vector::<f32, N>::zeroed();
+    if own.some {
+        let mut row = own.row;
+        while row < own.end {
+            #[unroll]
+            for i in 0..AT_ONCE {
+                let at = row + i * lanes;
+                if at < own.end {
+                    let deviation = x[at * vectors + own.vector] - mean;
+                    squares += deviation * deviation;
+                }
+            }
+            row += AT_ONCE * lanes;
+        }
+    }
+    let squares = sum_of_lanes::<N>(squares, &mut shared, wide, lanes);
+    if own.some && own.lane == 0 {
+        let at = 2 * CUBE_POS_X as usize * vectors + own.vector;
+        moments[at] = mean;
+        moments[at + vectors] = squares;
+    }
+}
+
+/// The sum of the vectors of a column over the lanes, by halves; every thread of the column gets it.
+#[cube]
+fn sum_of_lanes<N: Size>(
+    own: Vector<f32, N>,
+    shared: &mut [Vector<f32, N>],
+    wide: usize,
+    lanes: usize,
+) -> Vector<f32, N> {
+    let unit = UNIT_POS as usize;
+    let lane = unit / wide;
+    shared[unit] = own;
+    sync_cube();
+    let mut half = comptime!(THREADS / 2).runtime();
+    while half > 0 {
+        if lane < half && lane + half < lanes {
+            let other = shared[unit + half * wide];
+            shared[unit] += other;
+        }
+        sync_cube();
+        half /= 2;
+    }
+    let sum = shared[unit % wide];
+    sync_cube();
+    sum
 }
 
 /// The sum of a column of `[parts, columns]`, by all threads of a cube.
