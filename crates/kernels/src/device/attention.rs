@@ -7,6 +7,7 @@
 use crate::attention::Seen;
 use crate::device::dropout::{Dropped, Rows};
 use crate::device::gpu;
+use crate::device::product::{product, rounded_product};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::dropout::Dropout;
 use crate::mixed::Precision;
@@ -161,7 +162,7 @@ impl Saved {
     /// The weights of the tokens at `block`, before dropout.
     fn weights(&self, block: Range<usize>) -> Tensor<4> {
         let query = self.queries(&block);
-        let scores = query.matmul(self.key.clone().transpose());
+        let scores = product(&query, &self.key.clone().transpose(), None);
         let lengths: Vec<usize> = self.shape.sequences.lengths().collect();
         let lengths = (self.seen == Seen::All).then_some(&lengths[..]);
         let scale = self.shape.scale();
@@ -184,7 +185,7 @@ impl Saved {
     }
 
     fn output(&self, block: Range<usize>, weights: Tensor<4>) -> Tensor<4> {
-        self.precision.matmul(self.dropped(&block, weights), self.value.clone())
+        rounded_product(self.precision, self.dropped(&block, weights), self.value.clone())
     }
 
     /// Gradients by queries, keys and values, for the `gradient` by the outputs of the tokens at `block`.
@@ -196,16 +197,16 @@ impl Saved {
     ) -> [Tensor<4>; 3] {
         let precision = self.precision;
         let used = self.dropped(&block, weights.clone());
-        let by_value = precision.matmul(used.transpose(), gradient.clone());
-        let by_weights = precision.matmul(gradient, self.value.clone().transpose());
+        let by_value = rounded_product(precision, used.transpose(), gradient.clone());
+        let by_weights = rounded_product(precision, gradient, self.value.clone().transpose());
         let by_weights = self.dropped(&block, by_weights);
         let scale = self.shape.scale();
         let by_scores = gpu::softmax_gradient(&by_weights, &weights, scale).unwrap_or_else(|| {
             let product = by_weights * weights.clone();
             (product.clone() - weights * product.sum_dim(3)) * scale
         });
-        let by_query = by_scores.clone().matmul(self.key.clone());
-        let by_key = by_scores.transpose().matmul(self.queries(&block));
+        let by_query = product(&by_scores, &self.key, None);
+        let by_key = product(&by_scores.transpose(), &self.queries(&block), None);
         [by_query, by_key, by_value]
     }
 }

@@ -1,27 +1,18 @@
 //! Linear layers on devices other than the CPU.
 
 use crate::device::gpu;
+use crate::device::product::{product, product_over_rows};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::reduce::column_sums;
 use burn::Tensor;
 
-/// Parts of the sum of the gradient by the weights. A product with few results would be computed by few of a device's
-/// processors.
-const PARTS: usize = 8;
-
-/// Results of a product that is not made in parts: it occupies a device.
-const MANY: usize = 1 << 20;
-
 /// See [`linear`](crate::linear()).
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     let saved = Saved { x: untaped(&x), weight: untaped(&weight) };
-    let y = saved.x.clone().matmul(saved.weight.clone());
+    let y = product(&saved.x, &saved.weight, bias.as_ref().map(untaped).as_ref());
     match bias {
         None => record([x.into(), weight.into()], y, || Product(saved)),
-        Some(bias) => {
-            let y = y + untaped(&bias).unsqueeze();
-            record([x.into(), weight.into(), bias.into()], y, || Linear(saved))
-        }
+        Some(bias) => record([x.into(), weight.into(), bias.into()], y, || Linear(saved)),
     }
 }
 
@@ -36,7 +27,8 @@ pub(crate) fn linear_three(
     };
     let rows = biases.each_ref().map(|bias| untaped(bias).unsqueeze());
     let saved = Saved { x: untaped(&x), weight: joined(weights.each_ref().map(untaped)) };
-    let y = saved.x.clone().matmul(saved.weight.clone()) + joined(rows);
+    let [_, width] = saved.weight.dims();
+    let y = product(&saved.x, &saved.weight, Some(&joined(rows).reshape([width])));
     let ([w1, w2, w3], [b1, b2, b3]) = (weights, biases);
     let inputs = [x.into(), w1.into(), w2.into(), w3.into(), b1.into(), b2.into(), b3.into()];
     record(inputs, y, || LinearThree(saved))
@@ -50,27 +42,9 @@ struct Saved {
 
 impl Saved {
     fn backward(&self, gradient: &Tensor<2>, [x, weight]: [bool; 2]) -> [Option<AnyRank>; 2] {
-        let by_x = || gradient.clone().matmul(self.weight.clone().transpose());
+        let by_x = || product(gradient, &self.weight.clone().transpose(), None);
         [x.then(|| by_x().into()), weight.then(|| product_over_rows(&self.x, gradient).into())]
     }
-}
-
-/// The sum over rows of the products of `a` `[rows, n]` and `b` `[rows, m]`: `[n, m]`.
-fn product_over_rows(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
-    let ([rows, n], [_, m]) = (a.dims(), b.dims());
-    let each = rows / PARTS;
-    if each == 0 || n * m >= MANY {
-        return a.clone().transpose().matmul(b.clone());
-    }
-    let part =
-        |x: &Tensor<2>, width| x.clone().narrow(0, 0, PARTS * each).reshape([PARTS, each, width]);
-    let sum = part(a, n).swap_dims(1, 2).matmul(part(b, m)).sum_dim(0).reshape([n, m]);
-    let rest = rows - PARTS * each;
-    if rest == 0 {
-        return sum;
-    }
-    let rest_of = |x: &Tensor<2>| x.clone().narrow(0, PARTS * each, rest);
-    sum + rest_of(a).transpose().matmul(rest_of(b))
 }
 
 #[derive(Debug, Clone)]
@@ -105,7 +79,7 @@ impl Derivative<7> for LinearThree {
             let part = |i| x.clone().narrow(1, i * width, width);
             gpu::apart(&x).unwrap_or_else(|| std::array::from_fn(part))
         };
-        let by_x = wanted[0].then(|| gradient.clone().matmul(self.0.weight.clone().transpose()));
+        let by_x = wanted[0].then(|| product(&gradient, &self.0.weight.clone().transpose(), None));
         let [w1, w2, w3] = apart(product_over_rows(&self.0.x, &gradient)).map(Into::into);
         let bias = |x: Tensor<2>| x.reshape([width]).into();
         let [b1, b2, b3] = apart(column_sums(gradient)).map(bias);

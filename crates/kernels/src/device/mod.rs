@@ -13,6 +13,7 @@ pub(crate) mod gpu;
 pub(crate) mod gpu;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
+pub(crate) mod product;
 pub(crate) mod row;
 pub(crate) mod rule;
 pub(crate) mod tape;

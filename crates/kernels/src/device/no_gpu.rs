@@ -168,6 +168,18 @@ pub(crate) fn sums_by_token(_: &Tensor<1, Int>, _: &Tensor<2>, _: usize) -> Opti
     None
 }
 
+pub(crate) fn product<const D: usize>(
+    _: &Tensor<D>,
+    _: &Tensor<D>,
+    _: Option<&Tensor<1>>,
+) -> Option<Tensor<D>> {
+    None
+}
+
+pub(crate) fn product_over_rows(_: &Tensor<2>, _: &Tensor<2>) -> Option<Tensor<2>> {
+    None
+}
+
 pub(crate) fn gather(_: &Tensor<4>, _: Places) -> Option<Tensor<3>> {
     None
 }

@@ -104,7 +104,6 @@ fn neighbours_kernel(tokens: &[i32], next: &mut [u32], first: &mut [u32], rows: 
 /// A cube for the first row with a token goes from each row with it to the next.
 #[cube(launch)]
 #[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
-#[expect(clippy::collapsible_if, reason = "both sides of && are computed in a kernel")]
 fn sums_kernel(
     tokens: &[i32],
     next: &[u32],

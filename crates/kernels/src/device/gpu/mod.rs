@@ -3,6 +3,7 @@
 //! Each function returns [`None`] unless its tensors are f32, on a GPU and without a tape. The caller then uses burn's
 //! operations.
 
+#![allow(clippy::collapsible_if, reason = "both sides of && are computed in a kernel")]
 #![allow(
     clippy::disallowed_methods,
     reason = "functions of kernels are the GPU's, not the platform's"
@@ -17,8 +18,10 @@ mod embedding;
 mod formula;
 mod gather;
 mod heads;
+mod product;
 mod rows;
 mod sums;
+mod tile;
 mod update;
 
 pub(crate) use batch_norm::{gradient_sums, statistics};
@@ -29,6 +32,7 @@ pub(crate) use embedding::sums_by_token;
 pub(crate) use formula::{gated, gated_gradient, pointwise, pointwise_gradient};
 pub(crate) use gather::gather;
 pub(crate) use heads::{apart, join_heads, side_by_side, split_heads};
+pub(crate) use product::{product, product_over_rows};
 pub(crate) use rows::{Normalized, layer_norm, layer_norm_gradient, softmax, softmax_gradient};
 pub(crate) use sums::{column_moments, column_sums, sum_of_squares};
 pub(crate) use update::{adamw, sgd};

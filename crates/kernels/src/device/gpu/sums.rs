@@ -155,6 +155,58 @@ fn column_moments_kernel(
     }
 }
 
+/// Numbers that a cube adds up the parts of, and threads for each.
+const COLUMNS: usize = 32;
+const LANES: usize = 8;
+
+/// The sum over the first dimension of `[parts, numbers]`: `[numbers]`. Parts are added in their order by each of a few
+/// threads, and the sums of these in theirs.
+pub(super) fn sum_of_parts(parts: CubeTensor, count: usize) -> CubeTensor {
+    let numbers = parts.meta.num_elements() / count.max(1);
+    let y = room(&parts, [numbers]);
+    if numbers > 0 {
+        // SAFETY: every place that is read or written is compared with the sizes of the tensors first.
+        unsafe {
+            sum_of_parts_kernel::launch_unchecked(
+                &parts.client.clone(),
+                cubes(numbers.div_ceil(COLUMNS)),
+                dim(COLUMNS * LANES),
+                parts.into_buffer_arg(),
+                y.clone().into_buffer_arg(),
+                count,
+                numbers,
+            );
+        }
+    }
+    y
+}
+
+#[cube(launch_unchecked)]
+fn sum_of_parts_kernel(parts: &[f32], y: &mut [f32], count: usize, numbers: usize) {
+    let mut shared = Shared::<[f32]>::new_slice(comptime!(COLUMNS * LANES));
+    let unit = UNIT_POS as usize;
+    let (column, lane) = (unit % COLUMNS, unit / COLUMNS);
+    let place = CUBE_POS * COLUMNS + column;
+    let mut sum = 0.0f32;
+    if place < numbers {
+        let mut part = lane;
+        while part < count {
+            sum += parts[part * numbers + place];
+            part += LANES;
+        }
+    }
+    shared[unit] = sum;
+    sync_cube();
+    if lane == 0 && place < numbers {
+        let mut sum = 0.0f32;
+        #[unroll]
+        for lane in 0..LANES {
+            sum += shared[lane * COLUMNS + column];
+        }
+        y[place] = sum;
+    }
+}
+
 /// Partial sums of columns, each over some rows that follow one another.
 pub(super) struct Partial {
     /// `[parts, columns]`, or with twice the columns.
