@@ -136,14 +136,19 @@ pub fn batch_norm_inference(
     Values::from_buffer(values.apply(&affine), &shape).into_tensor()
 }
 
-/// (1 − `momentum`) · `old` + `momentum` · `new`, without gradient: statistics that training gathers.
+/// (1 − `momentum`) · `old` + `momentum` · `new`, without gradient: mean and variance that training gathers.
 #[must_use]
-pub fn running_average(old: Tensor<1>, new: Tensor<1>, momentum: f64) -> Tensor<1> {
-    let taped = old.device().is_autodiff();
-    let [old, new] = [&old, &new].map(device::tape::untaped);
-    let average = device::gpu::average(&old, &new, momentum)
-        .unwrap_or_else(|| old.mul_scalar(1.0 - momentum) + new.mul_scalar(momentum));
-    if taped { Tensor::from_inner(average) } else { average }
+pub fn running_averages(old: [Tensor<1>; 2], new: [Tensor<1>; 2], momentum: f64) -> [Tensor<1>; 2] {
+    let taped = old[0].device().is_autodiff();
+    let [old, new] = [old, new].map(|both| both.each_ref().map(device::tape::untaped));
+    let averages = device::gpu::averages(old.each_ref(), new.each_ref(), momentum);
+    let averages = averages.unwrap_or_else(|| {
+        let [old, new] =
+            [(old, 1.0 - momentum), (new, momentum)].map(|(x, factor)| x.map(|x| x * factor));
+        let ([mean, variance], [new_mean, new_variance]) = (old, new);
+        [mean + new_mean, variance + new_variance]
+    });
+    if taped { averages.map(Tensor::from_inner) } else { averages }
 }
 
 fn assert_sizes<const N: usize>(

@@ -46,7 +46,7 @@ mod winograd;
 pub use activation::{activation, gated_slopes, nonlinearity, slope};
 pub use attention::{Seen, attention};
 pub use batch_norm::{
-    BatchNormTraining, batch_norm_inference, batch_norm_training, running_average,
+    BatchNormTraining, batch_norm_inference, batch_norm_training, running_averages,
 };
 pub use convolution::convolution;
 pub use dropout::{Dropout, dropout};

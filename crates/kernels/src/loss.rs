@@ -1,6 +1,7 @@
 //! Cross-entropy, and the logarithms of probabilities.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use crate::lanes::{LANES, Sums};
 use crate::softmax::{largest, power, softmax_row};
@@ -90,7 +91,9 @@ fn row_sum(row: &[f32]) -> f64 {
 pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
     let [rows, outputs] = logits.dims();
     assert_eq!(labels.dims(), [rows], "a label for each row");
-    let Some(host) = Host::of(&logits) else { return plain(logits, labels, smoothing) };
+    let Some(host) = Host::of(&logits) else {
+        return device::loss::cross_entropy(logits, labels, smoothing);
+    };
     let labels: Arc<[usize]> = labels
         .into_data()
         .iter::<i64>()
@@ -105,17 +108,6 @@ pub fn cross_entropy(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) 
         .for_each(|(y, (row, label))| *y = loss.of_row(row, *label));
     let y = Values::from_buffer(y, &[loss.labels.len()]);
     record([host], y, || loss).into_tensor()
-}
-
-fn plain(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> Tensor<1> {
-    let [rows, _] = logits.dims();
-    let log_probabilities = activation::log_softmax(logits, 1);
-    let right = log_probabilities.clone().gather(1, labels.reshape([rows, 1])).reshape([rows]);
-    if smoothing == 0.0 {
-        return right.neg();
-    }
-    let mean = log_probabilities.mean_dim(1).reshape([rows]);
-    (right * (1.0 - smoothing) + mean * smoothing).neg()
 }
 
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@
 //! whole tensor by atomic additions, whose order is chance. On the CPU its order is that of the machine's registers.
 
 use crate::buffer::Buffer;
-use crate::device::gpu;
+use crate::device::{self, gpu};
 use crate::host::{Host, Operation, Values, record};
 use ::activation::arch;
 use burn::Tensor;
@@ -56,7 +56,7 @@ pub(crate) fn sum<const D: usize>(x: Tensor<D>) -> Tensor<1> {
 pub fn mean(x: Tensor<1>) -> Tensor<1> {
     let [n] = x.dims();
     let count = n as f64;
-    let Some(host) = Host::of(&x) else { return sum(x) / count };
+    let Some(host) = Host::of(&x) else { return device::reduce::mean(x) };
     let total: f64 = host.values().slice().iter().copied().map(f64::from).sum();
     let mut y = Buffer::take(1);
     y[0] = (total / count) as f32;
@@ -82,7 +82,7 @@ pub fn pixel_means(x: Tensor<4>) -> Tensor<2> {
     let [batch, height, width, channels] = x.dims();
     let pixels = height * width;
     let Some(host) = Host::of(&x) else {
-        return x.reshape([batch, pixels, channels]).mean_dim(1).reshape([batch, channels]);
+        return device::reduce::pixel_means(x);
     };
     let values = host.values();
     let mut y = Buffer::zeros(batch * channels);

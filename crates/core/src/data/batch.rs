@@ -94,7 +94,7 @@ impl Targets {
     #[must_use]
     pub fn rows(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.positions {
-            Some(positions) => hidden.select(0, positions.clone()),
+            Some(positions) => chosen(hidden, positions.clone()),
             None => hidden,
         }
     }
@@ -204,7 +204,12 @@ impl BatchInputs {
 fn at(hidden: Tensor<2>, rows: impl ExactSizeIterator<Item = usize>) -> Tensor<2> {
     let count = rows.len();
     let rows = Tensor::from_data(int_data(rows, [count]), &hidden.device());
-    hidden.select(0, rows)
+    chosen(hidden, rows)
+}
+
+/// The rows of `hidden` that `rows` name: looked up as those of an embedding are, since its backward is one.
+fn chosen(hidden: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
+    actlab_kernels::embedding(hidden, rows)
 }
 
 /// Mean and standard deviation of each channel over the training images, on a scale of 0 to 1.

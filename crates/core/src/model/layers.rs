@@ -1,14 +1,10 @@
 //! Layers that models share.
 
-use super::{Mode, Pass};
-use activation::Activation;
-use actlab_kernels::{self as kernels, BatchNormTraining, Sequences};
+use super::Pass;
+use actlab_kernels::{self as kernels, Sequences};
 use burn::Tensor;
-use burn::nn::{
-    BatchNorm, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig,
-};
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Device, TensorData};
-use std::sync::Arc;
 
 /// A linear layer of zeros; see [`super::initialize`].
 pub(super) fn linear(input: usize, output: usize, device: &Device) -> Linear {
@@ -63,27 +59,4 @@ pub(super) fn normalize<const D: usize>(
 ) -> Tensor<D> {
     let beta = norm.beta.as_ref().expect("layer norms are built with a shift").val();
     kernels::layer_norm(x, residual, norm.gamma.val(), beta, epsilon)
-}
-
-/// `norm` over `[batch, height, width, channels]`: in training by the batch, whose statistics it gathers; in
-/// evaluation by those.
-pub(super) fn batch_norm(
-    norm: &BatchNorm,
-    x: Tensor<4>,
-    residual: Option<Tensor<4>>,
-    f: Option<&Arc<Activation>>,
-    pass: &mut Pass<'_>,
-) -> Tensor<4> {
-    let (gamma, beta) = (norm.gamma.val(), norm.beta.val());
-    let epsilon = norm.epsilon;
-    if pass.mode() == Mode::Evaluation {
-        let statistics = [norm.running_mean.value(), norm.running_var.value()];
-        return kernels::batch_norm_inference(x, [gamma, beta], statistics, epsilon, residual, f);
-    }
-    let BatchNormTraining { output, mean, variance } =
-        kernels::batch_norm_training(x, gamma, beta, epsilon, residual, f, pass.next_replica());
-    for (running, new) in [(&norm.running_mean, mean), (&norm.running_var, variance)] {
-        running.update(kernels::running_average(running.value_sync(), new, norm.momentum));
-    }
-    output
 }

@@ -1,5 +1,6 @@
 //! A multilayer perceptron.
 
+use super::batch_norm::BatchNorm;
 use super::gain::Gains;
 use super::layers::{apply, linear};
 use super::{Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass};
@@ -9,7 +10,7 @@ use crate::data::Batch;
 use crate::sites::{Site, Sites};
 use burn::Tensor;
 use burn::module::Module;
-use burn::nn::{BatchNorm, BatchNormConfig, LayerNorm, Linear};
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -224,7 +225,7 @@ impl Model for Mlp {
             Layer {
                 linear: linear(shape.input, made, device),
                 batch_norm: (self.norm == Norm::Batch)
-                    .then(|| BatchNormConfig::new(made).with_epsilon(EPSILON).init(device)),
+                    .then(|| BatchNorm::new(made, EPSILON, device)),
                 layer_norm: (self.norm == Norm::Layer)
                     .then(|| super::layers::layer_norm(made, EPSILON, device)),
                 site: shape.site,
@@ -267,8 +268,7 @@ impl Layer {
         let mut x = apply(&self.linear, x, pass);
         if let Some(norm) = &self.batch_norm {
             let [batch, width] = x.dims();
-            let normal =
-                super::layers::batch_norm(norm, x.reshape([batch, 1, 1, width]), None, None, pass);
+            let normal = norm.apply(x.reshape([batch, 1, 1, width]), None, None, pass);
             x = normal.reshape([batch, width]);
         }
         if let Some(norm) = &self.layer_norm {

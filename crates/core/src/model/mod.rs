@@ -1,5 +1,6 @@
 //! The model zoo.
 
+mod batch_norm;
 mod bert;
 mod gain;
 mod gpt;

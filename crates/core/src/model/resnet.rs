@@ -1,7 +1,8 @@
 //! Residual networks for small images (He et al. 2016, arXiv:1512.03385, section 4.2).
 
+use super::batch_norm::BatchNorm;
 use super::gain::Gains;
-use super::layers::{apply, batch_norm};
+use super::layers::apply;
 use super::{
     Gain, Head, Initializer, InputShape, Interface, Model, ModelSize, Network, Pass, gated_residual,
 };
@@ -13,7 +14,7 @@ use actlab_kernels::{pixel_means, shortcut};
 use burn::Tensor;
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::nn::{Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::Device;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -195,9 +196,9 @@ impl ResNetConfig {
                 let made = shape.inner.fan() * shape.inner.width();
                 Block {
                     conv1: conv(shape.input, made, shape.stride, device),
-                    norm1: BatchNormConfig::new(made).init(device),
+                    norm1: BatchNorm::new(made, EPSILON, device),
                     conv2: conv(shape.inner.width(), shape.output, 1, device),
-                    norm2: BatchNormConfig::new(shape.output).init(device),
+                    norm2: BatchNorm::new(shape.output, EPSILON, device),
                     stride: shape.stride,
                     inner: shape.inner,
                     outer: shape.outer,
@@ -206,7 +207,7 @@ impl ResNetConfig {
             .collect();
         ResNet {
             stem_conv: conv(self.channels, self.width, 1, device),
-            stem_norm: BatchNormConfig::new(self.width).init(device),
+            stem_norm: BatchNorm::new(self.width, EPSILON, device),
             stem,
             blocks,
             head: LinearConfig::new(4 * self.width, self.classes)
@@ -216,6 +217,9 @@ impl ResNetConfig {
         }
     }
 }
+
+/// Added to the variances of batch norms.
+const EPSILON: f64 = 1e-5;
 
 fn conv(input: usize, output: usize, stride: usize, device: &Device) -> Conv2d {
     Conv2dConfig::new([input, output], [3, 3])
@@ -281,7 +285,7 @@ impl Block {
     fn forward(&self, x: Tensor<4>, pass: &mut Pass<'_>) -> Tensor<4> {
         let y = pass.precision().convolution(x.clone(), self.conv1.weight.val(), self.stride);
         let y = if self.inner.fan() == 2 {
-            self.inner.forward(batch_norm(&self.norm1, y, None, None, pass), pass)
+            self.inner.forward(self.norm1.apply(y, None, None, pass), pass)
         } else {
             norm_nonlinearity(&self.norm1, y, None, &self.inner, pass)
         };
@@ -300,9 +304,9 @@ fn norm_nonlinearity(
     pass: &mut Pass<'_>,
 ) -> Tensor<4> {
     match site.fixed_activation() {
-        Some(f) if !pass.is_probed() => batch_norm(norm, x, residual, Some(f), pass),
+        Some(f) if !pass.is_probed() => norm.apply(x, residual, Some(f), pass),
         _ => {
-            let x = batch_norm(norm, x, residual, None, pass);
+            let x = norm.apply(x, residual, None, pass);
             site.forward(x, pass)
         }
     }

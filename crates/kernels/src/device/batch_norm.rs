@@ -248,9 +248,8 @@ impl Saved {
         let Statistics { scale, shift, .. } = &self.statistics;
         let other = self.residual.as_ref().map(|x| (x, None));
         let f = self.activation.as_ref().map(|f| f.nonlinearity().elementwise());
-        gpu::channel_affine(&self.x, [scale, shift], other, f).unwrap_or_else(|| {
-            finish(self.before_activation(), None, self.activation.as_ref())
-        })
+        gpu::channel_affine(&self.x, [scale, shift], other, f)
+            .unwrap_or_else(|| finish(self.before_activation(), None, self.activation.as_ref()))
     }
 
     /// The gradient by what the activation gets, for the one by what it gives.

@@ -30,7 +30,20 @@ pub(crate) fn sum_of_squares<const D: usize>(
     None
 }
 
-pub(crate) fn average(_: &Tensor<1>, _: &Tensor<1>, _: f64) -> Option<Tensor<1>> {
+pub(crate) fn averages(_: [&Tensor<1>; 2], _: [&Tensor<1>; 2], _: f64) -> Option<[Tensor<1>; 2]> {
+    None
+}
+
+pub(crate) fn cross_entropy(_: &Tensor<2>, _: &Tensor<1, Int>, _: f64) -> Option<[Tensor<1>; 2]> {
+    None
+}
+
+pub(crate) fn cross_entropy_gradient(
+    _: &Tensor<2>,
+    _: &Tensor<1, Int>,
+    _: [&Tensor<1>; 2],
+    _: f64,
+) -> Option<Tensor<2>> {
     None
 }
 
@@ -156,11 +169,7 @@ pub(crate) fn convolution(_: &Tensor<4>, _: &Tensor<4>, _: Places) -> Option<Ten
     None
 }
 
-pub(crate) fn convolution_by_weight(
-    _: &Tensor<4>,
-    _: &Tensor<4>,
-    _: Places,
-) -> Option<Tensor<4>> {
+pub(crate) fn convolution_by_weight(_: &Tensor<4>, _: &Tensor<4>, _: Places) -> Option<Tensor<4>> {
     None
 }
 

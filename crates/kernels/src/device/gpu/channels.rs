@@ -190,33 +190,51 @@ fn channel_affine_gradient_kernel<N: Size>(
     }
 }
 
-/// (1 − `share`) · `old` + `share` · `new`.
+/// (1 − `share`) · `old` + `share` · `new`, of a mean and of a variance.
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
-pub(crate) fn average(old: &Tensor<1>, new: &Tensor<1>, share: f64) -> Option<Tensor<1>> {
-    let [count] = old.dims();
-    let (old, new) = (on_gpu(old)?, on_gpu(new)?);
-    let y = room(&old, [count]);
+pub(crate) fn averages(
+    [old_mean, old_variance]: [&Tensor<1>; 2],
+    [new_mean, new_variance]: [&Tensor<1>; 2],
+    share: f64,
+) -> Option<[Tensor<1>; 2]> {
+    let [count] = old_mean.dims();
+    let (old_mean, old_variance) = (on_gpu(old_mean)?, on_gpu(old_variance)?);
+    let (new_mean, new_variance) = (on_gpu(new_mean)?, on_gpu(new_variance)?);
+    let [mean, variance] = [(); 2].map(|()| room(&old_mean, [count]));
     if count > 0 {
-        let (cubes, dim) = threads(&old, count);
-        let client = old.client.clone();
-        average_kernel::launch(
-            &client,
+        let (cubes, dim) = threads(&old_mean, count);
+        averages_kernel::launch(
+            &old_mean.client.clone(),
             cubes,
             dim,
-            old.into_buffer_arg(),
-            new.into_buffer_arg(),
-            y.clone().into_buffer_arg(),
+            old_mean.into_buffer_arg(),
+            old_variance.into_buffer_arg(),
+            new_mean.into_buffer_arg(),
+            new_variance.into_buffer_arg(),
+            mean.clone().into_buffer_arg(),
+            variance.clone().into_buffer_arg(),
             (1.0 - share) as f32,
             share as f32,
         );
     }
-    Some(tensor(y))
+    Some([mean, variance].map(tensor))
 }
 
 #[cube(launch)]
-fn average_kernel(old: &[f32], new: &[f32], y: &mut [f32], rest: f32, share: f32) {
+#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
+fn averages_kernel(
+    old_mean: &[f32],
+    old_variance: &[f32],
+    new_mean: &[f32],
+    new_variance: &[f32],
+    mean: &mut [f32],
+    variance: &mut [f32],
+    rest: f32,
+    share: f32,
+) {
     let i = ABSOLUTE_POS;
-    if i < y.len() {
-        y[i] = old[i] * rest + new[i] * share;
+    if i < mean.len() {
+        mean[i] = old_mean[i] * rest + new_mean[i] * share;
+        variance[i] = old_variance[i] * rest + new_variance[i] * share;
     }
 }

@@ -365,7 +365,8 @@ fn read_tap<N: Size>(
     if comptime!(places.direction == Direction::Forward) {
         let down = place.row * stride + tap_row;
         let right = place.column * stride + tap_column;
-        let inside = down >= border && down < rows + border && right >= border && right < columns + border;
+        let inside =
+            down >= border && down < rows + border && right >= border && right < columns + border;
         if inside && term < comptime!(sizes.depth()) {
             let at = (place.example * rows + down - border) * columns + right - border;
             read = image[(at * sizes.source + channel) / N::value()];

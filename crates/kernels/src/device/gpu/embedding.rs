@@ -2,11 +2,9 @@
 //! have none.
 
 use super::cube::{cubes, dim, threads};
-use super::{on_gpu, tensor};
-use crate::device::tape::Gpu;
+use super::{on_gpu, tensor, whole_numbers};
 use burn::Tensor;
 use burn::tensor::{DType, Int};
-use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use cubecl::prelude::*;
 
@@ -21,10 +19,7 @@ pub(crate) fn sums_by_token(
     entries: usize,
 ) -> Option<Tensor<2>> {
     let [rows, width] = gradient.dims();
-    if tokens.dtype() != DType::I32 {
-        return None;
-    }
-    let tokens = tokens.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous)?;
+    let tokens = whole_numbers(tokens)?;
     let y = on_gpu(&Tensor::<2>::zeros([entries, width], (&gradient.device(), DType::F32)))?;
     let gradient = on_gpu(gradient)?;
     if rows * width > 0 {

@@ -18,6 +18,7 @@ mod embedding;
 mod formula;
 mod gather;
 mod heads;
+mod loss;
 mod product;
 mod rows;
 mod sums;
@@ -25,13 +26,14 @@ mod tile;
 mod update;
 
 pub(crate) use batch_norm::{gradient_sums, statistics};
-pub(crate) use channels::{Other, average, channel_affine, channel_affine_gradient};
+pub(crate) use channels::{Other, averages, channel_affine, channel_affine_gradient};
 pub(crate) use convolution::{convolution, convolution_by_weight};
 pub(crate) use dropout::dropped;
 pub(crate) use embedding::sums_by_token;
 pub(crate) use formula::{gated, gated_gradient, pointwise, pointwise_gradient};
 pub(crate) use gather::gather;
 pub(crate) use heads::{apart, join_heads, side_by_side, split_heads};
+pub(crate) use loss::{cross_entropy, cross_entropy_gradient};
 pub(crate) use product::{product, product_over_rows};
 pub(crate) use rows::{Normalized, layer_norm, layer_norm_gradient, softmax, softmax_gradient};
 pub(crate) use sums::{column_moments, column_sums, sum_of_squares};
@@ -39,7 +41,7 @@ pub(crate) use update::{adamw, sgd};
 
 use crate::device::tape::Gpu;
 use burn::Tensor;
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Int, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
@@ -53,6 +55,14 @@ const MOST: usize = u32::MAX as usize;
 /// The tensor, without gaps, if it holds f32 numbers of a GPU.
 fn on_gpu<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
     if x.dtype() != DType::F32 || x.dims().iter().product::<usize>() > MOST {
+        return None;
+    }
+    x.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous)
+}
+
+/// The tensor, without gaps, if it holds whole numbers of 32 bits of a GPU.
+fn whole_numbers(x: &Tensor<1, Int>) -> Option<CubeTensor> {
+    if x.dtype() != DType::I32 {
         return None;
     }
     x.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous)
