@@ -66,4 +66,4 @@ pub use sequences::Sequences;
 pub use shortcut::shortcut;
 pub use softmax::softmax;
 pub use tanh::tanh;
-pub use update::{AdamW, Sgd, SquareSums};
+pub use update::{AdamW, Sgd, SquareSums, UpdateGroup};

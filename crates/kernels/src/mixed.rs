@@ -21,7 +21,7 @@ use burn::tensor::FloatDType;
 const TASK: usize = 1 << 16;
 
 /// Number format of the operands of products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Precision {
     /// Single precision.
     #[default]

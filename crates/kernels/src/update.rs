@@ -6,9 +6,33 @@ use crate::reduce::sum;
 use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
+use std::marker::PhantomData;
 
 /// Numbers that one task takes on. It is fixed, since sums are made of the tasks'.
 const TASK: usize = 1 << 15;
+
+/// While it lives, a GPU may leave the steps of [`Sgd`] and [`AdamW`] on this thread to its end, and make several by one
+/// kernel. Nobody may read what they return before.
+#[derive(Debug)]
+pub struct UpdateGroup {
+    /// Steps that wait are those of a thread.
+    of_thread: PhantomData<*const ()>,
+}
+
+impl UpdateGroup {
+    /// Steps may wait from now on.
+    #[must_use]
+    pub fn begin() -> Self {
+        gpu::begin_group();
+        Self { of_thread: PhantomData }
+    }
+}
+
+impl Drop for UpdateGroup {
+    fn drop(&mut self) {
+        gpu::end_group();
+    }
+}
 
 /// Stochastic gradient descent with momentum (Sutskever et al. 2013), without dampening, its weight
 /// decay added to the gradient.

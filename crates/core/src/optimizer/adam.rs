@@ -42,6 +42,10 @@ impl UpdateRule for Adam {
         2
     }
 
+    fn leaves_steps_alone(&self) -> bool {
+        true
+    }
+
     fn update(
         &self,
         _: &Parameter<'_>,

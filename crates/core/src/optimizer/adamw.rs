@@ -90,6 +90,10 @@ impl UpdateRule for AdamW {
         2
     }
 
+    fn leaves_steps_alone(&self) -> bool {
+        true
+    }
+
     fn update(
         &self,
         _: &Parameter<'_>,

@@ -20,6 +20,7 @@ use crate::component::{self, Definition, Entry, Registration};
 use crate::parameters::{parameter_names, parameter_shapes};
 use crate::sites::LearnedSite;
 use activation::Learning;
+use actlab_kernels::UpdateGroup;
 use burn::Tensor;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::GradientsParams;
@@ -61,6 +62,12 @@ pub struct State {
 pub trait UpdateRule: Debug + Send {
     /// Tensors that it keeps of `parameter` after its first update.
     fn states(&self, parameter: &Parameter<'_>) -> usize;
+
+    /// Whether its new values and tensors are what a step of [`actlab_kernels::Sgd`] or [`actlab_kernels::AdamW`] returns,
+    /// and it looks at none of them: those of all parameters may then be computed together.
+    fn leaves_steps_alone(&self) -> bool {
+        false
+    }
 
     /// The new value of `parameter`, flattened as `value` and `gradient` are.
     fn update(
@@ -217,6 +224,7 @@ impl Optimizer {
         gradients: GradientsParams,
     ) -> M {
         let path = Vec::new();
+        let _group = self.rule.leaves_steps_alone().then(UpdateGroup::begin);
         module.map(&mut Step { optimizer: self, learning_rate, gradient_scale, gradients, path })
     }
 }

@@ -50,6 +50,10 @@ impl UpdateRule for Sgd {
         usize::from(self.momentum != 0.0)
     }
 
+    fn leaves_steps_alone(&self) -> bool {
+        true
+    }
+
     fn update(
         &self,
         _: &Parameter<'_>,

@@ -1,6 +1,6 @@
-//! Convolutions on devices other than the CPU: the taps of every place are gathered side by side (im2col), and one
-//! product is made of them. The gradient by the image is a gather and a product too, so that nothing is added to
-//! places that several threads share.
+//! Convolutions on devices other than the CPU. A GPU has kernels for them; elsewhere the taps of every place are gathered side
+//! by side (im2col), and one product is made of them. The gradient by the image is a gather and a product too, so that
+//! nothing is added to places that several threads share.
 
 use crate::device::gpu;
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
@@ -56,16 +56,9 @@ impl Saved {
         Places { height, width, kernel, stride, direction }
     }
 
-    /// Whether a kernel of its own makes products as precise as the convolution needs.
-    fn is_exact(&self) -> bool {
-        self.precision == Precision::F32
-    }
-
     fn forward(&self) -> Tensor<4> {
-        if self.is_exact()
-            && let Some(y) =
-                gpu::convolution(&self.x, &self.weight, self.places(Direction::Forward))
-        {
+        let (precision, places) = (self.precision, self.places(Direction::Forward));
+        if let Some(y) = gpu::convolution(precision, &self.x, &self.weight, places) {
             return y;
         }
         let shape = &self.shape;
@@ -76,13 +69,11 @@ impl Saved {
     }
 
     fn by_x(&self, gradient: Tensor<4>) -> Tensor<4> {
-        if self.is_exact()
-            && let Some(by_x) =
-                gpu::convolution(&gradient, &self.weight, self.places(Direction::Backward))
-        {
+        let (precision, places) = (self.precision, self.places(Direction::Backward));
+        if let Some(by_x) = gpu::convolution(precision, &gradient, &self.weight, places) {
             return by_x;
         }
-        let shape = &self.shape;
+        let (shape, gradient) = (&self.shape, precision.cast(gradient));
         let long = self.taps() * shape.output;
         let pixels = shape.batch * shape.height * shape.width;
         let gathered = gather(gradient, shape, Direction::Backward).reshape([pixels, long]);
@@ -93,13 +84,11 @@ impl Saved {
 
     /// In parts, so that it is not one long sum for each weight.
     fn by_weight(&self, gradient: Tensor<4>) -> Tensor<4> {
-        if self.is_exact()
-            && let Some(by_weight) =
-                gpu::convolution_by_weight(&self.x, &gradient, self.places(Direction::Forward))
-        {
+        let (precision, places) = (self.precision, self.places(Direction::Forward));
+        if let Some(by_weight) = gpu::convolution_by_weight(precision, &self.x, &gradient, places) {
             return by_weight;
         }
-        let shape = &self.shape;
+        let (shape, gradient) = (&self.shape, precision.cast(gradient));
         let long = self.taps() * shape.input;
         let count = shape.batch * shape.rows() * shape.columns();
         let parts = parts(count).min(PARTS);
@@ -113,7 +102,7 @@ impl Saved {
 
 impl Derivative<2> for Saved {
     fn backward(self, gradient: AnyRank, wanted: [bool; 2]) -> [Option<AnyRank>; 2] {
-        let gradient = self.precision.cast(gradient.tensor::<4>());
+        let gradient = gradient.tensor::<4>();
         [
             wanted[0].then(|| self.by_x(gradient.clone()).into()),
             wanted[1].then(|| self.by_weight(gradient).into()),

@@ -4,10 +4,15 @@ use crate::device::batch_norm::{Statistics, Sums};
 use crate::device::convolution::Places;
 use crate::device::dropout::Dropped;
 use crate::device::rule::{AdamW, Sgd};
+use crate::mixed::Precision;
 use crate::sequences::Sequences;
 use ::activation::Elementwise;
 use burn::Tensor;
 use burn::tensor::Int;
+
+pub(crate) fn begin_group() {}
+
+pub(crate) fn end_group() {}
 
 pub(crate) fn adamw(_: AdamW, _: [&Tensor<1>; 4]) -> Option<[Tensor<1>; 3]> {
     None
@@ -165,11 +170,21 @@ pub(crate) fn apart(_: &Tensor<2>) -> Option<[Tensor<2>; 3]> {
     None
 }
 
-pub(crate) fn convolution(_: &Tensor<4>, _: &Tensor<4>, _: Places) -> Option<Tensor<4>> {
+pub(crate) fn convolution(
+    _: Precision,
+    _: &Tensor<4>,
+    _: &Tensor<4>,
+    _: Places,
+) -> Option<Tensor<4>> {
     None
 }
 
-pub(crate) fn convolution_by_weight(_: &Tensor<4>, _: &Tensor<4>, _: Places) -> Option<Tensor<4>> {
+pub(crate) fn convolution_by_weight(
+    _: Precision,
+    _: &Tensor<4>,
+    _: &Tensor<4>,
+    _: Places,
+) -> Option<Tensor<4>> {
     None
 }
 

@@ -1,7 +1,7 @@
 //! Rules of updates as kernels take them.
 
 /// AdamW: see [`AdamW`](crate::AdamW).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct AdamW {
     pub(crate) scale: f32,
     pub(crate) beta1: f32,
@@ -20,7 +20,7 @@ pub(crate) struct AdamW {
 }
 
 /// SGD: see [`Sgd`](crate::Sgd).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sgd {
     pub(crate) rate: f32,
     pub(crate) scale: f32,

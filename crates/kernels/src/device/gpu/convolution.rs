@@ -1,11 +1,13 @@
-//! Convolutions as products whose left side is gathered while it is read (implicit GEMM), in f32: the taps of a pixel are
+//! Convolutions as products whose left side is gathered while it is read (implicit GEMM): the taps of a pixel are
 //! never written to memory.
-//! The order of every sum follows from the shapes.
+//! The order of every sum follows from the shapes. In half precision both sides are rounded as they are read and the result
+//! as it is written; sums are f32.
 
 use super::sums::sum_of_parts;
-use super::tile::{CHUNK, Parts, Tile, add_products, zeros};
+use super::tile::{CHUNK, Parts, Tile, add_products, rounded, zeros};
 use super::{MOST, on_gpu, room, tensor, width};
 use crate::device::convolution::{Direction, Places};
+use crate::mixed::Precision;
 use burn::Tensor;
 use cubecl::prelude::*;
 
@@ -17,6 +19,8 @@ struct Sizes {
     source: usize,
     /// Channels that are written.
     target: usize,
+    /// What both sides are rounded to as they are read, and the result as it is written.
+    precision: Precision,
     tile: Tile,
 }
 
@@ -34,6 +38,7 @@ impl Sizes {
 /// The convolution of `image` `[batch, rows, columns, channels]`; backward, the gradient by its image for the one by its
 /// result. `weight` is `[output, input, kernel, kernel]` both times.
 pub(crate) fn convolution(
+    precision: Precision,
     image: &Tensor<4>,
     weight: &Tensor<4>,
     places: Places,
@@ -48,7 +53,7 @@ pub(crate) fn convolution(
         return None;
     }
     let tile = Tile::of_product(1, pixels, target);
-    let sizes = Sizes { places, source, target, tile };
+    let sizes = Sizes { places, source, target, precision, tile };
     let y = room(&image, [batch, rows, columns, target]);
     if pixels * target > 0 {
         let (wide, high) = super::cube::tiles(pixels.div_ceil(tile.rows));
@@ -119,7 +124,7 @@ fn convolution_kernel<N: Size>(
                     #[unroll]
                     for j in 0..width {
                         left[(part * width + j) * comptime!(tile.left()) + row] =
-                            next_left[i].extract(j);
+                            rounded(next_left[i].extract(j), sizes.precision);
                     }
                 }
             }
@@ -127,8 +132,9 @@ fn convolution_kernel<N: Size>(
             for i in 0..weights {
                 let place = unit + comptime!(i * tile.threads());
                 if place < comptime!(CHUNK * tile.columns) {
-                    let (row, column) = (place / tile.columns, place % tile.columns);
-                    right[row * comptime!(tile.right()) + column] = next_right[i];
+                    let spot = Weight::of(place, sizes);
+                    right[spot.term * comptime!(tile.right()) + spot.channel] =
+                        rounded(next_right[i], sizes.precision);
                 }
             }
         }
@@ -142,8 +148,8 @@ fn convolution_kernel<N: Size>(
             #[unroll]
             for i in 0..weights {
                 let place = unit + comptime!(i * tile.threads());
-                let term = at + place / tile.columns;
-                let channel = first_channel + place % tile.columns;
+                let spot = Weight::of(place, sizes);
+                let (term, channel) = (at + spot.term, first_channel + spot.channel);
                 next_right[i] = read_weight(weight, term, channel, sizes);
             }
         }
@@ -163,8 +169,29 @@ fn convolution_kernel<N: Size>(
         for j in 0..comptime!(tile.columns_of_thread) {
             let channel = first_channel + own_column + comptime!(j * tile.across());
             if pixel < pixels && channel < sizes.target {
-                y[pixel * sizes.target + channel] = sums[comptime!(i * tile.columns_of_thread + j)];
+                let sum = sums[comptime!(i * tile.columns_of_thread + j)];
+                y[pixel * sizes.target + channel] = rounded(sum, sizes.precision);
             }
+        }
+    }
+}
+
+/// Which weight of a chunk a thread brings.
+#[derive(CubeType)]
+struct Weight {
+    term: usize,
+    channel: usize,
+}
+
+#[cube]
+impl Weight {
+    /// Neighbours bring what are neighbours in memory, but for the taps between them.
+    fn of(place: usize, #[comptime] sizes: Sizes) -> Weight {
+        if comptime!(sizes.places.direction == Direction::Forward) {
+            Weight { term: place % CHUNK, channel: place / CHUNK }
+        } else {
+            let columns = comptime!(sizes.tile.columns);
+            Weight { term: place / columns, channel: place % columns }
         }
     }
 }
@@ -188,6 +215,7 @@ fn read_weight(weight: &[f32], term: usize, channel: usize, #[comptime] sizes: S
 /// The gradient by the weights, `[output, input, kernel, kernel]`, of the convolution of `image` for `gradient` by its
 /// result, both `[batch, rows, columns, channels]`.
 pub(crate) fn convolution_by_weight(
+    precision: Precision,
     image: &Tensor<4>,
     gradient: &Tensor<4>,
     places: Places,
@@ -196,7 +224,7 @@ pub(crate) fn convolution_by_weight(
     let [batch, rows, columns, target] = gradient.dims();
     let (image, gradient) = (on_gpu(image)?, on_gpu(gradient)?);
     let tile = Tile::of_parts(target);
-    let sizes = Sizes { places, source, target, tile };
+    let sizes = Sizes { places, source, target, precision, tile };
     let (pixels, depth) = (batch * rows * columns, sizes.depth());
     let parts = Parts::of(pixels, tile.cubes(depth, target));
     let client = image.client.clone();
@@ -264,7 +292,7 @@ fn by_weight_kernel<N: Size>(
                     #[unroll]
                     for j in 0..width {
                         left[row * comptime!(tile.left()) + vector * width + j] =
-                            next_left[i].extract(j);
+                            rounded(next_left[i].extract(j), sizes.precision);
                     }
                 }
             }
@@ -273,7 +301,8 @@ fn by_weight_kernel<N: Size>(
                 let load = unit + comptime!(i * tile.threads());
                 if load < comptime!(CHUNK * tile.columns) {
                     let (row, column) = (load / tile.columns, load % tile.columns);
-                    right[row * comptime!(tile.right()) + column] = next_right[i];
+                    right[row * comptime!(tile.right()) + column] =
+                        rounded(next_right[i], sizes.precision);
                 }
             }
         }

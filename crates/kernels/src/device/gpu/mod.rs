@@ -37,7 +37,7 @@ pub(crate) use loss::{cross_entropy, cross_entropy_gradient};
 pub(crate) use product::{product, product_over_rows};
 pub(crate) use rows::{Normalized, layer_norm, layer_norm_gradient, softmax, softmax_gradient};
 pub(crate) use sums::{column_moments, column_sums, sum_of_squares};
-pub(crate) use update::{adamw, sgd};
+pub(crate) use update::{adamw, begin_group, end_group, sgd};
 
 use crate::device::tape::Gpu;
 use burn::Tensor;

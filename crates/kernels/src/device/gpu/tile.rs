@@ -1,7 +1,9 @@
 //! What a cube computes of a product: a tile of its rows and columns, of which each thread has some. It walks along the
 //! sum in chunks: its threads bring a chunk of both sides into shared memory, and each adds their products to its own sums.
 
+use crate::mixed::Precision;
 use cubecl::prelude::*;
+use half::f16;
 
 /// Numbers of each sum that are in shared memory at a time.
 pub(super) const CHUNK: usize = 16;
@@ -106,6 +108,22 @@ impl Parts {
         let count = (CUBES / tiles.max(1)).clamp(1, (terms / (4 * CHUNK)).max(1));
         let terms_of_part = terms.div_ceil(count).next_multiple_of(CHUNK).max(CHUNK);
         Self { count: terms.div_ceil(terms_of_part).max(1), terms: terms_of_part }
+    }
+}
+
+/// The nearest number of a precision, ties to even.
+#[cube]
+pub(super) fn rounded(x: f32, #[comptime] precision: Precision) -> f32 {
+    match comptime!(precision) {
+        Precision::F32 => x,
+        // By bits, since not every device has the format.
+        Precision::Bf16 => {
+            let bits = u32::reinterpret(x);
+            let nearest = (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
+            let is_nan = (bits & 0x7fff_ffff) > 0x7f80_0000;
+            f32::reinterpret(select(is_nan, bits | 0x0040_0000, nearest))
+        }
+        Precision::F16 => f32::cast_from(f16::cast_from(x)),
     }
 }
 

@@ -1,78 +1,192 @@
-//! Updates of parameters.
+//! Updates of parameters. Most parameters are small: a kernel updates several of them where a group says that none is read
+//! before the group ends.
 
-use super::{on_gpu, room, tensor, threads};
+use super::cube::dim;
+use super::{on_gpu, room, tensor};
 use crate::device::rule::{AdamW, Sgd};
 use burn::Tensor;
+use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
+use std::cell::RefCell;
+
+/// Parameters that one kernel updates, at most.
+const TOGETHER: usize = 8;
+
+/// Numbers of a parameter that waits for others, at most: a larger one occupies a GPU by itself.
+const SMALL: usize = 1 << 20;
+
+/// Threads of a cube.
+const THREADS: usize = 256;
+
+/// Cubes along the first axis, at most, on every kind of device.
+const MOST_CUBES: usize = 65_535;
+
+thread_local! {
+    /// What waits for the end of a group, where there is one.
+    static WAITING: RefCell<Option<Waiting>> = const { RefCell::new(None) };
+}
+
+#[derive(Default)]
+struct Waiting {
+    sgd: Vec<Update<Sgd, 5>>,
+    adamw: Vec<Update<AdamW, 7>>,
+}
+
+/// See [`UpdateGroup`](crate::UpdateGroup).
+pub(crate) fn begin_group() {
+    WAITING.with_borrow_mut(|waiting| {
+        waiting.get_or_insert_default();
+    });
+}
+
+/// Makes the updates that wait.
+pub(crate) fn end_group() {
+    if let Some(Waiting { sgd, adamw }) = WAITING.take() {
+        Update::make(&sgd, Sgd::launch, Sgd::is_alike);
+        Update::make(&adamw, AdamW::launch, AdamW::is_alike);
+    }
+}
+
+/// An update of a parameter by a rule: buffers that are read, and behind them those that are written.
+struct Update<R, const N: usize> {
+    rule: R,
+    buffers: [CubeTensor; N],
+}
+
+impl<R, const N: usize> Update<R, N> {
+    fn count(&self) -> usize {
+        self.buffers[0].meta.num_elements()
+    }
+
+    /// Whether the update is left to the end of a group.
+    fn waits(&self, update: impl FnOnce(&mut Waiting)) -> bool {
+        self.count() <= SMALL
+            && WAITING.with_borrow_mut(|waiting| waiting.as_mut().map(update)).is_some()
+    }
+
+    /// Makes the updates, several by a kernel where their rules are alike.
+    fn make(updates: &[Self], launch: fn(&[Self]), alike: fn(&R, &R) -> bool) {
+        let Some(first) = updates.first() else { return };
+        let bindings = first.buffers[0].client.properties().hardware.max_bindings as usize;
+        // A device adds bindings of its own.
+        let together = (bindings.saturating_sub(4) / N).clamp(1, TOGETHER);
+        for alike in updates.chunk_by(|a, b| alike(&a.rule, &b.rule)) {
+            alike.chunks(together).for_each(launch);
+        }
+    }
+
+    /// One buffer of each.
+    fn buffers(updates: &[Self], place: usize) -> SequenceArg<Box<[f32]>> {
+        updates.iter().map(|update| update.buffers[place].clone().into_buffer_arg()).collect()
+    }
+
+    /// A number of the rule of each.
+    fn numbers(updates: &[Self], number: impl Fn(&R) -> f32) -> SequenceArg<f32> {
+        updates.iter().map(|update| number(&update.rule)).collect()
+    }
+
+    /// Cubes of the longest along the first two axes; updates along the third.
+    fn cubes(updates: &[Self]) -> CubeCount {
+        let longest = updates.iter().map(Self::count).max().unwrap_or(0).div_ceil(THREADS);
+        let wide = longest.min(MOST_CUBES);
+        #[expect(clippy::cast_possible_truncation, reason = "tensors have less than 2^32 numbers")]
+        CubeCount::Static(wide as u32, longest.div_ceil(wide.max(1)) as u32, updates.len() as u32)
+    }
+}
 
 /// New parameter and moments.
-pub(crate) fn adamw(
-    rule: AdamW,
-    [parameter, gradient, first, second]: [&Tensor<1>; 4],
-) -> Option<[Tensor<1>; 3]> {
-    let (parameter, gradient) = (on_gpu(parameter)?, on_gpu(gradient)?);
-    let (first, second) = (on_gpu(first)?, on_gpu(second)?);
-    let count = parameter.meta.num_elements();
-    let new = [(); 3].map(|()| room(&parameter, [count]));
+pub(crate) fn adamw(rule: AdamW, tensors: [&Tensor<1>; 4]) -> Option<[Tensor<1>; 3]> {
+    let [parameter, gradient, first, second] = tensors.map(on_gpu);
+    let read = [parameter?, gradient?, first?, second?];
+    let count = read[0].meta.num_elements();
+    let new = [(); 3].map(|()| room(&read[0], [count]));
     if count > 0 {
-        let (cubes, dim) = threads(&parameter, count);
-        let client = parameter.client.clone();
-        let [new_parameter, new_first, new_second] = new.clone();
+        let ([parameter, gradient, first, second], [to, to_first, to_second]) = (read, new.clone());
+        let buffers = [parameter, gradient, first, second, to, to_first, to_second];
+        let update = Update { rule, buffers };
+        let copy = Update { rule, buffers: update.buffers.clone() };
+        if !update.waits(|waiting| waiting.adamw.push(copy)) {
+            AdamW::launch(&[update]);
+        }
+    }
+    Some(new.map(tensor))
+}
+
+impl AdamW {
+    /// Whether one kernel makes both updates.
+    fn is_alike(&self, other: &Self) -> bool {
+        Self { keep: 0.0, rate: 0.0, ..*self } == Self { keep: 0.0, rate: 0.0, ..*other }
+    }
+
+    fn launch(updates: &[Update<Self, 7>]) {
+        let buffers = |place| Update::buffers(updates, place);
+        let rule = updates[0].rule;
         adamw_kernel::launch(
-            &client,
-            cubes,
-            dim,
-            parameter.into_buffer_arg(),
-            gradient.into_buffer_arg(),
-            first.into_buffer_arg(),
-            second.into_buffer_arg(),
-            new_parameter.into_buffer_arg(),
-            new_first.into_buffer_arg(),
-            new_second.into_buffer_arg(),
+            &updates[0].buffers[0].client.clone(),
+            Update::cubes(updates),
+            dim(THREADS),
+            buffers(0),
+            buffers(1),
+            buffers(2),
+            buffers(3),
+            buffers(4),
+            buffers(5),
+            buffers(6),
+            Update::numbers(updates, |rule| rule.keep),
+            Update::numbers(updates, |rule| rule.rate),
             rule.scale,
             rule.beta1,
             rule.beta2,
             rule.rest1,
             rule.rest2,
             rule.epsilon,
-            rule.keep,
-            rule.rate,
             rule.correction2,
         );
     }
-    Some(new.map(tensor))
 }
 
 #[cube(launch)]
 #[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
 fn adamw_kernel(
-    parameter: &[f32],
-    gradient: &[f32],
-    first: &[f32],
-    second: &[f32],
-    new_parameter: &mut [f32],
-    new_first: &mut [f32],
-    new_second: &mut [f32],
+    parameters: &Sequence<Box<[f32]>>,
+    gradients: &Sequence<Box<[f32]>>,
+    firsts: &Sequence<Box<[f32]>>,
+    seconds: &Sequence<Box<[f32]>>,
+    new_parameters: &mut Sequence<Box<[f32]>>,
+    new_firsts: &mut Sequence<Box<[f32]>>,
+    new_seconds: &mut Sequence<Box<[f32]>>,
+    keeps: &Sequence<f32>,
+    rates: &Sequence<f32>,
     scale: f32,
     beta1: f32,
     beta2: f32,
     rest1: f32,
     rest2: f32,
     epsilon: f32,
-    keep: f32,
-    rate: f32,
     correction2: f32,
 ) {
-    let i = ABSOLUTE_POS;
-    if i < parameter.len() {
-        let g = gradient[i] * scale;
-        let m = beta1 * first[i] + rest1 * g;
-        let v = beta2 * second[i] + rest2 * (g * g);
-        let root = (v * correction2).sqrt() + epsilon;
-        new_parameter[i] = parameter[i] * keep - rate * m / root;
-        new_first[i] = m;
-        new_second[i] = v;
+    #[unroll]
+    for slot in 0..parameters.len() {
+        if CUBE_POS_Z as usize == slot {
+            let i = number();
+            let parameter = parameters.index(slot);
+            if i < parameter.len() {
+                let g = gradients.index(slot)[i] * scale;
+                let m = beta1 * firsts.index(slot)[i] + rest1 * g;
+                let v = beta2 * seconds.index(slot)[i] + rest2 * (g * g);
+                let root = (v * correction2).sqrt() + epsilon;
+                let kept = parameter[i] * *keeps.index(slot);
+                write(new_parameters.index_mut(slot), i, kept - *rates.index(slot) * m / root);
+                write(new_firsts.index_mut(slot), i, m);
+                write(new_seconds.index_mut(slot), i, v);
+            }
+        }
     }
+}
+
+#[cube]
+fn write(to: &mut [f32], i: usize, number: f32) {
+    to[i] = number;
 }
 
 /// New parameter, and velocity where there is one.
@@ -92,57 +206,87 @@ pub(crate) fn sgd(
     let new = room(&parameter, [count]);
     let new_velocity = room(&parameter, [if moving { count } else { 1 }]);
     if count > 0 {
-        let (cubes, dim) = threads(&parameter, count);
-        let client = parameter.client.clone();
+        let buffers = [parameter, gradient, velocity, new.clone(), new_velocity.clone()];
+        let update = Update { rule, buffers };
+        let copy = Update { rule, buffers: update.buffers.clone() };
+        if !update.waits(|waiting| waiting.sgd.push(copy)) {
+            Sgd::launch(&[update]);
+        }
+    }
+    Some((tensor(new), moving.then(|| tensor(new_velocity))))
+}
+
+impl Sgd {
+    /// Whether one kernel makes both updates.
+    fn is_alike(&self, other: &Self) -> bool {
+        Self { rate: 0.0, decay: 0.0, ..*self } == Self { rate: 0.0, decay: 0.0, ..*other }
+    }
+
+    fn launch(updates: &[Update<Self, 5>]) {
+        let buffers = |place| Update::buffers(updates, place);
+        let rule = updates[0].rule;
         sgd_kernel::launch(
-            &client,
-            cubes,
-            dim,
-            parameter.into_buffer_arg(),
-            gradient.into_buffer_arg(),
-            velocity.into_buffer_arg(),
-            new.clone().into_buffer_arg(),
-            new_velocity.clone().into_buffer_arg(),
-            rule.rate,
+            &updates[0].buffers[0].client.clone(),
+            Update::cubes(updates),
+            dim(THREADS),
+            buffers(0),
+            buffers(1),
+            buffers(2),
+            buffers(3),
+            buffers(4),
+            Update::numbers(updates, |rule| rule.rate),
+            Update::numbers(updates, |rule| rule.decay),
             rule.scale,
             rule.momentum,
-            rule.decay,
-            moving,
+            rule.momentum != 0.0,
             rule.nesterov,
         );
     }
-    Some((tensor(new), moving.then(|| tensor(new_velocity))))
 }
 
 #[cube(launch)]
 #[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
 fn sgd_kernel(
-    parameter: &[f32],
-    gradient: &[f32],
-    velocity: &[f32],
-    new_parameter: &mut [f32],
-    new_velocity: &mut [f32],
-    rate: f32,
+    parameters: &Sequence<Box<[f32]>>,
+    gradients: &Sequence<Box<[f32]>>,
+    velocities: &Sequence<Box<[f32]>>,
+    new_parameters: &mut Sequence<Box<[f32]>>,
+    new_velocities: &mut Sequence<Box<[f32]>>,
+    rates: &Sequence<f32>,
+    decays: &Sequence<f32>,
     scale: f32,
     momentum: f32,
-    decay: f32,
     #[comptime] moving: bool,
     #[comptime] nesterov: bool,
 ) {
-    let i = ABSOLUTE_POS;
-    if i < parameter.len() {
-        let p = parameter[i];
-        let g = gradient[i] * scale + decay * p;
-        if moving {
-            let v = momentum * velocity[i] + g;
-            new_velocity[i] = v;
-            if nesterov {
-                new_parameter[i] = p - rate * (g + momentum * v);
-            } else {
-                new_parameter[i] = p - rate * v;
+    #[unroll]
+    for slot in 0..parameters.len() {
+        if CUBE_POS_Z as usize == slot {
+            let i = number();
+            let parameter = parameters.index(slot);
+            if i < parameter.len() {
+                let p = parameter[i];
+                let rate = *rates.index(slot);
+                let g = gradients.index(slot)[i] * scale + *decays.index(slot) * p;
+                let mut direction = g;
+                if moving {
+                    let v = momentum * velocities.index(slot)[i] + g;
+                    write(new_velocities.index_mut(slot), i, v);
+                    if nesterov {
+                        direction = g + momentum * v;
+                    } else {
+                        direction = v;
+                    }
+                }
+                write(new_parameters.index_mut(slot), i, p - rate * direction);
             }
-        } else {
-            new_parameter[i] = p - rate * g;
         }
     }
+}
+
+/// The number of a parameter that a thread updates.
+#[cube]
+fn number() -> usize {
+    let cube = CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
+    cube * THREADS + UNIT_POS as usize
 }
