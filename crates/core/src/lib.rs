@@ -31,7 +31,9 @@ pub use optimizer::OptimizerRegistration;
 pub use recipe::{Components, check, describe, resolve};
 pub use schedule::ScheduleRegistration;
 pub use sites::Activations;
-pub use train::{Finished, FirstSteps, Monitor, NUMERICS, Stopped, Trainer, first_steps, train};
+pub use train::{
+    Finished, FirstSteps, Monitor, NUMERICS, Stopped, Trainer, first_steps, numerics, train,
+};
 
 #[doc(hidden)]
 pub mod reexport {

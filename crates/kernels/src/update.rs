@@ -30,7 +30,8 @@ impl UpdateGroup {
 
 impl Drop for UpdateGroup {
     fn drop(&mut self) {
-        gpu::end_group();
+        // What waits is of no use to a step that has panicked, and a second panic would end the program.
+        gpu::end_group(!std::thread::panicking());
     }
 }
 
@@ -75,7 +76,8 @@ impl Sgd {
         }
         let [rate, scale, small_momentum, decay] =
             single([learning_rate, gradient_scale, momentum, weight_decay]);
-        let rule = rule::Sgd { rate, scale, momentum: small_momentum, decay, nesterov };
+        let moving = velocity.is_some();
+        let rule = rule::Sgd { rate, scale, momentum: small_momentum, decay, moving, nesterov };
         if !on_cpu([&parameter, &gradient]) {
             if let Some((new, now)) = gpu::sgd(rule, [&parameter, &gradient], velocity.as_ref()) {
                 *velocity = now;
@@ -92,7 +94,7 @@ impl Sgd {
             };
             return parameter - direction * learning_rate;
         }
-        let rule::Sgd { rate, scale, momentum, decay, nesterov } = rule;
+        let rule::Sgd { rate, scale, momentum, decay, nesterov, .. } = rule;
         let (mut new, g) = (owned(parameter), owned(gradient));
         let tasks = new.slice_mut().par_chunks_mut(TASK).zip(g.slice().par_chunks(TASK));
         let Some(old) = velocity.take() else {

@@ -207,7 +207,7 @@ fn at(hidden: Tensor<2>, rows: impl ExactSizeIterator<Item = usize>) -> Tensor<2
     chosen(hidden, rows)
 }
 
-/// The rows of `hidden` that `rows` name: looked up as those of an embedding are, since its backward is one.
+/// The rows of `hidden` that `rows` name. The backward of an embedding adds rows in a fixed order, on every device.
 fn chosen(hidden: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
     actlab_kernels::embedding(hidden, rows)
 }

@@ -63,8 +63,7 @@ impl BatchNorm {
 /// A statistic that forward passes change: it is shared by clones of the module, as the values of parameters are until one
 /// of them is trained.
 ///
-/// burn's `RunningState` averages what several threads have found, by operations of which there is one a statistic and step
-/// also where there is one thread.
+/// burn's `RunningState` averages over threads: it divides each statistic at each step, also where there is one thread.
 #[derive(Debug, Clone)]
 struct Running {
     id: ParamId,

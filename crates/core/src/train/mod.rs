@@ -28,6 +28,18 @@ pub(crate) use scaler::LossScaler;
 /// Version of everything here that decides numbers; part of a run's identity.
 pub const NUMERICS: u32 = 5;
 
+/// The same of what decides numbers on other devices than the CPU alone.
+const DEVICE_NUMERICS: u32 = 1;
+
+/// The version of everything here that decides the numbers of a run on a kind of device, as in `cpu` or `cuda`.
+#[must_use]
+pub fn numerics(device: &str) -> u32 {
+    if device == CPU { NUMERICS } else { NUMERICS + 1000 * DEVICE_NUMERICS }
+}
+
+/// What a spec calls the CPU.
+const CPU: &str = "cpu";
+
 /// Is told what happens during training, and says whether to continue.
 pub trait Monitor {
     /// Something was measured.

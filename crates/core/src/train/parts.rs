@@ -1,6 +1,6 @@
 //! The gradient of a batch whose parts are trained side by side, each by a replica of the network.
 
-use super::Trainer;
+use super::{CPU, Trainer};
 use crate::Error;
 use crate::data::Batch;
 use crate::model::{Network, Pass};
@@ -15,9 +15,6 @@ use burn::tensor::{Device, Int};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use record::TrainingSpec;
 use std::any::Any;
-
-/// What a spec calls the CPU.
-const CPU: &str = "cpu";
 
 /// Where the parts of a batch are trained.
 pub(super) struct Replicas<'a> {

@@ -23,6 +23,10 @@ pub(crate) fn convolution(
 ) -> Tensor<4> {
     let [batch, height, width, input] = x.dims();
     let [output, _, kernel, _] = weight.dims();
+    let known = weight.dims() == [output, input, kernel, kernel];
+    assert!(known, "weights for each input channel, with square kernels");
+    assert!(kernel % 2 == 1, "kernels with a middle");
+    assert!(stride > 0, "a stride");
     let shape = Shape { batch, height, width, input, output, kernel, stride };
     let saved = Saved { precision, shape, x: untaped(&x), weight: untaped(&weight) };
     let y = saved.forward();
@@ -224,9 +228,6 @@ fn gather(image: Tensor<4>, shape: &Shape, direction: Direction) -> Tensor<3> {
         return image.reshape([batch, rows * columns, channels]);
     }
     let places = Places { height, width, kernel, stride, direction };
-    if let Some(gathered) = gpu::gather(&image, places) {
-        return gathered;
-    }
     let pixels = image.reshape([batch, rows * columns, channels]);
     let index = index(places, &device);
     let pixels = if index.outside {

@@ -9,6 +9,8 @@ use burn::Tensor;
 /// See [`linear`](crate::linear()).
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     let saved = Saved { x: untaped(&x), weight: untaped(&weight) };
+    let known = bias.as_ref().is_none_or(|bias| bias.dims()[0] == weight.dims()[1]);
+    assert!(known, "a bias for each output");
     let y = product(&saved.x, &saved.weight, bias.as_ref().map(untaped).as_ref());
     match bias {
         None => record([x.into(), weight.into()], y, || Product(saved)),

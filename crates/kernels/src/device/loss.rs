@@ -15,10 +15,11 @@ pub(crate) fn cross_entropy(
     let plain = untaped(&logits);
     let numbers =
         if labels.device().is_autodiff() { labels.clone().inner() } else { labels.clone() };
-    let Some([losses, logarithms]) = gpu::cross_entropy(&plain, &numbers, smoothing) else {
+    let Some([losses, largest, logarithms]) = gpu::cross_entropy(&plain, &numbers, smoothing)
+    else {
         return by_operations(logits, labels, smoothing);
     };
-    let saved = || CrossEntropy { logits: plain, labels: numbers, logarithms, smoothing };
+    let saved = || CrossEntropy { logits: plain, labels: numbers, largest, logarithms, smoothing };
     record([logits.into()], losses, saved)
 }
 
@@ -37,17 +38,23 @@ fn by_operations(logits: Tensor<2>, labels: Tensor<1, Int>, smoothing: f64) -> T
 struct CrossEntropy {
     logits: Tensor<2>,
     labels: Tensor<1, Int>,
-    /// Of the sum of the powers of each row.
+    /// The largest logit of each row.
+    largest: Tensor<1>,
+    /// Of the sum of the powers of what lies below it.
     logarithms: Tensor<1>,
     smoothing: f64,
 }
 
 impl Derivative<1> for CrossEntropy {
     fn backward(self, gradient: AnyRank, _: [bool; 1]) -> [Option<AnyRank>; 1] {
-        let Self { logits, labels, logarithms, smoothing } = self;
+        let Self { logits, labels, largest, logarithms, smoothing } = self;
         let gradient = gradient.tensor();
-        let by_logits =
-            gpu::cross_entropy_gradient(&logits, &labels, [&logarithms, &gradient], smoothing);
+        let by_logits = gpu::cross_entropy_gradient(
+            &logits,
+            &labels,
+            [&largest, &logarithms, &gradient],
+            smoothing,
+        );
         [Some(by_logits.expect("the loss was computed there").into())]
     }
 }

@@ -12,7 +12,7 @@ use burn::tensor::Int;
 
 pub(crate) fn begin_group() {}
 
-pub(crate) fn end_group() {}
+pub(crate) fn end_group(_: bool) {}
 
 pub(crate) fn adamw(_: AdamW, _: [&Tensor<1>; 4]) -> Option<[Tensor<1>; 3]> {
     None
@@ -39,14 +39,14 @@ pub(crate) fn averages(_: [&Tensor<1>; 2], _: [&Tensor<1>; 2], _: f64) -> Option
     None
 }
 
-pub(crate) fn cross_entropy(_: &Tensor<2>, _: &Tensor<1, Int>, _: f64) -> Option<[Tensor<1>; 2]> {
+pub(crate) fn cross_entropy(_: &Tensor<2>, _: &Tensor<1, Int>, _: f64) -> Option<[Tensor<1>; 3]> {
     None
 }
 
 pub(crate) fn cross_entropy_gradient(
     _: &Tensor<2>,
     _: &Tensor<1, Int>,
-    _: [&Tensor<1>; 2],
+    _: [&Tensor<1>; 3],
     _: f64,
 ) -> Option<Tensor<2>> {
     None
@@ -201,9 +201,5 @@ pub(crate) fn product<const D: usize>(
 }
 
 pub(crate) fn product_over_rows(_: &Tensor<2>, _: &Tensor<2>) -> Option<Tensor<2>> {
-    None
-}
-
-pub(crate) fn gather(_: &Tensor<4>, _: Places) -> Option<Tensor<3>> {
     None
 }

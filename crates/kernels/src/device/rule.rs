@@ -26,5 +26,7 @@ pub(crate) struct Sgd {
     pub(crate) scale: f32,
     pub(crate) momentum: f32,
     pub(crate) decay: f32,
+    /// Whether there is a velocity.
+    pub(crate) moving: bool,
     pub(crate) nesterov: bool,
 }

@@ -189,7 +189,8 @@ fn planned(
                 spec.task == *task && spec.activation.label == label
             };
             let Some(run) = runs.iter().find(of) else { continue };
-            let spec = RunSpec { numerics: actlab_core::NUMERICS, ..run.record.spec.clone() };
+            let numerics = actlab_core::numerics(&run.record.spec.device);
+            let spec = RunSpec { numerics, ..run.record.spec.clone() };
             let same = |(known, _): &&(RunSpec, Arc<Dataset>)| {
                 known.data == spec.data && known.model == spec.model
             };

@@ -24,11 +24,11 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
     if let Outcome::Failed { reason } = &record.outcome {
         note!("the run failed: {reason}");
     }
-    if record.spec.numerics != actlab_core::NUMERICS {
+    let numerics = actlab_core::numerics(&record.spec.device);
+    if record.spec.numerics != numerics {
         note!(
-            "the record is of training code {}, and this program has {}: its numbers will be others",
+            "the record is of training code {}, and this program has {numerics}: its numbers will be others",
             record.spec.numerics,
-            actlab_core::NUMERICS
         );
     }
     let device = match &args.device {

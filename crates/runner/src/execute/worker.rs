@@ -35,11 +35,11 @@ type Stream = Arc<Mutex<MetricsWriter>>;
 /// interrupted, or nothing can be written.
 pub(crate) fn work(job: &Job) -> Result<RunRecord, Error> {
     let context = &job.context;
-    if job.spec.numerics != actlab_core::NUMERICS && !job.repeats {
+    let numerics = actlab_core::numerics(&job.spec.device);
+    if job.spec.numerics != numerics && !job.repeats {
         return Err(Error::Usage(format!(
-            "the sweep wants training code {}, and this program has {}: use one program for both",
+            "the sweep wants training code {}, and this program has {numerics}: use one program for both",
             job.spec.numerics,
-            actlab_core::NUMERICS
         )));
     }
     let devices = job.devices()?;

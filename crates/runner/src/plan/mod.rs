@@ -359,7 +359,7 @@ impl<'a> Planner<'a> {
             training: task.training,
             seed,
             device: self.device.kind().to_owned(),
-            numerics: actlab_core::NUMERICS,
+            numerics: actlab_core::numerics(self.device.kind()),
             trial: None,
         };
         actlab_core::check(&spec, &data).map_err(|error| blame.refuse("", &error))?;

@@ -49,7 +49,7 @@ pub(crate) fn convolution(
     let (image, weight) = (on_gpu(image)?, on_gpu(weight)?);
     let [rows, columns] = places.target();
     let pixels = batch * rows * columns;
-    if pixels * target > MOST {
+    if pixels * target > MOST || source == 0 {
         return None;
     }
     let tile = Tile::of_product(1, pixels, target);
@@ -86,8 +86,8 @@ fn convolution_kernel<N: Size>(
 ) {
     let width = N::value();
     let (tile, depth) = comptime!((sizes.tile, sizes.depth()));
-    let mut left = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.left()));
-    let mut right = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.right()));
+    let mut left = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.left_stride()));
+    let mut right = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.right_stride()));
     let unit = UNIT_POS as usize;
     let cube = CUBE_POS_Y as usize * CUBE_COUNT_X as usize + CUBE_POS_X as usize;
     let first_pixel = cube * tile.rows;
@@ -123,7 +123,7 @@ fn convolution_kernel<N: Size>(
                 if row < tile.rows {
                     #[unroll]
                     for j in 0..width {
-                        left[(part * width + j) * comptime!(tile.left()) + row] =
+                        left[(part * width + j) * comptime!(tile.left_stride()) + row] =
                             rounded(next_left[i].extract(j), sizes.precision);
                     }
                 }
@@ -133,7 +133,7 @@ fn convolution_kernel<N: Size>(
                 let place = unit + comptime!(i * tile.threads());
                 if place < comptime!(CHUNK * tile.columns) {
                     let spot = Weight::of(place, sizes);
-                    right[spot.term * comptime!(tile.right()) + spot.channel] =
+                    right[spot.term * comptime!(tile.right_stride()) + spot.channel] =
                         rounded(next_right[i], sizes.precision);
                 }
             }
@@ -223,6 +223,9 @@ pub(crate) fn convolution_by_weight(
     let [_, _, _, source] = image.dims();
     let [batch, rows, columns, target] = gradient.dims();
     let (image, gradient) = (on_gpu(image)?, on_gpu(gradient)?);
+    if source == 0 {
+        return None;
+    }
     let tile = Tile::of_parts(target);
     let sizes = Sizes { places, source, target, precision, tile };
     let (pixels, depth) = (batch * rows * columns, sizes.depth());
@@ -251,7 +254,7 @@ pub(crate) fn convolution_by_weight(
         }
     }
     let shape = [target, source, places.kernel, places.kernel];
-    Some(tensor::<1>(sum_of_parts(sums, parts.count)).reshape(shape))
+    Some(tensor::<1>(sum_of_parts(sums, parts.count, precision)).reshape(shape))
 }
 
 #[cube(launch_unchecked)]
@@ -265,8 +268,8 @@ fn by_weight_kernel<N: Size>(
 ) {
     let width = N::value();
     let (tile, depth) = comptime!((sizes.tile, sizes.depth()));
-    let mut left = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.left()));
-    let mut right = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.right()));
+    let mut left = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.left_stride()));
+    let mut right = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.right_stride()));
     let unit = UNIT_POS as usize;
     let part = CUBE_POS_X as usize;
     let first_term = CUBE_POS_Y as usize * tile.rows;
@@ -291,7 +294,7 @@ fn by_weight_kernel<N: Size>(
                     let (row, vector) = (load / vectors, load % vectors);
                     #[unroll]
                     for j in 0..width {
-                        left[row * comptime!(tile.left()) + vector * width + j] =
+                        left[row * comptime!(tile.left_stride()) + vector * width + j] =
                             rounded(next_left[i].extract(j), sizes.precision);
                     }
                 }
@@ -301,7 +304,7 @@ fn by_weight_kernel<N: Size>(
                 let load = unit + comptime!(i * tile.threads());
                 if load < comptime!(CHUNK * tile.columns) {
                     let (row, column) = (load / tile.columns, load % tile.columns);
-                    right[row * comptime!(tile.right()) + column] =
+                    right[row * comptime!(tile.right_stride()) + column] =
                         rounded(next_right[i], sizes.precision);
                 }
             }
@@ -352,7 +355,7 @@ fn by_weight_kernel<N: Size>(
     }
 }
 
-/// A pixel that is written.
+/// A pixel of what the convolution gives, or backward of its image.
 #[derive(CubeType)]
 struct Place {
     example: usize,

@@ -6,16 +6,20 @@ use burn::Tensor;
 use burn::tensor::Int;
 use cubecl::prelude::*;
 
-/// The losses of the rows of `logits` `[rows, outputs]`, and the logarithm of the sum of the powers of each: `[rows]`.
+/// The losses of the rows of `logits` `[rows, outputs]`, and of each the largest logit and the logarithm of the sum of the
+/// powers of what lies below it: `[rows]`. Their sum would round the second away where the first is large.
 #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
 pub(crate) fn cross_entropy(
     logits: &Tensor<2>,
     labels: &Tensor<1, Int>,
     smoothing: f64,
-) -> Option<[Tensor<1>; 2]> {
+) -> Option<[Tensor<1>; 3]> {
     let [rows, outputs] = logits.dims();
     let (logits, labels) = (on_gpu(logits)?, whole_numbers(labels)?);
-    let [losses, logarithms] = [(); 2].map(|()| room(&logits, [rows]));
+    if outputs == 0 {
+        return None;
+    }
+    let [losses, largest, logarithms] = [(); 3].map(|()| room(&logits, [rows]));
     if rows * outputs > 0 {
         cross_entropy_kernel::launch(
             &logits.client.clone(),
@@ -24,6 +28,7 @@ pub(crate) fn cross_entropy(
             logits.into_buffer_arg(),
             labels.into_buffer_arg(),
             losses.clone().into_buffer_arg(),
+            largest.clone().into_buffer_arg(),
             logarithms.clone().into_buffer_arg(),
             outputs,
             smoothing as f32,
@@ -31,7 +36,7 @@ pub(crate) fn cross_entropy(
             threads(outputs),
         );
     }
-    Some([losses, logarithms].map(tensor))
+    Some([losses, largest, logarithms].map(tensor))
 }
 
 #[cube(launch)]
@@ -40,6 +45,7 @@ fn cross_entropy_kernel(
     logits: &[f32],
     labels: &[i32],
     losses: &mut [f32],
+    largest_of_rows: &mut [f32],
     logarithms: &mut [f32],
     outputs: usize,
     smoothing: f32,
@@ -77,7 +83,8 @@ fn cross_entropy_kernel(
             } else {
                 losses[row] = -right;
             }
-            logarithms[row] = largest + logarithm;
+            largest_of_rows[row] = largest;
+            logarithms[row] = logarithm;
         }
     }
 }
@@ -88,12 +95,13 @@ fn cross_entropy_kernel(
 pub(crate) fn cross_entropy_gradient(
     logits: &Tensor<2>,
     labels: &Tensor<1, Int>,
-    [logarithms, gradient]: [&Tensor<1>; 2],
+    [largest, logarithms, gradient]: [&Tensor<1>; 3],
     smoothing: f64,
 ) -> Option<Tensor<2>> {
     let [rows, outputs] = logits.dims();
     let (logits, labels) = (on_gpu(logits)?, whole_numbers(labels)?);
-    let (logarithms, gradient) = (on_gpu(logarithms)?, on_gpu(gradient)?);
+    let (largest, logarithms) = (on_gpu(largest)?, on_gpu(logarithms)?);
+    let gradient = on_gpu(gradient)?;
     let y = room(&logits, [rows, outputs]);
     if rows * outputs > 0 {
         let (cubes, dim) = super::threads(&logits, rows * outputs);
@@ -103,6 +111,7 @@ pub(crate) fn cross_entropy_gradient(
             dim,
             logits.into_buffer_arg(),
             labels.into_buffer_arg(),
+            largest.into_buffer_arg(),
             logarithms.into_buffer_arg(),
             gradient.into_buffer_arg(),
             y.clone().into_buffer_arg(),
@@ -120,6 +129,7 @@ pub(crate) fn cross_entropy_gradient(
 fn cross_entropy_gradient_kernel(
     logits: &[f32],
     labels: &[i32],
+    largest: &[f32],
     logarithms: &[f32],
     gradient: &[f32],
     y: &mut [f32],
@@ -130,7 +140,7 @@ fn cross_entropy_gradient_kernel(
     let i = ABSOLUTE_POS;
     if i < y.len() {
         let (row, output) = (i / outputs, i % outputs);
-        let mut p = (logits[i] - logarithms[row]).exp();
+        let mut p = (logits[i] - largest[row] - logarithms[row]).exp();
         if labels[row] as usize == output {
             p -= right;
         }

@@ -16,7 +16,6 @@ mod cube;
 mod dropout;
 mod embedding;
 mod formula;
-mod gather;
 mod heads;
 mod loss;
 mod product;
@@ -31,7 +30,6 @@ pub(crate) use convolution::{convolution, convolution_by_weight};
 pub(crate) use dropout::dropped;
 pub(crate) use embedding::sums_by_token;
 pub(crate) use formula::{gated, gated_gradient, pointwise, pointwise_gradient};
-pub(crate) use gather::gather;
 pub(crate) use heads::{apart, join_heads, side_by_side, split_heads};
 pub(crate) use loss::{cross_entropy, cross_entropy_gradient};
 pub(crate) use product::{product, product_over_rows};
@@ -49,8 +47,9 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-/// Numbers that the kernels count by 32 bits; larger tensors take burn's operations.
-const MOST: usize = u32::MAX as usize;
+/// Numbers that the kernels count by 32 bits, with room for what a thread counts beyond the last; larger tensors take burn's
+/// operations.
+const MOST: usize = (u32::MAX - (1 << 24)) as usize;
 
 /// The tensor, without gaps, if it holds f32 numbers of a GPU.
 fn on_gpu<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {

@@ -1,18 +1,17 @@
 //! Products of matrices in f32, each term as precise as on the CPU: a GPU's units for matrices would round both sides to
 //! TF32.
 
+use super::cube::cubes;
 use super::sums::sum_of_parts;
 use super::tile::{CHUNK, Parts, Tile, add_products, zeros};
 use super::{MOST, on_gpu, room, tensor, width};
 use crate::device::tape::Gpu;
+use crate::mixed::Precision;
 use burn::Tensor;
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
-
-/// Cubes along an axis other than the first, at most, on every kind of device.
-const MOST_CUBES: usize = 65_535;
 
 /// `left` · `right` + `bias` of the matrices in the last two dimensions; dimensions before them are those of both.
 pub(crate) fn product<const D: usize>(
@@ -43,7 +42,7 @@ pub(crate) fn product_over_rows(left: &Tensor<2>, right: &Tensor<2>) -> Option<T
     let parts = Parts::of(rows, tile.cubes(n, m));
     let count = parts.count;
     let sums = launch(&left, &right, None, tile, Some(parts))?;
-    Some(tensor::<1>(sum_of_parts(sums, count)).reshape([n, m]))
+    Some(tensor::<1>(sum_of_parts(sums, count, Precision::F32)).reshape([n, m]))
 }
 
 /// Matrices one behind the other.
@@ -118,7 +117,7 @@ struct Form {
     left: Side,
     right: Side,
     biased: bool,
-    /// Whether cubes along the third axis are parts of one sum, not products.
+    /// Whether the cubes of one tile are parts of one sum, not products.
     in_parts: bool,
 }
 
@@ -132,7 +131,7 @@ fn launch(
     let (rows, columns, depth) = (left.rows, right.columns, left.columns);
     let deep = parts.as_ref().map_or(left.count, |parts| parts.count);
     let (down, across) = (rows.div_ceil(tile.rows), columns.div_ceil(tile.columns));
-    if deep * rows * columns > MOST || [deep, down, across].iter().any(|n| *n > MOST_CUBES) {
+    if deep * rows * columns > MOST || right.rows != depth {
         return None;
     }
     let y = room(&left.data, [deep * rows * columns]);
@@ -143,18 +142,16 @@ fn launch(
     let side = |of_term, length, stride| Side { of_term, length, stride, threads };
     let form = Form {
         tile,
-        left: side(left.transposed, tile.rows, tile.left()),
-        right: side(!right.transposed, tile.columns, tile.right()),
+        left: side(left.transposed, tile.rows, tile.left_stride()),
+        right: side(!right.transposed, tile.columns, tile.right_stride()),
         biased: bias.is_some(),
         in_parts: parts.is_some(),
     };
-    #[expect(clippy::cast_possible_truncation, reason = "they were compared")]
-    let cubes = CubeCount::Static(down as u32, across as u32, deep as u32);
-    // SAFETY: every place that is read or written is compared with the sizes of the tensors first.
+    // SAFETY: every place that is read or written is compared with the sizes of the matrices first, which agree.
     unsafe {
         product_kernel::launch_unchecked(
             &client,
-            cubes,
+            cubes(down * across * deep),
             tile.dim(),
             left.width(),
             right.width(),
@@ -167,6 +164,9 @@ fn launch(
             columns,
             depth,
             parts.map_or(depth, |parts| parts.terms),
+            down,
+            across,
+            deep,
             form,
         );
     }
@@ -184,15 +184,18 @@ fn product_kernel<N: Size, M: Size>(
     columns: usize,
     depth: usize,
     of_part: usize,
+    down: usize,
+    across: usize,
+    count: usize,
     #[comptime] form: Form,
 ) {
     let tile = comptime!(form.tile);
-    let mut lefts = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.left()));
-    let mut rights = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.right()));
+    let mut lefts = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.left_stride()));
+    let mut rights = Shared::<[f32]>::new_slice(comptime!(CHUNK * tile.right_stride()));
     let unit = UNIT_POS as usize;
-    let first_row = CUBE_POS_X as usize * tile.rows;
-    let first_column = CUBE_POS_Y as usize * tile.columns;
-    let deep = CUBE_POS_Z as usize;
+    let first_row = CUBE_POS % down * tile.rows;
+    let first_column = CUBE_POS / down % across * tile.columns;
+    let deep = CUBE_POS / (down * across);
     let mut sums = zeros(tile);
 
     let mut first = comptime!(0usize).runtime();
@@ -204,7 +207,11 @@ fn product_kernel<N: Size, M: Size>(
         left_from = deep * rows * depth;
         right_from = deep * depth * columns;
     }
-    let end = min(first + of_part, depth);
+    let mut end = min(first + of_part, depth);
+    // There may be more cubes than tiles.
+    if deep >= count {
+        end = first;
+    }
     let left_width = N::value();
     let right_width = M::value();
     let mut next_left = Array::<Vector<f32, N>>::new(comptime!(form.left.loads(left_width)));
@@ -240,7 +247,7 @@ fn product_kernel<N: Size, M: Size>(
         #[unroll]
         for i in 0..comptime!(tile.rows_of_thread) {
             let row = own_row + comptime!(i * tile.down());
-            if row < rows && column < columns {
+            if row < rows && column < columns && deep < count {
                 y[(deep * rows + row) * columns + column] =
                     sums[comptime!(i * tile.columns_of_thread + j)] + added;
             }

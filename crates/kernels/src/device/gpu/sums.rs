@@ -1,7 +1,9 @@
-//! Sums of columns and of squares, in parts that follow from the shape.
+//! Sums of columns and of squares, in parts that follow from the shape, and from how many numbers the device reads at once.
 
 use super::cube::{cubes, dim, sum_of_all, threads as threads_of_cube};
+use super::tile::rounded;
 use super::{on_gpu, room, tensor, width};
+use crate::mixed::Precision;
 use burn::Tensor;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::Client;
@@ -160,8 +162,8 @@ const COLUMNS: usize = 32;
 const LANES: usize = 8;
 
 /// The sum over the first dimension of `[parts, numbers]`: `[numbers]`. Parts are added in their order by each of a few
-/// threads, and the sums of these in theirs.
-pub(super) fn sum_of_parts(parts: CubeTensor, count: usize) -> CubeTensor {
+/// threads, and the sums of these in theirs; what comes out is rounded.
+pub(super) fn sum_of_parts(parts: CubeTensor, count: usize, precision: Precision) -> CubeTensor {
     let numbers = parts.meta.num_elements() / count.max(1);
     let y = room(&parts, [numbers]);
     if numbers > 0 {
@@ -175,6 +177,7 @@ pub(super) fn sum_of_parts(parts: CubeTensor, count: usize) -> CubeTensor {
                 y.clone().into_buffer_arg(),
                 count,
                 numbers,
+                precision,
             );
         }
     }
@@ -182,7 +185,13 @@ pub(super) fn sum_of_parts(parts: CubeTensor, count: usize) -> CubeTensor {
 }
 
 #[cube(launch_unchecked)]
-fn sum_of_parts_kernel(parts: &[f32], y: &mut [f32], count: usize, numbers: usize) {
+fn sum_of_parts_kernel(
+    parts: &[f32],
+    y: &mut [f32],
+    count: usize,
+    numbers: usize,
+    #[comptime] precision: Precision,
+) {
     let mut shared = Shared::<[f32]>::new_slice(comptime!(COLUMNS * LANES));
     let unit = UNIT_POS as usize;
     let (column, lane) = (unit % COLUMNS, unit / COLUMNS);
@@ -203,7 +212,7 @@ fn sum_of_parts_kernel(parts: &[f32], y: &mut [f32], count: usize, numbers: usiz
         for lane in 0..LANES {
             sum += shared[lane * COLUMNS + column];
         }
-        y[place] = sum;
+        y[place] = rounded(sum, precision);
     }
 }
 
@@ -231,7 +240,7 @@ struct Share {
 }
 
 impl Share {
-    fn of(x: &CubeTensor, [rows, columns]: [usize; 2]) -> Self {
+    fn of(x: &CubeTensor, [rows, columns]: [usize; 2]) -> Option<Self> {
         let client = x.client.clone();
         let width = width(&client, columns);
         let vectors = columns / width;
@@ -240,9 +249,9 @@ impl Share {
         // Some vectors a thread, unless there are too many parts.
         let least = (lanes * AT_ONCE).max(rows.div_ceil(PARTS));
         let parts = rows.div_ceil(least).max(1);
-        #[expect(clippy::cast_possible_truncation, reason = "at most 2^32 numbers")]
-        let cubes = CubeCount::Static(parts as u32, vectors.div_ceil(wide).max(1) as u32, 1);
-        Self { client, width, wide, lanes, parts, rows: least, cubes }
+        let across = u16::try_from(vectors.div_ceil(wide).max(1)).ok()?;
+        let cubes = CubeCount::Static(u32::try_from(parts).ok()?, u32::from(across), 1);
+        Some(Self { client, width, wide, lanes, parts, rows: least, cubes })
     }
 
     fn partial(&self, sums: CubeTensor) -> Partial {
@@ -250,7 +259,7 @@ impl Share {
     }
 }
 
-/// Vectors that a thread asks for before it adds any.
+/// Vectors that a thread reads in a turn, so that several are on their way.
 const AT_ONCE: usize = 4;
 
 impl Partial {
@@ -258,7 +267,7 @@ impl Partial {
     pub(super) fn of(x: &Tensor<2>) -> Option<Self> {
         let [rows, columns] = x.dims();
         let x = on_gpu(x)?;
-        let share = Share::of(&x, [rows, columns]);
+        let share = Share::of(&x, [rows, columns])?;
         let sums = room(&x, [share.parts, columns]);
         if columns > 0 {
             // SAFETY: every place that is read or written is compared with the sizes of the tensors first.
@@ -289,8 +298,9 @@ impl Partial {
         mean: Option<&CubeTensor>,
     ) -> Option<Self> {
         let [rows, columns] = x.dims();
+        assert_eq!(other.dims(), [rows, columns], "a factor for each number");
         let (x, other) = (on_gpu(x)?, on_gpu(other)?);
-        let share = Share::of(&x, [rows, columns]);
+        let share = Share::of(&x, [rows, columns])?;
         let sums = room(&x, [share.parts, 2 * columns]);
         if columns > 0 {
             let centered = mean.is_some();
@@ -323,7 +333,7 @@ impl Partial {
     pub(super) fn moments(x: &Tensor<2>) -> Option<Self> {
         let [rows, columns] = x.dims();
         let x = on_gpu(x)?;
-        let share = Share::of(&x, [rows, columns]);
+        let share = Share::of(&x, [rows, columns])?;
         let sums = room(&x, [share.parts, 2 * columns]);
         if columns > 0 {
             // SAFETY: every place that is read or written is compared with the sizes of the tensors first.

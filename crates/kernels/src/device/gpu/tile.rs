@@ -81,12 +81,12 @@ impl Tile {
 
     /// Places in shared memory from a number of the left side to the next one along the sum: one more than there are rows,
     /// so that numbers of one row lie in several banks.
-    pub(super) fn left(&self) -> usize {
+    pub(super) fn left_stride(&self) -> usize {
         self.rows + 1
     }
 
     /// The same of the right side.
-    pub(super) fn right(&self) -> usize {
+    pub(super) fn right_stride(&self) -> usize {
         self.columns + 1
     }
 
@@ -151,8 +151,10 @@ pub(super) fn add_products(
     let own_column = unit % comptime!(tile.across());
     let mut rows = Array::<f32>::new(comptime!(tile.rows_of_thread));
     for k in 0..CHUNK {
-        let (first_row, first_column) =
-            (own_row + k * comptime!(tile.left()), own_column + k * comptime!(tile.right()));
+        let (first_row, first_column) = (
+            own_row + k * comptime!(tile.left_stride()),
+            own_column + k * comptime!(tile.right_stride()),
+        );
         #[unroll]
         for i in 0..comptime!(tile.rows_of_thread) {
             rows[i] = left[first_row + comptime!(i * tile.down())];

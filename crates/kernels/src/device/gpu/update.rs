@@ -13,7 +13,7 @@ use std::cell::RefCell;
 const TOGETHER: usize = 8;
 
 /// Numbers of a parameter that waits for others, at most: a larger one occupies a GPU by itself.
-const SMALL: usize = 1 << 20;
+const SMALL: usize = 1 << 16;
 
 /// Threads of a cube.
 const THREADS: usize = 256;
@@ -39,9 +39,9 @@ pub(crate) fn begin_group() {
     });
 }
 
-/// Makes the updates that wait.
-pub(crate) fn end_group() {
-    if let Some(Waiting { sgd, adamw }) = WAITING.take() {
+/// Makes the updates that wait, if they are to be made.
+pub(crate) fn end_group(made: bool) {
+    if let Some(Waiting { sgd, adamw }) = WAITING.take().filter(|_| made) {
         Update::make(&sgd, Sgd::launch, Sgd::is_alike);
         Update::make(&adamw, AdamW::launch, AdamW::is_alike);
     }
@@ -238,7 +238,7 @@ impl Sgd {
             Update::numbers(updates, |rule| rule.decay),
             rule.scale,
             rule.momentum,
-            rule.momentum != 0.0,
+            rule.moving,
             rule.nesterov,
         );
     }
