@@ -41,7 +41,7 @@ figure() {
   step-*) awk '/^median/ { m = $2 } /^examples/ { e = $2 } END { printf "%s ms a step, %s examples/s", m, e }' "$log" ;;
   sweep* | resumed) grep -E '^[0-9]+ runs? of .* completed' "$log" | tail -n 1 ;;
   same) tail -n 1 "$log" ;;
-  operations) awk '/%/ { share = $(NF - 1); $0 = substr($0, 1, 40); sub(/  .*/, ""); printf "%s%s %s %%", gap, $0, share; gap = "; " }' "$log" ;;
+  operations) awk '/%/ { share = $(NF - 1); sub(/  .*/, ""); printf "%s%s %s %%", gap, $0, share; gap = "; " }' "$log" ;;
   esac
 }
 
