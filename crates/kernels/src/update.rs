@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 const TASK: usize = 1 << 15;
 
 /// While it lives, a GPU may leave the steps of [`Sgd`] and [`AdamW`] on this thread to its end, and make several by one
-/// kernel. Nobody may read what they return before.
+/// kernel. What they return may not be read before.
 #[derive(Debug)]
 pub struct UpdateGroup {
     /// Steps that wait are those of a thread.
