@@ -10,5 +10,6 @@ mod links;
 mod metric;
 mod precision;
 mod report;
+mod report_files;
 mod search;
 mod statistics;

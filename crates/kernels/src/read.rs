@@ -1,5 +1,5 @@
-//! What the host reads from a device. Each read waits until the device has computed all that came before, so a training step
-//! makes one.
+//! What the host reads from a device. Each read waits until the device has computed all that came before, so several steps of
+//! training share one.
 
 use burn::Tensor;
 use burn::tensor::{TensorData, Transaction};

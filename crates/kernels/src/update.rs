@@ -1,14 +1,13 @@
-//! Updates of parameters in one pass, and the norm of gradients.
+//! Updates of parameters in one pass.
 
 use crate::device::{gpu, rule};
 use crate::host::{Host, Values};
-use crate::reduce::sum;
 use ::activation::arch;
 use burn::Tensor;
 use rayon::prelude::*;
 use std::marker::PhantomData;
 
-/// Numbers that one task takes on. It is fixed, since sums are made of the tasks'.
+/// Numbers that one task takes on.
 const TASK: usize = 1 << 15;
 
 /// While it lives, a GPU may leave the steps of [`Sgd`] and [`AdamW`] on this thread to its end, and make several by one
@@ -239,103 +238,6 @@ impl AdamW {
         *moments = Some([first.into_tensor(), second.into_tensor()]);
         new.into_tensor()
     }
-}
-
-/// Sums of the squares of tensors, which are read from their device at once.
-#[derive(Debug)]
-pub struct SquareSums {
-    sums: Vec<Sum>,
-    /// What is made on a GPU, of as many numbers as there may be sums.
-    buffer: Option<Tensor<1>>,
-    most: usize,
-    /// What burn's operations make, behind the numbers of the buffer.
-    others: Vec<Tensor<1>>,
-}
-
-/// A sum on the host, or its place in the buffer or among the others.
-#[derive(Debug)]
-enum Sum {
-    OnHost(f64),
-    InBuffer(usize),
-    Other(usize),
-}
-
-impl SquareSums {
-    /// Of at most so many tensors.
-    #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { sums: Vec::new(), buffer: None, most, others: Vec::new() }
-    }
-
-    /// Adds that of `x`.
-    ///
-    /// # Panics
-    /// If there are more tensors than were announced.
-    pub fn push<const D: usize>(&mut self, x: Tensor<D>) {
-        assert!(self.sums.len() < self.most, "as many tensors as were announced");
-        if let Some(sum) = on_host(&x) {
-            return self.sums.push(Sum::OnHost(sum));
-        }
-        let at = self.sums.len();
-        if let Some(buffer) = gpu::sum_of_squares(&x, self.buffer.as_ref(), at, self.most) {
-            self.buffer = Some(buffer);
-            return self.sums.push(Sum::InBuffer(at));
-        }
-        self.sums.push(Sum::Other(self.others.len()));
-        self.others.push(sum(x.square()));
-    }
-
-    /// What is on a device, `[sums]`, to be read for [`SquareSums::sums`].
-    #[must_use]
-    pub fn on_device(&self) -> Option<Tensor<1>> {
-        let all: Vec<_> = self.buffer.iter().chain(&self.others).cloned().collect();
-        if all.len() > 1 { Some(Tensor::cat(all, 0)) } else { all.into_iter().next() }
-    }
-
-    /// The sums in their order, with the numbers that were `read` from the device.
-    ///
-    /// # Panics
-    /// If fewer were read than there are.
-    #[must_use]
-    pub fn sums(&self, read: &[f64]) -> Vec<f64> {
-        let buffered = if self.buffer.is_some() { self.most } else { 0 };
-        let number = |sum: &Sum| match sum {
-            Sum::OnHost(number) => *number,
-            Sum::InBuffer(place) => read[*place],
-            Sum::Other(place) => read[buffered + place],
-        };
-        self.sums.iter().map(number).collect()
-    }
-}
-
-/// Sum of the squares of all numbers of a tensor on the CPU.
-fn on_host<const D: usize>(x: &Tensor<D>) -> Option<f64> {
-    let host @ Host::Plain(_) = Host::of(x)? else { return None };
-    Some(sum_of_squares(host.values().slice()))
-}
-
-fn sum_of_squares(numbers: &[f32]) -> f64 {
-    let sums: Vec<f64> = numbers
-        .par_chunks(TASK)
-        .map(|x| {
-            arch().dispatch(
-                #[inline(always)]
-                || {
-                    let mut sums = [0.0_f64; 32];
-                    let rows = x.chunks_exact(32);
-                    let rest: f64 =
-                        rows.remainder().iter().map(|x| f64::from(*x) * f64::from(*x)).sum();
-                    for row in rows {
-                        for (sum, x) in sums.iter_mut().zip(row) {
-                            *sum += f64::from(*x) * f64::from(*x);
-                        }
-                    }
-                    sums.iter().sum::<f64>() + rest
-                },
-            )
-        })
-        .collect();
-    sums.iter().sum()
 }
 
 /// Whether all of them are on the CPU and on no tape.

@@ -149,7 +149,7 @@ pub struct TrainStep {
     /// Euclidean norm of the whole gradient, before clipping; not finite where a step in f16 was skipped.
     #[serde(with = "float")]
     pub gradient_norm: f64,
-    /// Wall time of the step in seconds.
+    /// Wall time of the step in seconds; where several were measured together, their mean.
     #[serde(with = "float")]
     pub seconds: f64,
 }

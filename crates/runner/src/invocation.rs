@@ -1,6 +1,6 @@
 //! The command of a sweep, as a user may call it again with other seeds.
 
-use crate::shell::quoted;
+use crate::shell::{VARIABLES, assignment, quoted, variables};
 
 /// Flags with a value that change how runs are trained, and not which.
 const PASSING: [&str; 5] = ["--jobs", "--threads", "--launcher", "--retries", "--seeds"];
@@ -8,11 +8,18 @@ const PASSING: [&str; 5] = ["--jobs", "--threads", "--launcher", "--retries", "-
 /// The command of a sweep, whose words are `words`, without its seeds, for a shell: as in
 /// `actlab sweep experiments/quick.toml`. Nothing where they are another command.
 pub(crate) fn without_seeds(words: &[String]) -> Option<String> {
+    let (variables, words) = variables(words);
     let mut arguments = words.iter().skip(1).cloned();
     if arguments.next()? != "sweep" {
         return None;
     }
-    let mut words = vec!["actlab".to_owned(), "sweep".to_owned()];
+    let changes_runs = |word: &&String| {
+        let key = word.strip_prefix(VARIABLES).and_then(|word| word.split('=').next());
+        let flag = format!("--{}", key.unwrap_or_default().to_lowercase());
+        !PASSING.contains(&flag.as_str())
+    };
+    let kept = variables.iter().filter(changes_runs).map(|word| assignment(word));
+    let mut words: Vec<String> = kept.chain(["actlab".to_owned(), "sweep".to_owned()]).collect();
     while let Some(argument) = arguments.next() {
         let (flag, value) = match argument.split_once('=') {
             Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
@@ -41,7 +48,11 @@ mod tests {
     use super::*;
 
     fn of(words: &[&str]) -> Option<String> {
-        let words = std::iter::once("actlab").chain(words.iter().copied());
+        with_variables(&[], words)
+    }
+
+    fn with_variables(variables: &[&str], words: &[&str]) -> Option<String> {
+        let words = variables.iter().chain(&["actlab"]).chain(words).copied();
         without_seeds(&words.map(str::to_owned).collect::<Vec<_>>())
     }
 
@@ -62,6 +73,9 @@ mod tests {
         ];
         let again = "actlab sweep a.toml --set 'activations=[\"relu\"]' --device cpu";
         assert_eq!(of(&words).unwrap(), again);
+        let variables = ["ACTLAB_DATA_DIR=my data", "ACTLAB_JOBS=2", "ACTLAB_SEEDS=3"];
+        let again = "ACTLAB_DATA_DIR='my data' actlab sweep a.toml";
+        assert_eq!(with_variables(&variables, &["sweep", "a.toml"]).unwrap(), again);
         assert_eq!(of(&["report", "results/quick"]), None);
         assert_eq!(of(&[]), None);
     }

@@ -9,7 +9,7 @@ pub use causal_lm::CausalLm;
 pub use classification::Classification;
 pub use masked_lm::MaskedLm;
 pub(crate) use score::indices;
-pub use score::{Score, accuracy, cross_entropy, mean_loss, scores};
+pub use score::{Score, UnreadScores, accuracy, cross_entropy, mean_loss};
 
 use crate::Error;
 use crate::component::{self, Definition, Entry, Registration};

@@ -1,6 +1,6 @@
 //! How well a network predicts: its loss in training, and its scores by example in evaluation.
 
-use crate::data::Targets;
+use crate::data::{Answers, Targets};
 use actlab_kernels::{log_probabilities, read_at_once};
 use burn::Tensor;
 use burn::tensor::{Int, TensorData, Transaction};
@@ -26,30 +26,65 @@ pub struct Score {
     pub log_confidence: f64,
 }
 
-/// The scores of the examples of a batch, by the logits `[rows, outputs]` of a network.
-#[must_use]
-pub fn scores(logits: Tensor<2>, targets: &Targets) -> Vec<Score> {
-    let [count, _] = logits.dims();
-    let log_probabilities = log_probabilities(logits.clone());
-    let of = |outputs: Tensor<2, Int>| log_probabilities.clone().gather(1, outputs);
-    let predicted = logits.argmax(1);
-    // Read at once, and three numbers of a row alone.
-    let read = read_at_once(
-        Transaction::default()
-            .register(of(targets.labels.clone().reshape([count, 1])))
-            .register(of(predicted.clone()))
-            .register(predicted),
-    );
-    let [right, confidence, predicted] = &read[..] else { unreachable!("three were asked for") };
-    let mut rows = targets
-        .answers
+/// What decides the scores of a batch, on its device.
+#[derive(Debug)]
+pub struct UnreadScores {
+    /// ln of the probability of the right output of each row, `[rows, 1]`.
+    right: Tensor<2>,
+    /// The same of the output that is predicted.
+    confidence: Tensor<2>,
+    predicted: Tensor<2, Int>,
+    answers: Answers,
+}
+
+impl UnreadScores {
+    /// Those of a batch, by the logits `[rows, outputs]` of a network.
+    #[must_use]
+    pub fn of(logits: Tensor<2>, targets: Targets) -> Self {
+        let [count, _] = logits.dims();
+        let log_probabilities = log_probabilities(logits.clone());
+        let of = |outputs: Tensor<2, Int>| log_probabilities.clone().gather(1, outputs);
+        let predicted = logits.argmax(1);
+        Self {
+            right: of(targets.labels.reshape([count, 1])),
+            confidence: of(predicted.clone()),
+            predicted,
+            answers: targets.answers,
+        }
+    }
+
+    /// The scores of the examples of some batches, in their order, which are read at once.
+    #[must_use]
+    pub fn read(batches: Vec<Self>) -> Vec<Score> {
+        if batches.is_empty() {
+            return Vec::new();
+        }
+        let mut tensors = Transaction::default();
+        let mut answers = Vec::with_capacity(batches.len());
+        for batch in batches {
+            // Three numbers of a row alone.
+            tensors =
+                tensors.register(batch.right).register(batch.confidence).register(batch.predicted);
+            answers.push(batch.answers);
+        }
+        let read = read_at_once(tensors);
+        answers
+            .iter()
+            .zip(read.chunks_exact(3))
+            .flat_map(|(answers, read)| scores(answers, [&read[0], &read[1], &read[2]]))
+            .collect()
+    }
+}
+
+/// The scores of the examples of a batch.
+fn scores(answers: &Answers, [right, confidence, predicted]: [&TensorData; 3]) -> Vec<Score> {
+    let mut rows = answers
         .classes
         .iter()
         .zip(indices(predicted))
         .zip(right.iter::<f32>().zip(confidence.iter::<f32>()))
         .map(|((label, predicted), (right, confidence))| (*label, predicted, right, confidence));
-    targets
-        .answers
+    answers
         .examples
         .iter()
         .map(|example| {
@@ -101,7 +136,6 @@ pub(crate) fn indices(data: &TensorData) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Answers;
     use crate::data::Share;
     use burn::tensor::Device;
 
@@ -137,7 +171,7 @@ mod tests {
             positions: None,
             answers: Answers { classes: vec![0, 1, 2], examples: vec![share(1), share(2)] },
         };
-        let scores = scores(logits, &targets);
+        let scores = UnreadScores::read(vec![UnreadScores::of(logits, targets)]);
         let [a, b, c] =
             [0.090_030_573_170_380_46_f64, 0.576_116_884_765_829_5, 0.211_941_557_617_085_25];
         assert!((scores[0].loss + libm::log(a)).abs() < 1e-6, "{:?}", scores[0]);

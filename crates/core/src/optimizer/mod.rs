@@ -11,7 +11,7 @@ pub use adam::Adam;
 pub use adamw::AdamW;
 pub use lion::Lion;
 pub use muon::{Muon, Scale};
-pub(crate) use norm::{GradientNorm, Squares};
+pub(crate) use norm::{GradientNorm, GradientSquares};
 pub use sgd::Sgd;
 
 use crate::Error;
@@ -352,9 +352,10 @@ mod tests {
     fn the_norm_is_of_the_whole_gradient() {
         let layer = layer();
         let gradients = gradients(&layer, 2.0);
-        let squares = Squares::of(&layer, &gradients);
+        let squares = GradientSquares::of(&layer, &gradients);
         let loss = Tensor::zeros([1], &Device::flex());
-        let norm = crate::train::Measured::read(loss, None, &squares, 1.0).norm;
+        let unread = crate::train::Unread { loss, predicted: None, squares, loss_scale: 1.0 };
+        let norm = unread.read().norm;
         assert!((norm.whole - 12_f64.sqrt()).abs() < 1e-6);
         let layers: Vec<_> = norm.layers.iter().map(|layer| layer.layer.as_str()).collect();
         assert_eq!(layers, ["weight", "bias"]);

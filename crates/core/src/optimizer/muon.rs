@@ -3,7 +3,7 @@ use super::{Parameter, Rates, State, UpdateRule, fraction};
 use crate::Error;
 use crate::component::{Definition, check_all};
 use crate::pattern;
-use actlab_kernels::{SquareSums, linear};
+use actlab_kernels::{Squares, linear};
 use burn::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -173,11 +173,12 @@ fn orthogonalised(x: Tensor<2>, iterations: usize) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let tall = rows > columns;
     let mut x = if tall { x.transpose() } else { x };
-    let mut squares = SquareSums::new(1);
+    let mut squares = Squares::default();
     squares.push(x.clone());
+    let squares = squares.sums();
     x = match squares.on_device() {
-        Some(sum) => x / (sum.sqrt() + NORM_EPSILON).reshape([1, 1]),
-        None => x / (squares.sums(&[])[0].sqrt() + NORM_EPSILON),
+        Some(sum) => x / (sum.clone().sqrt() + NORM_EPSILON).reshape([1, 1]),
+        None => x / (squares.numbers(&[])[0].sqrt() + NORM_EPSILON),
     };
     let (a, b, c) = QUINTIC;
     for _ in 0..iterations {

@@ -1,7 +1,7 @@
 //! Norms of a gradient, of all parameters and by layer.
 
 use crate::parameters::{TensorVisitor, for_each_tensor};
-use actlab_kernels::SquareSums;
+use actlab_kernels::{SquareSums, Squares};
 use burn::Tensor;
 use burn::module::{Module, ParamId};
 use burn::optim::GradientsParams;
@@ -18,30 +18,30 @@ pub(crate) struct GradientNorm {
 
 /// Sums of the squares of a gradient, by parameter; some may still be on their device.
 #[derive(Debug)]
-pub(crate) struct Squares {
+pub(crate) struct GradientSquares {
     /// Names of the parameters, in the order of the forward pass.
     names: Vec<String>,
     /// The sum of each.
     pub(crate) sums: SquareSums,
 }
 
-impl Squares {
+impl GradientSquares {
     /// Those of `gradients`, whose parameters are those of `module`.
     pub(crate) fn of<M: Module>(module: &M, gradients: &GradientsParams) -> Self {
-        struct Visitor<'a>(&'a GradientsParams, Squares);
+        struct Visitor<'a>(&'a GradientsParams, Vec<String>, Squares);
 
         impl TensorVisitor for Visitor<'_> {
             fn tensor<const D: usize>(&mut self, name: &str, id: ParamId, _: Tensor<D>) {
                 let Some(gradient) = self.0.get::<D>(id) else { return };
-                self.1.names.push(name.to_owned());
-                self.1.sums.push(gradient);
+                self.1.push(name.to_owned());
+                self.2.push(gradient);
             }
         }
 
-        let sums = SquareSums::new(gradients.len());
-        let mut visitor = Visitor(gradients, Self { names: Vec::new(), sums });
+        let mut visitor = Visitor(gradients, Vec::new(), Squares::default());
         for_each_tensor(module, &mut visitor);
-        visitor.1
+        let Visitor(_, names, squares) = visitor;
+        Self { names, sums: squares.sums() }
     }
 
     /// The norms, with the `sums` that were read. A layer is a field of the model, or an element of one that is a

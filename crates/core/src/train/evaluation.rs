@@ -5,7 +5,7 @@ use super::{Monitor, Stopped};
 use crate::checkpoint::{Progress, Stage};
 use crate::data::{Examples, Part};
 use crate::model::{Network, Pass, Probe};
-use crate::objective::{STREAM, Score, better, evaluation, scores};
+use crate::objective::{STREAM, Score, UnreadScores, better, evaluation};
 use crate::parameters::learned_values;
 use crate::recipe::Recipe;
 use crate::sites::LearnedSite;
@@ -52,7 +52,7 @@ impl<N: Network> Run<'_, N> {
     ) -> Result<(), Stopped> {
         let Recipe { spec, data, objective, metric, .. } = self.recipe;
         let (training, steps) = (&spec.training, &self.steps);
-        let step = course.made();
+        let step = course.recorded();
         let epoch = steps.epoch(step);
         let network = self.network().valid();
         let scores = self.scores(&network, &data.validation, monitor)?;
@@ -128,6 +128,7 @@ impl<N: Network> Run<'_, N> {
     ) -> Result<Vec<Score>, Stopped> {
         let precision = self.recipe.spec.training.precision;
         let mut all = Vec::with_capacity(part.len());
+        let mut unread = Vec::new();
         let mut stream = questions();
         for indices in part.chunks(self.recipe.objective.evaluation_batch()) {
             if monitor.interrupted() {
@@ -136,8 +137,12 @@ impl<N: Network> Run<'_, N> {
             let examples = Examples::Evaluation { part, indices: &indices, objective: &mut stream };
             let batch = self.feeder.batches().batch(examples, self.device);
             let logits = network.forward(&batch, &mut Pass::evaluation().with_precision(precision));
-            all.extend(scores(logits, &batch.targets));
+            unread.push(UnreadScores::of(logits, batch.targets));
+            if unread.len() >= self.read_every {
+                all.extend(UnreadScores::read(std::mem::take(&mut unread)));
+            }
         }
+        all.extend(UnreadScores::read(unread));
         Ok(all)
     }
 

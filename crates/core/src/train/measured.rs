@@ -1,10 +1,10 @@
-//! What a training step measures, read from its device at once: every read waits for the device.
+//! What training steps measure, read from their device at once: every read waits for the device.
 
 use crate::objective::indices;
-use crate::optimizer::{GradientNorm, Squares};
+use crate::optimizer::{GradientNorm, GradientSquares};
 use actlab_kernels::read_at_once;
 use burn::Tensor;
-use burn::tensor::{Int, Transaction};
+use burn::tensor::{Int, TensorData, Transaction};
 
 /// What a training step measures.
 #[derive(Debug)]
@@ -17,32 +17,73 @@ pub(crate) struct Measured {
     pub(crate) norm: GradientNorm,
 }
 
-impl Measured {
-    /// Reads `loss` `[1]`, `predicted` `[rows, 1]`, and the squares of the gradient of `loss_scale` times the loss,
-    /// none of them on a tape.
-    pub(crate) fn read(
-        loss: Tensor<1>,
-        predicted: Option<Tensor<2, Int>>,
-        squares: &Squares,
-        loss_scale: f64,
-    ) -> Self {
-        let on_device = squares.sums.on_device();
-        let (sums_read, asked) = (on_device.is_some(), predicted.is_some());
-        let mut transaction = Transaction::default().register(loss);
-        if let Some(sums) = on_device {
-            transaction = transaction.register(sums);
+/// The same on its device, on no tape.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    /// `[1]`.
+    pub(crate) loss: Tensor<1>,
+    /// `[rows, 1]`; none where it is not asked for.
+    pub(crate) predicted: Option<Tensor<2, Int>>,
+    /// Of the gradient of `loss_scale` times the loss.
+    pub(crate) squares: GradientSquares,
+    pub(crate) loss_scale: f64,
+}
+
+/// What a step measures, read or not.
+#[derive(Debug)]
+pub(crate) enum Figures {
+    OnDevice(Box<Unread>),
+    Read(Measured),
+}
+
+impl Figures {
+    /// What several steps measure, in their order; what is not read yet is read at once.
+    pub(crate) fn read(steps: Vec<Self>) -> Vec<Measured> {
+        let unread = steps.iter().filter_map(|step| match step {
+            Self::OnDevice(unread) => Some(&**unread),
+            Self::Read(_) => None,
+        });
+        let tensors = unread.fold(None, |tensors: Option<Transaction>, unread| {
+            Some(unread.register(tensors.unwrap_or_default()))
+        });
+        let mut read = tensors.map(read_at_once).unwrap_or_default().into_iter();
+        let measured = |step| match step {
+            Self::OnDevice(unread) => unread.measured(&mut read),
+            Self::Read(measured) => measured,
+        };
+        steps.into_iter().map(measured).collect()
+    }
+}
+
+impl Unread {
+    /// Reads it alone.
+    pub(crate) fn read(self) -> Measured {
+        let mut read = read_at_once(self.register(Transaction::default())).into_iter();
+        self.measured(&mut read)
+    }
+
+    fn register(&self, tensors: Transaction) -> Transaction {
+        let mut tensors = tensors.register(self.loss.clone());
+        if let Some(sums) = self.squares.sums.on_device() {
+            tensors = tensors.register(sums.clone());
         }
-        if let Some(predicted) = predicted {
-            transaction = transaction.register(predicted);
+        match &self.predicted {
+            Some(predicted) => tensors.register(predicted.clone()),
+            None => tensors,
         }
-        let mut read = read_at_once(transaction).into_iter();
+    }
+
+    /// What was read of it, which comes next, in the order of [`Unread::register`].
+    fn measured(self, read: &mut impl Iterator<Item = TensorData>) -> Measured {
+        let Self { predicted, squares, loss_scale, .. } = self;
         let mut numbers = || -> Vec<f64> {
             read.next().map(|data| data.iter::<f64>().collect()).unwrap_or_default()
         };
         let loss = numbers().first().copied().unwrap_or(f64::NAN);
-        let sums = squares.sums.sums(&if sums_read { numbers() } else { Vec::new() });
+        let on_device = squares.sums.on_device().is_some();
+        let sums = squares.sums.numbers(&if on_device { numbers() } else { Vec::new() });
         let sums: Vec<f64> = sums.into_iter().map(|sum| sum / (loss_scale * loss_scale)).collect();
-        let predicted = read.next().filter(|_| asked).map(|data| indices(&data));
-        Self { loss, predicted: predicted.unwrap_or_default(), norm: squares.norm(&sums) }
+        let predicted = predicted.and_then(|_| read.next()).map(|data| indices(&data));
+        Measured { loss, predicted: predicted.unwrap_or_default(), norm: squares.norm(&sums) }
     }
 }

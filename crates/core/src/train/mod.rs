@@ -22,7 +22,8 @@ use burn::tensor::Device;
 use record::{Event, Outcome, Predictions, RunSpec, Summary, TrainStep};
 use state::{Course, Run};
 
-pub(crate) use measured::Measured;
+#[cfg(test)]
+pub(crate) use measured::Unread;
 pub(crate) use scaler::LossScaler;
 
 /// Version of everything here that decides numbers; part of a run's identity.
@@ -39,6 +40,9 @@ pub fn numerics(device: &str) -> u32 {
 
 /// What a spec calls the CPU.
 const CPU: &str = "cpu";
+
+/// Steps that other devices are given before the processor waits for them.
+const READ_EVERY: usize = 8;
 
 /// Is told what happens during training, and says whether to continue.
 pub trait Monitor {
@@ -115,10 +119,12 @@ pub struct Trainer<'a> {
     pub devices: &'a [Device],
     /// What each thread that replicas compute on calls first, with its number in its pool.
     pub start_thread: fn(usize),
+    /// Steps that may be made before what they measure is read. Each read waits for the device. No number depends on it.
+    pub read_every: usize,
 }
 
 impl<'a> Trainer<'a> {
-    /// One whose threads begin with nothing.
+    /// One whose threads begin with nothing. What a step measures on the CPU is read at once.
     #[must_use]
     pub fn new(
         spec: &'a RunSpec,
@@ -126,7 +132,8 @@ impl<'a> Trainer<'a> {
         data: &'a Dataset,
         devices: &'a [Device],
     ) -> Self {
-        Self { spec, activations, data, devices, start_thread: |_| {} }
+        let read_every = if spec.device == CPU { 1 } else { READ_EVERY };
+        Self { spec, activations, data, devices, start_thread: |_| {}, read_every }
     }
 
     /// The first device.
@@ -180,8 +187,13 @@ pub(crate) fn first_steps_of_model<M: Model>(
     let mut run = Run::new(&recipe, network::<M>(trainer, &recipe)?, trainer)?;
     let total = run.steps.total;
     let before = reads();
-    let step = |step| run.step(step, total.max(count), 0.0).measured;
-    let measured = (1..=count).map(step).collect();
+    let mut measured = Vec::new();
+    for step in 1..=count {
+        run.step(step, total.max(count), 0.0);
+        if run.unrecorded.len() >= run.read_every || step == count {
+            measured.extend(run.read().into_iter().map(|step| step.measured));
+        }
+    }
     Ok(FirstSteps { measured, reads: reads() - before })
 }
 
@@ -213,14 +225,18 @@ impl<N: Network> Run<'_, N> {
         let mut course = self.begin(monitor)?;
         while course.diverged.is_none() {
             let interrupted = monitor.interrupted();
-            if course.made() > 0 && (interrupted || monitor.checkpoint_due()) {
+            if self.made(&course) > 0 && (interrupted || monitor.checkpoint_due()) {
+                self.record(&mut course, monitor)?;
+                if course.diverged.is_some() {
+                    break;
+                }
                 self.save(&mut course, monitor)?;
             }
             if interrupted {
                 return Err(Stopped::Interrupted);
             }
             match course.progress.stage.clone() {
-                Stage::Step if course.made() < self.steps.last => {
+                Stage::Step if self.made(&course) < self.steps.last => {
                     self.advance(&mut course, monitor)?;
                 }
                 Stage::Evaluate { layers } => {
@@ -256,7 +272,7 @@ impl<N: Network> Run<'_, N> {
     /// Applies the recipe's rule of divergence where training has ended, not where a trial did from which a longer one
     /// continues.
     fn end(&self, course: &mut Course<N>) {
-        let (made, steps) = (course.made(), &self.steps);
+        let (made, steps) = (course.recorded(), &self.steps);
         if course.diverged.is_none() && (made < steps.last || steps.last == steps.total) {
             let Recipe { spec, data, objective, .. } = self.recipe;
             let losses = &course.progress.recent_losses;
@@ -269,7 +285,7 @@ impl<N: Network> Run<'_, N> {
     /// Whether a longer trial of the same may continue from where this one has ended.
     fn is_a_trial_to_continue(&self, course: &Course<N>) -> bool {
         let steps = &self.steps;
-        course.made() == steps.last && steps.last < steps.total && course.diverged.is_none()
+        course.recorded() == steps.last && steps.last < steps.total && course.diverged.is_none()
     }
 
     /// The predictions of the best weights on the test split, which no trial sees.

@@ -1,7 +1,9 @@
 //! The state of a run: what a checkpoint holds, and how it resumes from one.
 
 use super::feed::{Feed, Feeder};
+use super::measured::Figures;
 use super::parts::Replicas;
+use super::step::Made;
 use super::{LossScaler, Monitor, Stopped, Trainer};
 use crate::Error;
 use crate::checkpoint::{self, Checkpoint, DROPOUT, Progress, Tensors, Unusable};
@@ -40,6 +42,13 @@ pub(super) struct Run<'a, N> {
     pub(super) dropout: Draws,
     /// In f16 alone.
     pub(super) scaler: Option<LossScaler>,
+    /// Steps that were made since what they measure was read.
+    pub(super) unrecorded: Vec<(Made, Figures)>,
+    /// How many there may be.
+    pub(super) read_every: usize,
+    /// Wall time of a step, as those took that were read last; infinite before.
+    pub(super) step_seconds: f64,
+    /// Of what is recorded.
     pub(super) train_seconds: f64,
     pub(super) train_examples: u64,
 }
@@ -62,8 +71,8 @@ pub(super) struct Course<N> {
 }
 
 impl<N> Course<N> {
-    /// Steps that were made.
-    pub(super) fn made(&self) -> u64 {
+    /// Steps that are recorded.
+    pub(super) fn recorded(&self) -> u64 {
         self.progress.summary.steps
     }
 
@@ -95,6 +104,9 @@ impl<'a, N: Network> Run<'a, N> {
             network: Some(network),
             dropout: Draws::new(spec.seed, DROPOUT),
             scaler: (spec.training.precision == Precision::F16).then(LossScaler::new),
+            unrecorded: Vec::new(),
+            read_every: trainer.read_every,
+            step_seconds: f64::INFINITY,
             train_seconds: 0.0,
             train_examples: 0,
         })
@@ -199,7 +211,7 @@ impl<'a, N: Network> Run<'a, N> {
     ) -> Result<(), Unusable> {
         course.progress.seconds = course.seconds();
         let checkpoint = self.checkpoint(course.progress.clone(), course.best.as_ref())?;
-        monitor.checkpoint(course.made(), checkpoint.to_bytes()?);
+        monitor.checkpoint(course.recorded(), checkpoint.to_bytes()?);
         Ok(())
     }
 

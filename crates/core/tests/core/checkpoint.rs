@@ -1,6 +1,6 @@
 //! Checkpoints with the right checksum and wrong content: a run refuses each, and none changes a number.
 
-use crate::training::{Memory, activations, bert, data, resnet, run_with};
+use crate::runs::{Memory, activations, bert, data, resnet, run_with};
 use actlab_core::data::Dataset;
 use actlab_core::{Activations, Checkpoint, Finished, Stopped, Trainer, train};
 use burn::tensor::Device;

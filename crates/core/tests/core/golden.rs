@@ -1,6 +1,6 @@
 //! The bits of training are pinned: a change of them raises `NUMERICS`.
 
-use crate::training::{Memory, bert, language, mlp, resnet, run_with};
+use crate::runs::{Memory, bert, language, mlp, resnet, run_with};
 use activation::simd::{Width, width};
 use activation_testing::instructions::{answer, answers, is_asked};
 use actlab_core::Checkpoint;

@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod checkpoint;
+mod divergence;
 mod golden;
 mod mlp;
 mod packed;
 mod paired;
 mod parity;
 mod pretrained;
+mod reading;
 mod replicas;
+mod runs;
 mod size;
 mod training;
 

@@ -1,7 +1,7 @@
 //! The finding of the UvA course's notebook on activation functions (Lippe; tutorial 3), on the subset that ships: a deep
 //! multilayer perceptron with sigmoids stays at chance, and others learn.
 
-use crate::training::{Memory, resnet, run_with};
+use crate::runs::{Memory, resnet, run_with};
 use record::{Budget, Component, Outcome};
 
 fn accuracy(activation: &str) -> f64 {

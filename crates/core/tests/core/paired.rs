@@ -1,7 +1,7 @@
 //! Arms of one seed are paired: with different activations they begin with the same weights, see the same batches,
 //! changed in the same way, and drop the same units.
 
-use crate::training::{Memory, activations, bert, data, resnet, run_with};
+use crate::runs::{Memory, activations, bert, data, resnet, run_with};
 use actlab_core::Checkpoint;
 use actlab_core::data::augment::{Augmentation, CropFlip, Unchanged};
 use actlab_core::data::{Batch, BatchInputs, Batches, Dataset, Examples};

@@ -1,6 +1,6 @@
 //! A batch that is trained in parts gives what the whole batch gives.
 
-use crate::training::{bert, language, mlp, resnet, run};
+use crate::runs::{bert, language, mlp, resnet, run};
 use record::{Event, RunSpec, TrainStep};
 
 /// `spec` with batches in so many parts, whose batch norms share their statistics.

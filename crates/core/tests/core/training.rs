@@ -1,196 +1,18 @@
 //! What the training loop promises: the same bits every time, paired arms, honest endings.
 
 use crate::replicas::in_parts;
-use activation_testing::activation;
-use actlab_core::data::{Catalogue, Dataset};
-use actlab_core::{
-    Activations, Checkpoint, Finished, Layout, Monitor, Stopped, Trainer, first_steps, train,
+use crate::runs::{
+    Memory, activations, bert, blown_up, data, halves, language, losses, resnet, run, run_with, sgd,
 };
+use actlab_core::data::Catalogue;
+use actlab_core::{Checkpoint, Layout, Stopped, Trainer, train};
 use burn::tensor::Device;
 use record::{
-    ActivationSpec, Budget, CLASSIFICATION, Component, DataSpec, Divergence, Event, Outcome,
-    Precision, Predictions, RunSpec, SiteStatistics, TrainingSpec, Trial,
+    Budget, Component, Divergence, Event, Outcome, Precision, Predictions, RunSpec, TrainingSpec,
+    Trial,
 };
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::f64::consts::LN_10;
 use std::path::PathBuf;
-
-/// Remembers everything, and stops after some steps where it is told to.
-#[derive(Default)]
-pub(crate) struct Memory {
-    pub(crate) events: Vec<Event>,
-    pub(crate) stop_after: Option<usize>,
-    /// Whether the user wants to stop when that has been asked so many times.
-    pub(crate) stop_at_question: Option<usize>,
-    pub(crate) questions: Cell<usize>,
-    /// Whether every checkpoint is kept.
-    pub(crate) keeps: bool,
-    /// Checkpoints, and how many events came before.
-    pub(crate) kept: Vec<(usize, Vec<u8>)>,
-    pub(crate) from: Option<Vec<u8>>,
-}
-
-impl Monitor for Memory {
-    fn event(&mut self, event: &Event) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut event = event.clone();
-        if let Event::Train(step) = &mut event {
-            step.seconds = 0.0;
-        }
-        self.events.push(event);
-        Ok(())
-    }
-
-    fn interrupted(&self) -> bool {
-        let question = self.questions.replace(self.questions.get() + 1);
-        self.stop_after.is_some_and(|steps| self.events.len() >= steps)
-            || self.stop_at_question.is_some_and(|last| question >= last)
-    }
-
-    fn resume(&mut self) -> Option<Checkpoint> {
-        self.from.take().map(|bytes| Checkpoint::from_bytes(&bytes).unwrap())
-    }
-
-    fn checkpoint_due(&self) -> bool {
-        self.keeps
-    }
-
-    fn checkpoint(&mut self, step: u64, bytes: Vec<u8>) {
-        assert_eq!(Checkpoint::from_bytes(&bytes).unwrap().step(), step);
-        self.kept.push((self.events.len(), bytes));
-    }
-}
-
-fn sgd(momentum: f64, nesterov: bool) -> Component {
-    Component::named("sgd").with("momentum", momentum).with("nesterov", nesterov)
-}
-
-/// The activations of a spec.
-pub(crate) fn activations(spec: &RunSpec) -> Activations {
-    activation(&spec.activation.label).into()
-}
-
-fn spec(name: &str, model: Component, data: &str, batch_size: usize, steps: u64) -> RunSpec {
-    let f = activation(name);
-    RunSpec {
-        activation: ActivationSpec {
-            name: f.registration().name.clone(),
-            parameters: f.parameters().clone(),
-            label: f.label(),
-            fingerprint: f.fingerprint(),
-            sites: Vec::new(),
-        },
-        task: "test".into(),
-        model,
-        objective: Component::named(CLASSIFICATION),
-        data: DataSpec {
-            augmentation: Component::named("crop_flip"),
-            train_limit: Some(200),
-            ..DataSpec::named(data)
-        },
-        data_sha256: String::new(),
-        weights_sha256: None,
-        training: TrainingSpec {
-            batch_size,
-            budget: Budget::Steps(steps),
-            optimizer: sgd(0.9, true),
-            learning_rate: 0.05,
-            weight_decay: 5e-4,
-            schedule: Component::named("cosine"),
-            warmup: 0.2,
-            label_smoothing: 0.1,
-            precision: Precision::F32,
-            replicas: 1,
-            sync_batch_norm: false,
-            clip_norm: Some(1.0),
-            evaluate_every: Some(3),
-            patience: None,
-            target_accuracy: Some(0.05),
-            target: None,
-            divergence: None,
-            site_statistics: SiteStatistics { examples: 16, every: 1 },
-        },
-        seed: 3,
-        device: "cpu".into(),
-        numerics: actlab_core::NUMERICS,
-        trial: None,
-    }
-}
-
-pub(crate) fn resnet(name: &str) -> RunSpec {
-    spec(
-        name,
-        Component::named("resnet").with("depth", 8).with("width", 8),
-        "fashion-mnist-mini",
-        32,
-        5,
-    )
-}
-
-pub(crate) fn mlp(name: &str, norm: &str) -> RunSpec {
-    let widths = serde_json::json!([37, 20]);
-    let model = Component::named("mlp").with("widths", widths).with("norm", norm);
-    spec(name, model, "fashion-mnist-mini", 32, 5)
-}
-
-pub(crate) fn bert(name: &str) -> RunSpec {
-    let model = Component::named("bert").with("size", "tiny").with("max_length", 16);
-    let mut spec = spec(name, model, "movie-reviews", 8, 4);
-    spec.data.augmentation = Component::named("none");
-    spec
-}
-
-/// A small language model: of the next tokens, or of hidden ones.
-pub(crate) fn language(name: &str, objective: &str) -> RunSpec {
-    let mut spec = bert(name);
-    spec.objective = Component::named(objective);
-    if objective == "causal_lm" {
-        let gpt = Component::named("gpt").with("layers", 1).with("width", 16).with("heads", 2);
-        spec.model = gpt.with("max_length", 16).with("dropout", 0.1);
-        spec.data.name = "king-james-bible".into();
-    }
-    spec.training.optimizer = Component::named("lion");
-    spec.training.learning_rate = 1e-3;
-    spec.training.target_accuracy = None;
-    spec.training.target = Some(100.0);
-    spec
-}
-
-pub(crate) fn data(spec: &RunSpec) -> Dataset {
-    let catalogue = Catalogue::new(PathBuf::from("nowhere"), BTreeMap::new());
-    let mut data = catalogue.load(&spec.data, &spec.model).unwrap();
-    data.validation = data.validation.take(60);
-    data.test = data.test.take(40);
-    data
-}
-
-pub(crate) fn run(spec: &RunSpec, threads: usize) -> (Finished, Vec<Event>) {
-    let mut memory = Memory::default();
-    let finished = run_with(spec, threads, &mut memory);
-    (finished, memory.events)
-}
-
-pub(crate) fn run_with(spec: &RunSpec, threads: usize, memory: &mut Memory) -> Finished {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    let activations = activations(spec);
-    let data = data(spec);
-    let devices = [Device::flex()];
-    let trainer = Trainer::new(spec, &activations, &data, &devices);
-    pool.install(|| train(trainer, memory)).unwrap()
-}
-
-#[test]
-fn a_step_reads_from_its_device_once() {
-    let texts = ["causal_lm", "masked_lm"].map(|objective| language("gelu", objective));
-    let others = [resnet("silu"), mlp("gelu", "batch"), bert("swiglu"), bert("prelu")];
-    for mut spec in others.into_iter().chain(texts) {
-        spec.training.clip_norm = None;
-        let (activations, data, devices) = (activations(&spec), data(&spec), [Device::flex()]);
-        let trainer = Trainer::new(&spec, &activations, &data, &devices);
-        let steps = first_steps(trainer, 3).unwrap();
-        assert_eq!((steps.measured.len(), steps.reads), (3, 3), "{}", spec.label());
-    }
-}
 
 #[test]
 fn the_same_spec_gives_the_same_bits_with_any_number_of_threads() {
@@ -253,15 +75,6 @@ fn a_run_goes_on_from_any_checkpoint_as_if_nothing_had_been() {
     }
 }
 
-/// `spec` in bf16 and in f16.
-fn halves(spec: &RunSpec) -> [RunSpec; 2] {
-    [Precision::Bf16, Precision::F16].map(|precision| {
-        let mut spec = spec.clone();
-        spec.training.precision = precision;
-        spec
-    })
-}
-
 /// The scale of the loss at each step.
 fn loss_scales(events: &[Event]) -> Vec<f64> {
     let scale = |event: &Event| match event {
@@ -298,17 +111,6 @@ fn products_in_half_precision_train_alike() {
         let skipped = finished.summary.skipped_steps.unwrap();
         assert!(skipped.abs_diff(halved) <= 1, "{skipped} skipped, {scales:?}");
     }
-}
-
-/// A gradient that is not finite however small the scale is divergence, and not a step to skip.
-#[test]
-fn a_gradient_that_no_scale_makes_finite_is_divergence() {
-    let [_, mut spec] = halves(&resnet("relu"));
-    spec.training.budget = Budget::Steps(40);
-    spec.training.learning_rate = 1e30;
-    let (finished, events) = run(&spec, 1);
-    assert!(matches!(finished.outcome, Outcome::Diverged { .. }), "{:?}", finished.outcome);
-    assert!(losses(&events).len() < 40);
 }
 
 /// What activations had learned at each evaluation.
@@ -553,114 +355,6 @@ fn evaluations_come_at_their_steps_with_every_site() {
         // ReLU is saturated exactly where it gives zero.
         assert_eq!(site.zero, site.saturated);
         assert!(site.mean > 0.0 && site.variance > 0.0 && site.dead < 1.0);
-    }
-}
-
-#[test]
-fn a_run_that_blows_up_has_diverged_and_is_not_judged() {
-    let mut spec = resnet("relu");
-    spec.training.learning_rate = 1e30;
-    spec.training.clip_norm = None;
-    spec.training.warmup = 0.0;
-    let (finished, _) = run(&spec, 1);
-    let Outcome::Diverged { step, reason } = &finished.outcome else {
-        panic!("{:?}", finished.outcome)
-    };
-    assert!(*step <= 3, "{step}: {reason}");
-    assert_eq!(finished.summary.test, None);
-    assert_eq!(finished.summary.best_validation, None);
-    assert_eq!(finished.summary.steps_to_target, None);
-    assert!(finished.predictions.is_empty());
-}
-
-/// Training losses, a number a step.
-fn losses(events: &[Event]) -> Vec<f64> {
-    let loss = |event: &Event| match event {
-        Event::Train(step) => Some(step.loss),
-        _ => None,
-    };
-    events.iter().filter_map(loss).collect()
-}
-
-fn mean(losses: &[f64]) -> f64 {
-    losses.iter().sum::<f64>() / losses.len() as f64
-}
-
-/// A rate so large that the loss rises far beyond its first value, from where the network learns.
-#[test]
-fn a_run_that_learns_after_a_spike_is_completed() {
-    let mut spec = resnet("relu");
-    spec.seed = 2;
-    spec.training.budget = Budget::Steps(150);
-    spec.training.learning_rate = 1.4;
-    (spec.training.warmup, spec.training.clip_norm) = (0.0, None);
-    spec.training.evaluate_every = Some(50);
-    for rule in [None, Some(Divergence { ratio: 1.0, window: 20 })] {
-        spec.training.divergence = rule;
-        let (finished, events) = run(&spec, 2);
-        let losses = losses(&events);
-        let spike = losses.windows(20).map(mean).fold(0.0, f64::max);
-        assert!(spike > 1.1 * losses[0], "there is a spike: {spike} after {}", losses[0]);
-        let end = mean(&losses[130..]);
-        assert!(end < 0.95 * LN_10, "it learns: {end}");
-        assert_eq!(finished.outcome, Outcome::Completed);
-        let validation = finished.summary.best_validation.unwrap();
-        assert!(validation.metrics.get("accuracy").unwrap() > 0.2, "chance is 0.1: {validation:?}");
-        assert!(finished.summary.test.is_some());
-        assert_eq!(finished.summary.test_examples, Some(40));
-    }
-}
-
-/// A run whose loss stays finite and far above that of guessing.
-fn blown_up(steps: u64) -> RunSpec {
-    let mut spec = resnet("relu");
-    spec.training.budget = Budget::Steps(steps);
-    spec.training.learning_rate = 30.0;
-    spec.training.schedule = Component::named("constant");
-    spec.training.warmup = 0.0;
-    spec.training.evaluate_every = Some(7);
-    spec
-}
-
-#[test]
-fn a_loss_above_that_of_guessing_is_divergence_where_the_recipe_asks_and_at_the_end_alone() {
-    let plain = blown_up(30);
-    let (completed, events) = run(&plain, 2);
-    assert_eq!(completed.outcome, Outcome::Completed);
-    let losses = losses(&events);
-    assert!(mean(&losses[25..]) > 2.0 * LN_10, "{losses:?}");
-
-    let mut asked = plain.clone();
-    asked.training.divergence = Some(Divergence { ratio: 2.0, window: 5 });
-    let (diverged, same_events) = run(&asked, 2);
-    let Outcome::Diverged { step: 30, reason } = &diverged.outcome else {
-        panic!("{:?}", diverged.outcome)
-    };
-    let expected = format!("the last 5 steps averages {:.3}", mean(&losses[25..]));
-    assert!(reason.contains(&expected), "{reason}, {expected}");
-    // Nothing ends it before, and it is not judged.
-    let until_the_test = events.len().min(same_events.len());
-    assert_eq!(same_events[..until_the_test], events[..until_the_test]);
-    assert_eq!(diverged.summary.steps, 30);
-    assert_eq!((diverged.summary.test, diverged.summary.test_examples), (None, None));
-    assert_eq!((diverged.summary.best_validation, diverged.predictions.len()), (None, 0));
-
-    // A trial of tuning is the beginning of a run, and no end.
-    asked.trial = Some(Trial { steps: 14 });
-    assert_eq!(run(&asked, 2).0.outcome, Outcome::Completed);
-}
-
-#[test]
-fn a_loss_that_is_not_finite_is_divergence_whatever_the_recipe_says() {
-    for rule in [None, Some(Divergence { ratio: f64::MAX, window: 100_000 })] {
-        let mut spec = blown_up(30);
-        spec.training.learning_rate = 1e30;
-        spec.training.clip_norm = None;
-        spec.training.divergence = rule;
-        let Outcome::Diverged { step, reason } = run(&spec, 2).0.outcome else {
-            panic!("{rule:?}")
-        };
-        assert!(step < 30 && reason.contains("not finite"), "{step}: {reason}");
     }
 }
 

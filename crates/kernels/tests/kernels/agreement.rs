@@ -1,6 +1,6 @@
 //! Values and gradients of each operation, over random sizes, memory layouts and tracked inputs.
 
-use crate::case::{Case, Draw};
+use crate::case::{CASES, Case, Draw};
 use crate::formula::Name;
 use crate::operation::{
     self, Heads, Learned, Sizes, plain_batch_norm, plain_layer_norm, plain_linear,
@@ -52,7 +52,7 @@ fn check(case: Case, draw: &mut Draw) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn nonlinearities(

@@ -1,6 +1,6 @@
 //! One operation in two ways, on the same numbers.
 
-use actlab_kernels::{SquareSums, copy, with_gradient};
+use actlab_kernels::{Squares, copy, with_gradient};
 use burn::Tensor;
 use burn::tensor::{DType, Device, Gradients, TensorData};
 use std::any::Any;
@@ -11,6 +11,20 @@ pub(crate) const SINGLE: f64 = 1e-4;
 
 /// Double precision, with the same operations on both sides but for their order.
 pub(crate) const DOUBLE: f64 = 1e-10;
+
+/// Where operations are tried: the CPU, and the GPU that the tests are built for, which needs to be there.
+pub(crate) fn devices() -> Vec<Device> {
+    vec![
+        Device::flex(),
+        #[cfg(feature = "wgpu")]
+        Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(all(feature = "cuda", not(feature = "wgpu")))]
+        Device::cuda(0_usize),
+    ]
+}
+
+/// How many cases of each operation are tried: those on a GPU compile kernels of their own.
+pub(crate) const CASES: u32 = if cfg!(feature = "gpu") { 12 } else { 48 };
 
 /// Numbers from a seed (`SplitMix64`): proptest draws and shrinks sizes, which is what matters, and not
 /// each number.
@@ -384,17 +398,19 @@ impl Case {
         self.run(&self.plain, false, device, dtype)
     }
 
-    /// Asserts that both ways agree, in values and gradients, on a tape and on none.
+    /// Asserts that both ways agree, in values and gradients, on a tape and on none; the plain way is the CPU's.
     pub(crate) fn assert_agrees(&self) {
-        let (cpu, taped) = (Device::flex(), Device::flex().autodiff());
-        let expected = self.run_plain(&taped, DType::F32);
-        let gradients = expected.gradients.iter().flatten();
-        poison(gradients.chain([&expected.y]).map(|numbers| numbers.numbers.len()));
-        let fused = self.run_fused(&taped, DType::F32);
-        self.assert_near(&fused, &expected, SINGLE);
-        poison([expected.y.numbers.len()].into_iter());
-        let fused = self.run_fused(&cpu, DType::F32);
-        self.assert_near(&fused, &Outcome { gradients: Vec::new(), ..expected }, SINGLE);
+        let expected = self.run_plain(&Device::flex().autodiff(), DType::F32);
+        let plain = Outcome { gradients: Vec::new(), ..expected.clone() };
+        for device in devices() {
+            let gradients = expected.gradients.iter().flatten();
+            poison(gradients.chain([&expected.y]).map(|numbers| numbers.numbers.len()));
+            let fused = self.run_fused(&device.clone().autodiff(), DType::F32);
+            self.assert_near(&fused, &expected, SINGLE);
+            poison([expected.y.numbers.len()].into_iter());
+            let fused = self.run_fused(&device, DType::F32);
+            self.assert_near(&fused, &plain, SINGLE);
+        }
     }
 
     pub(crate) fn assert_near(&self, fused: &Outcome, expected: &Outcome, tolerance: f64) {
@@ -437,8 +453,9 @@ fn poison(sizes: impl Iterator<Item = usize>) {
 
 /// Sum of the squares of all numbers.
 pub(crate) fn sum_of_squares<const D: usize>(x: Tensor<D>) -> f64 {
-    let mut squares = SquareSums::new(1);
+    let mut squares = Squares::default();
     squares.push(x);
-    let read = squares.on_device().map(|x| x.into_data().iter::<f64>().collect::<Vec<_>>());
-    squares.sums(&read.unwrap_or_default())[0]
+    let sums = squares.sums();
+    let read = sums.on_device().map(|x| x.to_data().iter::<f64>().collect::<Vec<_>>());
+    sums.numbers(&read.unwrap_or_default())[0]
 }

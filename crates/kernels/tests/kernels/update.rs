@@ -1,7 +1,7 @@
 //! Update rules against their formulas in double precision, over several steps.
 
-use crate::case::{Draw, Input, Layout, sum_of_squares};
-use actlab_kernels::{AdamW, Sgd};
+use crate::case::{CASES, Draw, Input, Layout, devices, sum_of_squares};
+use actlab_kernels::{AdamW, Sgd, Squares, UpdateGroup};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
 use proptest::prelude::*;
@@ -40,15 +40,19 @@ fn held<const N: usize>(draw: &mut Draw, tensors: [Option<&Tensor<1>>; N]) -> Ve
 
 /// Some steps of `rule` against the formula. Nothing that has another owner may change: tensors of the
 /// steps before are looked at again.
-fn check_sgd(rule: Sgd, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
-    let device = Device::flex();
+fn check_sgd_on(
+    device: &Device,
+    rule: Sgd,
+    (count, dtype, tolerance): (usize, DType, f64),
+    draw: &mut Draw,
+) {
     let start = vector(draw, count);
-    let mut parameter = start.tensor::<1>(&device, dtype);
+    let mut parameter = start.tensor::<1>(device, dtype);
     let mut velocity = None;
     let (mut p, mut v) = (wide(&start), vec![0.0; count]);
     for step in 0..STEPS {
         let gradient = vector(draw, count);
-        let given = gradient.tensor::<1>(&device, dtype);
+        let given = gradient.tensor::<1>(device, dtype);
         let held = held(draw, [Some(&parameter), Some(&given), velocity.as_ref()]);
         let before: Vec<_> = held.iter().map(numbers).collect();
         let new = rule.step(parameter, given, &mut velocity);
@@ -70,15 +74,19 @@ fn check_sgd(rule: Sgd, count: usize, dtype: DType, tolerance: f64, draw: &mut D
 }
 
 /// As above; `rule`'s count of steps is replaced.
-fn check_adamw(rule: AdamW, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
-    let device = Device::flex();
+fn check_adamw_on(
+    device: &Device,
+    rule: AdamW,
+    (count, dtype, tolerance): (usize, DType, f64),
+    draw: &mut Draw,
+) {
     let start = vector(draw, count);
-    let mut parameter = start.tensor::<1>(&device, dtype);
+    let mut parameter = start.tensor::<1>(device, dtype);
     let mut moments: Option<[Tensor<1>; 2]> = None;
     let (mut p, mut m, mut v) = (wide(&start), vec![0.0; count], vec![0.0; count]);
     for step in 1..=STEPS as i32 {
         let gradient = vector(draw, count);
-        let given = gradient.tensor::<1>(&device, dtype);
+        let given = gradient.tensor::<1>(device, dtype);
         let [first, second] = moments.as_ref().map_or([None; 2], |m| m.each_ref().map(Some));
         let held = held(draw, [Some(&parameter), Some(&given), first, second]);
         let before: Vec<_> = held.iter().map(numbers).collect();
@@ -103,8 +111,24 @@ fn check_adamw(rule: AdamW, count: usize, dtype: DType, tolerance: f64, draw: &m
     }
 }
 
+/// On every device that has the type.
+fn on_devices(dtype: DType, mut check: impl FnMut(&Device)) {
+    let devices = devices().into_iter();
+    devices
+        .take(if dtype == DType::F64 { 1 } else { usize::MAX })
+        .for_each(|device| check(&device));
+}
+
+fn check_sgd(rule: Sgd, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
+    on_devices(dtype, |device| check_sgd_on(device, rule, (count, dtype, tolerance), draw));
+}
+
+fn check_adamw(rule: AdamW, count: usize, dtype: DType, tolerance: f64, draw: &mut Draw) {
+    on_devices(dtype, |device| check_adamw_on(device, rule, (count, dtype, tolerance), draw));
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn sgd(
@@ -206,4 +230,74 @@ fn squares_beyond_single_precision() {
         let given = sum_of_squares(all);
         assert!((given - expected).abs() <= 1e-6 * expected, "{x:e}: {given:e}, not {expected:e}");
     }
+}
+
+/// Sizes of the parameters of a network: more than one kernel takes, of one part and of several.
+fn sizes() -> Vec<usize> {
+    let small = (1..=40).map(|i| 7 * i * i % 3001 + 1);
+    small.chain([8192, 8193, 70_003, 1_100_001, 5]).collect()
+}
+
+/// What is computed together is what is computed alone.
+#[test]
+fn updates_in_a_group() {
+    let sgd = Sgd {
+        learning_rate: 0.1,
+        gradient_scale: 0.5,
+        momentum: 0.9,
+        nesterov: true,
+        weight_decay: 5e-4,
+    };
+    let adamw = AdamW {
+        learning_rate: 1e-2,
+        gradient_scale: 0.5,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        weight_decay: 0.01,
+        step: 1,
+    };
+    on_devices(DType::F32, |device| {
+        let run = |grouped: bool| {
+            let draw = &mut Draw::new(23);
+            let group = grouped.then(UpdateGroup::begin);
+            let mut results = Vec::new();
+            for (place, size) in sizes().into_iter().enumerate() {
+                let mut vector = || draw.input(&[size], 1.0).tensor::<1>(device, DType::F32);
+                let (parameter, gradient, mut velocity) = (vector(), vector(), Some(vector()));
+                let mut moments = Some([vector(), vector().square()]);
+                // Norms and biases do not decay, and what activations learn has a rate of its own.
+                let weight_decay = if place % 3 == 0 { 0.0 } else { 0.01 };
+                let learning_rate = if place % 5 == 0 { 0.2 } else { 0.1 };
+                let sgd = Sgd { weight_decay, learning_rate, ..sgd };
+                let adamw = AdamW { weight_decay, learning_rate, ..adamw };
+                results.push(sgd.step(parameter.clone(), gradient.clone(), &mut velocity));
+                results.push(adamw.step(parameter, gradient, &mut moments));
+                results.extend(velocity.into_iter().chain(moments.into_iter().flatten()));
+            }
+            drop(group);
+            results.iter().map(numbers).collect::<Vec<_>>()
+        };
+        assert!(run(true) == run(false));
+    });
+}
+
+#[test]
+fn squares_of_several_tensors() {
+    on_devices(DType::F32, |device| {
+        let draw = &mut Draw::new(29);
+        let inputs: Vec<Input> = sizes().into_iter().map(|size| vector(draw, size)).collect();
+        let mut squares = Squares::default();
+        for input in &inputs {
+            squares.push(input.tensor::<1>(device, DType::F32));
+        }
+        let sums = squares.sums();
+        let read: Vec<f64> = sums.on_device().map(numbers).unwrap_or_default();
+        let expected: Vec<f64> =
+            inputs.iter().map(|input| wide(input).iter().map(|x| x * x).sum()).collect();
+        for (given, expected) in sums.numbers(&read).iter().zip(&expected) {
+            assert!((given - expected).abs() <= 1e-5 * expected, "{given}, not {expected}");
+        }
+        assert_eq!(sums.numbers(&read).len(), expected.len());
+    });
 }

@@ -320,9 +320,7 @@ impl Stopwatch {
         note!("measuring a step of {label} on {task}{examples}");
         let mut smaller = run.clone();
         smaller.spec.training.batch_size = part;
-        // The first one warms up.
-        let steps = self.executor.first_steps(&smaller, 2)?;
-        let measured = steps.measured.last().map_or(0.0, |step| step.seconds);
+        let measured = self.executor.step_seconds(&smaller)?;
         self.measured.0 += measured;
         self.measured.1 += smaller.step_cost();
         Ok(measured * batch as f64 / part as f64)

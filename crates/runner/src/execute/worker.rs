@@ -271,7 +271,23 @@ impl Executor {
 
     /// The first `count` training steps of `run`; a panic of its activation becomes an error.
     pub(crate) fn first_steps(&self, run: &PlannedRun, count: u64) -> Result<FirstSteps, Error> {
-        let trainer = self.trainer(run);
+        self.first_steps_of(run, self.trainer(run), count)
+    }
+
+    /// Seconds that a training step of `run` takes; a panic of its activation becomes an error.
+    pub(crate) fn step_seconds(&self, run: &PlannedRun) -> Result<f64, Error> {
+        // The first one warms up, so that the second is timed by itself.
+        let trainer = Trainer { read_every: 1, ..self.trainer(run) };
+        let steps = self.first_steps_of(run, trainer, 2)?;
+        Ok(steps.measured.last().map_or(0.0, |step| step.seconds))
+    }
+
+    fn first_steps_of(
+        &self,
+        run: &PlannedRun,
+        trainer: Trainer<'_>,
+        count: u64,
+    ) -> Result<FirstSteps, Error> {
         match self.pool.install(|| guarded(|| actlab_core::first_steps(trainer, count))) {
             Ok(steps) => Ok(steps?),
             Err(reason) => Err(Error::Usage(format!("{}: {reason}", run.spec.label()))),
@@ -279,13 +295,8 @@ impl Executor {
     }
 
     fn trainer<'a>(&'a self, run: &'a PlannedRun) -> Trainer<'a> {
-        Trainer {
-            spec: &run.spec,
-            activations: &run.arm.activations,
-            data: &run.data,
-            devices: &self.devices,
-            start_thread: guard_thread,
-        }
+        let trainer = Trainer::new(&run.spec, &run.arm.activations, &run.data, &self.devices);
+        Trainer { start_thread: guard_thread, ..trainer }
     }
 }
 

@@ -4,6 +4,7 @@ use super::limits::{MOST, MOST_PARTS, grouped};
 use super::position::{of_key, segments};
 use super::{BUDGET, common_keys};
 use crate::Error;
+use crate::shell::VARIABLES;
 use config::builder::DefaultState;
 use config::{ConfigBuilder, Map, Source, Value, ValueKind};
 use std::ffi::OsString;
@@ -157,9 +158,6 @@ impl Origins {
 /// Begins the origin of a value from the environment.
 const VARIABLE: &str = "environment variable ";
 
-/// Begins the name of a variable that sets a key.
-const PREFIX: &str = "ACTLAB_";
-
 /// Layers of values, the lowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Layer {
@@ -183,13 +181,13 @@ impl Layer {
 /// The key that `origin` alone sets, if it is a variable or a flag of one key.
 fn own_key(origin: &str) -> Option<String> {
     if let Some(name) = origin.strip_prefix(VARIABLE) {
-        return name.strip_prefix(PREFIX).map(key_of_variable);
+        return name.strip_prefix(VARIABLES).map(key_of_variable);
     }
     // A flag of one key has its name.
     origin.strip_prefix("--").filter(|flag| *flag != "set").map(str::to_owned)
 }
 
-/// The key that the variable with this name behind [`PREFIX`] sets.
+/// The key that the variable with this name behind [`VARIABLES`] sets.
 fn key_of_variable(name: &str) -> String {
     name.to_lowercase().replace("__", ".")
 }
@@ -363,7 +361,7 @@ pub(super) fn environment(
         if name == activation::simd::VARIABLE {
             continue;
         }
-        if let Some(key) = name.strip_prefix(PREFIX) {
+        if let Some(key) = name.strip_prefix(VARIABLES) {
             let origin = format!("{VARIABLE}{name}");
             let value = value
                 .into_string()

@@ -1,4 +1,4 @@
-//! Sums of columns and of squares, in parts that follow from the shape, and from how many numbers the device reads at once.
+//! Sums of columns, in parts that follow from the shape, and from how many numbers the device reads at once.
 
 use super::cube::{cubes, dim, sum_of_all, threads as threads_of_cube};
 use super::tile::rounded;
@@ -9,79 +9,11 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
-/// Partial sums of a column, or of the squares of a tensor, at most.
+/// Partial sums of a column, at most.
 const PARTS: usize = 1024;
 
-/// Squares that one cube of so many threads adds up, at least.
-const SQUARES: usize = 8192;
+/// Threads of a cube.
 const THREADS: usize = 256;
-
-/// Writes the sum of the squares of all numbers to a place of `into`, which is made for so many numbers where there is none.
-pub(crate) fn sum_of_squares<const D: usize>(
-    x: &Tensor<D>,
-    into: Option<&Tensor<1>>,
-    at: usize,
-    most: usize,
-) -> Option<Tensor<1>> {
-    let x = on_gpu(x)?;
-    let into = match into {
-        Some(into) => on_gpu(into)?,
-        None => room(&x, [most]),
-    };
-    let count = x.meta.num_elements();
-    let cubes = count.div_ceil(SQUARES).clamp(1, PARTS);
-    if cubes == 1 {
-        squares_by_cube(&x, &into, [at, 1], true);
-    } else {
-        let parts = room(&x, [cubes]);
-        squares_by_cube(&x, &parts, [0, cubes], true);
-        squares_by_cube(&parts, &into, [at, 1], false);
-    }
-    Some(tensor(into))
-}
-
-/// Writes sums by so many cubes from a place on: of the numbers, or of their squares.
-fn squares_by_cube(x: &CubeTensor, y: &CubeTensor, [at, cubes]: [usize; 2], squared: bool) {
-    squares_kernel::launch(
-        &x.client.clone(),
-        super::cube::cubes(cubes),
-        dim(THREADS),
-        x.clone().into_buffer_arg(),
-        y.clone().into_buffer_arg(),
-        at,
-        cubes,
-        squared,
-        THREADS,
-    );
-}
-
-#[cube(launch)]
-fn squares_kernel(
-    x: &[f32],
-    y: &mut [f32],
-    at: usize,
-    cubes: usize,
-    #[comptime] squared: bool,
-    #[comptime] threads: usize,
-) {
-    let mut shared = Shared::new_slice(threads);
-    if CUBE_POS < cubes {
-        let mut sum = 0.0f32;
-        let mut i = CUBE_POS * threads + UNIT_POS as usize;
-        while i < x.len() {
-            if squared {
-                sum += x[i] * x[i];
-            } else {
-                sum += x[i];
-            }
-            i += cubes * threads;
-        }
-        let all = sum_of_all(sum, &mut shared, threads);
-        if UNIT_POS == 0 {
-            y[at + CUBE_POS] = all;
-        }
-    }
-}
 
 /// Sum of each column of `[rows, columns]`: `[1, columns]`.
 pub(crate) fn column_sums(x: &Tensor<2>) -> Option<Tensor<2>> {
@@ -405,20 +337,7 @@ fn partial_sums_kernel<N: Size>(
 ) {
     let mut shared = Shared::<[Vector<f32, N>]>::new_slice(THREADS);
     let own = Own::of(rows, vectors, of_part, wide, lanes);
-    let mut sum = Vector::<f32, N>::zeroed();
-    if own.some {
-        let mut row = own.row;
-        while row < own.end {
-            #[unroll]
-            for i in 0..AT_ONCE {
-                let at = row + i * lanes;
-                if at < own.end {
-                    sum += x[at * vectors + own.vector];
-                }
-            }
-            row += AT_ONCE * lanes;
-        }
-    }
+    let sum = sum_of_rows::<N>(x, &own, Vector::zeroed(), vectors, lanes, false);
     let sum = sum_of_lanes::<N>(sum, &mut shared, wide, lanes);
     if own.some && own.lane == 0 {
         sums[CUBE_POS_X as usize * vectors + own.vector] = sum;
@@ -484,6 +403,29 @@ fn partial_moments_kernel<N: Size>(
     let mut shared = Shared::<[Vector<f32, N>]>::new_slice(THREADS);
     let own = Own::of(rows, vectors, of_part, wide, lanes);
     let first = CUBE_POS_X as usize * of_part;
+    let sum = sum_of_rows::<N>(x, &own, Vector::zeroed(), vectors, lanes, false);
+    let sum = sum_of_lanes::<N>(sum, &mut shared, wide, lanes);
+    let mean = sum / Vector::<f32, N>::new((own.end - first) as f32);
+    // The rows of a part are still near: they are read again.
+    let squares = sum_of_rows::<N>(x, &own, mean, vectors, lanes, true);
+    let squares = sum_of_lanes::<N>(squares, &mut shared, wide, lanes);
+    if own.some && own.lane == 0 {
+        let at = 2 * CUBE_POS_X as usize * vectors + own.vector;
+        moments[at] = mean;
+        moments[at + vectors] = squares;
+    }
+}
+
+/// The sum of the vectors that a thread takes, or of the squares of their distances from `center`.
+#[cube]
+fn sum_of_rows<N: Size>(
+    x: &[Vector<f32, N>],
+    own: &Own,
+    center: Vector<f32, N>,
+    vectors: usize,
+    lanes: usize,
+    #[comptime] squared: bool,
+) -> Vector<f32, N> {
     let mut sum = Vector::<f32, N>::zeroed();
     if own.some {
         let mut row = own.row;
@@ -492,36 +434,19 @@ fn partial_moments_kernel<N: Size>(
             for i in 0..AT_ONCE {
                 let at = row + i * lanes;
                 if at < own.end {
-                    sum += x[at * vectors + own.vector];
+                    let number = x[at * vectors + own.vector];
+                    if squared {
+                        let deviation = number - center;
+                        sum += deviation * deviation;
+                    } else {
+                        sum += number;
+                    }
                 }
             }
             row += AT_ONCE * lanes;
         }
     }
-    let sum = sum_of_lanes::<N>(sum, &mut shared, wide, lanes);
-    let mean = sum / Vector::<f32, N>::new((own.end - first) as f32);
-    // The rows of a part are still near: they are read again.
-    let mut squares = Vector::<f32, N>::zeroed();
-    if own.some {
-        let mut row = own.row;
-        while row < own.end {
-            #[unroll]
-            for i in 0..AT_ONCE {
-                let at = row + i * lanes;
-                if at < own.end {
-                    let deviation = x[at * vectors + own.vector] - mean;
-                    squares += deviation * deviation;
-                }
-            }
-            row += AT_ONCE * lanes;
-        }
-    }
-    let squares = sum_of_lanes::<N>(squares, &mut shared, wide, lanes);
-    if own.some && own.lane == 0 {
-        let at = 2 * CUBE_POS_X as usize * vectors + own.vector;
-        moments[at] = mean;
-        moments[at + vectors] = squares;
-    }
+    sum
 }
 
 /// The sum of the vectors of a column over the lanes, by halves; every thread of the column gets it.

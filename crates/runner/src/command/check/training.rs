@@ -71,8 +71,8 @@ struct Difference {
     first_loss: f64,
     first_gradient: f64,
     later_loss: f64,
-    /// How often a step reads from the device.
-    reads: f64,
+    /// How often the steps have read from the device.
+    reads: u64,
 }
 
 impl Difference {
@@ -84,7 +84,7 @@ impl Difference {
 
     fn beside(&self, tolerance: &Tolerance) -> String {
         format!(
-            "loss {:.1e} (at most {:.0e}), gradient {:.1e} ({:.0e}), later losses {:.1e} ({:.0e}); reads a step: {}",
+            "loss {:.1e} (at most {:.0e}), gradient {:.1e} ({:.0e}), later losses {:.1e} ({:.0e}); reads in {STEPS} steps: {}",
             self.first_loss,
             tolerance.first_loss,
             self.first_gradient,
@@ -110,8 +110,7 @@ fn difference(run: &PlannedRun, cpu: &Executor, device: &Executor) -> Result<Dif
         first_loss: largest(0, 1, |step| step.loss),
         first_gradient: largest(0, 1, |step| step.gradient_norm),
         later_loss: largest(1, right.measured.len(), |step| step.loss),
-        #[expect(clippy::cast_precision_loss, reason = "counts are small")]
-        reads: given.reads as f64 / STEPS as f64,
+        reads: given.reads,
     })
 }
 
@@ -129,12 +128,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_differs() {
-        let difference = |first_loss| Difference {
-            first_loss,
-            first_gradient: 0.0,
-            later_loss: 0.0,
-            reads: 1.0,
-        };
+        let difference =
+            |first_loss| Difference { first_loss, first_gradient: 0.0, later_loss: 0.0, reads: 1 };
         let tolerance = Tolerance::of(Precision::F32);
         assert!(difference(1e-5).is_within(&tolerance));
         assert!(!difference(1e-3).is_within(&tolerance));
