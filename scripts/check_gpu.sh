@@ -47,6 +47,7 @@ if awk '/^[^ ]/ { name = $1 } /^  FAIL/ { print name }' "$folder/check.log" | so
   grep -A 1 '^  FAIL' "$folder/check.log"
   exit 1
 fi
+grep ' operations: ' "$folder/check.log"
 "$actlab" check relu --device wgpu --training scripts/check_gpu.toml >"$folder/training.log" || { cat "$folder/training.log"; exit 1; }
 sed -n '/first/,$p' "$folder/training.log"
 # The five steps wait for their device once, where no replicas exchange statistics.

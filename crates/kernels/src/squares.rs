@@ -71,6 +71,14 @@ impl SquareSums {
         self.on_device.as_ref()
     }
 
+    /// What gradients with these sums are multiplied with, so that the norm of all is `largest` at most: `[1]` on their GPU.
+    /// None where some sum is not made by a GPU's kernels: the sums can be read, and decide the factor, as soon.
+    #[must_use]
+    pub fn clip_factor(&self, largest: f64) -> Option<Tensor<1>> {
+        let sums = self.on_device.as_ref().filter(|_| self.gpu_count == self.sums.len())?;
+        gpu::clip_factor(sums, largest)
+    }
+
     /// The sums in their order, with the numbers that were `read` from the device.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 const TASK: usize = 1 << 15;
 
 /// While it lives, a GPU may leave the steps of [`Sgd`] and [`AdamW`] on this thread to its end, and make several by one
-/// kernel. What they return may not be read before.
+/// kernel. What they return may not be read before. Groups do not overlap.
 #[derive(Debug)]
 pub struct UpdateGroup {
     /// Steps that wait are those of a thread.
@@ -19,10 +19,10 @@ pub struct UpdateGroup {
 }
 
 impl UpdateGroup {
-    /// Steps may wait from now on.
+    /// Steps may wait from now on. Their gradients are multiplied with `clip` first, which is `[1]` on their GPU.
     #[must_use]
-    pub fn begin() -> Self {
-        gpu::begin_group();
+    pub fn begin(clip: Option<&Tensor<1>>) -> Self {
+        gpu::begin_group(clip);
         Self { of_thread: PhantomData }
     }
 }
@@ -82,7 +82,7 @@ impl Sgd {
                 *velocity = now;
                 return new;
             }
-            let gradient = gradient * gradient_scale + parameter.clone() * weight_decay;
+            let gradient = clipped(gradient) * gradient_scale + parameter.clone() * weight_decay;
             let direction = match velocity.take() {
                 None => gradient,
                 Some(old) => {
@@ -143,6 +143,8 @@ pub struct AdamW {
     pub epsilon: f64,
     /// Part of the parameter that goes, times the learning rate.
     pub weight_decay: f64,
+    /// Factor of the parameter in its gradient, as in Adam with an L2 penalty; none of it is decoupled.
+    pub coupled_decay: f64,
     /// Steps of this parameter, this one counted.
     pub step: u64,
 }
@@ -160,8 +162,16 @@ impl AdamW {
         gradient: Tensor<1>,
         moments: &mut Option<[Tensor<1>; 2]>,
     ) -> Tensor<1> {
-        let Self { learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step } =
-            *self;
+        let Self {
+            learning_rate,
+            gradient_scale,
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            coupled_decay,
+            step,
+        } = *self;
         assert_eq!(parameter.dims(), gradient.dims(), "a gradient for each number");
         // Not `powi`, whose result may depend on compiler and platform.
         #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
@@ -173,18 +183,29 @@ impl AdamW {
         let shape = parameter.dims();
         assert!(first.dims() == shape && second.dims() == shape, "moments for each number");
         let keep = 1.0 - learning_rate * weight_decay;
-        let [scale, small1, small2, rest1, rest2, small_epsilon, small_keep, rate, correction] =
-            single([
-                gradient_scale,
-                beta1,
-                beta2,
-                1.0 - beta1,
-                1.0 - beta2,
-                epsilon,
-                keep,
-                learning_rate / correction1,
-                1.0 / correction2,
-            ]);
+        let [
+            scale,
+            small1,
+            small2,
+            rest1,
+            rest2,
+            small_epsilon,
+            small_keep,
+            rate,
+            correction,
+            coupled,
+        ] = single([
+            gradient_scale,
+            beta1,
+            beta2,
+            1.0 - beta1,
+            1.0 - beta2,
+            epsilon,
+            keep,
+            learning_rate / correction1,
+            1.0 / correction2,
+            coupled_decay,
+        ]);
         let rule = rule::AdamW {
             scale,
             beta1: small1,
@@ -195,6 +216,7 @@ impl AdamW {
             keep: small_keep,
             rate,
             correction2: correction,
+            coupled,
         };
         if !on_cpu([&parameter, &gradient]) {
             if let Some([new, first, second]) =
@@ -203,7 +225,10 @@ impl AdamW {
                 *moments = Some([first, second]);
                 return new;
             }
-            let gradient = gradient * gradient_scale;
+            let mut gradient = clipped(gradient) * gradient_scale;
+            if coupled_decay != 0.0 {
+                gradient = gradient + parameter.clone() * coupled_decay;
+            }
             let first = first * beta1 + gradient.clone() * (1.0 - beta1);
             let second = second * beta2 + gradient.square() * (1.0 - beta2);
             let root = (second.clone() / correction2).sqrt() + epsilon;
@@ -211,8 +236,18 @@ impl AdamW {
             *moments = Some([first, second]);
             return parameter * keep - direction * learning_rate;
         }
-        let rule::AdamW { scale, beta1, beta2, rest1, rest2, epsilon, keep, rate, correction2 } =
-            rule;
+        let rule::AdamW {
+            scale,
+            beta1,
+            beta2,
+            rest1,
+            rest2,
+            epsilon,
+            keep,
+            rate,
+            correction2,
+            coupled,
+        } = rule;
         let (mut new, g) = (owned(parameter), owned(gradient));
         let (mut first, mut second) = (owned(first), owned(second));
         let tasks = new
@@ -226,7 +261,8 @@ impl AdamW {
                 #[inline(always)]
                 || {
                     for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-                        let g = g * scale;
+                        // Without coupled decay a gradient of −0 stays what it is.
+                        let g = if coupled == 0.0 { g * scale } else { g * scale + coupled * *p };
                         *m = beta1 * *m + rest1 * g;
                         *v = beta2 * *v + rest2 * (g * g);
                         let root = (*v * correction2).sqrt() + epsilon;
@@ -237,6 +273,14 @@ impl AdamW {
         });
         *moments = Some([first.into_tensor(), second.into_tensor()]);
         new.into_tensor()
+    }
+}
+
+/// A gradient times the factor of the group, where there is one.
+fn clipped(gradient: Tensor<1>) -> Tensor<1> {
+    match gpu::group_factor() {
+        Some(factor) => gradient * factor,
+        None => gradient,
     }
 }
 

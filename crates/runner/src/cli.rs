@@ -107,7 +107,7 @@ pub(crate) enum Command {
     /// Show where a model has activations: the names that an experiment can choose them by
     #[command(after_help = help::SITES)]
     Sites(SitesArgs),
-    /// Validate activations: values, derivatives, shapes, extreme inputs
+    /// Validate activations (values, derivatives, shapes, extreme inputs) and operations of a device
     #[command(after_help = help::CHECK)]
     Check(CheckArgs),
     /// Print value and derivative of an activation at some points.
@@ -311,7 +311,8 @@ pub(crate) struct SitesArgs {
 pub(crate) struct CheckArgs {
     /// Activations, as in gelu or 'leaky_relu(slope=0.2)' [default: all, with default parameters]
     pub(crate) names: Vec<String>,
-    /// Where to compute: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them
+    /// Where to compute: cpu, cuda, cuda:N, vulkan, metal, wgpu, or auto for the best of them. Without names, the
+    /// operations of training on a GPU are compared with those of the CPU too
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
     /// Also take the first steps of every task and activation of this experiment, on the device and on the CPU, and

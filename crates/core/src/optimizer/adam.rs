@@ -54,10 +54,9 @@ impl UpdateRule for Adam {
         gradient: Tensor<1>,
         state: &mut State,
     ) -> Tensor<1> {
-        let gradient = gradient * rates.gradient_scale + value.clone() * rates.weight_decay;
-        let rates = Rates { gradient_scale: 1.0, weight_decay: 0.0, ..rates };
+        let (coupled_decay, rates) = (rates.weight_decay, Rates { weight_decay: 0.0, ..rates });
         let Self { beta1, beta2, epsilon } = *self;
-        AdamW { beta1, beta2, epsilon }.step(rates, value, gradient, state)
+        AdamW { beta1, beta2, epsilon }.step(rates, coupled_decay, value, gradient, state)
     }
 }
 

@@ -45,10 +45,11 @@ impl AdamW {
         ])
     }
 
-    /// One step, to which `weight_decay` is applied apart from the gradient.
+    /// One step, to which the weight decay of `rates` is applied apart from the gradient, and `coupled_decay` in it.
     pub(super) fn step(
         &self,
         rates: Rates,
+        coupled_decay: f64,
         value: Tensor<1>,
         gradient: Tensor<1>,
         state: &mut State,
@@ -57,6 +58,7 @@ impl AdamW {
             learning_rate: rates.learning_rate,
             gradient_scale: rates.gradient_scale,
             weight_decay: rates.weight_decay,
+            coupled_decay,
             beta1: self.beta1,
             beta2: self.beta2,
             epsilon: self.epsilon,
@@ -102,6 +104,6 @@ impl UpdateRule for AdamW {
         gradient: Tensor<1>,
         state: &mut State,
     ) -> Tensor<1> {
-        self.step(rates, value, gradient, state)
+        self.step(rates, 0.0, value, gradient, state)
     }
 }

@@ -63,8 +63,9 @@ pub trait UpdateRule: Debug + Send {
     /// Tensors that it keeps of `parameter` after its first update.
     fn states(&self, parameter: &Parameter<'_>) -> usize;
 
-    /// Whether its new values and tensors are what a step of [`actlab_kernels::Sgd`] or [`actlab_kernels::AdamW`] returns,
-    /// and it looks at none of them: those of all parameters may then be computed together.
+    /// Whether its new values and tensors are what a step of [`actlab_kernels::Sgd`] or [`actlab_kernels::AdamW`] returns
+    /// for the gradient as it is given, and it looks at none of them: those of all parameters may then be computed together,
+    /// and their gradients be clipped as they are read.
     fn leaves_steps_alone(&self) -> bool {
         false
     }
@@ -126,6 +127,26 @@ fn above_zero(x: f64) -> bool {
 /// If it is unknown, or a parameter is wrong.
 pub(crate) fn build(component: &Component) -> Result<Box<dyn UpdateRule>, Error> {
     (component::find::<OptimizerRegistration>(&component.name)?.build)(component)
+}
+
+/// What gradients are multiplied with.
+#[derive(Debug, Clone)]
+pub(crate) struct GradientScale {
+    number: f64,
+    /// A factor that the host does not know, `[1]` on the device of the gradients.
+    on_device: Option<Tensor<1>>,
+}
+
+impl From<f64> for GradientScale {
+    fn from(number: f64) -> Self {
+        Self { number, on_device: None }
+    }
+}
+
+impl From<Tensor<1>> for GradientScale {
+    fn from(factor: Tensor<1>) -> Self {
+        Self { number: 1.0, on_device: Some(factor) }
+    }
 }
 
 /// An update rule, and its state of each parameter.
@@ -215,17 +236,26 @@ impl Optimizer {
         Ok(())
     }
 
-    /// `module` after one update by its gradients times `gradient_scale`.
+    /// `module` after one update by its gradients times `scale`.
     pub(crate) fn step<M: Module>(
         &mut self,
         learning_rate: f64,
-        gradient_scale: f64,
+        scale: impl Into<GradientScale>,
         module: M,
         gradients: GradientsParams,
     ) -> M {
+        let GradientScale { number: gradient_scale, on_device: mut clip } = scale.into();
+        let together = self.rule.leaves_steps_alone();
+        let _group = together.then(|| UpdateGroup::begin(clip.take().as_ref()));
         let path = Vec::new();
-        let _group = self.rule.leaves_steps_alone().then(UpdateGroup::begin);
-        module.map(&mut Step { optimizer: self, learning_rate, gradient_scale, gradients, path })
+        module.map(&mut Step {
+            optimizer: self,
+            learning_rate,
+            gradient_scale,
+            clip,
+            gradients,
+            path,
+        })
     }
 }
 
@@ -238,6 +268,8 @@ struct Step<'a> {
     optimizer: &'a mut Optimizer,
     learning_rate: f64,
     gradient_scale: f64,
+    /// What gradients are multiplied with before the rule is given them.
+    clip: Option<Tensor<1>>,
     gradients: GradientsParams,
     path: Vec<String>,
 }
@@ -266,7 +298,12 @@ impl ModuleMapper for Step<'_> {
             state.steps += 1;
             let path = self.path.join(".");
             let parameter = Parameter { path: &path, shape: &seen };
-            let new = rule.update(&parameter, rates, old, gradient.reshape([length]), state);
+            let gradient = gradient.reshape([length]);
+            let gradient = match &self.clip {
+                Some(factor) => gradient * factor.clone(),
+                None => gradient,
+            };
+            let new = rule.update(&parameter, rates, old, gradient, state);
             Tensor::from_inner(new.reshape(shape)).set_require_grad(tracked)
         })
     }

@@ -149,7 +149,7 @@ impl UpdateRule for Muon {
         state: &mut State,
     ) -> Tensor<1> {
         let Some(matrix) = self.matrix(parameter) else {
-            return self.adamw().step(rates, value, gradient, state);
+            return self.adamw().step(rates, 0.0, value, gradient, state);
         };
         let gradient = gradient * rates.gradient_scale;
         let old = state.tensors.pop().unwrap_or_else(|| value.zeros_like());

@@ -30,7 +30,7 @@ pub(crate) use scaler::LossScaler;
 pub const NUMERICS: u32 = 5;
 
 /// The same of what decides numbers on other devices than the CPU alone.
-const DEVICE_NUMERICS: u32 = 1;
+const DEVICE_NUMERICS: u32 = 2;
 
 /// The version of everything here that decides the numbers of a run on a kind of device, as in `cpu` or `cuda`.
 #[must_use]
@@ -132,7 +132,8 @@ impl<'a> Trainer<'a> {
         data: &'a Dataset,
         devices: &'a [Device],
     ) -> Self {
-        let read_every = if spec.device == CPU { 1 } else { READ_EVERY };
+        let on_cpu = devices.iter().all(|device| *device == Device::flex());
+        let read_every = if on_cpu { 1 } else { READ_EVERY };
         Self { spec, activations, data, devices, start_thread: |_| {}, read_every }
     }
 

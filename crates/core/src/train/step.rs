@@ -9,7 +9,7 @@ use crate::data::Answers;
 use crate::divergence::{self, not_finite};
 use crate::model::Network;
 use crate::objective::Objective;
-use crate::optimizer::GradientSquares;
+use crate::optimizer::{GradientScale, GradientSquares};
 use burn::optim::GradientsParams;
 use record::{Event, LayerGradient, TrainStep};
 use std::time::Instant;
@@ -146,11 +146,11 @@ impl<N: Network> Run<'_, N> {
         let squares = GradientSquares::of(self.network(), &gradients);
         let unread = Unread { loss, predicted, squares, loss_scale: factor };
         let learning_rate = self.recipe.rate.at(step, total);
-        // Clipping and f16 ask for the norm of the gradient first.
-        let waits = training.clip_norm.is_some() || self.scaler.is_some();
         let mut gradients = Some(gradients);
-        if !waits && let Some(gradients) = gradients.take() {
-            self.update(learning_rate, 1.0, gradients);
+        if let Some(scale) = self.scale_without_waiting(&unread)
+            && let Some(gradients) = gradients.take()
+        {
+            self.update(learning_rate, scale, gradients);
         }
         if step < total {
             self.feeder.prepare(&self.replicas);
@@ -169,6 +169,18 @@ impl<N: Network> Run<'_, N> {
         self.unrecorded.push((made, figures));
     }
 
+    /// What the gradient is multiplied with for the update, where the processor need not know its norm: with f16 it must, and
+    /// where it clips by a norm that a device does not.
+    fn scale_without_waiting(&self, unread: &Unread) -> Option<GradientScale> {
+        match (self.recipe.spec.training.clip_norm, &self.scaler) {
+            (_, Some(_)) => None,
+            (None, None) => Some(1.0.into()),
+            (Some(largest), None) => {
+                unread.squares.sums.clip_factor(largest).map(GradientScale::from)
+            }
+        }
+    }
+
     /// An update that depends on the `norm` of the gradient: `gradients` are `factor` times as large.
     fn update_by_norm(&mut self, rate: f64, gradients: GradientsParams, norm: f64, factor: f64) {
         let scale = match self.recipe.spec.training.clip_norm {
@@ -180,7 +192,7 @@ impl<N: Network> Run<'_, N> {
             scaler.update(finite);
         }
         if finite || self.scaler.is_none() {
-            self.update(rate, scale / factor, gradients);
+            self.update(rate, (scale / factor).into(), gradients);
         }
     }
 
@@ -203,7 +215,7 @@ impl<N: Network> Run<'_, N> {
     }
 
     /// An update by `scale` times `gradients`.
-    fn update(&mut self, rate: f64, scale: f64, gradients: GradientsParams) {
+    fn update(&mut self, rate: f64, scale: GradientScale, gradients: GradientsParams) {
         let network = self.network.take().expect(WHOLE);
         self.network = Some(self.optimizer.step(rate, scale, network, gradients));
     }

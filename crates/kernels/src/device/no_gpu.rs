@@ -10,9 +10,17 @@ use ::activation::Elementwise;
 use burn::Tensor;
 use burn::tensor::Int;
 
-pub(crate) fn begin_group() {}
+pub(crate) fn begin_group(_: Option<&Tensor<1>>) {}
 
 pub(crate) fn end_group(_: bool) {}
+
+pub(crate) fn group_factor() -> Option<Tensor<1>> {
+    None
+}
+
+pub(crate) fn clip_factor(_: &Tensor<1>, _: f64) -> Option<Tensor<1>> {
+    None
+}
 
 pub(crate) fn adamw(_: AdamW, _: [&Tensor<1>; 4]) -> Option<[Tensor<1>; 3]> {
     None

@@ -17,6 +17,8 @@ pub(crate) struct AdamW {
     pub(crate) rate: f32,
     /// 1 / (1 − β₂ᵗ)
     pub(crate) correction2: f32,
+    /// Factor of the parameter in its gradient.
+    pub(crate) coupled: f32,
 }
 
 /// SGD: see [`Sgd`](crate::Sgd).

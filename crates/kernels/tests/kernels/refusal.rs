@@ -150,6 +150,7 @@ fn others() {
         beta2: 0.99,
         epsilon: 1e-8,
         weight_decay: 0.0,
+        coupled_decay: 0.0,
         step: 1,
     };
     accepted.refuse("AdamW: shorter moments", || {

@@ -80,6 +80,7 @@ fn updates_and_sums() {
             beta2: 0.99,
             epsilon: 1e-8,
             weight_decay: 0.01,
+            coupled_decay: 0.0,
             step,
         };
         let mut moments = None;

@@ -95,7 +95,7 @@ fn check_adamw_on(
         assert_eq!(held.iter().map(numbers).collect::<Vec<_>>(), before, "step {step}");
         let (beta1, beta2) = (rule.beta1, rule.beta2);
         for (((p, m), v), g) in p.iter_mut().zip(&mut m).zip(&mut v).zip(wide(&gradient)) {
-            let g = rule.gradient_scale * g;
+            let g = rule.gradient_scale * g + rule.coupled_decay * *p;
             *m = beta1 * *m + (1.0 - beta1) * g;
             *v = beta2 * *v + (1.0 - beta2) * g * g;
             let (m, v) = (*m / (1.0 - beta1.powi(step)), *v / (1.0 - beta2.powi(step)));
@@ -161,10 +161,11 @@ proptest! {
         beta2 in prop_oneof![Just(0.999), 0.5..0.999_f64],
         epsilon in prop_oneof![Just(1e-8), 1e-6..1e-2_f64],
         weight_decay in prop_oneof![Just(0.0), 1e-4..0.1_f64],
+        coupled_decay in prop_oneof![Just(0.0), 1e-4..0.5_f64],
         double: bool,
     ) {
         let rule = AdamW {
-            learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, step: 0
+            learning_rate, gradient_scale, beta1, beta2, epsilon, weight_decay, coupled_decay, step: 0
         };
         let (dtype, tolerance) =
             if double { (DType::F64, 1e-12) } else { (DType::F32, 1e-5) };
@@ -215,6 +216,7 @@ fn parameters_of_several_tasks() {
         beta2: 0.999,
         epsilon: 1e-8,
         weight_decay: 0.01,
+        coupled_decay: 0.0,
         step: 0,
     };
     check_adamw(adamw, 70_003, DType::F32, 1e-5, draw);
@@ -238,7 +240,7 @@ fn sizes() -> Vec<usize> {
     small.chain([8192, 8193, 70_003, 1_100_001, 5]).collect()
 }
 
-/// What is computed together is what is computed alone.
+/// What is computed together is what is computed alone; a clipped gradient is one that is multiplied before.
 #[test]
 fn updates_in_a_group() {
     let sgd = Sgd {
@@ -255,12 +257,13 @@ fn updates_in_a_group() {
         beta2: 0.999,
         epsilon: 1e-8,
         weight_decay: 0.01,
+        coupled_decay: 0.0,
         step: 1,
     };
     on_devices(DType::F32, |device| {
         let run = |grouped: bool| {
             let draw = &mut Draw::new(23);
-            let group = grouped.then(UpdateGroup::begin);
+            let group = grouped.then(|| UpdateGroup::begin(None));
             let mut results = Vec::new();
             for (place, size) in sizes().into_iter().enumerate() {
                 let mut vector = || draw.input(&[size], 1.0).tensor::<1>(device, DType::F32);
@@ -279,6 +282,46 @@ fn updates_in_a_group() {
             results.iter().map(numbers).collect::<Vec<_>>()
         };
         assert!(run(true) == run(false));
+    });
+}
+
+/// On a GPU the factor is never read; on the CPU there is none.
+#[test]
+fn gradients_that_are_clipped_on_their_device() {
+    let rule = Sgd {
+        learning_rate: 0.1,
+        gradient_scale: 1.0,
+        momentum: 0.0,
+        nesterov: false,
+        weight_decay: 0.01,
+    };
+    on_devices(DType::F32, |device| {
+        let draw = &mut Draw::new(31);
+        let gradients: Vec<Input> = sizes().into_iter().map(|size| vector(draw, size)).collect();
+        let norm = gradients.iter().flat_map(wide).map(|x| x * x).sum::<f64>().sqrt();
+        for largest in [norm / 3.0, norm * 2.0] {
+            let mut squares = Squares::default();
+            for gradient in &gradients {
+                squares.push(gradient.tensor::<1>(device, DType::F32));
+            }
+            let factor = squares.sums().clip_factor(largest);
+            assert_eq!(factor.is_none(), *device == Device::flex());
+            let Some(factor) = factor else { continue };
+            let expected = (largest / norm).min(1.0);
+            assert_near("factor", &numbers(&factor), &[expected], 1e-6);
+            let group = UpdateGroup::begin(Some(&factor));
+            let update = |gradient: &Input| {
+                let parameter = Tensor::<1>::full(gradient.shape.clone(), 0.5, device);
+                rule.step(parameter, gradient.tensor(device, DType::F32), &mut None)
+            };
+            let new: Vec<_> = gradients.iter().map(update).collect();
+            drop(group);
+            for (new, gradient) in new.iter().zip(&gradients) {
+                let update = |g: f64| 0.5 - 0.1 * (expected * g + 0.005);
+                let expected: Vec<f64> = wide(gradient).into_iter().map(update).collect();
+                assert_near("clipped", &numbers(new), &expected, 1e-6);
+            }
+        }
     });
 }
 

@@ -170,6 +170,7 @@ pub(crate) const CHECK: &str = "\
 Examples:
   actlab check
   actlab check gelu 'leaky_relu(slope=0.2)'
+  actlab check --device cuda
   actlab check --device cuda --training experiments/quick.toml";
 
 pub(crate) const EVAL: &str = "\

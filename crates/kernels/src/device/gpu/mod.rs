@@ -35,9 +35,9 @@ pub(crate) use heads::{apart, join_heads, side_by_side, split_heads};
 pub(crate) use loss::{cross_entropy, cross_entropy_gradient};
 pub(crate) use product::{product, product_over_rows};
 pub(crate) use rows::{Normalized, layer_norm, layer_norm_gradient, softmax, softmax_gradient};
-pub(crate) use squares::Squares;
+pub(crate) use squares::{Squares, clip_factor};
 pub(crate) use sums::{column_moments, column_sums};
-pub(crate) use update::{adamw, begin_group, end_group, sgd};
+pub(crate) use update::{adamw, begin_group, end_group, group_factor, sgd};
 
 use crate::device::tape::Gpu;
 use burn::Tensor;

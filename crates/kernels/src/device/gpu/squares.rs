@@ -73,6 +73,42 @@ impl Squares {
     }
 }
 
+/// What gradients with these sums of squares are multiplied with, so that the norm of all is `largest` at most: `[1]`.
+pub(crate) fn clip_factor(sums: &Tensor<1>, largest: f64) -> Option<Tensor<1>> {
+    let sums = on_gpu(sums)?;
+    let factor = room(&sums, [1]);
+    #[expect(clippy::cast_possible_truncation, reason = "what it is multiplied with is f32")]
+    clip_factor_kernel::launch(
+        &sums.client.clone(),
+        cubes(1),
+        dim(THREADS),
+        sums.into_buffer_arg(),
+        factor.clone().into_buffer_arg(),
+        largest as f32,
+        THREADS,
+    );
+    Some(tensor(factor))
+}
+
+#[cube(launch)]
+fn clip_factor_kernel(sums: &[f32], factor: &mut [f32], largest: f32, #[comptime] threads: usize) {
+    let mut shared = Shared::new_slice(threads);
+    let mut sum = 0.0f32;
+    let mut i = UNIT_POS as usize;
+    while i < sums.len() {
+        sum += sums[i];
+        i += threads;
+    }
+    let norm = sum_of_all(sum, &mut shared, threads).sqrt();
+    if UNIT_POS == 0 {
+        let mut clipped = 1.0f32;
+        if norm > largest {
+            clipped = largest / norm;
+        }
+        factor[0] = clipped;
+    }
+}
+
 /// Parts of a tensor.
 fn parts(x: &CubeTensor) -> usize {
     x.meta.num_elements().div_ceil(NUMBERS).clamp(1, PARTS)

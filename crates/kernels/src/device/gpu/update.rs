@@ -1,5 +1,5 @@
 //! Updates of parameters. Most parameters are small: a kernel updates several of them where a group says that none is read
-//! before the group ends.
+//! before the group ends. A group may also clip its gradients, by a factor that is never read.
 
 use super::cube::dim;
 use super::{on_gpu, room, tensor};
@@ -22,29 +22,35 @@ const THREADS: usize = 256;
 const MOST_CUBES: usize = 65_535;
 
 thread_local! {
-    /// What waits for the end of a group, where there is one.
-    static WAITING: RefCell<Option<Waiting>> = const { RefCell::new(None) };
+    static GROUP: RefCell<Option<Group>> = const { RefCell::new(None) };
 }
 
-#[derive(Default)]
-struct Waiting {
+struct Group {
+    /// What gradients are multiplied with first.
+    factor: Option<Tensor<1>>,
+    /// What waits for the end of the group.
     sgd: Vec<Update<Sgd, 5>>,
     adamw: Vec<Update<AdamW, 7>>,
 }
 
 /// See [`UpdateGroup`](crate::UpdateGroup).
-pub(crate) fn begin_group() {
-    WAITING.with_borrow_mut(|waiting| {
-        waiting.get_or_insert_default();
-    });
+pub(crate) fn begin_group(factor: Option<&Tensor<1>>) {
+    let factor = factor.cloned();
+    GROUP.set(Some(Group { factor, sgd: Vec::new(), adamw: Vec::new() }));
 }
 
 /// Makes the updates that wait, if they are to be made.
 pub(crate) fn end_group(made: bool) {
-    if let Some(Waiting { sgd, adamw }) = WAITING.take().filter(|_| made) {
-        Update::make(&sgd, Sgd::launch, Sgd::is_alike);
-        Update::make(&adamw, AdamW::launch, AdamW::is_alike);
+    if let Some(Group { factor, sgd, adamw }) = GROUP.take().filter(|_| made) {
+        let factor = factor.as_ref().and_then(on_gpu);
+        Update::make(&sgd, factor.as_ref(), Sgd::launch, Sgd::is_alike);
+        Update::make(&adamw, factor.as_ref(), AdamW::launch, AdamW::is_alike);
     }
+}
+
+/// What gradients are multiplied with first, `[1]`.
+pub(crate) fn group_factor() -> Option<Tensor<1>> {
+    GROUP.with_borrow(|group| group.as_ref().and_then(|group| group.factor.clone()))
 }
 
 /// An update of a parameter by a rule: buffers that are read, and behind them those that are written.
@@ -59,20 +65,29 @@ impl<R, const N: usize> Update<R, N> {
     }
 
     /// Whether the update is left to the end of a group.
-    fn waits(&self, update: impl FnOnce(&mut Waiting)) -> bool {
-        self.count() <= SMALL
-            && WAITING.with_borrow_mut(|waiting| waiting.as_mut().map(update)).is_some()
+    fn waits(&self, update: impl FnOnce(&mut Group)) -> bool {
+        self.count() <= SMALL && GROUP.with_borrow_mut(|group| group.as_mut().map(update)).is_some()
     }
 
     /// Makes the updates, several by a kernel where their rules are alike.
-    fn make(updates: &[Self], launch: fn(&[Self]), alike: fn(&R, &R) -> bool) {
+    fn make(
+        updates: &[Self],
+        factor: Option<&CubeTensor>,
+        launch: fn(&[Self], Option<&CubeTensor>),
+        alike: fn(&R, &R) -> bool,
+    ) {
         let Some(first) = updates.first() else { return };
         let bindings = first.buffers[0].client.properties().hardware.max_bindings as usize;
-        // A device adds bindings of its own.
-        let together = (bindings.saturating_sub(4) / N).clamp(1, TOGETHER);
+        // The factor is one, and a device adds bindings of its own.
+        let together = (bindings.saturating_sub(5) / N).clamp(1, TOGETHER);
         for alike in updates.chunk_by(|a, b| alike(&a.rule, &b.rule)) {
-            alike.chunks(together).for_each(launch);
+            alike.chunks(together).for_each(|updates| launch(updates, factor));
         }
+    }
+
+    /// Makes the update by itself.
+    fn make_alone(self, launch: fn(&[Self], Option<&CubeTensor>)) {
+        launch(&[self], group_factor().as_ref().and_then(on_gpu).as_ref());
     }
 
     /// One buffer of each.
@@ -105,8 +120,8 @@ pub(crate) fn adamw(rule: AdamW, tensors: [&Tensor<1>; 4]) -> Option<[Tensor<1>;
         let buffers = [parameter, gradient, first, second, to, to_first, to_second];
         let update = Update { rule, buffers };
         let copy = Update { rule, buffers: update.buffers.clone() };
-        if !update.waits(|waiting| waiting.adamw.push(copy)) {
-            AdamW::launch(&[update]);
+        if !update.waits(|group| group.adamw.push(copy)) {
+            update.make_alone(AdamW::launch);
         }
     }
     Some(new.map(tensor))
@@ -115,10 +130,11 @@ pub(crate) fn adamw(rule: AdamW, tensors: [&Tensor<1>; 4]) -> Option<[Tensor<1>;
 impl AdamW {
     /// Whether one kernel makes both updates.
     fn is_alike(&self, other: &Self) -> bool {
-        Self { keep: 0.0, rate: 0.0, ..*self } == Self { keep: 0.0, rate: 0.0, ..*other }
+        let of_all = |rule: &Self| Self { keep: 0.0, rate: 0.0, coupled: 0.0, ..*rule };
+        of_all(self) == of_all(other)
     }
 
-    fn launch(updates: &[Update<Self, 7>]) {
+    fn launch(updates: &[Update<Self, 7>], factor: Option<&CubeTensor>) {
         let buffers = |place| Update::buffers(updates, place);
         let rule = updates[0].rule;
         adamw_kernel::launch(
@@ -132,8 +148,10 @@ impl AdamW {
             buffers(4),
             buffers(5),
             buffers(6),
+            factor_or(factor, &updates[0].buffers[0]),
             Update::numbers(updates, |rule| rule.keep),
             Update::numbers(updates, |rule| rule.rate),
+            Update::numbers(updates, |rule| rule.coupled),
             rule.scale,
             rule.beta1,
             rule.beta2,
@@ -141,6 +159,7 @@ impl AdamW {
             rule.rest2,
             rule.epsilon,
             rule.correction2,
+            factor.is_some(),
         );
     }
 }
@@ -155,8 +174,10 @@ fn adamw_kernel(
     new_parameters: &mut Sequence<Box<[f32]>>,
     new_firsts: &mut Sequence<Box<[f32]>>,
     new_seconds: &mut Sequence<Box<[f32]>>,
+    factor: &[f32],
     keeps: &Sequence<f32>,
     rates: &Sequence<f32>,
+    coupled: &Sequence<f32>,
     scale: f32,
     beta1: f32,
     beta2: f32,
@@ -164,6 +185,7 @@ fn adamw_kernel(
     rest2: f32,
     epsilon: f32,
     correction2: f32,
+    #[comptime] clipped: bool,
 ) {
     #[unroll]
     for slot in 0..parameters.len() {
@@ -171,7 +193,8 @@ fn adamw_kernel(
             let i = number();
             let parameter = parameters.index(slot);
             if i < parameter.len() {
-                let g = gradients.index(slot)[i] * scale;
+                let g = clip(gradients.index(slot)[i], factor, clipped) * scale;
+                let g = g + *coupled.index(slot) * parameter[i];
                 let m = beta1 * firsts.index(slot)[i] + rest1 * g;
                 let v = beta2 * seconds.index(slot)[i] + rest2 * (g * g);
                 let root = (v * correction2).sqrt() + epsilon;
@@ -209,8 +232,8 @@ pub(crate) fn sgd(
         let buffers = [parameter, gradient, velocity, new.clone(), new_velocity.clone()];
         let update = Update { rule, buffers };
         let copy = Update { rule, buffers: update.buffers.clone() };
-        if !update.waits(|waiting| waiting.sgd.push(copy)) {
-            Sgd::launch(&[update]);
+        if !update.waits(|group| group.sgd.push(copy)) {
+            update.make_alone(Sgd::launch);
         }
     }
     Some((tensor(new), moving.then(|| tensor(new_velocity))))
@@ -222,7 +245,7 @@ impl Sgd {
         Self { rate: 0.0, decay: 0.0, ..*self } == Self { rate: 0.0, decay: 0.0, ..*other }
     }
 
-    fn launch(updates: &[Update<Self, 5>]) {
+    fn launch(updates: &[Update<Self, 5>], factor: Option<&CubeTensor>) {
         let buffers = |place| Update::buffers(updates, place);
         let rule = updates[0].rule;
         sgd_kernel::launch(
@@ -234,12 +257,14 @@ impl Sgd {
             buffers(2),
             buffers(3),
             buffers(4),
+            factor_or(factor, &updates[0].buffers[0]),
             Update::numbers(updates, |rule| rule.rate),
             Update::numbers(updates, |rule| rule.decay),
             rule.scale,
             rule.momentum,
             rule.moving,
             rule.nesterov,
+            factor.is_some(),
         );
     }
 }
@@ -252,12 +277,14 @@ fn sgd_kernel(
     velocities: &Sequence<Box<[f32]>>,
     new_parameters: &mut Sequence<Box<[f32]>>,
     new_velocities: &mut Sequence<Box<[f32]>>,
+    factor: &[f32],
     rates: &Sequence<f32>,
     decays: &Sequence<f32>,
     scale: f32,
     momentum: f32,
     #[comptime] moving: bool,
     #[comptime] nesterov: bool,
+    #[comptime] clipped: bool,
 ) {
     #[unroll]
     for slot in 0..parameters.len() {
@@ -267,7 +294,8 @@ fn sgd_kernel(
             if i < parameter.len() {
                 let p = parameter[i];
                 let rate = *rates.index(slot);
-                let g = gradients.index(slot)[i] * scale + *decays.index(slot) * p;
+                let g = clip(gradients.index(slot)[i], factor, clipped) * scale;
+                let g = g + *decays.index(slot) * p;
                 let mut direction = g;
                 if moving {
                     let v = momentum * velocities.index(slot)[i] + g;
@@ -282,6 +310,16 @@ fn sgd_kernel(
             }
         }
     }
+}
+
+/// A factor, or something else that is not read.
+fn factor_or(factor: Option<&CubeTensor>, other: &CubeTensor) -> BufferArg {
+    factor.unwrap_or(other).clone().into_buffer_arg()
+}
+
+#[cube]
+fn clip(gradient: f32, factor: &[f32], #[comptime] clipped: bool) -> f32 {
+    if clipped { gradient * factor[0] } else { gradient }
 }
 
 /// The number of a parameter that a thread updates.

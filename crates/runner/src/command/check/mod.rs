@@ -1,6 +1,7 @@
-//! `actlab check`: whether activations, and training on a device, give the numbers that they should.
+//! `actlab check`: whether activations, operations and training on a device give the numbers that they should.
 
 mod kernels;
+mod operations;
 mod training;
 
 use crate::Error;
@@ -8,7 +9,8 @@ use crate::cli::CheckArgs;
 use crate::console::outln;
 use crate::device;
 use crate::guard::guarded;
-use activation::{Activation, ActivationRequest, Kind, conformance};
+use activation::conformance::{self, Check};
+use activation::{Activation, ActivationRequest, Kind};
 use std::sync::Arc;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
@@ -28,7 +30,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
         .iter()
         .map(|name| Ok(activation::build(&name.parse::<ActivationRequest>()?)?))
         .collect::<Result<Vec<_>, Error>>()?;
-    let (mut failed, mut passed) = (0, 0);
+    let mut counts = Counts::default();
     let count = activations.len();
     for activation in activations {
         outln!("{}", activation.label());
@@ -38,22 +40,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
             checks
         });
         match checks {
-            Ok(checks) => {
-                for check in checks {
-                    match check.outcome {
-                        Ok(()) => {
-                            passed += 1;
-                            outln!("  ok    {}", check.name);
-                        }
-                        Err(reason) => {
-                            failed += 1;
-                            outln!("  FAIL  {}\n        {reason}", check.name);
-                        }
-                    }
-                }
-            }
+            Ok(checks) => counts.show(checks),
             Err(reason) => {
-                failed += 1;
+                counts.failed += 1;
                 outln!("  FAIL  it does not panic\n        {reason}");
             }
         }
@@ -61,12 +50,45 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Error> {
             outln!("  note  {note}");
         }
     }
-    let of = if count == 1 { "1 activation".to_owned() } else { format!("{count} activations") };
+    let mut of =
+        if count == 1 { "1 activation".to_owned() } else { format!("{count} activations") };
+    if args.names.is_empty() && !spec.is_cpu() {
+        outln!("operations");
+        let checks = operations::check(&device)?;
+        of = format!("{of} and {} operations", checks.len());
+        counts.show(checks);
+    }
+    let Counts { passed, mut failed } = counts;
     outln!("\n{of}: {passed} checks passed, {failed} failed");
     if let Some(file) = &args.training {
         failed += training::compare(file, spec)?;
     }
     if failed > 0 { Err(Error::ChecksFailed(failed)) } else { Ok(()) }
+}
+
+/// Checks so far.
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+}
+
+impl Counts {
+    /// Shows and counts some.
+    fn show(&mut self, checks: Vec<Check>) {
+        for Check { name, outcome } in checks {
+            match outcome {
+                Ok(()) => {
+                    self.passed += 1;
+                    outln!("  ok    {name}");
+                }
+                Err(reason) => {
+                    self.failed += 1;
+                    outln!("  FAIL  {name}\n        {reason}");
+                }
+            }
+        }
+    }
 }
 
 /// Package of the activations whose formulas are text in cards, where the identity is meant.
