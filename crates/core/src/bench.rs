@@ -10,7 +10,7 @@ use crate::objective::cross_entropy;
 use crate::optimizer::{Optimizer, Sgd};
 use crate::sites::{Activations, Sites};
 use crate::stream::{Draws, Stream};
-use actlab_kernels::{Sequences, mean};
+use actlab_kernels::{Sequences, UpdateGroup, mean};
 use burn::Tensor;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
@@ -169,7 +169,9 @@ fn steps<N: Network>(network: N, batch: &Batch, rounds: usize) -> Vec<f64> {
     let mut seconds = Vec::with_capacity(rounds);
     for round in 0..WARMUP + rounds {
         let started = Instant::now();
+        let group = UpdateGroup::begin(None);
         let logits = network.forward(batch, &mut Pass::training(&mut dropout));
+        drop(group);
         let loss = mean(cross_entropy(logits, batch.targets.labels.clone(), 0.0));
         let gradients = loss.backward();
         // A training loop looks at the loss.

@@ -3,7 +3,7 @@
 mod moments;
 
 use crate::buffer::Buffer;
-use crate::device;
+use crate::device::{self, rule::Averages};
 use crate::host::{Host, Operation, Values, record};
 use crate::replica::Replica;
 use ::activation::Activation;
@@ -139,12 +139,15 @@ pub fn batch_norm_inference(
     Values::from_buffer(values.apply(&affine), &shape).into_tensor()
 }
 
-/// (1 − `momentum`) · `old` + `momentum` · `new`, without gradient: mean and variance that training gathers.
+/// (1 − `momentum`) · `old` + `momentum` · `new`, without gradient: mean and variance that training gathers. A GPU may leave
+/// them to the end of an [`UpdateGroup`](crate::UpdateGroup).
 #[must_use]
 pub fn running_averages(old: [Tensor<1>; 2], new: [Tensor<1>; 2], momentum: f64) -> [Tensor<1>; 2] {
     let taped = old[0].device().is_autodiff();
     let [old, new] = [old, new].map(|both| both.each_ref().map(device::tape::untaped));
-    let averages = device::gpu::averages(old.each_ref(), new.each_ref(), momentum);
+    #[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
+    let rule = Averages { rest: (1.0 - momentum) as f32, share: momentum as f32 };
+    let averages = device::gpu::averages(rule, old.each_ref(), new.each_ref());
     let averages = averages.unwrap_or_else(|| {
         let [old, new] =
             [(old, 1.0 - momentum), (new, momentum)].map(|(x, factor)| x.map(|x| x * factor));

@@ -1,9 +1,9 @@
 //! The residual network's shortcut without parameters.
 
 use crate::buffer::Buffer;
+use crate::device;
 use crate::host::{Host, Operation, Values, record};
 use burn::Tensor;
-use burn::tensor::Slice;
 use rayon::prelude::*;
 
 /// Every `stride`-th pixel of `x` `[batch, height, width, input]`, with zeros for channels up to
@@ -18,7 +18,7 @@ pub fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
     if stride == 1 && channels == input {
         return x;
     }
-    let Some(host) = Host::of(&x) else { return plain(x, stride, channels) };
+    let Some(host) = Host::of(&x) else { return device::shortcut::shortcut(x, stride, channels) };
     let shape = Shape { height, width, input, channels, stride };
     let mut y = Buffer::zeros(batch * shape.result());
     if !y.is_empty() && input > 0 {
@@ -31,20 +31,6 @@ pub fn shortcut(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
     let dims = [batch, height.div_ceil(stride), width.div_ceil(stride), channels];
     let y = Values::from_buffer(y, &dims);
     record([host], y, || Shortcut { shape, dims: [batch, height, width, input] }).into_tensor()
-}
-
-fn plain(x: Tensor<4>, stride: usize, channels: usize) -> Tensor<4> {
-    let [batch, height, width, input] = x.dims();
-    let axis = |length: usize, step: usize| {
-        Slice::new(0, isize::try_from(length).ok(), isize::try_from(step).unwrap_or(1))
-    };
-    let x = x.slice([axis(batch, 1), axis(height, stride), axis(width, stride), axis(input, 1)]);
-    if channels == input {
-        return x;
-    }
-    let [_, rows, columns, _] = x.dims();
-    let zeros = Tensor::zeros([batch, rows, columns, channels - input], (&x.device(), x.dtype()));
-    Tensor::cat(vec![x, zeros], 3)
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -10,8 +10,9 @@ use std::marker::PhantomData;
 /// Numbers that one task takes on.
 const TASK: usize = 1 << 15;
 
-/// While it lives, a GPU may leave the steps of [`Sgd`] and [`AdamW`] on this thread to its end, and make several by one
-/// kernel. What they return may not be read before. Groups do not overlap.
+/// While it lives, a GPU may leave the steps of [`Sgd`] and [`AdamW`] and the averages of
+/// [`running_averages`](crate::running_averages) on this thread to its end, and make several by one kernel. What they return
+/// may not be read before. Groups do not overlap.
 #[derive(Debug)]
 pub struct UpdateGroup {
     /// Steps that wait are those of a thread.

@@ -7,7 +7,7 @@ use crate::model::{Network, Pass};
 use crate::objective::cross_entropy;
 use crate::parameters::{TensorVisitor, for_each_tensor};
 use crate::stream::Draws;
-use actlab_kernels::{Abandoned, Replica, mean};
+use actlab_kernels::{Abandoned, Replica, UpdateGroup, mean};
 use burn::Tensor;
 use burn::module::ParamId;
 use burn::optim::GradientsParams;
@@ -162,7 +162,10 @@ impl Part<'_> {
         let PassOptions { training, loss_scale, predicts } = options;
         let mut pass =
             Pass::training(draws).with_precision(training.precision).with_replica(self.replica);
+        // A batch norm looks at the averages that it gathers in the next pass only.
+        let group = UpdateGroup::begin(None);
         let logits = network.forward(self.batch, &mut pass);
+        drop(group);
         let labels = self.batch.targets.labels.clone();
         let loss = mean(cross_entropy(logits.clone(), labels, training.label_smoothing));
         let times = |loss: Tensor<1>, factor| if factor == 1.0 { loss } else { loss * factor };

@@ -18,4 +18,5 @@ pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod row;
 pub(crate) mod rule;
+pub(crate) mod shortcut;
 pub(crate) mod tape;

@@ -3,7 +3,7 @@
 use crate::device::batch_norm::{Statistics, Sums};
 use crate::device::convolution::Places;
 use crate::device::dropout::Dropped;
-use crate::device::rule::{AdamW, Sgd};
+use crate::device::rule::{AdamW, Averages, Sgd};
 use crate::mixed::Precision;
 use crate::sequences::Sequences;
 use ::activation::Elementwise;
@@ -47,7 +47,19 @@ impl Squares {
     }
 }
 
-pub(crate) fn averages(_: [&Tensor<1>; 2], _: [&Tensor<1>; 2], _: f64) -> Option<[Tensor<1>; 2]> {
+pub(crate) fn averages(
+    _: Averages,
+    _: [&Tensor<1>; 2],
+    _: [&Tensor<1>; 2],
+) -> Option<[Tensor<1>; 2]> {
+    None
+}
+
+pub(crate) fn every_pixel(_: &Tensor<4>, _: usize, _: usize) -> Option<Tensor<4>> {
+    None
+}
+
+pub(crate) fn spread_pixels(_: &Tensor<4>, _: usize, _: [usize; 4]) -> Option<Tensor<4>> {
     None
 }
 

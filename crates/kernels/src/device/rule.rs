@@ -21,6 +21,15 @@ pub(crate) struct AdamW {
     pub(crate) coupled: f32,
 }
 
+/// Averages that training gathers: see [`running_averages`](crate::running_averages).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Averages {
+    /// Share of what was gathered.
+    pub(crate) rest: f32,
+    /// Share of what is new.
+    pub(crate) share: f32,
+}
+
 /// SGD: see [`Sgd`](crate::Sgd).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sgd {

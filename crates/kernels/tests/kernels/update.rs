@@ -1,7 +1,7 @@
 //! Update rules against their formulas in double precision, over several steps.
 
 use crate::case::{CASES, Draw, Input, Layout, devices, sum_of_squares};
-use actlab_kernels::{AdamW, Sgd, Squares, UpdateGroup};
+use actlab_kernels::{AdamW, Sgd, Squares, UpdateGroup, running_averages};
 use burn::Tensor;
 use burn::tensor::{DType, Device};
 use proptest::prelude::*;
@@ -282,6 +282,36 @@ fn updates_in_a_group() {
             results.iter().map(numbers).collect::<Vec<_>>()
         };
         assert!(run(true) == run(false));
+    });
+}
+
+#[test]
+fn averages_in_a_group() {
+    on_devices(DType::F32, |device| {
+        let run = |grouped: bool| {
+            let draw = &mut Draw::new(37);
+            let group = grouped.then(|| UpdateGroup::begin(None));
+            let averages = (1..=20).flat_map(|size| {
+                let mut both = || [0, 1].map(|_| draw.input(&[7 * size], 1.0));
+                let (old, new) = (both(), both());
+                let tensor = |both: &[Input; 2]| {
+                    both.each_ref().map(|input| input.tensor::<1>(device, DType::F32))
+                };
+                let given = running_averages(tensor(&old), tensor(&new), 0.1);
+                let expected = [0, 1].map(|i| {
+                    let pairs = wide(&old[i]).into_iter().zip(wide(&new[i]));
+                    pairs.map(|(old, new)| 0.9 * old + 0.1 * new).collect::<Vec<_>>()
+                });
+                given.into_iter().zip(expected)
+            });
+            let averages: Vec<_> = averages.collect();
+            drop(group);
+            for (given, expected) in averages {
+                assert_near("average", &numbers(&given), &expected, 1e-6);
+            }
+        };
+        run(false);
+        run(true);
     });
 }
 

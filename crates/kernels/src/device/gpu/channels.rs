@@ -1,7 +1,7 @@
-//! Scales and shifts each channel, with an activation behind it where there is one, and averages channels.
+//! Scales and shifts each channel, with an activation behind it where there is one.
 
 use super::formula::{slope_of_one, value_of_one};
-use super::{on_gpu, room, tensor, threads, vectors};
+use super::{on_gpu, room, tensor, vectors};
 use ::activation::Elementwise;
 use burn::Tensor;
 use burn_cubecl::tensor::CubeTensor;
@@ -187,54 +187,5 @@ fn channel_affine_gradient_kernel<N: Size>(
             slopes.insert(k, slope_of_one(sum.extract(k), f.clone()));
         }
         y[i] = gradient[i] * slopes;
-    }
-}
-
-/// (1 − `share`) · `old` + `share` · `new`, of a mean and of a variance.
-#[expect(clippy::cast_possible_truncation, reason = "rounding to f32 is meant")]
-pub(crate) fn averages(
-    [old_mean, old_variance]: [&Tensor<1>; 2],
-    [new_mean, new_variance]: [&Tensor<1>; 2],
-    share: f64,
-) -> Option<[Tensor<1>; 2]> {
-    let [count] = old_mean.dims();
-    let (old_mean, old_variance) = (on_gpu(old_mean)?, on_gpu(old_variance)?);
-    let (new_mean, new_variance) = (on_gpu(new_mean)?, on_gpu(new_variance)?);
-    let [mean, variance] = [(); 2].map(|()| room(&old_mean, [count]));
-    if count > 0 {
-        let (cubes, dim) = threads(&old_mean, count);
-        averages_kernel::launch(
-            &old_mean.client.clone(),
-            cubes,
-            dim,
-            old_mean.into_buffer_arg(),
-            old_variance.into_buffer_arg(),
-            new_mean.into_buffer_arg(),
-            new_variance.into_buffer_arg(),
-            mean.clone().into_buffer_arg(),
-            variance.clone().into_buffer_arg(),
-            (1.0 - share) as f32,
-            share as f32,
-        );
-    }
-    Some([mean, variance].map(tensor))
-}
-
-#[cube(launch)]
-#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
-fn averages_kernel(
-    old_mean: &[f32],
-    old_variance: &[f32],
-    new_mean: &[f32],
-    new_variance: &[f32],
-    mean: &mut [f32],
-    variance: &mut [f32],
-    rest: f32,
-    share: f32,
-) {
-    let i = ABSOLUTE_POS;
-    if i < mean.len() {
-        mean[i] = old_mean[i] * rest + new_mean[i] * share;
-        variance[i] = old_variance[i] * rest + new_variance[i] * share;
     }
 }

@@ -20,13 +20,14 @@ mod heads;
 mod loss;
 mod product;
 mod rows;
+mod shortcut;
 mod squares;
 mod sums;
 mod tile;
 mod update;
 
 pub(crate) use batch_norm::{gradient_sums, statistics};
-pub(crate) use channels::{Other, averages, channel_affine, channel_affine_gradient};
+pub(crate) use channels::{Other, channel_affine, channel_affine_gradient};
 pub(crate) use convolution::{convolution, convolution_by_weight};
 pub(crate) use dropout::dropped;
 pub(crate) use embedding::sums_by_token;
@@ -35,9 +36,10 @@ pub(crate) use heads::{apart, join_heads, side_by_side, split_heads};
 pub(crate) use loss::{cross_entropy, cross_entropy_gradient};
 pub(crate) use product::{product, product_over_rows};
 pub(crate) use rows::{Normalized, layer_norm, layer_norm_gradient, softmax, softmax_gradient};
+pub(crate) use shortcut::{every_pixel, spread_pixels};
 pub(crate) use squares::{Squares, clip_factor};
 pub(crate) use sums::{column_moments, column_sums};
-pub(crate) use update::{adamw, begin_group, end_group, group_factor, sgd};
+pub(crate) use update::{adamw, averages, begin_group, end_group, group_factor, sgd};
 
 use crate::device::tape::Gpu;
 use burn::Tensor;

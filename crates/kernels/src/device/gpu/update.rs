@@ -1,9 +1,9 @@
-//! Updates of parameters. Most parameters are small: a kernel updates several of them where a group says that none is read
+//! Updates of parameters, and of the averages that batch norms gather. Most parameters are small: a kernel updates several of them where a group says that none is read
 //! before the group ends. A group may also clip its gradients, by a factor that is never read.
 
 use super::cube::dim;
 use super::{on_gpu, room, tensor};
-use crate::device::rule::{AdamW, Sgd};
+use crate::device::rule::{AdamW, Averages, Sgd};
 use burn::Tensor;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -31,20 +31,23 @@ struct Group {
     /// What waits for the end of the group.
     sgd: Vec<Update<Sgd, 5>>,
     adamw: Vec<Update<AdamW, 7>>,
+    averages: Vec<Update<Averages, 6>>,
 }
 
 /// See [`UpdateGroup`](crate::UpdateGroup).
 pub(crate) fn begin_group(factor: Option<&Tensor<1>>) {
     let factor = factor.cloned();
-    GROUP.set(Some(Group { factor, sgd: Vec::new(), adamw: Vec::new() }));
+    let (sgd, adamw, averages) = (Vec::new(), Vec::new(), Vec::new());
+    GROUP.set(Some(Group { factor, sgd, adamw, averages }));
 }
 
 /// Makes the updates that wait, if they are to be made.
 pub(crate) fn end_group(made: bool) {
-    if let Some(Group { factor, sgd, adamw }) = GROUP.take().filter(|_| made) {
+    if let Some(Group { factor, sgd, adamw, averages }) = GROUP.take().filter(|_| made) {
         let factor = factor.as_ref().and_then(on_gpu);
         Update::make(&sgd, factor.as_ref(), Sgd::launch, Sgd::is_alike);
         Update::make(&adamw, factor.as_ref(), AdamW::launch, AdamW::is_alike);
+        Update::make(&averages, None, Averages::launch, Averages::eq);
     }
 }
 
@@ -307,6 +310,78 @@ fn sgd_kernel(
                     }
                 }
                 write(new_parameters.index_mut(slot), i, p - rate * direction);
+            }
+        }
+    }
+}
+
+/// Of a mean and of a variance.
+pub(crate) fn averages(
+    rule: Averages,
+    [old_mean, old_variance]: [&Tensor<1>; 2],
+    [new_mean, new_variance]: [&Tensor<1>; 2],
+) -> Option<[Tensor<1>; 2]> {
+    let [old_mean, old_variance, new_mean, new_variance] =
+        [old_mean, old_variance, new_mean, new_variance].map(on_gpu);
+    let read = [old_mean?, old_variance?, new_mean?, new_variance?];
+    let count = read[0].meta.num_elements();
+    let new = [(); 2].map(|()| room(&read[0], [count]));
+    if count > 0 {
+        let ([old_mean, old_variance, new_mean, new_variance], [mean, variance]) =
+            (read, new.clone());
+        let buffers = [old_mean, old_variance, new_mean, new_variance, mean, variance];
+        let update = Update { rule, buffers };
+        let copy = Update { rule, buffers: update.buffers.clone() };
+        if !update.waits(|group| group.averages.push(copy)) {
+            update.make_alone(Averages::launch);
+        }
+    }
+    Some(new.map(tensor))
+}
+
+impl Averages {
+    fn launch(updates: &[Update<Self, 6>], _: Option<&CubeTensor>) {
+        let buffers = |place| Update::buffers(updates, place);
+        let Self { rest, share } = updates[0].rule;
+        averages_kernel::launch(
+            &updates[0].buffers[0].client.clone(),
+            Update::cubes(updates),
+            dim(THREADS),
+            buffers(0),
+            buffers(1),
+            buffers(2),
+            buffers(3),
+            buffers(4),
+            buffers(5),
+            rest,
+            share,
+        );
+    }
+}
+
+#[cube(launch)]
+#[expect(clippy::too_many_arguments, reason = "a kernel takes buffers and numbers alone")]
+fn averages_kernel(
+    old_means: &Sequence<Box<[f32]>>,
+    old_variances: &Sequence<Box<[f32]>>,
+    new_means: &Sequence<Box<[f32]>>,
+    new_variances: &Sequence<Box<[f32]>>,
+    means: &mut Sequence<Box<[f32]>>,
+    variances: &mut Sequence<Box<[f32]>>,
+    rest: f32,
+    share: f32,
+) {
+    #[unroll]
+    for slot in 0..old_means.len() {
+        if CUBE_POS_Z as usize == slot {
+            let i = number();
+            let old_mean = old_means.index(slot);
+            if i < old_mean.len() {
+                let mean = old_mean[i] * rest + new_means.index(slot)[i] * share;
+                let variance =
+                    old_variances.index(slot)[i] * rest + new_variances.index(slot)[i] * share;
+                write(means.index_mut(slot), i, mean);
+                write(variances.index_mut(slot), i, variance);
             }
         }
     }
