@@ -1,7 +1,7 @@
 //! Linear layers on devices other than the CPU.
 
 use crate::device::gpu;
-use crate::device::product::{product, product_over_rows};
+use crate::device::product::{product, product_and_sum_over_rows, product_over_rows};
 use crate::device::tape::{AnyRank, Derivative, record, untaped};
 use crate::reduce::column_sums;
 use burn::Tensor;
@@ -43,9 +43,12 @@ struct Saved {
 }
 
 impl Saved {
-    fn backward(&self, gradient: &Tensor<2>, [x, weight]: [bool; 2]) -> [Option<AnyRank>; 2] {
-        let by_x = || product(gradient, &self.weight.clone().transpose(), None);
-        [x.then(|| by_x().into()), weight.then(|| product_over_rows(&self.x, gradient).into())]
+    fn by_x(&self, gradient: &Tensor<2>) -> AnyRank {
+        product(gradient, &self.weight.clone().transpose(), None).into()
+    }
+
+    fn by_weight(&self, gradient: &Tensor<2>) -> AnyRank {
+        product_over_rows(&self.x, gradient).into()
     }
 }
 
@@ -54,7 +57,8 @@ struct Product(Saved);
 
 impl Derivative<2> for Product {
     fn backward(self, gradient: AnyRank, wanted: [bool; 2]) -> [Option<AnyRank>; 2] {
-        self.0.backward(&gradient.tensor(), wanted)
+        let (gradient, [x, weight]) = (gradient.tensor(), wanted);
+        [x.then(|| self.0.by_x(&gradient)), weight.then(|| self.0.by_weight(&gradient))]
     }
 }
 
@@ -64,9 +68,14 @@ struct Linear(Saved);
 impl Derivative<3> for Linear {
     fn backward(self, gradient: AnyRank, [x, weight, bias]: [bool; 3]) -> [Option<AnyRank>; 3] {
         let gradient = gradient.tensor::<2>();
-        let [by_x, by_weight] = self.0.backward(&gradient, [x, weight]);
-        let [_, width] = gradient.dims();
-        [by_x, by_weight, bias.then(|| column_sums(gradient).reshape([width]).into())]
+        let by_x = x.then(|| self.0.by_x(&gradient));
+        if weight && bias {
+            let (by_weight, by_bias) = product_and_sum_over_rows(&self.0.x, &gradient);
+            return [by_x, Some(by_weight.into()), Some(by_bias.into())];
+        }
+        let by_weight = weight.then(|| self.0.by_weight(&gradient));
+        let by_bias = || column_sums(gradient).flatten::<1>(0, 1).into();
+        [by_x, by_weight, bias.then(by_bias)]
     }
 }
 
@@ -81,10 +90,11 @@ impl Derivative<7> for LinearThree {
             let part = |i| x.clone().narrow(1, i * width, width);
             gpu::apart(&x).unwrap_or_else(|| std::array::from_fn(part))
         };
-        let by_x = wanted[0].then(|| product(&gradient, &self.0.weight.clone().transpose(), None));
-        let [w1, w2, w3] = apart(product_over_rows(&self.0.x, &gradient)).map(Into::into);
+        let by_x = wanted[0].then(|| self.0.by_x(&gradient));
+        let (by_weight, by_bias) = product_and_sum_over_rows(&self.0.x, &gradient);
+        let [w1, w2, w3] = apart(by_weight).map(Into::into);
         let bias = |x: Tensor<2>| x.reshape([width]).into();
-        let [b1, b2, b3] = apart(column_sums(gradient)).map(bias);
-        [by_x.map(Into::into), Some(w1), Some(w2), Some(w3), Some(b1), Some(b2), Some(b3)]
+        let [b1, b2, b3] = apart(by_bias.unsqueeze()).map(bias);
+        [by_x, Some(w1), Some(w2), Some(w3), Some(b1), Some(b2), Some(b3)]
     }
 }

@@ -224,6 +224,10 @@ pub(crate) fn product<const D: usize>(
     None
 }
 
-pub(crate) fn product_over_rows(_: &Tensor<2>, _: &Tensor<2>) -> Option<Tensor<2>> {
+pub(crate) fn product_over_rows(
+    _: &Tensor<2>,
+    _: &Tensor<2>,
+    _: bool,
+) -> Option<(Tensor<2>, Option<Tensor<1>>)> {
     None
 }

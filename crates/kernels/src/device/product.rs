@@ -2,6 +2,7 @@
 
 use crate::device::gpu;
 use crate::mixed::Precision;
+use crate::reduce::column_sums;
 use burn::Tensor;
 
 /// `a` · `b` + `bias` of the matrices in the last two dimensions, without a tape.
@@ -35,9 +36,18 @@ const PARTS: usize = 8;
 /// Results of a product that is not made in parts: it occupies a device.
 const MANY: usize = 1 << 20;
 
+/// The sum over rows of the products of `a` `[rows, n]` and `b` `[rows, m]`, `[n, m]`, and that of `b`, `[m]`: the gradients
+/// of a linear layer by its weight and bias.
+pub(crate) fn product_and_sum_over_rows(a: &Tensor<2>, b: &Tensor<2>) -> (Tensor<2>, Tensor<1>) {
+    match gpu::product_over_rows(a, b, true) {
+        Some((product, Some(sum))) => (product, sum),
+        _ => (product_over_rows(a, b), column_sums(b.clone()).flatten(0, 1)),
+    }
+}
+
 /// The sum over rows of the products of `a` `[rows, n]` and `b` `[rows, m]`: `[n, m]`.
 pub(crate) fn product_over_rows(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
-    if let Some(product) = gpu::product_over_rows(a, b) {
+    if let Some((product, _)) = gpu::product_over_rows(a, b, false) {
         return product;
     }
     let ([rows, n], [_, m]) = (a.dims(), b.dims());

@@ -2,7 +2,7 @@
 //! TF32.
 
 use super::cube::cubes;
-use super::sums::sum_of_parts;
+use super::sums::{sum_of_parts, two_sums_of_parts};
 use super::tile::{CHUNK, Parts, Tile, add_products, zeros};
 use super::{MOST, on_gpu, room, tensor, width};
 use crate::device::tape::Gpu;
@@ -34,15 +34,25 @@ pub(crate) fn product<const D: usize>(
     Some(tensor::<1>(y).reshape(shape))
 }
 
-/// The sum over rows of the products of `left` `[rows, n]` and `right` `[rows, m]`: `[n, m]`.
-pub(crate) fn product_over_rows(left: &Tensor<2>, right: &Tensor<2>) -> Option<Tensor<2>> {
+/// The sum over rows of the products of `left` `[rows, n]` and `right` `[rows, m]`, `[n, m]`, and that of `right`, `[m]`,
+/// where it is wanted.
+pub(crate) fn product_over_rows(
+    left: &Tensor<2>,
+    right: &Tensor<2>,
+    summed: bool,
+) -> Option<(Tensor<2>, Option<Tensor<1>>)> {
     let ([rows, n], [_, m]) = (left.dims(), right.dims());
     let (left, right) = (Matrices::of(&left.clone().transpose())?, Matrices::of(right)?);
     let tile = Tile::of_parts(m);
     let parts = Parts::of(rows, tile.cubes(n, m));
     let count = parts.count;
-    let sums = launch(&left, &right, None, tile, Some(parts))?;
-    Some(tensor::<1>(sum_of_parts(sums, count, Precision::F32)).reshape([n, m]))
+    let sums = launch(&left, &right, None, tile, Some((parts, summed)))?;
+    if !summed {
+        let product = sum_of_parts(sums, count, Precision::F32);
+        return Some((tensor::<1>(product).reshape([n, m]), None));
+    }
+    let (product, sum) = two_sums_of_parts(sums, count, n * m);
+    Some((tensor::<1>(product).reshape([n, m]), Some(tensor(sum))))
 }
 
 /// Matrices one behind the other.
@@ -119,6 +129,8 @@ struct Form {
     biased: bool,
     /// Whether the cubes of one tile are parts of one sum, not products.
     in_parts: bool,
+    /// Whether the sums of the right side are a row behind those of the products.
+    summed: bool,
 }
 
 fn launch(
@@ -126,17 +138,21 @@ fn launch(
     right: &Matrices,
     bias: Option<CubeTensor>,
     tile: Tile,
-    parts: Option<Parts>,
+    parts: Option<(Parts, bool)>,
 ) -> Option<CubeTensor> {
+    let summed = parts.as_ref().is_some_and(|(_, summed)| *summed);
+    let parts = parts.map(|(parts, _)| parts);
     let (rows, columns, depth) = (left.rows, right.columns, left.columns);
     let deep = parts.as_ref().map_or(left.count, |parts| parts.count);
     let (down, across) = (rows.div_ceil(tile.rows), columns.div_ceil(tile.columns));
-    if deep * rows * columns > MOST || right.rows != depth {
+    let results = deep * (rows + usize::from(summed)) * columns;
+    if results > MOST || right.rows != depth {
         return None;
     }
-    let y = room(&left.data, [deep * rows * columns]);
+    let y = room(&left.data, [results]);
     if deep * rows * columns == 0 {
-        return Some(y);
+        // Without a row of the product there is no cube that adds up the right side.
+        return (!summed).then_some(y);
     }
     let (threads, client) = (tile.threads(), left.data.client.clone());
     let side = |of_term, length, stride| Side { of_term, length, stride, threads };
@@ -146,6 +162,7 @@ fn launch(
         right: side(!right.transposed, tile.columns, tile.right_stride()),
         biased: bias.is_some(),
         in_parts: parts.is_some(),
+        summed,
     };
     // SAFETY: every place that is read or written is compared with the sizes of the matrices first, which agree.
     unsafe {
@@ -220,6 +237,14 @@ fn product_kernel<N: Size, M: Size>(
     let right_lines = Lines { from: right_from, count: columns, first: first_column };
     read::<N>(left, &left_lines, depth, first, end, &mut next_left, form.left);
     read::<M>(right, &right_lines, depth, first, end, &mut next_right, form.right);
+    // The first threads of the first row of cubes add up the right side too.
+    let adds =
+        comptime!(form.summed).runtime() && first_row == 0 && unit < comptime!(tile.across());
+    let mut right_sums = Array::<f32>::new(comptime!(tile.columns_of_thread));
+    #[unroll]
+    for j in 0..comptime!(tile.columns_of_thread) {
+        right_sums[j] = 0.0f32;
+    }
     let mut at = first;
     while at < end {
         lay::<N>(&next_left, &mut lefts, form.left);
@@ -230,9 +255,22 @@ fn product_kernel<N: Size, M: Size>(
         read::<N>(left, &left_lines, depth, at, end, &mut next_left, form.left);
         read::<M>(right, &right_lines, depth, at, end, &mut next_right, form.right);
         add_products(&lefts, &rights, &mut sums, tile);
+        if comptime!(form.summed) {
+            if adds {
+                for k in 0..CHUNK {
+                    #[unroll]
+                    for j in 0..comptime!(tile.columns_of_thread) {
+                        right_sums[j] += rights[k * comptime!(tile.right_stride())
+                            + unit
+                            + comptime!(j * tile.across())];
+                    }
+                }
+            }
+        }
         sync_cube();
     }
 
+    let all_rows = if comptime!(form.summed) { rows + 1 } else { rows };
     let own_row = first_row + unit / comptime!(tile.across());
     let own_column = first_column + unit % comptime!(tile.across());
     #[unroll]
@@ -248,8 +286,13 @@ fn product_kernel<N: Size, M: Size>(
         for i in 0..comptime!(tile.rows_of_thread) {
             let row = own_row + comptime!(i * tile.down());
             if row < rows && column < columns && deep < count {
-                y[(deep * rows + row) * columns + column] =
+                y[(deep * all_rows + row) * columns + column] =
                     sums[comptime!(i * tile.columns_of_thread + j)] + added;
+            }
+        }
+        if comptime!(form.summed) {
+            if adds && column < columns && deep < count {
+                y[(deep * all_rows + rows) * columns + column] = right_sums[j];
             }
         }
     }

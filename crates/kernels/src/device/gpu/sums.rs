@@ -116,6 +116,52 @@ pub(super) fn sum_of_parts(parts: CubeTensor, count: usize, precision: Precision
     y
 }
 
+/// The same in two pieces: the first `length` numbers, and the others.
+pub(super) fn two_sums_of_parts(
+    parts: CubeTensor,
+    count: usize,
+    length: usize,
+) -> (CubeTensor, CubeTensor) {
+    let numbers = parts.meta.num_elements() / count.max(1);
+    let (y, rest) = (room(&parts, [length]), room(&parts, [numbers - length]));
+    if numbers > 0 {
+        // SAFETY: every place that is read or written is compared with the sizes of the tensors first.
+        unsafe {
+            two_sums_of_parts_kernel::launch_unchecked(
+                &parts.client.clone(),
+                cubes(numbers.div_ceil(COLUMNS)),
+                dim(COLUMNS * LANES),
+                parts.into_buffer_arg(),
+                y.clone().into_buffer_arg(),
+                rest.clone().into_buffer_arg(),
+                count,
+                numbers,
+                length,
+            );
+        }
+    }
+    (y, rest)
+}
+
+#[cube(launch_unchecked)]
+fn two_sums_of_parts_kernel(
+    parts: &[f32],
+    y: &mut [f32],
+    rest: &mut [f32],
+    count: usize,
+    numbers: usize,
+    length: usize,
+) {
+    let (place, sum) = sum_of_place(parts, count, numbers);
+    if UNIT_POS as usize / COLUMNS == 0 {
+        if place < length {
+            y[place] = sum;
+        } else if place < numbers {
+            rest[place - length] = sum;
+        }
+    }
+}
+
 #[cube(launch_unchecked)]
 fn sum_of_parts_kernel(
     parts: &[f32],
@@ -124,6 +170,15 @@ fn sum_of_parts_kernel(
     numbers: usize,
     #[comptime] precision: Precision,
 ) {
+    let (place, sum) = sum_of_place(parts, count, numbers);
+    if UNIT_POS as usize / COLUMNS == 0 && place < numbers {
+        y[place] = rounded(sum, precision);
+    }
+}
+
+/// A place, and for the threads of the first lane its sum over `[parts, numbers]`.
+#[cube]
+fn sum_of_place(parts: &[f32], count: usize, numbers: usize) -> (usize, f32) {
     let mut shared = Shared::<[f32]>::new_slice(comptime!(COLUMNS * LANES));
     let unit = UNIT_POS as usize;
     let (column, lane) = (unit % COLUMNS, unit / COLUMNS);
@@ -138,14 +193,14 @@ fn sum_of_parts_kernel(
     }
     shared[unit] = sum;
     sync_cube();
-    if lane == 0 && place < numbers {
-        let mut sum = 0.0f32;
+    let mut sum = 0.0f32;
+    if lane == 0 {
         #[unroll]
         for lane in 0..LANES {
             sum += shared[lane * COLUMNS + column];
         }
-        y[place] = rounded(sum, precision);
     }
+    (place, sum)
 }
 
 /// Partial sums of columns, each over some rows that follow one another.
