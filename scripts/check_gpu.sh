@@ -76,8 +76,8 @@ while read -r task most; do
   echo "$task: $count kernels a step (at most $most)"
   if [ "$count" -le 0 ] || [ "$count" -gt "$most" ]; then exit 1; fi
 done <<'EOF'
-images 124
-text 192
+images 108
+text 172
 EOF
 
 # A sweep that is killed and resumed has the scores of one that was not.
