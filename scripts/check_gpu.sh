@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the program for GPUs as scripts/build_cuda.sh does, and runs what a machine without a GPU can run of it: the answer
-# to `--device cuda`, and on a Vulkan driver that computes on the processor every check, training against the CPU, and a
+# to `--device cuda`, NVRTC over all its kernels (scripts/check_nvrtc.sh), and on a Vulkan driver that computes on the processor every check, training against the CPU, and a
 # sweep.
 #
 # Needs Debian's `mesa-vulkan-drivers`; without it the second part is skipped, which fails where CI is set.
@@ -18,6 +18,7 @@ if [ ! -e /dev/nvidiactl ]; then
   echo "$answer"
   [ "$status" = 2 ]
   grep -q "cannot be used; it needs an NVIDIA driver" <<<"$answer"
+  scripts/check_nvrtc.sh "$folder/actlab"
 fi
 
 if ! ls /usr/share/vulkan/icd.d/lvp_icd.* >/dev/null 2>&1; then

@@ -264,7 +264,7 @@ fn a_server_that_refuses_costs_no_run() {
     let output = logged(&place, &server, &args).output().unwrap();
     let said = text(output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert_eq!(said.matches("403").count(), 1, "{said}");
+    assert_eq!(said.matches("answers 403").count(), 1, "{said}");
     assert_eq!(std::fs::read_dir(place.path("wandb")).unwrap().count(), 5, "{said}");
 }
 
