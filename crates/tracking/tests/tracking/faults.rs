@@ -225,7 +225,7 @@ fn a_run_that_is_refused_goes_to_a_directory_and_the_others_arrive() {
     let runs = train(&place, &tracker, 2, 20);
     let left = tracker.finish(PATIENCE, &|| false);
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(left[0].saved && left[0].reason.contains("400"), "{left:?}");
+    assert!(left[0].saved && left[0].reason.contains("answers 400"), "{left:?}");
     let (lost, whole): (Vec<_>, Vec<_>) =
         runs.iter().partition(|run| run.dir.path() == left[0].folder);
     assert_directory_is_whole(lost[0]);

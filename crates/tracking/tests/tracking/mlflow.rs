@@ -310,7 +310,7 @@ fn a_run_that_is_refused_costs_that_run_alone() {
     let runs = train(&place, &tracker, 2, 20);
     let left = tracker.finish(PATIENCE, &|| false);
     assert_eq!(left.len(), 1, "{left:?}");
-    assert!(left[0].reason.contains("400"), "{left:?}");
+    assert!(left[0].reason.contains("answers 400"), "{left:?}");
     let whole = runs.iter().find(|run| run.dir.path() != left[0].folder).unwrap();
     assert_history(&theirs(&server, whole), whole);
 }
