@@ -73,6 +73,10 @@ int cuGetExportTable(const void **table, const void *id) { return *table = NULL,
 
 int cuMemAlloc_v2(Pointer *to, size_t size) { return *to = (Pointer)room(size), SUCCESS; }
 int cuMemAllocHost_v2(void **to, size_t size) { return *to = room(size), SUCCESS; }
+// Freed memory stays where it is: the program is short.
+int cuMemFree_v2(Pointer from) { return SUCCESS; }
+int cuMemFreeHost(void *from) { return SUCCESS; }
+int cuMemcpyDtoDAsync_v2(Pointer to, Pointer from, size_t size, void *stream) { return SUCCESS; }
 int cuMemcpyHtoDAsync_v2(Pointer to, const void *from, size_t size, void *stream) { return SUCCESS; }
 int cuMemcpy2DAsync_v2(const void *copy, void *stream) { return SUCCESS; }
 int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t size, void *stream) {
@@ -81,6 +85,7 @@ int cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t size, void *stream) {
 }
 
 int cuStreamCreate(void **stream, unsigned flags) { return handle(stream); }
+int cuStreamSynchronize(void *stream) { return SUCCESS; }
 int cuStreamWaitEvent(void *stream, void *event, unsigned flags) { return SUCCESS; }
 int cuEventCreate(void **event, unsigned flags) { return handle(event); }
 int cuEventRecord(void *event, void *stream) { return SUCCESS; }
@@ -88,6 +93,7 @@ int cuEventSynchronize(void *event) { return SUCCESS; }
 int cuEventDestroy_v2(void *event) { return SUCCESS; }
 
 int cuModuleLoadData(void **module, const void *image) { return handle(module); }
+int cuModuleUnload(void *module) { return SUCCESS; }
 int cuModuleGetFunction(void **function, void *module, const char *name) { return handle(function); }
 int cuFuncSetAttribute(void *function, int attribute, int value) { return SUCCESS; }
 int cuLaunchKernel(void *function, unsigned x, unsigned y, unsigned z, unsigned threads_x, unsigned threads_y,
