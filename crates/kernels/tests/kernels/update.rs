@@ -8,6 +8,25 @@ use proptest::prelude::*;
 
 const STEPS: usize = 5;
 
+const SGD: Sgd = Sgd {
+    learning_rate: 0.1,
+    gradient_scale: 0.5,
+    momentum: 0.9,
+    nesterov: true,
+    weight_decay: 5e-4,
+};
+
+const ADAMW: AdamW = AdamW {
+    learning_rate: 1e-2,
+    gradient_scale: 0.5,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weight_decay: 0.01,
+    coupled_decay: 0.0,
+    step: 1,
+};
+
 fn numbers(x: &Tensor<1>) -> Vec<f64> {
     x.to_data().iter::<f64>().collect()
 }
@@ -200,26 +219,9 @@ proptest! {
 #[test]
 fn parameters_of_several_tasks() {
     let draw = &mut Draw::new(19);
-    let sgd = Sgd {
-        learning_rate: 0.1,
-        gradient_scale: 0.5,
-        momentum: 0.9,
-        nesterov: true,
-        weight_decay: 5e-4,
-    };
-    check_sgd(sgd, 70_003, DType::F32, 1e-5, draw);
-    check_sgd(Sgd { momentum: 0.0, nesterov: false, ..sgd }, 70_003, DType::F32, 1e-5, draw);
-    let adamw = AdamW {
-        learning_rate: 1e-2,
-        gradient_scale: 0.5,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weight_decay: 0.01,
-        coupled_decay: 0.0,
-        step: 0,
-    };
-    check_adamw(adamw, 70_003, DType::F32, 1e-5, draw);
+    check_sgd(SGD, 70_003, DType::F32, 1e-5, draw);
+    check_sgd(Sgd { momentum: 0.0, nesterov: false, ..SGD }, 70_003, DType::F32, 1e-5, draw);
+    check_adamw(ADAMW, 70_003, DType::F32, 1e-5, draw);
 }
 
 /// Gradients of a run that is about to diverge: their squares are beyond single precision, the norm
@@ -243,23 +245,6 @@ fn sizes() -> Vec<usize> {
 /// What is computed together is what is computed alone; a clipped gradient is one that is multiplied before.
 #[test]
 fn updates_in_a_group() {
-    let sgd = Sgd {
-        learning_rate: 0.1,
-        gradient_scale: 0.5,
-        momentum: 0.9,
-        nesterov: true,
-        weight_decay: 5e-4,
-    };
-    let adamw = AdamW {
-        learning_rate: 1e-2,
-        gradient_scale: 0.5,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        weight_decay: 0.01,
-        coupled_decay: 0.0,
-        step: 1,
-    };
     on_devices(DType::F32, |device| {
         let run = |grouped: bool| {
             let draw = &mut Draw::new(23);
@@ -272,8 +257,8 @@ fn updates_in_a_group() {
                 // Norms and biases do not decay, and what activations learn has a rate of its own.
                 let weight_decay = if place % 3 == 0 { 0.0 } else { 0.01 };
                 let learning_rate = if place % 5 == 0 { 0.2 } else { 0.1 };
-                let sgd = Sgd { weight_decay, learning_rate, ..sgd };
-                let adamw = AdamW { weight_decay, learning_rate, ..adamw };
+                let sgd = Sgd { weight_decay, learning_rate, ..SGD };
+                let adamw = AdamW { weight_decay, learning_rate, ..ADAMW };
                 results.push(sgd.step(parameter.clone(), gradient.clone(), &mut velocity));
                 results.push(adamw.step(parameter, gradient, &mut moments));
                 results.extend(velocity.into_iter().chain(moments.into_iter().flatten()));

@@ -62,21 +62,34 @@ struct Update<R, const N: usize> {
     buffers: [CubeTensor; N],
 }
 
+/// Makes updates by a kernel, with the factor of their gradients.
+type Launch<R, const N: usize> = fn(&[Update<R, N>], Option<&CubeTensor>);
+
 impl<R, const N: usize> Update<R, N> {
     fn count(&self) -> usize {
         self.buffers[0].meta.num_elements()
     }
 
-    /// Whether the update is left to the end of a group.
-    fn waits(&self, update: impl FnOnce(&mut Group)) -> bool {
-        self.count() <= SMALL && GROUP.with_borrow_mut(|group| group.as_mut().map(update)).is_some()
+    /// Leaves the update to the end of the group, where there is one, or makes it.
+    fn submit(self, waiting: fn(&mut Group) -> &mut Vec<Self>, launch: Launch<R, N>) {
+        let mut update = Some(self).filter(|update| update.count() > 0);
+        if update.as_ref().is_some_and(|update| update.count() <= SMALL) {
+            GROUP.with_borrow_mut(|group| {
+                if let Some(group) = group {
+                    waiting(group).extend(update.take());
+                }
+            });
+        }
+        if let Some(update) = update {
+            launch(&[update], group_factor().as_ref().and_then(on_gpu).as_ref());
+        }
     }
 
     /// Makes the updates, several by a kernel where their rules are alike.
     fn make(
         updates: &[Self],
         factor: Option<&CubeTensor>,
-        launch: fn(&[Self], Option<&CubeTensor>),
+        launch: Launch<R, N>,
         alike: fn(&R, &R) -> bool,
     ) {
         let Some(first) = updates.first() else { return };
@@ -86,11 +99,6 @@ impl<R, const N: usize> Update<R, N> {
         for alike in updates.chunk_by(|a, b| alike(&a.rule, &b.rule)) {
             alike.chunks(together).for_each(|updates| launch(updates, factor));
         }
-    }
-
-    /// Makes the update by itself.
-    fn make_alone(self, launch: fn(&[Self], Option<&CubeTensor>)) {
-        launch(&[self], group_factor().as_ref().and_then(on_gpu).as_ref());
     }
 
     /// One buffer of each.
@@ -118,15 +126,9 @@ pub(crate) fn adamw(rule: AdamW, tensors: [&Tensor<1>; 4]) -> Option<[Tensor<1>;
     let read = [parameter?, gradient?, first?, second?];
     let count = read[0].meta.num_elements();
     let new = [(); 3].map(|()| room(&read[0], [count]));
-    if count > 0 {
-        let ([parameter, gradient, first, second], [to, to_first, to_second]) = (read, new.clone());
-        let buffers = [parameter, gradient, first, second, to, to_first, to_second];
-        let update = Update { rule, buffers };
-        let copy = Update { rule, buffers: update.buffers.clone() };
-        if !update.waits(|group| group.adamw.push(copy)) {
-            update.make_alone(AdamW::launch);
-        }
-    }
+    let ([parameter, gradient, first, second], [to, to_first, to_second]) = (read, new.clone());
+    let buffers = [parameter, gradient, first, second, to, to_first, to_second];
+    Update { rule, buffers }.submit(|group| &mut group.adamw, AdamW::launch);
     Some(new.map(tensor))
 }
 
@@ -231,14 +233,8 @@ pub(crate) fn sgd(
     let count = parameter.meta.num_elements();
     let new = room(&parameter, [count]);
     let new_velocity = room(&parameter, [if moving { count } else { 1 }]);
-    if count > 0 {
-        let buffers = [parameter, gradient, velocity, new.clone(), new_velocity.clone()];
-        let update = Update { rule, buffers };
-        let copy = Update { rule, buffers: update.buffers.clone() };
-        if !update.waits(|group| group.sgd.push(copy)) {
-            update.make_alone(Sgd::launch);
-        }
-    }
+    let buffers = [parameter, gradient, velocity, new.clone(), new_velocity.clone()];
+    Update { rule, buffers }.submit(|group| &mut group.sgd, Sgd::launch);
     Some((tensor(new), moving.then(|| tensor(new_velocity))))
 }
 
@@ -326,16 +322,9 @@ pub(crate) fn averages(
     let read = [old_mean?, old_variance?, new_mean?, new_variance?];
     let count = read[0].meta.num_elements();
     let new = [(); 2].map(|()| room(&read[0], [count]));
-    if count > 0 {
-        let ([old_mean, old_variance, new_mean, new_variance], [mean, variance]) =
-            (read, new.clone());
-        let buffers = [old_mean, old_variance, new_mean, new_variance, mean, variance];
-        let update = Update { rule, buffers };
-        let copy = Update { rule, buffers: update.buffers.clone() };
-        if !update.waits(|group| group.averages.push(copy)) {
-            update.make_alone(Averages::launch);
-        }
-    }
+    let ([old_mean, old_variance, new_mean, new_variance], [mean, variance]) = (read, new.clone());
+    let buffers = [old_mean, old_variance, new_mean, new_variance, mean, variance];
+    Update { rule, buffers }.submit(|group| &mut group.averages, Averages::launch);
     Some(new.map(tensor))
 }
 
