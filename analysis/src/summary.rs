@@ -83,6 +83,13 @@ pub(crate) struct ExampleFigures {
 }
 
 impl Arm {
+    /// The same arm as it compares with another baseline.
+    pub(crate) fn beside_another_baseline(&self, against: Option<Against>) -> Self {
+        // These are differences to the first baseline, and of no other.
+        let examples = ExampleFigures { crossed: None, bootstrap: None, ..self.examples };
+        Self { against, examples, steps_to_baseline: None, ..self.clone() }
+    }
+
     /// Whether no arm of the task is both better and faster beyond doubt.
     pub(crate) fn on_front(&self) -> bool {
         self.train_seconds.is_some() && self.test.is_some() && self.dominated_by.is_none()

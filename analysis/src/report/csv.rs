@@ -35,16 +35,16 @@ enum Name {
     Of(&'static str, &'static str),
 }
 
-/// One row a task and activation.
-pub(super) fn summary(tasks: &[Task]) -> Result<Vec<u8>, Error> {
+/// One row a task, baseline and activation.
+pub(super) fn summary<'a>(tasks: impl Iterator<Item = &'a Task> + Clone) -> Result<Vec<u8>, Error> {
     let mut metrics: Vec<&str> = Vec::new();
-    for task in tasks {
+    for task in tasks.clone() {
         if !metrics.contains(&task.metric.name.as_str()) {
             metrics.push(&task.metric.name);
         }
     }
     let mut csv = csv::Writer::from_writer(Vec::new());
-    let rows = tasks.iter().flat_map(|task| task.arms.iter().map(move |arm| (task, arm)));
+    let rows = tasks.flat_map(|task| task.arms.iter().map(move |arm| (task, arm)));
     for (i, (task, arm)) in rows.enumerate() {
         let fields = fields(task, arm);
         if i == 0 {

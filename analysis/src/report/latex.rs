@@ -12,10 +12,10 @@ use record::Direction;
 /// Mark of a significant difference.
 const SIGNIFICANT: &str = "$^\\dagger$";
 
-/// A table for each task, and a paragraph of methods.
+/// A table for each task and baseline, and a paragraph of methods.
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::from("% Needs \\usepackage{booktabs}.\n");
-    for task in &report.tasks {
+    for task in report.tasks_by_baseline() {
         text += "\n";
         text += &table(report, task);
     }

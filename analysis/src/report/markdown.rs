@@ -27,10 +27,7 @@ pub(super) fn brief(report: &Report, columns: usize) -> String {
     let columns = columns.max(LEAST_WIDTH);
     let labels = labels(report, columns);
     let mut parts = beginning(report);
-    for task in &report.tasks {
-        parts.extend(answered(report, task, &[], &labels));
-    }
-    for task in &report.further {
+    for task in report.tasks_by_baseline() {
         parts.extend(answered(report, task, &[], &labels));
     }
     if report.tasks.len() > 1 {
@@ -53,8 +50,7 @@ fn labels(report: &Report, columns: usize) -> Labels {
 /// Everything that a report says, but for what pages alone show.
 pub(super) fn document<'a>(report: &'a Report, labels: &Labels) -> Vec<Part<'a>> {
     let mut parts = beginning(report);
-    let tasks = report.tasks.iter().chain(&report.further);
-    for (task, plots) in tasks.zip(&report.figures.forests) {
+    for (task, plots) in report.tasks_by_baseline().zip(&report.figures.forests) {
         parts.extend(answered(report, task, plots, labels));
     }
     for (task, plots) in report.tasks.iter().zip(&report.figures.tasks) {

@@ -255,7 +255,7 @@ fn tests(report: &Report) -> Vec<String> {
 /// What everything is compared with.
 fn baselines(report: &Report) -> String {
     let mut labels: Vec<String> = Vec::new();
-    for task in report.tasks.iter().chain(&report.further) {
+    for task in report.tasks_by_baseline() {
         let label = escape(&task.baseline);
         if !labels.contains(&label) {
             labels.push(label);

@@ -188,7 +188,7 @@ struct Unfinished {
 pub struct Written {
     /// `report.md`: the report for people.
     pub markdown: PathBuf,
-    /// `summary.csv`: one row a task and activation.
+    /// `summary.csv`: one row a task, baseline and activation.
     pub summary: PathBuf,
     /// `runs.csv`: one row a run.
     pub runs: PathBuf,
@@ -386,6 +386,11 @@ impl Report {
         html::render(self)
     }
 
+    /// Every task, as it compares with the first baseline, and again for each further one.
+    fn tasks_by_baseline(&self) -> impl Iterator<Item = &Task> + Clone {
+        self.tasks.iter().chain(&self.further)
+    }
+
     /// The results as LaTeX tables, and the paragraph of methods.
     #[must_use]
     pub fn latex(&self) -> String {
@@ -417,7 +422,7 @@ impl Report {
         write_atomically(&written.html, self.html().as_bytes())?;
         write_atomically(&written.latex, self.latex().as_bytes())?;
         write_atomically(&written.runs, &csv::runs(&self.runs)?)?;
-        write_atomically(&written.summary, &csv::summary(&self.tasks)?)?;
+        write_atomically(&written.summary, &csv::summary(self.tasks_by_baseline())?)?;
         // Last, because it is what a reader looks for.
         write_atomically(&written.markdown, self.markdown().as_bytes())?;
         Ok(written)
@@ -500,7 +505,7 @@ fn further(tasks: &[Task], others: ByBaseline, baselines: &[String]) -> Vec<Task
                 let arms = task.arms.iter().zip(compared);
                 Task {
                     baseline: baseline.clone(),
-                    arms: arms.map(|(arm, against)| Arm { against, ..arm.clone() }).collect(),
+                    arms: arms.map(|(arm, against)| arm.beside_another_baseline(against)).collect(),
                     ..task.clone()
                 }
             })

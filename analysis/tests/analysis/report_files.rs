@@ -159,6 +159,43 @@ fn what_was_measured_on_the_way_is_shown() {
 }
 
 #[test]
+fn tables_for_papers_and_programs_have_every_baseline() {
+    let folder = tempfile::tempdir().unwrap();
+    let further_baselines = vec!["gelu".into()];
+    let options = ReportOptions { further_baselines, ..options() };
+    let report = Report::from_runs(&on_disk(folder.path(), "silu"), &options).unwrap();
+    report.write(folder.path()).unwrap();
+    let mut table = csv::Reader::from_path(folder.path().join("summary.csv")).unwrap();
+    let header = table.headers().unwrap().clone();
+    let column = |name: &str| header.iter().position(|one| one == name).unwrap();
+    let first_alone =
+        ["steps_to_baseline_median", "difference_examples_low", "difference_sd_seeds"];
+    let columns = ["task", "baseline", "activation", "difference_mean"].map(column);
+    let columns = [&columns[..], &first_alone.map(column)].concat();
+    let rows: Vec<Vec<String>> = table
+        .records()
+        .map(|row| row.unwrap())
+        .map(|row| columns.iter().map(|&column| row[column].to_owned()).collect())
+        .collect();
+    // Two tasks, two baselines, five activations.
+    assert_eq!(rows.len(), 20);
+    let difference = |baseline: &str, activation: &str| -> f64 {
+        let same = |row: &&Vec<String>| row[..3] == [IMAGES, baseline, activation];
+        rows.iter().find(same).unwrap()[3].parse().unwrap()
+    };
+    let (forth, back) = (difference("relu", "gelu"), difference("gelu", "relu"));
+    assert!(forth != 0.0 && (forth + back).abs() < 1e-12, "{forth} {back}");
+    // What is known of the first baseline alone is not said of another.
+    for known in 4..columns.len() {
+        assert!(rows.iter().any(|row| row[1] == "relu" && !row[known].is_empty()), "{known}");
+        assert!(rows.iter().all(|row| row[1] == "relu" || row[known].is_empty()), "{known}");
+    }
+    let latex = report.latex();
+    assert_eq!(latex.matches("\\begin{table}").count(), 4);
+    assert_eq!(latex.matches("mean difference to gelu").count(), 2);
+}
+
+#[test]
 fn files_are_written_and_the_tables_in_them_are_complete() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("deep").join("report");

@@ -235,7 +235,7 @@ impl SweepProgress {
         RunProgress {
             sweep: self,
             bar: None,
-            label: run.spec.label(),
+            label: run.label(),
             steps: run.last_step(),
             task: run.spec.task.clone(),
             weight: run.step_cost(),

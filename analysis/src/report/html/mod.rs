@@ -76,7 +76,7 @@ pub(super) fn render(report: &Report) -> String {
     let explain = |header: &str| legend::explanation(&entries, header).map(unescape);
     // The answers begin with the first heading below the title, and the legend with what comes after them.
     let mut sections = 0;
-    let answers = report.tasks.len() + report.further.len();
+    let answers = report.tasks_by_baseline().count();
     for part in &document {
         if let Part::Heading(2, _) = part {
             body += match sections {

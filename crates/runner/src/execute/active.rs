@@ -100,9 +100,7 @@ impl<'a> Active<'a> {
         }
         let result = self.try_look(tracking);
         self.blind = result.is_err();
-        result
-            .err()
-            .map(|error| format!("{}: no progress is shown: {error}", self.run.spec.label()))
+        result.err().map(|error| format!("{}: no progress is shown: {error}", self.run.label()))
     }
 
     fn try_look(&mut self, tracking: &Tracking) -> Result<(), Error> {

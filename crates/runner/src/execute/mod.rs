@@ -333,7 +333,7 @@ impl Schedule<'_, '_> {
             }
             (End::Refused { reason, scope: Scope::Sweep }, _) => {
                 let one = self.active.swap_remove(place);
-                let label = one.run.spec.label();
+                let label = one.run.label();
                 one.stopped();
                 return Err(Error::Worker { label, reason });
             }
@@ -344,7 +344,7 @@ impl Schedule<'_, '_> {
         if again && (free || one.retries < self.execution.retries) {
             let job = self.execution.job(&one.run);
             one.again(job.token.clone(), free);
-            let label = one.run.spec.label();
+            let label = one.run.label();
             let cost = match free {
                 true => ", which costs no retry".to_owned(),
                 false => format!(" ({} of {} retries)", one.retries, self.execution.retries),
@@ -380,7 +380,7 @@ impl Schedule<'_, '_> {
     fn refuse(&mut self, place: usize, reason: &str, work: &mut dyn Work) {
         self.refused += 1;
         let one = self.active.swap_remove(place);
-        let label = one.run.spec.label();
+        let label = one.run.label();
         let waits = work.refused(&one.run.spec.id());
         let waits = waits.map(|waits| format!("; {waits}")).unwrap_or_default();
         one.refused();

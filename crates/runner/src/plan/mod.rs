@@ -69,6 +69,8 @@ pub(crate) struct PlannedRun {
     pub(crate) steps: u64,
     /// Folder name of a shorter trial of the same, from whose end it continues.
     pub(crate) goes_on_from: Option<String>,
+    /// Values of its trial in words, as in `learning_rate = 0.1`; empty where nothing is tuned.
+    assigned: String,
     /// The spec but for its seed, where other runs share it.
     shared: Option<Arc<SpecText>>,
 }
@@ -98,6 +100,7 @@ impl PlannedRun {
             described,
             steps,
             goes_on_from: None,
+            assigned: String::new(),
             shared: None,
         })
     }
@@ -108,6 +111,16 @@ impl PlannedRun {
             Some(shared) => shared.id(self.spec.seed),
             None => self.spec.id(),
         }
+    }
+
+    /// A readable name, as in `gelu-images-s3` or `gelu-images-s101 (learning_rate = 0.1, to step 40)`.
+    pub(crate) fn label(&self) -> String {
+        let short = self.last_step() < self.steps;
+        let end = short.then(|| format!("to step {}", self.last_step()));
+        let assigned = Some(self.assigned.clone()).filter(|assigned| !assigned.is_empty());
+        let words: Vec<String> = assigned.into_iter().chain(end).collect();
+        let label = self.spec.label();
+        if words.is_empty() { label } else { format!("{label} ({})", words.join(", ")) }
     }
 
     /// Its folder below `runs`.
@@ -383,6 +396,8 @@ impl<'a> Planner<'a> {
             run.shared = Some(Arc::new(run.spec.but_for_seed()));
             self.cells.insert(cell, run.clone());
         }
+        let assigned: Vec<String> = assignments.iter().map(Assignment::short).collect();
+        run.assigned = assigned.join(", ");
         Ok(run)
     }
 }

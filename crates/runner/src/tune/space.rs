@@ -45,6 +45,18 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
+    /// It in words, as in `learning_rate = 0.1`: the last part of its key, and four digits of a number.
+    pub(crate) fn short(&self) -> String {
+        let key = self.path.rsplit('.').next().unwrap_or(&self.path);
+        let rounded = self.value.as_f64().filter(|_| self.value.is_f64());
+        let rounded = rounded.and_then(|number| format!("{number:.3e}").parse::<f64>().ok());
+        match rounded {
+            Some(number) => format!("{key} = {number:?}"),
+            None if self.value.is_null() => format!("{key} by default"),
+            None => format!("{key} = {}", self.value),
+        }
+    }
+
     /// The part of a task that it is.
     pub(crate) fn nested(&self) -> Value {
         self.path.rsplit('.').fold(self.value.clone(), |inner, segment| json!({ segment: inner }))
@@ -255,6 +267,18 @@ mod tests {
 
     fn numbers(points: &[Vec<Assignment>], column: usize) -> Vec<f64> {
         points.iter().map(|point| point[column].value.as_f64().unwrap()).collect()
+    }
+
+    #[test]
+    fn an_assignment_is_short_in_words() {
+        let short = |path: &str, value: Value| {
+            Assignment { key: String::new(), path: path.into(), value }.short()
+        };
+        assert_eq!(short("training.learning_rate", json!(0.123_456)), "learning_rate = 0.1235");
+        assert_eq!(short("training.weight_decay", json!(5e-6)), "weight_decay = 5e-6");
+        assert_eq!(short("training.batch_size", json!(123_456)), "batch_size = 123456");
+        assert_eq!(short("training.schedule", json!("cosine")), "schedule = \"cosine\"");
+        assert_eq!(short("model.dropout", Value::Null), "dropout by default");
     }
 
     #[test]

@@ -63,6 +63,11 @@ fn the_best_trial_by_validation_is_trained_on_fresh_seeds() {
     let place = tuned(GRID);
     let said = place.run(&["sweep", "tuned.toml"]);
     assert!(said.err.contains("tuned: 22 runs, 0 of them done"), "{}", said.err);
+    // Three trials differ in their values alone, and so do their lines.
+    for rate in ["0.01", "0.1", "0.3"] {
+        let line = format!("] relu-images-s11 (learning_rate = {rate}): validation ");
+        assert_eq!(said.err.matches(&line).count(), 1, "{}", said.err);
+    }
     let table = said.ok();
     let records = records(&place);
     assert_eq!(records.len(), 22);
@@ -135,6 +140,7 @@ fn trials_that_end_early_are_the_beginnings_of_whole_ones_whatever_interrupts_th
     // Four trials of three seeds to step 4, two to step 6, one to the end; two final runs: for each of two arms.
     let said = calm.run(&["sweep", "tuned.toml"]);
     assert!(said.err.contains("46 runs, 0 of them done"), "{}", said.err);
+    assert_eq!(said.err.matches(", to step 4): ").count(), 24, "{}", said.err);
     said.ok();
     let expected = records(&calm);
     assert_eq!(expected.len(), 46);
