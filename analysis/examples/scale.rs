@@ -142,6 +142,7 @@ fn write(runs: &Path, i: u64, points: u64) -> Result<()> {
         }),
         timing: Timing {
             started_unix: 1.7e9,
+            ended_unix: None,
             total_seconds: 60.0,
             train_seconds: 50.0,
             examples_per_second: 1_000.0 + 100.0 * noise(0),

@@ -83,7 +83,8 @@ impl Made {
             made.seconds += seconds;
             let [first, last] = made.period;
             let began = timing.started_unix;
-            made.period = [first.min(began), last.max(began + seconds)];
+            let ended = Some(timing.ended()).filter(|ended| ended.is_finite()).unwrap_or(began);
+            made.period = [first.min(began), last.max(ended)];
         }
         for arm in runs.chunk_by(|a, b| {
             let key = |run: &StoredRun| {

@@ -85,6 +85,7 @@ pub(crate) fn run(task: &str, activation: &str, seed: u64) -> StoredRun {
             }),
             timing: Timing {
                 started_unix: 1.7e9 + seconds,
+                ended_unix: None,
                 total_seconds: seconds * 1.2,
                 train_seconds: seconds,
                 examples_per_second: 180_000.0 / seconds,

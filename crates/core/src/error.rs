@@ -73,9 +73,9 @@ pub enum Error {
     /// The tokenizer refused a text or a vocabulary.
     #[error("tokenizer: {0}")]
     Tokenizer(String),
-    /// The user stopped it.
-    #[error("interrupted")]
-    Interrupted,
+    /// The user stopped it; what is kept.
+    #[error("interrupted; {0}")]
+    Interrupted(&'static str),
 }
 
 impl Error {

@@ -117,7 +117,10 @@ pub struct Timing {
     /// When it began, in seconds since 1970 (UTC).
     #[serde(with = "crate::float")]
     pub started_unix: f64,
-    /// Wall time of everything, in seconds.
+    /// When it ended; absent in early records. A run that was interrupted ends later than its wall time after its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_unix: Option<f64>,
+    /// Wall time of everything, in seconds: of all attempts together, without what passed between them.
     #[serde(with = "crate::float")]
     pub total_seconds: f64,
     /// Wall time of the training steps alone, in seconds.
@@ -137,6 +140,14 @@ pub struct Timing {
     pub energy_joules: Option<f64>,
 }
 
+impl Timing {
+    /// When the run ended, in seconds since 1970 (UTC).
+    #[must_use]
+    pub fn ended(&self) -> f64 {
+        self.ended_unix.unwrap_or(self.started_unix + self.total_seconds)
+    }
+}
+
 /// Who works on a run that has not ended: `attempt.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -148,8 +159,19 @@ pub struct Attempt {
     pub process: u32,
     /// When it began, in seconds since 1970 (UTC).
     pub started_unix: f64,
+    /// When the run began, where an earlier attempt began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_started_unix: Option<f64>,
     /// The step after which it continues; 0 where it began anew.
     pub after_step: u64,
     /// All steps of the run.
     pub steps: u64,
+}
+
+impl Attempt {
+    /// When the run began, in this attempt or an earlier one.
+    #[must_use]
+    pub fn run_started(&self) -> f64 {
+        self.run_started_unix.unwrap_or(self.started_unix)
+    }
 }

@@ -159,7 +159,7 @@ impl Error {
             | Self::NotSynced => 1,
             Self::Core(error) => match error {
                 actlab_core::Error::Io { .. } | actlab_core::Error::Download { .. } => 1,
-                actlab_core::Error::Interrupted => 130,
+                actlab_core::Error::Interrupted(_) => 130,
                 _ => 2,
             },
             Self::Experiment(_)

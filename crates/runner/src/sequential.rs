@@ -179,9 +179,8 @@ impl Work for Stages<'_> {
     }
 
     fn refused(&mut self, run: &RunId) -> Option<String> {
-        // The look is taken at the others.
-        self.pending.remove(run);
-        None
+        // A look counts the seeds that every activation has: without this run it would have none after it.
+        self.pending.contains(run).then(|| "the next look waits for it".to_owned())
     }
 
     fn total(&self) -> usize {

@@ -205,7 +205,7 @@ impl RecordSource {
         self.end_point();
         self.stage = Stage::Ended;
         if let Some(record) = record {
-            time = time.max(record.timing.started_unix + record.timing.total_seconds);
+            time = time.max(record.timing.ended());
             self.ready.push_back(Event::Summary(summary(&record)));
             for name in ["spec.json", "record.json"] {
                 let path = self.dir.path().join(name);

@@ -212,8 +212,7 @@ pub fn is_complete(folder: &Path, dir: &RunDir) -> bool {
     // The end of an attempt that was interrupted is one that failed, or lies before the run's own.
     let Some(status) = end_status(&last) else { return false };
     let timing = record.timing;
-    status == status_of(exit_code(&record.outcome))
-        && last.wall_time >= timing.started_unix + timing.total_seconds - 1e-3
+    status == status_of(exit_code(&record.outcome)) && last.wall_time >= timing.ended() - 1e-3
 }
 
 /// The last event of a file, where it is whole and no longer than one that tells of an end.

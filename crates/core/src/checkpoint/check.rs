@@ -6,6 +6,7 @@
 
 use super::{Progress, Stage, Unusable};
 use crate::data::augment::augmentation_after;
+use crate::data::files::sha256;
 use crate::objective::{STREAM as OBJECTIVE, better};
 use crate::recipe::Recipe;
 use crate::steps::Steps;
@@ -22,6 +23,14 @@ pub(crate) struct Streams {
     pub(crate) augmentation: Stream,
     pub(crate) dropout: Draws,
     pub(crate) objective: Stream,
+    /// Training examples that are left of the epoch, the next one last.
+    pub(crate) left: Vec<usize>,
+}
+
+/// SHA-256 of the examples that are left of an epoch.
+pub(crate) fn checksum_of_order(left: &[usize]) -> String {
+    let bytes: Vec<u8> = left.iter().flat_map(|example| (*example as u64).to_le_bytes()).collect();
+    sha256(&bytes)
 }
 
 /// Refuses progress that the run of `recipe` cannot have made; its streams of order, augmentation, dropout and objective.
@@ -216,10 +225,10 @@ impl State<'_> {
         let used = batches.unwrap_or(usize::MAX).saturating_mul(spec.training.batch_size);
         left.drain(..used.min(left.len()));
         left.reverse();
-        if self.progress.order != left {
+        if self.progress.order != checksum_of_order(&left) {
             let count = left.len();
             return Err(Unusable::new(format!(
-                "`order` does not hold the {count} examples that the seed leaves of the epoch"
+                "`order` is not the checksum of the {count} examples that the seed leaves of the epoch"
             )));
         }
         equal("position of the stream of order", order_position, &order.position())?;
@@ -240,7 +249,7 @@ impl State<'_> {
         let mut objective = Stream::new(spec.seed, OBJECTIVE);
         let sought = objective.seek(objective_position);
         seek(OBJECTIVE, sought, objective.position(), objective_position, 68)?;
-        Ok(Streams { order, augmentation, dropout, objective })
+        Ok(Streams { order, augmentation, dropout, objective, left })
     }
 }
 

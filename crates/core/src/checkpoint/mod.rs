@@ -19,9 +19,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 const PROGRESS: &str = "progress";
 
 /// Version of what a checkpoint holds.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
-pub(crate) use check::{DROPOUT, Streams, check};
+pub(crate) use check::{DROPOUT, Streams, check, checksum_of_order};
 
 /// Why a checkpoint is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +39,9 @@ pub(crate) struct Progress {
     pub(crate) evaluations: u64,
     /// Training losses of the last steps, as far as the recipe's rule of divergence will look at them.
     pub(crate) recent_losses: VecDeque<f64>,
-    /// Training examples that are left of the epoch, the next one last.
-    pub(crate) order: Vec<usize>,
+    /// Checksum of the training examples that are left of the epoch, which the seed decides: of a long epoch they
+    /// would not fit the header of a file.
+    pub(crate) order: String,
     /// How far the streams of order, augmentation, dropout and objective are; text, since JSON ends at 64 bits.
     pub(crate) streams: [String; 4],
     /// Updates of each parameter.
@@ -160,7 +161,7 @@ impl Progress {
             best: None,
             evaluations: 0,
             recent_losses: VecDeque::new(),
-            order: Vec::new(),
+            order: checksum_of_order(&[]),
             streams: Default::default(),
             updates: BTreeMap::new(),
             scaler: None,

@@ -152,8 +152,8 @@ fn receive(
     let mut buffer = vec![0; 1 << 16];
     loop {
         if progress.interrupted() {
-            return Err(error(
-                "interrupted; what is here is kept, and the next fetch resumes there".into(),
+            return Err(Error::Interrupted(
+                "what is here is kept, and the next fetch resumes there",
             ));
         }
         let n = response.read(&mut buffer).map_err(|cause| {
@@ -243,6 +243,16 @@ mod tests {
     use std::net::TcpListener;
     use std::sync::{Arc, Mutex};
 
+    /// One that is told to stop.
+    struct Stopping;
+
+    impl Progress for Stopping {
+        fn bytes(&mut self, _: &str, _: u64, _: u64) {}
+        fn interrupted(&self) -> bool {
+            true
+        }
+    }
+
     struct Quiet;
 
     impl Progress for Quiet {
@@ -318,6 +328,17 @@ mod tests {
         // A third call has it and asks for nothing.
         fetch_one(&download, folder.path(), &mut Quiet).unwrap();
         assert_eq!(ranges.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_stops_a_download_is_said_and_kept() {
+        let (url, _) = server(vec![7; 200_000], usize::MAX);
+        let download = download(url, &[7; 200_000], Format::File);
+        let folder = tempfile::tempdir().unwrap();
+        let error = fetch_one(&download, folder.path(), &mut Stopping).unwrap_err();
+        assert!(matches!(error, Error::Interrupted(_)), "{error}");
+        assert!(error.to_string().contains("the next fetch resumes there"), "{error}");
+        fetch_one(&download, folder.path(), &mut Quiet).unwrap();
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::Error;
 use flate2::bufread::GzDecoder;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
@@ -86,6 +87,20 @@ pub(super) fn unpack(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, Error> {
 /// SHA-256 in lower-case hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// A file that two of `groups` share, by whatever name.
+pub(super) fn shared_file<const N: usize>(groups: [&[PathBuf]; N]) -> Option<PathBuf> {
+    let mut known: HashMap<PathBuf, usize> = HashMap::new();
+    for (group, files) in groups.into_iter().enumerate() {
+        for file in files {
+            let real = file.canonicalize().unwrap_or_else(|_| file.clone());
+            if known.insert(real, group).is_some_and(|other| other != group) {
+                return Some(file.clone());
+            }
+        }
+    }
+    None
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! Images of the user's own, in a folder for each class.
 
-use super::files::{bad, hex, read, sha256};
-use super::split::{stratified, without_duplicates};
+use super::files::{bad, hex, read, sha256, sha256_of_file};
+use super::split::{stratified, untrained, without_duplicates};
 use super::{DataSource, Dataset, Images, Inputs, Loading, Part};
 use crate::Error;
 use crate::component::{Definition, check_all};
@@ -110,7 +110,10 @@ fn files(folder: &Path) -> Result<Vec<File>, Error> {
         let name = name.ok_or_else(|| bad(&class, "the name of a class must be UTF-8"))?.to_owned();
         let images = entries(&class)?.into_iter().filter(|path| {
             let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
+            // Beside an image, some systems put a file that begins with a dot.
+            let hidden =
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+            !hidden && ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
         });
         let before = files.len();
         files.extend(images.map(|path| File { path, class: name.clone() }));
@@ -136,7 +139,9 @@ impl ImageFolder {
         }
         let all = files(&self.path)?;
         let labels: Vec<&str> = all.iter().map(|file| file.class.as_str()).collect();
-        let parts = stratified(&labels, self.held_out.unwrap_or(HELD_OUT))
+        let keys: Vec<String> =
+            all.iter().map(|file| sha256_of_file(&file.path)).collect::<Result<_, _>>()?;
+        let parts = stratified(&labels, &keys, self.held_out.unwrap_or(HELD_OUT))
             .map_err(|reason| bad(&self.path, reason))?;
         let mut all: Vec<Option<File>> = all.into_iter().map(Some).collect();
         Ok(parts.map(|part| part.into_iter().filter_map(|place| all[place].take()).collect()))
@@ -171,6 +176,8 @@ impl ImageFolder {
 }
 
 impl DataSource for ImageFolder {
+    const SORTED: bool = true;
+
     fn load(&self, _: &Loading<'_>) -> Result<Dataset, Error> {
         let splits = self.splits()?;
         let classes: BTreeSet<&str> = splits[0].iter().map(|file| file.class.as_str()).collect();
@@ -223,7 +230,15 @@ impl DataSource for ImageFolder {
         }
         let mut parts = <[Part; 3]>::try_from(parts).expect("one for each split");
         if !self.path.join(SPLITS[0]).is_dir() {
+            // Files that differ may hold the same pixels; equal files are in one split.
             parts = without_duplicates(parts);
+            if let Some(lost) = untrained(&parts) {
+                let reason = format!(
+                    "leaves no train image of the class `{}`: images are duplicates of others; give splits of your own",
+                    classes[lost]
+                );
+                return Err(bad(&self.path, reason));
+            }
         }
         if let Some(empty) =
             parts.iter().zip(SPLITS).find_map(|(part, name)| part.is_empty().then_some(name))

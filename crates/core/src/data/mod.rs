@@ -27,7 +27,9 @@ pub use table::Table;
 pub use text::{KingJamesBible, PlainText, Tokenizer};
 pub use wordpiece_training::train_wordpiece;
 
+use crate::stream::Stream;
 use record::Split;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -120,13 +122,33 @@ impl Part {
             Inputs::Text(text) => Inputs::Text(Text {
                 tokens: indices.iter().map(|i| text.tokens[*i].clone()).collect(),
                 bytes: indices.iter().filter_map(|i| text.bytes.get(*i).copied()).collect(),
-                ..*text
+                vocabulary: text.vocabulary,
+                mask: text.mask.clone(),
             }),
         };
         Self {
             inputs,
             labels: indices.iter().filter_map(|i| self.labels.get(*i).copied()).collect(),
         }
+    }
+
+    /// `n` examples in their order, drawn so that each class has its share: the same ones always.
+    pub(super) fn draw(&self, n: usize) -> Self {
+        let mut of_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for place in Stream::new(0, "train_limit").permutation(self.len()) {
+            of_class.entry(self.labels.get(place).copied().unwrap_or(0)).or_default().push(place);
+        }
+        // By how much of its class comes before an example: of all classes alike.
+        let mut order: Vec<(f64, usize)> = Vec::with_capacity(self.len());
+        for places in of_class.values() {
+            #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+            let part = |rank: usize| (rank as f64 + 0.5) / places.len() as f64;
+            order.extend(places.iter().enumerate().map(|(rank, place)| (part(rank), *place)));
+        }
+        order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut chosen: Vec<usize> = order.into_iter().take(n).map(|(_, place)| place).collect();
+        chosen.sort_unstable();
+        self.select(&chosen)
     }
 
     /// The first `n` examples.
@@ -205,10 +227,31 @@ pub struct Text {
 }
 
 /// What hides tokens from a network that predicts them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
     /// Id of `[MASK]`.
     pub token: u32,
-    /// Ids from here on are ordinary tokens; those before are special, and never hidden.
-    pub first_ordinary: u32,
+    /// Ids of special tokens, ascending: they are never hidden, and stand in the place of no other. The others are
+    /// ordinary.
+    pub special: Vec<u32>,
+}
+
+impl Mask {
+    /// Whether a token is ordinary.
+    #[must_use]
+    pub fn is_ordinary(&self, token: u32) -> bool {
+        self.special.binary_search(&token).is_err()
+    }
+
+    /// Ordinary tokens of a vocabulary with so many entries.
+    #[must_use]
+    pub fn ordinary(&self, entries: usize) -> usize {
+        entries.saturating_sub(self.special.len())
+    }
+
+    /// The ordinary token of this number, counted from 0 in the order of ids.
+    #[must_use]
+    pub fn nth_ordinary(&self, number: u32) -> u32 {
+        self.special.iter().fold(number, |id, special| id + u32::from(*special <= id))
+    }
 }

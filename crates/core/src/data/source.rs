@@ -22,6 +22,10 @@ pub trait DataSource: Definition {
     /// Its licence, in a word.
     const LICENCE: &'static str = "yours";
 
+    /// Whether its examples may stand in an order that says something of them, as one class behind the other: a part of
+    /// them is then drawn, and is not the first ones.
+    const SORTED: bool = false;
+
     /// Loads it.
     ///
     /// # Errors
@@ -34,6 +38,8 @@ pub trait DataSource: Definition {
 pub struct DatasetRegistration {
     entry: Entry,
     source: Source,
+    /// Whether its examples may stand in an order that says something of them.
+    pub(super) sorted: bool,
     /// Where its files are, in words; of a published data set the catalogue knows more.
     pub place: &'static str,
     /// Its licence, in a word.
@@ -54,6 +60,7 @@ impl DatasetRegistration {
             entry: Entry::of::<D>(package),
             place: D::PLACE,
             licence: D::LICENCE,
+            sorted: D::SORTED,
             source: Source::Other(|component, loading| {
                 component::parameters::<D>(component)?.load(loading)
             }),
@@ -68,6 +75,7 @@ impl DatasetRegistration {
             source: Source::Published(published),
             place: "the catalogue",
             licence: published.licence,
+            sorted: false,
         }
     }
 

@@ -4,7 +4,7 @@ use super::Mask;
 use super::files::{bad, read};
 use crate::Error;
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher;
 use std::path::Path;
 use tokenizers::models::wordpiece::WordPiece;
@@ -16,12 +16,23 @@ use tokenizers::{Tokenizer, TruncationParams};
 /// Id of `[PAD]`.
 pub(super) const PADDING: u32 = 0;
 
-/// `[MASK]`, if the vocabulary has it, and where ordinary tokens begin: behind the special ones, which come first.
+/// `[MASK]`, if the vocabulary has it, and the special tokens: those of BERT, and the unused ones that its
+/// vocabularies reserve.
 fn mask(vocabulary: &HashMap<String, u32, impl BuildHasher>) -> Option<Mask> {
-    let special = |id: &str| vocabulary.get(id).copied();
-    let last =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].into_iter().filter_map(special).max()?;
-    Some(Mask { token: special("[MASK]")?, first_ordinary: last + 1 })
+    let token = *vocabulary.get("[MASK]")?;
+    let is_special = |entry: &str| {
+        matches!(entry, "[PAD]" | "[UNK]" | "[CLS]" | "[SEP]" | "[MASK]")
+            || entry.starts_with("[unused") && entry.ends_with(']')
+    };
+    let special = vocabulary.iter().filter(|(entry, _)| is_special(entry)).map(|(_, id)| *id);
+    let mut special: Vec<u32> = special.collect();
+    special.sort_unstable();
+    Some(Mask { token, special })
+}
+
+/// Rows that an embedding of the vocabulary needs.
+fn entries(vocabulary: &HashMap<String, u32, impl BuildHasher>) -> usize {
+    vocabulary.values().max().map_or(0, |last| *last as usize + 1)
 }
 
 /// Ids of `[PAD]`, `[UNK]`, `[CLS]` and `[SEP]`, in that order.
@@ -40,6 +51,14 @@ fn without_text(vocabulary: &[u8]) -> Option<usize> {
     let content = vocabulary.strip_suffix(b"\n").unwrap_or(vocabulary);
     let empty = |line: &[u8]| line.iter().all(u8::is_ascii_whitespace);
     content.split(|byte| *byte == b'\n').position(empty).map(|place| place + 1)
+}
+
+/// The first line that says again what an earlier one says, counted from 1: blanks at the end are no part of an entry.
+fn repeated(vocabulary: &[u8]) -> Option<usize> {
+    let mut known = HashSet::new();
+    let content = vocabulary.strip_suffix(b"\n").unwrap_or(vocabulary);
+    let mut lines = content.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    lines.position(|line| !known.insert(line)).map(|place| place + 1)
 }
 
 /// Whether an entry that is no special token has a capital letter.
@@ -77,6 +96,8 @@ impl WordPieceTokenizer {
             Tokenizer::from_bytes(&bytes).and_then(|tokenizer| Self::whole(tokenizer, max_length))
         } else if let Some(line) = without_text(&bytes) {
             Err(format!("line {line} is no entry: a vocabulary has one token in each line").into())
+        } else if let Some(line) = repeated(&bytes) {
+            Err(format!("line {line} is an entry that an earlier line has").into())
         } else {
             let cased = is_cased(&bytes);
             let normalizer = BertNormalizer::new(true, true, None, !cased);
@@ -91,7 +112,7 @@ impl WordPieceTokenizer {
     fn whole(mut tokenizer: Tokenizer, max_length: usize) -> tokenizers::Result<Self> {
         let vocabulary = tokenizer.get_vocab(true);
         let [_, _, first, last] = special(&vocabulary)?;
-        let entries = vocabulary.values().max().map_or(0, |last| *last as usize + 1);
+        let entries = entries(&vocabulary);
         tokenizer.with_padding(None).with_truncation(truncation(max_length))?;
         let empty = tokenizer.encode_fast("", true)?;
         if empty.get_ids() != [first, last] {
@@ -108,7 +129,7 @@ impl WordPieceTokenizer {
         max_length: usize,
     ) -> tokenizers::Result<Self> {
         let vocabulary = WordPiece::read_bytes(vocabulary)?;
-        let entries = vocabulary.len();
+        let entries = entries(&vocabulary);
         let [_, _, first, last] = special(&vocabulary)?;
         let special = vec![("[CLS]", first), ("[SEP]", last)];
         let mask = mask(&vocabulary);
@@ -133,7 +154,7 @@ impl WordPieceTokenizer {
 
     /// What hides a token, if the vocabulary has it.
     pub(super) fn mask(&self) -> Option<Mask> {
-        self.mask
+        self.mask.clone()
     }
 
     /// Token ids of sentences, each from `[CLS]` to `[SEP]`.
@@ -194,7 +215,11 @@ mod tests {
         let special = "[PAD]\n[unused0]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
         let uncased = load("uncased.txt", &format!("{special}film\ncafe\n")).unwrap();
         assert_eq!(uncased.encode("Film Café").unwrap(), [3, 6, 7, 4]);
-        assert_eq!((uncased.entries(), uncased.mask().unwrap().first_ordinary), (8, 6));
+        let mask = uncased.mask().unwrap();
+        assert_eq!((uncased.entries(), mask.token, mask.special), (8, 5, (0..6).collect()));
+        let last = load("last.txt", "[PAD]\n[UNK]\nfilm\n[CLS]\n[SEP]\ncafe\n[MASK]\n").unwrap();
+        let mask = last.mask().unwrap();
+        assert_eq!((last.entries(), mask.token, mask.special), (7, 6, vec![0, 1, 3, 4, 6]));
         let cased = load("cased.txt", &format!("{special}film\nFilm\ncafé\n")).unwrap();
         assert_eq!(cased.encode("Film film café").unwrap(), [3, 7, 6, 8, 4]);
         // The same as `tokenizer.json`.
@@ -206,6 +231,11 @@ mod tests {
         for (name, content, reason) in [
             ("a.txt", "film\n", "a.txt: the vocabulary lacks [PAD]; `tokenizer` takes a vocab.txt"),
             ("b.txt", "[PAD]\n\n[UNK]\n", "line 2 is no entry"),
+            (
+                "d.txt",
+                "[PAD]\n[UNK]\n[CLS]\n[SEP]\nfilm\nfilm \r\n",
+                "line 6 is an entry that an earlier line has",
+            ),
             ("c.json", "{}", "c.json: "),
         ] {
             let error = load(name, content).err().unwrap();

@@ -142,7 +142,7 @@ impl Mlp {
         let Head::Classes(classes) = interface.head else {
             return Err(interface.head.refused("an mlp"));
         };
-        let factor = gated_factor(input, &self.widths, classes);
+        let factor = self.gated_factor(input, classes);
         let mut shapes = Vec::new();
         for (index, plain) in self.widths.iter().enumerate() {
             let width = |fan| if fan == 2 { scaled(*plain, factor) } else { *plain };
@@ -152,6 +152,30 @@ impl Mlp {
             input = output;
         }
         Ok(shapes)
+    }
+
+    /// The factor of all widths at which a network with gated activations has as many parameters as a plain one.
+    ///
+    /// With widths s·w, gates and values double the outputs of each hidden layer, with p numbers for each in its bias and
+    /// norm: 2s·(n·w₁ + p·Σ wᵢ) + 2s²·Σ wᵢwᵢ₊₁ + s·wₗ·c, of which the root by s is found.
+    #[expect(clippy::cast_precision_loss, reason = "widths are small")]
+    fn gated_factor(&self, input: usize, classes: usize) -> f64 {
+        let widths = &self.widths;
+        let (Some(first), Some(last)) = (widths.first(), widths.last()) else { return 1.0 };
+        let each = match self.norm {
+            Norm::None => 1.0,
+            Norm::Batch | Norm::Layer => 3.0,
+        };
+        let units: f64 = widths.iter().map(|width| *width as f64).sum();
+        let between: f64 = widths.windows(2).map(|pair| pair[0] as f64 * pair[1] as f64).sum();
+        let before = input as f64 * *first as f64 + each * units;
+        let after = *last as f64 * classes as f64;
+        let plain = before + between + after;
+        let (square, linear) = (2.0 * between, 2.0 * before + after);
+        if square == 0.0 {
+            return plain / linear;
+        }
+        ((linear * linear + 4.0 * square * plain).sqrt() - linear) / (2.0 * square)
     }
 
     fn classes(interface: &Interface) -> usize {
@@ -171,23 +195,6 @@ impl Mlp {
 )]
 fn scaled(width: usize, factor: f64) -> usize {
     ((width as f64 * factor).round() as usize).max(1)
-}
-
-/// The factor of all widths at which a network with gated activations has as many weights as a plain one.
-///
-/// With widths s·w, gates and values double the outputs of each hidden layer: 2s·n·w₁ + 2s²·Σ wᵢwᵢ₊₁ + s·wₗ·c, of
-/// which the root by s is found.
-#[expect(clippy::cast_precision_loss, reason = "widths are small")]
-fn gated_factor(input: usize, widths: &[usize], classes: usize) -> f64 {
-    let (Some(first), Some(last)) = (widths.first(), widths.last()) else { return 1.0 };
-    let between: f64 = widths.windows(2).map(|pair| pair[0] as f64 * pair[1] as f64).sum();
-    let (before, after) = (input as f64 * *first as f64, *last as f64 * classes as f64);
-    let plain = before + between + after;
-    let (square, linear) = (2.0 * between, 2.0 * before + after);
-    if square == 0.0 {
-        return plain / linear;
-    }
-    ((linear * linear + 4.0 * square * plain).sqrt() - linear) / (2.0 * square)
 }
 
 impl Model for Mlp {

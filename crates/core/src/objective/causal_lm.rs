@@ -104,7 +104,8 @@ impl Objective for CausalLm {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
-    fn step_metrics(&self, loss: f64, _: &[usize], answers: &Answers) -> Metrics {
+    fn step_metrics(&self, loss: Option<f64>, _: &[usize], answers: &Answers) -> Metrics {
+        let Some(loss) = loss else { return Metrics::default() };
         let bytes: f64 = answers.examples.iter().map(|share| share.units).sum();
         let nats = loss * answers.classes.len() as f64;
         [(BITS_PER_BYTE, nats / LN_2 / bytes)].into()

@@ -26,6 +26,18 @@ impl Definition for Classification {
     }
 }
 
+/// Part of the test split that has the class which is most frequent in training: what a network scores that always
+/// says this class.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn share_of_the_commonest(data: &Dataset) -> f64 {
+    let mut counts = vec![0_u64; data.classes.len()];
+    data.train.labels.iter().for_each(|class| counts[*class] += 1);
+    let most = counts.iter().max().copied().unwrap_or_default();
+    let commonest = counts.iter().position(|count| *count == most);
+    let same = data.test.labels.iter().filter(|class| Some(**class) == commonest).count();
+    same as f64 / data.test.labels.len().max(1) as f64
+}
+
 impl Objective for Classification {
     fn interface(&self, data: &Dataset) -> Result<Interface, Error> {
         if data.classes.is_empty() {
@@ -44,7 +56,8 @@ impl Objective for Classification {
     }
 
     fn guessing(&self, data: &Dataset) -> f64 {
-        Metric::accuracy(Some(data.classes.len() as u64)).guessing
+        let by_chance = Metric::accuracy(Some(data.classes.len() as u64)).guessing;
+        by_chance.max(share_of_the_commonest(data))
     }
 
     fn guessing_loss(&self, data: &Dataset) -> f64 {
@@ -62,7 +75,7 @@ impl Objective for Classification {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "batches are small")]
-    fn step_metrics(&self, _: f64, predicted: &[usize], answers: &Answers) -> Metrics {
+    fn step_metrics(&self, _: Option<f64>, predicted: &[usize], answers: &Answers) -> Metrics {
         let correct = predicted.iter().zip(&answers.classes).filter(|(a, b)| a == b).count();
         [(ACCURACY, correct as f64 / answers.classes.len() as f64)].into()
     }

@@ -2,7 +2,7 @@ use super::score::{Score, accuracy};
 use super::{Objective, Prepared};
 use crate::Error;
 use crate::component::{Definition, check_all};
-use crate::data::{Answers, Dataset, Inputs, Part};
+use crate::data::{Answers, Dataset, Inputs, Part, Text};
 use crate::model::{Head, InputShape, Interface};
 use crate::stream::Stream;
 use record::{Direction, ExampleLoss, Metric, Metrics, Predictions};
@@ -54,7 +54,12 @@ impl Definition for MaskedLm {
 impl Objective for MaskedLm {
     fn interface(&self, data: &Dataset) -> Result<Interface, Error> {
         match &data.train.inputs {
-            Inputs::Text(text) if text.mask.is_some() => {
+            Inputs::Text(Text { vocabulary, mask: Some(mask), .. }) => {
+                if mask.ordinary(*vocabulary) == 0 {
+                    let reason =
+                        format!("the vocabulary of `{}` has special tokens alone", data.name);
+                    return Err(Error::spec("objective", reason));
+                }
                 Ok(Interface { inputs: InputShape::of(&data.train.inputs), head: Head::Tokens })
             }
             Inputs::Text(_) => {
@@ -111,7 +116,7 @@ impl Objective for MaskedLm {
             unreachable!("MaskedLm::interface refuses texts without a mask")
         };
         let mut places: Vec<usize> =
-            (0..tokens.len()).filter(|place| tokens[*place] >= mask.first_ordinary).collect();
+            (0..tokens.len()).filter(|place| mask.is_ordinary(tokens[*place])).collect();
         // A text of unknown words has no ordinary token: what stands between its ends is hidden.
         if places.is_empty() {
             places = (1..tokens.len().saturating_sub(1)).collect();
@@ -125,22 +130,25 @@ impl Objective for MaskedLm {
         places = order[..count].iter().map(|i| places[*i]).collect();
         places.sort_unstable();
         let labels = places.iter().map(|place| tokens[*place] as usize).collect();
-        let ordinary = text.vocabulary - mask.first_ordinary as usize;
+        let ordinary = mask.ordinary(text.vocabulary);
         for place in &places {
             // Each takes as many numbers, so that a place does not change those behind it.
             let (choice, other) = (stream.below(10), stream.below(ordinary.max(1)) as u32);
             if choice < BECOME_MASK {
                 tokens[*place] = mask.token;
             } else if choice < BECOME_MASK + BECOME_OTHER {
-                tokens[*place] = mask.first_ordinary + other;
+                tokens[*place] = mask.nth_ordinary(other);
             }
         }
         let units = places.len() as f64;
         Prepared { tokens: Some(tokens), labels, positions: Some(places), units }
     }
 
-    fn step_metrics(&self, loss: f64, _: &[usize], _: &Answers) -> Metrics {
-        [(PERPLEXITY, libm::exp(loss))].into()
+    fn step_metrics(&self, loss: Option<f64>, _: &[usize], _: &Answers) -> Metrics {
+        match loss {
+            Some(loss) => [(PERPLEXITY, libm::exp(loss))].into(),
+            None => Metrics::default(),
+        }
     }
 
     fn metrics(&self, scores: &[Score]) -> Metrics {
@@ -161,7 +169,7 @@ impl Objective for MaskedLm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Mask, Text};
+    use crate::data::Mask;
 
     /// 1,000 texts of 40 ordinary tokens between two special ones.
     fn part() -> Part {
@@ -170,7 +178,7 @@ mod tests {
             vocabulary: 100,
             tokens: (0..1000).map(|i| text(i).collect()).collect(),
             bytes: Vec::new(),
-            mask: Some(Mask { token: 4, first_ordinary: 5 }),
+            mask: Some(Mask { token: 4, special: (0..5).collect() }),
         };
         Part { inputs: Inputs::Text(text), labels: Vec::new() }
     }
@@ -205,6 +213,37 @@ mod tests {
         // Of 6,000: 4,800, 600 · 94/95 and 600 · 96/95, with standard deviations of 31, 23 and 23.
         assert!((4_660..4_940).contains(&masked), "{masked}");
         assert!((490..700).contains(&other) && (500..710).contains(&same), "{other} {same}");
+    }
+
+    #[test]
+    fn ordinary_tokens_are_those_that_are_not_special_wherever_these_stand() {
+        let mask = Mask { token: 9, special: vec![0, 3, 4, 9] };
+        let ordinary: Vec<u32> = (0..6).map(|number| mask.nth_ordinary(number)).collect();
+        assert_eq!(ordinary, [1, 2, 5, 6, 7, 8]);
+        assert_eq!(mask.ordinary(10), 6);
+        let text = Text {
+            vocabulary: 10,
+            tokens: vec![vec![3, 1, 2, 5, 6, 7, 8, 4]],
+            bytes: Vec::new(),
+            mask: Some(mask.clone()),
+        };
+        let part = Part { inputs: Inputs::Text(text), labels: Vec::new() };
+        let (mut stream, mut hidden) = (Stream::new(1, "test"), [false; 10]);
+        for _ in 0..1000 {
+            let prepared = MaskedLm { masked: 0.15 }.prepare(&part, 0, &mut stream);
+            let (tokens, label) = (prepared.tokens.unwrap(), prepared.labels[0]);
+            hidden[label] = true;
+            assert!(tokens.iter().all(|token| *token < 10));
+            let place = prepared.positions.unwrap()[0];
+            assert!(mask.is_ordinary(tokens[place]) || tokens[place] == mask.token);
+        }
+        assert_eq!(
+            hidden,
+            [1, 2, 5, 6, 7, 8].iter().fold([false; 10], |mut all, i| {
+                all[*i] = true;
+                all
+            })
+        );
     }
 
     #[test]

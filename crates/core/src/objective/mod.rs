@@ -73,9 +73,9 @@ pub trait Objective: Debug + Send + Sync {
         false
     }
 
-    /// Metrics of a training step, by its mean loss and the output with the largest logit of each row; there are no
-    /// such outputs where [`Objective::needs_predictions`] says so.
-    fn step_metrics(&self, loss: f64, predicted: &[usize], answers: &Answers) -> Metrics;
+    /// Metrics of a training step, by its mean loss, which is not known where labels are smoothed, and the output with the
+    /// largest logit of each row; there are no such outputs where [`Objective::needs_predictions`] says so.
+    fn step_metrics(&self, loss: Option<f64>, predicted: &[usize], answers: &Answers) -> Metrics;
 
     /// Metrics over a split, the primary one among them unless that is the loss.
     fn metrics(&self, scores: &[Score]) -> Metrics;

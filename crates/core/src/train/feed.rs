@@ -32,11 +32,11 @@ impl Feed {
         }
     }
 
-    /// That of a run to resume, with the examples that are `left` of the epoch, the next one last.
-    pub(super) fn resumed(left: &[usize], streams: &Streams) -> Self {
+    /// That of a run to resume.
+    pub(super) fn resumed(streams: &Streams) -> Self {
         Self {
-            order: left.into(),
-            left: left.len(),
+            order: streams.left.as_slice().into(),
+            left: streams.left.len(),
             order_stream: streams.order.clone(),
             augmentation: streams.augmentation.clone(),
             objective: streams.objective.clone(),

@@ -145,7 +145,7 @@ impl<'a, N: Network> Run<'a, N> {
         if let Some(name) = tensors.left() {
             return Err(Unusable::new(format!("the tensor `{name}` belongs to nothing")));
         }
-        self.feeder.restart(Feed::resumed(&progress.order, &streams));
+        self.feeder.restart(Feed::resumed(&streams));
         self.dropout = streams.dropout;
         self.scaler = progress.scaler;
         self.train_seconds = progress.train_seconds;
@@ -191,7 +191,7 @@ impl<'a, N: Network> Run<'a, N> {
         Ok(Checkpoint {
             progress: Progress {
                 best: best.map(|best| best.evaluation.clone()),
-                order: self.feeder.feed.left().to_vec(),
+                order: checkpoint::checksum_of_order(self.feeder.feed.left()),
                 streams,
                 updates,
                 scaler: self.scaler,

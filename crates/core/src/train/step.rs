@@ -8,8 +8,8 @@ use crate::checkpoint::{Progress, Stage};
 use crate::data::Answers;
 use crate::divergence::{self, not_finite};
 use crate::model::Network;
-use crate::objective::Objective;
 use crate::optimizer::{GradientScale, GradientSquares};
+use crate::recipe::Recipe;
 use burn::optim::GradientsParams;
 use record::{Event, LayerGradient, TrainStep};
 use std::time::Instant;
@@ -37,10 +37,11 @@ pub(super) struct Made {
 }
 
 impl Made {
-    fn step(self, measured: Measured, objective: &dyn Objective, seconds: f64) -> Step {
+    fn step(self, measured: Measured, recipe: &Recipe<'_>, seconds: f64) -> Step {
         let Self { step, epoch, learning_rate, loss_scale, answers, .. } = self;
         let Measured { loss, predicted, norm } = measured;
-        let mut metrics = objective.step_metrics(loss, &predicted, &answers);
+        let unsmoothed = Some(loss).filter(|_| recipe.spec.training.label_smoothing == 0.0);
+        let mut metrics = recipe.objective.step_metrics(unsmoothed, &predicted, &answers);
         if let Some(scale) = loss_scale {
             metrics.insert(LOSS_SCALE, scale);
         }
@@ -210,7 +211,7 @@ impl<N: Network> Run<'_, N> {
         }
         made.into_iter()
             .zip(measured)
-            .map(|(made, measured)| made.step(measured, &*self.recipe.objective, seconds))
+            .map(|(made, measured)| made.step(measured, self.recipe, seconds))
             .collect()
     }
 

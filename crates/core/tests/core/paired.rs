@@ -14,6 +14,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Device;
 use record::{Budget, RunSpec};
 use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Shape and numbers of every weight, by its name.
@@ -71,8 +72,10 @@ fn compare(a: &Weights, b: &Weights) -> (Vec<String>, Vec<String>) {
 /// What a run has left of the epoch, and how far its streams of order, augmentation and dropout are, after a step.
 #[derive(Debug, Clone, PartialEq)]
 struct Place {
-    /// The next example last.
-    order: Vec<usize>,
+    /// Examples since the run began.
+    examples: usize,
+    /// Checksum of what is left of the epoch.
+    order: String,
     streams: Vec<String>,
 }
 
@@ -89,6 +92,7 @@ fn places(spec: &RunSpec) -> Vec<Place> {
         let progress = &metadata.metadata().as_ref().unwrap()["progress"];
         let progress: serde_json::Value = serde_json::from_str(progress).unwrap();
         Place {
+            examples: serde_json::from_value(progress["train_examples"].clone()).unwrap(),
             order: serde_json::from_value(progress["order"].clone()).unwrap(),
             streams: serde_json::from_value(progress["streams"].clone()).unwrap(),
         }
@@ -109,13 +113,18 @@ fn batches(spec: &RunSpec, data: &Dataset, places: &[Place]) -> Vec<(Vec<usize>,
     let mut order_stream = Stream::new(spec.seed, "order");
     let mut left: Vec<usize> = Vec::new();
     let mut found = Vec::new();
+    let mut before = 0;
     for place in places {
         if left.is_empty() {
             left = order_stream.permutation(data.train.len());
             left.reverse();
         }
-        let taken = left.split_off(place.order.len());
-        assert_eq!(left, place.order);
+        let taken = left.split_off(left.len() - (place.examples - before));
+        before = place.examples;
+        let bytes: Vec<u8> = left.iter().flat_map(|left| (*left as u64).to_le_bytes()).collect();
+        let digest = Sha256::digest(bytes);
+        let checksum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(checksum, place.order);
         let indices: Vec<usize> = taken.into_iter().rev().collect();
         let examples = Examples::Train {
             indices: &indices,

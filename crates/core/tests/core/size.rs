@@ -1,7 +1,9 @@
 //! Parameter counts, against the published ones and PyTorch's.
 
 use activation_testing::activation;
-use actlab_core::model::{BertConfig, Head, ResNetConfig, named_parameters};
+use actlab_core::model::{
+    BertConfig, Head, InputShape, Interface, Mlp, Model, ResNetConfig, named_parameters,
+};
 use actlab_core::sites::{Activations, Sites};
 use burn::module::Module;
 use burn::tensor::Device;
@@ -66,6 +68,32 @@ fn operations_are_the_known_ones() {
     let relu = Activations::from(activation("relu"));
     let flops = resnet(20, 3, 32).size(&Sites::new(&relu)).flops;
     assert_eq!(flops, 2 * 40_551_040);
+}
+
+/// As near as whole units allow: one more or one less of a single layer would be further away.
+#[test]
+fn gated_layers_of_an_mlp_have_the_width_whose_parameters_are_nearest() {
+    for norm in ["none", "batch", "layer"] {
+        for (features, width, classes) in
+            [(2, 64, 2), (2, 16, 2), (4, 16, 3), (10, 64, 2), (784, 64, 10)]
+        {
+            let interface = Interface {
+                inputs: InputShape::Features { width: features },
+                head: Head::Classes(classes),
+            };
+            let config: Mlp =
+                serde_json::from_value(serde_json::json!({ "widths": [width], "norm": norm }))
+                    .unwrap();
+            let size = |name: &str| {
+                let f = Activations::from(activation(name));
+                config.size(&interface, &Sites::new(&f)).unwrap().parameters
+            };
+            let each = if norm == "none" { 1 } else { 3 };
+            let unit = 2 * (features + each) + classes;
+            let away = size("swiglu").abs_diff(size("relu"));
+            assert!(2 * away <= unit as u64, "{norm} {features} {width}: {away} of {unit}");
+        }
+    }
 }
 
 #[test]

@@ -211,6 +211,7 @@ fn a_run_whose_process_was_killed_after_the_record_is_cleared_up() {
         host: "here".to_owned(),
         process: 1,
         started_unix: 0.0,
+        run_started_unix: None,
         after_step: 0,
         steps: 1,
     };

@@ -406,7 +406,9 @@ impl Execution<'_> {
         if matches!(dir.state(), RunState::Absent | RunState::Damaged) {
             dir.begin(&run.spec)?;
         }
-        let started_unix = begun.map_or_else(record::now, |attempt| attempt.started_unix);
+        let now = record::now();
+        let (started_unix, began) =
+            begun.map_or((now, now), |attempt| (attempt.run_started(), attempt.started_unix));
         let record = RunRecord {
             schema: SCHEMA_VERSION,
             id: run.spec.id(),
@@ -416,7 +418,8 @@ impl Execution<'_> {
             summary: None,
             timing: Timing {
                 started_unix,
-                total_seconds: record::now() - started_unix,
+                ended_unix: Some(now),
+                total_seconds: now - began,
                 train_seconds: 0.0,
                 examples_per_second: 0.0,
                 peak_memory_bytes: None,

@@ -153,16 +153,19 @@ impl Executor {
             };
             monitor.write(&Event::Start(Box::new(start)))?;
         }
-        dir.write_attempt(&Attempt {
+        let earlier = dir.attempt().filter(|_| after_step > 0);
+        let attempt = Attempt {
             token: job.token.clone(),
             host: host(),
             process: std::process::id(),
             started_unix: record::now(),
+            run_started_unix: earlier.map(|earlier| earlier.run_started()),
             after_step,
             steps: run.last_step(),
-        })?;
+        };
+        dir.write_attempt(&attempt)?;
         let energy = Energy { before: joules, sampler: sampler(job, &monitor.stream) };
-        match self.finish(run, dir, &mut monitor, environment, energy) {
+        match self.finish(run, dir, &mut monitor, &attempt, environment, energy) {
             // What does not fit the run is not tried again.
             Err(Error::Checkpoint(reason)) => match file {
                 Some(file) if file.path().parent() == Some(dir.path()) => {
@@ -187,11 +190,11 @@ impl Executor {
         run: &PlannedRun,
         dir: &RunDir,
         monitor: &mut RunMonitor,
+        attempt: &Attempt,
         environment: Environment,
         energy: Energy,
     ) -> Result<RunRecord, Error> {
         let started = Instant::now();
-        let started_unix = record::now();
         monitor.say(&format!(
             "{}: {} parameters, {} steps on {} with {} {}",
             run.spec.label(),
@@ -241,7 +244,8 @@ impl Executor {
             described: run.described.clone(),
             summary,
             timing: Timing {
-                started_unix,
+                started_unix: attempt.run_started(),
+                ended_unix: Some(record::now()),
                 total_seconds,
                 train_seconds,
                 examples_per_second,

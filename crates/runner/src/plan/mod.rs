@@ -6,7 +6,7 @@ mod merge;
 use crate::Error;
 use crate::arm::Arm;
 use crate::experiment::{Experiment, Task};
-use crate::tune::{Assignment, Rung};
+use crate::tune::{Assignment, Length, Rung};
 use actlab_core::data::{Catalogue, Dataset};
 use actlab_core::model::{initial_weights, max_tokens};
 use actlab_core::sites::SiteInfo;
@@ -134,22 +134,15 @@ impl PlannedRun {
     }
 
     /// The same run as a trial of tuning that ends at `rung`, or at the evaluation that follows.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "steps are far below 2^52"
-    )]
     pub(crate) fn trial(mut self, rung: Rung) -> Self {
-        let every = self.evaluate_every();
-        let wanted = match rung.evaluations {
-            Some(evaluations) => evaluations.saturating_mul(every),
-            None => (rung.part * self.steps as f64).ceil() as u64,
-        };
-        let whole = wanted.max(1).checked_next_multiple_of(every).unwrap_or(u64::MAX);
-        self.spec.trial = Some(Trial { steps: whole.min(self.steps) });
+        self.spec.trial = Some(Trial { steps: self.length().end(rung) });
         self.shared = None;
         self
+    }
+
+    /// How long it is with its whole budget.
+    pub(crate) fn length(&self) -> Length {
+        Length { steps: self.steps, evaluate_every: self.evaluate_every() }
     }
 
     /// Evaluations of its whole budget on validation data.

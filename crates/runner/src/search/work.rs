@@ -12,7 +12,7 @@ use crate::execute::Work;
 use crate::experiment::Experiment;
 use crate::plan::{PlannedRun, Planner};
 use crate::sweep_dir::{Manifest, SweepDir, is_done};
-use crate::tune::{Count, Rung, Score, discard, records, up_to};
+use crate::tune::{Count, Rung, Score, discard, records, up_to, without_repeats};
 use activation::Tree;
 use actlab_core::stream::Stream;
 use record::{Metric, RunDir, RunId, RunRecord};
@@ -51,8 +51,8 @@ pub(crate) struct Evolution<'a, 'b> {
     pending: HashSet<RunId>,
     /// Runs that were done before.
     done: Vec<RunDir>,
-    /// Runs so far.
-    known: usize,
+    /// Runs so far: one that reaches the end at an earlier comparison is the same at the next.
+    known: HashSet<RunId>,
     /// Whether nothing is to be written.
     dry: bool,
 }
@@ -103,6 +103,12 @@ impl<'a, 'b> Evolution<'a, 'b> {
         refuse_names(experiment, &planner.labels)?;
         let halving = search.halving();
         let rungs = halving.rungs(1).map_err(|(key, message)| bad((key.to_owned(), message)))?;
+        let mut lengths = HashSet::new();
+        for task in experiment.tasks.keys() {
+            let seed = search.seeds().first().copied().unwrap_or_default();
+            lengths.insert(planner.run(task, 0, seed, &[])?.length());
+        }
+        let rungs = without_repeats(&rungs, &lengths);
         let note = SearchNote {
             seed: search.seed,
             seeds: search.seeds().to_vec(),
@@ -132,7 +138,7 @@ impl<'a, 'b> Evolution<'a, 'b> {
             parents: Vec::new(),
             pending: HashSet::new(),
             done: Vec::new(),
-            known: 0,
+            known: HashSet::new(),
             dry: false,
         };
         evolution.manifest.planned = Some(evolution.total());
@@ -284,7 +290,9 @@ impl<'a, 'b> Evolution<'a, 'b> {
         let folder = self.sweep.runs();
         let mut open = Vec::new();
         for run in runs {
-            self.known += 1;
+            if !self.known.insert(run.spec.id()) {
+                continue;
+            }
             let dir = RunDir::of(&folder, &run.spec);
             if is_done(&dir) {
                 self.done.push(dir);
@@ -425,10 +433,11 @@ impl<'a, 'b> Evolution<'a, 'b> {
             debug_assert_eq!(one.generation, generation);
             one.alive = kept.contains(&place);
             // A longer trial resumes from the checkpoint of the one before it, and from no other.
-            let useless = one.runs.iter().take(if one.alive { rung } else { rung + 1 });
-            if !self.dry {
-                discard(useless.flatten(), &folder);
-            }
+            let useless = one.runs.iter().take(if one.alive { rung } else { rung + 1 }).flatten();
+            let needed = |run: &&PlannedRun| {
+                one.alive && one.runs[rung].iter().any(|kept| kept.spec.id() == run.spec.id())
+            };
+            discard(useless.filter(|run| !self.dry && !needed(run)), &folder);
         }
         Ok(())
     }
@@ -537,9 +546,9 @@ impl Work for Evolution<'_, '_> {
                 self.runs_on(self.search.survivors(alive), self.rungs.len() - 1 - rung)
                     + left * self.runs_on(self.search.population, self.rungs.len())
             }
-            Stage::Final => return self.known,
+            Stage::Final => return self.known.len(),
         };
-        self.known + ahead + self.final_runs()
+        self.known.len() + ahead + self.final_runs()
     }
 
     fn done(&self) -> &[RunDir] {

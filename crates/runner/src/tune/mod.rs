@@ -8,7 +8,7 @@ mod trials;
 mod work;
 
 pub(crate) use range::{distinct, unset};
-pub(crate) use rung::{EarlyStop, Rung};
+pub(crate) use rung::{EarlyStop, Length, Rung, without_repeats};
 pub(crate) use score::Score;
 pub(crate) use space::{Assignment, Space, overlap};
 pub(crate) use trials::{discard, records, up_to};

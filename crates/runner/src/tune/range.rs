@@ -123,7 +123,7 @@ impl Range {
         }
     }
 
-    /// Whether steps are better seen as factors: values a tenfold or more apart.
+    /// Whether steps are better seen as factors: values fourfold or more apart.
     pub(super) fn is_logarithmic(&self) -> bool {
         match self {
             Self::Between { log, .. } | Self::Whole { log, .. } => *log,

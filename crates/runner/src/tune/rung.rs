@@ -3,6 +3,7 @@
 use crate::experiment::limits::grouped;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::HashSet;
 
 /// Comparisons that a policy may name.
 const MOST_COMPARISONS: usize = 100;
@@ -49,6 +50,42 @@ pub(crate) struct Rung {
 impl Rung {
     /// The end of the budget.
     pub(crate) const WHOLE: Self = Self { part: 1.0, evaluations: None };
+}
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Length {
+    /// Optimizer steps of the whole budget.
+    pub(crate) steps: u64,
+    /// Steps between two evaluations.
+    pub(crate) evaluate_every: u64,
+}
+
+impl Length {
+    /// The step at which a trial ends that goes up to `rung`: that of an evaluation.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "steps are far below 2^52"
+    )]
+    pub(crate) fn end(self, rung: Rung) -> u64 {
+        let wanted = match rung.evaluations {
+            Some(evaluations) => evaluations.saturating_mul(self.evaluate_every),
+            None => (rung.part * self.steps as f64).ceil() as u64,
+        };
+        let whole = wanted.max(1).checked_next_multiple_of(self.evaluate_every);
+        whole.unwrap_or(u64::MAX).min(self.steps)
+    }
+}
+
+/// `rungs` without those that end with the next one in trials of every length, where nothing more would be known.
+pub(crate) fn without_repeats(rungs: &[Rung], lengths: &HashSet<Length>) -> Vec<Rung> {
+    let differs = |place: usize| match rungs.get(place + 1) {
+        Some(next) => lengths.iter().any(|length| length.end(rungs[place]) < length.end(*next)),
+        None => true,
+    };
+    (0..rungs.len()).filter(|place| differs(*place)).map(|place| rungs[place]).collect()
 }
 
 impl EarlyStop {
@@ -147,6 +184,28 @@ mod tests {
         assert_eq!(halving(0.2, 3), [0.2, 0.2 * 3.0, 1.0]);
         assert_eq!(parts(&EarlyStop::Median { first: 0.5 }, 1), [0.5, 1.0]);
         assert_eq!(parts(&EarlyStop::Median { first: 0.1 }, 1).len(), 10);
+    }
+
+    #[test]
+    fn comparisons_that_fall_on_one_evaluation_are_one() {
+        let epochs = Length { steps: 30, evaluate_every: 10 };
+        let ends = |rungs: &[Rung], lengths: &[Length]| -> Vec<u64> {
+            let lengths: HashSet<Length> = lengths.iter().copied().collect();
+            let kept = without_repeats(rungs, &lengths);
+            kept.iter().map(|rung| epochs.end(*rung)).collect()
+        };
+        let median = EarlyStop::Median { first: 0.2 }.rungs(3).unwrap();
+        assert_eq!(
+            median.iter().map(|rung| epochs.end(*rung)).collect::<Vec<_>>(),
+            [10, 20, 20, 30, 30]
+        );
+        assert_eq!(ends(&median, &[epochs]), [10, 20, 30]);
+        let halving = EarlyStop::SuccessiveHalving { first: Some(0.1), after: vec![], eta: 3 };
+        assert_eq!(ends(&halving.rungs(3).unwrap(), &[epochs]), [10, 30]);
+        // What is one comparison for some trials is two for others.
+        let finer = Length { steps: 60, evaluate_every: 10 };
+        assert_eq!(ends(&median, &[epochs, finer]), [10, 20, 20, 30, 30]);
+        assert_eq!(ends(&median[4..], &[epochs]), [30]);
     }
 
     #[test]

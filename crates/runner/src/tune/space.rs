@@ -117,7 +117,7 @@ impl Space {
     fn draws(&self, parameters: &[&Parameter]) -> Vec<Vec<Assignment>> {
         let trials = self.trials.unwrap_or(1);
         let steps = golden_steps(parameters.len());
-        // A key has the same values on every task.
+        // A key has the same values on every task, but for `quasi_random` where a task has keys of its own.
         let columns: Vec<Vec<f64>> = parameters
             .iter()
             .zip(&steps)

@@ -1,7 +1,7 @@
 //! The runs of a tuned sweep, as they become known.
 
 use super::score::{median, merit, worst};
-use super::{Assignment, EarlyStop, Rung, Score, Space, discard, records, up_to};
+use super::{Assignment, EarlyStop, Rung, Score, Space, discard, records, up_to, without_repeats};
 use crate::Error;
 use crate::console;
 use crate::execute::Work;
@@ -153,7 +153,11 @@ impl<'a, 'b> Tuning<'a, 'b> {
     /// Runs of a group, as many as it may still become.
     fn runs_of(&self, group: &Group) -> usize {
         let own = || group.candidates.iter().filter(|candidate| !candidate.repeated);
-        let known: usize = own().map(|candidate| candidate.runs.len()).sum();
+        let rungs = |candidate: &Candidate| {
+            let ids = candidate.runs.iter().filter_map(|rung| Some(rung.first()?.spec.id()));
+            ids.collect::<HashSet<RunId>>().len()
+        };
+        let known: usize = own().map(rungs).sum();
         let mut alive = group.candidates.iter().filter(|candidate| candidate.alive).count();
         let distinct = own().filter(|candidate| candidate.alive).count();
         let ahead = match group.stage {
@@ -453,12 +457,13 @@ impl Group {
         };
         let Some(tune) = &experiment.tune else { return Ok(group) };
         let policy = tune.early_stop.as_ref();
-        let mut seen = HashSet::new();
+        let (mut seen, mut lengths) = (HashSet::new(), HashSet::new());
         let mut evaluations = None;
         for assignments in points {
             let seed = tune.seeds().first().copied().unwrap_or_default();
             let run = planner.run(task, arm, seed, assignments)?;
             let repeated = !seen.insert(run.spec.id());
+            lengths.insert(run.length());
             let own = run.evaluations();
             let first = *evaluations.get_or_insert(own);
             if first != own && policy.is_some_and(EarlyStop::counts_evaluations) {
@@ -473,10 +478,11 @@ impl Group {
             group.candidates.push(Candidate { assignments, repeated, alive, chosen, runs });
         }
         if let (Some(policy), Some(evaluations)) = (policy, evaluations) {
-            group.rungs = policy.rungs(evaluations).map_err(|(key, message)| {
+            let rungs = policy.rungs(evaluations).map_err(|(key, message)| {
                 let message = format!("task {task}: {message}");
                 experiment.error(&format!("tune.early_stop.{key}"), &message)
             })?;
+            group.rungs = without_repeats(&rungs, &lengths);
         }
         Ok(group)
     }

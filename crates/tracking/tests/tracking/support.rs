@@ -237,6 +237,7 @@ impl Written {
                 summary: None,
                 timing: Timing {
                     started_unix: record::now(),
+                    ended_unix: None,
                     total_seconds: 1.5,
                     train_seconds: 1.25,
                     examples_per_second: 1000.5,

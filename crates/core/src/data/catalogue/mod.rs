@@ -176,7 +176,8 @@ impl Catalogue {
         let source = component::find::<DatasetRegistration>(&spec.name)?;
         let mut data = source.load(&spec.component(), &loading)?;
         if let Some(limit) = spec.train_limit {
-            data.train = data.train.take(limit);
+            data.train =
+                if source.sorted { data.train.draw(limit) } else { data.train.take(limit) };
         }
         if spec.train_limit == Some(0) {
             return Err(Error::spec("train_limit", "must be 1 or more"));

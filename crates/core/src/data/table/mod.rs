@@ -2,8 +2,8 @@
 
 mod read;
 
-use super::files::{bad, hex, sha256};
-use super::split::{stratified, without_duplicates};
+use super::files::{bad, hex, sha256, shared_file};
+use super::split::{stratified, untrained, without_duplicates};
 use super::wordpiece::WordPieceTokenizer;
 use super::wordpiece_training::train_wordpiece;
 use super::{DataSource, Dataset, Features, Inputs, Loading, Part, Text};
@@ -13,7 +13,7 @@ use read::{Rows, rows};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
 /// A table of the user's own with a text, or numbers, and a label in each row: CSV, TSV, JSON Lines or Parquet.
@@ -83,9 +83,7 @@ impl Definition for Table {
         let words = self.vocabulary.is_none() || self.features.is_empty();
         let vocabulary = self.vocabulary.is_none_or(|size| (200..=1 << 17).contains(&size));
         let inputs = self.inputs();
-        let own = [Some(&self.path), self.validation.as_ref(), self.test.as_ref()];
-        let paths: Vec<&PathBuf> = own.into_iter().flatten().collect();
-        let distinct = paths.iter().collect::<BTreeSet<_>>().len() == paths.len();
+        let columns = self.features.iter().collect::<BTreeSet<_>>().len() == self.features.len();
         check_all([
             (
                 "features",
@@ -113,7 +111,7 @@ impl Definition for Table {
                 "contradicts `vocabulary`: give one of them",
             ),
             ("label", !inputs.contains(&self.label.as_str()), "is among what the network sees"),
-            ("test", distinct, "and `validation` must be other files than `path` and each other"),
+            ("features", columns, "name a column twice"),
         ])
     }
 
@@ -147,7 +145,7 @@ impl Table {
             }
             if !self.features.is_empty() {
                 for (name, cell) in wanted.iter().zip(&cells[..inputs]) {
-                    if !cell.trim().parse::<f32>().is_ok_and(f32::is_finite) {
+                    if number(cell).is_none() {
                         let reason = format!("`{name}` is `{}`, but must be a number", cell.trim());
                         return Err(rows.wrong(row, reason));
                     }
@@ -169,17 +167,33 @@ impl Table {
             return Err(bad(&self.path, reason));
         }
         if let (Some(validation), Some(test)) = (&self.validation, &self.test) {
+            let paths = [&self.path, validation, test].map(std::slice::from_ref);
+            if shared_file(paths).is_some() {
+                let reason = "and `validation` must be other files than `path` and each other";
+                return Err(Error::spec("test", reason));
+            }
             return Ok([rows, self.rows(validation)?, self.rows(test)?]);
         }
         let parts = match &self.split {
             Some(column) => by_column(&rows, column)?,
             None => {
                 let labels: Vec<&str> = rows.cells.iter().map(|row| self.label_of(row)).collect();
-                stratified(&labels, self.held_out.unwrap_or(HELD_OUT))
+                let keys: Vec<Vec<Cell<'_>>> = rows.cells.iter().map(|row| self.key(row)).collect();
+                stratified(&labels, &keys, self.held_out.unwrap_or(HELD_OUT))
                     .map_err(|reason| bad(&self.path, reason))?
             }
         };
         Ok(parts.map(|part| rows.select(&part)))
+    }
+
+    /// What a network sees of a row; equal numbers are equal however they are written.
+    fn key<'a>(&self, row: &'a [String]) -> Vec<Cell<'a>> {
+        let cells = row[..self.inputs().len()].iter();
+        if self.features.is_empty() {
+            return cells.map(|cell| Cell::Text(cell.trim())).collect();
+        }
+        // The sum makes zeros of both signs one.
+        cells.map(|cell| Cell::Number((number(cell).unwrap_or(0.0) + 0.0).to_bits())).collect()
     }
 
     /// The label of a row.
@@ -192,6 +206,13 @@ impl Table {
         let known: BTreeSet<&str> = splits[0].cells.iter().map(|row| self.label_of(row)).collect();
         if known.len() < 2 {
             let reason = format!("`{}` has one class: there is nothing to tell apart", self.label);
+            return Err(bad(&self.path, reason));
+        }
+        if let Some((a, b)) = same_number(&known) {
+            let reason = format!(
+                "the labels `{a}` and `{b}` of `{}` are one number: write it in one way",
+                self.label
+            );
             return Err(bad(&self.path, reason));
         }
         let place: BTreeMap<&str, usize> = known.iter().copied().zip(0..).collect();
@@ -211,13 +232,7 @@ impl Table {
     /// What a network sees of each row.
     fn parts(&self, splits: &[Rows; 3], max_tokens: Option<usize>) -> Result<[Inputs; 3], Error> {
         if !self.features.is_empty() {
-            let width = self.features.len();
-            return Ok(splits.each_ref().map(|rows| {
-                let cells = rows.cells.iter().flat_map(|row| &row[..width]);
-                // Each was checked to be a number.
-                let values = cells.map(|cell| cell.trim().parse().unwrap_or(0.0)).collect();
-                Inputs::Features(Features { width, values })
-            }));
+            return Ok(numbers(splits, self.features.len()));
         }
         let tokenizer = self.tokenizer(splits, max_tokens.unwrap_or(usize::MAX))?;
         let encode = |rows: &Rows| {
@@ -261,6 +276,66 @@ impl Table {
     }
 }
 
+/// A cell of what a network sees.
+#[derive(PartialEq, Eq, Hash)]
+enum Cell<'a> {
+    Text(&'a str),
+    /// Its bits.
+    Number(u64),
+}
+
+/// The number in a cell, where it is one that single precision can hold.
+#[expect(clippy::cast_possible_truncation, reason = "whether it can be held is asked")]
+fn number(cell: &str) -> Option<f64> {
+    cell.trim().parse::<f64>().ok().filter(|number| (*number as f32).is_finite())
+}
+
+/// Two labels that are one number, as `1` and `1.0`.
+fn same_number<'a>(labels: &BTreeSet<&'a str>) -> Option<(&'a str, &'a str)> {
+    let mut known: HashMap<u64, &str> = HashMap::new();
+    labels.iter().find_map(|label| {
+        let number = label.parse::<f64>().ok().filter(|number| number.is_finite())?;
+        let first = known.insert((number + 0.0).to_bits(), label)?;
+        Some((first, *label))
+    })
+}
+
+/// How many deviations the mean of a column may be from zero, and how large or small its numbers may be, before single
+/// precision loses what tells its rows apart.
+const FAR: f64 = 1000.0;
+const EXTREME: f64 = 1e15;
+
+/// The numbers of each split. A column that would lose too much in single precision is standardized before it is
+/// rounded, by the training split as all columns are later.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "to single precision"
+)]
+fn numbers(splits: &[Rows; 3], width: usize) -> [Inputs; 3] {
+    // Each was checked to be a number.
+    let value = |row: &Vec<String>, column: usize| number(&row[column]).unwrap_or(0.0);
+    let scale = |column: usize| -> (f64, f64) {
+        let rows = &splits[0].cells;
+        let n = rows.len().max(1) as f64;
+        let mean = rows.iter().map(|row| value(row, column)).sum::<f64>() / n;
+        let squares = rows.iter().map(|row| (value(row, column) - mean).powi(2)).sum::<f64>();
+        let deviation = (squares / n).sqrt();
+        let ordinary = mean.abs() <= FAR * deviation
+            && (EXTREME.recip()..EXTREME).contains(&deviation)
+            && mean.abs() < EXTREME;
+        if ordinary || deviation == 0.0 { (0.0, 1.0) } else { (mean, deviation) }
+    };
+    let scales: Vec<(f64, f64)> = (0..width).map(scale).collect();
+    splits.each_ref().map(|rows| {
+        let scaled = |row: &Vec<String>| -> Vec<f32> {
+            let columns = scales.iter().enumerate();
+            columns.map(|(i, (mean, scale))| ((value(row, i) - mean) / scale) as f32).collect()
+        };
+        Inputs::Features(Features { width, values: rows.cells.iter().flat_map(scaled).collect() })
+    })
+}
+
 /// Positions of the rows of each split, which the last cell of each row names.
 fn by_column(rows: &Rows, column: &str) -> Result<[Vec<usize>; 3], Error> {
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
@@ -281,6 +356,8 @@ fn by_column(rows: &Rows, column: &str) -> Result<[Vec<usize>; 3], Error> {
 }
 
 impl DataSource for Table {
+    const SORTED: bool = true;
+
     fn load(&self, loading: &Loading<'_>) -> Result<Dataset, Error> {
         let splits = self.splits()?;
         let (classes, labels) = self.classes(&splits)?;
@@ -291,9 +368,17 @@ impl DataSource for Table {
             Part { inputs: validation, labels: validation_labels },
             Part { inputs: test, labels: test_labels },
         ];
-        // Splits that the user has made are the user's.
-        if self.split.is_none() && self.test.is_none() {
+        // Splits that the user has made are the user's. Texts that differ may be the same tokens; equal rows are in one
+        // split.
+        if self.split.is_none() && self.test.is_none() && self.features.is_empty() {
             parts = without_duplicates(parts);
+            if let Some(lost) = untrained(&parts) {
+                let reason = format!(
+                    "leaves no train row of the class `{}`: rows are duplicates of others; give splits of your own",
+                    classes[lost]
+                );
+                return Err(bad(&self.path, reason));
+            }
         }
         for (part, name) in parts.iter().zip(SPLITS) {
             if part.is_empty() {
@@ -414,6 +499,82 @@ mod tests {
     }
 
     #[test]
+    fn columns_that_single_precision_cannot_hold_are_standardized_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |i: u32| {
+            let far = 1.7e12 + 18_000.0 * f64::from(i);
+            let huge = if i.is_multiple_of(2) { 3e38 } else { -3e38 };
+            let split = ["train", "train", "validation", "test"][i as usize % 4];
+            format!("{far},{huge},{i},{},{split}\n", i.is_multiple_of(2))
+        };
+        let text =
+            "far,huge,plain,label,split\n".to_owned() + &(0..400).map(row).collect::<String>();
+        let path = write(folder.path(), "a.csv", text);
+        let data = load(json!({
+            "path": path, "features": ["far", "huge", "plain"], "split": "split",
+        }));
+        let Inputs::Features(features) = data.unwrap().train.inputs else { panic!() };
+        let column = |place: usize| -> Vec<f64> {
+            features.values.iter().skip(place).step_by(3).map(|x| f64::from(*x)).collect()
+        };
+        for place in 0..2 {
+            let values = column(place);
+            let mean = values.iter().sum::<f64>() / 200.0;
+            let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 200.0;
+            assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
+        }
+        // Equal steps stay equal: 4 rows make two of training.
+        let far = column(0);
+        let step = (far[199] - far[0]) / 398.0;
+        assert!(far.windows(2).all(|pair| (pair[1] - pair[0]) / step > 0.9), "{far:?}");
+        // Others are as they are in the file.
+        assert_eq!(column(2)[..4], [0.0, 1.0, 4.0, 5.0]);
+    }
+
+    #[test]
+    fn equal_rows_are_in_one_split_and_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        // Rows that differ in single precision alone are different, and numbers are equal however they are written.
+        let row = |i: u32| {
+            let (x, y) = (1_700_000_000 + 3 * (i % 100), i / 100 % 3);
+            let y = if i.is_multiple_of(2) { format!("{y}") } else { format!("{y}.0") };
+            format!("{x},{y},{}\n", (i % 100) % 2)
+        };
+        let text = "x,y,label\n".to_owned() + &(0..900).map(row).collect::<String>();
+        let path = write(folder.path(), "a.csv", text);
+        let data = load(json!({ "path": path, "features": ["x", "y"] })).unwrap();
+        let rows = |part: &Part| -> BTreeSet<Vec<u32>> {
+            let Inputs::Features(features) = &part.inputs else { panic!() };
+            (0..part.len())
+                .map(|i| features.example(i).iter().map(|x| x.to_bits()).collect())
+                .collect()
+        };
+        assert_eq!([&data.train, &data.validation, &data.test].map(Part::len), [720, 90, 90]);
+        let parts = [&data.train, &data.validation, &data.test].map(rows);
+        assert_eq!(parts.each_ref().map(BTreeSet::len), [240, 30, 30]);
+        assert_eq!(parts.iter().flatten().collect::<BTreeSet<_>>().len(), 300);
+    }
+
+    #[test]
+    fn a_part_of_a_table_that_is_sorted_has_every_class() {
+        let folder = tempfile::tempdir().unwrap();
+        let row = |i: u32| format!("{i},{}\n", if i < 150 { "a" } else { "b" });
+        let text = "x,label\n".to_owned() + &(0..200).map(row).collect::<String>();
+        let path = write(folder.path(), "a.csv", text);
+        let parameters = json!({ "path": path, "features": ["x"] });
+        let mut spec: record::DataSpec =
+            serde_json::from_value(json!({ "name": "table" })).unwrap();
+        spec.parameters = parameters.as_object().unwrap().clone().into_iter().collect();
+        spec.train_limit = Some(40);
+        let catalogue = Catalogue::new(PathBuf::new(), BTreeMap::new());
+        let model = serde_json::from_value(json!({ "name": "mlp", "widths": [4] })).unwrap();
+        let data = catalogue.load(&spec, &model).unwrap();
+        let of_class = |class| data.train.labels.iter().filter(|label| **label == class).count();
+        assert_eq!([of_class(0), of_class(1)], [30, 10]);
+        assert_eq!(catalogue.load(&spec, &model).unwrap().train, data.train);
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_file_and_row() {
         let folder = tempfile::tempdir().unwrap();
         let whole = "text,label\ngood,1\nbad,0\n";
@@ -436,6 +597,32 @@ mod tests {
                 "c.csv: line 2: has 3 cells, but the header has 2",
             ),
             (file("d.csv", b"text,label\na,1\n ,0\n"), "d.csv: line 3: `text` is empty"),
+            (
+                with(
+                    file("q.csv", b"x,x,label\n1,2,a\n2,1,b\n"),
+                    "features",
+                    json!(["x"]),
+                ),
+                "q.csv: has two columns `x`",
+            ),
+            (
+                with(file("r.csv", b"x,label\n1,a\n2,b\n"), "features", json!(["x", "x"])),
+                "name a column twice",
+            ),
+            (file("s.csv", b"text;label\na;1\n"), "s.csv: its cells are separated by semicolons"),
+            (file("t.csv", b"text\tlabel\na\t1\n"), "or the file another ending"),
+            (
+                file("u.jsonl", b"{\"text\": [1], \"label\": 0}\n"),
+                "u.jsonl: line 1: `text` must be a text, a number, or true or false",
+            ),
+            (
+                with(
+                    file("v.csv", b"text,label,s\na,0,train\nb,1,train\nc,0.0,train\nd,1,test\n e,1,validation\n"),
+                    "split",
+                    json!("s"),
+                ),
+                "the labels `0` and `0.0` of `label` are one number",
+            ),
             (file("e.csv", b"text,label\na,1\nb,1\n"), "`label` has one class"),
             (file("f.csv", b"text,label\n"), "f.csv: holds no row"),
             (file("g.csv", whole.as_bytes()), "class `0` has 1 example, but 3 are needed"),
@@ -479,6 +666,11 @@ mod tests {
             assert!(error.contains(reason), "{error}, not {reason}");
         }
         let train = write(folder.path(), "train.csv", whole);
+        let dotted = folder.path().join("./train.csv");
+        let apart = write(folder.path(), "apart.csv", whole);
+        let json = json!({ "path": train, "validation": apart, "test": dotted });
+        let error = load(json).unwrap_err();
+        assert!(error.contains("must be other files than `path` and each other"), "{error}");
         let validation = write(folder.path(), "validation.csv", whole);
         let other = write(folder.path(), "other.csv", "text,label\nfine,2\n");
         let json = json!({ "path": train, "validation": validation, "test": other });

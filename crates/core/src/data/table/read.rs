@@ -53,6 +53,12 @@ pub(super) fn rows(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
 /// Positions of the columns `wanted` among those that are there.
 fn positions(path: &Path, wanted: &[&str], there: &[String]) -> Result<Vec<usize>, Error> {
     let position = |name: &&str| {
+        if there.iter().filter(|column| column == name).count() > 1 {
+            return Err(bad(
+                path,
+                format!("has two columns `{name}`: give one of them another name"),
+            ));
+        }
         there.iter().position(|column| column == name).ok_or_else(|| {
             let nearest = activation::nearest(name, there.iter().map(String::as_str));
             let hint = did_you_mean(&nearest);
@@ -80,6 +86,23 @@ fn delimited(path: &Path, wanted: &[&str], delimiter: u8) -> Result<Rows, Error>
     };
     let header: Vec<String> =
         reader.headers().map_err(error)?.iter().map(|name| name.trim().to_owned()).collect();
+    if let [only] = &header[..]
+        && let Some((other, name)) =
+            [(',', "commas"), ('\t', "tabs"), (';', "semicolons"), ('|', "bars")].into_iter().find(
+                |(other, _)| {
+                    only.contains(*other)
+                        && !wanted.contains(&only.as_str())
+                        && *other != char::from(delimiter)
+                },
+            )
+    {
+        let (right, ending) = if delimiter == b',' { ("commas", ".csv") } else { ("tabs", ".tsv") };
+        let hint = if other == '\t' || other == ',' { ", or the file another ending" } else { "" };
+        let reason = format!(
+            "its cells are separated by {name}, but must be by {right} in a {ending} file{hint}"
+        );
+        return Err(bad(path, reason));
+    }
     let positions = positions(path, wanted, &header)?;
     let (mut numbers, mut cells) = (Vec::new(), Vec::new());
     for record in reader.records() {
@@ -108,12 +131,15 @@ fn json_lines(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
             other => other,
         })?;
         let cell = |name: &&str| match &row[*name] {
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Null => String::new(),
-            other => other.to_string(),
+            serde_json::Value::String(text) => Ok(text.clone()),
+            serde_json::Value::Null => Ok(String::new()),
+            serde_json::Value::Array(_) | serde_json::Value::Object(_) => {
+                Err(wrong(format!("`{name}` must be a text, a number, or true or false")))
+            }
+            other => Ok(other.to_string()),
         };
         numbers.push(number);
-        cells.push(wanted.iter().map(cell).collect());
+        cells.push(wanted.iter().map(cell).collect::<Result<_, _>>()?);
     }
     Ok(Rows { path: path.to_owned(), place: "line", numbers, cells })
 }

@@ -2,7 +2,7 @@ use super::Splits;
 use super::tokens::{self, Tokenizer};
 use crate::Error;
 use crate::component::{Definition, check_all};
-use crate::data::files::{bad, read};
+use crate::data::files::{bad, read, shared_file};
 use crate::data::{DataSource, Dataset, Loading};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -67,11 +67,19 @@ impl Definition for PlainText {
 impl DataSource for PlainText {
     fn load(&self, loading: &Loading<'_>) -> Result<Dataset, Error> {
         let splits = match (&self.validation, &self.test) {
-            (Some(validation), Some(test)) => Splits {
-                train: text(&self.path)?,
-                validation: text(validation)?,
-                test: text(test)?,
-            },
+            (Some(validation), Some(test)) => {
+                let files = [files(&self.path)?, files(validation)?, files(test)?];
+                if let Some(shared) = shared_file(files.each_ref().map(Vec::as_slice)) {
+                    let reason = format!(
+                        "and `validation` must hold other files than `path` and each other: {} is in two of them",
+                        shared.display()
+                    );
+                    return Err(Error::spec("test", reason));
+                }
+                let [train, validation, test] =
+                    [&self.path, validation, test].map(|path| text(path));
+                Splits { train: train?, validation: validation?, test: test? }
+            }
             _ => split(&self.path, &text(&self.path)?, self.held_out.unwrap_or(HELD_OUT))?,
         };
         let tokens = (self.tokenizer, self.vocabulary);
@@ -90,22 +98,28 @@ impl DataSource for PlainText {
     }
 }
 
+/// A file, or all `.txt` files of a folder.
+fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let io = |source| Error::Io { action: "read", path: path.to_owned(), source };
+    let mut files = std::fs::read_dir(path)
+        .map_err(io)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>, std::io::Error>>()
+        .map_err(io)?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
+    files.sort();
+    if files.is_empty() {
+        return Err(bad(path, "holds no file that ends in `.txt`"));
+    }
+    Ok(files)
+}
+
 /// The text of a file, or of all `.txt` files of a folder.
 fn text(path: &Path) -> Result<String, Error> {
-    let mut files = vec![path.to_owned()];
-    if path.is_dir() {
-        let io = |source| Error::Io { action: "read", path: path.to_owned(), source };
-        files = std::fs::read_dir(path)
-            .map_err(io)?
-            .map(|entry| Ok(entry?.path()))
-            .collect::<Result<Vec<_>, std::io::Error>>()
-            .map_err(io)?;
-        files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
-        files.sort();
-        if files.is_empty() {
-            return Err(bad(path, "holds no file that ends in `.txt`"));
-        }
-    }
+    let files = files(path)?;
     let mut whole = String::new();
     for file in &files {
         let bytes = read(file)?;
@@ -189,6 +203,30 @@ mod tests {
         let both = load(&source(folder.path())).unwrap();
         assert!(both.train.len() > 19 * data.train.len() / 10);
         assert_ne!(both.sha256, data.sha256);
+    }
+
+    #[test]
+    fn held_out_text_is_no_training_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let lines: String = (100..200).map(|line| format!("line {line}\n")).collect();
+        let write = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &lines).unwrap();
+            path
+        };
+        let (inside, apart) = (write("novels/test.txt"), write("held/validation.txt"));
+        write("novels/a.txt");
+        let with = |validation: &Path, test: &Path| PlainText {
+            validation: Some(validation.to_owned()),
+            test: Some(test.to_owned()),
+            ..source(&folder.path().join("novels"))
+        };
+        for wrong in [with(&apart, &inside), with(&apart, &apart), with(&inside, &apart)] {
+            let error = load(&wrong).unwrap_err();
+            assert!(error.contains("must hold other files than `path`"), "{error}");
+        }
+        assert!(load(&with(&apart, &write("held/test.txt"))).is_ok());
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Local {
         let said = Arc::new(Mutex::new(VecDeque::new()));
         let (words, notice, label) = (Arc::clone(&said), self.notice.clone(), job.spec.label());
         let errors = child.stderr.take();
-        let reader = std::thread::spawn(move || {
+        let reader = std::thread::Builder::new().spawn(move || {
             let lines = errors.into_iter().flat_map(|errors| BufReader::new(errors).split(b'\n'));
             for line in lines.map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).trim_end().to_owned();
@@ -174,6 +174,14 @@ impl Local {
                 words.push_back(line);
             }
         });
+        let reader = match reader {
+            Ok(reader) => reader,
+            Err(error) => {
+                // It has trained nothing, or what it kept is resumed.
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err(Error::io("start a thread for", &program)(error));
+            }
+        };
         self.running.push(Running {
             token: job.token,
             devices,
