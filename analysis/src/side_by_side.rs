@@ -58,11 +58,29 @@ struct Cell {
     metric: Metric,
     means: (f64, f64),
     counts: (usize, usize),
+    /// Runs that diverged or failed, of how many, in each sweep.
+    lost: [(usize, usize); 2],
+    /// Seeds that are compared; none where all runs of both are.
+    pairs: Option<usize>,
     difference: f64,
     interval: Option<Interval>,
     verdict: Verdict,
     p_holm: Option<f64>,
     p_ranks: Option<f64>,
+}
+
+impl Cell {
+    /// That runs of either sweep have no score, in words that continue a sentence; empty where all have one.
+    fn without_a_score(&self, names: [&str; 2]) -> String {
+        let of_sides = self.lost.iter().zip(names).filter(|((lost, _), _)| *lost > 0);
+        let words: Vec<String> = of_sides
+            .map(|((lost, all), name)| format!("{lost} of {all} in {}", escape(name)))
+            .collect();
+        match words.is_empty() {
+            true => String::new(),
+            false => format!(" (diverged or failed: {})", words.join(", ")),
+        }
+    }
 }
 
 struct Cells {
@@ -98,9 +116,23 @@ fn scores(runs: &[StoredRun]) -> Scores {
     scores
 }
 
+/// Runs without a score, and all runs, by task and activation.
+fn lost(runs: &[StoredRun]) -> BTreeMap<(String, String), (usize, usize)> {
+    let mut lost: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
+    for run in runs {
+        let record = &run.record;
+        let key = (record.spec.task.clone(), record.spec.activation.label.clone());
+        let (without, all) = lost.entry(key).or_default();
+        *without += usize::from(score(record).is_none());
+        *all += 1;
+    }
+    lost
+}
+
 impl Cells {
     fn new(a: Side<'_>, b: Side<'_>, bootstrap: Bootstrap) -> Result<Self, Error> {
         let (of_a, of_b) = (scores(a.runs), scores(b.runs));
+        let (lost_a, lost_b) = (lost(a.runs), lost(b.runs));
         let (metrics_a, metrics_b) = (metrics(a.runs)?, metrics(b.runs)?);
         let unlike: Vec<(String, [String; 2])> = metrics_a
             .iter()
@@ -140,7 +172,8 @@ impl Cells {
         let values =
             |runs: &[(String, f64)]| runs.iter().map(|(_, score)| *score).collect::<Vec<_>>();
         let both = shared.iter().zip(compared).filter_map(
-            |(((task, activation), ours, theirs, metric), arms)| {
+            |((key @ (task, activation), ours, theirs, metric), arms)| {
+                let of = |lost: &BTreeMap<_, _>| lost.get(*key).copied().unwrap_or_default();
                 let against = arms.into_iter().flatten().next()?;
                 Some(Cell {
                     task: task.clone(),
@@ -148,6 +181,8 @@ impl Cells {
                     metric: metric::in_markdown(metric),
                     means: (mean(&values(ours))?, mean(&values(theirs))?),
                     counts: (ours.len(), theirs.len()),
+                    lost: [of(&lost_a), of(&lost_b)],
+                    pairs: against.paired.then_some(against.pairs),
                     difference: against.difference?,
                     verdict: against.verdict,
                     interval: against.interval,
@@ -217,7 +252,7 @@ impl Cells {
             .filter(real)
             .map(|cell| {
                 format!(
-                    "**{} on {}: {} is {}**: {}{}, {}.",
+                    "**{} on {}: {} is {}**: {}{}, {}{}.",
                     escape(&cell.activation),
                     escape(&cell.task),
                     escape(b),
@@ -229,21 +264,49 @@ impl Cells {
                         cell.metric.difference(interval.high)
                     )),
                     equals(cell.p_holm.unwrap_or(1.0)),
+                    cell.without_a_score([a, b]),
                 )
             })
             .collect();
-        let rest = self.both.len() - lines.len();
-        let same = self.both.iter().filter(|cell| cell.verdict == Verdict::Identical).count();
-        if rest > 0 {
-            let equal = match same {
-                0 => String::new(),
-                n => format!("; {n} of them are identical under every shared seed"),
+        let names = |cells: &[&Cell]| {
+            let name = |cell: &&Cell| {
+                let lost = cell.without_a_score([a, b]);
+                format!("{} on {}{lost}", escape(&cell.activation), escape(&cell.task))
             };
+            cells.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        let with = |verdicts: &[Verdict]| -> Vec<&Cell> {
+            self.both.iter().filter(|cell| verdicts.contains(&cell.verdict)).collect()
+        };
+        let identical = with(&[Verdict::Identical]);
+        if !identical.is_empty() {
+            lines.push(format!("Identical under every shared seed: {}.", names(&identical)));
+        }
+        for cell in with(&[Verdict::Constant]) {
             lines.push(format!(
-                "{rest} of {} activations show no significant difference between {} and {}{equal}.",
-                self.both.len(),
+                "{} on {}: {} differs by exactly {} {}: there is no spread to test it by{}.",
+                escape(&cell.activation),
+                escape(&cell.task),
+                escape(b),
+                cell.metric.with_difference_unit(&cell.metric.difference(cell.difference)),
+                match cell.pairs {
+                    Some(pairs) => format!("under each of {pairs} shared seeds"),
+                    None => "between all runs".to_owned(),
+                },
+                cell.without_a_score([a, b]),
+            ));
+        }
+        let untested = with(&[Verdict::TooFew, Verdict::NoScores]);
+        if !untested.is_empty() {
+            lines.push(format!("Not tested, since there are too few runs: {}.", names(&untested)));
+        }
+        let rest = with(&[Verdict::Undecided, Verdict::Equivalent]);
+        if !rest.is_empty() {
+            lines.push(format!(
+                "No significant difference between {} and {}: {}.",
                 escape(a),
-                escape(b)
+                escape(b),
+                names(&rest)
             ));
         }
         lines.iter().map(|line| wrap(line, "- ", columns)).collect()

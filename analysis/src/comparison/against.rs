@@ -176,27 +176,62 @@ impl Past {
         Some(Self { looks: Looks::new(&plan.seeds)?, differences: made.map(at).collect() })
     }
 
-    /// p of a test over all looks, and the look that it is from; a test that could not be made shows nothing.
-    fn p(&self, test: impl Fn(Sample<'_>) -> Option<f64>) -> (f64, Option<usize>) {
-        let p = |differences: &Vec<f64>| test(Sample::Pairs(differences)).unwrap_or(1.0);
-        self.looks.p(&self.differences.iter().map(p).collect::<Vec<_>>())
+    /// The difference at the last look.
+    fn last(&self) -> Option<f64> {
+        mean(self.differences.last()?)
     }
 
-    /// What the intervals of all looks have in common, which together cover at 1 − `level`, and the level of the last
-    /// of them; that of the look `deciding` where they have nothing in common.
-    fn interval(&self, level: f64, deciding: Option<usize>) -> Option<(Interval, f64)> {
-        let levels = self.looks.nominal_levels(level);
-        let at = |look: usize| {
-            Some((t_interval(&self.differences[look], 1.0 - levels[look])?, levels[look]))
+    /// Whether the difference at `look` has the direction of that at the last: what an early look shows and the last one
+    /// contradicts is not claimed.
+    fn agrees(&self, look: usize) -> bool {
+        let at = mean(&self.differences[look]).unwrap_or(0.0);
+        at * self.last().unwrap_or(0.0) > 0.0
+    }
+
+    /// p of the t test over all looks that agree with the last, and the look that it is from; a test that could not be
+    /// made shows nothing.
+    fn p_of_difference(&self) -> (f64, Option<usize>) {
+        let p = |look: usize| {
+            let test =
+                Sample::Pairs(&self.differences[look]).t_test().filter(|_| self.agrees(look));
+            test.map_or(1.0, |test| test.p)
         };
-        let made: Vec<(Interval, f64)> = (0..self.differences.len()).filter_map(at).collect();
-        let (_, last) = *made.last()?;
-        let low = made.iter().map(|(interval, _)| interval.low).fold(f64::NEG_INFINITY, f64::max);
-        let high = made.iter().map(|(interval, _)| interval.high).fold(f64::INFINITY, f64::min);
-        if low <= high {
-            return Some((Interval { low, high }, last));
-        }
-        deciding.and_then(at)
+        self.looks.p(&(0..self.differences.len()).map(p).collect::<Vec<_>>())
+    }
+
+    /// p of equivalence over all looks; where the last difference is beyond the margin, none shows it.
+    fn p_of_equivalence(&self, margin: f64) -> f64 {
+        let beyond = self.last().is_none_or(|last| last.abs() > margin);
+        let p = |differences: &Vec<f64>| {
+            let p = Sample::Pairs(differences).equivalence(margin).filter(|_| !beyond);
+            p.unwrap_or(1.0)
+        };
+        self.looks.p(&self.differences.iter().map(p).collect::<Vec<_>>()).0
+    }
+
+    /// What the intervals of `looks` have in common, which together cover at 1 − `level`, widened to hold the last
+    /// difference, and the level of the last of them; in place of what they have in common that of the look `deciding`,
+    /// where there is nothing.
+    fn interval(
+        &self,
+        level: f64,
+        looks: impl Fn(usize) -> bool,
+        deciding: Option<usize>,
+    ) -> Option<(Interval, f64)> {
+        let levels = self.looks.nominal_levels(level);
+        let at = |look: usize| t_interval(&self.differences[look], 1.0 - levels[look]);
+        let last = self.differences.len().checked_sub(1)?;
+        let own = at(last)?;
+        let made: Vec<Interval> = (0..=last).filter(|look| looks(*look)).filter_map(at).collect();
+        let low = made.iter().map(|interval| interval.low).fold(f64::NEG_INFINITY, f64::max);
+        let high = made.iter().map(|interval| interval.high).fold(f64::INFINITY, f64::min);
+        let common = match low <= high && !made.is_empty() {
+            true => Interval { low, high },
+            false => deciding.and_then(at).unwrap_or(own),
+        };
+        let difference = self.last()?;
+        let (low, high) = (common.low.min(difference), common.high.max(difference));
+        Some((Interval { low, high }, levels[last]))
     }
 }
 
@@ -254,16 +289,12 @@ impl Against {
         // Before the first look nothing is tested.
         let early = past.as_ref().is_some_and(|past| past.differences.is_empty());
         let t_test = sample.t_test().filter(|_| !early);
-        let within = |sample: Sample<'_>| sample.equivalence(margin?);
         let equivalence = match &past {
             _ if t_test.is_none() || margin.is_none() => None,
-            Some(past) => Some(past.p(within).0),
-            None => within(sample),
+            Some(past) => margin.map(|margin| past.p_of_equivalence(margin)),
+            None => sample.equivalence(margin.unwrap_or(f64::NAN)),
         };
-        let over_looks = past
-            .as_ref()
-            .filter(|_| t_test.is_some())
-            .map(|past| past.p(|sample| Some(sample.t_test()?.p)));
+        let over_looks = past.as_ref().filter(|_| t_test.is_some()).map(Past::p_of_difference);
         Self {
             pairs: differences.len(),
             unpaired: (ours.len() + theirs.len())
@@ -322,12 +353,7 @@ impl Against {
         }
         let significant = differs.p <= ALPHA;
         let equivalent = within.filter(|within| within.p <= ALPHA);
-        // Evidence has the direction of the look that it is from.
-        let direction = match (&self.past, self.deciding) {
-            (Some(past), Some(look)) => mean(&past.differences[look]),
-            _ => self.difference,
-        };
-        self.verdict = match direction {
+        self.verdict = match self.difference {
             _ if equivalent.is_some() => Verdict::Equivalent,
             Some(difference) if significant && self.direction * difference > 0.0 => Verdict::Better,
             Some(_) if significant => Verdict::Worse,
@@ -339,7 +365,11 @@ impl Against {
             None => ALPHA / differs.divisor,
         };
         let found = match &self.past {
-            Some(past) => past.interval(tested, self.deciding),
+            // Looks of the other direction say nothing for a difference, and something for equivalence.
+            Some(past) => {
+                let counts = |look| equivalent.is_some() || past.agrees(look);
+                past.interval(tested, counts, self.deciding)
+            }
             None => self.sample().interval(1.0 - tested).map(|interval| (interval, tested)),
         };
         self.interval = found.map(|(interval, _)| interval);

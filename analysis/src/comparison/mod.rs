@@ -23,7 +23,7 @@ pub use pairs::{AllPairs, Pair};
 pub use scores::read_scores;
 
 pub(crate) use against::paired_scores;
-pub(crate) use overall::{ENOUGH_RUNS, normalized, overall};
+pub(crate) use overall::{ENOUGH_RUNS, LEARNED, normalized, overall};
 
 /// Level at which a difference is significant, over a whole family of tests.
 pub const ALPHA: f64 = 0.05;

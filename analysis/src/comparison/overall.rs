@@ -4,6 +4,7 @@ use super::pairs::blocks as seed_blocks;
 use super::{ALPHA, ArmScores, Rules, TaskScores, TestFigures};
 use crate::metric;
 use crate::parallel;
+use crate::statistics::Resolution;
 use crate::statistics::{
     Interval, Nested, Probabilities, Ranks, interquartile_mean, interquartile_mean_of_drawn, mean,
     signed_rank_posterior,
@@ -18,11 +19,27 @@ pub(crate) const ENOUGH_BLOCKS: usize = 5;
 /// Runs of an arm on a task below which a resampled interval is too narrow to be shown.
 pub(crate) const ENOUGH_RUNS: usize = 20;
 
+/// Standard errors of guessing within which a share of right answers is one of guessing.
+pub(crate) const LEARNED: f64 = 2.0;
+
+/// By how much guessing is better by luck on the test examples; 0 where that is not known.
+fn luck_of(task: &TaskScores, guessing: f64) -> f64 {
+    match task.resolution {
+        Resolution::Examples(examples) if (0.0..=1.0).contains(&guessing) => {
+            LEARNED * (guessing * (1.0 - guessing) / examples as f64).sqrt()
+        }
+        _ => 0.0,
+    }
+}
+
 /// All tasks together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Overall {
     /// Labels of the arms that every task has.
     pub activations: Vec<String>,
+    /// Labels of arms that some tasks have a score of, but not all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Tasks.
     pub tasks: usize,
     /// Names of the tasks' metrics, where those differ: there are no figures of raw scores then. Empty otherwise.
@@ -95,7 +112,15 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
     let margin = rules
         .margin_of(common.first()?.metric.as_ref())
         .filter(|_| alike && common.len() >= ENOUGH_BLOCKS);
+    let scored = tasks.iter().flat_map(|task| &task.arms).filter(|arm| !arm.runs.is_empty());
+    let mut left_out: Vec<String> = Vec::new();
+    for arm in scored.map(|arm| &arm.activation) {
+        if !activations.contains(arm) && !left_out.contains(arm) {
+            left_out.push(arm.clone());
+        }
+    }
     Some(Overall {
+        left_out,
         tasks: common.len(),
         blocks: blocks.len(),
         interquartile_mean: pooled(&common, rules),
@@ -218,13 +243,13 @@ fn pooled(tasks: &[TaskScores], rules: &Rules) -> Vec<(f64, Option<Interval>)> {
 }
 
 /// A task's scores with guessing at 0 and the best arm's mean at 1, so that larger ones are better; nothing where
-/// guessing is not known, or no arm is better.
+/// guessing is not known, or no arm is better by more than luck: what is divided by then is noise.
 pub(crate) fn normalized(task: &TaskScores) -> Option<TaskScores> {
     let guessing = task.guessing.filter(|guessing| guessing.is_finite())?;
     let means = task.arms.iter().filter_map(|arm| mean(&arm.values()));
     let best = means.map(|mean| task.merit(mean)).reduce(f64::max)?;
     let scale = best - task.merit(guessing);
-    (scale > 0.0).then(|| {
+    (scale > luck_of(task, guessing)).then(|| {
         let scaled = |score: f64| (task.merit(score) - task.merit(guessing)) / scale;
         let arm = |arm: &ArmScores| {
             let runs = arm.runs.iter().map(|(seed, score)| (seed.clone(), scaled(*score)));

@@ -133,10 +133,16 @@ impl<'a> Row<'a> {
         if activation.is_empty() {
             return Err(wrong(line, "the activation is missing".into()));
         }
+        if cell(columns.task).is_empty() {
+            return Err(wrong(line, "the task is missing".into()));
+        }
         let guessing = columns.guessing.map(cell).filter(|text| !text.is_empty());
         let guessing = guessing.map(|text| number(GUESSING, text, line)).transpose()?;
         let (mut run, mut published) = (None, None);
         match columns.measured {
+            Measured::Run { seed, .. } if cell(seed).is_empty() => {
+                return Err(wrong(line, "the seed is missing".into()));
+            }
             Measured::Run { seed, score } => {
                 run = Some((canonical(cell(seed)), number("score", cell(score), line)?));
             }

@@ -193,9 +193,17 @@ pub(crate) fn overall(overall: &Overall) -> Vec<String> {
             overall.metrics.iter().map(|label| escape(label)).collect::<Vec<_>>().join(", ")
         ));
     }
+    if !overall.left_out.is_empty() {
+        let labels: Vec<String> = overall.left_out.iter().map(|label| escape(label)).collect();
+        lines.push(format!(
+            "Without a score on one of the tasks, and so not among these: {}.",
+            labels.join(", ")
+        ));
+    }
     if overall.tasks > 1 {
         lines.push(if overall.interquartile_mean.is_empty() {
-            "Scores are not pooled over tasks: what guessing scores is not known, or no activation is better."
+            "Scores are not pooled over tasks: on one of them it is not known what guessing scores, or no activation is better \
+             than guessing."
                 .to_owned()
         } else {
             "Scores are normalized by task before they are pooled: guessing is 0, the best activation's mean is 1."
@@ -208,15 +216,19 @@ pub(crate) fn overall(overall: &Overall) -> Vec<String> {
 /// How to read the figures.
 pub(super) fn legend(comparison: &Comparison) -> Vec<String> {
     let baseline = escape(&comparison.baseline);
-    let scope = match comparison.family {
-        Family::Report => "all comparisons with the baseline, on all tasks",
-        Family::Task => "the comparisons with the baseline on each task",
+    let (scope, claims) = match comparison.family {
+        Family::Report => {
+            ("all comparisons with the baseline, on all tasks", "of all these claims together")
+        }
+        Family::Task => (
+            "the comparisons with the baseline on each task",
+            "of the claims on one task together (not of those on all tasks)",
+        ),
     };
     let mut entries = vec![
         format!(
             "Verdicts are by the paired t test of runs under the same seed (Welch's where seeds do not match), after \
-             Holm's correction over {scope}: of all these claims together, a false one has a probability of at most \
-             {ALPHA}."
+             Holm's correction over {scope}: {claims}, a false one has a probability of at most {ALPHA}."
         ),
         "sd: sample standard deviation. IQM: mean of the middle half. 95 % interval: Student's, of the mean. \
          Bootstrap intervals are in the JSON; of few runs they are too narrow."

@@ -145,7 +145,9 @@ impl Axis {
         (first..=last)
             .map(|i| {
                 let value = i as f64 * step;
-                let text = if decimals == 0 && value >= 0.0 {
+                let text = if low.abs().max(high.abs()) >= LARGE {
+                    format!("{value:.1e}").replace('-', "−")
+                } else if decimals == 0 && value >= 0.0 {
                     grouped(value.round() as u64)
                 } else {
                     fixed(value, decimals)
@@ -155,6 +157,9 @@ impl Axis {
             .collect()
     }
 }
+
+/// From here on numbers are written with an exponent.
+const LARGE: f64 = 1e7;
 
 /// A round number in as many digits as it has, as long as they are few.
 fn short(value: f64) -> String {
@@ -184,6 +189,15 @@ mod tests {
             said(&Axis::percent(""), [0.801, 0.829]),
             ["80.5 %", "81.0 %", "81.5 %", "82.0 %", "82.5 %"]
         );
+    }
+
+    #[test]
+    fn large_numbers_have_an_exponent_and_differ() {
+        assert_eq!(
+            said(&Axis::number(""), [0.0, 2.1e31]),
+            ["0.0e0", "5.0e30", "1.0e31", "1.5e31", "2.0e31"]
+        );
+        assert_eq!(said(&Axis::number(""), [-2e7, 2e7])[0], "−2.0e7");
     }
 
     #[test]

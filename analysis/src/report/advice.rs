@@ -73,6 +73,12 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
             "tune `learning_rate` or raise `budget` before comparing activations.",
         ));
     }
+    if task.arms.iter().any(|arm| arm.diverged > 0 && 2 * arm.diverged >= arm.runs) {
+        return Some(Next::of(
+            "lower `learning_rate`, lengthen `warmup` or set `clip_norm` for all activations, or tune `learning_rate` for each \
+             (`[tune]`): an activation diverged in half of its runs or more.",
+        ));
+    }
     if task.baseline().is_none_or(|arm| arm.completed == 0) {
         let other = &judged[0].activation;
         let command = |results| format!("actlab report {results} --baseline {}", quoted(other));
@@ -98,11 +104,20 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
     match pairs {
         Some(pairs @ 0..ENOUGH) => Some(more_seeds(report, ENOUGH, pairs, "train at least")),
         Some(pairs) => plan(report, task, &undecided, pairs),
-        None if !with(Verdict::Equivalent).is_empty() => Some(Next::of(format!(
-            "where equivalence to {} is enough, choose by cost. \"All pairs\" compares the others with each other.",
-            task.baseline
-        ))),
-        None => None,
+        None => {
+            let equivalent = with(Verdict::Equivalent);
+            let others = match equivalent.len() {
+                1 => "",
+                _ => " \"All pairs\" compares the others with each other.",
+            };
+            match equivalent.iter().map(seeds).min()? {
+                pairs @ 0..ENOUGH => Some(more_seeds(report, ENOUGH, pairs, "train at least")),
+                _ => Some(Next::of(format!(
+                    "where equivalence to {} is enough, choose by cost.{others}",
+                    task.baseline
+                ))),
+            }
+        }
     }
 }
 

@@ -215,10 +215,11 @@ impl<'a> Answer<'a> {
         (beaten && wins(&self.task.baseline)).then(|| {
             format!(
                 "**{} is better than every other activation** (difference to {}: {}; to each of the others significant \
-                 at level {ALPHA} over all pairs)",
+                 at level {ALPHA} over all pairs{})",
                 escape(&best.activation),
                 self.baseline,
                 figures(&self.task.metric, against),
+                self.but_diverged(best),
             )
         })
     }
@@ -264,19 +265,28 @@ impl<'a> Answer<'a> {
         let identical = self.with(Verdict::Identical);
         if !identical.is_empty() {
             let has = if identical.len() == 1 { "has" } else { "have" };
+            let paired: Vec<_> = identical.iter().filter(|(_, one)| one.paired).collect();
+            let pairs = paired.iter().map(|(_, one)| one.pairs).min();
+            let under = match pairs.filter(|_| paired.len() == identical.len()) {
+                Some(pairs) => format!("under each of {pairs} shared seeds"),
+                None => "in every run, unpaired".to_owned(),
+            };
             claims.push(format!(
-                "{} {has} the same score as {} under every seed",
+                "{} {has} the same score as {} {under}",
                 names(&identical),
                 self.baseline
             ));
         }
         for (arm, against) in self.with(Verdict::Constant) {
             claims.push(format!(
-                "{} differs from {} by exactly {} under each of {} seeds, which leaves no spread to test",
+                "{} differs from {} by exactly {} {}, which leaves no spread to test",
                 escape(&arm.activation),
                 self.baseline,
                 against.difference.map(|size| signed(&self.task.metric, size)).unwrap_or_default(),
-                against.pairs
+                match against.paired {
+                    true => format!("under each of {} seeds", against.pairs),
+                    false => "between all runs, unpaired".to_owned(),
+                }
             ));
         }
         let few = self.with(Verdict::TooFew);
@@ -326,22 +336,30 @@ impl<'a> Answer<'a> {
                 metric.with_difference_unit(&range)
             ));
         }
-        let least = self.arms.iter().filter(|(_, one)| one.verdict != Verdict::NoScores);
-        let least = least.map(|(arm, one)| self.seeds(arm, one)).min();
-        let claimed = self.arms.iter().any(|(_, one)| {
+        let claimed = self.arms.iter().filter(|(_, one)| {
             matches!(one.verdict, Verdict::Better | Verdict::Worse | Verdict::Equivalent)
         });
-        if let Some(pairs @ 2..ENOUGH) = least
-            && claimed
-        {
+        let least = claimed.map(|(arm, one)| self.seeds(arm, one)).min();
+        if let Some(pairs @ 2..ENOUGH) = least {
             limits.push(format!("Exploratory: only {pairs} seeds."));
         }
         limits
     }
 
+    /// That more runs of an arm diverged than of the baseline, in words that continue its figures.
+    fn but_diverged(&self, arm: &Arm) -> String {
+        let share = |arm: &Arm| arm.diverged as f64 / arm.runs.max(1) as f64;
+        let baseline = self.task.baseline().map_or(0.0, share);
+        match share(arm) > baseline {
+            true => format!("; but {} of {} runs diverged", arm.diverged, arm.runs),
+            false => String::new(),
+        }
+    }
+
     fn with_figures(&self, arms: &[(&Arm, &Against)]) -> String {
         let one = |(arm, against): &(&Arm, &Against)| {
-            format!("{} ({})", escape(&arm.activation), figures(&self.task.metric, against))
+            let but = self.but_diverged(arm);
+            format!("{} ({}{but})", escape(&arm.activation), figures(&self.task.metric, against))
         };
         conjunction(&arms.iter().map(one).collect::<Vec<_>>())
     }

@@ -58,7 +58,7 @@ fn table(report: &Report, task: &Task) -> String {
         let shown = value(task, arm);
         let mut cells = vec![
             escape(&arm.activation),
-            arm.completed.to_string(),
+            seeds(arm),
             if is_best { format!("\\textbf{{{shown}}}") } else { shown },
             difference(task, arm),
         ];
@@ -72,6 +72,14 @@ fn table(report: &Report, task: &Task) -> String {
         text += &format!("{} \\\\\n", cells.join(" & "));
     }
     text + "\\bottomrule\n\\end{tabular}\n\\end{table}\n"
+}
+
+/// Seeds with a score, and of how many where runs diverged or failed.
+fn seeds(arm: &Arm) -> String {
+    match arm.completed == arm.runs {
+        true => arm.completed.to_string(),
+        false => format!("{} of {}", arm.completed, arm.runs),
+    }
 }
 
 /// What the table shows, and what its marks mean.
@@ -94,7 +102,22 @@ fn caption(report: &Report, task: &Task) -> String {
             escape(&task.baseline)
         );
     }
-    text + "."
+    text += ".";
+    let lost: Vec<String> = task
+        .arms
+        .iter()
+        .flat_map(|arm| {
+            let counts = [(arm.diverged, "diverged"), (arm.failed, "failed")];
+            let shown = counts.into_iter().filter(|(count, _)| *count > 0);
+            shown.map(move |(count, how)| {
+                format!("{count} of {} runs of {} {how}", arm.runs, escape(&arm.activation))
+            })
+        })
+        .collect();
+    if !lost.is_empty() {
+        text += &format!(" Left out of the figures: {}.", lost.join(", "));
+    }
+    text
 }
 
 fn value(task: &Task, arm: &Arm) -> String {

@@ -93,7 +93,7 @@ fn beginning(report: &Report) -> Vec<Part<'static>> {
     let mut parts = vec![Part::Heading(1, escape(&report.title)), Part::Text(overview(report))];
     parts.extend(report.confirms.as_ref().map(|confirms| {
         let (sweep, statement) = (escape(&confirms.sweep), escape(&confirms.statement));
-        Part::Text(format!("These runs confirm {sweep}: {statement}"))
+        Part::Text(format!("A confirmation run of {sweep}, {statement}"))
     }));
     parts
 }

@@ -269,7 +269,7 @@ fn registration(report: &Report) -> Vec<String> {
     let mut sentences = Vec::new();
     if let Some(confirms) = &report.confirms {
         sentences.push(format!(
-            "These runs confirm {}: {}",
+            "A confirmation run of {}, {}",
             escape(&confirms.sweep),
             escape(&confirms.statement)
         ));

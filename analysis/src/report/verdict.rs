@@ -1,7 +1,7 @@
 //! What the figures of a task allow one to say, in sentences.
 
 use super::Task;
-use crate::comparison::{ALPHA, Against, Family, Verdict, margin_of};
+use crate::comparison::{ALPHA, Against, Family, LEARNED, Verdict, margin_of};
 use crate::metric::Shown;
 use crate::render::number::{equals, grouped};
 use crate::render::text::escape;
@@ -10,9 +10,6 @@ use record::Metric;
 
 /// Runs of an activation below which a result is called exploratory.
 const ENOUGH_RUNS: usize = 5;
-
-/// Standard errors of guessing within which a share of right answers is one of guessing.
-const LEARNED: f64 = 2.0;
 
 /// What holds for all tasks of a report.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,7 +137,11 @@ fn leaders(task: &Task, judged: &[&Arm], frame: &Frame) -> String {
     let whose = if leader.activation == task.baseline { ", the baseline," } else { "" };
     let mut text =
         format!("{name}{whose} has the {word} mean test {label}, {value} ({}).", size(leader));
-    if judged.len() > 2 && !frame.confirms {
+    let most = judged.iter().map(|arm| arm.completed).max().unwrap_or(0);
+    if 2 * leader.completed < most {
+        text +=
+            " Most of its runs did not complete: `actlab confirm` takes the best of the others.";
+    } else if judged.len() > 2 && !frame.confirms {
         text += &format!(
             " The best of {} is likely to be overestimated: `actlab confirm` tests it on fresh seeds.",
             judged.len()
@@ -202,26 +203,29 @@ fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
         text += &compared.power();
         sentences.push(text);
     }
-    let shared = |arm: &Arm, against: &Against| {
-        format!("{} ({}\u{a0}seeds)", escape(&arm.activation), against.pairs)
+    let seeds = |against: &Against| match against.paired {
+        true => format!("{}\u{a0}shared seeds", against.pairs),
+        false => "all runs, unpaired".to_owned(),
     };
+    let shared =
+        |arm: &Arm, against: &Against| format!("{} ({})", escape(&arm.activation), seeds(against));
     if let Some(arms) = compared.list(Verdict::Identical, &shared) {
-        sentences.push(format!("Identical to {baseline} under every shared seed: {arms}."));
+        sentences.push(format!("Identical to {baseline} in every run that is compared: {arms}."));
     }
     let exact = |arm: &Arm, against: &Against| {
         let size = against.difference.map(|size| difference(metric, size)).unwrap_or_default();
         let within = frame.margin_of(task).zip(against.difference);
         let within = within.is_some_and(|(margin, difference)| difference.abs() <= margin);
         format!(
-            "{} (exactly {size}, {}\u{a0}seeds{})",
+            "{} (exactly {size}, {}{})",
             escape(&arm.activation),
-            against.pairs,
+            seeds(against),
             if within { "; within the margin" } else { "" }
         )
     };
     if let Some(arms) = compared.list(Verdict::Constant, &exact) {
         sentences.push(format!(
-            "The same difference from {baseline} under every shared seed, so that there is no spread to test: {arms}."
+            "The same difference from {baseline} in every run that is compared, so that there is no spread to test: {arms}."
         ));
     }
     if let Some(arms) =

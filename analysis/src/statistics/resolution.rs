@@ -1,6 +1,6 @@
 //! What scores can resolve: differences that are equal but for rounding are made equal.
 
-/// Values that differ by at most so many units in the last place of the largest score are the same. A score
+/// Values that differ by at most so many units in the last place of the larger of their scores are the same. A score
 /// and a subtraction are each rounded by half a unit, so that two equal differences are at most three apart.
 const UNITS: f64 = 8.0;
 
@@ -29,9 +29,11 @@ impl Resolution {
         {
             return differences;
         }
-        let largest = pairs.iter().map(|(a, b)| a.abs().max(b.abs())).fold(0.0, f64::max);
+        // A pair is rounded by its own size: another that is larger by far says nothing of it.
+        let size = |(a, b): &(f64, f64)| UNITS * f64::EPSILON * a.abs().max(b.abs());
+        let tolerances: Vec<f64> = pairs.iter().map(size).collect();
         let raw: Vec<f64> = pairs.iter().map(|(a, b)| decimal_difference(*a, *b)).collect();
-        joined(&raw, UNITS * f64::EPSILON * largest)
+        joined(&raw, &tolerances)
     }
 
     /// The scores themselves, those made equal that differ by rounding alone.
@@ -71,20 +73,25 @@ fn decimals(value: f64) -> i32 {
     i32::try_from(after_point).unwrap_or(i32::MAX) - exponent.parse::<i32>().unwrap_or(0)
 }
 
-/// `values` where sizes that lie within `tolerance` of each other have become one, and those within it of 0
-/// have become 0. Signs stay.
-fn joined(values: &[f64], tolerance: f64) -> Vec<f64> {
-    if !tolerance.is_finite() || values.iter().any(|value| !value.is_finite()) {
+/// `values` where sizes that lie within the larger of their `tolerances` of each other have become one, and those within
+/// their own of 0 have become 0. Signs stay.
+fn joined(values: &[f64], tolerances: &[f64]) -> Vec<f64> {
+    let all = values.iter().chain(tolerances);
+    if all.into_iter().any(|value| !value.is_finite()) {
         return values.to_vec();
     }
-    let mut order: Vec<usize> = (0..values.len()).collect();
+    let differs = |place: &usize| values[*place].abs() > tolerances[*place];
+    let mut order: Vec<usize> = (0..values.len()).filter(differs).collect();
     order.sort_by(|a, b| values[*a].abs().total_cmp(&values[*b].abs()));
     let mut joined = vec![0.0; values.len()];
-    let mut begin = order.partition_point(|place| values[*place].abs() <= tolerance);
+    let mut begin = 0;
     while begin < order.len() {
-        let first = values[order[begin]].abs();
-        let group =
-            order[begin..].partition_point(|place| values[*place].abs() - first <= tolerance);
+        let first = order[begin];
+        let is_first = |place: &&usize| {
+            let tolerance = tolerances[**place].max(tolerances[first]);
+            values[**place].abs() - values[first].abs() <= tolerance
+        };
+        let group = order[begin..].iter().take_while(is_first).count();
         let group = &order[begin..begin + group];
         let size = plainest(group.iter().map(|place| values[*place].abs()));
         for place in group {
@@ -122,6 +129,18 @@ mod tests {
         assert_eq!(thirds[1].to_bits(), thirds[2].to_bits());
         // 0.1 + 0.2 is 0.30000000000000004.
         assert_eq!(differences(&[(0.1 + 0.2, 0.3)]), [0.0]);
+    }
+
+    #[test]
+    fn a_huge_score_makes_no_other_difference_zero() {
+        let small = [(20.1, 20.0), (20.0, 20.3), (19.9, 20.3)];
+        let alone = Resolution::Rounding.differences(&small);
+        for huge in [3e13, 1e15, 1e16, 1e300] {
+            let pairs = [&small[..], &[(huge, huge), (-huge, 0.0)]].concat();
+            let differences = Resolution::Rounding.differences(&pairs);
+            assert_eq!(differences[..3], alone);
+            assert_eq!(differences[3..], [0.0, -huge]);
+        }
     }
 
     #[test]

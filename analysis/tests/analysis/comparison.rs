@@ -5,7 +5,8 @@ use analysis::statistics::{
     mann_whitney, mann_whitney_asymptotic, optimality_gap, paired_t, probability_of_improvement,
     welch, wilcoxon, wilcoxon_asymptotic,
 };
-use analysis::{ArmScores, Comparison, Family, Rules, TaskScores, Verdict};
+use analysis::{Against, ArmScores, Comparison, Family, LookPlan, Rules, TaskScores, Verdict};
+use proptest::prelude::*;
 use serde_json::Value;
 
 /// Ten seeds of five activations on two tasks, and what others make of them.
@@ -208,6 +209,70 @@ fn verdicts_follow_from_the_figures() {
     let all = alike.tasks.iter().flat_map(|task| &task.arms).filter_map(|arm| arm.against.as_ref());
     assert!(all.clone().all(|against| against.verdict == Verdict::Equivalent));
     assert_eq!(all.count(), 8);
+}
+
+/// gelu minus relu by seed, after looks at 3, 5 and 8 seeds with a margin of 2.
+fn after_looks(differences: &[f64]) -> Against {
+    let arm = |name: &str, scores: Vec<f64>| {
+        let seeds = (1..).map(|seed: u64| seed.to_string());
+        ArmScores::new(name.to_owned(), seeds.zip(scores).collect())
+    };
+    let task = TaskScores {
+        task: "t".into(),
+        arms: vec![
+            arm("relu", vec![50.0; differences.len()]),
+            arm("gelu", differences.iter().map(|difference| 50.0 + difference).collect()),
+        ],
+        guessing: None,
+        resolution: Resolution::Rounding,
+        metric: None,
+    };
+    let looks = LookPlan {
+        seeds: vec![3, 5, 8],
+        order: (1..=8).map(|seed: u64| seed.to_string()).collect(),
+        finished: differences.len(),
+    };
+    let comparison = Comparison::new(&[task], &Rules { looks: Some(looks), ..rules(Some(2.0)) });
+    comparison.tasks[0].arms[1].against.clone().unwrap()
+}
+
+/// What the first look shows and the last contradicts is not claimed.
+#[test]
+fn a_claim_after_several_looks_has_the_direction_of_the_difference_that_is_shown() {
+    let better = after_looks(&[5.01, 5.0, 4.99]);
+    assert_eq!(better.verdict, Verdict::Better);
+    let turned = after_looks(&[5.01, 5.0, 4.99, 5.0, 5.0, -30.0, -30.0, -30.0]);
+    assert_eq!(turned.verdict, Verdict::Undecided);
+    // Smaller than at the first look, and still of its direction.
+    let smaller = after_looks(&[5.01, 5.0, 4.99, 1.0, 0.0]);
+    assert_eq!(smaller.verdict, Verdict::Better);
+    assert!(smaller.interval.unwrap().low > 0.0);
+}
+
+proptest! {
+    #[test]
+    fn figures_after_several_looks_do_not_contradict_each_other(
+        scale in prop_oneof![Just(0.02), Just(1.0), Just(20.0)],
+        shift in -1.0..1.0_f64,
+        noise in proptest::collection::vec(-1.0..1.0_f64, 3..=8),
+    ) {
+        let differences: Vec<f64> =
+            noise.iter().map(|noise| 5.0 * shift + scale * noise.powi(3)).collect();
+        let against = after_looks(&differences);
+        let (difference, interval) = (against.difference.unwrap(), against.interval.unwrap());
+        prop_assert!(interval.low <= difference && difference <= interval.high, "{against:?}");
+        match against.verdict {
+            Verdict::Better => prop_assert!(interval.low > 0.0, "{against:?}"),
+            Verdict::Worse => prop_assert!(interval.high < 0.0, "{against:?}"),
+            Verdict::Equivalent => {
+                prop_assert!(interval.low >= -2.0 && interval.high <= 2.0, "{against:?}");
+            }
+            Verdict::Undecided => {
+                prop_assert!(interval.low <= 0.0 && 0.0 <= interval.high, "{against:?}");
+            }
+            other => prop_assert!(false, "{other:?}"),
+        }
+    }
 }
 
 /// An interval excludes 0 exactly where the verdict says so, and lies within the margin where it is equivalent.

@@ -392,7 +392,7 @@ fn guessing_has_no_winner() {
     // In the answer and in the details of each task.
     assert_eq!(text.matches("**Nothing was learned:**").count(), 4, "{text}");
     assert!(!text.contains("has the highest") && !text.contains("share the highest"), "{text}");
-    assert!(text.contains("Identical to relu under every shared seed"), "{text}");
+    assert!(text.contains("Identical to relu in every run that is compared"), "{text}");
 }
 
 #[test]

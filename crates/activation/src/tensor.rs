@@ -16,8 +16,8 @@ impl<const D: usize> Algebra for Tensor<D> {
     }
 
     fn exp_m1(self) -> Self {
-        // Burn has no expm1: near zero the result keeps f32's absolute precision, not its relative.
-        Tensor::exp(self) - 1.0
+        // Burn has no expm1: e^x − 1 is tanh(x/2) · (e^x + 1), in which nothing cancels near zero.
+        (self.clone() / 2.0).tanh() * (Tensor::exp(self) + 1.0)
     }
 
     fn ln(self) -> Self {

@@ -229,7 +229,8 @@ pub struct DataSpec {
     #[serde(default = "no_augmentation", with = "component::short")]
     #[schemars(with = "String")]
     pub augmentation: Component,
-    /// Use only the first so many training examples (of the fixed order).
+    /// Use only so many training examples: the first ones; of a table or an image folder, drawn so that each class has its
+    /// share, and always the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_limit: Option<usize>,
     /// Parameters of the data set.

@@ -184,7 +184,7 @@ pub(crate) struct RerunArgs {
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<String>,
     /// Threads [default: one per processor]
-    #[arg(long, value_name = "N", value_parser = numbers::whole::<usize>)]
+    #[arg(long, value_name = "N", value_parser = numbers::threads)]
     pub(crate) threads: Option<usize>,
     /// Folder for the run that is made
     #[arg(long, value_name = "DIR", default_value = "results/reruns", value_parser = utf8_path().map(PathBuf::from))]

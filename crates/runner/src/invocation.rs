@@ -5,12 +5,26 @@ use crate::shell::{VARIABLES, assignment, quoted, variables};
 /// Flags with a value that change how runs are trained, and not which.
 const PASSING: [&str; 5] = ["--jobs", "--threads", "--launcher", "--retries", "--seeds"];
 
+/// Flags of `actlab plan` alone: those with a value, and those without.
+const OF_PLAN: [&str; 2] = ["--effect", "--pilot"];
+const SWITCHES_OF_PLAN: [&str; 1] = ["--json"];
+
 /// The command of a sweep, whose words are `words`, without its seeds, for a shell: as in
 /// `actlab sweep experiments/quick.toml`. Nothing where they are another command.
 pub(crate) fn without_seeds(words: &[String]) -> Option<String> {
+    sweep("sweep", words)
+}
+
+/// The sweep that a plan is for, whose words are `words`, without its seeds.
+pub(crate) fn sweep_of_plan(words: &[String]) -> Option<String> {
+    sweep("plan", words)
+}
+
+/// The words of a `command` that takes what a sweep takes, as those of a sweep without its seeds.
+fn sweep(command: &str, words: &[String]) -> Option<String> {
     let (variables, words) = variables(words);
     let mut arguments = words.iter().skip(1).cloned();
-    if arguments.next()? != "sweep" {
+    if arguments.next()? != command {
         return None;
     }
     let changes_runs = |word: &&String| {
@@ -25,7 +39,10 @@ pub(crate) fn without_seeds(words: &[String]) -> Option<String> {
             Some((flag, value)) if flag.starts_with("--") => (flag, Some(value.to_owned())),
             _ => (argument.as_str(), None),
         };
-        if PASSING.contains(&flag) {
+        if SWITCHES_OF_PLAN.contains(&flag) {
+            continue;
+        }
+        if PASSING.contains(&flag) || OF_PLAN.contains(&flag) {
             if value.is_none() {
                 arguments.next();
             }
@@ -76,6 +93,11 @@ mod tests {
         let variables = ["ACTLAB_DATA_DIR=my data", "ACTLAB_JOBS=2", "ACTLAB_SEEDS=3"];
         let again = "ACTLAB_DATA_DIR='my data' actlab sweep a.toml";
         assert_eq!(with_variables(&variables, &["sweep", "a.toml"]).unwrap(), again);
+        let plan =
+            ["actlab", "plan", "a.toml", "--effect", "0.5", "--json", "--activations=relu,gelu"];
+        let plan: Vec<String> = plan.map(str::to_owned).to_vec();
+        let sweep = "actlab sweep a.toml --activations=relu,gelu";
+        assert_eq!(sweep_of_plan(&plan).unwrap(), sweep);
         assert_eq!(of(&["report", "results/quick"]), None);
         assert_eq!(of(&[]), None);
     }

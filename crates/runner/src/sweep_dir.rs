@@ -114,6 +114,8 @@ pub(crate) enum Holder {
 pub(crate) struct Progress {
     /// Runs of the sweep that are finished, trials too.
     pub(crate) finished: usize,
+    /// Those of them that failed: the next sweep trains them again.
+    pub(crate) failed: usize,
     /// Its runs, as many as they may become.
     pub(crate) runs: usize,
     /// Runs that have begun and not ended, of this sweep or an earlier form of it.
@@ -271,6 +273,9 @@ impl SweepDir {
         let manifest = self.shown_manifest()?;
         let found = self.find(&manifest, false)?;
         let known = manifest.runs.len() + manifest.trials().count();
+        let ended = found.ours.iter().map(|(dir, _)| dir).chain(&found.trials);
+        let failed = ended.filter(|dir| matches!(dir.outcome(), Ok(Some(Outcome::Failed { .. }))));
+        let failed = failed.count();
         // A folder that was copied is no second run.
         let finished: HashSet<_> = found
             .ours
@@ -281,6 +286,7 @@ impl SweepDir {
             .collect();
         Ok(Progress {
             finished: finished.len(),
+            failed,
             runs: manifest.planned.unwrap_or(known),
             unfinished: found.unfinished,
             damaged: found.damaged,

@@ -296,6 +296,14 @@ impl Upload {
         let left = finish(tracker, "the same command");
         let arrived = |path: &Path| left.iter().all(|left| left.folder != path);
         for log in logs.iter().filter(|log| arrived(log.path())) {
+            if !log.is_whole() {
+                note!(
+                    "{}: it has no end, since its run is still written or was killed: what there is was uploaded, and the \
+                     same command uploads what follows",
+                    log.path().display()
+                );
+                continue;
+            }
             log.mark_synced().map_err(Error::io("write to", log.path()))?;
         }
         let before = match before {

@@ -6,7 +6,7 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
 use reqwest::{StatusCode, Url};
 use std::io::Read;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Longest answer that is read.
 const LONGEST_ANSWER: u64 = 16 << 20;
@@ -19,7 +19,15 @@ pub(crate) struct Http {
     direct: Client,
     /// What errors call the server.
     server: String,
+    /// Longest time of a request, but for what its body needs.
+    timeout: Duration,
 }
+
+/// Bytes a second that a slow line takes.
+const SLOW_LINE: f64 = 20_000.0;
+
+/// Longest text of a server that is shown.
+const LONGEST_SAID: usize = 300;
 
 /// An answer, whatever it says.
 #[derive(Debug)]
@@ -54,6 +62,7 @@ impl Http {
             proxied: builder().build().map_err(failed)?,
             direct: builder().no_proxy().build().map_err(failed)?,
             server: server.to_owned(),
+            timeout: pace.timeout,
         })
     }
 
@@ -63,8 +72,24 @@ impl Http {
         if here { &self.direct } else { &self.proxied }
     }
 
+    /// The answer to `request` with a body of so many bytes.
+    pub(crate) fn send_large(
+        &self,
+        request: RequestBuilder,
+        bytes: usize,
+    ) -> Result<Answer, Fault> {
+        #[expect(clippy::cast_precision_loss, reason = "a time")]
+        let body = Duration::from_secs_f64(bytes as f64 / SLOW_LINE);
+        self.send_within(request.timeout(self.timeout + body), self.timeout + body)
+    }
+
     /// The answer to `request`.
     pub(crate) fn send(&self, request: RequestBuilder) -> Result<Answer, Fault> {
+        self.send_within(request, self.timeout)
+    }
+
+    fn send_within(&self, request: RequestBuilder, limit: Duration) -> Result<Answer, Fault> {
+        let began = Instant::now();
         let response = request.send().map_err(|error| {
             let (never, unreachable) = (error.is_builder(), error.is_connect());
             let reason = chain(&error.without_url());
@@ -80,14 +105,52 @@ impl Http {
             .headers()
             .get(RETRY_AFTER)
             .and_then(|value| retry_after(value.to_str().ok()?, SystemTime::now()));
-        let mut text = String::new();
-        match response.take(LONGEST_ANSWER).read_to_string(&mut text) {
+        let mut bytes = Vec::new();
+        let read = read_until(response.take(LONGEST_ANSWER), began + limit, &mut bytes);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        match read {
             Err(error) if status.is_success() => {
                 Err(Fault::later(format!("{}: the answer breaks off: {error}", self.server)))
             }
-            Ok(_) | Err(_) => Ok(Answer { status, wait, text }),
+            Ok(()) | Err(_) => Ok(Answer { status, wait, text }),
         }
     }
+}
+
+/// Adds what `from` gives before `end` to `bytes`: the client's own limit begins anew with each piece.
+fn read_until(mut from: impl Read, end: Instant, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    let mut buffer = [0; 1 << 13];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => bytes.extend_from_slice(&buffer[..n]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        if Instant::now() >= end {
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "it comes too slowly"));
+        }
+    }
+}
+
+/// Whether an answer is a page for people, as those of networks that ask for a login.
+pub(crate) fn is_page(text: &str) -> bool {
+    let start: String = text.trim_start().chars().take(15).collect();
+    let start = start.to_ascii_lowercase();
+    start.starts_with("<!doctype") || start.starts_with("<html")
+}
+
+/// What a server says as it is shown: without `secret`, on one line, and not longer than a line or two.
+pub(crate) fn said(text: &str, secret: Option<&str>) -> String {
+    let hidden = match secret.filter(|secret| !secret.is_empty()) {
+        Some(secret) => text.replace(secret, "…"),
+        None => text.to_owned(),
+    };
+    let mut short: String = hidden.chars().take(LONGEST_SAID).collect();
+    if short.len() < hidden.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// Whether what goes to `url` stays on this machine.
@@ -142,6 +205,31 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_says_is_short_and_without_the_secret() {
+        assert_eq!(said("invalid api key abc for you", Some("abc")), "invalid api key … for you");
+        assert_eq!(said(&"x".repeat(1000), None).chars().count(), LONGEST_SAID + 1);
+        assert_eq!(said("plain", Some("")), "plain");
+        assert!(is_page(" <!DOCTYPE html><title>login") && is_page("<HTML>") && !is_page("{}"));
+    }
+
+    #[test]
+    fn an_answer_that_comes_drop_by_drop_ends() {
+        struct Drops;
+        impl Read for Drops {
+            fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+                buffer[0] = b'x';
+                Ok(1)
+            }
+        }
+        let mut bytes = Vec::new();
+        let error = read_until(Drops, Instant::now(), &mut bytes).unwrap_err();
+        assert_eq!((error.kind(), &bytes[..]), (std::io::ErrorKind::TimedOut, &b"x"[..]));
+        let soon = Instant::now() + Duration::from_secs(60);
+        read_until(&b"yz"[..], soon, &mut bytes).unwrap();
+        assert_eq!(bytes, b"xyz");
+    }
 
     #[test]
     fn waiting_times_are_seconds_or_dates() {

@@ -202,7 +202,12 @@ impl RecordSource {
                 return Err(self.damage(reason));
             }
         }
-        self.end_point();
+        if record.is_some() {
+            self.end_point();
+        } else {
+            // More of its last step may follow when it is resumed: the step is then told whole.
+            self.point = None;
+        }
         self.stage = Stage::Ended;
         if let Some(record) = record {
             time = time.max(record.timing.ended());

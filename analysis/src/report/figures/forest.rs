@@ -125,7 +125,11 @@ impl Forest<'_> {
             ends.chain(self.margin.into_iter().flat_map(|margin| [-margin, margin])).collect();
         let low = ends.iter().copied().fold(0.0, f64::min).max(-most);
         let high = ends.iter().copied().fold(0.0, f64::max).min(most);
-        let room = ((high - low) * 0.05).max(f64::MIN_POSITIVE);
+        if low == high {
+            // Nothing differs, and there is no interval.
+            return [-most, most];
+        }
+        let room = (high - low) * 0.05;
         [low - room, high + room]
     }
 

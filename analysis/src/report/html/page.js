@@ -22,10 +22,12 @@
     const [from, to] = [low * scale, high * scale];
     const rough = 10 ** Math.floor(Math.log10((to - from) / 4));
     const step = [1, 2, 5, 10].map((k) => k * rough).find((s) => (to - from) / s <= 6) || rough;
-    const decimals = Math.max(0, -Math.floor(Math.log10(step)));
+    const decimals = Math.min(12, Math.max(0, -Math.floor(Math.log10(step))));
+    const large = Math.max(Math.abs(from), Math.abs(to)) >= 1e7;
     const values = [];
     for (let i = Math.ceil(from / step - 1e-9); i * step <= to + 1e-9 * step; i++) {
-      const value = i * step, text = decimals ? Math.abs(value).toFixed(decimals) : group(value);
+      const value = i * step, size = Math.abs(value);
+      const text = large ? size.toExponential(1).replace("+", "") : decimals ? size.toFixed(decimals) : group(value);
       values.push([value / scale, (value < 0 ? "−" : "") + text + unit]);
     }
     return values;
@@ -233,7 +235,10 @@
   };
 
   const draw = () => {
-    data.forEach(plot);
+    // A plot that fails costs none of the others.
+    data.forEach((one, i) => {
+      try { plot(one, i); } catch (error) { console.error(error); }
+    });
     for (const button of document.querySelectorAll(".toggle")) {
       button.setAttribute("aria-pressed", String(!hidden.has(button.dataset.arm)));
       const { light, dark: night, dash, marker } = button.dataset;

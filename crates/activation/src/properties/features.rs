@@ -128,8 +128,8 @@ impl Features {
         let limits = [-1.0, 1.0].map(|side| limit(f, side, oscillates));
         let turns = turns(f, &grid);
         let flat = |point: &Point| point.slope == 0.0;
-        let dead = regions(f, &grid, |point| point.y == 0.0 && flat(point));
-        let mut saturated = regions(f, &grid, |point| point.slope.abs() < SATURATED);
+        let dead = regions(f, &grid, NEAR, |point| point.y == 0.0 && flat(point));
+        let mut saturated = regions(f, &grid, FAR, |point| point.slope.abs() < SATURATED);
         // Around a turn the slope is small as well.
         saturated.retain(|one| one.to - one.from > NARROW);
         let zeros = zeros(f, &grid, &dead);
@@ -273,9 +273,14 @@ fn bound(
         return Bound { value: sign * f64::INFINITY, at: None };
     }
     let value = sign * best.y;
+    // At the beginning of a constant part the slope may be that of the other side.
+    let is_flat = |x: f64| {
+        let there = point(f, x);
+        x.abs() <= NEAR && there.slope == 0.0 && there.y == best.y
+    };
+    let reached = [0.0, -1.0, 1.0].into_iter().any(|away| is_flat(best.x + away));
     // What lies this near to a limit is rounded to it.
-    if limit >= value - 1e-12 * (1.0 + value.abs()) && !(best.slope == 0.0 && best.x.abs() <= NEAR)
-    {
+    if limit >= value - 1e-12 * (1.0 + value.abs()) && !reached {
         return Bound { value: tidy(sign * limit), at: None };
     }
     Bound { value: tidy(best.y), at: Some(best.x) }
@@ -350,8 +355,13 @@ fn zeros(f: Function<'_>, grid: &[Point], dead: &[Interval]) -> Vec<f64> {
 }
 
 /// Where `holds` is true: intervals of the grid, with their ends sought between its points. One that reaches the end of the
-/// grid is taken to reach infinity.
-fn regions(f: Function<'_>, grid: &[Point], holds: impl Fn(&Point) -> bool) -> Vec<Interval> {
+/// grid is taken to reach infinity. What begins further out than `near` is rounding.
+fn regions(
+    f: Function<'_>,
+    grid: &[Point],
+    near: f64,
+    holds: impl Fn(&Point) -> bool,
+) -> Vec<Interval> {
     let mut regions: Vec<Interval> = Vec::new();
     let edge = |a: &Point, b: &Point| {
         let [at, _] = bisect(a.x, b.x, |x| holds(&point(f, x)) == holds(a));
@@ -372,8 +382,8 @@ fn regions(f: Function<'_>, grid: &[Point], holds: impl Fn(&Point) -> bool) -> V
     if let Some(from) = begin {
         regions.push(Interval { from, to: f64::INFINITY });
     }
-    // Points alone are zeros of the slope, and what is far away is rounding.
-    regions.retain(|one| one.to - one.from > 1e-6 && one.from < NEAR && one.to > -NEAR);
+    // Points alone are zeros of the slope.
+    regions.retain(|one| one.to - one.from > 1e-6 && one.from < near && one.to > -near);
     regions
 }
 
@@ -397,6 +407,34 @@ mod tests {
         assert!(relu.zeros.is_empty() && relu.turns.is_empty());
         assert_eq!(relu.kinks, [Kink { at: 0.0, below: 0.0, above: 1.0, jump: 0.0 }]);
         assert_eq!(relu.limits, [Some(0.0), Some(f64::INFINITY)]);
+    }
+
+    /// A bound at which a constant part begins is reached, whichever slope stands there.
+    #[test]
+    fn a_clamp_reaches_both_bounds() {
+        let clamp = |x: f64| {
+            if x <= 0.0 {
+                (0.0, 0.0)
+            } else if x <= 6.0 {
+                (x, 1.0)
+            } else {
+                (6.0, 0.0)
+            }
+        };
+        let clamp = of(clamp, &[0.0, 6.0]);
+        assert_eq!((clamp.supremum.value, clamp.supremum.at), (6.0, Some(6.0)));
+        assert!(clamp.infimum.at.is_some());
+        let tanh = of(|x| (x.tanh(), x.cosh().powi(-2)), &[]);
+        assert_eq!((tanh.supremum.value, tanh.supremum.at), (1.0, None));
+    }
+
+    /// The slope of x / (1 + |x|) is below 0.001 beyond √1000 − 1.
+    #[test]
+    fn what_saturates_far_away_is_found() {
+        let softsign = of(|x| (x / (1.0 + x.abs()), 1.0 / (1.0 + x.abs()).powi(2)), &[]);
+        let [below, above] = softsign.saturated[..] else { panic!("{:?}", softsign.saturated) };
+        let end = 1000_f64.sqrt() - 1.0;
+        assert!((below.to + end).abs() < 1e-6 && (above.from - end).abs() < 1e-6);
     }
 
     /// The minimum of x · σ(x) is −0.2784645427610738 at −1.2784645427610738, the greatest slope 1.0998393194552583.

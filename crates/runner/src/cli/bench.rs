@@ -24,7 +24,7 @@ pub(crate) struct BenchStepArgs {
     #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>)]
     pub(crate) batch: Option<usize>,
     /// Threads [default: one per processor]
-    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>)]
+    #[arg(long, value_name = "N", value_parser = super::numbers::threads)]
     pub(crate) threads: Option<usize>,
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = super::numbers::whole::<usize>)]
@@ -43,7 +43,7 @@ pub(crate) struct BenchOpsArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
     /// Threads [default: one per processor]
-    #[arg(long, value_name = "N", value_parser = super::numbers::whole::<usize>)]
+    #[arg(long, value_name = "N", value_parser = super::numbers::threads)]
     pub(crate) threads: Option<usize>,
     /// Calls that are measured
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = super::numbers::whole::<usize>)]

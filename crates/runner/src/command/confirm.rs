@@ -245,15 +245,15 @@ fn confirmation(
     let comparisons: usize = chosen.values().map(Vec::len).sum();
     let (low, high) = (seeds.first().copied().unwrap_or(0), seeds.last().copied().unwrap_or(0));
     let correction = if comparisons > 1 {
-        format!(", Holm-adjusted over {comparisons} comparisons,")
+        format!(", Holm-adjusted over {comparisons} comparisons")
     } else {
         String::new()
     };
     let equivalence =
-        first.margin.map(|margin| format!(", and for equivalence within {margin} points,"));
+        first.margin.map(|margin| format!(", and for equivalence within {margin} points"));
     let equivalence = equivalence.unwrap_or_default();
     let statement = format!(
-        "stated before the first run: {} on {} fresh seeds ({low} to {high}), by a two-sided paired t test{equivalence}{correction} \
+        "stated before the first run: {} on {} fresh seeds ({low} to {high}), by a two-sided paired t test{equivalence}{correction}, \
          at level 0.05.",
         claims.join("; "),
         seeds.len()

@@ -6,11 +6,12 @@ use crate::cli::PlanArgs;
 use crate::console::{SweepProgress, duration, note, out, outln, table};
 use crate::execute::{PlannedWork, Work, Workers};
 use crate::experiment::Experiment;
+use crate::invocation;
 use crate::plan::{Plan, PlannedRun};
 use crate::sweep_dir::{Manifest, SweepDir, is_done};
 use crate::tracking::{self, Tracking};
 use analysis::{SeedPlan, plan_seeds, scores_of};
-use record::{RunDir, RunSpec, StoredRun};
+use record::{Outcome, RunDir, RunSpec, StoredRun};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -98,7 +99,13 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
     if args.json {
         outln!("{}", serde_json::to_string_pretty(&planned).unwrap_or_default());
     } else {
-        show(&planned, args, &experiment, workers);
+        let unit = match plan.runs[0].metric.unit.as_str() {
+            "%" => "points",
+            unit => unit,
+        };
+        let command = manifest.command.as_deref().and_then(invocation::sweep_of_plan);
+        show(&planned, (scale, unit), &experiment, workers, command);
+        show_diverged(&runs);
     }
     Ok(())
 }
@@ -228,9 +235,37 @@ fn seconds_per_seed(runs: &[StoredRun]) -> f64 {
     arms.values().map(|(seconds, count)| seconds / *count as f64).sum()
 }
 
-fn show(planned: &Planned, args: &PlanArgs, experiment: &Experiment, workers: Workers) {
+/// Names the activations of which runs diverged: further ones would too.
+fn show_diverged(runs: &[StoredRun]) {
+    let mut arms: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
+    for run in runs {
+        let spec = &run.record.spec;
+        let (diverged, all) = arms.entry((&spec.task, &spec.activation.label)).or_default();
+        *diverged += usize::from(matches!(run.record.outcome, Outcome::Diverged { .. }));
+        *all += 1;
+    }
+    for ((task, activation), (diverged, all)) in
+        arms.iter().filter(|(_, (diverged, _))| *diverged > 0)
+    {
+        outln!(
+            "\n{activation} on {task}: {diverged} of {all} runs diverged. The seeds above are pairs that complete: at this \
+             rate it takes more."
+        );
+    }
+}
+
+/// Prints the plan. `(scale, unit)`: what differences are multiplied with to be shown, and their unit; `command`: the sweep
+/// that the plan is for, without its seeds.
+fn show(
+    planned: &Planned,
+    (scale, unit): (f64, &str),
+    experiment: &Experiment,
+    workers: Workers,
+    command: Option<String>,
+) {
+    let decimals = if scale == 1.0 { 4 } else { 2 };
     let points = |value: Option<f64>| {
-        value.map_or("—".to_owned(), |value| format!("{:.2}", 100.0 * value))
+        value.map_or("—".to_owned(), |value| format!("{:.decimals$}", scale * value))
     };
     let seeds = |seeds: Option<usize>| seeds.map_or("—".to_owned(), |seeds| seeds.to_string());
     let rows: Vec<Vec<String>> = planned
@@ -261,8 +296,8 @@ fn show(planned: &Planned, args: &PlanArgs, experiment: &Experiment, workers: Wo
     ];
     out!("{}", table(&header, &rows));
     outln!(
-        "\nsd of Δ: standard deviation of differences to the baseline under shared seeds, in points; at most: its upper\n\
-         80 % bound. seeds: for a true difference of {} points, at level {:.4} (0.05 over the comparisons of the family);\n\
+        "\nsd of Δ: standard deviation of differences to the baseline under shared seeds, in {unit}; at most: its upper\n\
+         80 % bound. seeds: for a true difference of {} {unit}, at level {:.4} (0.05 over the comparisons of the family);\n\
          (cautious): by the upper bound; —: more than 10,000 seeds, or no spread.",
         planned.effect_points,
         planned.level
@@ -299,7 +334,7 @@ fn show(planned: &Planned, args: &PlanArgs, experiment: &Experiment, workers: Wo
         let next = list.iter().max().map_or(1, |most| most.saturating_add(1));
         list.extend((next..).take(wanted.saturating_sub(list.len())));
         let list: Vec<String> = list.iter().take(wanted).map(u64::to_string).collect();
-        let file = args.experiment.file.as_ref().map(|file| format!(" {}", file.display()));
-        outln!("\nactlab sweep{} --set 'seeds=[{}]'", file.unwrap_or_default(), list.join(","));
+        let command = command.unwrap_or_else(|| "actlab sweep".to_owned());
+        outln!("\n{command} --set 'seeds=[{}]'", list.join(","));
     }
 }

@@ -31,7 +31,7 @@ struct Results {
     kind: &'static str,
     finished: usize,
     runs: usize,
-    /// `finished`, `stopped` or `running`; `unknown` where another machine's process worked on it last.
+    /// `finished`, `failed` (a run or more, which the next sweep trains again), `stopped` or `running`; `unknown` where another machine's process worked on it last.
     state: &'static str,
     /// Why nothing can be said of it, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,11 +117,13 @@ impl Results {
         let sweep = SweepDir::new(folder.to_owned());
         let manifest = sweep.manifest().ok();
         let progress = sweep.progress();
-        let (finished, runs) =
-            progress.as_ref().map_or((0, 0), |progress| (progress.finished, progress.runs));
+        let (finished, failed, runs) = progress
+            .as_ref()
+            .map_or((0, 0, 0), |progress| (progress.finished, progress.failed, progress.runs));
         let state = match sweep.holder(locks) {
             Holder::Process(_) => "running",
             _ if progress.is_err() => "damaged",
+            _ if finished >= runs && failed > 0 => "failed",
             _ if finished >= runs => "finished",
             Holder::Elsewhere(_) => "unknown",
             Holder::None => "stopped",
@@ -279,41 +281,99 @@ fn find(dir: &Path) -> Result<PathBuf, Error> {
     }
 }
 
+/// Names in the folder of a sweep, and beginnings of names.
+const OF_SWEEP: [&str; 14] = [
+    "sweep.json",
+    "runs",
+    ".lock",
+    "plots",
+    "summary.csv",
+    "runs.csv",
+    "summary.tex",
+    "records.parquet",
+    "metrics.parquet",
+    "slurm",
+    "tensorboard",
+    "wandb.json",
+    "mlflow.json",
+    "wandb",
+];
+const OF_SWEEP_BEGIN: [&str; 3] = ["report.", "source-", "baseline-"];
+
+/// The same in the folder of a run.
+const OF_RUN: [&str; 9] = [
+    "spec.json",
+    "metrics.jsonl",
+    "predictions.csv",
+    "record.json",
+    "record.json.unusable",
+    "attempt.json",
+    ".lock",
+    "wandb.json",
+    "mlflow.json",
+];
+const OF_RUN_BEGIN: [&str; 1] = ["checkpoint-"];
+
+/// What systems and half-made writes leave in any folder.
+fn is_litter(name: &str) -> bool {
+    name.ends_with(".tmp") || matches!(name, ".DS_Store" | "Thumbs.db" | "desktop.ini")
+}
+
+/// Refuses a folder with something in it that is none of ours.
+fn holds_only(folder: &Path, names: &[&str], beginnings: &[&str]) -> Result<(), String> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("cannot be read: {error}"))?;
+    let own = |name: &str| {
+        names.contains(&name)
+            || beginnings.iter().any(|beginning| name.starts_with(beginning))
+            || is_litter(name)
+    };
+    let mut found: Vec<String> = entries
+        .filter_map(|entry| Some(name(&entry.ok()?.path())))
+        .filter(|name| !own(name))
+        .collect();
+    found.sort();
+    match found.first() {
+        Some(other) => Err(format!(
+            "holds {}, which is no result: move it away first",
+            console::printable(other)
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Whether a folder is that of a sweep or of runs, and of nothing else; the error says why it is not.
 fn what_is_deleted(folder: &Path) -> Result<(), String> {
     if is_run(folder) {
         let spec = RunDir::at(folder.to_owned()).spec();
-        return spec.map(drop).map_err(|_| "has no spec.json of a run".to_owned());
+        spec.map(drop).map_err(|_| "has no spec.json of a run".to_owned())?;
+        return holds_only(folder, &OF_RUN, &OF_RUN_BEGIN);
     }
+    let runs = folder.join("runs");
     if folder.join("sweep.json").exists() {
         let manifest = SweepDir::new(folder.to_owned()).manifest();
-        return manifest
-            .map(drop)
-            .map_err(|_| "has a sweep.json that is not of a sweep".to_owned());
-    }
-    if !folder.join("runs").is_dir() {
+        manifest.map(drop).map_err(|_| "has a sweep.json that is not of a sweep".to_owned())?;
+    } else if !runs.is_dir() {
         return Err("is neither the folder of a sweep nor that of a run".to_owned());
     }
-    // Runs of `actlab train`. Other programs have folders of that name too.
-    let names = |folder: &Path| -> Result<Vec<PathBuf>, String> {
-        let entries = fs::read_dir(folder).map_err(|error| format!("cannot be read: {error}"))?;
-        Ok(entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
-    };
-    let is_own = |path: &PathBuf| {
-        let name = name(path);
-        ["runs", ".lock", "plots", "summary.csv", "runs.csv", "summary.tex"]
-            .contains(&name.as_str())
-            || name.starts_with("report.")
-            || name.starts_with("source-")
-    };
-    if let Some(other) = names(folder)?.iter().find(|path| !is_own(path)) {
-        return Err(format!("holds {}, which is no result", name(other)));
+    // Runs of `actlab train` have no sweep.json. Other programs have folders of that name too.
+    let is_sweep = folder.join("sweep.json").exists();
+    holds_only(folder, &OF_SWEEP, &OF_SWEEP_BEGIN)?;
+    if !runs.is_dir() {
+        return Ok(());
     }
-    let is_run_folder = |path: &PathBuf| RunDir::at(path.clone()).spec().is_ok();
-    match names(&folder.join("runs"))?.iter().find(|path| !is_run_folder(path)) {
-        Some(other) => Err(format!("holds runs/{}, which is no run", name(other))),
-        None => Ok(()),
+    for entry in fs::read_dir(&runs).map_err(|error| format!("cannot be read: {error}"))? {
+        let path = entry.map_err(|error| format!("cannot be read: {error}"))?.path();
+        let name = name(&path);
+        if is_litter(&name) {
+            continue;
+        }
+        if !path.is_dir() || !is_sweep && RunDir::at(path.clone()).spec().is_err() {
+            return Err(format!("holds runs/{}, which is no run", console::printable(&name)));
+        }
+        holds_only(&path, &OF_RUN, &OF_RUN_BEGIN)
+            .map_err(|reason| format!("{reason} (in runs/{})", console::printable(&name)))?;
     }
+    Ok(())
 }
 
 /// Deletes the folders, after a question, where no process works in one of them.

@@ -15,6 +15,8 @@ const MOST_NAMES: usize = 10;
 #[derive(Debug, Serialize)]
 struct Status {
     finished: usize,
+    /// Those of them that failed.
+    failed: usize,
     runs: usize,
     /// Which process of this machine works in the folder.
     holder: Option<String>,
@@ -54,7 +56,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Error> {
         return of_run(&run, args.json);
     }
     let sweep = SweepDir::new(args.dir.clone());
-    let Progress { finished, runs, unfinished, damaged } = sweep.progress()?;
+    let Progress { finished, failed, runs, unfinished, damaged } = sweep.progress()?;
     let locks = HeldLocks::now();
     let (holder, holder_elsewhere) = match sweep.holder(&locks) {
         Holder::None => (None, None),
@@ -63,6 +65,7 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Error> {
     };
     let status = Status {
         finished,
+        failed,
         runs,
         holder,
         holder_elsewhere,
@@ -110,9 +113,16 @@ fn name(dir: &RunDir) -> String {
 }
 
 fn show(sweep: &SweepDir, status: &Status) {
-    let Status { finished, runs, holder, holder_elsewhere, begun, damaged } = status;
+    let Status { finished, failed, runs, holder, holder_elsewhere, begun, damaged } = status;
     let at_work = match (holder, holder_elsewhere) {
         (Some(holder), _) => format!("running: {holder}"),
+        (None, _) if finished >= runs && *failed > 0 => {
+            let again = match sweep.resume_command() {
+                Some(command) => format!("`{command}` trains"),
+                None => "the same sweep trains".to_owned(),
+            };
+            format!("{failed} of them failed; {again} them again")
+        }
         (None, _) if finished >= runs => "nothing is left to do".to_owned(),
         (None, Some(last)) => {
             format!("last worked on by {last}; from here it cannot be seen whether it still is")

@@ -290,7 +290,8 @@ impl Worker {
             self.tell(&track, &goes_on(&reason));
         }
         let now = Instant::now();
-        track.due = now + wait.unwrap_or_else(|| self.pause(track.faults, track.folder()));
+        // A server that asks for no time gets some all the same.
+        track.due = now + self.pause(track.faults, track.folder()).max(wait.unwrap_or_default());
         track.faults = track.faults.saturating_add(1);
         track.stuck_since.get_or_insert(now);
         self.stuck_since.get_or_insert(now);
@@ -310,7 +311,8 @@ impl Worker {
                 told = true;
                 (self.notice)(&format!("{}: {}", self.target.name, goes_on(&reason)));
             }
-            let retry_at = now + wait.unwrap_or_else(|| self.pause(faults, track.folder()));
+            let pause = self.pause(faults, track.folder());
+            let retry_at = now + pause.max(wait.unwrap_or_default());
             self.away = Some(Away { faults: faults.saturating_add(1), retry_at, told });
         }
         self.stuck_since.get_or_insert(now);

@@ -3,7 +3,7 @@
 use super::form::{self, Sample};
 use super::settings::{Secret, Settings};
 use crate::event::Document;
-use crate::http::{Answer, Http, escape};
+use crate::http::{Answer, Http, escape, is_page, said};
 use crate::{Fault, Notice, Pace, SettingsError};
 use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
@@ -236,7 +236,11 @@ impl Client {
             escape(&file.name)
         );
         let request = self.http.client(&url).put(&url).body(file.bytes.clone());
-        let answer = self.http.send(self.authorized(request))?;
+        let answer = self.http.send_large(self.authorized(request), file.bytes.len())?;
+        if answer.status.is_success() && is_page(&answer.text) {
+            let reason = format!("{} answers an artifact with a page for people", self.base_url);
+            return Err(Fault::later(reason));
+        }
         if answer.status.is_success() {
             return Ok(());
         }
@@ -352,7 +356,7 @@ impl Client {
             )),
             _ => {
                 let message = error["message"].as_str().unwrap_or_default();
-                let message: String = message.chars().take(300).collect();
+                let message = said(message, self.secret.as_ref().map(Secret::secret));
                 let colon = if message.is_empty() { "" } else { ": " };
                 Fault::Run(format!("{host} answers {status} to {method}{colon}{message}"))
             }

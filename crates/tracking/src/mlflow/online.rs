@@ -6,7 +6,7 @@ use super::form::{self, Sample};
 use super::settings::Settings;
 use crate::event::{Document, Metric, Run};
 use crate::{Event, Fault, Notice, Pace, Sink};
-use record::RunDir;
+use record::{RunDir, RunState};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
@@ -225,7 +225,9 @@ impl Online {
         }
         self.complete = true;
         let Some(note) = self.kept.clone() else { return Ok(()) };
-        self.write_note(Note { lines: self.lines, complete: true, ..note })
+        // What the run is resumed for is still to come.
+        let complete = !matches!(self.dir.state(), RunState::Unfinished);
+        self.write_note(Note { lines: self.lines, complete, ..note })
     }
 
     /// Sends the figures of the whole run: numbers as metrics at its last step, texts as tags.

@@ -76,6 +76,16 @@ pub enum Secret {
     Bearer(String),
 }
 
+impl Secret {
+    /// The password or the token itself, for the header that carries it and to hide it elsewhere.
+    pub(super) fn secret(&self) -> &str {
+        match self {
+            Self::Basic { password, .. } => password,
+            Self::Bearer(token) => token,
+        }
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")

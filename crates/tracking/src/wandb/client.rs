@@ -2,9 +2,11 @@
 
 use super::settings::{ApiKey, Settings};
 use crate::event::Document;
-use crate::http::{Answer, Http, escape};
+use crate::http::{Answer, Http, escape, is_page, said};
 use crate::{Fault, Pace, SettingsError};
+use reqwest::StatusCode;
 use reqwest::blocking::RequestBuilder;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,8 +176,9 @@ impl Client {
         let (Some(entity), Some(name)) = (text(&project["entity"]["name"]), text(&project["name"]))
         else {
             return Err(Fault::later(format!(
-                "{} gives no run for UpsertBucket: {data}",
-                self.base_url
+                "{} gives no run for UpsertBucket: {}",
+                self.base_url,
+                self.said(&data.to_string())
             )));
         };
         let count =
@@ -199,7 +202,25 @@ impl Client {
             escape(project),
             escape(id)
         );
-        self.answer(self.authorized(self.http.client(&url).post(&url)).json(body)).map(|_| ())
+        let bytes = serde_json::to_vec(body).unwrap_or_default();
+        let length = bytes.len();
+        let request = self.authorized(self.http.client(&url).post(&url)).body(bytes);
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let text = self.yes(self.http.send_large(request, length)?)?;
+        match serde_json::from_str::<Value>(&text) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.no_json("lines")),
+        }
+    }
+
+    /// That something between here and the server answers.
+    fn no_json(&self, to: &str) -> Fault {
+        Fault::later(format!("{} answers {to} with something else than JSON", self.base_url))
+    }
+
+    /// What the server says as it is shown.
+    fn said(&self, text: &str) -> String {
+        said(text, Some(self.key.secret()))
     }
 
     /// Uploads files of a run: each that is settled is taken out of `files`, and its name put into
@@ -247,24 +268,26 @@ impl Client {
                 request = request.header(name.trim(), value.trim());
             }
         }
-        self.answer(request).map(|_| ())
+        let text = self.yes(self.http.send_large(request, file.bytes.len())?)?;
+        if is_page(&text) { Err(self.no_json("a file")) } else { Ok(()) }
     }
 
     fn graphql(&self, operation: &str, query: &str, variables: Value) -> Result<Value, Fault> {
         let body = json!({ "operationName": operation, "query": query, "variables": variables });
         let url = format!("{}/graphql", self.base_url);
-        let text = self.answer(self.authorized(self.http.client(&url).post(&url)).json(&body))?;
-        let mut answer: Value = serde_json::from_str(&text).map_err(|_| {
-            Fault::later(format!(
-                "{} answers {operation} with something else than JSON",
-                self.base_url
-            ))
-        })?;
+        let request = self.authorized(self.http.client(&url).post(&url)).json(&body);
+        let answer = self.http.send(request)?;
+        if answer.status == StatusCode::CONFLICT {
+            // Of two requests at a time.
+            return Err(Fault::later(format!("{} answers {}", self.base_url, answer.status)));
+        }
+        let text = self.yes(answer)?;
+        let mut answer: Value = serde_json::from_str(&text).map_err(|_| self.no_json(operation))?;
         let data = answer["data"].take();
         if let Some(error) = answer["errors"].get(0)
             && data.as_object().is_none_or(|data| data.values().all(Value::is_null))
         {
-            let message = error["message"].as_str().unwrap_or("no message");
+            let message = self.said(error["message"].as_str().unwrap_or("no message"));
             return Err(Fault::Run(format!("{} refuses {operation}: {message}", self.base_url)));
         }
         if !data.is_object() {
@@ -280,9 +303,8 @@ impl Client {
         request.basic_auth("api", Some(self.key.secret()))
     }
 
-    /// The text of an answer that says yes.
-    fn answer(&self, request: RequestBuilder) -> Result<String, Fault> {
-        let answer = self.http.send(request)?;
+    /// The text of `answer`, where it says yes.
+    fn yes(&self, answer: Answer) -> Result<String, Fault> {
         if answer.status.is_success() { Ok(answer.text) } else { Err(self.refusal(&answer)) }
     }
 

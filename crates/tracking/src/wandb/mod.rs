@@ -69,14 +69,15 @@ impl Configured for Settings {
     }
 
     fn has_all(&self, dir: &RunDir) -> Result<bool, record::Error> {
-        let complete = |note: Note| note.upload.is_some_and(|upload| upload.complete);
-        Ok(note(dir)?.is_some_and(complete))
+        let complete = |upload: Upload| upload.complete && upload.is_on(&self.base_url);
+        Ok(note(dir)?.and_then(|note| note.upload).is_some_and(complete))
     }
 
     /// The rest of runs that the server knows, but not to their end.
     fn catches_up(&self, dir: &RunDir) -> bool {
-        let begun = |note: Note| note.upload.is_some_and(|upload| !upload.complete);
-        self.mode == Mode::Online && note(dir).ok().flatten().is_some_and(begun)
+        let begun = |upload: Upload| !upload.complete && upload.is_on(&self.base_url);
+        let upload = note(dir).ok().flatten().and_then(|note| note.upload);
+        self.mode == Mode::Online && upload.is_some_and(begun)
     }
 }
 

@@ -33,6 +33,17 @@ pub struct Upload {
     pub output_base: u64,
     /// Whether everything has arrived.
     pub complete: bool,
+    /// Address of the server; absent in early notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+}
+
+impl Upload {
+    /// Whether it is about the server at `base_url`, as far as is known.
+    #[must_use]
+    pub fn is_on(&self, base_url: &str) -> bool {
+        self.server.as_deref().is_none_or(|server| server == base_url)
+    }
 }
 
 impl record::Note for Note {

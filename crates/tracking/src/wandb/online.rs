@@ -6,7 +6,7 @@ use super::note::{Note, Upload, note_or_new};
 use super::payload::{self, Row};
 use crate::event::{Document, Run};
 use crate::{Event, Fault, Notice, Pace, Sink};
-use record::RunDir;
+use record::{RunDir, RunState};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Instant;
@@ -148,8 +148,11 @@ impl Online {
         })?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time")]
         let attempt = (run.started * 1e6) as u64;
+        let server = &self.settings.base_url;
         let upload = match self.note.upload.take() {
-            Some(upload) if upload.attempt == attempt => upload,
+            Some(upload) if upload.attempt == attempt && upload.is_on(server) => {
+                Upload { complete: false, ..upload }
+            }
             // A run that begins anew repeats its history to the last line, so what the server has of that
             // is not sent again. Its system metrics and output are new.
             _ => Upload {
@@ -157,6 +160,7 @@ impl Online {
                 events_base: bucket.events_lines.unwrap_or(0) as u64,
                 output_base: bucket.output_lines.unwrap_or(0) as u64,
                 complete: false,
+                server: Some(server.clone()),
             },
         };
         let base = |lines: u64| usize::try_from(lines).unwrap_or(usize::MAX);
@@ -224,8 +228,10 @@ impl Online {
             return Err(Fault::Run(format!("the server did not take these files: {files}")));
         }
         self.complete = true;
+        // What the run is resumed for is still to come.
+        let is_over = !matches!(self.dir.state(), RunState::Unfinished);
         if let Some(upload) = &mut self.note.upload {
-            upload.complete = true;
+            upload.complete = is_over;
         }
         // A directory that stood in for the server while it was away says nothing new.
         if let Some(directory) = self.note.offline.as_deref().filter(|directory| directory.is_dir())

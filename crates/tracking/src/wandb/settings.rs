@@ -119,9 +119,27 @@ impl Settings {
             let value = path(name).map(|value| value.trim().to_owned());
             value.filter(|value| !value.is_empty())
         };
-        let url = server(variable("WANDB_BASE_URL").as_deref().unwrap_or(PUBLIC_SERVER))?;
+        let parent = path("WANDB_DIR").map(PathBuf::from).unwrap_or_default();
+        // W&B's own client takes the hidden folder where there is one.
+        let hidden = parent.join(".wandb");
+        let dir = if hidden.is_dir() { hidden } else { parent.join("wandb") };
+        let file = SettingsFile::read(&dir.join("settings"))?;
+        let of_user = match config_folder(environment) {
+            Some(folder) => SettingsFile::read(&folder.join("settings"))?,
+            None => SettingsFile::default(),
+        };
+        // A file in the folder may be another's.
+        let foreign = file.base_url.clone().filter(|_| variable("WANDB_BASE_URL").is_none());
+        let url = match (variable("WANDB_BASE_URL"), file.base_url.or(of_user.base_url)) {
+            (Some(text), _) => server(&text)
+                .map_err(|reason| SettingsError::Variable { name: "WANDB_BASE_URL", reason })?,
+            (None, Some((path, text))) => server(&text).map_err(|reason| SettingsError::File {
+                path,
+                reason: format!("base_url: {reason}"),
+            })?,
+            (None, None) => server(PUBLIC_SERVER).map_err(SettingsError::Client)?,
+        };
         let base_url = url.as_str().trim_end_matches('/').to_owned();
-        let dir = path("WANDB_DIR").map(PathBuf::from).unwrap_or_default().join("wandb");
         let by_variable = variable("WANDB_MODE")
             .map(|text| text.parse::<Mode>())
             .transpose()
@@ -129,12 +147,21 @@ impl Settings {
         let mode = match request.flag.or(by_variable) {
             Some(mode) => mode,
             // The file keeps a folder from the server; it asks for nothing to be sent.
-            None => match (mode_of_file(&dir.join("settings"))?, request.table.mode) {
+            None => match (file.mode.max(of_user.mode), request.table.mode) {
                 (Some(file), Some(mode)) => file.max(mode),
                 (Some(Mode::Online), None) | (None, None) => Mode::Disabled,
                 (Some(mode), None) | (None, Some(mode)) => mode,
             },
         };
+        if let Some((path, url)) = foreign.filter(|_| variable("WANDB_API_KEY").is_some())
+            && mode == Mode::Online
+        {
+            let reason = format!(
+                "names the server {url}; set WANDB_BASE_URL to it too if WANDB_API_KEY is a key for it: the key goes to no \
+                 server that a file in this folder chooses"
+            );
+            return Err(SettingsError::File { path, reason });
+        }
         let key = match mode {
             Mode::Online => Some(key(&url, &variable, netrc_of(environment).as_deref())?),
             Mode::Offline | Mode::Disabled => None,
@@ -149,13 +176,19 @@ impl Settings {
         let project = match (variable("WANDB_PROJECT"), &request.table.project) {
             (Some(project), _) => check_project("WANDB_PROJECT", project)?,
             (None, Some(project)) => check_project("wandb.project", project.clone())?,
-            (None, None) => DEFAULT_PROJECT.to_owned(),
+            (None, None) => match file.project.or(of_user.project) {
+                Some(project) => check_project("project in W&B's settings file", project)?,
+                None => DEFAULT_PROJECT.to_owned(),
+            },
         };
         Ok(Self {
             mode,
             base_url,
             key,
-            entity: variable("WANDB_ENTITY").or_else(|| request.table.entity.clone()),
+            entity: variable("WANDB_ENTITY")
+                .or_else(|| request.table.entity.clone())
+                .or(file.entity)
+                .or(of_user.entity),
             project,
             group: variable("WANDB_RUN_GROUP"),
             tags,
@@ -181,15 +214,26 @@ impl Settings {
 const NETRC: &str = if cfg!(windows) { "_netrc" } else { ".netrc" };
 
 fn netrc_of(environment: &Environment<'_>) -> Option<PathBuf> {
-    let named = (environment.variable)("NETRC").map(PathBuf::from);
-    named.or_else(|| environment.home.as_ref().map(|home| home.join(NETRC)))
+    let home = environment.home.as_ref();
+    if let Some(named) = (environment.variable)("NETRC") {
+        let in_home = named.strip_prefix("~/").and_then(|rest| Some(home?.join(rest)));
+        return Some(in_home.unwrap_or_else(|| PathBuf::from(named)));
+    }
+    let home = home?;
+    let files = [NETRC, ".netrc", "_netrc"].map(|name| home.join(name));
+    let there = files.iter().find(|file| file.exists()).cloned();
+    there.or_else(|| Some(home.join(NETRC)))
 }
 
-/// The address of a server.
-fn server(text: &str) -> Result<reqwest::Url, SettingsError> {
-    let bad = |reason: &str| {
-        Err(SettingsError::Variable { name: "WANDB_BASE_URL", reason: reason.to_owned() })
-    };
+/// Where W&B's own client keeps the settings of a user.
+fn config_folder(environment: &Environment<'_>) -> Option<PathBuf> {
+    let named = (environment.variable)("WANDB_CONFIG_DIR").map(PathBuf::from);
+    named.or_else(|| environment.home.as_ref().map(|home| home.join(".config").join("wandb")))
+}
+
+/// The address of a server, or what is wrong with it.
+fn server(text: &str) -> Result<reqwest::Url, String> {
+    let bad = |reason: &str| Err(reason.to_owned());
     let Ok(url) = reqwest::Url::parse(text) else {
         return bad("must be a URL, as in https://wandb.example.org");
     };
@@ -249,37 +293,57 @@ fn key(
     Err(SettingsError::NoKey { host, netrc, because })
 }
 
-/// The mode in the settings file of W&B's own client, as `wandb offline` and `wandb disabled` write it.
-fn mode_of_file(path: &Path) -> Result<Option<Mode>, SettingsError> {
-    let bad = |reason| SettingsError::File { path: path.to_owned(), reason };
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        // No file, or something else in the place of the folder, which writing to it will tell.
-        Err(error)
-            if matches!(
-                error.kind(),
-                std::io::ErrorKind::NotFound
-                    | std::io::ErrorKind::NotADirectory
-                    | std::io::ErrorKind::IsADirectory
-            ) =>
-        {
-            return Ok(None);
+/// What a settings file of W&B's own client says, as `wandb offline` and `wandb login --host` write it.
+#[derive(Debug, Default)]
+struct SettingsFile {
+    mode: Option<Mode>,
+    /// With the file, for errors.
+    base_url: Option<(PathBuf, String)>,
+    entity: Option<String>,
+    project: Option<String>,
+}
+
+impl SettingsFile {
+    fn read(path: &Path) -> Result<Self, SettingsError> {
+        let bad = |reason| SettingsError::File { path: path.to_owned(), reason };
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            // No file, or something else in the place of the folder, which writing to it will tell.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound
+                        | std::io::ErrorKind::NotADirectory
+                        | std::io::ErrorKind::IsADirectory
+                ) =>
+            {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(bad(format!("cannot be read: {error}"))),
+        };
+        let (mut ours, mut said) = (false, Self::default());
+        for line in String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').lines() {
+            let line = line.trim();
+            if line.starts_with('[') {
+                ours = line.eq_ignore_ascii_case("[default]");
+            }
+            let Some((name, value)) = line.split_once(['=', ':']).filter(|_| ours) else {
+                continue;
+            };
+            let value = value.trim().to_owned();
+            match name.trim().to_ascii_lowercase().as_str() {
+                "mode" => {
+                    said.mode =
+                        Some(value.parse().map_err(|reason| bad(format!("mode: {reason}")))?);
+                }
+                "base_url" => said.base_url = Some((path.to_owned(), value)),
+                "entity" => said.entity = Some(value),
+                "project" => said.project = Some(value),
+                _ => {}
+            }
         }
-        Err(error) => return Err(bad(format!("cannot be read: {error}"))),
-    };
-    let (mut ours, mut mode) = (false, None);
-    for line in String::from_utf8_lossy(&bytes).trim_start_matches('\u{feff}').lines() {
-        let line = line.trim();
-        if line.starts_with('[') {
-            ours = line.eq_ignore_ascii_case("[default]");
-        } else if let Some((name, value)) = line.split_once(['=', ':'])
-            && ours
-            && name.trim().eq_ignore_ascii_case("mode")
-        {
-            mode = Some(value.trim().parse().map_err(|reason| bad(format!("mode: {reason}")))?);
-        }
+        Ok(said)
     }
-    Ok(mode)
 }
 
 fn check_project(key: &'static str, value: String) -> Result<String, SettingsError> {
@@ -446,6 +510,59 @@ mod tests {
         assert_eq!(mode("[other]\nmode = x\n", table(Mode::Online), &[]).unwrap(), Mode::Online);
         let error = mode("[default]\nmode = x\n", none(), &[]).unwrap_err().to_string();
         assert!(error.contains("settings: mode: `x`"), "{error}");
+    }
+
+    #[test]
+    fn settings_files_name_server_and_project_and_a_foreign_one_gets_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let home = folder.path().join("home");
+        write(
+            "home/.config/wandb/settings",
+            "[default]\nbase_url = https://w.example.org/\nentity = us\n",
+        );
+        write("home/_netrc", "machine w.example.org login user password k1\n");
+        write("home/n", "machine here.example.org login user password k2\n");
+        let resolve = |variables: &[(&str, &str)]| {
+            let variable = |name: &str| match name {
+                "WANDB_DIR" => Some(folder.path().to_str().unwrap().to_owned()),
+                name => {
+                    let found = variables.iter().find(|(known, _)| *known == name);
+                    found.map(|(_, value)| (*value).to_owned())
+                }
+            };
+            let request = asked(Wandb { mode: Some(Mode::Online), ..Wandb::default() });
+            let environment = Environment { variable: &variable, home: Some(home.clone()) };
+            Settings::resolve(&request, &environment)
+        };
+        let user = resolve(&[]).unwrap();
+        assert_eq!(user.base_url, "https://w.example.org");
+        assert_eq!(user.key, Some(ApiKey("k1".into())));
+        assert_eq!(user.entity.as_deref(), Some("us"));
+        let key = ("WANDB_API_KEY", "secret");
+        assert_eq!(resolve(&[key]).unwrap().base_url, "https://w.example.org");
+        // The file of the folder goes before that of the user, and the hidden folder before the other.
+        write("wandb/settings", "[default]\nmode = offline\n");
+        write(".wandb/settings", "[default]\nbase_url = https://here.example.org\nproject = p\n");
+        let netrc = ("NETRC", "~/n");
+        let here = resolve(&[netrc]).unwrap();
+        assert_eq!(
+            (here.base_url.as_str(), here.project.as_str()),
+            ("https://here.example.org", "p")
+        );
+        assert_eq!((here.key, here.mode), (Some(ApiKey("k2".into())), Mode::Online));
+        assert_eq!(here.dir, folder.path().join(".wandb"));
+        let error = resolve(&[key]).unwrap_err().to_string();
+        assert!(
+            error.contains("set WANDB_BASE_URL to it too") && !error.contains("secret"),
+            "{error}"
+        );
+        let agreed = ("WANDB_BASE_URL", "https://here.example.org");
+        assert_eq!(resolve(&[key, agreed]).unwrap().key, Some(ApiKey("secret".into())));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct LogSource {
     dir: RunDir,
     file: PathBuf,
     id: String,
+    /// It says how its run ended.
+    whole: bool,
     log: Option<LogReader>,
     ready: VecDeque<Event>,
     ended: bool,
@@ -34,8 +36,9 @@ impl LogSource {
         let file = file_in(directory)?;
         // That it can be read is seen now.
         let mut log = LogReader::open(&file)?;
-        let mut id = None;
+        let (mut id, mut whole) = (None, false);
         while let Some(record) = log.next()? {
+            whole |= record.exit.is_some();
             id = record.run.map(|run| run.run_id).or(id);
         }
         let Some(id) = id.filter(|id| !id.is_empty()) else {
@@ -46,6 +49,7 @@ impl LogSource {
             dir: RunDir::at(directory.to_owned()),
             file,
             id,
+            whole,
             log: None,
             ready: VecDeque::new(),
             ended: false,
@@ -78,6 +82,12 @@ impl LogSource {
     #[must_use]
     pub fn is_synced(&self) -> bool {
         self.dir.path().join(synced_name(&self.id)).exists()
+    }
+
+    /// Whether it says how its run ended: without that the run is still written, or its process was killed.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Remembers that the directory is uploaded.
@@ -164,6 +174,7 @@ impl Clone for LogSource {
             dir: self.dir.clone(),
             file: self.file.clone(),
             id: self.id.clone(),
+            whole: self.whole,
             log: None,
             ready: VecDeque::new(),
             ended: false,

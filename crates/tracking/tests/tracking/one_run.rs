@@ -3,8 +3,8 @@
 use crate::support::{Place, Written, pace};
 use record::Outcome;
 use std::time::{Duration, Instant};
-use tracking::wandb::{Mode, Note, note, target, target_without_fallback};
-use tracking::{Leftover, Pace, RecordSource, Tracker};
+use tracking::wandb::{Mode, Note, Settings, note, target, target_without_fallback};
+use tracking::{Configured, Leftover, Pace, RecordSource, Tracker};
 use tracking_testing::{Fault, Plan, Request, Server, calm};
 
 /// Name of the run with the fault.
@@ -72,6 +72,46 @@ fn outcome(plan: impl Plan + 'static, pace: Pace) -> (Place, Server, Vec<Leftove
         run.assert_history(&server.received().runs[&id].history());
     }
     (place, server, left, took)
+}
+
+/// Interrupted in the middle of a step, and resumed by a process that cannot reach the server: nothing says that all has
+/// arrived before it has, and the step is told whole.
+#[test]
+fn an_interrupted_run_is_whole_on_the_server_when_it_is_resumed_and_not_before() {
+    let (place, server) = (Place::new(), Server::start(calm()));
+    let settings = place.settings(Mode::Online, &server.url());
+    let start = |settings: &Settings| {
+        let target = target(settings, pace(), &place.notice()).unwrap();
+        Tracker::start(vec![target], &place.notice()).unwrap()
+    };
+    let mut run = place.begin(1);
+    let tracker = start(&settings);
+    let following = tracker.follow(&run.dir);
+    (1..=9).for_each(|step| run.step(step));
+    run.train(10);
+    following.end(130);
+    assert_eq!(tracker.finish(Duration::from_secs(20), &|| false), []);
+    assert!(!settings.has_all(&run.dir).unwrap());
+
+    run.evaluate(10);
+    (11..=20).for_each(|step| run.step(step));
+    let away = place.settings(Mode::Online, "http://127.0.0.1:1");
+    let tracker = start(&Settings { base_url: away.base_url, ..settings.clone() });
+    let following = tracker.follow(&run.dir);
+    run.finish(Outcome::Completed);
+    following.end(0);
+    tracker.finish(Duration::from_millis(100), &|| false);
+    assert!(!settings.has_all(&run.dir).unwrap() && settings.catches_up(&run.dir));
+
+    let tracker = start(&settings);
+    tracker.send(|| RecordSource::finished(run.dir.clone()));
+    assert_eq!(tracker.finish(Duration::from_secs(20), &|| false), []);
+    assert!(settings.has_all(&run.dir).unwrap());
+    let id = note(&run.dir).unwrap().unwrap().id;
+    run.assert_history(&server.received().runs[&id].history());
+    // What one server has, another lacks.
+    let other = Settings { base_url: "http://127.0.0.1:2".into(), ..settings.clone() };
+    assert!(!other.has_all(&run.dir).unwrap() && !other.catches_up(&run.dir));
 }
 
 #[test]

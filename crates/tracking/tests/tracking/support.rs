@@ -161,6 +161,12 @@ impl Written {
 
     /// A training step; every tenth with an evaluation and a site, every fifth with a sample of the system.
     pub(crate) fn step(&mut self, step: u64) {
+        self.train(step);
+        self.evaluate(step);
+    }
+
+    /// The first half of a step.
+    pub(crate) fn train(&mut self, step: u64) {
         #[expect(clippy::cast_precision_loss, reason = "steps are few")]
         let x = step as f64;
         let loss = if step == 7 { f64::NAN } else { 1.0 / x + 0.1 };
@@ -174,7 +180,7 @@ impl Written {
             gradient_norm: 3.0 / x,
             seconds: 0.25,
         }));
-        let mut row = Map::from_iter([
+        self.history.push(Map::from_iter([
             ("_step".to_owned(), json!(step)),
             ("epoch".to_owned(), json!(epoch)),
             ("train/loss".to_owned(), if loss.is_nan() { json!("NaN") } else { json!(loss) }),
@@ -182,7 +188,15 @@ impl Written {
             ("train/learning_rate".to_owned(), json!(0.1 * x)),
             ("train/gradient_norm".to_owned(), json!(3.0 / x)),
             ("train/step_seconds".to_owned(), json!(0.25)),
-        ]);
+        ]));
+    }
+
+    /// The second half of a step.
+    pub(crate) fn evaluate(&mut self, step: u64) {
+        #[expect(clippy::cast_precision_loss, reason = "steps are few")]
+        let x = step as f64;
+        let epoch = x / 10.0;
+        let mut row = self.history.pop().unwrap();
         if step.is_multiple_of(10) {
             let evaluation =
                 Evaluation { step, epoch, loss: 2.0 / x, metrics: [("accuracy", 0.75)].into() };

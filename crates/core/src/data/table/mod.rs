@@ -456,6 +456,32 @@ mod tests {
     }
 
     #[test]
+    fn quotation_marks_between_tabs_are_text_and_between_commas_quote() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows = rows();
+        let row = |(i, (text, label)): (usize, &(String, &str)), separator: char| match (
+            i % 5,
+            separator,
+        ) {
+            (0, '\t') => format!("\"{text}\t{label}\n"),
+            (0, _) => format!("\"\"\"{text}\",{label}\n"),
+            (1, ',') => format!("\"{text}\",{label}\n"),
+            (2, ',') => format!("\"{text}\",\"{label}\"\r\n"),
+            _ => format!("{text}{separator}{label}\n"),
+        };
+        let table = |separator| -> String {
+            let rows: String = rows.iter().enumerate().map(|one| row(one, separator)).collect();
+            format!("text{separator}label\n{rows}")
+        };
+        let csv = write(folder.path(), "a.csv", table(','));
+        let tsv = write(folder.path(), "a.tsv", table('\t'));
+        let [csv, tsv] =
+            [csv, tsv].map(|path| load(json!({ "path": path, "vocabulary": 200 })).unwrap());
+        assert_eq!(csv.train.len() + csv.validation.len() + csv.test.len(), 40);
+        assert_eq!((csv.train, csv.test), (tsv.train, tsv.test));
+    }
+
+    #[test]
     fn columns_of_a_parquet_table() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/types.parquet");
         let of = |key: &str, column: &str| {
@@ -595,6 +621,14 @@ mod tests {
             (
                 file("c.csv", b"text,label\na,1,2\n"),
                 "c.csv: line 2: has 3 cells, but the header has 2",
+            ),
+            (
+                file("w.csv", b"text,label\na,1\n\"b,0\nc,1\n"),
+                "w.csv: line 3: a cell begins with \" and does not end with one",
+            ),
+            (
+                file("x.csv", b"text,label\na,1\n\"b\" c,0\nc,1\n"),
+                "x.csv: line 3: a cell begins with \" and does not end with one",
             ),
             (file("d.csv", b"text,label\na,1\n ,0\n"), "d.csv: line 3: `text` is empty"),
             (

@@ -72,7 +72,16 @@ fn delimited(path: &Path, wanted: &[&str], delimiter: u8) -> Result<Rows, Error>
     let bytes = read(path)?;
     // A mark that some programs put before a text in UTF-8.
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text);
+    // Cells between tabs are never quoted: a quotation mark in a text is one.
+    let quoted = delimiter == b',';
+    if let Some(line) = open_quote(text).filter(|_| quoted) {
+        return Err(bad(
+            path,
+            format!("line {line}: a cell begins with \" and does not end with one"),
+        ));
+    }
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).quoting(quoted).from_reader(text);
     let error = |error: csv::Error| match error.kind() {
         csv::ErrorKind::Utf8 { pos, .. } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
@@ -112,6 +121,28 @@ fn delimited(path: &Path, wanted: &[&str], delimiter: u8) -> Result<Rows, Error>
         cells.push(positions.iter().map(cell).collect());
     }
     Ok(Rows { path: path.to_owned(), place: "line", numbers, cells })
+}
+
+/// The line, counted from 1, of a quoted cell between commas that does not end, or has text behind its end.
+fn open_quote(text: &[u8]) -> Option<usize> {
+    let (mut line, mut begun, mut place) = (1, None, 0);
+    let mut cell_begins = true;
+    while let Some(byte) = text.get(place) {
+        let next = text.get(place + 1);
+        match (begun, byte) {
+            (None, b'"') if cell_begins => begun = Some(line),
+            (Some(_), b'"') if next == Some(&b'"') => place += 1,
+            (Some(first), b'"') => match next {
+                None | Some(b',' | b'\n' | b'\r') => begun = None,
+                Some(_) => return Some(first),
+            },
+            _ => {}
+        }
+        cell_begins = begun.is_none() && matches!(byte, b',' | b'\n' | b'\r');
+        line += usize::from(*byte == b'\n');
+        place += 1;
+    }
+    begun
 }
 
 fn json_lines(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {

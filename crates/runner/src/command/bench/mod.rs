@@ -21,9 +21,6 @@ fn on_threads<T: Send>(
     action: impl FnOnce(usize) -> T + Send,
 ) -> Result<T, Error> {
     let threads = threads.unwrap_or_else(cores);
-    if threads == 0 {
-        return Err(Error::Usage("--threads 0: must be 1 or more".into()));
-    }
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .start_handler(guard_thread)

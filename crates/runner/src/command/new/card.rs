@@ -114,35 +114,88 @@ fn parameter(pair: &str) -> Result<(&str, f64), Error> {
 
 /// A formula's text as LaTeX, word by word.
 fn latex(formula: &str) -> String {
+    let tokens = tokens(formula);
     let mut out = String::new();
-    let mut word = String::new();
-    let end = |word: &mut String, out: &mut String| {
-        let text = std::mem::take(word);
-        match text.as_str() {
-            "" => {}
-            "pi" => out.push_str(r"\pi"),
-            "if" | "then" | "else" => *out += &format!(r"\text{{ {text} }}"),
-            one if one.chars().count() == 1 || one.starts_with(|c: char| c.is_ascii_digit()) => {
-                out.push_str(one);
+    // Of the parentheses that are open, whether they are the braces of an exponent.
+    let mut open: Vec<bool> = Vec::new();
+    let mut place = 0;
+    while let Some(token) = tokens.get(place) {
+        place += 1;
+        let next = tokens.get(place).map(String::as_str).unwrap_or_default();
+        match token.as_str() {
+            "*" => {
+                // Two numbers side by side would be one, and a sign would subtract.
+                let after = tokens[place..].iter().find(|token| *token != " ");
+                let after = after.map(String::as_str).unwrap_or_default();
+                let digit = after.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.');
+                out.push_str(if digit { r"\cdot " } else { r"\," });
             }
-            name => *out += &format!(r"\mathrm{{{}}}", name.replace('_', r"\_")),
-        }
-    };
-    for c in formula.chars() {
-        if c.is_ascii_alphanumeric() || matches!(c, '_' | '.') {
-            word.push(c);
-            continue;
-        }
-        end(&mut word, &mut out);
-        match c {
-            '*' => out.push_str(r"\,"),
-            '≤' => out.push_str(r"\le"),
-            '≥' => out.push_str(r"\ge"),
-            c => out.push(c),
+            "^" if next == "(" => {
+                out.push_str("^{");
+                open.push(true);
+                place += 1;
+            }
+            "^" => {
+                let sign = usize::from(next == "-");
+                let exponent: String =
+                    tokens[place..].iter().take(sign + 1).map(|token| word(token)).collect();
+                out += &format!("^{{{exponent}}}");
+                place += sign + 1;
+            }
+            "(" => {
+                out.push('(');
+                open.push(false);
+            }
+            ")" => out.push(if open.pop() == Some(true) { '}' } else { ')' }),
+            "<=" | "≤" => out.push_str(r"\le"),
+            ">=" | "≥" => out.push_str(r"\ge"),
+            token => out += &word(token),
         }
     }
-    end(&mut word, &mut out);
-    out.replace("<=", r"\le").replace(">=", r"\ge")
+    out
+}
+
+/// Words, numbers with their exponents, signs of comparison, and single characters.
+fn tokens(formula: &str) -> Vec<String> {
+    let mut tokens: Vec<String> = Vec::new();
+    for c in formula.chars() {
+        let part_of_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+        let grows = tokens.last().is_some_and(|last| {
+            let number = last.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+            let exponent = number && last.ends_with(['e', 'E']) && matches!(c, '+' | '-');
+            last.chars().all(part_of_word) && part_of_word(c)
+                || number && last.contains(['e', 'E']) && part_of_word(c)
+                || exponent
+                || matches!((last.as_str(), c), ("<" | ">", '='))
+                || matches!((last.as_str(), c), ("*", '*'))
+        });
+        match tokens.last_mut().filter(|_| grows) {
+            Some(last) => last.push(c),
+            None => tokens.push(c.to_string()),
+        }
+    }
+    tokens.iter_mut().filter(|token| *token == "**").for_each(|token| *token = "^".to_owned());
+    tokens
+}
+
+/// A word or a number as LaTeX writes it.
+fn word(token: &str) -> String {
+    if token.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        let Some((digits, exponent)) = token.split_once(['e', 'E']) else {
+            return token.to_owned();
+        };
+        let exponent = exponent.trim_start_matches('+');
+        return match digits {
+            "1" => format!("10^{{{exponent}}}"),
+            digits => format!(r"{digits} \cdot 10^{{{exponent}}}"),
+        };
+    }
+    match token {
+        "pi" => r"\pi".to_owned(),
+        "if" | "then" | "else" => format!(r"\text{{ {token} }}"),
+        one if one.chars().count() == 1 => one.to_owned(),
+        name => format!(r"\mathrm{{{}}}", name.replace('_', r"\_")),
+    }
 }
 
 #[cfg(test)]
@@ -157,6 +210,26 @@ mod tests {
         assert_eq!(read["latex"].as_str(), Some(r"x \, \mathrm{sigmoid}(b \, x)"));
         assert_eq!(read["citation"].as_str(), Some("Doe 2026"));
         assert!(card("mine", "silu(gate) * value", &[], "unpublished").is_ok());
+    }
+
+    #[test]
+    fn latex_says_what_the_formula_says() {
+        for (formula, right) in [
+            ("2*x^10", r"2\,x^{10}"),
+            ("x * -2", r"x \cdot  -2"),
+            ("x*1e-3", r"x\cdot 10^{-3}"),
+            ("2.5e4*x", r"2.5 \cdot 10^{4}\,x"),
+            ("2*3*x", r"2\cdot 3\,x"),
+            ("x^(a+1)*(x+1)", r"x^{a+1}\,(x+1)"),
+            ("x^-2", r"x^{-2}"),
+            ("x**2", r"x^{2}"),
+            (
+                "if x >= 0 then x else exp_m1(x)",
+                r"\text{ if } x \ge 0 \text{ then } x \text{ else } \mathrm{exp\_m1}(x)",
+            ),
+        ] {
+            assert_eq!(latex(formula), right, "{formula}");
+        }
     }
 
     #[test]
