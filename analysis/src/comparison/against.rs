@@ -83,6 +83,9 @@ pub struct Against {
     /// The look that `p_looks` is from.
     #[serde(skip)]
     deciding: Option<usize>,
+    /// The same of equivalence.
+    #[serde(skip)]
+    deciding_equivalence: Option<usize>,
 }
 
 /// Equivalence within the margin (Schuirmann 1987).
@@ -199,14 +202,14 @@ impl Past {
         self.looks.p(&(0..self.differences.len()).map(p).collect::<Vec<_>>())
     }
 
-    /// p of equivalence over all looks; where the last difference is beyond the margin, none shows it.
-    fn p_of_equivalence(&self, margin: f64) -> f64 {
+    /// p of equivalence over all looks, and the look that it is from; where the last difference is beyond the margin, none shows it.
+    fn p_of_equivalence(&self, margin: f64) -> (f64, Option<usize>) {
         let beyond = self.last().is_none_or(|last| last.abs() > margin);
         let p = |differences: &Vec<f64>| {
             let p = Sample::Pairs(differences).equivalence(margin).filter(|_| !beyond);
             p.unwrap_or(1.0)
         };
-        self.looks.p(&self.differences.iter().map(p).collect::<Vec<_>>()).0
+        self.looks.p(&self.differences.iter().map(p).collect::<Vec<_>>())
     }
 
     /// What the intervals of `looks` have in common, which together cover at 1 − `level`, widened to hold the last
@@ -225,13 +228,14 @@ impl Past {
         let made: Vec<Interval> = (0..=last).filter(|look| looks(*look)).filter_map(at).collect();
         let low = made.iter().map(|interval| interval.low).fold(f64::NEG_INFINITY, f64::max);
         let high = made.iter().map(|interval| interval.high).fold(f64::INFINITY, f64::min);
-        let common = match low <= high && !made.is_empty() {
-            true => Interval { low, high },
-            false => deciding.and_then(at).unwrap_or(own),
+        let (common, level) = match deciding {
+            _ if low <= high && !made.is_empty() => (Interval { low, high }, levels[last]),
+            Some(look) => (at(look).unwrap_or(own), levels[look]),
+            None => (own, levels[last]),
         };
         let difference = self.last()?;
         let (low, high) = (common.low.min(difference), common.high.max(difference));
-        Some((Interval { low, high }, levels[last]))
+        Some((Interval { low, high }, level))
     }
 }
 
@@ -292,8 +296,10 @@ impl Against {
         let equivalence = match &past {
             _ if t_test.is_none() || margin.is_none() => None,
             Some(past) => margin.map(|margin| past.p_of_equivalence(margin)),
-            None => sample.equivalence(margin.unwrap_or(f64::NAN)),
+            None => sample.equivalence(margin.unwrap_or(f64::NAN)).map(|p| (p, None)),
         };
+        // A look at which nothing shows decides nothing.
+        let look = |found: Option<(f64, Option<usize>)>| found.filter(|(p, _)| *p < 1.0)?.1;
         let over_looks = past.as_ref().filter(|_| t_test.is_some()).map(Past::p_of_difference);
         Self {
             pairs: differences.len(),
@@ -310,9 +316,10 @@ impl Against {
             // It knows nothing of looks.
             rank_test: sample.rank_test().filter(|_| several && past.is_none()),
             p_looks: over_looks.map(|(p, _)| p),
-            deciding: over_looks.and_then(|(_, look)| look),
+            deciding: look(over_looks),
+            deciding_equivalence: look(equivalence),
             p_holm: None,
-            equivalence: equivalence.map(|p| Equivalence { p, p_holm: 1.0 }),
+            equivalence: equivalence.map(|(p, _)| Equivalence { p, p_holm: 1.0 }),
             probabilities: margin
                 .filter(|_| paired)
                 .and_then(|margin| posterior_t(&merits(&differences), margin, 0.0)),
@@ -368,7 +375,11 @@ impl Against {
             // Looks of the other direction say nothing for a difference, and something for equivalence.
             Some(past) => {
                 let counts = |look| equivalent.is_some() || past.agrees(look);
-                past.interval(tested, counts, self.deciding)
+                let deciding = match equivalent {
+                    Some(_) => self.deciding_equivalence,
+                    None => self.deciding,
+                };
+                past.interval(tested, counts, deciding)
             }
             None => self.sample().interval(1.0 - tested).map(|interval| (interval, tested)),
         };

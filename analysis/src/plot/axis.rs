@@ -140,13 +140,15 @@ impl Axis {
             .find(|step| (high - low) / step <= 6.0)
             .unwrap_or(rough);
         let decimals = (-libm::log10(step).floor()).clamp(0.0, 12.0) as usize;
+        let largest = low.abs().max(high.abs());
+        let digits = libm::log10(largest / step).ceil().clamp(1.0, 12.0) as usize;
         let first = (low / step - 1e-9).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
         (first..=last)
             .map(|i| {
                 let value = i as f64 * step;
-                let text = if low.abs().max(high.abs()) >= LARGE {
-                    format!("{value:.1e}").replace('-', "−")
+                let text = if largest >= LARGE {
+                    format!("{value:.digits$e}").replace('-', "−")
                 } else if decimals == 0 && value >= 0.0 {
                     grouped(value.round() as u64)
                 } else {
@@ -198,6 +200,8 @@ mod tests {
             ["0.0e0", "5.0e30", "1.0e31", "1.5e31", "2.0e31"]
         );
         assert_eq!(said(&Axis::number(""), [-2e7, 2e7])[0], "−2.0e7");
+        let near = said(&Axis::number(""), [1e7, 1.002e7]);
+        assert_eq!(near[..2], ["1.0000e7", "1.0005e7"]);
     }
 
     #[test]

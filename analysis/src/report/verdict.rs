@@ -138,7 +138,7 @@ fn leaders(task: &Task, judged: &[&Arm], frame: &Frame) -> String {
     let mut text =
         format!("{name}{whose} has the {word} mean test {label}, {value} ({}).", size(leader));
     let most = judged.iter().map(|arm| arm.completed).max().unwrap_or(0);
-    if 2 * leader.completed < most {
+    if judged.len() > 2 && !frame.confirms && 2 * leader.completed < most {
         text +=
             " Most of its runs did not complete: `actlab confirm` takes the best of the others.";
     } else if judged.len() > 2 && !frame.confirms {

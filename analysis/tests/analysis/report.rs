@@ -339,7 +339,8 @@ fn two_sweeps_side_by_side() {
     insta::assert_snapshot!(analysis::side_by_side(a, b, bootstrap, 120).unwrap());
     let same = analysis::side_by_side(a, a, bootstrap, 120).unwrap();
     assert!(same.contains("configuration\n\n- Nothing."), "{same}");
-    assert!(same.contains("10 of them are identical under every"), "{same}");
+    assert!(same.contains("Identical under every shared seed: gelu on fashion"), "{same}");
+    assert!(!same.contains("No significant difference"), "{same}");
 }
 
 #[test]

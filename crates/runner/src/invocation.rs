@@ -23,7 +23,8 @@ pub(crate) fn sweep_of_plan(words: &[String]) -> Option<String> {
 /// The words of a `command` that takes what a sweep takes, as those of a sweep without its seeds.
 fn sweep(command: &str, words: &[String]) -> Option<String> {
     let (variables, words) = variables(words);
-    let mut arguments = words.iter().skip(1).cloned();
+    // Flags without a value may stand before the command.
+    let mut arguments = words.iter().skip(1).skip_while(|word| word.starts_with('-')).cloned();
     if arguments.next()? != command {
         return None;
     }
@@ -93,8 +94,16 @@ mod tests {
         let variables = ["ACTLAB_DATA_DIR=my data", "ACTLAB_JOBS=2", "ACTLAB_SEEDS=3"];
         let again = "ACTLAB_DATA_DIR='my data' actlab sweep a.toml";
         assert_eq!(with_variables(&variables, &["sweep", "a.toml"]).unwrap(), again);
-        let plan =
-            ["actlab", "plan", "a.toml", "--effect", "0.5", "--json", "--activations=relu,gelu"];
+        let plan = [
+            "actlab",
+            "-v",
+            "plan",
+            "a.toml",
+            "--effect",
+            "0.5",
+            "--json",
+            "--activations=relu,gelu",
+        ];
         let plan: Vec<String> = plan.map(str::to_owned).to_vec();
         let sweep = "actlab sweep a.toml --activations=relu,gelu";
         assert_eq!(sweep_of_plan(&plan).unwrap(), sweep);

@@ -275,7 +275,7 @@ impl SweepDir {
         let known = manifest.runs.len() + manifest.trials().count();
         let ended = found.ours.iter().map(|(dir, _)| dir).chain(&found.trials);
         let failed = ended.filter(|dir| matches!(dir.outcome(), Ok(Some(Outcome::Failed { .. }))));
-        let failed = failed.count();
+        let failed: HashSet<_> = failed.filter_map(RunDir::id).collect();
         // A folder that was copied is no second run.
         let finished: HashSet<_> = found
             .ours
@@ -286,7 +286,7 @@ impl SweepDir {
             .collect();
         Ok(Progress {
             finished: finished.len(),
-            failed,
+            failed: failed.len(),
             runs: manifest.planned.unwrap_or(known),
             unfinished: found.unfinished,
             damaged: found.damaged,

@@ -146,8 +146,9 @@ pub(crate) fn said(text: &str, secret: Option<&str>) -> String {
         Some(secret) => text.replace(secret, "…"),
         None => text.to_owned(),
     };
-    let mut short: String = hidden.chars().take(LONGEST_SAID).collect();
-    if short.len() < hidden.len() {
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let mut short: String = hidden.chars().take(LONGEST_SAID).map(plain).collect();
+    if hidden.chars().count() > LONGEST_SAID {
         short.push('…');
     }
     short

@@ -23,11 +23,12 @@
     const rough = 10 ** Math.floor(Math.log10((to - from) / 4));
     const step = [1, 2, 5, 10].map((k) => k * rough).find((s) => (to - from) / s <= 6) || rough;
     const decimals = Math.min(12, Math.max(0, -Math.floor(Math.log10(step))));
-    const large = Math.max(Math.abs(from), Math.abs(to)) >= 1e7;
+    const largest = Math.max(Math.abs(from), Math.abs(to));
+    const digits = Math.min(12, Math.max(1, Math.ceil(Math.log10(largest / step))));
     const values = [];
     for (let i = Math.ceil(from / step - 1e-9); i * step <= to + 1e-9 * step; i++) {
       const value = i * step, size = Math.abs(value);
-      const text = large ? size.toExponential(1).replace("+", "") : decimals ? size.toFixed(decimals) : group(value);
+      const text = largest >= 1e7 ? size.toExponential(digits).replace("+", "") : decimals ? size.toFixed(decimals) : group(value);
       values.push([value / scale, (value < 0 ? "−" : "") + text + unit]);
     }
     return values;

@@ -132,6 +132,9 @@ impl Features {
         let mut saturated = regions(f, &grid, FAR, |point| point.slope.abs() < SATURATED);
         // Around a turn the slope is small as well.
         saturated.retain(|one| one.to - one.from > NARROW);
+        // What grows slowly without end, as a logarithm, is not saturated.
+        let ends = |side: usize| limits[side].is_some_and(f64::is_finite);
+        saturated.retain(|one| (one.from < NEAR || ends(1)) && (one.to > -NEAR || ends(0)));
         let zeros = zeros(f, &grid, &dead);
         let [infimum, supremum] = [-1.0, 1.0].map(|sign| bound(f, &grid, &turns, limits, sign));
         Self {
@@ -431,10 +434,16 @@ mod tests {
     /// The slope of x / (1 + |x|) is below 0.001 beyond √1000 − 1.
     #[test]
     fn what_saturates_far_away_is_found() {
-        let softsign = of(|x| (x / (1.0 + x.abs()), 1.0 / (1.0 + x.abs()).powi(2)), &[]);
+        let softsign = |x: f64| {
+            let x = x.clamp(-1e300, 1e300);
+            (x / (1.0 + x.abs()), (1.0 + x.abs()).powi(2).recip())
+        };
+        let softsign = of(softsign, &[]);
         let [below, above] = softsign.saturated[..] else { panic!("{:?}", softsign.saturated) };
         let end = 1000_f64.sqrt() - 1.0;
         assert!((below.to + end).abs() < 1e-6 && (above.from - end).abs() < 1e-6);
+        let logarithm = |x: f64| (x.signum() * x.abs().ln_1p(), (1.0 + x.abs()).recip());
+        assert!(of(logarithm, &[]).saturated.is_empty());
     }
 
     /// The minimum of x · σ(x) is −0.2784645427610738 at −1.2784645427610738, the greatest slope 1.0998393194552583.

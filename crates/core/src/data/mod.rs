@@ -132,7 +132,7 @@ impl Part {
         }
     }
 
-    /// `n` examples in their order, drawn so that each class has its share: the same ones always.
+    /// `n` examples in their order, drawn so that each class has its share, and one at least: the same ones always.
     pub(super) fn draw(&self, n: usize) -> Self {
         let mut of_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for place in Stream::new(0, "train_limit").permutation(self.len()) {
@@ -142,7 +142,11 @@ impl Part {
         let mut order: Vec<(f64, usize)> = Vec::with_capacity(self.len());
         for places in of_class.values() {
             #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-            let part = |rank: usize| (rank as f64 + 0.5) / places.len() as f64;
+            let part = |rank: usize| match rank {
+                // The first one of each class comes before all others.
+                0 => 0.0,
+                rank => (rank as f64 + 0.5) / places.len() as f64,
+            };
             order.extend(places.iter().enumerate().map(|(rank, place)| (part(rank), *place)));
         }
         order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -27,7 +27,7 @@ pub(crate) use measured::Unread;
 pub(crate) use scaler::LossScaler;
 
 /// Version of everything here that decides numbers; part of a run's identity.
-pub const NUMERICS: u32 = 5;
+pub const NUMERICS: u32 = 6;
 
 /// The same of what decides numbers on other devices than the CPU alone.
 const DEVICE_NUMERICS: u32 = 2;
@@ -251,14 +251,18 @@ impl<N: Network> Run<'_, N> {
         if self.is_a_trial_to_continue(&course) {
             self.save(&mut course, monitor)?;
         }
-        let (outcome, predictions) = match course.diverged.take() {
+        let mut predictions = Predictions::default();
+        if course.diverged.is_none() {
+            predictions = self.test_best(&mut course, monitor)?;
+        }
+        let outcome = match course.diverged.take() {
             Some((step, reason)) => {
                 // Never reported by its best moment before the crash.
                 course.progress.summary.best_validation = None;
                 course.progress.summary.steps_to_target = None;
-                (Outcome::Diverged { step, reason }, Predictions::default())
+                Outcome::Diverged { step, reason }
             }
-            None => (Outcome::Completed, self.test_best(&mut course, monitor)?),
+            None => Outcome::Completed,
         };
         Ok(Finished {
             outcome,
@@ -302,8 +306,13 @@ impl<N: Network> Run<'_, N> {
         let when = (best.evaluation.step, best.evaluation.epoch);
         let result = self.scores(&best.network, &data.test, monitor);
         let scores = self.saved_where_interrupted(result, course, monitor)?;
+        let test = evaluation(&**objective, when, &scores);
+        if !test.loss.is_finite() {
+            course.diverged = Some((course.recorded(), "the test loss is not finite".to_owned()));
+            return Ok(Predictions::default());
+        }
         let summary = &mut course.progress.summary;
-        summary.test = Some(evaluation(&**objective, when, &scores));
+        summary.test = Some(test);
         summary.test_examples = Some(scores.len() as u64);
         Ok(objective.predictions(&scores))
     }

@@ -1,7 +1,8 @@
 //! Which runs have diverged, and which have only been high for a while.
 
-use crate::runs::{blown_up, halves, losses, resnet, run};
-use record::{Budget, Divergence, Outcome, Trial};
+use crate::runs::{blown_up, halves, losses, mlp, resnet, run};
+use record::{Budget, DataSpec, Divergence, Outcome, Trial};
+use serde_json::json;
 use std::f64::consts::LN_10;
 
 fn mean(losses: &[f64]) -> f64 {
@@ -22,6 +23,36 @@ fn a_run_that_blows_up_has_diverged_and_is_not_judged() {
     assert_eq!(finished.summary.test, None);
     assert_eq!(finished.summary.best_validation, None);
     assert_eq!(finished.summary.steps_to_target, None);
+    assert!(finished.predictions.is_empty());
+}
+
+/// Training and validation are sound, and a number of the test split is beyond what the network can take.
+#[test]
+fn a_test_loss_that_is_not_finite_is_divergence() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let row = |i: u32| {
+        let split = ["train", "train", "validation", "test"][i as usize % 4];
+        let x = if i == 99 { "3e38".to_owned() } else { (i % 7).to_string() };
+        format!("{x},{},{split}\n", i % 3)
+    };
+    let table = "x,label,split\n".to_owned() + &(0..100).map(row).collect::<String>();
+    std::fs::write(&path, table).unwrap();
+    let mut spec = mlp("relu", "none");
+    let augmentation = spec.data.augmentation.clone();
+    spec.data = DataSpec { augmentation, ..DataSpec::named("table") };
+    spec.data.augmentation.name = "none".into();
+    for (key, value) in
+        [("path", json!(path)), ("features", json!(["x"])), ("split", json!("split"))]
+    {
+        spec.data.parameters.insert(key.into(), value);
+    }
+    let (finished, _) = run(&spec, 1);
+    let Outcome::Diverged { reason, .. } = &finished.outcome else {
+        panic!("{:?}", finished.outcome)
+    };
+    assert_eq!(reason, "the test loss is not finite");
+    assert_eq!((finished.summary.test, finished.summary.best_validation), (None, None));
     assert!(finished.predictions.is_empty());
 }
 

@@ -104,6 +104,9 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
             unit => unit,
         };
         let command = manifest.command.as_deref().and_then(invocation::sweep_of_plan);
+        let file = args.experiment.file.as_ref().map(|file| format!(" {}", file.display()));
+        let command =
+            command.unwrap_or_else(|| format!("actlab sweep{}", file.unwrap_or_default()));
         show(&planned, (scale, unit), &experiment, workers, command);
         show_diverged(&runs);
     }
@@ -261,7 +264,7 @@ fn show(
     (scale, unit): (f64, &str),
     experiment: &Experiment,
     workers: Workers,
-    command: Option<String>,
+    command: String,
 ) {
     let decimals = if scale == 1.0 { 4 } else { 2 };
     let points = |value: Option<f64>| {
@@ -334,7 +337,6 @@ fn show(
         let next = list.iter().max().map_or(1, |most| most.saturating_add(1));
         list.extend((next..).take(wanted.saturating_sub(list.len())));
         let list: Vec<String> = list.iter().take(wanted).map(u64::to_string).collect();
-        let command = command.unwrap_or_else(|| "actlab sweep".to_owned());
         outln!("\n{command} --set 'seeds=[{}]'", list.join(","));
     }
 }

@@ -282,7 +282,7 @@ fn find(dir: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Names in the folder of a sweep, and beginnings of names.
-const OF_SWEEP: [&str; 14] = [
+const OF_SWEEP: [&str; 15] = [
     "sweep.json",
     "runs",
     ".lock",
@@ -297,22 +297,22 @@ const OF_SWEEP: [&str; 14] = [
     "wandb.json",
     "mlflow.json",
     "wandb",
+    ".wandb",
 ];
 const OF_SWEEP_BEGIN: [&str; 3] = ["report.", "source-", "baseline-"];
 
 /// The same in the folder of a run.
-const OF_RUN: [&str; 9] = [
+const OF_RUN: [&str; 8] = [
     "spec.json",
     "metrics.jsonl",
     "predictions.csv",
     "record.json",
-    "record.json.unusable",
     "attempt.json",
     ".lock",
     "wandb.json",
     "mlflow.json",
 ];
-const OF_RUN_BEGIN: [&str; 1] = ["checkpoint-"];
+const OF_RUN_BEGIN: [&str; 2] = ["checkpoint-", "record.json.unusable"];
 
 /// What systems and half-made writes leave in any folder.
 fn is_litter(name: &str) -> bool {

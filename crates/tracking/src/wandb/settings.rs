@@ -128,18 +128,6 @@ impl Settings {
             Some(folder) => SettingsFile::read(&folder.join("settings"))?,
             None => SettingsFile::default(),
         };
-        // A file in the folder may be another's.
-        let foreign = file.base_url.clone().filter(|_| variable("WANDB_BASE_URL").is_none());
-        let url = match (variable("WANDB_BASE_URL"), file.base_url.or(of_user.base_url)) {
-            (Some(text), _) => server(&text)
-                .map_err(|reason| SettingsError::Variable { name: "WANDB_BASE_URL", reason })?,
-            (None, Some((path, text))) => server(&text).map_err(|reason| SettingsError::File {
-                path,
-                reason: format!("base_url: {reason}"),
-            })?,
-            (None, None) => server(PUBLIC_SERVER).map_err(SettingsError::Client)?,
-        };
-        let base_url = url.as_str().trim_end_matches('/').to_owned();
         let by_variable = variable("WANDB_MODE")
             .map(|text| text.parse::<Mode>())
             .transpose()
@@ -153,15 +141,13 @@ impl Settings {
                 (Some(mode), None) | (None, Some(mode)) => mode,
             },
         };
-        if let Some((path, url)) = foreign.filter(|_| variable("WANDB_API_KEY").is_some())
-            && mode == Mode::Online
-        {
-            let reason = format!(
-                "names the server {url}; set WANDB_BASE_URL to it too if WANDB_API_KEY is a key for it: the key goes to no \
-                 server that a file in this folder chooses"
-            );
-            return Err(SettingsError::File { path, reason });
-        }
+        let url = match mode {
+            Mode::Disabled => server_of(variable("WANDB_BASE_URL"), None, None)?,
+            Mode::Online | Mode::Offline => {
+                server_of(variable("WANDB_BASE_URL"), file.base_url, of_user.base_url)?
+            }
+        };
+        let base_url = url.as_str().trim_end_matches('/').to_owned();
         let key = match mode {
             Mode::Online => Some(key(&url, &variable, netrc_of(environment).as_deref())?),
             Mode::Offline | Mode::Disabled => None,
@@ -177,8 +163,10 @@ impl Settings {
             (Some(project), _) => check_project("WANDB_PROJECT", project)?,
             (None, Some(project)) => check_project("wandb.project", project.clone())?,
             (None, None) => match file.project.or(of_user.project) {
-                Some(project) => check_project("project in W&B's settings file", project)?,
-                None => DEFAULT_PROJECT.to_owned(),
+                Some(project) if mode != Mode::Disabled => {
+                    check_project("project in W&B's settings file", project)?
+                }
+                _ => DEFAULT_PROJECT.to_owned(),
             },
         };
         Ok(Self {
@@ -229,6 +217,37 @@ fn netrc_of(environment: &Environment<'_>) -> Option<PathBuf> {
 fn config_folder(environment: &Environment<'_>) -> Option<PathBuf> {
     let named = (environment.variable)("WANDB_CONFIG_DIR").map(PathBuf::from);
     named.or_else(|| environment.home.as_ref().map(|home| home.join(".config").join("wandb")))
+}
+
+/// The server: that of the variable, of the user's settings file, or the public one. A file in the folder may be another's,
+/// and may name no other server than these: the key would go there.
+fn server_of(
+    variable: Option<String>,
+    of_folder: Option<(PathBuf, String)>,
+    of_user: Option<(PathBuf, String)>,
+) -> Result<reqwest::Url, SettingsError> {
+    let of_file = |(path, text): (PathBuf, String)| {
+        let wrong = |reason| SettingsError::File { path, reason: format!("base_url: {reason}") };
+        server(&text).map_err(wrong)
+    };
+    if let Some(text) = variable {
+        let wrong = |reason| SettingsError::Variable { name: "WANDB_BASE_URL", reason };
+        return server(&text).map_err(wrong);
+    }
+    let own = match of_user {
+        Some(of_user) => of_file(of_user)?,
+        None => server(PUBLIC_SERVER).map_err(SettingsError::Client)?,
+    };
+    let Some((path, text)) = of_folder else { return Ok(own) };
+    let named = of_file((path.clone(), text))?;
+    if named == own || named.as_str().trim_end_matches('/') == PUBLIC_SERVER {
+        return Ok(named);
+    }
+    let reason = format!(
+        "names the server {named}; set WANDB_BASE_URL to it too if that is right: a key goes to no server that a file in the \
+         folder chooses"
+    );
+    Err(SettingsError::File { path, reason })
 }
 
 /// The address of a server, or what is wrong with it.
@@ -331,6 +350,9 @@ impl SettingsFile {
                 continue;
             };
             let value = value.trim().to_owned();
+            if value.is_empty() {
+                continue;
+            }
             match name.trim().to_ascii_lowercase().as_str() {
                 "mode" => {
                     said.mode =
@@ -548,21 +570,22 @@ mod tests {
         // The file of the folder goes before that of the user, and the hidden folder before the other.
         write("wandb/settings", "[default]\nmode = offline\n");
         write(".wandb/settings", "[default]\nbase_url = https://here.example.org\nproject = p\n");
-        let netrc = ("NETRC", "~/n");
-        let here = resolve(&[netrc]).unwrap();
-        assert_eq!(
-            (here.base_url.as_str(), here.project.as_str()),
-            ("https://here.example.org", "p")
-        );
-        assert_eq!((here.key, here.mode), (Some(ApiKey("k2".into())), Mode::Online));
-        assert_eq!(here.dir, folder.path().join(".wandb"));
         let error = resolve(&[key]).unwrap_err().to_string();
-        assert!(
-            error.contains("set WANDB_BASE_URL to it too") && !error.contains("secret"),
-            "{error}"
-        );
+        let said = "names the server https://here.example.org/; set WANDB_BASE_URL to it too";
+        assert!(error.contains(said) && !error.contains("secret"), "{error}");
         let agreed = ("WANDB_BASE_URL", "https://here.example.org");
+        let here = resolve(&[("NETRC", "~/n"), agreed]).unwrap();
+        assert_eq!((here.key, here.mode), (Some(ApiKey("k2".into())), Mode::Online));
+        assert_eq!((here.project.as_str(), here.dir), ("p", folder.path().join(".wandb")));
         assert_eq!(resolve(&[key, agreed]).unwrap().key, Some(ApiKey("secret".into())));
+        // The public server is never another's, and what is empty says nothing.
+        write(".wandb/settings", "[default]\nbase_url = https://api.wandb.ai\nproject =\n");
+        let public = resolve(&[key]).unwrap();
+        assert_eq!((public.base_url.as_str(), public.project.as_str()), (PUBLIC_SERVER, "actlab"));
+        // Who logs nothing is kept from nothing.
+        write(".wandb/settings", "[default]\nbase_url = nonsense\nproject = a/b\n");
+        assert_eq!(resolve(&[("WANDB_MODE", "disabled")]).unwrap().mode, Mode::Disabled);
+        assert!(resolve(&[key]).is_err());
     }
 
     #[test]

@@ -293,10 +293,12 @@ fn number(cell: &str) -> Option<f64> {
 /// Two labels that are one number, as `1` and `1.0`.
 fn same_number<'a>(labels: &BTreeSet<&'a str>) -> Option<(&'a str, &'a str)> {
     let mut known: HashMap<u64, &str> = HashMap::new();
+    // Codes of digits alone are texts: 007 is not 7.
+    let is_decimal = |label: &str| label.contains(['.', 'e', 'E']);
     labels.iter().find_map(|label| {
         let number = label.parse::<f64>().ok().filter(|number| number.is_finite())?;
         let first = known.insert((number + 0.0).to_bits(), label)?;
-        Some((first, *label))
+        (is_decimal(first) || is_decimal(label)).then_some((first, *label))
     })
 }
 
@@ -304,6 +306,9 @@ fn same_number<'a>(labels: &BTreeSet<&'a str>) -> Option<(&'a str, &'a str)> {
 /// precision loses what tells its rows apart.
 const FAR: f64 = 1000.0;
 const EXTREME: f64 = 1e15;
+
+/// Of its mean, the deviation of a column that is constant but for rounding in double precision.
+const CONSTANT: f64 = 1e-12;
 
 /// The numbers of each split. A column that would lose too much in single precision is standardized before it is
 /// rounded, by the training split as all columns are later.
@@ -321,10 +326,14 @@ fn numbers(splits: &[Rows; 3], width: usize) -> [Inputs; 3] {
         let mean = rows.iter().map(|row| value(row, column)).sum::<f64>() / n;
         let squares = rows.iter().map(|row| (value(row, column) - mean).powi(2)).sum::<f64>();
         let deviation = (squares / n).sqrt();
+        if deviation <= CONSTANT * mean.abs() {
+            // But for rounding: nothing to divide by.
+            return (mean, 1.0);
+        }
         let ordinary = mean.abs() <= FAR * deviation
             && (EXTREME.recip()..EXTREME).contains(&deviation)
             && mean.abs() < EXTREME;
-        if ordinary || deviation == 0.0 { (0.0, 1.0) } else { (mean, deviation) }
+        if ordinary { (0.0, 1.0) } else { (mean, deviation) }
     };
     let scales: Vec<(f64, f64)> = (0..width).map(scale).collect();
     splits.each_ref().map(|rows| {
@@ -531,17 +540,23 @@ mod tests {
             let far = 1.7e12 + 18_000.0 * f64::from(i);
             let huge = if i.is_multiple_of(2) { 3e38 } else { -3e38 };
             let split = ["train", "train", "validation", "test"][i as usize % 4];
-            format!("{far},{huge},{i},{},{split}\n", i.is_multiple_of(2))
+            let same = if split == "train" { 0.1 } else { 0.2 };
+            format!("{far},{huge},{i},{same},{},{split}\n", i.is_multiple_of(2))
         };
         let text =
-            "far,huge,plain,label,split\n".to_owned() + &(0..400).map(row).collect::<String>();
+            "far,huge,plain,same,label,split\n".to_owned() + &(0..400).map(row).collect::<String>();
         let path = write(folder.path(), "a.csv", text);
         let data = load(json!({
-            "path": path, "features": ["far", "huge", "plain"], "split": "split",
+            "path": path, "features": ["far", "huge", "plain", "same"], "split": "split",
         }));
-        let Inputs::Features(features) = data.unwrap().train.inputs else { panic!() };
+        let data = data.unwrap();
+        let (Inputs::Features(features), Inputs::Features(test)) =
+            (data.train.inputs, data.test.inputs)
+        else {
+            panic!()
+        };
         let column = |place: usize| -> Vec<f64> {
-            features.values.iter().skip(place).step_by(3).map(|x| f64::from(*x)).collect()
+            features.values.iter().skip(place).step_by(4).map(|x| f64::from(*x)).collect()
         };
         for place in 0..2 {
             let values = column(place);
@@ -553,6 +568,9 @@ mod tests {
         let far = column(0);
         let step = (far[199] - far[0]) / 398.0;
         assert!(far.windows(2).all(|pair| (pair[1] - pair[0]) / step > 0.9), "{far:?}");
+        // What is constant in training is no noise that blows others up.
+        assert!(column(3).iter().all(|x| x.abs() < 1e-12));
+        assert!((f64::from(test.example(0)[3]) - 0.1).abs() < 1e-6);
         // Others are as they are in the file.
         assert_eq!(column(2)[..4], [0.0, 1.0, 4.0, 5.0]);
     }

@@ -132,10 +132,13 @@ fn open_quote(text: &[u8]) -> Option<usize> {
         match (begun, byte) {
             (None, b'"') if cell_begins => begun = Some(line),
             (Some(_), b'"') if next == Some(&b'"') => place += 1,
-            (Some(first), b'"') => match next {
-                None | Some(b',' | b'\n' | b'\r') => begun = None,
-                Some(_) => return Some(first),
-            },
+            (Some(first), b'"') => {
+                let behind = text[place + 1..].iter().find(|byte| !matches!(**byte, b' ' | b'\t'));
+                match behind {
+                    None | Some(b',' | b'\n' | b'\r') => begun = None,
+                    Some(_) => return Some(first),
+                }
+            }
             _ => {}
         }
         cell_begins = begun.is_none() && matches!(byte, b',' | b'\n' | b'\r');

@@ -116,12 +116,9 @@ fn parameter(pair: &str) -> Result<(&str, f64), Error> {
 fn latex(formula: &str) -> String {
     let tokens = tokens(formula);
     let mut out = String::new();
-    // Of the parentheses that are open, whether they are the braces of an exponent.
-    let mut open: Vec<bool> = Vec::new();
     let mut place = 0;
     while let Some(token) = tokens.get(place) {
         place += 1;
-        let next = tokens.get(place).map(String::as_str).unwrap_or_default();
         match token.as_str() {
             "*" => {
                 // Two numbers side by side would be one, and a sign would subtract.
@@ -130,23 +127,15 @@ fn latex(formula: &str) -> String {
                 let digit = after.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '.');
                 out.push_str(if digit { r"\cdot " } else { r"\," });
             }
-            "^" if next == "(" => {
-                out.push_str("^{");
-                open.push(true);
+            "^" => {
+                // An exponent is a whole number.
+                while tokens.get(place).is_some_and(|token| token == " ") {
+                    place += 1;
+                }
+                let exponent = tokens.get(place).map(String::as_str).unwrap_or_default();
+                out += &format!("^{{{exponent}}}");
                 place += 1;
             }
-            "^" => {
-                let sign = usize::from(next == "-");
-                let exponent: String =
-                    tokens[place..].iter().take(sign + 1).map(|token| word(token)).collect();
-                out += &format!("^{{{exponent}}}");
-                place += sign + 1;
-            }
-            "(" => {
-                out.push('(');
-                open.push(false);
-            }
-            ")" => out.push(if open.pop() == Some(true) { '}' } else { ')' }),
             "<=" | "≤" => out.push_str(r"\le"),
             ">=" | "≥" => out.push_str(r"\ge"),
             token => out += &word(token),
@@ -220,8 +209,7 @@ mod tests {
             ("x*1e-3", r"x\cdot 10^{-3}"),
             ("2.5e4*x", r"2.5 \cdot 10^{4}\,x"),
             ("2*3*x", r"2\cdot 3\,x"),
-            ("x^(a+1)*(x+1)", r"x^{a+1}\,(x+1)"),
-            ("x^-2", r"x^{-2}"),
+            ("(x+1) ^ 2 * x", r"(x+1) ^{2} \, x"),
             ("x**2", r"x^{2}"),
             (
                 "if x >= 0 then x else exp_m1(x)",
