@@ -74,7 +74,7 @@ fn the_best_is_confirmed_on_fresh_seeds() {
         said.err
     );
     let brief = said.ok();
-    assert!(brief.contains("These runs confirm one: stated before the first run"), "{brief}");
+    assert!(brief.contains("A confirmation run of one, stated before the first run"), "{brief}");
     let report = place.read("results/one-confirm/report.md");
     assert!(report.contains("Confirmation on fresh seeds"), "{report}");
     assert!(report.contains("seeds: 1000000, 1000001"), "{report}");

@@ -50,6 +50,17 @@ fn short_flags_choose_what_is_compared() {
     let removed = place.run(&["results", "gc", "--yes"]).ok();
     assert_eq!(removed.lines().count(), 2, "{removed}");
     place.run(&["report", "results/short"]).ok();
+    // What the user has put beside the results, or into a run, stays with all of it.
+    let run = std::fs::read_dir(place.path("results/short/runs")).unwrap().next().unwrap().unwrap();
+    let run = run.file_name().into_string().unwrap();
+    for file in
+        ["results/short/chapter.tex".to_owned(), format!("results/short/runs/{run}/chapter.tex")]
+    {
+        place.write(&file, "mine");
+        let said = place.run(&["results", "rm", "short", "--yes"]).refused();
+        assert!(said.contains("holds chapter.tex, which is no result"), "{said}");
+        std::fs::remove_file(place.path(&file)).unwrap();
+    }
     place.run(&["results", "rm", "short", "--yes"]).ok();
     assert!(!place.path("results/short").exists());
     let gone = place.run(&["results", "rm", "short", "--yes"]).refused();

@@ -159,7 +159,8 @@ fn two_sweeps_are_compared() {
     let out = place.run(&["compare", "results/tiny", "results/other"]).ok();
     assert!(out.contains("- images.training.learning_rate: 0.1 → 0.05"), "{out}");
     // The other task is the same to the last bit.
-    assert!(out.contains("2 of them are identical"), "{out}");
+    let identical = "Identical under every shared seed: gelu on text, relu on text.";
+    assert!(out.contains(identical), "{out}");
     let said = place.run(&["compare", "results/tiny", "results/none"]).refused();
     assert!(said.contains("results/none is not the folder of a sweep"), "{said}");
     assert!(place.read("results/tiny/report.html").starts_with("<!doctype html>"));

@@ -186,6 +186,24 @@ fn trials_that_end_early_are_the_beginnings_of_whole_ones_whatever_interrupts_th
     assert_eq!(longest, 6, "one trial of each arm came to its end");
 }
 
+/// Parts of the budget that end at the same evaluation are one comparison, and the sweep is finished when they are made.
+#[test]
+fn comparisons_at_the_same_evaluation_are_one() {
+    let halving = "early_stop = { policy = \"successive_halving\", first = 0.1, eta = 3 }\n";
+    let place = tuned(&format!("{RANDOM}{halving}"));
+    // Evaluations after steps 4 and 8: of the parts 0.1, 0.3, 0.9 and 1 the first two are one, and so are the others.
+    let args = ["sweep", "tuned.toml", "--set", "tasks.images.training.evaluate_every=4"];
+    let said = place.run(&args);
+    // Four trials of three seeds to step 4, one to the end, two final runs: for each of two arms.
+    assert!(said.err.contains("tuned: 34 runs, 0 of them done"), "{}", said.err);
+    said.ok();
+    assert_eq!(records(&place).len(), 34);
+    let status = place.run(&["status", "results/tuned", "--json"]).ok();
+    let status: Value = serde_json::from_str(&status).unwrap();
+    assert_eq!((status["finished"].as_u64(), status["runs"].as_u64()), (Some(34), Some(34)));
+    assert_eq!(status["failed"], 0);
+}
+
 #[test]
 fn the_median_rule_ends_some_and_never_the_best() {
     let place = tuned(&format!("{RANDOM}early_stop = {{ policy = \"median\", first = 0.5 }}\n"));

@@ -132,7 +132,7 @@ fn a_checkpoint_that_the_run_cannot_have_left_changes_no_result() {
             "it is of step 18446744073709551615, and its name says",
         ),
         ("/updates", Value::Object(serde_json::Map::new()), "`updates` lacks `"),
-        ("/order", vec![1_000_000_000].into(), "`order` does not hold the"),
+        ("/order", "0".repeat(64).into(), "`order` is not the checksum of the"),
     ];
     for (i, (path, value, words)) in changes.into_iter().enumerate() {
         fs::remove_dir_all(place.path("results")).unwrap();
