@@ -202,10 +202,12 @@ impl RecordSource {
                 return Err(self.damage(reason));
             }
         }
-        if record.is_some() {
+        let ended = |record: &RunRecord| !matches!(record.outcome, Outcome::Failed { .. });
+        if record.as_ref().is_some_and(ended) {
             self.end_point();
         } else {
-            // More of its last step may follow when it is resumed: the step is then told whole.
+            // More of its last step may follow when it is resumed, as one that failed is by the next sweep: the step is
+            // then told whole.
             self.point = None;
         }
         self.stage = Stage::Ended;
