@@ -74,6 +74,18 @@ fn an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one() {
         let name = run.unwrap().file_name().into_string().unwrap();
         let file = format!("results/tiny/runs/{name}/predictions.csv");
         assert_eq!(calm.read(&file), disturbed.read(&file), "{name}");
+        // A run that was interrupted began with its first attempt and ended with its last.
+        let record = disturbed.read(&format!("results/tiny/runs/{name}/record.json"));
+        let record: serde_json::Value = serde_json::from_str(&record).unwrap();
+        let seconds = |key: &str| record["timing"][key].as_f64().unwrap();
+        let (began, ended) = (seconds("started_unix"), seconds("ended_unix"));
+        assert!(began + seconds("total_seconds") <= ended + 0.5, "{name}: {record}");
+        let stream = disturbed.read(&format!("results/tiny/runs/{name}/metrics.jsonl"));
+        let events = stream.lines().map(|line| serde_json::from_str(line).unwrap());
+        let time = |event: &serde_json::Value| event["time"].as_f64().unwrap();
+        let events: Vec<serde_json::Value> = events.collect();
+        let first_step = events.iter().find(|event| event["event"] == "train").unwrap();
+        assert!(time(&events[0]) <= began && began <= time(first_step), "{name}: {record}");
     }
 }
 
