@@ -202,7 +202,8 @@ impl Past {
         self.looks.p(&(0..self.differences.len()).map(p).collect::<Vec<_>>())
     }
 
-    /// p of equivalence over all looks, and the look that it is from; where the last difference is beyond the margin, none shows it.
+    /// p of equivalence over all looks, and the look that it is from; where the last difference is beyond the margin, none
+    /// shows it.
     fn p_of_equivalence(&self, margin: f64) -> (f64, Option<usize>) {
         let beyond = self.last().is_none_or(|last| last.abs() > margin);
         let p = |differences: &Vec<f64>| {
@@ -296,7 +297,7 @@ impl Against {
         let equivalence = match &past {
             _ if t_test.is_none() || margin.is_none() => None,
             Some(past) => margin.map(|margin| past.p_of_equivalence(margin)),
-            None => sample.equivalence(margin.unwrap_or(f64::NAN)).map(|p| (p, None)),
+            None => margin.and_then(|margin| Some((sample.equivalence(margin)?, None))),
         };
         // A look at which nothing shows decides nothing.
         let look = |found: Option<(f64, Option<usize>)>| found.filter(|(p, _)| *p < 1.0)?.1;
