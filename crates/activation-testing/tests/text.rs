@@ -250,7 +250,7 @@ proptest! {
     fn programs_compute_what_the_reference_does(text in formula(4)) {
         let text = if text.contains('x') { text } else { format!("x * {text}") };
         let activation = activation(&text);
-        let beside: Vec<_> = (1..=4).map(|n| self::activation(&moved(&text, n))).collect();
+        let beside: Vec<_> = (1..=32).map(|n| self::activation(&moved(&text, n))).collect();
         let x: Vec<f32> = (-40..=40).map(|i| i as f32 / 8.0).collect();
         let (mut y, mut slopes) = (vec![0.0; x.len()], vec![1.0; x.len()]);
         activation.nonlinearity().forward_slice(&x, &mut y);
