@@ -185,6 +185,18 @@ impl<'a> Sites<'a> {
         self.learned.into_inner()
     }
 
+    /// The activations of the sites that it was asked for, each once.
+    pub(crate) fn in_use(&self) -> Vec<Arc<Activation>> {
+        let mut found: Vec<Arc<Activation>> = Vec::new();
+        for site in self.asked.borrow().iter() {
+            let activation = self.activations.at(&site.name);
+            if !found.iter().any(|one| Arc::ptr_eq(one, activation)) {
+                found.push(Arc::clone(activation));
+            }
+        }
+        found
+    }
+
     /// Every site that was asked for, in that order.
     #[must_use]
     pub fn into_asked(self) -> Vec<SiteInfo> {

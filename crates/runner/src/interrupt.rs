@@ -1,4 +1,4 @@
-//! Ctrl-C: the first asks for a clean stop, the second does not ask.
+//! Ctrl-C: the first asks for a clean stop, the second does not ask. And the signals that must stop nothing.
 
 use crate::console::note;
 use std::sync::Once;
@@ -20,6 +20,17 @@ pub(crate) fn install() {
             note!("warning: Ctrl-C cannot be caught ({error}); it will stop at once");
         }
     });
+}
+
+/// From now on a write beyond the limit of a file's size (`ulimit -f`) fails, as one on a full disk does: by default the
+/// system ends the process without a word.
+pub(crate) fn survive_file_size_limit() {
+    #[cfg(unix)]
+    {
+        let noticed = std::sync::Arc::new(AtomicBool::new(false));
+        // Where it cannot be caught, all is as before.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, noticed);
+    }
 }
 
 /// Asks for a clean stop, as Ctrl-C does.

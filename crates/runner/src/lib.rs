@@ -45,6 +45,7 @@ pub use error::Error;
 /// Runs the program with the arguments of the process.
 #[must_use]
 pub fn main() -> ExitCode {
+    interrupt::survive_file_size_limit();
     ExitCode::from(run(std::env::args_os()))
 }
 

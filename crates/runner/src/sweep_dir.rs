@@ -144,6 +144,11 @@ impl SweepDir {
         &self.path
     }
 
+    /// Whether a report is there.
+    pub(crate) fn has_report(&self) -> bool {
+        ["report.md", "report.html"].iter().all(|name| self.path.join(name).is_file())
+    }
+
     /// Where the runs lie.
     pub(crate) fn runs(&self) -> PathBuf {
         self.path.join("runs")

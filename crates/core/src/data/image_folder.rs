@@ -16,7 +16,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// PNG and JPEG images of the user's own, in a folder for each class: `path/CLASS/*.png`, or
-/// `path/train/CLASS/*.png` with `path/validation` and `path/test` beside it.
+/// `path/train/CLASS/*.png` with `path/validation` (or `val`) and `path/test` beside it.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageFolder {
@@ -42,11 +42,21 @@ const HELD_OUT: f64 = 0.1;
 
 crate::register_component!(DatasetRegistration: ImageFolder);
 
-/// Folders of the splits.
-const SPLITS: [&str; 3] = ["train", "validation", "test"];
+/// Folders of the splits, each with the names by which it is known.
+const SPLITS: [(&str, &[&str]); 3] = [
+    ("train", &["train", "training"]),
+    ("validation", &["validation", "val", "valid", "dev"]),
+    ("test", &["test"]),
+];
 
 /// Endings of files that are images; others are left alone.
 const ENDINGS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// Endings of images that are not read: to leave one out would be to lose an example.
+const OTHER_ENDINGS: [&str; 14] = [
+    "apng", "avif", "bmp", "gif", "heic", "jfif", "jp2", "jxl", "pgm", "ppm", "svg", "tif", "tiff",
+    "webp",
+];
 
 /// Longest side of an image.
 const LARGEST: u32 = 4096;
@@ -97,26 +107,45 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(paths)
 }
 
+/// Whether `path` is none of the user's: programs leave folders as `.ipynb_checkpoints` and `__MACOSX`, and some systems
+/// put a file that begins with a dot beside an image.
+fn foreign(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with('.') || name.starts_with("__")
+}
+
+/// Whether the file at `path` is an image that can be read; an image in another format is refused.
+fn is_image(path: &Path) -> Result<bool, Error> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let ending = ending.to_ascii_lowercase();
+    if OTHER_ENDINGS.contains(&ending.as_str()) {
+        return Err(bad(path, "is neither PNG nor JPEG: convert it, or take it out of the folder"));
+    }
+    Ok(ENDINGS.contains(&ending.as_str()))
+}
+
 /// The images below `folder`, by class and name.
 fn files(folder: &Path) -> Result<Vec<File>, Error> {
     let mut files = Vec::new();
-    // Programs leave folders of their own, as `.ipynb_checkpoints` and `__MACOSX`.
-    let own = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        path.is_dir() && !name.starts_with('.') && !name.starts_with("__")
-    };
-    for class in entries(folder)?.into_iter().filter(own) {
+    for class in entries(folder)?.into_iter().filter(|path| !foreign(path)) {
+        if !class.is_dir() {
+            if is_image(&class)? {
+                return Err(bad(&class, "is in no folder of a class"));
+            }
+            continue;
+        }
         let name = class.file_name().unwrap_or_default().to_str();
         let name = name.ok_or_else(|| bad(&class, "the name of a class must be UTF-8"))?.to_owned();
-        let images = entries(&class)?.into_iter().filter(|path| {
-            let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-            // Beside an image, some systems put a file that begins with a dot.
-            let hidden =
-                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            !hidden && ENDINGS.contains(&ending.to_ascii_lowercase().as_str())
-        });
         let before = files.len();
-        files.extend(images.map(|path| File { path, class: name.clone() }));
+        for path in entries(&class)?.into_iter().filter(|path| !foreign(path)) {
+            if path.is_dir() {
+                let reason = "is a folder within a class: its images would not be read";
+                return Err(bad(&path, reason));
+            }
+            if is_image(&path)? {
+                files.push(File { path, class: name.clone() });
+            }
+        }
         if files.len() == before {
             return Err(bad(&class, "holds no image that ends in .png, .jpg or .jpeg"));
         }
@@ -125,17 +154,38 @@ fn files(folder: &Path) -> Result<Vec<File>, Error> {
 }
 
 impl ImageFolder {
-    /// The files of each split.
-    fn splits(&self) -> Result<[Vec<File>; 3], Error> {
-        let folders = SPLITS.map(|split| self.path.join(split));
-        if folders.iter().all(|folder| folder.is_dir()) {
+    /// The folders of the splits, if the user has made splits.
+    fn folders(&self) -> Result<Option<[PathBuf; 3]>, Error> {
+        let found = SPLITS.map(|(_, names)| {
+            let folders = names.iter().map(|name| self.path.join(name));
+            folders.filter(|folder| folder.is_dir()).collect::<Vec<_>>()
+        });
+        if let [[train], [validation], [test]] = found.each_ref().map(Vec::as_slice) {
+            return Ok(Some([train.clone(), validation.clone(), test.clone()]));
+        }
+        let [train, others @ ..] = &found;
+        // A class may be called `test`, but not one beside `train`.
+        if train.is_empty() || others.iter().all(Vec::is_empty) {
+            return Ok(None);
+        }
+        let names = found.iter().flatten().filter_map(|folder| folder.file_name());
+        let names: Vec<_> = names.map(|name| name.to_string_lossy()).collect();
+        let reason = format!(
+            "has the folders {}: splits are three folders, `train`, `validation` (or `val`) and `test`",
+            names.join(", ")
+        );
+        Err(bad(&self.path, reason))
+    }
+
+    /// The files of each split, and whether the user has made the splits.
+    fn splits(&self) -> Result<([Vec<File>; 3], bool), Error> {
+        if let Some([train, validation, test]) = self.folders()? {
             if self.held_out.is_some() {
                 let reason =
                     "contradicts the folders `train`, `validation` and `test`: leave it out";
                 return Err(Error::spec("held_out", reason));
             }
-            let [train, validation, test] = folders;
-            return Ok([files(&train)?, files(&validation)?, files(&test)?]);
+            return Ok(([files(&train)?, files(&validation)?, files(&test)?], true));
         }
         let all = files(&self.path)?;
         let labels: Vec<&str> = all.iter().map(|file| file.class.as_str()).collect();
@@ -144,7 +194,8 @@ impl ImageFolder {
         let parts = stratified(&labels, &keys, self.held_out.unwrap_or(HELD_OUT))
             .map_err(|reason| bad(&self.path, reason))?;
         let mut all: Vec<Option<File>> = all.into_iter().map(Some).collect();
-        Ok(parts.map(|part| part.into_iter().filter_map(|place| all[place].take()).collect()))
+        let parts = parts.map(|part| part.into_iter().filter_map(|place| all[place].take()).collect());
+        Ok((parts, false))
     }
 
     /// The pixels of a file, `[channel, row, column]`, with its height and width.
@@ -179,7 +230,7 @@ impl DataSource for ImageFolder {
     const SORTED: bool = true;
 
     fn load(&self, _: &Loading<'_>) -> Result<Dataset, Error> {
-        let splits = self.splits()?;
+        let (splits, given) = self.splits()?;
         let classes: BTreeSet<&str> = splits[0].iter().map(|file| file.class.as_str()).collect();
         if classes.len() < 2 {
             let reason = "has one class or none: it must have a folder for each of two or more";
@@ -189,7 +240,7 @@ impl DataSource for ImageFolder {
         let mut hash = Sha256::new();
         let mut first: Option<(PathBuf, (u32, u32))> = None;
         let mut parts = Vec::new();
-        for (split, name) in splits.iter().zip(SPLITS) {
+        for (split, (name, _)) in splits.iter().zip(SPLITS) {
             if split.is_empty() {
                 return Err(bad(&self.path, format!("gives no {name} image")));
             }
@@ -229,7 +280,7 @@ impl DataSource for ImageFolder {
             parts.push(Part { inputs: Inputs::Images(images), labels });
         }
         let mut parts = <[Part; 3]>::try_from(parts).expect("one for each split");
-        if !self.path.join(SPLITS[0]).is_dir() {
+        if !given {
             // Files that differ may hold the same pixels; equal files are in one split.
             parts = without_duplicates(parts);
             if let Some(lost) = untrained(&parts) {
@@ -241,7 +292,7 @@ impl DataSource for ImageFolder {
             }
         }
         if let Some(empty) =
-            parts.iter().zip(SPLITS).find_map(|(part, name)| part.is_empty().then_some(name))
+            parts.iter().zip(SPLITS).find_map(|(part, (name, _))| part.is_empty().then_some(name))
         {
             let reason = format!("leaves no {empty} image: images are duplicates of others");
             return Err(bad(&self.path, reason));
@@ -322,7 +373,7 @@ mod tests {
             write(&folder.path().join(file), [3, 6], 1, ImageFormat::Jpeg);
         };
         type Change = fn(&Path);
-        let cases: [(Change, &str); 5] = [
+        let cases: [(Change, &str); 10] = [
             (|path| fs::write(path.join("cat/3.png"), b"no png").unwrap(), "3.png: is no image"),
             (
                 |path| write(&path.join("dog/x.jpg"), [3, 6], 1, ImageFormat::Jpeg),
@@ -334,6 +385,34 @@ mod tests {
                 |path| write(&path.join("fox/1.png"), [4, 6], 1, ImageFormat::Png),
                 "the class `fox` has 1 example",
             ),
+            (
+                |path| fs::write(path.join("cat/x.GIF"), b"GIF89a").unwrap(),
+                "x.GIF: is neither PNG nor JPEG",
+            ),
+            (
+                |path| write(&path.join("cat/more/1.png"), [4, 6], 1, ImageFormat::Png),
+                "more: is a folder within a class",
+            ),
+            (
+                |path| write(&path.join("1.png"), [4, 6], 1, ImageFormat::Png),
+                "1.png: is in no folder of a class",
+            ),
+            (
+                |path| {
+                    for split in ["train", "val"] {
+                        fs::create_dir(path.join(split)).unwrap();
+                    }
+                },
+                "has the folders train, val: splits are three folders",
+            ),
+            (
+                |path| {
+                    for split in ["train", "val", "validation", "test"] {
+                        fs::create_dir(path.join(split)).unwrap();
+                    }
+                },
+                "has the folders train, validation, val, test: splits are three folders",
+            ),
         ];
         for (change, reason) in cases {
             let folder = folder();
@@ -344,11 +423,14 @@ mod tests {
         let missing = load(&source(Path::new("/nowhere"))).unwrap_err();
         assert!(missing.contains("cannot read /nowhere"), "{missing}");
         let splits = tempfile::tempdir().unwrap();
-        for split in SPLITS {
+        for split in ["train", "val", "test"] {
             small(&splits, &format!("{split}/cat/1.jpg"));
             small(&splits, &format!("{split}/dog/1.jpg"));
         }
-        assert_eq!(load(&source(splits.path())).unwrap().train.len(), 2);
+        let called_val = load(&source(splits.path())).unwrap();
+        assert_eq!(called_val.train.len(), 2, "splits of the user's own are as they are");
+        fs::rename(splits.path().join("val"), splits.path().join("validation")).unwrap();
+        assert_eq!(load(&source(splits.path())).unwrap().sha256, called_val.sha256);
         small(&splits, "test/fox/1.jpg");
         let error = load(&source(splits.path())).unwrap_err();
         assert!(error.contains("the class `fox` is not in the training split"), "{error}");

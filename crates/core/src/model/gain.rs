@@ -1,7 +1,7 @@
 //! Gains of weights that stand before activations.
 
 use crate::Error;
-use crate::sites::Site;
+use crate::sites::{Site, Sites};
 use activation::Activation;
 use activation::properties::Moments;
 use schemars::JsonSchema;
@@ -42,6 +42,19 @@ impl Gain {
             Self::Matched => ", initial weights matched to the activation",
             Self::Paper => ", initial weights by the activation's paper",
         }
+    }
+
+    /// Refuses activations at `sites` to which no weights can be matched.
+    ///
+    /// # Errors
+    /// If E[f²] of one is 0 or not finite.
+    pub(super) fn check(self, sites: &Sites<'_>) -> Result<(), Error> {
+        if self == Self::Matched {
+            for activation in sites.in_use() {
+                self.square(&activation)?;
+            }
+        }
+        Ok(())
     }
 
     /// gain² before `activation`.
@@ -109,10 +122,10 @@ impl Gains {
 mod tests {
     use super::*;
     use crate::component;
-    use crate::model::{Head, InputShape, Interface, ModelRegistration, initialize};
+    use crate::model::{Head, InputShape, Interface, Layout, ModelRegistration, initialize};
     use crate::model::{Mlp, Model, Network, Resnet, named_parameters};
     use crate::parameters::{TensorVisitor, for_each_tensor};
-    use crate::sites::{Activations, Sites};
+    use crate::sites::Activations;
     use activation_testing::activation;
     use burn::Tensor;
     use burn::module::ParamId;
@@ -150,6 +163,26 @@ mod tests {
     }
 
     /// E[f²] of SiLU is 0.35577, of ReLU ½; the head keeps its own.
+    #[test]
+    fn what_no_weights_can_match_is_refused_with_the_layout() {
+        let layout = |model: &str, inputs: InputShape, activations: &Activations| {
+            let model = Component::named(model).with("init", "matched");
+            let interface = Interface { inputs, head: Head::Classes(10) };
+            Layout::new(&model, &interface, activations).map_err(|error| error.to_string())
+        };
+        let images = InputShape::Images { channels: 1, height: 8, width: 8 };
+        let none = Activations::new(activation("0 * x"), Vec::new());
+        let refused = layout("resnet", images, &none).unwrap_err();
+        assert!(refused.starts_with("is matched, but E[f(z)²] of 0 * x is 0"), "{refused}");
+        assert!(layout("mlp", images, &none).is_err());
+        // One that no site has is no matter.
+        let elsewhere = Activations::new(
+            activation("relu"),
+            vec![("*".to_owned(), activation("0 * x")), ("*".to_owned(), activation("silu"))],
+        );
+        assert!(layout("mlp", images, &elsewhere).is_ok());
+    }
+
     #[test]
     fn weights_of_a_resnet_are_scaled_before_each_activation() {
         let (he, matched) = (resnet(Gain::He, "silu"), resnet(Gain::Matched, "silu"));

@@ -216,6 +216,7 @@ impl Model for Mlp {
         }
         parameters += last * classes + classes;
         flops += 2 * last * classes;
+        self.init.gain().check(sites)?;
         Ok(ModelSize { parameters: parameters as u64, flops: flops as u64 })
     }
 

@@ -75,7 +75,9 @@ impl Model for Resnet {
     const MIXED_PRECISION: bool = true;
 
     fn size(&self, interface: &Interface, sites: &Sites<'_>) -> Result<ModelSize, Error> {
-        Ok(self.config(interface)?.size(sites))
+        let size = self.config(interface)?.size(sites);
+        self.init.check(sites)?;
+        Ok(size)
     }
 
     fn build(

@@ -1,14 +1,20 @@
 use crate::cli::{DataCommand, DataFolder};
 use crate::console::{note, out, outln};
+use crate::experiment::limits::grouped;
 use crate::{Error, console, interrupt};
 use actlab_core::DatasetRegistration;
 use actlab_core::component::{self, Registration};
-use actlab_core::data::{Catalogue, Dataset, Entry, Inputs, Progress, Source, fetch};
+use actlab_core::data::{
+    Catalogue, Dataset, Entry, Inputs, Loading, Part, Progress, Source, fetch,
+};
 use indicatif::{ProgressBar, ProgressStyle};
-use record::Split;
+use record::{Component, Split};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// Where a data set is that the program holds.
+const SHIPS: &str = "ships with the program";
 
 /// Sequences are not cut when a data set is looked at.
 const WHOLE: usize = 100_000;
@@ -20,12 +26,14 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Error> {
             Ok(())
         }
         DataCommand::Fetch { name, place } => {
-            let entry = Catalogue::find(name)?;
-            let catalogue = catalogue(name, place);
-            if let Source::Bundled(_) = entry.source {
-                outln!("{name} ships with the program: there is nothing to fetch");
+            let registration = component::find::<DatasetRegistration>(name)?;
+            let published = registration.published_entry();
+            let Some(entry) = published.filter(|entry| entry.is_remote()) else {
+                let place = published.map_or(registration.place, |_| SHIPS);
+                outln!("{name}: {place}, so there is nothing to fetch");
                 return Ok(());
-            }
+            };
+            let catalogue = catalogue(name, place);
             interrupt::install();
             let folder = catalogue.folder(name);
             let mut progress = FetchProgress::new();
@@ -40,10 +48,10 @@ pub(crate) fn run(command: &DataCommand) -> Result<(), Error> {
             }
             fetched?;
             progress.bar.finish_and_clear();
-            verify(&catalogue, entry)
+            verify(&catalogue, registration)
         }
         DataCommand::Verify { name, place } => {
-            verify(&catalogue(name, place), Catalogue::find(name)?)
+            verify(&catalogue(name, place), component::find::<DatasetRegistration>(name)?)
         }
     }
 }
@@ -59,7 +67,7 @@ fn list(catalogue: &Catalogue) {
         .iter()
         .map(|entry| {
             let state = match &entry.source {
-                Source::Bundled(_) => "ships with the program".to_owned(),
+                Source::Bundled(_) => SHIPS.to_owned(),
                 Source::Remote { downloads, .. } => {
                     let folder = catalogue.folder(entry.name);
                     if catalogue.has(entry) {
@@ -102,27 +110,21 @@ fn list(catalogue: &Catalogue) {
     }
 }
 
-fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
-    let data = catalogue.load_entry(entry, WHOLE)?;
-    outln!("{}: {}", data.name, entry.description);
-    if let Source::Remote { .. } = entry.source {
+fn verify(catalogue: &Catalogue, registration: &DatasetRegistration) -> Result<(), Error> {
+    let entry = registration.entry();
+    let loading = Loading { catalogue, max_tokens: Some(WHOLE) };
+    let data = registration.load(&Component::named(entry.name), &loading)?;
+    outln!("{}: {}", data.name, entry.about);
+    if registration.published_entry().is_some_and(Entry::is_remote) {
         outln!("  folder      {}", catalogue.folder(entry.name).display());
     }
     outln!("  inputs      {}", inputs(&data));
-    outln!("  classes     {}", data.classes.join(", "));
+    if !data.classes.is_empty() {
+        outln!("  classes     {}", data.classes.join(", "));
+    }
     for split in [Split::Train, Split::Validation, Split::Test] {
         let part = data.part(split);
-        let mut counts = vec![0_usize; data.classes.len()];
-        for label in &part.labels {
-            counts[*label] += 1;
-        }
-        let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
-        outln!(
-            "  {:<11} {} examples, by class {}",
-            split.to_string(),
-            part.len(),
-            counts.join(" ")
-        );
+        outln!("  {:<11} {}", split.to_string(), holds(part, data.classes.len()));
     }
     outln!("  sha256      {}", data.sha256);
     for difference in &data.differences {
@@ -132,6 +134,25 @@ fn verify(catalogue: &Catalogue, entry: &Entry) -> Result<(), Error> {
         0 => Ok(()),
         files => Err(Error::OtherData { name: data.name, files }),
     }
+}
+
+/// What a split of a data set of so many `classes` holds.
+fn holds(part: &Part, classes: usize) -> String {
+    if classes == 0 {
+        return match &part.inputs {
+            Inputs::Text(text) => {
+                let tokens: usize = text.tokens.iter().map(Vec::len).sum();
+                format!("{} texts, {} tokens", part.len(), grouped(tokens))
+            }
+            _ => format!("{} examples", part.len()),
+        };
+    }
+    let mut counts = vec![0_usize; classes];
+    for label in &part.labels {
+        counts[*label] += 1;
+    }
+    let counts: Vec<_> = counts.iter().map(ToString::to_string).collect();
+    format!("{} examples, by class {}", part.len(), counts.join(" "))
 }
 
 fn inputs(data: &Dataset) -> String {

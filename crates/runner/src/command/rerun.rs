@@ -1,3 +1,4 @@
+use super::status::is_run;
 use crate::cli::RerunArgs;
 use crate::console::test_value;
 use crate::console::{note, outln};
@@ -20,7 +21,8 @@ const REPETITION: &str = "actlab rerun";
 /// Trains the run once more, from nothing but its record, and compares what came out.
 pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
     let before = RunDir::at(args.run.clone());
-    let record = before.record()?;
+    let record = finished(&before)?;
+    let measured = measured(&before)?;
     if let Outcome::Failed { reason } = &record.outcome {
         note!("the run failed: {reason}");
     }
@@ -64,7 +66,7 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
     note!("{}: training it again", record.spec.label());
     train(&job)?;
     let again = after.record()?;
-    let differences = compare(&before, &record, &after, &again)?;
+    let differences = compare((&before, &record, &measured), &after, &again)?;
     for line in environment(&record, &again) {
         outln!("{line}");
     }
@@ -77,6 +79,23 @@ pub(crate) fn run(args: &RerunArgs) -> Result<(), Error> {
         outln!("differs      {line}");
     }
     Err(Error::Differs)
+}
+
+/// The record of the run in `dir`, which must have ended.
+fn finished(dir: &RunDir) -> Result<RunRecord, Error> {
+    let folder = dir.path().display();
+    if !is_run(dir.path()) {
+        let hint = match dir.path().join("runs").is_dir() {
+            true => ": name the folder of one of its runs, which are in `runs`",
+            false => "",
+        };
+        return Err(Error::Usage(format!("{folder} is not the folder of a run{hint}")));
+    }
+    if dir.outcome()?.is_none() {
+        let message = format!("the run in {folder} is not finished: `actlab status` shows its progress");
+        return Err(Error::Usage(message));
+    }
+    Ok(dir.record()?)
 }
 
 /// Refuses to repeat a run in the folder of its original, or in that of a run of a sweep: what is there would be lost.
@@ -139,8 +158,7 @@ fn train(job: &Job) -> Result<(), Error> {
 
 /// What came out otherwise.
 fn compare(
-    before: &RunDir,
-    record: &RunRecord,
+    (before, record, then): (&RunDir, &RunRecord, &[Measured]),
     after: &RunDir,
     again: &RunRecord,
 ) -> Result<Vec<String>, Error> {
@@ -164,7 +182,7 @@ fn compare(
     if outcome(record) != outcome(again) {
         differences.push(format!("the outcome: {} was {}", outcome(again), outcome(record)));
     }
-    if let Some(step) = first_difference(before, after)? {
+    if let Some(step) = first_difference(then, &measured(after)?) {
         differences.push(format!("the metrics, from step {step} on"));
     }
     if summary(record) != summary(again) {
@@ -225,27 +243,30 @@ fn predictions(before: &RunDir, after: &RunDir) -> Option<String> {
     (count > 0).then(|| format!("the predictions for {count} test examples"))
 }
 
-/// The first step at which the metrics are not the same.
-fn first_difference(before: &RunDir, after: &RunDir) -> Result<Option<u64>, Error> {
-    let measured = |dir: &RunDir| -> Result<Vec<(u64, String)>, Error> {
-        let mut lines = Vec::new();
-        for line in dir.metrics()? {
-            let mut event = line?.event;
-            if let Event::Train(step) = &mut event {
-                // How long it took is no result.
-                step.seconds = 0.0;
-            }
-            if let Some((step, _)) = event.metrics() {
-                lines.push((step, serde_json::to_string(&event).unwrap_or_default()));
-            }
+/// What was measured at a step, as text.
+type Measured = (u64, String);
+
+/// What the run in `dir` has measured.
+fn measured(dir: &RunDir) -> Result<Vec<Measured>, Error> {
+    let mut lines = Vec::new();
+    for line in dir.metrics()? {
+        let mut event = line?.event;
+        if let Event::Train(step) = &mut event {
+            // How long it took is no result.
+            step.seconds = 0.0;
         }
-        Ok(lines)
-    };
-    let (before, after) = (measured(before)?, measured(after)?);
-    let place = before.iter().zip(&after).position(|(then, now)| then != now);
-    let place =
-        place.or_else(|| (before.len() != after.len()).then(|| before.len().min(after.len())));
-    Ok(place.and_then(|place| before.get(place).or(after.get(place))).map(|(step, _)| *step))
+        if let Some((step, _)) = event.metrics() {
+            lines.push((step, serde_json::to_string(&event).unwrap_or_default()));
+        }
+    }
+    Ok(lines)
+}
+
+/// The first step at which the metrics are not the same.
+fn first_difference(then: &[Measured], now: &[Measured]) -> Option<u64> {
+    let place = then.iter().zip(now).position(|(then, now)| then != now);
+    let place = place.or_else(|| (then.len() != now.len()).then(|| then.len().min(now.len())));
+    place.and_then(|place| then.get(place).or(now.get(place))).map(|(step, _)| *step)
 }
 
 /// What is another machine, compiler or program now.

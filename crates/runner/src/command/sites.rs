@@ -4,6 +4,7 @@ use crate::Error;
 use crate::arm::ArmRequest;
 use crate::cli::SitesArgs;
 use crate::console::{out, outln, table};
+use crate::experiment::fault;
 use actlab_core::model::{Head, InputShape, Interface};
 use actlab_core::{Activations, Layout};
 use record::Component;
@@ -23,8 +24,17 @@ pub(crate) fn run(args: &SitesArgs) -> Result<(), Error> {
         })?;
         model.parameters.insert(key.trim().to_owned(), value_of(value.trim()));
     }
+    // Before the model's own answer, which knows keys by the names of its fields.
+    if let Ok(part) = serde_json::to_value(&model)
+        && let Some((key, reason)) = fault(&json!({ "model": part }))
+    {
+        return Err(refusal(key.trim_start_matches("model").trim_start_matches('.'), &reason));
+    }
     let arm = args.activation.parse::<ArmRequest>()?.build()?;
-    let layout = layout(&model, &arm.activations, args.tokens)?;
+    let layout = layout(&model, &arm.activations, args.tokens).map_err(|error| match error {
+        Error::Core(error) => refusal(error.key().unwrap_or_default(), &error),
+        other => other,
+    })?;
     arm.activations.check(&layout.sites)?;
     if args.json {
         let sites: Vec<Value> = layout
@@ -57,6 +67,15 @@ pub(crate) fn run(args: &SitesArgs) -> Result<(), Error> {
         .collect();
     out!("{}", table(&["site", "units", "a gated activation has", "activation"], &rows));
     Ok(())
+}
+
+/// What is wrong with the value at `key` of the model, with the flag that has given it.
+fn refusal(key: &str, reason: &dyn std::fmt::Display) -> Error {
+    let flag = match key {
+        "" | "name" => "--model".to_owned(),
+        key => format!("--set {key}"),
+    };
+    Error::Usage(format!("{flag}: {reason}"))
 }
 
 /// The layout of `model` for what it takes as input: images or tokens. With `tokens` it predicts tokens.

@@ -1,8 +1,8 @@
-use crate::Error;
 use crate::cli::StatusArgs;
 use crate::console::{self, duration, fitted, out, outln, printable};
 use crate::environment::host;
 use crate::sweep_dir::{Holder, Progress, SweepDir, is_running};
+use crate::{Error, shell};
 use record::{Event, HeldLocks, Metric, RunDir};
 use serde::Serialize;
 use std::path::Path;
@@ -122,6 +122,10 @@ fn show(sweep: &SweepDir, status: &Status) {
                 None => "the same sweep trains".to_owned(),
             };
             format!("{failed} of them failed; {again} them again")
+        }
+        (None, _) if finished >= runs && !sweep.has_report() => {
+            let folder = shell::quoted(&sweep.path().display().to_string());
+            format!("the report is not written: `actlab report {folder}` writes it")
         }
         (None, _) if finished >= runs => "nothing is left to do".to_owned(),
         (None, Some(last)) => {

@@ -32,11 +32,11 @@ pub(crate) fn run(args: &SweepArgs) -> Result<(), Error> {
 pub(super) fn carry_out(experiment: &Experiment, dry: bool) -> Result<(), Error> {
     let mut plan = Plan::new(experiment)?;
     let sweep = SweepDir::new(experiment.dir());
+    // Before anything is written: a device or a key that is not there must not disturb a sweep that is.
+    let sinks = tracking::settings(experiment)?;
     if dry {
         return dry_run(experiment, &mut plan, &sweep);
     }
-    // Before anything is written: a device or a key that is not there must not disturb a sweep that is.
-    let sinks = tracking::settings(experiment)?;
     let device = plan.planner.device;
     device.open()?;
     let manifest = Manifest::of(experiment, &plan);

@@ -2,6 +2,7 @@
 
 use super::limits::{MOST, MOST_JOBS, MOST_RETRIES, MOST_RUNS, MOST_THREADS, grouped, within};
 use super::{Experiment, Jobs};
+use actlab_core::data::Catalogue;
 use std::collections::HashSet;
 
 /// What is wrong with the value at a key.
@@ -40,6 +41,7 @@ impl Experiment {
     }
 
     fn check_names(&self) -> Result<(), Refusal> {
+        self.check_folders()?;
         if !is_name(&self.name) {
             return refuse(
                 "name",
@@ -78,6 +80,31 @@ impl Experiment {
                     format!("there is no task `{task}`{near}; the tasks are {}", known.join(", "));
                 return refuse(&format!("overrides[{i}].task"), message)
                     .map_err(|refusal| refusal.with(&["tasks"]));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_folders(&self) -> Result<(), Refusal> {
+        for (key, folder) in [("output", &self.output), ("data_dir", &self.data_dir)] {
+            if folder.as_os_str().is_empty() {
+                return refuse(key, "must name a folder: `.` is the one in which actlab is called");
+            }
+        }
+        let fetched = || Catalogue::entries().iter().filter(|entry| entry.is_remote());
+        for (name, folder) in &self.data_folders {
+            let key = format!("data_folders.{name}");
+            if !fetched().any(|entry| entry.name == name) {
+                let known: Vec<&str> = fetched().map(|entry| entry.name).collect();
+                let near = activation::did_you_mean(&activation::nearest(name, known.iter().copied()));
+                let message = format!(
+                    "no data set of this name is read from a folder{near}; those are {}",
+                    known.join(", ")
+                );
+                return refuse(&key, message);
+            }
+            if folder.as_os_str().is_empty() {
+                return refuse(&key, "must name a folder");
             }
         }
         Ok(())

@@ -20,6 +20,8 @@ pub(super) struct Origins {
     pub(super) values: Value,
     /// Values that stand elsewhere in the file that they are from.
     pub(super) moved: Vec<Moved>,
+    /// Keys of tables that a setting has given as a whole, with its origin, the uppermost last.
+    pub(super) whole: Vec<(String, String)>,
 }
 
 /// A value that has another key in its own file than in the experiment, as in a sweep file of W&B's.
@@ -51,7 +53,7 @@ impl Origins {
         others: &[&str],
         what: &dyn std::fmt::Display,
     ) -> Error {
-        let layer = |key: &str| self.of(key).map_or(Layer::File, |origin| Layer::of(&origin));
+        let layer = |key: &str| self.layer(key);
         let own = layer(key);
         // A part of the value that is from above.
         let inner = self.keys_below(key).into_iter().find(|inner| layer(inner) > own);
@@ -67,6 +69,15 @@ impl Origins {
             )),
             None => self.error(key, what),
         }
+    }
+
+    fn layer(&self, key: &str) -> Layer {
+        self.of(key).map_or(Layer::File, |origin| Layer::of(&origin))
+    }
+
+    /// Whether the value at `key` is from a layer above that of the value at `other`.
+    pub(super) fn is_above(&self, key: &str, other: &str) -> bool {
+        self.layer(key) > self.layer(other)
     }
 
     /// Keys of the values in the table at `key`.
@@ -133,6 +144,18 @@ impl Origins {
 
     /// Origin of the value at `key`, or of what it lies in.
     fn of(&self, key: &str) -> Option<String> {
+        self.of_value(key).or_else(|| {
+            let mut whole = self.whole.iter().rev();
+            whole.find(|(table, _)| below(key, table).is_some()).map(|(_, origin)| origin.clone())
+        })
+    }
+
+    /// Whether a setting has given the table at `key` as a whole.
+    pub(super) fn is_given_whole(&self, key: &str) -> bool {
+        self.whole.iter().any(|(table, _)| below(key, table).is_some())
+    }
+
+    fn of_value(&self, key: &str) -> Option<String> {
         let mut value = &self.values;
         let mut origin = None;
         let segments = segments(key);
@@ -253,6 +276,12 @@ impl Setting {
     /// The value `value` of the key `key` of `origin`.
     pub(crate) fn json(origin: &str, key: &str, value: serde_json::Value) -> Result<Self, String> {
         Ok(Self { key: key.to_owned(), value: from_json(value, origin)? })
+    }
+
+    /// Key and origin, if it gives a table as a whole.
+    pub(super) fn whole(&self) -> Option<(String, String)> {
+        let table = matches!(self.value.kind, ValueKind::Table(_));
+        Some((self.key.clone(), self.value.origin()?.to_owned())).filter(|_| table)
     }
 
     /// Key and value as TOML.

@@ -79,13 +79,14 @@ impl Experiment {
     fn parse(source: &Source<'_>, layers: Layers, asked: &Asked) -> Result<Self, Error> {
         let Source { file, text, written } = *source;
         let table = table(file, text)?;
+        let tasks = tasks_of(&table);
         let config = Config::builder()
             .add_source(config::File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(Text { origin: file.display().to_string(), table });
-        let mut config = layers
-            .settings
+        let settings: Vec<Setting> = layers.settings.iter().chain(&asked.settings).cloned().collect();
+        let whole = settings.iter().filter_map(Setting::whole).collect();
+        let mut config = settings
             .into_iter()
-            .chain(asked.settings.iter().cloned())
             .fold(config, |config, setting| {
                 let clear = setting.clear(&config);
                 config.add_source(clear).add_source(setting)
@@ -96,7 +97,7 @@ impl Experiment {
         let values = config.cache.clone();
         let text = if written { text } else { "" };
         let origins =
-            Origins { file: file.to_owned(), text: text.into(), values, moved: layers.moved };
+            Origins { file: file.to_owned(), text: text.into(), values, moved: layers.moved, whole };
         // JSON, in which specs are written, has no such numbers.
         if let Some((key, number)) = non_finite(&origins.values, "") {
             return Err(origins.error(&key, &format!("must be a finite number, not {number}")));
@@ -106,6 +107,11 @@ impl Experiment {
         let mut experiment: Self =
             serde_path_to_error::deserialize(values.clone()).map_err(|error| {
                 let key = error.path().to_string();
+                if let Some((task, message)) = unknown_task(&key, &tasks)
+                    && !origins.is_given_whole(&task)
+                {
+                    return origins.error(&task, &message);
+                }
                 match fault_at(&values, &key) {
                     Some((key, message)) => origins.error(&key, &message),
                     None => {
@@ -166,9 +172,48 @@ struct Asked {
 
 /// The table `text` of `file`.
 fn table(file: &Path, text: &str) -> Result<toml::Table, Error> {
-    toml::from_str(text).map_err(|error| {
+    let table: toml::Table = toml::from_str(text).map_err(|error| {
         Error::Experiment(position::syntax(&file.display().to_string(), text, &error))
-    })
+    })?;
+    if let Some((key, time)) = table.iter().find_map(|(key, value)| date(value, key)) {
+        let place = position::of_key(text, &key).map(|place| format!(":{place}"));
+        let place = format!("{}{}: {key}", file.display(), place.unwrap_or_default());
+        let message = format!("{place}: must not be a date; text is in quotation marks: \"{time}\"");
+        return Err(Error::Experiment(message));
+    }
+    Ok(table)
+}
+
+/// A date or time in `value`, which is at `key`: no value of an experiment is one.
+fn date(value: &toml::Value, key: &str) -> Option<(String, toml::value::Datetime)> {
+    match value {
+        toml::Value::Datetime(time) => Some((key.to_owned(), *time)),
+        toml::Value::Array(items) => {
+            items.iter().enumerate().find_map(|(i, item)| date(item, &format!("{key}[{i}]")))
+        }
+        toml::Value::Table(table) => {
+            table.iter().find_map(|(name, value)| date(value, &format!("{key}.{name}")))
+        }
+        _ => None,
+    }
+}
+
+/// Names of the tasks in an experiment's file.
+fn tasks_of(experiment: &toml::Table) -> Vec<String> {
+    let tasks = experiment.get("tasks").and_then(toml::Value::as_table);
+    tasks.into_iter().flat_map(|tasks| tasks.keys().cloned()).collect()
+}
+
+/// What is wrong where the task that lacks the value at `key` is none of the file's `tasks`: a setting has made it, most
+/// likely by a slip of the pen.
+fn unknown_task(key: &str, tasks: &[String]) -> Option<(String, String)> {
+    let name = key.strip_prefix("tasks.")?.split('.').next()?;
+    if tasks.is_empty() || tasks.iter().any(|own| own == name) {
+        return None;
+    }
+    let near = activation::did_you_mean(&activation::nearest(name, tasks.iter().map(String::as_str)));
+    let message = format!("there is no task `{name}`{near}; the tasks are {}", tasks.join(", "));
+    Some((format!("tasks.{name}"), message))
 }
 
 /// The key that `message` begins with, as the errors of a whole task do, below `key`.
@@ -273,6 +318,62 @@ mod tests {
         let own = [("precisions", "[\"bf16\"]"), ("tasks.ant.training.precision", "f16")];
         let refused = parse(FILE, &own).unwrap_err();
         assert_eq!(refused, "--set: precisions: task `ant` has a precision of its own");
+    }
+
+    #[test]
+    fn what_a_setting_did_wrong_is_not_said_of_the_file() {
+        let refused = |key: &str, value: &str| parse(FILE, &[(key, value)]).unwrap_err();
+        assert_eq!(
+            refused("tasks.zebr.training.batch_size", "8"),
+            "--set: tasks.zebr: there is no task `zebr` (did you mean `zebra`?); the tasks are zebra, ant"
+        );
+        // A task that a flag gives as a whole is meant.
+        let whole = refused("tasks.fox", "{ model = { name = \"mlp\" } }");
+        assert_eq!(whole, "--set: tasks.fox: missing key `data`");
+        assert_eq!(refused("tasks", "{}"), "--set: tasks: must hold one task or more");
+        let budget = refused("tasks.zebra.training.budget", "{}");
+        assert!(budget.starts_with("--set: tasks.zebra.training.budget: must be"), "{budget}");
+        assert!(refused("output", "\"\"").starts_with("--set: output: must name a folder"));
+        let folder = refused("data_folders.mnits", "x");
+        assert!(
+            folder.starts_with(
+                "--set: data_folders.mnits: no data set of this name is read from a folder (did you mean `mnist`?)"
+            ),
+            "{folder}"
+        );
+        assert!(parse(FILE, &[("data_folders.mnist", "x")]).is_ok());
+        let bundled = refused("data_folders.movie-reviews", "x");
+        assert!(bundled.contains("no data set of this name is read from a folder"), "{bundled}");
+    }
+
+    #[test]
+    fn a_description_is_that_of_the_files_own_comparison() {
+        let file = FILE.replace("name = \"test\"", "name = \"test\"\ndescription = \"ReLU and SiLU\"");
+        let of = |flags: &[(&str, &str)], tasks: &[&str]| {
+            let settings =
+                flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
+            let source = Source { file: Path::new("x.toml"), text: &file, written: true };
+            let tasks = tasks.iter().map(|task| (*task).to_owned()).collect();
+            let experiment =
+                Experiment::parse(&source, Layers::default(), &Asked { settings, tasks }).unwrap();
+            experiment.own_description().to_owned()
+        };
+        assert_eq!(of(&[("seeds", "4")], &[]), "ReLU and SiLU");
+        assert_eq!(of(&[("activations", "[\"relu\", \"gelu\"]")], &[]), "");
+        assert_eq!(of(&[("name", "mine")], &[]), "");
+        assert_eq!(of(&[], &["ant"]), "");
+        let both = [("name", "mine"), ("description", "Mine")];
+        assert_eq!(of(&both, &[]), "Mine");
+    }
+
+    #[test]
+    fn dates_are_no_text() {
+        let dated = FILE.replace("\"test\"", "2024-01-01");
+        assert_eq!(
+            parse(&dated, &[]).unwrap_err(),
+            "x.toml:2:9: name: must not be a date; text is in quotation marks: \"2024-01-01\""
+        );
+        assert_eq!(parse(FILE, &[("name", "2024-01-01")]).unwrap().name, "2024-01-01");
     }
 
     #[test]

@@ -305,6 +305,13 @@ impl Experiment {
         self.origins.place(key)
     }
 
+    /// The description, as long as it is that of this very comparison: nothing where variables or flags choose other
+    /// activations, other tasks or another name than the file that it is from.
+    pub(crate) fn own_description(&self) -> &str {
+        let chosen = ["activations", "name"].iter().any(|key| self.origins.is_above(key, "description"));
+        if chosen || !self.left_out.is_empty() { "" } else { &self.description }
+    }
+
     /// What the experiment is: every key that decides what it finds or claims, as it was given.
     pub(crate) fn registered(&self) -> serde_json::Value {
         let values = to_toml(self.origins.values.clone());

@@ -6,7 +6,7 @@ use crate::shell;
 use analysis::Family;
 use record::{RunSpec, RunState, find_all_runs};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 impl SweepDir {
     /// What the sweep is; where there is none, a sweep of the runs that are there.
@@ -64,6 +64,7 @@ impl SweepDir {
             tuning: None,
             search: None,
             command: None,
+            output: None,
         })
     }
 
@@ -86,13 +87,74 @@ impl SweepDir {
         Error::Usage(format!("{folder} is not the folder of a sweep{hint}"))
     }
 
-    /// The command that trains what is missing, where it is known.
+    /// The command that trains what is missing, where it is known, as it can be called in this process's folder.
     pub(crate) fn resume_command(&self) -> Option<String> {
         let manifest = self.manifest().ok()?;
         let kind = if manifest.search.is_some() { "search" } else { "sweep" };
-        manifest
-            .command
-            .map(|words| shell::line(&words))
-            .or_else(|| Some(format!("actlab {kind} FILE")))
+        let Some(words) = &manifest.command else { return Some(format!("actlab {kind} FILE")) };
+        let line = shell::line(words);
+        let Some(output) = &manifest.output else { return Some(line) };
+        let (Ok(folder), Ok(here)) = (self.path.canonicalize(), std::env::current_dir()) else {
+            return Some(line);
+        };
+        Some(command_in(&here, &folder, (output, &manifest.name), &line))
+    }
+}
+
+/// The command `line` that has written a sweep to `folder`, as it can be called in the folder `here`: the sweep called
+/// `name` lies below `output`, which may be relative to the folder of the call.
+fn command_in(here: &Path, folder: &Path, (output, name): (&Path, &str), line: &str) -> String {
+    let plain: PathBuf = output.components().filter(|part| *part != Component::CurDir).collect();
+    let written = plain.join(name);
+    if written == folder {
+        return line.to_owned();
+    }
+    if written.is_relative() && folder.ends_with(&written) {
+        let called = folder.ancestors().nth(written.components().count());
+        return match called.filter(|called| *called != here) {
+            Some(called) => format!("cd {} && {line}", shell::quoted(&called.display().to_string())),
+            None => line.to_owned(),
+        };
+    }
+    // It was moved, or `output` leads up first.
+    let (Some(parent), Some(own)) = (folder.parent(), folder.file_name()) else {
+        return line.to_owned();
+    };
+    let mut line = format!("{line} --output {}", shell::quoted(&parent.display().to_string()));
+    let own = own.to_string_lossy();
+    if own != name {
+        line += &format!(" --name {}", shell::quoted(&own));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_with_the_folder_in_which_it_was_called() {
+        let of = |here: &str, folder: &str, output: &str| {
+            let written = (Path::new(output), "quick");
+            command_in(Path::new(here), Path::new(folder), written, "actlab sweep a.toml")
+        };
+        let plain = "actlab sweep a.toml";
+        assert_eq!(of("/work", "/work/results/quick", "results"), plain);
+        assert_eq!(of("/work", "/work/results/quick", "./results"), plain);
+        assert_eq!(of("/work", "/work/quick", "."), plain);
+        assert_eq!(of("/anywhere", "/data/quick", "/data"), plain);
+        assert_eq!(
+            of("/home", "/my work/results/quick", "results"),
+            "cd '/my work' && actlab sweep a.toml"
+        );
+        assert_eq!(
+            of("/work", "/backup/quick", "results"),
+            "actlab sweep a.toml --output /backup"
+        );
+        assert_eq!(
+            of("/work", "/work/results/old", "results"),
+            "actlab sweep a.toml --output /work/results --name old"
+        );
+        assert_eq!(of("/work", "/data/quick", "../data"), "actlab sweep a.toml --output /data");
     }
 }

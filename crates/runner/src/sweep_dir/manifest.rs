@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use record::RunId;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::path::PathBuf;
 
 /// `sweep.json`: which of the runs in the folder belong together, and how to show them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +54,9 @@ pub(crate) struct Manifest {
     /// The words of the command that trains the runs, as it was typed last.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "words_or_none")]
     pub(crate) command: Option<Vec<String>>,
+    /// The folder for results as that command names it: where it is relative, it is below the folder of the call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// The words of a command; nothing where it is written otherwise, since a report does without it.
@@ -119,7 +123,7 @@ impl Manifest {
     pub(crate) fn of(experiment: &Experiment, plan: &Plan<'_>) -> Self {
         Self {
             name: experiment.name.clone(),
-            description: experiment.description.clone(),
+            description: experiment.own_description().to_owned(),
             margin: experiment.margin,
             family: experiment.family,
             all_pairs: experiment.all_pairs.how(),
@@ -138,6 +142,7 @@ impl Manifest {
             tuning: None,
             search: None,
             command: Some(shell::portable_words()),
+            output: Some(experiment.output.clone()),
         }
     }
 

@@ -26,8 +26,8 @@ fn sites_are_listed_with_their_widths() {
     assert_snapshot!(sites(&["--model", "gpt", "--set", "size=nano", "--activation", mixed]).ok());
     for (args, reason) in [
         (&["--model", "resnt"][..], "unknown model `resnt` (did you mean `resnet`?)"),
-        (&["--model", "resnet", "--set", "depth=9"], "6n + 2"),
-        (&["--model", "bert", "--set", "size=huge"], "unknown variant `huge`"),
+        (&["--model", "resnet", "--set", "depth=9"], "--set depth: is 9, but must be 6n + 2"),
+        (&["--model", "bert", "--set", "size=huge"], "--set size: must be one of"),
         (
             &["--model", "gpt", "--set", "size=nano", "--activation", "gelu[block.*=relu]"],
             "`block.*` matches no activation site; the sites are layers.0.feed_forward",

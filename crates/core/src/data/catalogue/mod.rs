@@ -35,6 +35,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Whether it is fetched into a folder, and does not ship.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        matches!(self.source, Source::Remote { .. })
+    }
+
     /// Names of the archives that its files come in.
     fn archives(&self) -> Vec<&'static str> {
         let Source::Remote { downloads, .. } = &self.source else { return Vec::new() };
