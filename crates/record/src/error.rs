@@ -54,7 +54,7 @@ pub enum Error {
 
 impl Error {
     /// Whether a folder lies where a file should.
-    pub(crate) fn is_a_folder(&self) -> bool {
+    pub(crate) fn is_no_file(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory)
     }
 

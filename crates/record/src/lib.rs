@@ -45,5 +45,5 @@ pub use spec::{
 pub use store::{
     CheckpointFile, FileSum, HeldLocks, Link, MetricsReader, MetricsWriter, Note, RunDir, RunLock,
     RunState, SavedRun, StoredRun, Timeline, any_run_has_ended, find_all_runs, find_runs,
-    is_same_file, look_at_runs, now, read_runs, write_atomically,
+    is_same_file, look_at_runs, now, open_lock, read_file, read_runs, write_atomically,
 };

@@ -28,7 +28,8 @@ pub struct Metric {
     pub unit: String,
     /// A recorded value times this is what is shown: 100 for a fraction in percent.
     pub scale: f64,
-    /// Digits after the point of what is shown.
+    /// Digits after the point of what is shown, at most [`Metric::MOST_DIGITS`].
+    #[serde(deserialize_with = "few_digits")]
     pub digits: usize,
     /// What is better.
     pub direction: Direction,
@@ -37,7 +38,20 @@ pub struct Metric {
     pub guessing: f64,
 }
 
+/// A number of digits that can be shown; no double has more than these.
+fn few_digits<'de, D: Deserializer<'de>>(source: D) -> Result<usize, D::Error> {
+    let digits = usize::deserialize(source)?;
+    if digits > Metric::MOST_DIGITS {
+        let message = format!("{digits} digits: at most {} are supported", Metric::MOST_DIGITS);
+        return Err(serde::de::Error::custom(message));
+    }
+    Ok(digits)
+}
+
 impl Metric {
+    /// Most digits after the point.
+    pub const MOST_DIGITS: usize = 17;
+
     /// The fraction of examples that were classified correctly, of so many classes.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "there are few classes")]
@@ -192,5 +206,18 @@ mod tests {
             assert_eq!(metric.reaches(0.6, 0.5), metric.direction == Direction::Higher);
             assert_eq!(metric.merit(0.6) > metric.merit(0.5), metric.is_better(0.6, 0.5));
         }
+    }
+
+    #[test]
+    fn digits_have_an_end() {
+        let metric = serde_json::to_value(Metric::accuracy(Some(10))).unwrap();
+        let with = |digits: u64| {
+            let mut metric = metric.clone();
+            metric["digits"] = digits.into();
+            serde_json::from_value::<Metric>(metric)
+        };
+        assert_eq!(with(17).unwrap().shown(0.5).len(), "50.00000000000000000 %".len());
+        assert!(with(18).unwrap_err().to_string().contains("at most 17 are supported"));
+        assert!(with(1 << 32).is_err());
     }
 }

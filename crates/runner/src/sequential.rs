@@ -148,9 +148,25 @@ impl<'a> Stages<'a> {
             }
             self.known += 1;
         }
-        self.manifest.planned = Some(self.total());
-        self.sweep.write_manifest(&self.manifest)?;
+        // On the way through what is done already nothing is new.
+        if !open.is_empty() || self.is_last() {
+            self.write_manifest()?;
+        }
         Ok(open)
+    }
+
+    /// Whether no stage follows.
+    fn is_last(&self) -> bool {
+        self.decided || self.current.is_some_and(|stage| stage + 1 == self.stages.len())
+    }
+
+    fn write_manifest(&mut self) -> Result<(), Error> {
+        self.manifest.planned = Some(self.total());
+        if self.is_last() {
+            self.sweep.write_manifest(&self.manifest)
+        } else {
+            self.sweep.write_manifest_so_far(&self.manifest)
+        }
     }
 }
 
@@ -158,12 +174,10 @@ impl Work for Stages<'_> {
     fn next(&mut self) -> Result<Vec<PlannedRun>, Error> {
         while self.pending.is_empty() && !self.decided {
             if self.current.is_some() {
-                self.decided = self.sweep.decided()?;
-                self.manifest.planned = Some(self.total());
-                self.sweep.write_manifest(&self.manifest)?;
+                self.decided = self.sweep.decided(&self.manifest)?;
             }
-            let last = self.current.is_some_and(|stage| stage + 1 == self.stages.len());
-            if self.decided || last {
+            if self.is_last() {
+                self.write_manifest()?;
                 break;
             }
             let open = self.begin()?;
@@ -184,8 +198,7 @@ impl Work for Stages<'_> {
     }
 
     fn total(&self) -> usize {
-        let last = self.current.is_some_and(|stage| stage + 1 == self.stages.len());
-        if self.decided || last {
+        if self.is_last() {
             return self.known;
         }
         self.stages.iter().map(Vec::len).sum()

@@ -19,7 +19,7 @@ use analysis::{Commands, Report, ReportOptions, Shape};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use record::{
     ActivationSpec, HeldLocks, Outcome, RunDir, RunId, RunState, StoredRun, any_run_has_ended,
-    is_same_file, look_at_runs, write_atomically,
+    is_same_file, look_at_runs, open_lock, read_file, write_atomically,
 };
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, TryLockError};
@@ -91,7 +91,7 @@ pub(crate) struct Reported {
 struct Found {
     /// Finished ones that the sweep reports, and what they are where that was read.
     ours: Vec<(RunDir, Option<Box<StoredRun>>)>,
-    /// Finished trials of tuning.
+    /// Finished trials of tuning, and finished runs that the sweep may come to again.
     trials: Vec<RunDir>,
     /// Finished ones that are not of the sweep.
     strangers: Vec<RunDir>,
@@ -159,9 +159,7 @@ impl SweepDir {
         fs::create_dir_all(self.runs()).map_err(Error::io("create", &self.runs()))?;
         let path = self.path.join(LOCK);
         // Not emptied before it is ours: it says who holds it.
-        let mut options = File::options();
-        let mut file =
-            options.create(true).append(true).open(&path).map_err(Error::io("write", &path))?;
+        let mut file = open_lock(&path).map_err(Error::io("write", &path))?;
         match file.try_lock() {
             // The folder may have been removed and made again since it was opened.
             Ok(()) if !is_same_file(&file, &path) => self.lock(),
@@ -172,7 +170,7 @@ impl SweepDir {
                 Ok(Lock { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = read_text(&path).unwrap_or_default();
                 let holder = match holder.trim() {
                     "" => String::new(),
                     holder => format!(" ({holder})"),
@@ -184,6 +182,20 @@ impl SweepDir {
             }
             Err(TryLockError::Error(source)) => Err(Error::io("lock", &path)(source)),
         }
+    }
+
+    /// Says which runs belong to the sweep, of which not all are known yet: what an earlier process knew of the same
+    /// experiment stays part of it, since decisions that are made again lead there again.
+    pub(crate) fn write_manifest_so_far(&self, manifest: &Manifest) -> Result<(), Error> {
+        let before = self.manifest().ok();
+        let before = before.filter(|before| before.experiment == manifest.experiment);
+        let Some(before) = before else { return self.write_manifest(manifest) };
+        let known: HashSet<&RunId> = manifest.runs.iter().chain(manifest.trials()).collect();
+        let mut earlier: Vec<RunId> =
+            before.all_runs().filter(|id| !known.contains(id)).cloned().collect();
+        earlier.sort_unstable();
+        earlier.dedup();
+        self.write_manifest(&Manifest { earlier, ..manifest.clone() })
     }
 
     /// Says which runs belong to the sweep.
@@ -207,7 +219,7 @@ impl SweepDir {
     /// What the sweep is.
     pub(crate) fn manifest(&self) -> Result<Manifest, Error> {
         let path = self.path.join("sweep.json");
-        let text = fs::read_to_string(&path).map_err(|error| self.no_sweep(&path, &error))?;
+        let text = read_text(&path).map_err(|error| self.no_sweep(&path, &error))?;
         serde_json::from_str(&text)
             .map_err(|error| Error::Usage(format!("{} is damaged: {error}", path.display())))
     }
@@ -266,10 +278,9 @@ impl SweepDir {
         Ok(Some(Reported { runs, report, strangers, missing, skipped }))
     }
 
-    /// Whether the finished runs decide every comparison.
-    pub(crate) fn decided(&self) -> Result<bool, Error> {
-        let manifest = self.manifest()?;
-        let Records { runs, .. } = self.read(&manifest)?;
+    /// Whether the finished runs of `manifest` decide every comparison.
+    pub(crate) fn decided(&self, manifest: &Manifest) -> Result<bool, Error> {
+        let Records { runs, .. } = self.read(manifest)?;
         Ok(!runs.is_empty() && Report::decided(&runs, &manifest.options())?)
     }
 
@@ -277,7 +288,7 @@ impl SweepDir {
     pub(crate) fn progress(&self) -> Result<Progress, Error> {
         let manifest = self.shown_manifest()?;
         let found = self.find(&manifest, false)?;
-        let known = manifest.runs.len() + manifest.trials().count();
+        let known = manifest.all_runs().count();
         let ended = found.ours.iter().map(|(dir, _)| dir).chain(&found.trials);
         let failed = ended.filter(|dir| matches!(dir.outcome(), Ok(Some(Outcome::Failed { .. }))));
         let failed: HashSet<_> = failed.filter_map(RunDir::id).collect();
@@ -301,7 +312,7 @@ impl SweepDir {
     /// Which process works in the folder, if one does, as far as this machine can tell.
     pub(crate) fn holder(&self, locks: &HeldLocks) -> Holder {
         let path = self.path.join(LOCK);
-        let Ok(text) = fs::read_to_string(&path) else { return Holder::None };
+        let Ok(text) = read_text(&path) else { return Holder::None };
         let holder = text.trim().to_owned();
         let (process, place) = match holder.split_whitespace().collect::<Vec<_>>()[..] {
             ["process", process, "on", place] => (process.parse().ok(), Some(place)),
@@ -339,7 +350,8 @@ impl SweepDir {
     /// to be `read`, the records of the first are, instead of looking at each file twice.
     fn find(&self, manifest: &Manifest, read: bool) -> Result<Found, Error> {
         let ours: HashSet<&str> = manifest.runs.iter().map(RunId::as_str).collect();
-        let trials: HashSet<&str> = manifest.trials().map(RunId::as_str).collect();
+        let trials = manifest.trials().chain(&manifest.earlier);
+        let trials: HashSet<&str> = trials.map(RunId::as_str).collect();
         let of = |dir: &RunDir, ids: &HashSet<&str>| dir.id().is_some_and(|id| ids.contains(id));
         let look = |dir: RunDir| {
             let own = |run: &StoredRun| run.dir.id() == Some(run.record.id.as_str());
@@ -367,6 +379,12 @@ impl SweepDir {
         }
         Ok(found)
     }
+}
+
+/// The text of the file at `path`.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    String::from_utf8(read_file(path)?)
+        .map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 /// Whether `process` of this machine is one of this program's, where the system tells.

@@ -63,9 +63,13 @@ fn settle(request: &dyn SinkRequest, sweep: &Path) -> Result<Option<Box<dyn Conf
             return Err(Error::Usage(format!("environment variable {name}: is not UTF-8 text")));
         }
     }
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let environment = Environment { variable: &variable, home: std::env::home_dir() };
-    Ok(request.settle(&environment, sweep)?)
+    Ok(request.settle(&environment(), sweep)?)
+}
+
+/// The variables of this process.
+fn environment() -> Environment<'static> {
+    let variable = &|name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Environment { variable, home: std::env::home_dir() }
 }
 
 impl Tracking {
@@ -199,7 +203,7 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
     let looked = args.dirs.iter().try_for_each(|dir| found.look_into(dir));
     let mlflow = match &args.mlflow {
         Some(flag) => Some(mlflow::SinkRequest { flag: Some(flag.clone()), table: None }),
-        None => mlflow::noted(&found.dirs())?,
+        None => mlflow::noted(&found.dirs(), &environment())?,
     };
     let mut uploads = Vec::new();
     // Runs that were to be logged to MLflow alone need no key of W&B.

@@ -51,6 +51,20 @@ impl Fault {
     pub(crate) fn later(reason: impl ToString) -> Self {
         Self::Later { reason: reason.to_string(), wait: None }
     }
+
+    /// That of a note which cannot be written beside a run. One in a folder that is for reading alone never can.
+    pub(crate) fn of_note(error: &record::Error) -> Self {
+        use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let record::Error::Io { source, path, .. } = error else { return Self::later(error) };
+        // Without the folder: many runs have the same fault.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let reason = format!("{name} cannot be written beside the record: {source}");
+        if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem) {
+            Self::Run(reason)
+        } else {
+            Self::later(reason)
+        }
+    }
 }
 
 /// Opens a sink for the run in a folder.

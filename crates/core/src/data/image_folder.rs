@@ -194,7 +194,8 @@ impl ImageFolder {
         let parts = stratified(&labels, &keys, self.held_out.unwrap_or(HELD_OUT))
             .map_err(|reason| bad(&self.path, reason))?;
         let mut all: Vec<Option<File>> = all.into_iter().map(Some).collect();
-        let parts = parts.map(|part| part.into_iter().filter_map(|place| all[place].take()).collect());
+        let parts =
+            parts.map(|part| part.into_iter().filter_map(|place| all[place].take()).collect());
         Ok((parts, false))
     }
 

@@ -20,16 +20,21 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         // Temporary files are private by default, but results are to be read.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
+        let mut file = builder.tempfile_in(folder).map_err(plain)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        file.persist(path).map_err(|error| plain(error.error))?;
         // The rename itself reaches the disk with the folder, where folders can be opened.
         #[cfg(unix)]
         File::open(folder)?.sync_all()?;
         Ok(())
     })()
     .map_err(Error::io("write", path))
+}
+
+/// The error without the random name of a temporary file: the same fault always has the same words.
+fn plain(error: std::io::Error) -> std::io::Error {
+    if error.raw_os_error().is_some() { error } else { error.kind().into() }
 }
 
 #[cfg(test)]
@@ -49,5 +54,14 @@ mod tests {
         write_atomically(&path, b"old").unwrap();
         write_atomically(&path, b"new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn the_same_fault_has_the_same_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("missing").join("file");
+        let said = || write_atomically(&path, b"new").unwrap_err().to_string();
+        assert_eq!(said(), said());
+        assert!(!said().contains(TEMPORARY), "{}", said());
     }
 }

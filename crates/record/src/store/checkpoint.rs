@@ -2,7 +2,7 @@
 
 use super::checksum::hexadecimal;
 use super::stream::{MetricsWriter, kind_of, step_of};
-use super::{METRICS, RunDir};
+use super::{METRICS, RunDir, read_file};
 use crate::{Error, write_atomically};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -156,9 +156,9 @@ impl RunDir {
         let Some(stated) = &file.checksum else {
             return Err(damaged("it is of an earlier version, without a checksum"));
         };
-        let checkpoint = fs::read(&file.path).map_err(Error::io("read", &file.path))?;
+        let checkpoint = read_file(&file.path).map_err(Error::io("read", &file.path))?;
         let path = self.path().join(METRICS);
-        let mut metrics = fs::read(&path).map_err(Error::io("read", &path))?;
+        let mut metrics = read_file(&path).map_err(Error::io("read", &path))?;
         let length = usize::try_from(file.metrics_bytes).unwrap_or(usize::MAX);
         if metrics.len() < length {
             return Err(damaged("metrics.jsonl is shorter than when it was taken"));

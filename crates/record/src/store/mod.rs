@@ -6,6 +6,7 @@ mod checksum;
 mod find;
 mod lock;
 mod note;
+mod plain;
 mod stream;
 
 pub use atomic::write_atomically;
@@ -15,6 +16,7 @@ pub(crate) use checksum::{seal, sha256};
 pub use find::{StoredRun, any_run_has_ended, find_all_runs, find_runs, look_at_runs, read_runs};
 pub use lock::{HeldLocks, RunLock, is_same_file};
 pub use note::{Link, Note};
+pub use plain::{open_lock, read_file};
 pub use stream::{MetricsReader, MetricsWriter, Timeline, now};
 
 use crate::{
@@ -149,7 +151,7 @@ impl RunDir {
     pub fn lock(&self) -> Result<Option<RunLock>, Error> {
         fs::create_dir_all(&self.path).map_err(Error::io("create", &self.path))?;
         let path = self.lock_path();
-        let file = File::create(&path).map_err(Error::io("write", &path))?;
+        let file = open_lock(&path).map_err(Error::io("write", &path))?;
         match file.try_lock() {
             // The process that ended the run took the file away, and another may have made one of the same name.
             Ok(()) if is_same_file(&file, &path) => Ok(Some(RunLock { _file: file })),
@@ -171,7 +173,7 @@ impl RunDir {
             Ok(Some(_)) => self.remove(RECORD)?,
             Ok(None) => {}
             // One that cannot be read now may be whole.
-            Err(error @ Error::Io { .. }) if !error.is_a_folder() => return Err(error),
+            Err(error @ Error::Io { .. }) if !error.is_no_file() => return Err(error),
             Err(_) => self.set_record_aside()?,
         }
         self.remove(PREDICTIONS)?;
@@ -442,7 +444,7 @@ fn with_content<R>(path: &Path, look: impl FnOnce(&[u8]) -> R) -> std::io::Resul
         static START: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
     }
 
-    let mut file = File::open(path)?;
+    let mut file = plain::open(path)?;
     // While it is looked at, another file may be read.
     let mut start = START.take();
     start.resize(KEPT, 0);
@@ -475,7 +477,7 @@ fn wrong_line(path: &Path) -> impl FnOnce(usize) -> Error {
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Error> {
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
+    let bytes = read_file(path).map_err(Error::io("read", path))?;
     serde_json::from_slice(&bytes).map_err(Error::format(what, path))
 }
 

@@ -1,6 +1,6 @@
 //! What trackers keep of a run beside its record: a note for each in a file of its own, and the links in them.
 
-use super::{ATTEMPT, RECORD, RunDir, SPEC, read_json, write_atomically};
+use super::{ATTEMPT, RECORD, RunDir, SPEC, read_file, read_json, write_atomically};
 use crate::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ fn link(path: &Path) -> Option<Link> {
     if path.extension()? != "json" || OTHERS.contains(&name) {
         return None;
     }
-    let note: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    let note: Value = serde_json::from_slice(&read_file(path).ok()?).ok()?;
     let text = |key: &str| note.get(key).and_then(Value::as_str).map(str::to_owned);
     let url = text("url")?;
     if !["https://", "http://"].iter().any(|scheme| url.starts_with(scheme)) {

@@ -1,6 +1,7 @@
 //! The metrics stream of a run: `metrics.jsonl`, one event per line.
 
 use super::atomic::write_atomically;
+use super::plain;
 use crate::{Error, Evaluation, Event, Gradients, Learned, Site, Stamped, float};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -103,7 +104,7 @@ pub struct MetricsReader {
 
 impl MetricsReader {
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
-        let file = File::open(&path).map_err(Error::io("read", &path))?;
+        let file = plain::open(&path).map_err(Error::io("read", &path))?;
         Ok(Self { lines: BufReader::new(file), path, line: Vec::new(), failed: false })
     }
 

@@ -92,7 +92,8 @@ fn finished(dir: &RunDir) -> Result<RunRecord, Error> {
         return Err(Error::Usage(format!("{folder} is not the folder of a run{hint}")));
     }
     if dir.outcome()?.is_none() {
-        let message = format!("the run in {folder} is not finished: `actlab status` shows its progress");
+        let message =
+            format!("the run in {folder} is not finished: `actlab status` shows its progress");
         return Err(Error::Usage(message));
     }
     Ok(dir.record()?)

@@ -170,7 +170,7 @@ fn list_runs(sweep: &SweepDir) -> Vec<Run> {
     let manifest = sweep.manifest().ok();
     let ours = |dir: &RunDir| {
         manifest.as_ref().is_none_or(|manifest| {
-            let mut all = manifest.runs.iter().chain(manifest.trials());
+            let mut all = manifest.all_runs();
             all.any(|id| dir.id() == Some(id.as_str()))
         })
     };
@@ -444,7 +444,7 @@ fn refuse_busy(folder: &Path) -> Result<(), Error> {
 
 fn collect_garbage(dir: &Path, yes: bool) -> Result<(), Error> {
     let sweeps = if is_results(dir) { vec![dir.to_owned()] } else { folders(dir)? };
-    let mut garbage = Vec::new();
+    let (mut garbage, mut left) = (Vec::new(), false);
     for folder in &sweeps {
         let sweep = SweepDir::new(folder.clone());
         // Where no sweep names runs, each is one that was asked for.
@@ -455,8 +455,23 @@ fn collect_garbage(dir: &Path, yes: bool) -> Result<(), Error> {
             console::warning(&format!("left as it is: {error}"));
             continue;
         }
-        let strangers = list_runs(&sweep).into_iter().filter(|run| !run.of_sweep);
-        garbage.extend(strangers.map(|run| run.folder));
+        for run in list_runs(&sweep).into_iter().filter(|run| !run.of_sweep) {
+            match what_is_deleted(&run.folder) {
+                Ok(()) => garbage.push(run.folder),
+                Err(reason) => {
+                    let folder = run.folder.display().to_string();
+                    console::warning(&format!(
+                        "left as it is: {} {reason}",
+                        console::printable(&folder)
+                    ));
+                    left = true;
+                }
+            }
+        }
+    }
+    if garbage.is_empty() && left {
+        note!("nothing is deleted");
+        return Ok(());
     }
     if garbage.is_empty() {
         note!("every run in {} is part of a sweep", shell::quoted(&dir.display().to_string()));

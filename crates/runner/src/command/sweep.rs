@@ -41,26 +41,29 @@ pub(super) fn carry_out(experiment: &Experiment, dry: bool) -> Result<(), Error>
     device.open()?;
     let manifest = Manifest::of(experiment, &plan);
     let Plan { runs: base, planner, .. } = &mut plan;
-    let _lock = match sweep.lock() {
-        Err(error) if error.is_read_only() && is_complete(&sweep, &manifest) => {
-            return super::report::write_and_print(&sweep);
-        }
-        lock => lock?,
+    // After what may still be refused, since it makes the folder; where nothing is left to do, it may be for reading alone.
+    let lock = || match sweep.lock() {
+        Err(error) if error.is_read_only() && is_complete(&sweep, &manifest) => Ok(None),
+        lock => lock.map(Some),
     };
     if experiment.tune.is_some() {
-        let mut tuning = Tuning::new(experiment, planner, &sweep, manifest)?;
+        let mut tuning = Tuning::new(experiment, planner, &sweep, manifest.clone())?;
         let costs = tuning.costs(base);
+        let Some(_lock) = lock()? else { return super::report::write_and_print(&sweep) };
         go_on(experiment, &sweep, device, sinks, &mut tuning, costs)
     } else if experiment.search.is_some() {
-        let mut evolution = Evolution::new(experiment, planner, &sweep, manifest)?;
+        let mut evolution = Evolution::new(experiment, planner, &sweep, manifest.clone())?;
         let costs = evolution.costs(base);
+        let Some(_lock) = lock()? else { return super::report::write_and_print(&sweep) };
         go_on(experiment, &sweep, device, sinks, &mut evolution, costs)
-    } else if let Some(looks) = manifest.looks.clone() {
-        let costs = base.iter().map(|run| (run.spec.task.clone(), run.cost())).collect();
-        let runs = std::mem::take(base);
-        let mut work = Stages::new(runs, &looks.seeds, &looks.order, &sweep, manifest);
-        go_on(experiment, &sweep, device, sinks, &mut work, costs)
     } else {
+        let Some(_lock) = lock()? else { return super::report::write_and_print(&sweep) };
+        if let Some(looks) = manifest.looks.clone() {
+            let costs = base.iter().map(|run| (run.spec.task.clone(), run.cost())).collect();
+            let runs = std::mem::take(base);
+            let mut work = Stages::new(runs, &looks.seeds, &looks.order, &sweep, manifest);
+            return go_on(experiment, &sweep, device, sinks, &mut work, costs);
+        }
         sweep.write_manifest(&manifest)?;
         let mut work = PlannedWork::new(base, &sweep.runs());
         let costs = work.open().map(|run| (run.spec.task.clone(), run.cost())).collect();

@@ -96,7 +96,8 @@ impl Experiment {
             let key = format!("data_folders.{name}");
             if !fetched().any(|entry| entry.name == name) {
                 let known: Vec<&str> = fetched().map(|entry| entry.name).collect();
-                let near = activation::did_you_mean(&activation::nearest(name, known.iter().copied()));
+                let near =
+                    activation::did_you_mean(&activation::nearest(name, known.iter().copied()));
                 let message = format!(
                     "no data set of this name is read from a folder{near}; those are {}",
                     known.join(", ")

@@ -83,7 +83,8 @@ impl Experiment {
         let config = Config::builder()
             .add_source(config::File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(Text { origin: file.display().to_string(), table });
-        let settings: Vec<Setting> = layers.settings.iter().chain(&asked.settings).cloned().collect();
+        let settings: Vec<Setting> =
+            layers.settings.iter().chain(&asked.settings).cloned().collect();
         let whole = settings.iter().filter_map(Setting::whole).collect();
         let mut config = settings
             .into_iter()
@@ -96,8 +97,13 @@ impl Experiment {
         let left_out = flags::retain_tasks(&mut config.cache, &asked.tasks)?;
         let values = config.cache.clone();
         let text = if written { text } else { "" };
-        let origins =
-            Origins { file: file.to_owned(), text: text.into(), values, moved: layers.moved, whole };
+        let origins = Origins {
+            file: file.to_owned(),
+            text: text.into(),
+            values,
+            moved: layers.moved,
+            whole,
+        };
         // JSON, in which specs are written, has no such numbers.
         if let Some((key, number)) = non_finite(&origins.values, "") {
             return Err(origins.error(&key, &format!("must be a finite number, not {number}")));
@@ -178,7 +184,8 @@ fn table(file: &Path, text: &str) -> Result<toml::Table, Error> {
     if let Some((key, time)) = table.iter().find_map(|(key, value)| date(value, key)) {
         let place = position::of_key(text, &key).map(|place| format!(":{place}"));
         let place = format!("{}{}: {key}", file.display(), place.unwrap_or_default());
-        let message = format!("{place}: must not be a date; text is in quotation marks: \"{time}\"");
+        let message =
+            format!("{place}: must not be a date; text is in quotation marks: \"{time}\"");
         return Err(Error::Experiment(message));
     }
     Ok(table)
@@ -211,7 +218,8 @@ fn unknown_task(key: &str, tasks: &[String]) -> Option<(String, String)> {
     if tasks.is_empty() || tasks.iter().any(|own| own == name) {
         return None;
     }
-    let near = activation::did_you_mean(&activation::nearest(name, tasks.iter().map(String::as_str)));
+    let near =
+        activation::did_you_mean(&activation::nearest(name, tasks.iter().map(String::as_str)));
     let message = format!("there is no task `{name}`{near}; the tasks are {}", tasks.join(", "));
     Some((format!("tasks.{name}"), message))
 }
@@ -348,10 +356,13 @@ mod tests {
 
     #[test]
     fn a_description_is_that_of_the_files_own_comparison() {
-        let file = FILE.replace("name = \"test\"", "name = \"test\"\ndescription = \"ReLU and SiLU\"");
+        let file =
+            FILE.replace("name = \"test\"", "name = \"test\"\ndescription = \"ReLU and SiLU\"");
         let of = |flags: &[(&str, &str)], tasks: &[&str]| {
-            let settings =
-                flags.iter().map(|(key, value)| Setting::new("--set", key, value).unwrap()).collect();
+            let settings = flags
+                .iter()
+                .map(|(key, value)| Setting::new("--set", key, value).unwrap())
+                .collect();
             let source = Source { file: Path::new("x.toml"), text: &file, written: true };
             let tasks = tasks.iter().map(|task| (*task).to_owned()).collect();
             let experiment =

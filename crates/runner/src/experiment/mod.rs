@@ -308,7 +308,8 @@ impl Experiment {
     /// The description, as long as it is that of this very comparison: nothing where variables or flags choose other
     /// activations, other tasks or another name than the file that it is from.
     pub(crate) fn own_description(&self) -> &str {
-        let chosen = ["activations", "name"].iter().any(|key| self.origins.is_above(key, "description"));
+        let chosen =
+            ["activations", "name"].iter().any(|key| self.origins.is_above(key, "description"));
         if chosen || !self.left_out.is_empty() { "" } else { &self.description }
     }
 

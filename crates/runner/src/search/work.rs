@@ -275,7 +275,9 @@ impl<'a, 'b> Evolution<'a, 'b> {
                 Stage::Final => break,
             };
             let open = self.open(runs);
-            if !self.dry {
+            // On the way through what is done already nothing is new.
+            let new = !open.is_empty() || self.stage == Stage::Final;
+            if new && !self.dry {
                 self.write()?;
             }
             if !open.is_empty() {
@@ -517,7 +519,11 @@ impl<'a, 'b> Evolution<'a, 'b> {
         self.note.formulas = self.formulas.iter().map(note).collect();
         self.manifest.planned = Some(self.total());
         self.manifest.search = Some(self.note.clone());
-        self.sweep.write_manifest(&self.manifest)
+        if self.stage == Stage::Final {
+            self.sweep.write_manifest(&self.manifest)
+        } else {
+            self.sweep.write_manifest_so_far(&self.manifest)
+        }
     }
 }
 

@@ -61,6 +61,7 @@ impl SweepDir {
             registration: None,
             confirms: None,
             planned: None,
+            earlier: Vec::new(),
             tuning: None,
             search: None,
             command: None,
@@ -76,6 +77,8 @@ impl SweepDir {
             ": it is that of one run"
         } else if !self.path.exists() {
             ": it does not exist; `actlab results` lists what is there"
+        } else if std::fs::read_dir(self.runs()).is_ok_and(|mut runs| runs.next().is_none()) {
+            ": nothing was trained in it"
         } else if self.runs().is_dir() {
             ": its runs were trained by `actlab train`"
         } else {
@@ -112,7 +115,9 @@ fn command_in(here: &Path, folder: &Path, (output, name): (&Path, &str), line: &
     if written.is_relative() && folder.ends_with(&written) {
         let called = folder.ancestors().nth(written.components().count());
         return match called.filter(|called| *called != here) {
-            Some(called) => format!("cd {} && {line}", shell::quoted(&called.display().to_string())),
+            Some(called) => {
+                format!("cd {} && {line}", shell::quoted(&called.display().to_string()))
+            }
             None => line.to_owned(),
         };
     }
@@ -147,10 +152,7 @@ mod tests {
             of("/home", "/my work/results/quick", "results"),
             "cd '/my work' && actlab sweep a.toml"
         );
-        assert_eq!(
-            of("/work", "/backup/quick", "results"),
-            "actlab sweep a.toml --output /backup"
-        );
+        assert_eq!(of("/work", "/backup/quick", "results"), "actlab sweep a.toml --output /backup");
         assert_eq!(
             of("/work", "/work/results/old", "results"),
             "actlab sweep a.toml --output /work/results --name old"

@@ -45,6 +45,9 @@ pub(crate) struct Manifest {
     /// All runs, trials too, where not all are known yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) planned: Option<usize>,
+    /// Runs that an earlier process knew of the same experiment, while decisions are made again that lead to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) earlier: Vec<RunId>,
     /// What was tuned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tuning: Option<TuningNote>,
@@ -139,6 +142,7 @@ impl Manifest {
             tasks: experiment.tasks.keys().cloned().collect(),
             runs: plan.runs.iter().map(PlannedRun::id).collect(),
             planned: None,
+            earlier: Vec::new(),
             tuning: None,
             search: None,
             command: Some(shell::portable_words()),
@@ -169,6 +173,11 @@ impl Manifest {
             search: self.search.as_ref().map(SearchNote::shown),
             ..ReportOptions::default()
         }
+    }
+
+    /// Every run that belongs to the sweep.
+    pub(crate) fn all_runs(&self) -> impl Iterator<Item = &RunId> {
+        self.runs.iter().chain(self.trials()).chain(&self.earlier)
     }
 
     /// Runs of trials, also those of a search.

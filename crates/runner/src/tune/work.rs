@@ -433,7 +433,11 @@ impl<'a, 'b> Tuning<'a, 'b> {
         if let Some(tuning) = &mut self.manifest.tuning {
             tuning.trials = trials;
         }
-        self.sweep.write_manifest(&self.manifest)
+        if self.groups.iter().all(|group| group.stage == Stage::Final) {
+            self.sweep.write_manifest(&self.manifest)
+        } else {
+            self.sweep.write_manifest_so_far(&self.manifest)
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use record::{RunDir, RunState};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const SMALL: &str = r#"
@@ -52,6 +53,10 @@ fn predictions(place: &Place) -> BTreeMap<String, String> {
 
 fn remove(path: &Path) {
     if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+}
+
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 /// The run in `folder` as one that has not ended.
@@ -167,6 +172,56 @@ const DAMAGES: &[Damage] = &[
         Fate::LeftOut,
     ),
     (
+        "a pipe in the place of a record",
+        |run| {
+            remove(&run.join("record.json"));
+            pipe(&run.join("record.json"));
+        },
+        Fate::Again,
+    ),
+    (
+        "a record that links to itself",
+        |run| {
+            remove(&run.join("record.json"));
+            symlink("record.json", run.join("record.json")).unwrap();
+        },
+        Fate::Again,
+    ),
+    (
+        "digits without end",
+        |run| {
+            let dir = RunDir::at(run.to_owned());
+            let mut record = dir.record().unwrap();
+            record.summary.as_mut().unwrap().metric.as_mut().unwrap().digits = 70_000;
+            fs::write(run.join("record.json"), record.to_file().unwrap()).unwrap();
+        },
+        Fate::Again,
+    ),
+    (
+        "a link in the place of a lock",
+        |run| {
+            reopen(run);
+            symlink("../../small.toml", run.join(".lock")).unwrap();
+        },
+        Fate::LeftOut,
+    ),
+    (
+        "a pipe in the place of metrics",
+        |run| {
+            remove(&run.join("metrics.jsonl"));
+            pipe(&run.join("metrics.jsonl"));
+        },
+        Fate::Reported("The learning curves of 1 run could not be read"),
+    ),
+    (
+        "a pipe in the place of predictions",
+        |run| {
+            remove(&run.join("predictions.csv"));
+            pipe(&run.join("predictions.csv"));
+        },
+        Fate::Reported("The test predictions of 1 run could not be read"),
+    ),
+    (
         "empty metrics",
         |run| fs::write(run.join("metrics.jsonl"), "").unwrap(),
         Fate::Reported("The learning curves of 1 run could not be read"),
@@ -238,6 +293,27 @@ fn one_damaged_file_costs_its_run_alone() {
             fs::copy(file.path(), run.join(file.file_name())).unwrap();
         }
     }
+}
+
+/// The lock of a sweep is none of the user's files, and no pipe is waited for.
+#[test]
+fn a_lock_is_a_file() {
+    let place = finished();
+    let lock = place.path("results/small/.lock");
+    remove(&runs(&place)[0]);
+    place.write("precious", "mine");
+    for kind in ["link", "pipe"] {
+        remove(&lock);
+        match kind {
+            "link" => symlink("../../precious", &lock).unwrap(),
+            _ => pipe(&lock),
+        }
+        let said = place.run(&SWEEP);
+        assert_eq!(said.code, Some(1), "{kind}: {said:?}");
+        assert!(said.err.contains(".lock: it is no regular file: remove it"), "{}", said.err);
+        assert_eq!(place.run(&["status", "results/small"]).code, Some(0), "{kind}");
+    }
+    assert_eq!(place.read("precious"), "mine");
 }
 
 /// Where no run has a result, the reason is said, and not that there is nothing to report.
@@ -315,7 +391,7 @@ pub(crate) fn interrupt_at(place: &Place, step: u64) {
         assert!(started.elapsed() < Duration::from_secs(120), "the run does not come on");
         std::thread::sleep(Duration::from_millis(2));
     }
-    std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
 }
 

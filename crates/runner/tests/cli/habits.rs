@@ -47,8 +47,23 @@ fn short_flags_choose_what_is_compared() {
     let fewer: Vec<&str> =
         fewer.iter().map(|word| if *word == "2" { "1" } else { *word }).collect();
     place.run(&fewer).ok();
-    let removed = place.run(&["results", "gc", "--yes"]).ok();
-    assert_eq!(removed.lines().count(), 2, "{removed}");
+    // What is no run, or holds more than one, stays.
+    place.write("results/short/runs/thesis-1/record.json", "{}");
+    place.write("results/short/runs/thesis-1/thesis.tex", "mine");
+    let stranger = "results/short/runs/other-t-s1-0123456789abcdef";
+    place.write(&format!("{stranger}/notes.txt"), "mine");
+    let spec = std::fs::read_dir(place.path("results/short/runs")).unwrap();
+    let spec = spec.map(|run| run.unwrap().path().join("spec.json")).find(|spec| spec.exists());
+    std::fs::copy(spec.unwrap(), place.path(&format!("{stranger}/spec.json"))).unwrap();
+    let said = place.run(&["results", "gc", "--yes"]);
+    let removed = said.out.clone();
+    assert_eq!((said.code, removed.lines().count()), (Some(0), 2), "{said:?}");
+    assert!(said.err.contains("notes.txt, which is no result"), "{}", said.err);
+    assert_eq!(place.read("results/short/runs/thesis-1/thesis.tex"), "mine");
+    assert_eq!(place.read(&format!("{stranger}/notes.txt")), "mine");
+    for folder in ["results/short/runs/thesis-1", stranger] {
+        std::fs::remove_dir_all(place.path(folder)).unwrap();
+    }
     place.run(&["report", "results/short"]).ok();
     // What the user has put beside the results, or into a run, stays with all of it.
     let run = std::fs::read_dir(place.path("results/short/runs")).unwrap().next().unwrap().unwrap();

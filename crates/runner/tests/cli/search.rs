@@ -195,6 +195,38 @@ fn a_search_that_is_killed_comes_to_the_same_formulas_with_any_number_of_workers
     assert_eq!(manifest(&disturbed)["runs"], end["runs"]);
 }
 
+/// A run that is trained again leads to the same runs behind it: meanwhile they stay part of the search.
+#[test]
+fn a_damaged_record_costs_no_other_run() {
+    let place = found();
+    place.run(&["search", "found.toml", "--jobs", "3", "--threads", "1"]).ok();
+    let (records, end) = (records(&place), manifest(&place));
+    let first = end["search"]["formulas"][0]["runs"][0][0].as_str().unwrap().to_owned();
+    let run = records.keys().find(|name| name.ends_with(&first)).unwrap();
+    std::fs::write(place.path(&format!("results/found/runs/{run}/record.json")), "").unwrap();
+    let before = place.read("results/found/sweep.json");
+    let args = ["search", "found.toml", "--jobs", "1", "--threads", "1"];
+    let mut child =
+        place.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let started = Instant::now();
+    while place.read("results/found/sweep.json") == before {
+        assert!(started.elapsed() < Duration::from_secs(120), "it does not come on");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let listed = place.run(&["results", "results/found"]).ok();
+    assert!(!listed.contains("not part"), "{listed}");
+    let kept = place.run(&["results", "gc", "results/found", "--yes"]);
+    assert!(kept.err.contains("every run in results/found is part of a sweep"), "{kept:?}");
+    let status = place.run(&["status", "results/found"]).ok();
+    assert!(status.contains("47 of 48") || status.contains("48 of 48"), "{status}");
+    place.run(&args).ok();
+    let again = manifest(&place);
+    assert_eq!((&again["search"], &again["runs"]), (&end["search"], &end["runs"]));
+    assert!(again.get("earlier").is_none(), "{again}");
+}
+
 #[test]
 fn the_seed_decides_what_is_proposed() {
     let formulas = |setting: &str| {

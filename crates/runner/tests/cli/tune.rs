@@ -253,7 +253,9 @@ fn wrong_tuning_is_refused_by_key() {
         ),
     ];
     for (tune, words) in cases {
-        let said = tuned(tune).run(&["sweep", "tuned.toml"]).refused();
+        let place = tuned(tune);
+        let said = place.run(&["sweep", "tuned.toml"]).refused();
+        assert!(!place.path("results").exists(), "a refusal writes nothing: {said}");
         assert!(said.contains(words) && said.contains("tuned.toml"), "{said}");
     }
     let said = tuned(GRID).run(&["sweep", "tuned.toml", "--set", "seeds=[11]"]).refused();

@@ -449,7 +449,7 @@ impl Worker {
 
 /// What users hear of a fault that may pass.
 fn goes_on(reason: &str) -> String {
-    format!("{reason}; training continues, and what is measured is kept until it works again")
+    format!("{reason}; it is tried again, and the record keeps what is measured")
 }
 
 /// Hands everything that there is to a sink that `open` makes; whether it took all.

@@ -376,8 +376,12 @@ mod tests {
 
     #[test]
     fn files_go_to_the_tracking_server_alone() {
-        let settings =
-            Settings { base_url: "http://here:5000".to_owned(), experiment: None, secret: None };
+        let settings = Settings {
+            base_url: "http://here:5000".to_owned(),
+            experiment: None,
+            secret: None,
+            secret_withheld: false,
+        };
         let client = Client::new(&settings, Pace::default()).ok();
         let folder = |uri: &str| client.as_ref().and_then(|client| client.artifact_folder(uri));
         for uri in ["mlflow-artifacts:/1/a/artifacts", "mlflow-artifacts:///1/a/artifacts"] {

@@ -65,11 +65,15 @@ pub fn note(dir: &RunDir) -> Result<Option<Note>, record::Error> {
 }
 
 /// What the notes of runs, or sweeps, in `dirs` ask for: the server that they were to be logged to, if there is one.
-/// Damaged notes ask for nothing.
+/// Damaged notes ask for nothing. A note is a file, and may be another's: a secret goes to the server that it names only
+/// where `environment` names the same.
 ///
 /// # Errors
-/// If they name several servers or experiments.
-pub fn noted(dirs: &[RunDir]) -> Result<Option<SinkRequest>, SettingsError> {
+/// If they name several servers or experiments, or another server than `environment`.
+pub fn noted(
+    dirs: &[RunDir],
+    environment: &Environment<'_>,
+) -> Result<Option<SinkRequest>, SettingsError> {
     let notes: Vec<_> = dirs.iter().filter_map(|dir| note(dir).ok().flatten()).collect();
     let one = |name: fn(&Note) -> &str| {
         let names: BTreeSet<&str> = notes.iter().map(name).collect();
@@ -83,10 +87,16 @@ pub fn noted(dirs: &[RunDir]) -> Result<Option<SinkRequest>, SettingsError> {
     };
     let Some(uri) = one(|note| &note.tracking_uri)? else { return Ok(None) };
     let experiment = one(|note| &note.experiment)?;
-    Ok(Some(SinkRequest {
-        flag: Some(Flag::Uri(uri)),
-        table: Some(Mlflow { tracking_uri: None, experiment }),
-    }))
+    let table = Some(Mlflow { tracking_uri: Some(uri.clone()), experiment });
+    let request = SinkRequest { flag: None, table };
+    let settled = Settings::resolve(&request, environment)?;
+    if let Some(other) = settled.filter(|settled| settled.base_url != uri) {
+        return Err(SettingsError::Other(format!(
+            "these runs were to be logged to {uri}, but MLFLOW_TRACKING_URI is {}: choose one with --mlflow=URI",
+            other.base_url
+        )));
+    }
+    Ok(Some(request))
 }
 
 /// The sink that sends runs to the server of `settings`.
@@ -135,6 +145,12 @@ impl Configured for Settings {
     }
 
     fn warning(&self) -> Option<String> {
+        if self.secret_withheld {
+            return Some(format!(
+                "no password or token is sent to {}, which a file names: name it by --mlflow or MLFLOW_TRACKING_URI",
+                self.base_url
+            ));
+        }
         self.secret_in_the_open().then(|| {
             format!(
                 "{} is http: the password or token can be read on its way; use https",
@@ -175,7 +191,8 @@ mod tests {
                 RunDir::at(path)
             })
             .collect();
-        assert_eq!(noted(&dirs).ok(), Some(None));
+        let unset = Environment { variable: &|_| None, home: None };
+        assert_eq!(noted(&dirs, &unset).ok(), Some(None));
         let write = |i: usize, uri: &str| {
             let note = Note {
                 tracking_uri: uri.to_owned(),
@@ -189,11 +206,33 @@ mod tests {
         };
         write(0, "http://a");
         std::fs::write(dirs[1].path().join(<Note as record::Note>::FILE), "{").expect("a file");
-        let request = noted(&dirs).ok().flatten().unwrap_or_default();
-        assert_eq!(request.flag, Some(Flag::Uri("http://a".to_owned())));
-        assert_eq!(request.table.and_then(|table| table.experiment).as_deref(), Some("e"));
+        let request = noted(&dirs, &unset).ok().flatten().unwrap_or_default();
+        let table = request.table.clone().unwrap_or_default();
+        assert_eq!(table.tracking_uri.as_deref(), Some("http://a"));
+        assert_eq!(table.experiment.as_deref(), Some("e"));
+        // A secret goes to no server that a note alone names, and where the environment names another, nothing does.
+        let with = |uri: Option<&'static str>| {
+            move |name: &str| match name {
+                "MLFLOW_TRACKING_TOKEN" => Some("token".to_owned()),
+                "MLFLOW_TRACKING_URI" => uri.map(str::to_owned),
+                _ => None,
+            }
+        };
+        let settled = |uri: Option<&'static str>| {
+            let variable = with(uri);
+            let environment = Environment { variable: &variable, home: None };
+            let request = noted(&dirs, &environment).map_err(|error| error.to_string())?;
+            let settings = Settings::resolve(&request.unwrap_or_default(), &environment);
+            let settings = settings.map_err(|error| error.to_string())?;
+            Ok::<_, String>(settings.expect("a server"))
+        };
+        let alone = settled(None).expect("settings");
+        assert!(alone.secret.is_none() && alone.secret_withheld);
+        assert!(settled(Some("http://a/")).expect("settings").secret.is_some());
+        let said = settled(Some("http://b")).expect_err("another server");
+        assert!(said.contains("logged to http://a, but MLFLOW_TRACKING_URI is http://b"), "{said}");
         write(2, "http://b");
-        let said = noted(&dirs).err().map(|error| error.to_string()).unwrap_or_default();
+        let said = noted(&dirs, &unset).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(said.contains("http://a and http://b"), "{said}");
     }
 }

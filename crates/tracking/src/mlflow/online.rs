@@ -100,8 +100,7 @@ impl Online {
     /// Writes the note, if it says something new.
     fn write_note(&mut self, note: Note) -> Result<(), Fault> {
         if self.kept.as_ref() != Some(&note) {
-            let written = self.dir.write_note(&note);
-            written.map_err(|error| Fault::later(error.to_string()))?;
+            self.dir.write_note(&note).map_err(|error| Fault::of_note(&error))?;
             self.kept = Some(note);
         }
         Ok(())

@@ -101,6 +101,8 @@ pub struct Settings {
     pub experiment: Option<String>,
     /// What proves to the server who asks, where it wants that.
     pub secret: Option<Secret>,
+    /// Whether there is one that is not sent, since a file alone names the server.
+    pub secret_withheld: bool,
 }
 
 impl Settings {
@@ -142,11 +144,13 @@ impl Settings {
             (_, _, token) => token.map(Secret::Bearer),
         };
         // An address in a file may be another's: a secret goes where the flag or the environment says, and nowhere else.
-        let secret = secret.filter(|_| key != IN_FILE);
+        let secret_withheld = secret.is_some() && key == IN_FILE;
+        let secret = secret.filter(|_| !secret_withheld);
         Ok(Some(Self {
             base_url: server(key, uri.trim())?,
             experiment: named.map(|(key, name)| check_experiment(key, name)).transpose()?,
             secret,
+            secret_withheld,
         }))
     }
 

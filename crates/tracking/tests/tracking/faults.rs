@@ -96,7 +96,7 @@ fn a_server_that_goes_away_and_comes_back_gets_everything() {
     assert_eq!(tracker.finish(PATIENCE, &|| false), []);
     assert_whole(&server, &runs);
     let said = place.said().join("\n");
-    assert!(said.contains("training continues") && said.contains("works again"), "{said}");
+    assert!(said.contains("it is tried again") && said.contains("works again"), "{said}");
 }
 
 /// Reads an offline directory as an upload does.
@@ -250,7 +250,7 @@ fn a_tls_error_is_survived() {
     let left = tracker.finish(Duration::from_millis(100), &|| false);
     assert!(left[0].saved, "{left:?}");
     assert_directory_is_whole(&runs[0]);
-    assert!(place.said().join("\n").contains("training continues"), "{:?}", place.said());
+    assert!(place.said().join("\n").contains("it is tried again"), "{:?}", place.said());
 }
 
 /// A folder that cannot be written, and later can.

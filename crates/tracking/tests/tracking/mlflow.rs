@@ -214,7 +214,7 @@ fn what_never_arrived_is_sent_later_from_the_record() {
     assert_eq!(left.len(), 2);
     assert!(left.iter().all(|left| !left.saved && !left.damaged), "{left:?}");
     let said = place.said().join("\n");
-    assert!(said.contains("training continues"), "{said}");
+    assert!(said.contains("it is tried again"), "{said}");
     server.come_back();
     assert_eq!(send(&place, &server.url(), &runs), []);
     assert_whole(&server, &runs);
