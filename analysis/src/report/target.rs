@@ -167,11 +167,13 @@ impl ToBaseline {
         });
         format!(
             "Steps to the validation {} that most runs of {} reach (the {} median of their best), as the median over \
-             runs; {ABSENT}: half of the runs or more never do. Score: the share of tasks on which an activation takes at most τ times \
+             runs; {ABSENT}: half of the runs or more never do. The target is set by the runs of {}: it \
+             always reaches it, and an activation that is as good misses it about half of the time. Score: the share of tasks on which an activation takes at most τ times \
              the steps of the fastest, averaged over τ from 1 to 4; 1 is the fastest everywhere.",
             labels.join(" or "),
             escape(&self.baseline),
-            medians.join(" or ")
+            medians.join(" or "),
+            escape(&self.baseline)
         )
     }
 }

@@ -412,7 +412,8 @@ pub(crate) fn duration(duration: Duration) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+        3600..172_800 => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} days {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
@@ -451,11 +452,11 @@ mod tests {
 
     #[test]
     fn durations() {
-        let words: Vec<_> = [5, 65, 3_725]
+        let words: Vec<_> = [5, 65, 3_725, 200_000]
             .into_iter()
             .map(|seconds| duration(Duration::from_secs(seconds)))
             .collect();
-        assert_eq!(words, ["5 s", "1 min 05 s", "1 h 02 min"]);
+        assert_eq!(words, ["5 s", "1 min 05 s", "1 h 02 min", "2 days 7 h"]);
     }
 
     #[test]

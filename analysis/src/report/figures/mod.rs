@@ -1,5 +1,6 @@
 //! The plots of a report: numbers and words, before anybody draws them.
 
+mod focus;
 mod forest;
 mod learned;
 mod overall;

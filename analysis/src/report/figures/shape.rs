@@ -93,7 +93,11 @@ pub(super) fn plots(shapes: &[Shape], palette: &Palette) -> Vec<Plot> {
         note: "Of a gated activation the gate, its value held at 1.".to_owned(),
         x: Axis::number("input x").between(INPUTS[0].into(), INPUTS[1].into()),
         y: Axis::number(y),
-        series: shapes.iter().map(|shape| series(shape, place, palette)).collect(),
+        series: shapes
+            .iter()
+            .enumerate()
+            .map(|(i, shape)| series(shape, place, width(shape, &shapes[i + 1..], place), palette))
+            .collect(),
     };
     let mut plots = vec![
         plot("shape", "Activations", "f(x)", 1),
@@ -103,7 +107,20 @@ pub(super) fn plots(shapes: &[Shape], palette: &Palette) -> Vec<Plot> {
     plots
 }
 
-fn series(shape: &Shape, place: usize, palette: &Palette) -> Series {
+/// The width of a curve that lies below those of `later` shapes: wider for each that would hide it, as the curve of SiLU is
+/// below that of SwiGLU's gate.
+fn width(shape: &Shape, later: &[Shape], place: usize) -> f64 {
+    const OWN: f64 = 2.0;
+    const STEP: f64 = 3.0;
+    let same = |other: &&Shape| {
+        let pairs = shape.points.iter().zip(&other.points);
+        shape.points.len() == other.points.len()
+            && pairs.into_iter().all(|(a, b)| (a[place] - b[place]).abs() < 1e-9)
+    };
+    OWN + STEP * later.iter().filter(same).count() as f64
+}
+
+fn series(shape: &Shape, place: usize, width: f64, palette: &Palette) -> Series {
     let mut series = Series::of(&shape.label, palette);
     let points: Vec<[f64; 2]> = shape.points.iter().map(|point| [point[0], point[place]]).collect();
     if points.len() > 1 {
@@ -113,7 +130,7 @@ fn series(shape: &Shape, place: usize, palette: &Palette) -> Series {
             text: format!("x = {}: {}", fixed(at[0], 0), fixed(at[1], 4)),
         });
         let told: Vec<Mark> = told.collect();
-        series.marks.extend(curves(&points, 2.0));
+        series.marks.extend(curves(&points, width));
         series.marks.extend(told);
     }
     series
@@ -155,6 +172,15 @@ mod tests {
         let shape = Shape::of("f".into(), |x| (0.0, slope(x)));
         let points: Vec<[f64; 2]> = shape.points.iter().map(|point| [point[0], point[2]]).collect();
         curves(&points, 1.0).len()
+    }
+
+    #[test]
+    fn a_curve_that_would_be_hidden_is_wider() {
+        let shape = |label: &str, f: fn(f64) -> f64| Shape::of(label.into(), |x| (f(x), 1.0));
+        let shapes = [shape("silu", |x| x), shape("relu", |x| x.max(0.0)), shape("swiglu", |x| x)];
+        let widths = |place| [0, 1, 2].map(|i| width(&shapes[i], &shapes[i + 1..], place));
+        assert_eq!(widths(1), [5.0, 2.0, 2.0]);
+        assert_eq!(widths(2), [8.0, 5.0, 2.0]);
     }
 
     #[test]

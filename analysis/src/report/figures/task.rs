@@ -1,5 +1,6 @@
 //! The plots of one task.
 
+use super::focus::focus;
 use super::{MOST_POINTS, learned, thinned};
 use crate::frame::Status;
 use crate::metric::{Shown, test_value};
@@ -185,6 +186,9 @@ pub(super) fn plots(
             cost(arms, metric, palette),
         ),
     ];
+    let curves = ["-curve", "-loss", "-training-loss"];
+    let is_curve = |plot: &&mut Plot| curves.iter().any(|kind| plot.name.ends_with(kind));
+    plots.iter_mut().filter(is_curve).for_each(focus);
     // A plot without anything but zeros shows nothing.
     let counted = ["-dead", "-zero", "-saturated"];
     plots.retain(|plot| !(plot.is_zero() && counted.iter().any(|kind| plot.name.ends_with(kind))));

@@ -166,7 +166,11 @@ mod tests {
     #[test]
     fn what_no_weights_can_match_is_refused_with_the_layout() {
         let layout = |model: &str, inputs: InputShape, activations: &Activations| {
-            let model = Component::named(model).with("init", "matched");
+            let mut model = Component::named(model).with("init", "matched");
+            model = match model.name.as_str() {
+                "resnet" => model.with("depth", 8),
+                _ => model.with("widths", vec![4]),
+            };
             let interface = Interface { inputs, head: Head::Classes(10) };
             Layout::new(&model, &interface, activations).map_err(|error| error.to_string())
         };

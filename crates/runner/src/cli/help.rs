@@ -190,7 +190,7 @@ Examples:
   actlab explain relu gelu silu
 
 Several are shown side by side. Of a gated activation the nonlinearity of its gate is explained. Figures under \
-N(0, 1) are those of f(z) for a standard normal z; the gain 1/√E[f²] keeps the variance of layers.";
+N(0, 1) are those of f(z) for a standard normal z; weights with the gain 1/√E[f²] keep a second moment of 1.";
 
 pub(crate) const PROPAGATE: &str = "\
 Examples:

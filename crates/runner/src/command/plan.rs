@@ -316,14 +316,16 @@ fn show(
     };
     for one in &planned.seeds {
         if let Some(estimated) = one.estimated {
+            let cautious = match one.cautious {
+                Some(cautious) => format!("{cautious} seeds, about {}", time(one.cautious_hours)),
+                None => "more than 10,000 seeds".to_owned(),
+            };
             outln!(
                 "\n{:.0} % power for each comparison by itself: {estimated} seeds, about {} here ({} at a time); by the\n\
-                 upper bound of the spread {} seeds, about {}.",
+                 upper bound of the spread {cautious}.",
                 100.0 * one.power,
                 time(one.estimated_hours),
                 workers.jobs,
-                seeds(one.cautious),
-                time(one.cautious_hours)
             );
         }
     }

@@ -91,7 +91,7 @@ fn finished(dir: &RunDir) -> Result<RunRecord, Error> {
         };
         return Err(Error::Usage(format!("{folder} is not the folder of a run{hint}")));
     }
-    if dir.outcome()?.is_none() {
+    if !dir.path().join("record.json").exists() {
         let message =
             format!("the run in {folder} is not finished: `actlab status` shows its progress");
         return Err(Error::Usage(message));

@@ -46,7 +46,9 @@ fn runs(place: &Place) -> Vec<PathBuf> {
 fn predictions(place: &Place) -> BTreeMap<String, String> {
     let read = |run: PathBuf| {
         let name = run.file_name().unwrap().to_str().unwrap().to_owned();
-        Some((name, fs::read_to_string(run.join("predictions.csv")).ok()?))
+        // A pipe never ends.
+        let file = Some(run.join("predictions.csv")).filter(|file| file.is_file())?;
+        Some((name, fs::read_to_string(file).ok()?))
     };
     runs(place).into_iter().filter_map(read).collect()
 }
@@ -184,16 +186,6 @@ const DAMAGES: &[Damage] = &[
         |run| {
             remove(&run.join("record.json"));
             symlink("record.json", run.join("record.json")).unwrap();
-        },
-        Fate::Again,
-    ),
-    (
-        "digits without end",
-        |run| {
-            let dir = RunDir::at(run.to_owned());
-            let mut record = dir.record().unwrap();
-            record.summary.as_mut().unwrap().metric.as_mut().unwrap().digits = 70_000;
-            fs::write(run.join("record.json"), record.to_file().unwrap()).unwrap();
         },
         Fate::Again,
     ),

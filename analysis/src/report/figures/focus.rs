@@ -1,0 +1,135 @@
+//! What part of its data a plot of curves shows: one activation whose loss explodes must not flatten the others, and the
+//! interval of three runs must not either.
+
+use crate::plot::{Mark, Plot};
+use crate::render::number::fixed;
+
+/// How many times the height of the others a curve must have to leave the plot.
+const RUNAWAY: f64 = 10.0;
+
+/// By how much of the curves' height bands may widen a plot, on each side.
+const BANDS: f64 = 0.5;
+
+/// Room above and below, as a part of the height.
+const ROOM: f64 = 0.06;
+
+/// Narrows the height of a plot of curves to what can be read. Curves that leave it are named in its note.
+pub(super) fn focus(plot: &mut Plot) {
+    let heights: Vec<Option<[f64; 2]>> = plot.series.iter().map(|one| height(&one.marks)).collect();
+    let mut known: Vec<[f64; 2]> = heights.iter().flatten().copied().collect();
+    if known.is_empty() {
+        return;
+    }
+    known.sort_by(|a, b| a[1].total_cmp(&b[1]));
+    let low = known.iter().map(|[low, _]| *low).fold(f64::INFINITY, f64::min);
+    let usual = known[(known.len() - 1) / 2][1] - low;
+    let stays = |[_, high]: &[f64; 2]| usual <= 0.0 || high - low <= RUNAWAY * usual;
+    let high = known.iter().filter(|one| stays(one)).map(|one| one[1]).fold(low, f64::max);
+    let gone = plot.series.iter().zip(&heights).filter_map(|(series, height)| {
+        let [_, most] = (*height)?;
+        let label = series.label.as_ref()?;
+        (!height.as_ref().is_some_and(&stays)).then(|| format!("{label} (up to {})", written(most)))
+    });
+    let gone: Vec<String> = gone.collect();
+    let span = high - low;
+    let (least, most) = bands(plot);
+    if gone.is_empty() && least >= low - BANDS * span && most <= high + BANDS * span {
+        return;
+    }
+    if span <= 0.0 {
+        return;
+    }
+    let bottom = if least.is_finite() { least.clamp(low - BANDS * span, low) } else { low };
+    let top = if most.is_finite() { most.clamp(high, high + BANDS * span) } else { high };
+    let room = ROOM * (top - bottom);
+    // A share is at most 1.
+    let most = if plot.y.unit.contains('%') { high.max(1.0) } else { f64::INFINITY };
+    // What is never negative has no room below 0.
+    let bottom = if low >= 0.0 { (bottom - room).max(0.0) } else { bottom - room };
+    plot.y = plot.y.clone().between(bottom, (top + room).min(most));
+    if !gone.is_empty() {
+        if !plot.note.is_empty() {
+            plot.note.push(' ');
+        }
+        plot.note += &format!("Beyond the plot: {}.", gone.join(", "));
+    }
+}
+
+/// A value that may be huge.
+fn written(value: f64) -> String {
+    if value.abs() < 1e5 { fixed(value, 2) } else { format!("{value:.1e}") }
+}
+
+/// The least and the greatest value of the curves.
+fn height(marks: &[Mark]) -> Option<[f64; 2]> {
+    let points = marks.iter().flat_map(|mark| match mark {
+        Mark::Curve { points, .. } => points.as_slice(),
+        _ => &[],
+    });
+    let values: Vec<f64> = points.map(|[_, y]| *y).filter(|y| y.is_finite()).collect();
+    let low = values.iter().copied().reduce(f64::min)?;
+    Some([low, values.iter().copied().reduce(f64::max)?])
+}
+
+/// The least and the greatest value of the bands.
+fn bands(plot: &Plot) -> (f64, f64) {
+    let marks = plot.series.iter().flat_map(|series| &series.marks);
+    let points = marks.flat_map(|mark| match mark {
+        Mark::Band { points } => points.as_slice(),
+        _ => &[],
+    });
+    points.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), [_, low, high]| {
+        (least.min(*low), most.max(*high))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plot::{Axis, Palette, Series};
+
+    fn plot(curves: &[(&str, &[f64])], band: Option<[f64; 2]>) -> Plot {
+        let palette = Palette::new(curves.iter().map(|(label, _)| *label));
+        let series = |(label, values): &(&str, &[f64])| {
+            let points = values.iter().enumerate().map(|(x, y)| [x as f64, *y]).collect();
+            let mut series = Series::of(label, &palette);
+            series.marks.push(Mark::Curve { points, width: 2.0 });
+            let band = band.map(|[low, high]| Mark::Band { points: vec![[0.0, low, high]] });
+            series.marks.extend(band);
+            series
+        };
+        let mut plot = Plot {
+            name: "t-loss".into(),
+            title: String::new(),
+            note: "Means.".into(),
+            x: Axis::number("step"),
+            y: Axis::number("loss"),
+            series: curves.iter().map(series).collect(),
+        };
+        focus(&mut plot);
+        plot
+    }
+
+    #[test]
+    fn a_curve_that_explodes_leaves_the_plot_and_is_named() {
+        let plot =
+            plot(&[("relu", &[2.0, 1.0]), ("gelu", &[2.2, 1.1]), ("xielu", &[3.0, 1.3e10])], None);
+        let [low, high] = plot.y.range.unwrap();
+        assert!((0.9..1.0).contains(&low) && (2.2..2.4).contains(&high), "{low} {high}");
+        assert!(plot.note.starts_with("Means. Beyond the plot: xielu (up to 1.3"), "{}", plot.note);
+    }
+
+    #[test]
+    fn curves_of_one_size_are_shown_whole() {
+        let plot = plot(&[("relu", &[2.0, 1.0]), ("gelu", &[9.0, 1.1])], None);
+        assert_eq!((plot.y.range, plot.note.as_str()), (None, "Means."));
+    }
+
+    #[test]
+    fn bands_do_not_flatten_curves() {
+        let plot = plot(&[("relu", &[2.0, 1.0]), ("gelu", &[2.1, 1.1])], Some([-400.0, 400.0]));
+        let [low, high] = plot.y.range.unwrap();
+        assert!((0.3..0.5).contains(&low) && (2.6..2.8).contains(&high), "{low} {high}");
+        assert_eq!(plot.note, "Means.");
+    }
+}
