@@ -104,6 +104,9 @@ fn left_out(task: &Task) -> Option<String> {
     (!arms.is_empty()).then(|| format!("{}; the figures leave them out.", arms.join(", ")))
 }
 
+/// An activation, and how it compares with the baseline.
+type Compared<'a> = (&'a Arm, &'a Against);
+
 /// What the verdicts of a task say together.
 struct Answer<'a> {
     report: &'a Report,
@@ -296,7 +299,7 @@ impl<'a> Answer<'a> {
 
     /// Activations whose scores are the baseline's, by the number of seeds that show it.
     fn identical(&self) -> Vec<String> {
-        let mut groups: Vec<(Option<usize>, Vec<(&Arm, &Against)>)> = Vec::new();
+        let mut groups: Vec<(Option<usize>, Vec<Compared<'_>>)> = Vec::new();
         for (arm, one) in self.with(Verdict::Identical) {
             let pairs = one.paired.then_some(one.pairs);
             match groups.iter_mut().find(|(known, _)| *known == pairs) {
@@ -304,7 +307,7 @@ impl<'a> Answer<'a> {
                 None => groups.push((pairs, vec![(arm, one)])),
             }
         }
-        let claim = |(pairs, group): &(Option<usize>, Vec<(&Arm, &Against)>)| {
+        let claim = |(pairs, group): &(Option<usize>, Vec<Compared<'_>>)| {
             let has = if group.len() == 1 { "has" } else { "have" };
             let under = match pairs {
                 Some(pairs) => format!("under each of {pairs} shared seeds"),
