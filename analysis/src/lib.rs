@@ -49,7 +49,7 @@ mod summary;
 pub use comparison::{
     ALPHA, Against, AllPairs, ArmFigures, ArmScores, Comparison, Equivalence, Family, LookPlan,
     Overall, POWER, Pair, Power, RankTests, Rules, TaskComparison, TaskScores, TestFigures,
-    Verdict, read_scores,
+    TukeyBlocks, Verdict, read_scores,
 };
 pub use error::Error;
 pub use export::Exported;

@@ -2,7 +2,7 @@
 
 use crate::comparison::{ALPHA, Family, TaskScores, paired_scores};
 use crate::statistics::{
-    detectable_effect, pairs_needed, standard_deviation, upper_standard_deviation,
+    Looks, detectable_effect, pairs_needed, standard_deviation, upper_standard_deviation,
 };
 use serde::Serialize;
 
@@ -47,7 +47,8 @@ pub struct Needed {
 
 /// Plans the comparisons of every arm of `tasks` with `baseline`, so that a true difference of `effect` is found with
 /// each of `powers`; and the level of a single test, which is 0.05 over all comparisons of the family, as the first
-/// step of Holm's correction is. The effect is a size in units of the recorded scores.
+/// step of Holm's correction is. Where results are looked at after several numbers of seeds, `looks`, it is the share of the
+/// last look. The effect is a size in units of the recorded scores.
 ///
 /// Nothing here depends on the differences that the pilot shows, only on their spread.
 #[must_use]
@@ -56,6 +57,7 @@ pub fn plan_seeds(
     baseline: &str,
     effect: f64,
     family: Family,
+    looks: &[usize],
     powers: &[f64],
 ) -> (Vec<SeedPlan>, f64) {
     let others =
@@ -65,6 +67,8 @@ pub fn plan_seeds(
         Family::Task => tasks.iter().map(others).max().unwrap_or(0),
     };
     let level = ALPHA / comparisons.max(1) as f64;
+    let at_last = Looks::new(looks).and_then(|looks| looks.nominal_levels(level).pop());
+    let level = at_last.unwrap_or(level);
     let mut plans = Vec::new();
     for task in tasks {
         let of = |label: &str| task.arms.iter().find(|arm| arm.activation == label);
@@ -125,7 +129,7 @@ mod tests {
     fn seeds_follow_from_the_spread_and_not_from_the_difference() {
         let seeds = |gelu: [f64; 3]| {
             let (plans, level) =
-                plan_seeds(&[task("t", gelu)], "relu", 0.01, Family::Report, &[0.8, 0.95]);
+                plan_seeds(&[task("t", gelu)], "relu", 0.01, Family::Report, &[], &[0.8, 0.95]);
             assert!((level - 0.05).abs() < 1e-12);
             plans[0].needed.clone()
         };
@@ -140,10 +144,23 @@ mod tests {
     #[test]
     fn more_comparisons_take_more_seeds() {
         let tasks = [task("a", [0.50, 0.51, 0.52]), task("b", [0.50, 0.51, 0.52])];
-        let of = |family| plan_seeds(&tasks, "relu", 0.01, family, &[0.8]);
+        let of = |family| plan_seeds(&tasks, "relu", 0.01, family, &[], &[0.8]);
         let (report, level) = of(Family::Report);
         assert!((level - 0.025).abs() < 1e-12);
         let (task, _) = of(Family::Task);
         assert!(report[0].needed[0].seeds > task[0].needed[0].seeds);
+    }
+
+    /// Tails of the normal distribution beyond 1.96 / √part, by Python's `erfc`: the last of the looks after 3, 6 and 10 seeds
+    /// has 0.809828 of the level.
+    #[test]
+    fn looks_take_more_seeds() {
+        let tasks = [task("t", [0.50, 0.51, 0.52])];
+        let of = |looks: &[usize]| plan_seeds(&tasks, "relu", 0.005, Family::Report, looks, &[0.8]);
+        let (fixed, level) = of(&[]);
+        let (sequential, at_last) = of(&[3, 6, 10]);
+        assert!((at_last / level - 0.809_827_688).abs() < 1e-8, "{at_last}");
+        assert!(sequential[0].needed[0].seeds > fixed[0].needed[0].seeds);
+        assert_eq!(of(&[10]).1, level);
     }
 }

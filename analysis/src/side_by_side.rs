@@ -85,6 +85,8 @@ impl Cell {
 
 struct Cells {
     both: Vec<Cell>,
+    /// Task and activation of arms that both have, one of them without a score.
+    without_scores: Vec<(String, String)>,
     /// Task and activation of arms that one sweep lacks.
     only: [Vec<(String, String)>; 2],
     /// Tasks that the sweeps judge by different metrics, and the names of both.
@@ -201,7 +203,17 @@ impl Cells {
         let lacks = |of: &Scores, other: &Scores| {
             of.keys().filter(|key| !other.contains_key(*key)).cloned().collect()
         };
-        Ok(Self { both, only: [lacks(&of_a, &of_b), lacks(&of_b, &of_a)], unlike, metrics })
+        let unscored = |(_, ours, theirs, _): &&(&(String, String), &Vec<_>, &Vec<_>, &Metric)| {
+            ours.is_empty() || theirs.is_empty()
+        };
+        let without_scores = shared.iter().filter(unscored).map(|(key, ..)| (*key).clone());
+        Ok(Self {
+            without_scores: without_scores.collect(),
+            both,
+            only: [lacks(&of_a, &of_b), lacks(&of_b, &of_a)],
+            unlike,
+            metrics,
+        })
     }
 
     /// What the table shows.
@@ -279,8 +291,16 @@ impl Cells {
             self.both.iter().filter(|cell| verdicts.contains(&cell.verdict)).collect()
         };
         let identical = with(&[Verdict::Identical]);
-        if !identical.is_empty() {
-            lines.push(format!("Identical under every shared seed: {}.", names(&identical)));
+        let (shared, unpaired): (Vec<&Cell>, Vec<&Cell>) =
+            identical.into_iter().partition(|cell| cell.pairs.is_some());
+        if !shared.is_empty() {
+            lines.push(format!("Identical under every shared seed: {}.", names(&shared)));
+        }
+        if !unpaired.is_empty() {
+            lines.push(format!(
+                "The same score in all runs of both, which share fewer than two seeds: {}.",
+                names(&unpaired)
+            ));
         }
         for cell in with(&[Verdict::Constant]) {
             lines.push(format!(
@@ -299,6 +319,18 @@ impl Cells {
         let untested = with(&[Verdict::TooFew, Verdict::NoScores]);
         if !untested.is_empty() {
             lines.push(format!("Not tested, since there are too few runs: {}.", names(&untested)));
+        }
+        if !self.without_scores.is_empty() {
+            lines.push(format!(
+                "Not compared, since one of the two has no completed run: {}.",
+                self.without_scores
+                    .iter()
+                    .map(|(task, activation)| {
+                        format!("{} on {}", escape(activation), escape(task))
+                    })
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
         }
         let rest = with(&[Verdict::Undecided, Verdict::Equivalent]);
         if !rest.is_empty() {

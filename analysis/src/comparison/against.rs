@@ -128,6 +128,8 @@ pub enum Verdict {
     TooFew,
     /// One of the two has no score at all.
     NoScores,
+    /// A significant difference, or equivalence, of activations that are no better than guessing: no claim.
+    NothingLearned,
 }
 
 impl Verdict {
@@ -143,6 +145,7 @@ impl Verdict {
             Self::Constant => "constant",
             Self::TooFew => "too_few",
             Self::NoScores => "no_scores",
+            Self::NothingLearned => "nothing_learned",
         }
     }
 
@@ -278,9 +281,15 @@ impl Against {
         let (ours, theirs) = all.split_at(arm.runs.len());
         let moments = |arm: &ArmScores, scores| arm.published.or(Moments::of(scores));
         let both = moments(arm, ours).zip(moments(baseline, theirs));
+        let single = |arm: &ArmScores, scores| moments(arm, scores).or(Moments::of_one(scores));
         // A single pair has no spread, so runs of both sides say more, where there are any. Looks are at pairs alone.
-        let sides = both
-            .filter(|_| differences.len() < 2 && past.is_none())
+        let sides = match differences.len() {
+            0 => single(arm, ours).zip(single(baseline, theirs)),
+            1 => both,
+            _ => None,
+        };
+        let sides = sides
+            .filter(|_| past.is_none())
             .map(|(a, b)| Sides { moments: [a, b], scores: [ours.to_vec(), theirs.to_vec()] });
         let sample = Sample::of(sides.as_ref(), &differences);
         let paired = sides.is_none();
@@ -312,7 +321,7 @@ impl Against {
             interval: None,
             interval_level: None,
             interval_uncorrected: sample.interval(LEVEL),
-            interval_bootstrap: sample.bootstrap(&rules.bootstrap),
+            interval_bootstrap: sample.bootstrap(&rules.bootstrap).filter(|_| several),
             t_test,
             // It knows nothing of looks.
             rank_test: sample.rank_test().filter(|_| several && past.is_none()),
@@ -335,7 +344,12 @@ impl Against {
                 .then(|| rules.bootstrap.stratified(&placed, drawn))
                 .flatten(),
             power: None,
-            verdict: if early { Verdict::TooFew } else { sample.untested() },
+            verdict: match sample.untested() {
+                _ if early => Verdict::TooFew,
+                // At a look, only shared seeds count.
+                Verdict::NoScores if !ours.is_empty() && !theirs.is_empty() => Verdict::TooFew,
+                untested => untested,
+            },
             past,
             sides,
             differences,
@@ -496,11 +510,12 @@ impl<'a> Sample<'a> {
 
     /// What can be said where there is no test.
     fn untested(self) -> Verdict {
+        // A single run, or pair, shows no spread, which is not a spread of 0.
         let spread = match self {
             Self::Pairs([_]) => true,
             Self::Pairs(differences) => differences.windows(2).any(|pair| pair[0] != pair[1]),
             Self::Sides(Sides { moments, .. }) => {
-                moments.iter().any(|side| side.standard_deviation > 0.0)
+                moments.iter().any(|side| side.standard_deviation > 0.0 || side.n < 2)
             }
         };
         match self.difference() {

@@ -26,9 +26,15 @@ impl Comparison {
                     task.arms.iter().map(|arm| escape(&arm.activation)).collect();
                 parts.push("All pairs, row minus column; bold: significant.\n".to_owned());
                 parts.push(
-                    pair_table(&labels, &task.pairs, &|difference| form.difference(difference))
-                        .render(columns),
+                    pair_table(&labels, &task.pairs, !task.nothing_learned, &|difference| {
+                        form.difference(difference)
+                    })
+                    .render(columns),
                 );
+                let labels: Vec<&str> =
+                    task.arms.iter().map(|arm| arm.activation.as_str()).collect();
+                let note = task.tukey.as_ref().and_then(|one| sentences::tukey(one, &labels));
+                parts.extend(note.map(|note| wrap(&note, "", columns)));
             }
         }
         if let Some(overall) = &self.overall {
@@ -110,7 +116,13 @@ fn tables(task: &TaskComparison) -> Table {
 }
 
 /// Differences of every arm to every other, row minus column; `labels` are the arms of `pairs` in their order.
-pub(crate) fn pair_table(labels: &[String], pairs: &[Pair], show: &dyn Fn(f64) -> String) -> Table {
+/// Significant ones are in bold where they are `claimed`.
+pub(crate) fn pair_table(
+    labels: &[String],
+    pairs: &[Pair],
+    claimed: bool,
+    show: &dyn Fn(f64) -> String,
+) -> Table {
     let k = labels.len();
     // Pairs (i, j) with i < j, row by row.
     let place = |i: usize, j: usize| i * (2 * k - i - 1) / 2 + j - i - 1;
@@ -122,7 +134,7 @@ pub(crate) fn pair_table(labels: &[String], pairs: &[Pair], show: &dyn Fn(f64) -
         let Some(pair) = pairs.get(place(low, high)) else { return ABSENT.to_owned() };
         let sign = if row < column { 1.0 } else { -1.0 };
         let Some(difference) = pair.difference else { return ABSENT.to_owned() };
-        sentences::pair(show(sign * difference), pair.p)
+        sentences::pair(show(sign * difference), pair.p, claimed)
     };
     let column =
         |of: usize| vec![Column::numbers(&labels[of], (0..k).map(|row| cell(row, of)).collect())];

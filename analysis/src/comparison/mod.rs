@@ -1,7 +1,9 @@
 //! Scores of arms, set against a baseline: how large the differences are, and which of them are significant.
 
 mod against;
+mod blocks;
 mod family;
+mod guessing;
 pub(crate) mod markdown;
 mod overall;
 mod pairs;
@@ -19,11 +21,12 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use against::{Against, Equivalence, Power, Verdict};
 pub use overall::{Overall, RankTests};
-pub use pairs::{AllPairs, Pair};
+pub use pairs::{AllPairs, Pair, TukeyBlocks};
 pub use scores::read_scores;
 
 pub(crate) use against::paired_scores;
-pub(crate) use overall::{ENOUGH_RUNS, LEARNED, normalized, overall};
+pub(crate) use guessing::luck;
+pub(crate) use overall::{ENOUGH_RUNS, normalized, overall};
 
 /// Level at which a difference is significant, over a whole family of tests.
 pub const ALPHA: f64 = 0.05;
@@ -168,6 +171,11 @@ pub struct TaskComparison {
     /// Every arm against every other; empty unless asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub pairs: Vec<Pair>,
+    /// What Tukey's test of the pairs is of; absent where they are not compared by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tukey: Option<TukeyBlocks>,
+    /// Whether no arm is better than guessing, so that nothing is claimed.
+    pub nothing_learned: bool,
     /// Comparisons that share their error rate with those of this task, of all baselines.
     #[serde(skip)]
     pub(crate) comparisons: usize,
@@ -262,12 +270,14 @@ impl Comparison {
         let mut described =
             parallel::map(&all, |(task, arm)| describe(arm, task, &rules.bootstrap)).into_iter();
         let parts = tasks.iter().zip(against).zip(pairs).zip(&comparisons);
-        let compared = parts.map(|(((task, against), pairs), comparisons)| {
+        let compared = parts.map(|(((task, against), (pairs, tukey)), comparisons)| {
             let arms = described.by_ref().take(task.arms.len()).zip(against);
             TaskComparison {
                 task: task.task.clone(),
                 arms: arms.map(|(arm, against)| ArmFigures { against, ..arm }).collect(),
                 pairs,
+                tukey,
+                nothing_learned: guessing::nothing_learned(task),
                 comparisons: *comparisons,
                 guessing: task.guessing,
                 metric: task.metric.clone(),
@@ -320,6 +330,10 @@ pub(crate) fn against_all(
     let mut compared: Vec<Vec<Option<Against>>> =
         tasks.iter().map(|task| against.by_ref().take(size(task)).collect()).collect();
     family::correct(&mut compared, rules);
+    let guess = tasks.iter().zip(&mut compared).filter(|(task, _)| guessing::nothing_learned(task));
+    for against in guess.flat_map(|(_, arms)| arms.iter_mut().flatten()) {
+        against.verdict = against.verdict.at_guessing();
+    }
     let comparisons = comparisons(&compared, rules.family);
     let mut by_baseline: ByBaseline = vec![Vec::new(); baselines.len()];
     for (task, arms) in tasks.iter().zip(compared) {
@@ -354,6 +368,7 @@ pub(crate) fn describe(arm: &ArmScores, task: &TaskScores, bootstrap: &Bootstrap
         n: moments.map_or(values.len(), |moments| moments.n),
         mean: moments.map(|moments| moments.mean).or(mean(&values)),
         standard_deviation: moments
+            .filter(|moments| moments.n > 1)
             .map(|moments| moments.standard_deviation)
             .or(standard_deviation(&values)),
         median: median(&values),

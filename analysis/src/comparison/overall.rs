@@ -1,10 +1,10 @@
 //! All tasks together. Tasks are the blocks: seeds of one task are no independent tasks.
 
-use super::pairs::blocks as seed_blocks;
+use super::blocks::{all_seeds, blocks as seed_blocks};
+use super::guessing::luck_of;
 use super::{ALPHA, ArmScores, Rules, TaskScores, TestFigures};
 use crate::metric;
 use crate::parallel;
-use crate::statistics::Resolution;
 use crate::statistics::{
     Interval, Nested, Probabilities, Ranks, interquartile_mean, interquartile_mean_of_drawn, mean,
     signed_rank_posterior,
@@ -18,19 +18,6 @@ pub(crate) const ENOUGH_BLOCKS: usize = 5;
 
 /// Runs of an arm on a task below which a resampled interval is too narrow to be shown.
 pub(crate) const ENOUGH_RUNS: usize = 20;
-
-/// Standard errors of guessing within which a share of right answers is one of guessing.
-pub(crate) const LEARNED: f64 = 2.0;
-
-/// By how much guessing is better by luck on the test examples; 0 where that is not known.
-fn luck_of(task: &TaskScores, guessing: f64) -> f64 {
-    match task.resolution {
-        Resolution::Examples(examples) if (0.0..=1.0).contains(&guessing) => {
-            LEARNED * (guessing * (1.0 - guessing) / examples as f64).sqrt()
-        }
-        _ => 0.0,
-    }
-}
 
 /// All tasks together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +34,12 @@ pub struct Overall {
     pub metrics: Vec<String>,
     /// Blocks that arms are ranked in: tasks, by the arms' means over seeds; of a single task its seeds.
     pub blocks: usize,
+    /// Seeds of a single task that any of the arms has; `blocks` are those that all of them have.
+    #[serde(skip)]
+    pub(crate) seeds: usize,
+    /// Whether results were looked at on the way, of which tests of ranks know nothing.
+    #[serde(skip)]
+    pub(crate) looks: bool,
     /// Interquartile mean of each arm over runs and tasks, with its 95 % interval, runs drawn within tasks. Of
     /// several tasks, scores are normalized before: guessing is 0, the best arm's mean 1. Empty where guessing is
     /// not known.
@@ -123,6 +116,8 @@ pub(crate) fn overall(tasks: &[TaskScores], rules: &Rules) -> Option<Overall> {
         left_out,
         tasks: common.len(),
         blocks: blocks.len(),
+        looks: rules.looks.is_some(),
+        seeds: all_seeds(&common.first()?.arms),
         interquartile_mean: pooled(&common, rules),
         fewest_runs: sizes.min().unwrap_or(0),
         ranks: Ranks::mean_ranks(&blocks),

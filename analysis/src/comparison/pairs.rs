@@ -1,10 +1,10 @@
 //! Every arm against every other.
 
 use super::against::paired_scores;
+use super::blocks::{all_seeds, blocks, family};
 use super::{ALPHA, ArmScores, Family, Rules, TaskScores};
 use crate::statistics::{Moments, holm, mean, paired_t, tukey, welch};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 
 /// Arms of a task beyond which a table of all pairs is unreadable.
 const MOST_ARMS: usize = 40;
@@ -16,8 +16,8 @@ pub enum AllPairs {
     /// t tests of each pair, after Holm's correction.
     #[default]
     Holm,
-    /// Tukey's test in blocks, a seed a block: one spread for all arms. Tasks are corrected together by Bonferroni
-    /// where the family is the report.
+    /// Tukey's test in blocks, a seed a block: one spread for all arms. The differences are of the same blocks. Tasks are
+    /// corrected together by Bonferroni where the family is the report.
     Tukey,
 }
 
@@ -39,9 +39,9 @@ pub struct Pair {
     pub a: String,
     /// Label of the other.
     pub b: String,
-    /// `a` minus `b`.
+    /// `a` minus `b`, of the runs that p is of.
     pub difference: Option<f64>,
-    /// p after correction; absent where there is no spread, or too few runs.
+    /// p after correction; absent where there is no spread, or too few runs, and of an arm that Tukey's test leaves out.
     pub p: Option<f64>,
 }
 
@@ -53,34 +53,55 @@ impl Pair {
     }
 }
 
+/// The runs of a task that Tukey's test is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TukeyBlocks {
+    /// Seeds under which every arm of the test has a score: the blocks. 0 where there is no test.
+    pub seeds: usize,
+    /// Seeds under which any arm of the task has a score.
+    pub all_seeds: usize,
+    /// Labels of arms that the test leaves out, since they lack some of its seeds.
+    pub left_out: Vec<String>,
+    /// Tasks with such a test, by whose number p is multiplied; 1 where each task is a family of its own.
+    pub tasks: usize,
+    /// Whether only means are known, and no scores of runs.
+    #[serde(skip)]
+    pub(crate) published: bool,
+}
+
+impl TukeyBlocks {
+    /// Whether runs that have a score are not in the test.
+    pub(crate) fn lacks_runs(&self) -> bool {
+        !self.left_out.is_empty() || self.seeds < self.all_seeds
+    }
+}
+
+/// All pairs of a task, and what Tukey's test of them is of.
+pub(super) type OfTask = (Vec<Pair>, Option<TukeyBlocks>);
+
 /// All pairs of each task, the arms in their order; nothing where it is off, of more than 40 arms, or of fewer than
 /// three, where the pairs are the comparisons with the baseline.
-pub(super) fn all(tasks: &[TaskScores], rules: &Rules) -> Vec<Vec<Pair>> {
-    let mut all: Vec<Vec<Pair>> = tasks
+pub(super) fn all(tasks: &[TaskScores], rules: &Rules) -> Vec<OfTask> {
+    let mut all: Vec<OfTask> = tasks
         .iter()
         .map(|task| match rules.all_pairs {
             // Pairs know nothing of looks.
             Some(how) if rules.looks.is_none() && (3..=MOST_ARMS).contains(&task.arms.len()) => {
                 of_task(task, how)
             }
-            _ => Vec::new(),
+            _ => (Vec::new(), None),
         })
         .collect();
     match (rules.all_pairs, rules.family) {
         (Some(AllPairs::Holm), Family::Report) => {
-            correct(&mut all.iter_mut().flatten().collect::<Vec<_>>())
+            correct(&mut all.iter_mut().flat_map(|(pairs, _)| pairs).collect::<Vec<_>>())
         }
         (Some(AllPairs::Holm), Family::Task) => {
-            for task in &mut all {
-                correct(&mut task.iter_mut().collect::<Vec<_>>());
+            for (pairs, _) in &mut all {
+                correct(&mut pairs.iter_mut().collect::<Vec<_>>());
             }
         }
-        (Some(AllPairs::Tukey), Family::Report) => {
-            let tested = all.iter().filter(|task| task.iter().any(|pair| pair.p.is_some())).count();
-            for pair in all.iter_mut().flatten() {
-                pair.p = pair.p.map(|p| (p * tested as f64).min(1.0));
-            }
-        }
+        (Some(AllPairs::Tukey), Family::Report) => correct_tasks(&mut all),
         (Some(AllPairs::Tukey), Family::Task) | (None, _) => {}
     }
     all
@@ -94,7 +115,21 @@ fn correct(pairs: &mut [&mut Pair]) {
     }
 }
 
-fn of_task(task: &TaskScores, how: AllPairs) -> Vec<Pair> {
+/// Bonferroni's correction of Tukey's tests of several tasks.
+fn correct_tasks(all: &mut [OfTask]) {
+    let has_test = |(pairs, _): &&OfTask| pairs.iter().any(|pair| pair.p.is_some());
+    let tested = all.iter().filter(has_test).count().max(1);
+    for (pairs, tukey) in all {
+        for pair in pairs {
+            pair.p = pair.p.map(|p| (p * tested as f64).min(1.0));
+        }
+        if let Some(tukey) = tukey {
+            tukey.tasks = tested;
+        }
+    }
+}
+
+fn of_task(task: &TaskScores, how: AllPairs) -> OfTask {
     let mut pairs = Vec::new();
     for (i, a) in task.arms.iter().enumerate() {
         for b in &task.arms[i + 1..] {
@@ -102,22 +137,35 @@ fn of_task(task: &TaskScores, how: AllPairs) -> Vec<Pair> {
             pairs.push(Pair { a: a.activation.clone(), b: b.activation.clone(), difference, p });
         }
     }
-    if how == AllPairs::Tukey {
-        // An arm that shares no seed with the first would leave no block to anybody.
-        let first = task.arms.first();
-        let shares =
-            |arm: &&ArmScores| first.is_some_and(|first| paired_scores(arm, first).len() > 1);
-        let arms: Vec<ArmScores> = task.arms.iter().filter(shares).cloned().collect();
-        let labels: Vec<String> = arms.iter().map(|arm| arm.activation.clone()).collect();
-        let p = tukey(&blocks(&TaskScores { arms, ..task.clone() })).unwrap_or_default();
-        let k = labels.len();
-        let place = |label: &str| labels.iter().position(|known| known == label);
-        for pair in &mut pairs {
-            let both = place(&pair.a).zip(place(&pair.b));
-            pair.p = both.and_then(|(i, j)| p.get(i * (2 * k - i - 1) / 2 + j - i - 1).copied());
-        }
+    let tukey = (how == AllPairs::Tukey).then(|| in_blocks(task, &mut pairs));
+    (pairs, tukey)
+}
+
+/// Gives `pairs` the p of Tukey's test, and the differences of its blocks. A pair with an arm that is not in the test
+/// keeps its difference, and has no p.
+fn in_blocks(task: &TaskScores, pairs: &mut [Pair]) -> TukeyBlocks {
+    let places = family(&task.arms);
+    let arms: Vec<ArmScores> = places.iter().map(|place| task.arms[*place].clone()).collect();
+    let labels: Vec<String> = arms.iter().map(|arm| arm.activation.clone()).collect();
+    let blocks = blocks(&TaskScores { arms, ..task.clone() });
+    let p = tukey(&blocks).unwrap_or_default();
+    let k = labels.len();
+    let place = |label: &str| labels.iter().position(|known| known == label);
+    for pair in pairs {
+        pair.p = None;
+        let Some((i, j)) = place(&pair.a).zip(place(&pair.b)) else { continue };
+        pair.p = p.get(i * (2 * k - i - 1) / 2 + j - i - 1).copied();
+        let scores: Vec<(f64, f64)> = blocks.iter().map(|block| (block[i], block[j])).collect();
+        pair.difference = mean(&task.resolution.differences(&scores));
     }
-    pairs
+    let others = task.arms.iter().map(|arm| &arm.activation);
+    TukeyBlocks {
+        seeds: blocks.len(),
+        all_seeds: all_seeds(&task.arms),
+        left_out: others.filter(|label| !labels.contains(label)).cloned().collect(),
+        tasks: 1,
+        published: task.arms.iter().any(|arm| arm.published.is_some()),
+    }
 }
 
 fn compare(a: &ArmScores, b: &ArmScores, task: &TaskScores) -> (Option<f64>, Option<f64>) {
@@ -133,25 +181,4 @@ fn compare(a: &ArmScores, b: &ArmScores, task: &TaskScores) -> (Option<f64>, Opt
         return (mean(ours).zip(mean(theirs)).map(|(a, b)| a - b), None);
     };
     (Some(a.mean - b.mean), welch(&a, &b).map(|test| test.p))
-}
-
-/// Scores of every arm under each seed that all of them have.
-pub(super) fn blocks(task: &TaskScores) -> Vec<Vec<f64>> {
-    let maps: Vec<std::collections::HashMap<&str, f64>> = task
-        .arms
-        .iter()
-        .map(|arm| arm.runs.iter().map(|(seed, score)| (seed.as_str(), *score)).collect())
-        .collect();
-    let seeds: Vec<&String> = task
-        .arms
-        .first()
-        .map(|arm| arm.runs.iter().map(|(seed, _)| seed).collect())
-        .unwrap_or_default();
-    let mut seen = BTreeSet::new();
-    seeds
-        .into_iter()
-        .filter(|seed| seen.insert(*seed))
-        .filter_map(|seed| maps.iter().map(|scores| scores.get(seed.as_str()).copied()).collect())
-        .map(|block: Vec<f64>| task.resolution.scores(&block))
-        .collect()
 }

@@ -159,6 +159,10 @@ impl<'a> Row<'a> {
                 if standard_deviation < 0.0 {
                     return Err(wrong(line, "the sd must be 0 or more".into()));
                 }
+                if n == 1 && standard_deviation > 0.0 {
+                    let reason = format!("a single run has no sd: write 0 instead of {}", cell(sd));
+                    return Err(wrong(line, reason));
+                }
                 let mean = number("mean", cell(mean), line)?;
                 published = Some(Moments { n, mean, standard_deviation });
             }
@@ -265,6 +269,7 @@ mod tests {
             ("mish,c,0,1,1", "line 2: n is `0`"),
             ("mish,c,2.5,1,1", "line 2: n is `2.5`"),
             ("mish,c,3,1,-1", "line 2: the sd must be 0 or more"),
+            ("mish,c,1,1,0.1", "line 2: a single run has no sd: write 0 instead of 0.1"),
             ("mish,c,3,1,1\nmish,c,3,1,1", "line 3: mish stands twice"),
         ] {
             let text = format!("activation,task,n,mean,sd\n{row}\n");

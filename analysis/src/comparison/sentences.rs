@@ -1,7 +1,9 @@
 //! What a comparison of scores says, in sentences.
 
 use super::{ALPHA, Family, POWER};
-use super::{Against, ArmFigures, Comparison, Overall, RankTests, TaskComparison, Verdict};
+use super::{
+    Against, ArmFigures, Comparison, Overall, RankTests, TaskComparison, TukeyBlocks, Verdict,
+};
 use crate::metric::Shown;
 use crate::render::number::{bracket, equals, fixed, probability};
 use crate::render::text::escape;
@@ -80,9 +82,7 @@ pub(super) fn verdicts(task: &TaskComparison, comparison: &Comparison) -> Vec<St
 
 fn nothing_learned(task: &TaskComparison, form: Form) -> Option<String> {
     let guessing = task.guessing?;
-    let merit = |score: f64| super::merit(task.metric.as_ref(), score);
-    let best = task.arms.iter().filter_map(|arm| arm.mean).map(merit).reduce(f64::max)?;
-    (best <= merit(guessing)).then(|| {
+    task.nothing_learned.then(|| {
         format!(
             "**Nothing was learned**: no activation's mean is {} guessing ({}). There is no winner.",
             task.metric.as_ref().map_or("above", |metric| metric.better_side()),
@@ -122,6 +122,9 @@ fn sentence(arm: &ArmFigures, against: &Against, baseline: &ArmFigures, form: Fo
                 .map(|difference| format!(" ({})", form.difference(difference)))
                 .unwrap_or_default();
             format!("{label}: too few runs to compare with {name}{difference}.")
+        }
+        Verdict::NothingLearned => {
+            format!("{label}: not judged against {name}, since nothing was learned: {figures}.")
         }
         Verdict::NoScores if arm.n == 0 => format!("{label} has no score."),
         Verdict::NoScores => format!("{name} has no score to compare {label} with."),
@@ -166,7 +169,12 @@ fn figures(against: &Against, form: Form) -> String {
 
 /// What the ranks say, a paragraph each.
 pub(crate) fn overall(overall: &Overall) -> Vec<String> {
-    let blocks = if overall.tasks == 1 {
+    let blocks = if overall.tasks == 1 && overall.blocks < overall.seeds {
+        format!(
+            "{} of {} seeds of one task, those under which each of these activations has a score",
+            overall.blocks, overall.seeds
+        )
+    } else if overall.tasks == 1 {
         format!("the {} seeds of one task", overall.blocks)
     } else {
         format!("{} tasks, each by the means over its seeds", overall.blocks)
@@ -181,6 +189,12 @@ pub(crate) fn overall(overall: &Overall) -> Vec<String> {
             equals(iman_davenport.p),
             fixed(*critical_difference, 2),
         ),
+        None if overall.looks => format!(
+            "Ranks over {blocks}: without a test, since tests of ranks know nothing of looks. Ranks alone are no evidence."
+        ),
+        None if overall.blocks >= super::overall::ENOUGH_BLOCKS => {
+            format!("Ranks over {blocks}: all are the same, and there is no test.")
+        }
         None => format!(
             "Ranks over {blocks}: too few for a test, which takes {} or more. Ranks alone are no evidence.",
             super::overall::ENOUGH_BLOCKS
@@ -257,13 +271,70 @@ pub(super) fn legend(comparison: &Comparison) -> Vec<String> {
                 .to_owned(),
         );
     }
+    entries.extend(tasks_of_tukey(comparison));
     entries
 }
 
-/// A pair of arms in a cell.
-pub(crate) fn pair(difference: String, p: Option<f64>) -> String {
+/// How Tukey's tests of several tasks are corrected.
+fn tasks_of_tukey(comparison: &Comparison) -> Option<String> {
+    let tukey = comparison.tasks.iter().find_map(|task| task.tukey.as_ref())?;
+    (tukey.tasks > 1).then(|| {
+        format!(
+            "All pairs: p of Tukey's test with seeds as blocks, multiplied by the number of tasks, {} (Bonferroni).",
+            tukey.tasks
+        )
+    })
+}
+
+/// What the runs of Tukey's test are, where they are not all; `activations` are those of the task.
+pub(crate) fn tukey(tukey: &TukeyBlocks, activations: &[&str]) -> Option<String> {
+    let TukeyBlocks { seeds, all_seeds, left_out, .. } = tukey;
+    let names = |labels: &[&str]| list(labels.iter().map(|label| escape(label)).collect());
+    let out: Vec<&str> = left_out.iter().map(String::as_str).collect();
+    if tukey.published {
+        return Some(
+            "Tukey's test takes the scores of runs: pairs of published means have no p.".to_owned(),
+        );
+    }
+    if *seeds == 0 {
+        return Some(
+            "Tukey's test takes two activations or more that share two seeds or more: pairs have no p."
+                .to_owned(),
+        );
+    }
+    if out.is_empty() {
+        return (seeds < all_seeds).then(|| {
+            format!(
+                "Tukey's test, and the differences, are of {seeds} of {all_seeds} seeds: those under which each activation \
+                 has a score."
+            )
+        });
+    }
+    let tested: Vec<&str> =
+        activations.iter().filter(|label| !out.contains(label)).copied().collect();
+    let (lack, are, their) =
+        if out.len() == 1 { ("lacks", "is", "its") } else { ("lack", "are", "their") };
+    Some(format!(
+        "Tukey's test, and the differences that have a p, are of the {seeds} seeds under which each of {} has a score. {} \
+         {lack} some of these seeds and {are} left out: {their} pairs have no p.",
+        names(&tested),
+        names(&out)
+    ))
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn list(words: Vec<String>) -> String {
+    match words.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// A pair of arms in a cell, in bold where it is significant and `claimed`.
+pub(crate) fn pair(difference: String, p: Option<f64>, claimed: bool) -> String {
     match p {
-        Some(p) if p <= ALPHA => format!("**{difference}** (p {})", lean(p)),
+        Some(p) if claimed && p <= ALPHA => format!("**{difference}** (p {})", lean(p)),
         Some(p) => format!("{difference} (p {})", lean(p)),
         None => difference,
     }

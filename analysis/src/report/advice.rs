@@ -54,11 +54,12 @@ impl Next {
 /// What to do after a task's answer; nothing where the answer is complete.
 pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
     let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test.is_some()).collect();
-    if report.commands.missing > 0 && report.looks.is_none() {
-        return Some(Next {
-            text: "resume the sweep: not all of its runs are finished, and every claim is provisional.".into(),
-            command: report.commands.resume.clone(),
-        });
+    if report.commands.missing > 0 {
+        let text = match report.frame.next_look {
+            Some(look) => format!("resume the sweep: {}.", look.words()),
+            None => "resume the sweep: not all of its runs are finished, and every claim is provisional.".into(),
+        };
+        return Some(Next { text, command: report.commands.resume.clone() });
     }
     if judged.is_empty() {
         let diverged = task.arms.iter().any(|arm| arm.diverged > 0);
@@ -90,8 +91,8 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
     let with = |verdict| {
         arms.iter().filter(|(_, one)| one.verdict == verdict).copied().collect::<Vec<_>>()
     };
-    if report.looks.is_some() {
-        // How many seeds such a sweep has follows from its looks.
+    if report.looks.is_some() || report.confirms.is_some() {
+        // How many seeds such a sweep has follows from its looks, or is part of what was stated before.
         return None;
     }
     if !with(Verdict::Better).is_empty() {
@@ -123,7 +124,7 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
 
 /// The best of several is chosen by the same runs that show it.
 fn confirm(report: &Report, compared: usize) -> Option<Next> {
-    if report.confirms.is_some() || compared < 3 || report.commands.other_baseline {
+    if compared < 3 || report.commands.other_baseline {
         return None;
     }
     Some(Next {
@@ -174,6 +175,10 @@ fn plan(
         ));
     }
     Some(Next::of(match report.frame.margin_of(task) {
+        // A margin is for metrics in percent alone.
+        None if !metric.is_share() => format!(
+            "these seeds detect {size} with 80\u{a0}% power. More seeds narrow the intervals."
+        ),
         Some(_) => format!(
             "these seeds detect {size} with 80\u{a0}% power, but do not show that differences are smaller. More seeds narrow \
              the intervals."

@@ -2,9 +2,12 @@
 //!
 //! Every claim comes from the verdicts and p values of the comparison; nothing is tested here.
 
-use super::verdict::{at_guessing, list, nothing_learned, unlike};
+use super::verdict::{
+    at_guessing, but_baseline_diverged, but_these_diverged, diverged_more, list, nothing_learned,
+    unlike,
+};
 use super::{Report, Task};
-use crate::comparison::{ALPHA, Against, Verdict};
+use crate::comparison::{ALPHA, Against, Pair, Verdict};
 use crate::metric::Shown;
 use crate::render::number::equals;
 use crate::render::text::escape;
@@ -24,13 +27,16 @@ pub(super) fn sentences(report: &Report, task: &Task) -> Vec<String> {
     }
     if let Some(nothing) = nothing_learned(task, &judged) {
         sentences.push(nothing);
+        sentences.extend(without_scores(task, |_| true));
     } else if let Some(missing) = no_baseline(task) {
         sentences.push(missing);
+        sentences.extend(without_scores(task, |arm| arm.activation != task.baseline));
     } else if let [only] = judged[..] {
         sentences.push(format!(
             "Only {} has a completed run: there is nothing to compare it with.",
             escape(&only.activation)
         ));
+        sentences.extend(without_scores(task, |_| true));
     } else {
         let answer = Answer::new(report, task);
         sentences.extend(answer.claims());
@@ -57,10 +63,29 @@ fn no_baseline(task: &Task) -> Option<String> {
     match task.baseline() {
         None => Some(format!("The baseline {name} has no run: nothing is compared.")),
         Some(arm) if arm.completed == 0 => {
-            Some(format!("The baseline {name} completed no run: nothing is compared."))
+            Some(format!("The baseline {}: nothing is compared.", how_it_ended(arm)))
         }
         Some(_) => None,
     }
+}
+
+/// How the runs of an activation without any score ended.
+fn how_it_ended(arm: &Arm) -> String {
+    let name = escape(&arm.activation);
+    match (arm.diverged, arm.failed) {
+        (diverged, 0) if diverged == arm.runs => format!("{name} diverged in {}", all_of(arm.runs)),
+        (0, failed) if failed == arm.runs => format!("{name} failed in {}", all_of(arm.runs)),
+        (diverged, failed) => {
+            format!("{name} completed no run ({diverged} diverged, {failed} failed)")
+        }
+    }
+}
+
+/// How the activations ended that have no score, of those that are `wanted`.
+fn without_scores(task: &Task, wanted: impl Fn(&Arm) -> bool) -> Option<String> {
+    let arms = task.arms.iter().filter(|arm| arm.completed == 0 && arm.runs > 0 && wanted(arm));
+    let how: Vec<String> = arms.map(how_it_ended).collect();
+    (!how.is_empty()).then(|| format!("**{}.**", how.join("; ")))
 }
 
 /// Runs without a score.
@@ -78,6 +103,9 @@ fn left_out(task: &Task) -> Option<String> {
         .collect();
     (!arms.is_empty()).then(|| format!("{}; the figures leave them out.", arms.join(", ")))
 }
+
+/// An activation, and how it compares with the baseline.
+type Compared<'a> = (&'a Arm, &'a Against);
 
 /// What the verdicts of a task say together.
 struct Answer<'a> {
@@ -150,10 +178,11 @@ impl<'a> Answer<'a> {
         }
         if !worse.is_empty() && !self.baseline_wins() {
             claims.push(format!(
-                "**{} {} worse than {}**",
+                "**{} {} worse than {}**{}",
                 self.with_figures(&worse),
                 is(worse.len()),
-                self.baseline
+                self.baseline,
+                but_baseline_diverged(self.task, &worse)
             ));
         }
         if cannot_tell.is_some() {
@@ -190,10 +219,12 @@ impl<'a> Answer<'a> {
     /// comparison of all pairs, which has a correction of its own.
     fn winner(&self) -> Option<String> {
         if self.baseline_wins() {
+            let scored = self.scored();
             return Some(format!(
-                "**{}, the baseline, is better than every other activation**: {}",
+                "**{}, the baseline, is better than every other activation**: {}{}",
                 self.baseline,
-                self.with_figures(&self.scored())
+                self.with_figures(&scored),
+                but_baseline_diverged(self.task, &scored)
             ));
         }
         let scored = self.scored();
@@ -233,7 +264,9 @@ impl<'a> Answer<'a> {
                 self.task.pairs.iter().find(|pair| {
                     both.contains(&pair.a.as_str()) && both.contains(&pair.b.as_str())
                 });
-            pair.is_some_and(|pair| !pair.significant())
+            // Of a pair without a test it is not known, unless its scores are the same.
+            let tested = |pair: &Pair| pair.p.is_some() || pair.difference == Some(0.0);
+            pair.is_some_and(|pair| tested(pair) && !pair.significant())
         };
         let open: Vec<_> = rest.iter().filter(open).copied().collect();
         (!open.is_empty()).then(|| {
@@ -249,34 +282,46 @@ impl<'a> Answer<'a> {
         let arms = self.with(Verdict::Equivalent);
         let margin = self.report.frame.margin_of(self.task)?;
         (!arms.is_empty()).then(|| {
+            let diverged: Vec<&Arm> = arms.iter().map(|(arm, _)| *arm).collect();
+            let diverged: Vec<&Arm> =
+                diverged.into_iter().filter(|arm| diverged_more(self.task, arm)).collect();
             format!(
-                "**{} {} equivalent to {}** within {}",
+                "**{} {} equivalent to {}** within {}{}{}",
                 names(&arms),
                 is(arms.len()),
                 self.baseline,
-                self.task.metric.size(margin)
+                self.task.metric.size(margin),
+                but_these_diverged(&diverged),
+                but_baseline_diverged(self.task, &arms)
             )
         })
+    }
+
+    /// Activations whose scores are the baseline's, by the number of seeds that show it.
+    fn identical(&self) -> Vec<String> {
+        let mut groups: Vec<(Option<usize>, Vec<Compared<'_>>)> = Vec::new();
+        for (arm, one) in self.with(Verdict::Identical) {
+            let pairs = one.paired.then_some(one.pairs);
+            match groups.iter_mut().find(|(known, _)| *known == pairs) {
+                Some((_, group)) => group.push((arm, one)),
+                None => groups.push((pairs, vec![(arm, one)])),
+            }
+        }
+        let claim = |(pairs, group): &(Option<usize>, Vec<Compared<'_>>)| {
+            let has = if group.len() == 1 { "has" } else { "have" };
+            let under = match pairs {
+                Some(pairs) => format!("under each of {pairs} shared seeds"),
+                None => "in every run, unpaired".to_owned(),
+            };
+            format!("{} {has} the same score as {} {under}", names(group), self.baseline)
+        };
+        groups.iter().map(claim).collect()
     }
 
     /// Comparisons that have no test.
     fn without_a_test(&self) -> Vec<String> {
         let mut claims = Vec::new();
-        let identical = self.with(Verdict::Identical);
-        if !identical.is_empty() {
-            let has = if identical.len() == 1 { "has" } else { "have" };
-            let paired: Vec<_> = identical.iter().filter(|(_, one)| one.paired).collect();
-            let pairs = paired.iter().map(|(_, one)| one.pairs).min();
-            let under = match pairs.filter(|_| paired.len() == identical.len()) {
-                Some(pairs) => format!("under each of {pairs} shared seeds"),
-                None => "in every run, unpaired".to_owned(),
-            };
-            claims.push(format!(
-                "{} {has} the same score as {} {under}",
-                names(&identical),
-                self.baseline
-            ));
-        }
+        claims.extend(self.identical());
         for (arm, against) in self.with(Verdict::Constant) {
             claims.push(format!(
                 "{} differs from {} by exactly {} {}, which leaves no spread to test",
@@ -290,7 +335,9 @@ impl<'a> Answer<'a> {
             ));
         }
         let few = self.with(Verdict::TooFew);
-        if !few.is_empty()
+        if let Some(waiting) = self.report.frame.before_first_look().filter(|_| !few.is_empty()) {
+            claims.push(format!("**no look yet**: {waiting}"));
+        } else if !few.is_empty()
             && few.len() == self.arms.len()
             && few.iter().all(|(arm, _)| arm.completed == 1)
         {
@@ -300,16 +347,8 @@ impl<'a> Answer<'a> {
         }
         let none = self.with(Verdict::NoScores);
         if !none.is_empty() {
-            let how = |(arm, _): &(&Arm, &Against)| match (arm.diverged, arm.failed) {
-                (diverged, 0) if diverged == arm.runs => {
-                    format!("{} diverged in {}", escape(&arm.activation), all_of(arm.runs))
-                }
-                (0, failed) if failed == arm.runs => {
-                    format!("{} failed in {}", escape(&arm.activation), all_of(arm.runs))
-                }
-                _ => format!("{} completed no run", escape(&arm.activation)),
-            };
-            claims.push(format!("**{}**", none.iter().map(how).collect::<Vec<_>>().join("; ")));
+            let how: Vec<String> = none.iter().map(|(arm, _)| how_it_ended(arm)).collect();
+            claims.push(format!("**{}**", how.join("; ")));
         }
         claims
     }
@@ -348,9 +387,7 @@ impl<'a> Answer<'a> {
 
     /// That more runs of an arm diverged than of the baseline, in words that continue its figures.
     fn but_diverged(&self, arm: &Arm) -> String {
-        let share = |arm: &Arm| arm.diverged as f64 / arm.runs.max(1) as f64;
-        let baseline = self.task.baseline().map_or(0.0, share);
-        match share(arm) > baseline {
+        match diverged_more(self.task, arm) {
             true => format!("; but {} of {} runs diverged", arm.diverged, arm.runs),
             false => String::new(),
         }

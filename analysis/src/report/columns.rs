@@ -4,7 +4,6 @@ use super::Task;
 use super::answer::ENOUGH;
 use super::labels::Labels;
 use super::learned::LearnedRow;
-use super::verdict::nothing_learned;
 use crate::comparison::markdown::pair_table;
 use crate::comparison::{Against, ArmFigures};
 use crate::metric::Shown;
@@ -120,8 +119,7 @@ pub(super) fn answer(task: &Task, labels: &Labels) -> Table {
     };
     let best = metric.best(arms.iter().filter_map(|arm| arm.test).map(|one| one.mean));
     // Where nothing was learned, nothing is best.
-    let learned = nothing_learned(task, &arms).is_none();
-    let best = best.filter(|_| learned).map(|best| metric.last_digits(best));
+    let best = best.filter(|_| !task.nothing_learned).map(|best| metric.last_digits(best));
     let is_baseline = |arm: &Arm| arm.activation == task.baseline;
     let score = column(&header::score(metric), &|arm| {
         let Some(value) = arm.test else { return ABSENT.into() };
@@ -326,8 +324,9 @@ pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
 /// Every activation against every other.
 pub(super) fn pairs(task: &Task, labels: &Labels) -> Option<Table> {
     let cells: Vec<String> = task.arms.iter().map(|arm| labels.cell(&arm.activation)).collect();
-    (!task.pairs.is_empty())
-        .then(|| pair_table(&cells, &task.pairs, &|x| task.metric.difference(x)))
+    (!task.pairs.is_empty()).then(|| {
+        pair_table(&cells, &task.pairs, !task.nothing_learned, &|x| task.metric.difference(x))
+    })
 }
 
 /// How the runs came to their results.

@@ -1,6 +1,5 @@
 //! The results as tables for papers: LaTeX with the package `booktabs`.
 
-use super::verdict::nothing_learned;
 use super::{Report, Task, methods};
 use crate::comparison::{ALPHA, Family, Verdict};
 use crate::metric::Shown;
@@ -51,8 +50,7 @@ fn table(report: &Report, task: &Task) -> String {
     text += " \\\\\n\\midrule\n";
     let mean = |arm: &Arm| arm.test.map(|value| value.mean);
     let best = metric.best(task.arms.iter().filter_map(mean)).map(|best| metric.last_digits(best));
-    let judged: Vec<&Arm> = task.arms.iter().filter(|arm| arm.test.is_some()).collect();
-    let best = best.filter(|_| nothing_learned(task, &judged).is_none());
+    let best = best.filter(|_| !task.nothing_learned);
     for arm in &task.arms {
         let is_best = best.is_some() && mean(arm).map(|mean| metric.last_digits(mean)) == best;
         let shown = value(task, arm);

@@ -230,24 +230,31 @@ fn details<'a>(
         Part::Table(columns::results(task, labels)),
     ];
     let tables = [
-        ("Spread over runs", columns::spread(task, labels)),
-        ("Tests", columns::tests(task, labels)),
-        ("Test examples", columns::examples(task, labels)),
-        ("All pairs", columns::pairs(task, labels)),
-        ("Convergence", columns::convergence(task, labels)),
-        ("Learned numbers", columns::learned(task, labels)),
-        ("Activation sites", Some(columns::sites(task, labels))),
-        ("Cost", Some(columns::cost(task, labels))),
+        ("Spread over runs", columns::spread(task, labels), None),
+        ("Tests", columns::tests(task, labels), None),
+        ("Test examples", columns::examples(task, labels), None),
+        ("All pairs", columns::pairs(task, labels), note_on_pairs(task)),
+        ("Convergence", columns::convergence(task, labels), None),
+        ("Learned numbers", columns::learned(task, labels), None),
+        ("Activation sites", Some(columns::sites(task, labels)), None),
+        ("Cost", Some(columns::cost(task, labels)), None),
     ];
-    for (name, table) in tables {
+    for (name, table, note) in tables {
         if let Some(table) = table {
             parts.push(Part::Heading(3, name.into()));
             parts.push(Part::Table(table));
+            parts.extend(note.map(Part::Text));
         }
     }
     parts.extend(columns::count_note(task, report.width).map(Part::Note));
     parts.extend(tuning(report, task, labels));
     parts
+}
+
+/// Which runs the comparison of all pairs is of, where it is not of all.
+fn note_on_pairs(task: &Task) -> Option<String> {
+    let labels: Vec<&str> = task.arms.iter().map(|arm| arm.activation.as_str()).collect();
+    sentences::tukey(task.tukey.as_ref()?, &labels)
 }
 
 pub(super) fn condition(condition: &Condition) -> String {

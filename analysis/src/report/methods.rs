@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::markdown::plural;
-use crate::comparison::{ALPHA, AllPairs, Family};
+use crate::comparison::{ALPHA, AllPairs, Family, TukeyBlocks};
 use crate::metric::{self, Shown};
 use crate::render::number::{fixed, grouped, percent};
 use crate::render::text::escape;
@@ -195,6 +195,9 @@ fn sentences(report: &Report) -> Vec<String> {
 
 fn tests(report: &Report) -> Vec<String> {
     let frame = &report.frame;
+    if let Some(waiting) = frame.before_first_look().filter(|_| frame.comparisons == 0) {
+        return vec![format!("No difference was tested yet: {waiting}.")];
+    }
     if frame.comparisons == 0 {
         return vec![
             "No difference was tested: there were too few runs, or the differences had no spread."
@@ -244,11 +247,31 @@ fn tests(report: &Report) -> Vec<String> {
              family of their own."
                 .to_owned(),
         ),
-        Some(AllPairs::Tukey) if report.has_pairs() => sentences.push(
-            "All pairs of activations were compared by Tukey's test with seeds as blocks, as a family of their own."
-                .to_owned(),
-        ),
+        Some(AllPairs::Tukey) if report.has_pairs() => sentences.extend(tukey(report)),
         _ => {}
+    }
+    sentences
+}
+
+/// How Tukey's test compares all pairs.
+fn tukey(report: &Report) -> Vec<String> {
+    let tests = || report.tasks.iter().filter_map(|task| task.tukey.as_ref());
+    let tasks = tests().map(|test| test.tasks).max().unwrap_or(1);
+    let correction = match tasks {
+        ..2 => String::new(),
+        _ => format!("; p values were multiplied by the number of tasks, {tasks} (Bonferroni)"),
+    };
+    let mut sentences = vec![format!(
+        "All pairs of activations were compared by Tukey's test with seeds as blocks, as a family of their \
+         own{correction}."
+    )];
+    if tests().any(TukeyBlocks::lacks_runs) {
+        sentences.push(
+            "A block is a seed under which every activation of the test has a score; activations that lack seeds were \
+             left out, the one that shares fewest first, as far as this gave the test more degrees of freedom. The \
+             choice follows from the seeds, not from the scores."
+                .to_owned(),
+        );
     }
     sentences
 }

@@ -35,7 +35,7 @@ pub use tuning::{Trial, Tuning};
 
 use crate::Error;
 use crate::comparison::{
-    AllPairs, ByBaseline, Comparison, LookPlan, Overall, Pair, Rules, TaskComparison,
+    AllPairs, ByBaseline, Comparison, LookPlan, Overall, Pair, Rules, TaskComparison, TukeyBlocks,
     against_baseline, overall,
 };
 use crate::curve::Curve;
@@ -124,6 +124,10 @@ struct Task {
     arms: Vec<Arm>,
     /// Every activation against every other.
     pairs: Vec<Pair>,
+    /// What Tukey's test of the pairs is of; absent where they are not compared by it.
+    tukey: Option<TukeyBlocks>,
+    /// Whether no activation is better than guessing, so that nothing is claimed.
+    nothing_learned: bool,
     /// Comparisons that share their error rate with those of this task, of all baselines.
     comparisons: usize,
     /// What its activations have learned.
@@ -274,8 +278,10 @@ impl Report {
                         options.tuning.as_ref().map_or(&[], |tuning| tuning.parameters_of(&name)),
                     ),
                     seeds,
-                    pairs: pairs_of(&compared.tasks, &name),
-                    comparisons: comparisons_of(&compared.tasks, &name),
+                    pairs: of_name(&compared.tasks, &name, |task| task.pairs.clone()),
+                    tukey: of_name(&compared.tasks, &name, |task| task.tukey.clone()),
+                    nothing_learned: of_name(&compared.tasks, &name, |task| task.nothing_learned),
+                    comparisons: of_name(&compared.tasks, &name, |task| task.comparisons),
                     metric: metric::in_markdown(metric),
                     test_examples: test_examples(runs),
                     learned,
@@ -297,6 +303,7 @@ impl Report {
                 comparisons: compared.comparisons,
                 margin: options.margin,
                 confirms: options.confirms.is_some(),
+                next_look: rules.looks.as_ref().and_then(verdict::NextLook::of),
             },
             all_pairs: options.all_pairs,
             looks: rules.looks,
@@ -529,13 +536,9 @@ fn add_comparison(arms: &mut [Arm], tasks: &[TaskComparison]) {
     }
 }
 
-fn comparisons_of(tasks: &[TaskComparison], name: &str) -> usize {
-    tasks.iter().find(|task| task.task == name).map_or(0, |task| task.comparisons)
-}
-
-fn pairs_of(tasks: &[TaskComparison], name: &str) -> Vec<Pair> {
-    let task = tasks.iter().find(|task| task.task == name);
-    task.map(|task| task.pairs.clone()).unwrap_or_default()
+/// What `get` takes from the comparison of the task `name`.
+fn of_name<T: Default>(tasks: &[TaskComparison], name: &str, get: fn(&TaskComparison) -> T) -> T {
+    tasks.iter().find(|task| task.task == name).map(get).unwrap_or_default()
 }
 
 /// The runs in the order of the report.

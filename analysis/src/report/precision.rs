@@ -1,11 +1,12 @@
 //! Tasks that differ in the precision of their products alone: what an activation loses by it, and what it costs.
 
 use super::labels::Labels;
+use super::scores::resolution;
 use crate::frame::Status;
 use crate::metric::{Shown, in_markdown, test_value};
 use crate::render::number::{ABSENT, bracket, fixed};
 use crate::render::table::{Column, Table};
-use crate::statistics::{LEVEL, mean, standard_deviation, t_interval};
+use crate::statistics::{LEVEL, Resolution, mean, standard_deviation, t_interval};
 use record::{Metric, Precision, StoredRun, TrainingSpec};
 use std::collections::BTreeMap;
 
@@ -15,6 +16,8 @@ pub(super) struct Precisions {
     /// Name of the task in the first of them.
     pub(super) task: String,
     metric: Metric,
+    /// What two scores must differ by to differ at all.
+    resolution: Resolution,
     /// The baseline of times.
     baseline: String,
     /// In the order of their size, f32 first.
@@ -86,6 +89,7 @@ pub(super) fn of(runs: &[&StoredRun], metrics: &[Metric], baseline: &str) -> Vec
         Some(Precisions {
             task: first[0].record.spec.task.clone(),
             metric: in_markdown(metric),
+            resolution: resolution(first, metric),
             baseline: baseline.to_owned(),
             precisions: tasks.iter().map(|(precision, ..)| *precision).collect(),
             arms: labels.iter().map(arm).collect(),
@@ -152,7 +156,7 @@ impl Precisions {
             if place > 0 {
                 let header = format!("{precision} − {}", self.precisions[0]);
                 let header = metric.difference_header(&header);
-                let difference = |arm: &Arm| arm.difference(place, metric);
+                let difference = |arm: &Arm| self.difference(arm, place);
                 block.push(Column::numbers(&header, each(&difference)));
             }
             if self.arms.iter().any(|arm| arm.cells[place].diverged > 0) {
@@ -179,6 +183,22 @@ impl Precisions {
         }
     }
 
+    /// Difference of the scores to those of the first precision with the same seeds. Equal differences have no interval.
+    fn difference(&self, arm: &Arm, place: usize) -> String {
+        let (first, own) = (&arm.cells[0].scores, &arm.cells[place].scores);
+        let pairs = own.iter().filter_map(|(seed, score)| Some((*score, *first.get(seed)?)));
+        let differences = self.resolution.differences(&pairs.collect::<Vec<_>>());
+        let Some(average) = mean(&differences) else { return ABSENT.into() };
+        let interval = t_interval(&differences, LEVEL);
+        let shown = self.metric.difference(average);
+        match interval {
+            Some(_) => {
+                format!("{shown} {}", bracket(interval, |value| self.metric.difference(value)))
+            }
+            None => shown,
+        }
+    }
+
     /// Time of training over that of the baseline in the same precision.
     fn time(&self, arm: &Arm, place: usize) -> String {
         let baseline = self.arms.iter().find(|arm| arm.activation == self.baseline);
@@ -186,22 +206,6 @@ impl Precisions {
         match (seconds(arm), baseline.and_then(seconds)) {
             (Some(own), Some(of_baseline)) if of_baseline > 0.0 => fixed(own / of_baseline, 2),
             _ => ABSENT.into(),
-        }
-    }
-}
-
-impl Arm {
-    /// Difference of the scores to those of the first precision with the same seeds.
-    fn difference(&self, place: usize, metric: &Metric) -> String {
-        let (first, own) = (&self.cells[0].scores, &self.cells[place].scores);
-        let pairs = own.iter().filter_map(|(seed, score)| Some(score - first.get(seed)?));
-        let differences: Vec<f64> = pairs.collect();
-        let Some(average) = mean(&differences) else { return ABSENT.into() };
-        let interval = t_interval(&differences, LEVEL);
-        let shown = metric.difference(average);
-        match interval {
-            Some(_) => format!("{shown} {}", bracket(interval, |value| metric.difference(value))),
-            None => shown,
         }
     }
 }

@@ -78,10 +78,7 @@ pub(super) fn scores(
             .map(|runs| arm(runs, metric))
             .collect(),
         guessing: metric.known_guessing(),
-        resolution: match test_examples(runs) {
-            Some(examples) if metric.is_share() => Resolution::Examples(examples),
-            _ => Resolution::Rounding,
-        },
+        resolution: resolution(runs, metric),
         metric: Some(metric.clone()),
     };
     runs.chunk_by(same_task).zip(metrics).map(task).collect()
@@ -94,6 +91,14 @@ pub(super) fn scores(
 pub fn scores_of(runs: &[StoredRun], options: &ReportOptions) -> Result<Vec<TaskScores>, Error> {
     let runs = super::ordered(runs, options)?;
     Ok(scores(&runs, &metrics(&runs)?, Diverged::LeftOut))
+}
+
+/// What two scores of `runs`, all of one task, must differ by to differ at all.
+pub(super) fn resolution(runs: &[&StoredRun], metric: &Metric) -> Resolution {
+    match test_examples(runs) {
+        Some(examples) if metric.is_share() => Resolution::Examples(examples),
+        _ => Resolution::Rounding,
+    }
 }
 
 /// How many examples the test split has, where one of `runs` tells.

@@ -1,7 +1,7 @@
 //! What the figures of a task allow one to say, in sentences.
 
 use super::Task;
-use crate::comparison::{ALPHA, Against, Family, LEARNED, Verdict, margin_of};
+use crate::comparison::{ALPHA, Against, Family, LookPlan, Verdict, luck, margin_of};
 use crate::metric::Shown;
 use crate::render::number::{equals, grouped};
 use crate::render::text::escape;
@@ -22,12 +22,47 @@ pub(super) struct Frame {
     pub(super) margin: Option<f64>,
     /// Whether the report is about arms that an earlier sweep has chosen.
     pub(super) confirms: bool,
+    /// Seeds that the next look at the results takes, and those that all activations have finished; where there are looks,
+    /// and before the last.
+    pub(super) next_look: Option<NextLook>,
+}
+
+/// The next look at the results of a sweep that may end early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NextLook {
+    first: bool,
+    seeds: usize,
+    finished: usize,
+}
+
+impl NextLook {
+    /// The look after those that are made; nothing after the last.
+    pub(super) fn of(plan: &LookPlan) -> Option<Self> {
+        let place = plan.seeds.iter().position(|seeds| *seeds > plan.finished)?;
+        Some(Self { first: place == 0, seeds: plan.seeds[place], finished: plan.finished })
+    }
+
+    /// When it is, in words that follow a colon.
+    pub(super) fn words(self) -> String {
+        format!(
+            "the {} look is after {} seeds that all activations have finished; {} {} there",
+            if self.first { "first" } else { "next" },
+            self.seeds,
+            self.finished,
+            if self.finished == 1 { "is" } else { "are" }
+        )
+    }
 }
 
 impl Frame {
     /// The margin on a task, in units of its values.
     pub(super) fn margin_of(&self, task: &Task) -> Option<f64> {
         margin_of(self.margin, Some(&task.metric))
+    }
+
+    /// Before the first look, when that is.
+    pub(super) fn before_first_look(&self) -> Option<String> {
+        self.next_look.filter(|look| look.first).map(NextLook::words)
     }
 }
 
@@ -68,17 +103,9 @@ fn all_diverged(task: &Task) -> Option<String> {
 }
 
 /// The best value that guessing reaches by luck on the test examples.
-fn luck(task: &Task) -> Option<f64> {
-    let metric = &task.metric;
-    let guessing = metric.known_guessing()?;
-    let share = guessing * metric.scale / 100.0;
-    // Only of shares of right answers is it known how far luck goes.
-    if !metric.is_share() || !(0.0..=1.0).contains(&share) {
-        return Some(guessing);
-    }
-    let examples = task.test_examples.unwrap_or(u64::MAX) as f64;
-    let reach = LEARNED * (share * (1.0 - share) / examples).sqrt() * (100.0 / metric.scale);
-    Some(guessing + metric.merit(reach))
+fn by_luck(task: &Task) -> Option<f64> {
+    let guessing = task.metric.known_guessing()?;
+    Some(guessing + task.metric.merit(luck(Some(&task.metric), guessing, task.test_examples)))
 }
 
 fn learned(arm: &Arm, metric: &Metric, luck: f64) -> bool {
@@ -87,10 +114,7 @@ fn learned(arm: &Arm, metric: &Metric, luck: f64) -> bool {
 
 pub(super) fn nothing_learned(task: &Task, judged: &[&Arm]) -> Option<String> {
     let metric = &task.metric;
-    let (luck, guessing) = (luck(task)?, metric.known_guessing()?);
-    if judged.iter().any(|arm| learned(arm, metric, luck)) {
-        return None;
-    }
+    let guessing = metric.known_guessing().filter(|_| task.nothing_learned)?;
     let best = metric.best(judged.iter().filter_map(|arm| arm.test).map(|one| one.mean))?;
     Some(format!(
         "**Nothing was learned:** the {} mean test {}, {}, is no better than guessing ({}). There is no winner.",
@@ -102,7 +126,7 @@ pub(super) fn nothing_learned(task: &Task, judged: &[&Arm]) -> Option<String> {
 }
 
 pub(super) fn at_guessing(task: &Task, judged: &[&Arm]) -> Option<String> {
-    let luck = luck(task)?;
+    let luck = by_luck(task)?;
     let arms: Vec<&Arm> =
         judged.iter().copied().filter(|arm| !learned(arm, &task.metric, luck)).collect();
     (!arms.is_empty()).then(|| {
@@ -141,6 +165,9 @@ fn leaders(task: &Task, judged: &[&Arm], frame: &Frame) -> String {
     if judged.len() > 2 && !frame.confirms && 2 * leader.completed < most {
         text +=
             " Most of its runs did not complete: `actlab confirm` takes the best of the others.";
+    } else if judged.len() > 2 && !frame.confirms && leader.activation == task.baseline {
+        // There is nothing to confirm of a baseline.
+        text += &format!(" The best of {} is likely to be overestimated.", judged.len());
     } else if judged.len() > 2 && !frame.confirms {
         text += &format!(
             " The best of {} is likely to be overestimated: `actlab confirm` tests it on fresh seeds.",
@@ -185,21 +212,36 @@ fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
         if let Some(arms) =
             compared.list(verdict, &|arm, against| compared.with_divergence(arm, against))
         {
-            sentences
-                .push(format!("**{words} than {baseline}** at level {ALPHA}{correction}: {arms}."));
+            let but = match verdict {
+                Verdict::Worse => compared.but_baseline_diverged(verdict),
+                _ => String::new(),
+            };
+            sentences.push(format!(
+                "**{words} than {baseline}** at level {ALPHA}{correction}: {arms}{but}."
+            ));
         }
     }
     if let Some(arms) =
-        compared.list(Verdict::Equivalent, &|arm, against| equivalence(metric, arm, against))
+        compared.list(Verdict::Equivalent, &|arm, against| compared.equivalence(arm, against))
     {
         let margin = frame.margin_of(task).map(|margin| format!(" within {}", metric.size(margin)));
         let margin = margin.unwrap_or_default();
-        sentences.push(format!("**Equivalent to {baseline}**{margin}{correction}: {arms}."));
+        let but = compared.but_baseline_diverged(Verdict::Equivalent);
+        sentences.push(format!("**Equivalent to {baseline}**{margin}{correction}: {arms}{but}."));
+    }
+    let judged = |arm: &Arm, against: &Against| {
+        format!("{} ({})", escape(&arm.activation), figures(metric, against))
+    };
+    if let Some(arms) = compared.list(Verdict::NothingLearned, &judged) {
+        sentences
+            .push(format!("Not judged against {baseline}, since nothing was learned: {arms}."));
     }
     if let Some(arms) =
         compared.list(Verdict::Undecided, &|arm, against| compared.with_divergence(arm, against))
     {
-        let mut text = format!("No significant difference from {baseline}{correction}: {arms}.");
+        let but = compared.but_baseline_diverged(Verdict::Undecided);
+        let mut text =
+            format!("No significant difference from {baseline}{correction}: {arms}{but}.");
         text += &compared.power();
         sentences.push(text);
     }
@@ -231,7 +273,10 @@ fn verdicts(task: &Task, frame: &Frame) -> Vec<String> {
     if let Some(arms) =
         compared.list(Verdict::TooFew, &|arm, against| too_few(metric, arm, against))
     {
-        sentences.push(format!("Too few runs to compare with {baseline}: {arms}."));
+        sentences.push(match frame.before_first_look() {
+            Some(waiting) => format!("Not compared with {baseline} yet, since {waiting}: {arms}."),
+            None => format!("Too few runs to compare with {baseline}: {arms}."),
+        });
     }
     sentences.extend(compared.loose());
     let tested = compared.arms.iter().any(|(_, against)| against.t_test.is_some());
@@ -274,10 +319,25 @@ impl<'a> Compared<'a> {
 
     /// A difference with its figures, and with what it leaves out where that is more than the baseline does.
     fn with_divergence(&self, arm: &Arm, against: &Against) -> String {
-        let mut text = figures(&self.task.metric, against);
-        let share = |arm: &Arm| arm.diverged as f64 / arm.runs.max(1) as f64;
+        self.but_diverged(arm, figures(&self.task.metric, against))
+    }
+
+    /// The same of an equivalence.
+    fn equivalence(&self, arm: &Arm, against: &Against) -> String {
+        let p = against.equivalence.map(|one| equals(one.p_holm).replace(' ', "\u{a0}"));
+        let p = p.map(|p| format!(", {p}")).unwrap_or_default();
+        self.but_diverged(arm, interval(&self.task.metric, against) + &p)
+    }
+
+    /// That the baseline diverged more often than an activation of this verdict.
+    fn but_baseline_diverged(&self, verdict: Verdict) -> String {
+        let of = self.arms.iter().filter(|(_, against)| against.verdict == verdict);
+        but_baseline_diverged(self.task, &of.copied().collect::<Vec<_>>())
+    }
+
+    fn but_diverged(&self, arm: &Arm, mut text: String) -> String {
         if let Some(baseline) = self.task.baseline()
-            && share(arm) > share(baseline)
+            && diverged_more(self.task, arm)
         {
             text += &format!(
                 "; but {} of {} runs diverged, {} of {} of {}",
@@ -335,6 +395,31 @@ impl<'a> Compared<'a> {
     }
 }
 
+fn diverged_share(arm: &Arm) -> f64 {
+    arm.diverged as f64 / arm.runs.max(1) as f64
+}
+
+/// Whether more runs of `arm` diverged than of the baseline, as shares.
+pub(super) fn diverged_more(task: &Task, arm: &Arm) -> bool {
+    diverged_share(arm) > task.baseline().map_or(0.0, diverged_share)
+}
+
+/// That more runs of the baseline diverged than of one of `arms`, in words that continue a claim.
+pub(super) fn but_baseline_diverged(task: &Task, arms: &[(&Arm, &Against)]) -> String {
+    let Some(baseline) = task.baseline() else { return String::new() };
+    let more = arms.iter().any(|(arm, _)| diverged_share(baseline) > diverged_share(arm));
+    if more { but_these_diverged(&[baseline]) } else { String::new() }
+}
+
+/// That runs of `arms` diverged, in words that continue a claim.
+pub(super) fn but_these_diverged(arms: &[&Arm]) -> String {
+    let counts = arms.iter().map(|arm| {
+        format!("{} of {} runs of {} diverged", arm.diverged, arm.runs, escape(&arm.activation))
+    });
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() { String::new() } else { format!("; but {}", counts.join(", ")) }
+}
+
 fn too_few(metric: &Metric, arm: &Arm, against: &Against) -> String {
     match against.difference {
         Some(size) => format!("{} ({})", escape(&arm.activation), difference(metric, size)),
@@ -346,12 +431,6 @@ fn too_few(metric: &Metric, arm: &Arm, against: &Against) -> String {
 fn figures(metric: &Metric, against: &Against) -> String {
     let p = against.p_holm.map(|p| format!(", {}", equals(p).replace(' ', "\u{a0}")));
     format!("{}{}", interval(metric, against), p.unwrap_or_default())
-}
-
-fn equivalence(metric: &Metric, arm: &Arm, against: &Against) -> String {
-    let p =
-        against.equivalence.map(|one| format!(", {}", equals(one.p_holm).replace(' ', "\u{a0}")));
-    format!("{} ({}{})", escape(&arm.activation), interval(metric, against), p.unwrap_or_default())
 }
 
 /// A signed difference with its unit.

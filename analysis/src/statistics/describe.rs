@@ -71,6 +71,12 @@ impl Moments {
         })
     }
 
+    /// Those of a single value, which shows no spread: tests, intervals and effect sizes make nothing of them.
+    pub(crate) fn of_one(values: &[f64]) -> Option<Self> {
+        let [mean] = *values else { return None };
+        Some(Self { n: 1, mean, standard_deviation: 0.0 })
+    }
+
     /// The same, `shift` higher.
     #[must_use]
     pub fn shifted(self, shift: f64) -> Self {

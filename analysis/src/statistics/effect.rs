@@ -5,8 +5,13 @@ use super::{Interval, LEVEL, Moments, mean, standard_deviation};
 use statrs::distribution::ContinuousCDF;
 
 /// Cohen's d of two samples: the difference of the means by the pooled standard deviation (Cohen 1988).
+///
+/// [`None`] of a single run on either side.
 #[must_use]
 pub fn cohen_d(a: &Moments, b: &Moments) -> Option<f64> {
+    if a.n < 2 || b.n < 2 {
+        return None;
+    }
     let weight = |one: &Moments| (one.n as f64 - 1.0) / (a.n as f64 + b.n as f64 - 2.0);
     // Square roots of weights: squares of large deviations would overflow.
     let part = |one: &Moments| weight(one).sqrt() * one.standard_deviation;

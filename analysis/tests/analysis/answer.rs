@@ -4,7 +4,7 @@ use crate::common::{IMAGES, TEXT, WORDS, diverge, fail, find, run, text_run};
 use analysis::{Commands, Report, ReportOptions};
 use record::StoredRun;
 
-fn options() -> ReportOptions {
+pub(crate) fn options() -> ReportOptions {
     ReportOptions {
         title: "A sweep".into(),
         baseline: Some("relu".into()),
@@ -31,11 +31,11 @@ fn arm(task: &str, activation: &str, accuracies: &[f64]) -> Vec<StoredRun> {
     (1..).zip(accuracies).map(one).collect()
 }
 
-fn arms(task: &str, arms: &[(&str, &[f64])]) -> Vec<StoredRun> {
+pub(crate) fn arms(task: &str, arms: &[(&str, &[f64])]) -> Vec<StoredRun> {
     arms.iter().flat_map(|(label, accuracies)| arm(task, label, accuracies)).collect()
 }
 
-fn brief(runs: &[StoredRun], options: &ReportOptions) -> String {
+pub(crate) fn brief(runs: &[StoredRun], options: &ReportOptions) -> String {
     Report::from_runs(runs, options).expect("the runs are well formed").brief(100)
 }
 

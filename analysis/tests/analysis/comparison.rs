@@ -458,3 +458,69 @@ fn improvement_is_the_share_of_pairs_that_are_won() {
     }
     assert_eq!(probability_of_improvement(&[], &[1.0]), None);
 }
+
+/// Single runs under different seeds are scores, and too few.
+#[test]
+fn a_single_run_a_side_is_too_few() {
+    let arms =
+        vec![arm("relu", &[("1", 0.5)]), arm("gelu", &[("2", 0.5)]), arm("silu", &[("3", 0.7)])];
+    let comparison = Comparison::new(&one_task(arms), &rules(None));
+    for (place, difference) in [(1, 0.0), (2, 0.2)] {
+        let against = comparison.tasks[0].arms[place].against.clone().unwrap();
+        assert_eq!((against.verdict, against.paired), (Verdict::TooFew, false));
+        assert!((against.difference.unwrap() - difference).abs() < 1e-12, "{against:?}");
+        assert_eq!((against.t_test, against.interval, against.cohen_d), (None, None, None));
+        assert_eq!((against.interval_uncorrected, against.interval_bootstrap), (None, None));
+    }
+    let text = comparison.markdown(120);
+    assert!(text.contains("gelu: too few runs to compare with relu (0.0000)."), "{text}");
+    let none = Comparison::new(
+        &one_task(vec![arm("relu", &[("1", 0.5)]), arm("gelu", &[])]),
+        &rules(None),
+    );
+    assert_eq!(none.tasks[0].arms[1].against.clone().unwrap().verdict, Verdict::NoScores);
+}
+
+/// A published mean of one run has no spread, which is not a spread of 0.
+#[test]
+fn a_published_single_run_is_too_few() {
+    let published = |activation: &str, mean, n| ArmScores {
+        published: Some(Moments { n, mean, standard_deviation: 0.0 }),
+        ..arm(activation, &[])
+    };
+    let of = |n| {
+        let arms = vec![published("relu", 86.0, n), published("gelu", 87.0, n)];
+        let task = Comparison::new(&one_task(arms), &rules(None)).tasks.remove(0);
+        (task.arms[1].against.clone().unwrap().verdict, task.arms[1].standard_deviation)
+    };
+    assert_eq!(of(1), (Verdict::TooFew, None));
+    assert_eq!(of(2), (Verdict::Constant, Some(0.0)));
+}
+
+/// What is less bad than guessing less badly is no claim.
+#[test]
+fn nothing_is_claimed_where_nothing_was_learned() {
+    let relu = arm("relu", &[("1", 0.060), ("2", 0.061), ("3", 0.062), ("4", 0.060)]);
+    let gelu = arm("gelu", &[("1", 0.100), ("2", 0.1), ("3", 0.1), ("4", 0.100)]);
+    let silu = arm("silu", &[("1", 0.060), ("2", 0.062), ("3", 0.061), ("4", 0.061)]);
+    let of = |guessing| {
+        let mut tasks = one_task(vec![relu.clone(), gelu.clone(), silu.clone()]);
+        tasks[0].guessing = guessing;
+        let all_pairs = Some(analysis::AllPairs::Holm);
+        let comparison = Comparison::new(&tasks, &Rules { all_pairs, ..rules(Some(0.01)) });
+        let arms = comparison.tasks[0].arms[1..].iter();
+        let verdicts = arms.map(|arm| arm.against.as_ref().unwrap().verdict);
+        (verdicts.collect::<Vec<_>>(), comparison.markdown(120))
+    };
+    let (verdicts, text) = of(Some(0.1));
+    assert_eq!(verdicts, [Verdict::NothingLearned; 2]);
+    assert!(text.contains("- **Nothing was learned**"), "{text}");
+    assert_eq!(text.matches("**").count(), 2, "{text}");
+    assert!(
+        text.contains("- gelu: not judged against relu, since nothing was learned: +0.03"),
+        "{text}"
+    );
+    for guessing in [None, Some(0.05)] {
+        assert_eq!(of(guessing).0, [Verdict::Better, Verdict::Equivalent]);
+    }
+}

@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod answer;
+mod claims;
 mod common;
 mod comparison;
 mod coverage;
 mod links;
 mod metric;
+mod pairs;
 mod precision;
 mod report;
 mod report_files;

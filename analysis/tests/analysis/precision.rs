@@ -53,6 +53,28 @@ fn tasks_that_differ_in_precision_alone_are_set_side_by_side() {
     insta::assert_snapshot!("precision_on_a_gpu", section(&runs("cuda")));
 }
 
+/// Differences that are equal but for rounding have no spread, and no interval.
+#[test]
+fn equal_differences_have_no_interval() {
+    let mut runs: Vec<StoredRun> = Vec::new();
+    for (precision, scores) in
+        [(Precision::F32, [0.1, 0.7, 0.4]), (Precision::Bf16, [0.2, 0.8, 0.5])]
+    {
+        for (seed, score) in (1..).zip(scores) {
+            let mut run = run(IMAGES, "relu", seed);
+            let record = &mut run.record;
+            record.spec.training.precision = precision;
+            record.spec.task = format!("{IMAGES}_{precision}");
+            let test = record.summary.as_mut().unwrap().test.as_mut().unwrap();
+            test.metrics = [("accuracy", score)].into();
+            record.id = record.spec.id();
+            runs.push(run);
+        }
+    }
+    let section = section(&runs);
+    assert!(section.contains("+10.00 |") && !section.contains("+10.00 ["), "{section}");
+}
+
 /// Tasks in one precision, or that differ in more, are not.
 #[test]
 fn other_tasks_are_not() {

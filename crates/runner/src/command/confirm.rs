@@ -230,6 +230,28 @@ fn planned(
     Ok(planned)
 }
 
+/// The test of equivalence, in words that continue the test of a difference. A margin is in percentage points, and is for
+/// the tasks that are judged in percent alone.
+fn equivalence(margin: Option<f64>, planned: &[PlannedRun]) -> String {
+    let tasks = planned.iter().map(|run| (run.spec.task.as_str(), run.metric.unit == "%"));
+    stated_equivalence(margin, &tasks.collect())
+}
+
+/// The same of tasks by name, and whether they are judged in percent.
+fn stated_equivalence(margin: Option<f64>, tasks: &BTreeMap<&str, bool>) -> String {
+    let shares: Vec<&str> =
+        tasks.iter().filter(|(_, in_percent)| **in_percent).map(|(task, _)| *task).collect();
+    match margin {
+        Some(margin) if shares.len() == tasks.len() => {
+            format!(", and for equivalence within {margin} points")
+        }
+        Some(margin) if !shares.is_empty() => {
+            format!(", and on {} for equivalence within {margin} points", shares.join(" and "))
+        }
+        _ => String::new(),
+    }
+}
+
 /// What the folder of the confirmation says of itself.
 fn confirmation(
     first: &Manifest,
@@ -249,9 +271,7 @@ fn confirmation(
     } else {
         String::new()
     };
-    let equivalence =
-        first.margin.map(|margin| format!(", and for equivalence within {margin} points"));
-    let equivalence = equivalence.unwrap_or_default();
+    let equivalence = equivalence(first.margin, planned);
     let statement = format!(
         "stated before the first run: {} on {} fresh seeds ({low} to {high}), by a two-sided paired t test{equivalence}{correction}, \
          at level 0.05.",
@@ -289,5 +309,25 @@ fn confirmation(
         search: None,
         command: Some(shell::portable_words()),
         ..first.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_margin_is_stated_for_tasks_in_percent_alone() {
+        let of = |margin, tasks: &[(&'static str, bool)]| {
+            stated_equivalence(margin, &tasks.iter().copied().collect())
+        };
+        let (images, text) = (("images", true), ("text", false));
+        assert_eq!(of(Some(1.0), &[images]), ", and for equivalence within 1 points");
+        assert_eq!(of(Some(1.0), &[text]), "");
+        assert_eq!(
+            of(Some(1.0), &[images, text]),
+            ", and on images for equivalence within 1 points"
+        );
+        assert_eq!(of(None, &[images, text]), "");
     }
 }

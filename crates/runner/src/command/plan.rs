@@ -32,7 +32,7 @@ const MOST_NAMED: usize = 40;
 #[derive(Debug, Serialize)]
 struct Planned {
     effect_points: f64,
-    /// Level of each test: 0.05 over all comparisons of the family.
+    /// Level of each test: 0.05 over all comparisons of the family, of which the last look has a share.
     level: f64,
     comparisons: Vec<SeedPlan>,
     /// Seeds for every comparison, by the estimated spread and by its upper bound, for each power.
@@ -73,8 +73,10 @@ pub(crate) fn run(args: &PlanArgs) -> Result<(), Error> {
     let count = experiment.all_seeds().len() * plan.planner.labels.len();
     let workers = Workers::new(plan.planner.device, count, &experiment);
     let tasks = scores_of(&runs, &manifest.options())?;
+    let looks = experiment.sequential.as_ref().map(|one| one.looks(&experiment.seeds));
+    let looks = looks.unwrap_or_default();
     let (comparisons, level) =
-        plan_seeds(&tasks, &plan.baseline, effect / scale, experiment.family, &POWERS);
+        plan_seeds(&tasks, &plan.baseline, effect / scale, experiment.family, &looks, &POWERS);
     let seconds = seconds_per_seed(&runs);
     let hours = |seeds: Option<usize>| {
         seeds.map(|seeds| seeds as f64 * seconds / workers.jobs as f64 / 3600.0)
@@ -305,6 +307,9 @@ fn show(
         planned.effect_points,
         planned.level
     );
+    if experiment.sequential.is_some() {
+        outln!("The looks of [sequential] share this 0.05: the level is that of the last look.");
+    }
     if planned.comparisons.iter().any(|one| one.standard_deviation.is_none_or(|sd| sd <= 0.0)) {
         outln!(
             "\nA comparison shows no spread, or has fewer than two completed pairs: use more pilot seeds (--pilot)."
