@@ -9,7 +9,7 @@ use super::verdict::{
 use super::{Report, Task};
 use crate::comparison::{ALPHA, Against, Pair, Verdict};
 use crate::metric::Shown;
-use crate::render::number::equals;
+use crate::render::number::{equals, fixed};
 use crate::render::text::escape;
 use crate::summary::Arm;
 use record::Metric;
@@ -44,8 +44,29 @@ pub(super) fn sentences(report: &Report, task: &Task) -> Vec<String> {
         sentences.extend(at_guessing(task, &judged));
     }
     sentences.extend(left_out(task));
+    sentences.extend(unstable(task));
     sentences.extend(unlike(task));
     sentences
+}
+
+/// Mean loss in nats that no uncertain prediction has: a uniform guess among 10⁴³ classes.
+const EXPLODED: f64 = 100.0;
+
+/// Activations whose runs ended, but whose outputs have grown without bound.
+fn unstable(task: &Task) -> Option<String> {
+    let told = |arm: &Arm| {
+        let loss = arm.test_loss.filter(|loss| *loss > EXPLODED)?;
+        let loss = if loss < 1e5 { fixed(loss, 0) } else { format!("{loss:.1e}") };
+        Some(format!("**{} was unstable**: its mean test loss is {loss}", escape(&arm.activation)))
+    };
+    let told: Vec<String> = task.arms.iter().filter_map(told).collect();
+    (!told.is_empty()).then(|| {
+        format!(
+            "{}. Its outputs have grown without bound, so that its score is one of this recipe as much as of the activation: \
+             try a lower `learning_rate`, or `clip_norm`.",
+            told.join("; ")
+        )
+    })
 }
 
 /// How the runs of a task without any score ended.

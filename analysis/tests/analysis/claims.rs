@@ -246,3 +246,14 @@ fn sweeps_without_common_seeds_are_not_said_to_share_any() {
         "Not compared, since one of the two has no completed run: silu on fashion_resnet8.",
     );
 }
+
+#[test]
+fn a_loss_beyond_all_bounds_is_told() {
+    let mut runs = arms(IMAGES, &[("relu", &RELU), ("xielu", &BELOW)]);
+    let [calm, _] = both(&runs, &options());
+    assert_never_says(&calm, "unstable");
+    let summary = find(&mut runs, IMAGES, "xielu", 3).summary.as_mut().unwrap();
+    summary.test.as_mut().unwrap().loss = 6e10;
+    let [answer, _] = both(&runs, &options());
+    assert_says(&answer, "**xielu was unstable**: its mean test loss is 1.0e10. Its outputs");
+}
