@@ -83,13 +83,16 @@ fn seeds(arm: &Arm) -> String {
 /// What the table shows, and what its marks mean.
 fn caption(report: &Report, task: &Task) -> String {
     let mut text = format!(
-        "Test {} on {}: mean $\\pm$ standard deviation over seeds, best in bold. $\\Delta$: mean difference to {}, of \
-         pairs under the same seeds where there are any",
+        "Test {} on {}: mean $\\pm$ standard deviation over seeds{}. $\\Delta$: mean difference to {}, of pairs under the \
+         same seeds where there are any",
         escape(&unescape(&task.metric.label)),
         escape(&task.name),
+        if task.nothing_learned { "" } else { ", best in bold" },
         escape(&task.baseline)
     );
-    if task.has_tests() {
+    if task.nothing_learned {
+        text += ". No activation is better than guessing, and none is marked as better or worse";
+    } else if task.has_tests() {
         let scope = match report.frame.family {
             Family::Report => format!("{} comparisons of the report", report.frame.comparisons),
             Family::Task => "the comparisons of the task".to_owned(),

@@ -142,12 +142,16 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
     }
     if report.has_pairs() {
         entries.push(format!(
-            "All pairs: row minus column{}, with p after {}'s correction over all pairs{}; bold: at most 0.05.",
+            "All pairs: row minus column{}, with p after {}'s correction over all pairs{}; bold: at most 0.05{}.",
             words.in_differences(),
             report.all_pairs.map_or("Holm", AllPairs::name),
             match report.all_pairs {
                 Some(AllPairs::Tukey) => ", both of the seeds of the test",
                 _ => "",
+            },
+            match report.tasks.iter().any(|task| task.nothing_learned) {
+                true => ", on tasks where something was learned",
+                false => "",
             }
         ));
     }

@@ -165,8 +165,7 @@ fn leaders(task: &Task, judged: &[&Arm], frame: &Frame) -> String {
     if judged.len() > 2 && !frame.confirms && 2 * leader.completed < most {
         text +=
             " Most of its runs did not complete: `actlab confirm` takes the best of the others.";
-    } else if judged.len() > 2 && !frame.confirms && leader.activation == task.baseline {
-        // There is nothing to confirm of a baseline.
+    } else if judged.len() > 2 && !frame.confirms && !can_be_confirmed(task, leader) {
         text += &format!(" The best of {} is likely to be overestimated.", judged.len());
     } else if judged.len() > 2 && !frame.confirms {
         text += &format!(
@@ -175,6 +174,11 @@ fn leaders(task: &Task, judged: &[&Arm], frame: &Frame) -> String {
         );
     }
     text
+}
+
+/// Whether `actlab confirm` compares an activation: it is not the baseline, which has a score.
+fn can_be_confirmed(task: &Task, arm: &Arm) -> bool {
+    arm.activation != task.baseline && task.baseline().is_some_and(|arm| arm.completed > 0)
 }
 
 /// How many runs a mean is over, and how many it leaves out.

@@ -121,6 +121,8 @@ fn nothing_is_claimed_where_nothing_was_learned() {
     let rows = latex.lines().filter(|line| line.ends_with("\\\\"));
     assert!(rows.clone().all(|row| !row.contains("dagger")), "{latex}");
     assert!(rows.clone().any(|row| row.starts_with("gelu")), "{latex}");
+    assert_says(&flat(&latex), "No activation is better than guessing, and none is marked");
+    assert!(!latex.contains("best in bold") && !latex.contains("significantly better"), "{latex}");
     let summary = std::fs::read_to_string(written.summary).unwrap();
     assert!(summary.contains("nothing_learned") && !summary.contains(",better,"), "{summary}");
 }
