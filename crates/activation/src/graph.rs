@@ -6,6 +6,7 @@
 
 mod infix;
 mod node;
+mod numbers;
 mod simplify;
 
 pub use infix::Infix;
@@ -31,6 +32,15 @@ pub(crate) fn bisect(from: f64, to: f64, like_from: impl Fn(f64) -> bool) -> [f6
             to = middle;
         }
     }
+}
+
+/// A condition: `at_most` where `x` is at most `threshold`, `above` elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice {
+    pub(crate) x: Id,
+    pub(crate) threshold: f64,
+    pub(crate) at_most: Id,
+    pub(crate) above: Id,
 }
 
 /// A formula as operations, each after its operands.
@@ -93,6 +103,27 @@ impl Graph {
     /// Operations: nodes that are no input, number or constant.
     pub(crate) fn operations(&self) -> usize {
         self.nodes.iter().filter(|node| !node.operands().is_empty()).count()
+    }
+
+    /// What the node `id` chooses between, if it is a condition. One that keeps NaN of what it compares reads as if it did
+    /// not: the text of such a condition keeps it again.
+    pub(crate) fn choice(&self, id: Id) -> Option<Choice> {
+        let Node::Select { x, threshold, at_most, above } = self.nodes[id] else { return None };
+        let choice = Choice { x, threshold: threshold.0, at_most, above };
+        let Node::Select { x: mirrored, threshold: least, at_most: inner, above: neither } =
+            self.nodes[above]
+        else {
+            return Some(choice);
+        };
+        let is_negative = |a: Id, b: Id| self.nodes[a] == Node::Unary(Unary::Neg, b);
+        let sum_of_sides = match self.nodes[x] {
+            Node::Binary(Binary::Sub, a, b) => Node::Binary(Binary::Add, a.min(b), a.max(b)),
+            other => other,
+        };
+        let keeps_nan = least.0 == -threshold.0
+            && (is_negative(mirrored, x) || is_negative(x, mirrored))
+            && (neither == x || self.nodes[neither] == sum_of_sides);
+        Some(if keeps_nan { Choice { above: inner, ..choice } } else { choice })
     }
 
     /// Whether sine or cosine is part of it, so that it need not have a limit.
