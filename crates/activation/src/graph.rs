@@ -168,25 +168,37 @@ impl Graph {
         values
     }
 
-    /// Inputs from `low` to `high`, in ascending order, where a condition of a graph of one input without numbers changes:
-    /// on each side of these it is computed in another way, so that its slope may jump there. Conditions are looked at
-    /// at `steps` equal distances.
-    pub(crate) fn changes(&self, [low, high]: [f64; 2], steps: u32) -> Vec<f64> {
-        let conditions: Vec<(Id, f64)> = self.nodes.iter().filter_map(Node::condition).collect();
-        if conditions.is_empty() {
+    /// Inputs in ascending order where a condition of a graph of one input without numbers changes, or where a divisor
+    /// changes its sign: on each side of these it is computed in another way, so that its slope may jump there. Conditions
+    /// are looked at at `places`, in ascending order.
+    pub(crate) fn changes(&self, places: &[f64]) -> Vec<f64> {
+        /// Most changes between two places: more are rounding.
+        const MOST: usize = 16;
+        let divisor = |node: &Node| match *node {
+            Node::Binary(Binary::Div, _, divisor) => Some((divisor, 0.0)),
+            _ => None,
+        };
+        let conditions: Vec<(Id, f64)> = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.condition().or_else(|| divisor(node)))
+            .collect();
+        let (Some(low), false) = (places.first(), conditions.is_empty()) else {
             return Vec::new();
-        }
+        };
         let at = |x: f64| -> Vec<bool> {
             let values = self.eval_nodes(&[Reference::<true>(x)], &[]);
             conditions.iter().map(|(node, threshold)| values[*node].0 <= *threshold).collect()
         };
-        let place = |i: u32| low + (high - low) * f64::from(i) / f64::from(steps);
         let mut found = Vec::new();
-        let mut before = at(low);
-        for i in 1..=steps {
-            let (mut from, to) = (place(i - 1), place(i));
+        let mut before = at(*low);
+        for pair in places.windows(2) {
+            let [mut from, to] = [pair[0], pair[1]];
             let after = at(to);
-            while before != after {
+            for _ in 0..MOST {
+                if before == after {
+                    break;
+                }
                 let change = bisect(from, to, |x| at(x) == before);
                 // The side that is the rounder number: the other one is its neighbour.
                 found.push(if change[0].to_string().len() <= change[1].to_string().len() {
@@ -197,6 +209,7 @@ impl Graph {
                 [_, from] = change;
                 before = at(from);
             }
+            before = after;
         }
         found.dedup_by(|a, b| (*a - *b).abs() < 1e-12);
         found
