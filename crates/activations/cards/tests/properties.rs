@@ -100,7 +100,7 @@ fn latex_has_no_default_in_the_place_of_a_parameter() {
         }
     }
     for name in ["hardtanh", "lecun_tanh"] {
-        let latex = &activation(name).registration().latex;
+        let latex = activation(name).registration().latex.clone();
         assert!(!latex.contains(|c: char| c.is_ascii_digit()), "{name}: {latex}");
     }
 }
