@@ -257,10 +257,11 @@ fn learned(activation: &Activation, device: &Device) -> Result<(), String> {
             let (expected, expected_derivatives) = f.eval(point, &numbers);
             F32.check("value", point, f64::from(y[i]), expected)?;
             F32.check("value on tensors", point, on_tensors[i], expected)?;
-            for (by, expected) in expected_derivatives.into_iter().enumerate() {
+            for (by, derivative) in expected_derivatives.into_iter().enumerate() {
                 let tolerance = if by < f.inputs() { F32 } else { of_numbers(point) };
                 let what = format!("derivative {by}");
-                tolerance.check(&what, point, f64::from(derivatives[by][i]), expected)?;
+                let found = f64::from(derivatives[by][i]);
+                tolerance.check_slope(&what, point, found, [expected, derivative])?;
             }
         }
     }
@@ -290,15 +291,16 @@ fn gradients(activation: &Activation, device: &Device) -> Result<(), String> {
     let xs = grid();
     let (_, gradients) = autodiff(f, &xs, device)?;
     for (x, gradient) in xs.iter().zip(gradients) {
-        F32.check("gradient", &[*x], gradient, f.eval(*x).1)?;
+        let (y, slope) = f.eval(*x);
+        F32.check_slope("gradient", &[*x], gradient, [y, slope])?;
     }
     if let Kind::Gated(f) = activation.kind() {
         let pairs = pairs();
         let [_, by_gate, by_value] = autodiff_gated(f, &pairs, device)?;
         for (i, (gate, value)) in pairs.iter().enumerate() {
-            let expected = f.eval(*gate, *value);
-            F32.check("gradient by the gate", &[*gate, *value], by_gate[i], expected.1)?;
-            F32.check("gradient by the value", &[*gate, *value], by_value[i], expected.2)?;
+            let (at, expected) = ([*gate, *value], f.eval(*gate, *value));
+            F32.check_slope("gradient by the gate", &at, by_gate[i], [expected.0, expected.1])?;
+            F32.check_slope("gradient by the value", &at, by_value[i], [expected.0, expected.2])?;
         }
     }
     Ok(())
@@ -309,7 +311,8 @@ fn dual_tensors(activation: &Activation, device: &Device) -> Result<(), String> 
     let xs = grid();
     let slopes = numbers(f.derivative(tensor(xs.iter().copied(), device)))?;
     for (x, slope) in xs.iter().zip(slopes) {
-        F32.check("derivative", &[*x], slope, f.eval(*x).1)?;
+        let (y, expected) = f.eval(*x);
+        F32.check_slope("derivative", &[*x], slope, [y, expected])?;
     }
     if let Kind::Gated(f) = activation.kind() {
         let pairs = pairs();
@@ -318,9 +321,9 @@ fn dual_tensors(activation: &Activation, device: &Device) -> Result<(), String> 
         let (by_gate, by_value) = f.derivatives_flat(gate, value);
         let (by_gate, by_value) = (numbers(by_gate)?, numbers(by_value)?);
         for (i, (gate, value)) in pairs.iter().enumerate() {
-            let expected = f.eval(*gate, *value);
-            F32.check("derivative by the gate", &[*gate, *value], by_gate[i], expected.1)?;
-            F32.check("derivative by the value", &[*gate, *value], by_value[i], expected.2)?;
+            let (at, expected) = ([*gate, *value], f.eval(*gate, *value));
+            F32.check_slope("derivative by the gate", &at, by_gate[i], [expected.0, expected.1])?;
+            F32.check_slope("derivative by the value", &at, by_value[i], [expected.0, expected.2])?;
         }
     }
     Ok(())
@@ -362,7 +365,7 @@ fn kernels(activation: &Activation, _: &Device) -> Result<(), String> {
         for (i, x) in xs.iter().enumerate() {
             let (y, slope) = f.eval(*x);
             F32.check("value", &[*x], ys[i], y)?;
-            F32.check("gradient", &[*x], slopes[i], slope)?;
+            F32.check_slope("gradient", &[*x], slopes[i], [y, slope])?;
         }
     }
     if let Kind::Gated(f) = activation.kind() {
@@ -373,8 +376,8 @@ fn kernels(activation: &Activation, _: &Device) -> Result<(), String> {
                 let (y, dy_dgate, dy_dvalue) = f.eval(*gate, *value);
                 let at = [*gate, *value];
                 F32.check("value", &at, ys[i], y)?;
-                F32.check("gradient by the gate", &at, by_gate[i], dy_dgate)?;
-                F32.check("gradient by the value", &at, by_value[i], dy_dvalue)?;
+                F32.check_slope("gradient by the gate", &at, by_gate[i], [y, dy_dgate])?;
+                F32.check_slope("gradient by the value", &at, by_value[i], [y, dy_dvalue])?;
             }
         }
     }

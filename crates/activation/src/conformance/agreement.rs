@@ -30,6 +30,17 @@ impl Tolerance {
         }
         Err(format!("{what} at {at:?} is {actual}, expected {expected} (error {error:.1e})"))
     }
+
+    /// The same of a slope, where the value `y` is a number: where it is NaN, its slope is anything.
+    pub(super) fn check_slope(
+        self,
+        what: &str,
+        at: &[f64],
+        actual: f64,
+        [y, expected]: [f64; 2],
+    ) -> Result<(), String> {
+        if y.is_nan() { Ok(()) } else { self.check(what, at, actual, expected) }
+    }
 }
 
 /// Whether two numbers are equal, or both NaN.

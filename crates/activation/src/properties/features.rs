@@ -148,7 +148,8 @@ impl Features {
         let is_near = |one: &Interval| one.from < NEAR && one.to > -NEAR;
         dead.retain(|one| is_near(one) || is_flat(f, one, changes));
         flat.retain(|one| is_flat(f, one, changes));
-        let shape = Shape { f, grid: &grid, kinks: &kinks, poles: &poles, flat: &flat, limits };
+        let shape =
+            Shape { f, grid: &grid, kinks: &kinks, poles: &poles, flat: &flat, limits, oscillates };
         let [infimum, supremum] = [-1.0, 1.0].map(|sign| shape.bound(&turns, sign));
         turns.retain(within);
         let mut zeros = zeros(f, &grid);
@@ -197,12 +198,20 @@ fn limit(f: Function<'_>, side: f64, oscillates: bool) -> Option<f64> {
     if !oscillates && !at_infinity.is_nan() {
         return Some(at_infinity);
     }
+    let [far, farther] = [1e12, 1e15].map(|x| f(side * x).0);
+    if !oscillates && (farther - far).abs() <= 1e-9 * (1.0 + far.abs()) {
+        return Some(farther);
+    }
     // Uneven steps meet every part of a period.
     let values = |from: f64| {
         let values = (0..200).map(|i| f(side * from * (1.0 + 0.005_123 * f64::from(i))).0);
         values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], y| [low.min(y), high.max(y)])
     };
     let ([low, high], [far_low, far_high]) = (values(50.0), values(5e3));
+    if far_low > far_high {
+        // There are no values.
+        return None;
+    }
     if far_high - far_low < 1e-6 {
         return Some(0.5 * (far_low + far_high));
     }
@@ -220,6 +229,7 @@ struct Shape<'a> {
     poles: &'a [Pole],
     flat: &'a [Interval],
     limits: [Option<f64>; 2],
+    oscillates: bool,
 }
 
 impl Shape<'_> {
@@ -243,11 +253,13 @@ impl Shape<'_> {
         let mut saturated = regions(self.f, self.grid, |point| point.slope.abs() < SATURATED);
         // Around a turn the slope is small as well.
         saturated.retain(|one| one.to - one.from > NARROW);
-        // What grows slowly without end, as a logarithm, is not saturated.
-        let ends = |side: usize| self.limits[side].is_some_and(f64::is_finite);
+        // What grows slowly without end, as a logarithm, is not saturated; what oscillates is not known so far away.
+        let there = |side: usize, ends: bool| {
+            self.limits[side].is_some_and(|limit| ends && !self.oscillates || limit.is_finite())
+        };
         saturated.retain(|one| {
-            (one.from < NEAR || one.to.is_finite() || ends(1))
-                && (one.to > -NEAR || one.from.is_finite() || ends(0))
+            (one.from < NEAR || there(1, one.to.is_finite()))
+                && (one.to > -NEAR || there(0, one.from.is_finite()))
         });
         saturated
     }
@@ -291,10 +303,10 @@ impl Shape<'_> {
         let Some(best) = best else { return Bound { value: f64::NAN, at: None } };
         let limits = self.limits.iter().flatten().map(|limit| sign * limit);
         let limit = limits.fold(f64::NEG_INFINITY, f64::max);
-        let at_pole = self
-            .poles
-            .iter()
-            .any(|pole| [pole.below, pole.above].contains(&(sign * f64::INFINITY)));
+        let infinite = sign * f64::INFINITY;
+        let is_infinite = |pole: &Pole| [pole.below, pole.above].contains(&infinite);
+        let at_pole = self.poles.iter().any(is_infinite)
+            || self.grid.iter().any(|point| point.y == infinite && self.poles.is_empty());
         let endless = self.limits.contains(&None) && grows(self.grid, sign);
         if limit == f64::INFINITY || at_pole || endless {
             return Bound { value: sign * f64::INFINITY, at: None };
@@ -305,7 +317,8 @@ impl Shape<'_> {
             return Bound { value: tidy(sign * beside), at: None };
         }
         // At the beginning of a constant part the slope may be that of the other side.
-        let reached = self.flat.iter().any(|part| (self.f)(part.inside()).0 == best.y);
+        let reached =
+            best.slope == 0.0 || self.flat.iter().any(|part| (self.f)(part.inside()).0 == best.y);
         // What lies this near to a limit is rounded to it.
         if limit >= value - noise && !reached {
             return Bound { value: tidy(sign * limit), at: None };

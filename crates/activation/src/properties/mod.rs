@@ -42,7 +42,9 @@ impl Moments {
             let (y, slope) = f.eval(x);
             [y, y * y, slope * slope]
         });
-        let inside = changes.iter().copied().filter(|at| at.abs() < TAIL);
+        let is_finite = |x: &f64| f.eval(*x).0.is_finite() && f.eval(*x).1.is_finite();
+        let infinite = (-24..=24).map(|i| 0.5 * f64::from(i)).filter(|x| !is_finite(x));
+        let inside = changes.iter().copied().filter(|at| at.abs() < TAIL).chain(infinite);
         for singular in singular::singular(&|x| f.eval(x), inside) {
             for (moment, right) in moments.iter_mut().zip(singular.moments()) {
                 *moment =

@@ -26,9 +26,9 @@ pub(super) fn kinks(
     let kink = |at: &f64| {
         let step = step_beside(*at);
         let (below, above) = (point(f, at - step), point(f, at + step));
-        let (far, near) = (jump(*at, step), jump(*at, 1e-3 * step));
-        // A root is steep, and its values meet.
-        let is_jump = near.abs() > 1e-6 && near.abs() > 0.5 * far.abs();
+        let (far, near) = (jump(*at, step), jump(*at, 1e-2 * step));
+        // A root is steep, and its values meet; what differs by chance is rounding.
+        let is_jump = far.abs() > 1e-6 && (near - far).abs() <= 0.5 * far.abs();
         let infinite = singular.iter().find(|one| is_near(one.at, *at)).map(Singular::slopes);
         let [steep_below, steep_above] = infinite.unwrap_or_default();
         Kink {
@@ -41,8 +41,13 @@ pub(super) fn kinks(
     let jumps = |kink: &Kink| {
         let (difference, steepest) =
             ((kink.below - kink.above).abs(), kink.below.abs().max(kink.above.abs()));
-        let differ = difference > 1e-6 * (1.0 + steepest) || difference == f64::INFINITY;
-        differ || kink.jump != 0.0
+        // The slopes of rounding differ ever less the further away they are.
+        let farther = 1e3 * step_beside(kink.at);
+        let [below, above] = [-farther, farther].map(|step| f(kink.at + step).1);
+        let lasts = (below - above).abs() >= 0.5 * difference;
+        difference > 1e-6 * (1.0 + steepest) && lasts
+            || difference == f64::INFINITY
+            || kink.jump != 0.0
     };
     let is_pole = |at: f64| poles.iter().any(|pole| is_near(pole.at, at));
     changes.iter().filter(|at| !is_pole(**at)).map(kink).filter(jumps).collect()
@@ -80,8 +85,9 @@ pub(super) fn turns(f: Function<'_>, grid: &[Point], poles: &[Pole]) -> Vec<f64>
 pub(super) fn zeros(f: Function<'_>, grid: &[Point]) -> Vec<f64> {
     let mut zeros = Vec::new();
     for three in grid.windows(3) {
-        // Of a run of zeros none is isolated.
-        if three[1].y == 0.0 && three[0].y != 0.0 && three[2].y != 0.0 {
+        // Of a run of zeros none is isolated, and one beside a pole is rounding.
+        let is_isolated = [0, 2].iter().all(|i| three[*i].y != 0.0 && !three[*i].y.is_infinite());
+        if three[1].y == 0.0 && is_isolated {
             zeros.push(three[1].x);
         }
     }

@@ -86,6 +86,11 @@ fn what_lies_far_from_zero_is_found() {
         close(&found.zeros, zeros, &text);
     }
     assert_eq!(features("if x <= 300 then 0 else x - 300").dead.len(), 1);
+    // A least value that is a limit too is reached where the slope is 0.
+    let both = features("x * tanh(x * sigmoid(2 * x))");
+    assert_eq!(range(&both), [(0.0, true), ENDLESS]);
+    // Nothing is said of what oscillates far away.
+    assert!(features("x + sin(x)^2").saturated.is_empty());
     // Where a slope is lost in rounding, nothing is flat.
     for text in ["tanh(50 * x)", "sigmoid(x)", "x * tanh(softplus(x)) + x", "x * (1 + erf(x))"] {
         let found = features(text);
@@ -179,6 +184,22 @@ fn a_bound_beside_a_jump_is_approached() {
     assert_eq!(range(&found), [BELOW, (2.0, true)]);
 }
 
+/// What is NaN at infinity by ∞/∞ has the limit of its values far away.
+#[test]
+fn limits_are_those_of_values_far_away() {
+    let found = features("x / (x - 2)").limits.map(Option::unwrap);
+    close(&found, &[1.0, 1.0], "x / (x - 2)");
+    assert_eq!(features("ln(x)").limits, [None, Some(f64::INFINITY)]);
+    let step = features("if x < 0 then -1 else 1 + 0 * x");
+    assert_eq!(range(&step), [(-1.0, true), (1.0, true)]);
+    // Beside 0 it overflows, and beside that it is 0.
+    let essential = features("exp(1 / x)");
+    assert_eq!(range(&essential)[1], ENDLESS);
+    assert!(essential.zeros.is_empty(), "{:?}", essential.zeros);
+    // The quotient is known to few digits near 0.
+    assert!(features("(exp(x) - 1) / x").kinks.is_empty());
+}
+
 #[test]
 fn slopes_without_bound_are_infinite() {
     let root = properties("sqrt(abs(x))");
@@ -204,6 +225,7 @@ fn slopes_without_bound_are_infinite() {
         pole.mean.is_nan() && pole.second == f64::INFINITY && pole.slope == f64::INFINITY,
         "{pole:?}"
     );
+    assert_eq!(properties("ln(x)").moments.slope, f64::INFINITY);
     // Unbounded, with a square that has an integral: (|x|^0.8)′.
     let power = properties("exp(0.8 * ln(abs(x)))");
     assert_eq!(power.features.lipschitz, f64::INFINITY);
