@@ -81,3 +81,19 @@ fn each_fault_is_found() {
     let parameters = failures("bad_default");
     assert!(parameters.contains(&"declared parameters are the formula's, defaults in range"));
 }
+
+/// Where a formula is NaN, its readings agree: one check says that it is.
+#[test]
+fn nan_is_told_once() {
+    for (text, place) in [
+        ("sqrt(x)", "-10"),
+        ("ln(x) + x", "-10"),
+        ("sqrt(gate) * value", "-10"),
+        ("tanh(gate) * sqrt(value)", "(-9.9375, -5.375)"),
+    ] {
+        let checks = conformance::check(&activation(text), &Device::flex());
+        let failed: Vec<String> =
+            checks.into_iter().filter_map(|check| check.outcome.err()).collect();
+        assert_eq!(failed, [format!("the formula is NaN at {place}")], "{text}");
+    }
+}

@@ -143,6 +143,10 @@ const WRONG: &[&str] = &[
     "relu(learn=all)",
     "silu(per=channel)",
     "silu(learn=beta,per=layer)",
+    "clamp(x, 1, -1)",
+    "0.5 * prelu(x) + 0.5 * x",
+    "x + acon_c(2 * x, p1=1)",
+    "x * b where",
 ];
 
 fn error(text: &str) -> String {
@@ -175,7 +179,7 @@ fn texts_are_bounded() {
     assert!(error(&ifs).contains("nested more than"), "{}", error(&ifs));
     // Many operations, none of them nested.
     let long = (0..560).map(|i| format!("{i}*x")).collect::<Vec<_>>().join("+");
-    let longest = format!("pau({long})");
+    let longest = format!("mish({long})");
     assert!(error(&longest).contains("operations"), "{}", error(&longest));
 }
 
@@ -292,6 +296,18 @@ fn fingerprints_of_compiled_activations_stay() {
     insta::assert_snapshot!(lines.join("\n"));
 }
 
+/// The same of every registered activation, with its operations: what a card's formula is made of decides its bits.
+#[test]
+fn fingerprints_of_registered_activations_stay() {
+    let line = |name: &String| {
+        let activation = activation(name);
+        let (forward, backward) = (activation.operations(), activation.operations_of_derivatives());
+        format!("{name} {} {forward} {backward}", activation.fingerprint())
+    };
+    let lines: Vec<String> = activation::all().iter().map(|entry| line(&entry.name)).collect();
+    insta::assert_snapshot!(lines.join("\n"));
+}
+
 #[test]
 fn nan_goes_through_every_branch() {
     for text in [
@@ -306,6 +322,76 @@ fn nan_goes_through_every_branch() {
     let gated = activation("if gate <= 0 then 0 * value else value");
     let Kind::Gated(f) = gated.kind() else { panic!("it is gated") };
     assert!(f.eval(-1.0, f64::NAN).0.is_nan() && f.eval(f64::NAN, 1.0).0.is_nan());
+}
+
+/// Where a side of a comparison is NaN, so is the formula, in double precision, in kernels and on tensors.
+#[test]
+fn a_comparison_with_nan_is_nan() {
+    for (text, numbers, nan) in [
+        ("if sqrt(x) > 1 then x else 0", [(4.0, 4.0), (0.5, 0.0)], -5.0),
+        ("if sqrt(x) < 0.5 then 1 + 0*x else 2", [(0.0625, 1.0), (4.0, 2.0)], -4.0),
+        ("if sqrt(x) <= 0.5 then 1 + 0*x else 2", [(0.25, 1.0), (4.0, 2.0)], -4.0),
+        ("if 1 >= ln(x) then 3 else x", [(1.0, 3.0), (8.0, 8.0)], -1.0),
+        ("if x / tanh(x) <= 1.5 then 1 else 2", [(1.0, 1.0), (3.0, 2.0)], 0.0),
+        ("max(x, sqrt(x))", [(0.25, 0.5), (4.0, 4.0)], -4.0),
+        ("max(sqrt(x), x)", [(0.25, 0.5), (4.0, 4.0)], -4.0),
+        ("min(x, sqrt(x))", [(0.25, 0.25), (4.0, 2.0)], -4.0),
+        ("min(sqrt(x), x)", [(0.25, 0.25), (4.0, 2.0)], -4.0),
+        ("clamp(x, ln(x), 2 * x)", [(0.25, 0.25), (2.0, 2.0)], -4.0),
+    ] {
+        let activation = activation(text);
+        let f = activation.nonlinearity();
+        let [(a, at_a), (b, at_b)] = numbers;
+        let (mut y, mut slopes) = ([0.0; 3], [1.0; 3]);
+        let x = [a, b, nan].map(|x| x as f32);
+        f.forward_slice(&x, &mut y);
+        f.backward_slice(&x, &mut slopes);
+        let [tensors, _] = activation_testing::autodiff(text, &[a, b, nan]);
+        for y in [[a, b, nan].map(|x| f.eval(x).0), y.map(f64::from), tensors.try_into().unwrap()] {
+            let right = (y[0] - at_a).abs() < 1e-6 && (y[1] - at_b).abs() < 1e-6;
+            assert!(right && y[2].is_nan(), "{text} at {x:?}: {y:?}");
+        }
+        for (x, slope) in [a, b].into_iter().zip(slopes) {
+            assert!((f.eval(x).1 - f64::from(slope)).abs() < 1e-6, "{text} at {x}: {slope}");
+        }
+        // What is printed is the formula again.
+        let printed = activation.tree().unwrap().to_string();
+        assert_eq!(self::activation(&printed).tree().unwrap().to_string(), printed, "{text}");
+        assert!(self::activation(&printed).nonlinearity().eval(nan).0.is_nan(), "{printed}");
+    }
+    let tree = |text: &str| activation(text).tree().unwrap().to_string();
+    assert_eq!(tree("max(x, sqrt(x))"), "max(x, sqrt(x))");
+    assert_eq!(tree("min(sqrt(x), x)"), "min(sqrt(x), x)");
+    assert_eq!(tree("if sqrt(x) <= 1 then x else 0"), "if sqrt(x) <= 1 then x else 0");
+    // Infinite sides are numbers.
+    let both = activation("max(exp(x), ln(exp(2 * x)) + exp(2 * x))");
+    assert_eq!(both.nonlinearity().eval(1e4).0, f64::INFINITY);
+}
+
+/// Conditions that are no NaN at a number have as many operations as they are written with.
+#[test]
+fn other_conditions_cost_nothing_more() {
+    for (text, operations) in [
+        ("if x^2 + x <= 1 then tanh(x) else x", 4),
+        ("if tanh(x) > 0.5 then exp(x) else x", 3),
+        ("max(x, sigmoid(x))", 3),
+        ("min(x * exp(x), x)", 4),
+        ("if sqrt(1 + x^2) <= 2 then x else 2 * x", 5),
+    ] {
+        assert_eq!(activation(text).operations(), operations, "{text}");
+    }
+}
+
+/// The numbers of an activation that learns are given where it is a function of a formula.
+#[test]
+fn what_learns_is_a_function_with_its_numbers() {
+    let constant = activation("prelu(x, slope=0.25)");
+    assert_eq!(constant.nonlinearity().eval(-4.0), (-1.0, 0.25));
+    let learned = activation("prelu(x, slope=slope) where slope=0.25, learn=slope");
+    assert_eq!(learned.learned().unwrap().initial(), [0.25]);
+    assert_eq!(learned.nonlinearity().eval(-4.0), (-1.0, 0.25));
+    let all = "acon_c(x, p1=p1, p2=p2, beta=beta) where p1=1, p2=0, beta=1, learn=p1+p2+beta";
+    assert_eq!(activation(all).fingerprint(), activation("acon_c").fingerprint());
 }
 
 #[test]

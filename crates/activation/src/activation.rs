@@ -179,12 +179,19 @@ impl Activation {
         self.registration.numbers().map(|number| number.name.as_ref()).collect()
     }
 
-    /// Inputs within ±`bound` where its nonlinearity goes from one branch of a condition to another, in ascending order:
-    /// between these it is smooth.
+    /// Inputs within ±`bound` where its nonlinearity goes from one branch of a condition to another, or where a divisor
+    /// changes its sign, in ascending order: between these it is smooth.
     #[must_use]
     pub fn changes(&self, bound: f64) -> Vec<f64> {
+        let steps = f64::from(CHANGES_LOOKED_AT);
+        let place = |i: u32| -bound + (bound - -bound) * f64::from(i) / steps;
+        self.changes_between(&(0..=CHANGES_LOOKED_AT).map(place).collect::<Vec<_>>())
+    }
+
+    /// The same between the first and the last of `places`, in ascending order, at which conditions are looked at.
+    pub(crate) fn changes_between(&self, places: &[f64]) -> Vec<f64> {
         let fixed: Vec<Option<f64>> = self.numbers().into_iter().map(Some).collect();
-        self.graphs().fix(&fixed).alone.changes([-bound, bound], CHANGES_LOOKED_AT)
+        self.graphs().fix(&fixed).alone.changes(places)
     }
 
     /// Whether sine or cosine is part of its formula, so that it need not have limits at infinity.

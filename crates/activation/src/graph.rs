@@ -6,6 +6,7 @@
 
 mod infix;
 mod node;
+mod numbers;
 mod simplify;
 
 pub use infix::Infix;
@@ -31,6 +32,15 @@ pub(crate) fn bisect(from: f64, to: f64, like_from: impl Fn(f64) -> bool) -> [f6
             to = middle;
         }
     }
+}
+
+/// A condition: `at_most` where `x` is at most `threshold`, `above` elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Choice {
+    pub(crate) x: Id,
+    pub(crate) threshold: f64,
+    pub(crate) at_most: Id,
+    pub(crate) above: Id,
 }
 
 /// A formula as operations, each after its operands.
@@ -95,6 +105,27 @@ impl Graph {
         self.nodes.iter().filter(|node| !node.operands().is_empty()).count()
     }
 
+    /// What the node `id` chooses between, if it is a condition. One that keeps NaN of what it compares reads as if it did
+    /// not: the text of such a condition keeps it again.
+    pub(crate) fn choice(&self, id: Id) -> Option<Choice> {
+        let Node::Select { x, threshold, at_most, above } = self.nodes[id] else { return None };
+        let choice = Choice { x, threshold: threshold.0, at_most, above };
+        let Node::Select { x: mirrored, threshold: least, at_most: inner, above: neither } =
+            self.nodes[above]
+        else {
+            return Some(choice);
+        };
+        let is_negative = |a: Id, b: Id| self.nodes[a] == Node::Unary(Unary::Neg, b);
+        let sum_of_sides = match self.nodes[x] {
+            Node::Binary(Binary::Sub, a, b) => Node::Binary(Binary::Add, a.min(b), a.max(b)),
+            other => other,
+        };
+        let keeps_nan = least.0 == -threshold.0
+            && (is_negative(mirrored, x) || is_negative(x, mirrored))
+            && (neither == x || self.nodes[neither] == sum_of_sides);
+        Some(if keeps_nan { Choice { above: inner, ..choice } } else { choice })
+    }
+
     /// Whether sine or cosine is part of it, so that it need not have a limit.
     pub(crate) fn is_periodic(&self) -> bool {
         let periodic = |node: &Node| matches!(node, Node::Unary(Unary::Sin | Unary::Cos, _));
@@ -137,25 +168,37 @@ impl Graph {
         values
     }
 
-    /// Inputs from `low` to `high`, in ascending order, where a condition of a graph of one input without numbers changes:
-    /// on each side of these it is computed in another way, so that its slope may jump there. Conditions are looked at
-    /// at `steps` equal distances.
-    pub(crate) fn changes(&self, [low, high]: [f64; 2], steps: u32) -> Vec<f64> {
-        let conditions: Vec<(Id, f64)> = self.nodes.iter().filter_map(Node::condition).collect();
-        if conditions.is_empty() {
+    /// Inputs in ascending order where a condition of a graph of one input without numbers changes, or where a divisor
+    /// changes its sign: on each side of these it is computed in another way, so that its slope may jump there. Conditions
+    /// are looked at at `places`, in ascending order.
+    pub(crate) fn changes(&self, places: &[f64]) -> Vec<f64> {
+        /// Most changes between two places: more are rounding.
+        const MOST: usize = 16;
+        let divisor = |node: &Node| match *node {
+            Node::Binary(Binary::Div, _, divisor) => Some((divisor, 0.0)),
+            _ => None,
+        };
+        let conditions: Vec<(Id, f64)> = self
+            .nodes
+            .iter()
+            .filter_map(|node| node.condition().or_else(|| divisor(node)))
+            .collect();
+        let (Some(low), false) = (places.first(), conditions.is_empty()) else {
             return Vec::new();
-        }
+        };
         let at = |x: f64| -> Vec<bool> {
             let values = self.eval_nodes(&[Reference::<true>(x)], &[]);
             conditions.iter().map(|(node, threshold)| values[*node].0 <= *threshold).collect()
         };
-        let place = |i: u32| low + (high - low) * f64::from(i) / f64::from(steps);
         let mut found = Vec::new();
-        let mut before = at(low);
-        for i in 1..=steps {
-            let (mut from, to) = (place(i - 1), place(i));
+        let mut before = at(*low);
+        for pair in places.windows(2) {
+            let [mut from, to] = [pair[0], pair[1]];
             let after = at(to);
-            while before != after {
+            for _ in 0..MOST {
+                if before == after {
+                    break;
+                }
                 let change = bisect(from, to, |x| at(x) == before);
                 // The side that is the rounder number: the other one is its neighbour.
                 found.push(if change[0].to_string().len() <= change[1].to_string().len() {
@@ -166,6 +209,7 @@ impl Graph {
                 [_, from] = change;
                 before = at(from);
             }
+            before = after;
         }
         found.dedup_by(|a, b| (*a - *b).abs() < 1e-12);
         found

@@ -68,6 +68,9 @@ pub struct Learning {
 }
 
 impl Learning {
+    /// Keys of an activation that say how numbers are learned.
+    pub const KEYS: [&'static str; 4] = KEYS;
+
     /// That no number is learned.
     pub(crate) fn nothing() -> Self {
         Self { names: Vec::new(), per: Per::Site, learning_rate_factor: 1.0, weight_decay: false }

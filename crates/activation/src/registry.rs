@@ -386,6 +386,7 @@ pub fn build_registered(
 }
 
 /// What a call of a registered activation in a formula is: its nonlinearity of `x`, with the parameters that are given.
+/// Numbers that the activation learns by itself must be among these: inside a formula they would be constants.
 pub(crate) fn call<'r>(
     name: &str,
     x: Trace<'r>,
@@ -409,12 +410,41 @@ pub(crate) fn call<'r>(
         let near = crate::did_you_mean(&nearest(wrong, known.iter().copied()));
         return Err(format!("`{name}` has no number `{wrong}`{near}"));
     }
+    let learned = match meaning {
+        Some(_) => Learning::of(entry, &fixed).map_err(|error| error.to_string())?,
+        None => entry.learning.clone(),
+    };
+    let values = entry.numbers_of(&parameters);
+    if learned.names.iter().any(|learned| given.iter().all(|(name, _)| name != learned)) {
+        return Err(learns_nothing_here(name, &learned, &values));
+    }
     let number = |(number, value): (&Parameter, f64)| {
         let found = given.iter().find(|(name, _)| *name == number.name);
         found.map_or_else(|| crate::Algebra::constant(&x, value), |(_, value)| *value)
     };
-    let numbers: Vec<Trace<'r>> = entry.numbers_of(&parameters).into_iter().map(number).collect();
+    let numbers: Vec<Trace<'r>> = values.into_iter().map(number).collect();
     Ok(graphs.alone.eval(std::slice::from_ref(&x), &numbers))
+}
+
+/// That numbers of the activation `name` do not learn inside a formula, and what can be written.
+fn learns_nothing_here(name: &str, learned: &Learning, values: &[(&Parameter, f64)]) -> String {
+    let of_learned = |(number, value): &(&Parameter, f64)| {
+        let is_learned = learned.names.iter().any(|learned| *learned == number.name);
+        is_learned.then(|| (number.name.to_string(), *value))
+    };
+    let learned: Vec<(String, f64)> = values.iter().filter_map(of_learned).collect();
+    let listed = |write: fn(&(String, f64)) -> String| {
+        learned.iter().map(write).collect::<Vec<String>>().join(", ")
+    };
+    let constants = listed(|(number, value)| format!("{number}={value}"));
+    let passed = listed(|(number, _)| format!("{number}={number}"));
+    let names: Vec<&str> = learned.iter().map(|(number, _)| number.as_str()).collect();
+    format!(
+        "`{name}` learns {}, but numbers of a function inside a formula do not learn: write `{name}(x, {constants})` for \
+         constants, or `{name}(x, {passed})` with `where {constants}, learn={}` at the end of the formula",
+        names.join(", "),
+        names.join("+"),
+    )
 }
 
 /// Registers a [`Formula`] or [`GatedFormula`] under its name.

@@ -131,6 +131,11 @@ impl FromStr for ActivationRequest {
         if !may_name(name) {
             return Err(error(WRONG_NAME));
         }
+        if let Some(before) = rest.strip_suffix(WHERE.trim())
+            && before.ends_with(char::is_whitespace)
+        {
+            return Err(error("no value follows `where`, as in `where b=2`"));
+        }
         let (formula, list) = parts(rest);
         TextFormula::parse(formula.trim())?;
         parameters.insert(FORMULA.to_owned(), formula.trim().into());
@@ -268,6 +273,8 @@ mod tests {
             ("gelu(a=' x')", "a blank"),
             ("my name: x", "the name of a formula"),
             ("x * b where b", "not of the form"),
+            ("x * b where", "no value follows `where`, as in `where b=2`"),
+            ("x * b where ", "no value follows `where`, as in `where b=2`"),
             ("x()", "`x` is no function"),
             ("x(a=1)", "`x` is no function"),
             ("gate(value)", "`gate` is no function"),

@@ -4,7 +4,7 @@
 //! says, to the last bit.
 
 use crate::Activation;
-use crate::graph::{Binary, Constant, Graph, Id, Node, Unary};
+use crate::graph::{Binary, Choice, Constant, Graph, Id, Node, Unary};
 use crate::text::{X, function};
 use std::fmt;
 
@@ -239,22 +239,25 @@ impl Tree {
             }
             // Every number is at most infinity.
             Node::Select { threshold: Constant(f64::INFINITY), at_most, .. } => part(at_most)?,
-            Node::Select { x, threshold, at_most, above } => match graph.nodes[x] {
-                Node::Binary(Binary::Sub, a, b)
-                    if threshold.0 == 0.0 && [a, b] == [above, at_most] =>
-                {
-                    Self::of(Symbol::Function("max"), vec![part(a)?, part(b)?])
+            Node::Select { .. } => {
+                let Choice { x, threshold, at_most, above } = graph.choice(id)?;
+                match graph.nodes[x] {
+                    Node::Binary(Binary::Sub, a, b)
+                        if threshold == 0.0 && [a, b] == [above, at_most] =>
+                    {
+                        Self::of(Symbol::Function("max"), vec![part(a)?, part(b)?])
+                    }
+                    Node::Binary(Binary::Sub, a, b)
+                        if threshold == 0.0 && [a, b] == [at_most, above] =>
+                    {
+                        Self::of(Symbol::Function("min"), vec![part(a)?, part(b)?])
+                    }
+                    _ => {
+                        let parts = vec![part(x)?, part(at_most)?, part(above)?];
+                        Self::of(Symbol::AtMost(threshold), parts)
+                    }
                 }
-                Node::Binary(Binary::Sub, a, b)
-                    if threshold.0 == 0.0 && [a, b] == [at_most, above] =>
-                {
-                    Self::of(Symbol::Function("min"), vec![part(a)?, part(b)?])
-                }
-                _ => {
-                    let parts = vec![part(x)?, part(at_most)?, part(above)?];
-                    Self::of(Symbol::AtMost(threshold.0), parts)
-                }
-            },
+            }
             Node::Max(x, bound) => {
                 Self::of(Symbol::Function("max"), vec![part(x)?, number(bound.0)])
             }
@@ -452,7 +455,8 @@ mod tests {
             }
             let text = tree.to_string();
             let formula = TextFormula::parse(&text).unwrap_or_else(|error| panic!("{error}"));
-            let graph = formula.graph(&[]).unwrap();
+            // Bounds of `clamp` in the wrong order are refused.
+            let Ok(graph) = formula.graph(&[]) else { continue };
             for x in POINTS {
                 if let Some(expected) = value(&tree, x) {
                     let found = graph.eval(&[x], &[]);
@@ -475,7 +479,7 @@ mod tests {
                 continue;
             }
             let formula = TextFormula::parse(&tree.to_string()).unwrap();
-            let graph = formula.graph(&[]).unwrap();
+            let Ok(graph) = formula.graph(&[]) else { continue };
             let simple = Tree::of_graph(&graph.simplified()).unwrap();
             shorter += usize::from(simple.operations() < tree.operations());
             // Large numbers cancel: 1e12 + x - 1e12.

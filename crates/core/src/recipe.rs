@@ -10,7 +10,7 @@ use crate::objective::{self, Objective, ObjectiveRegistration};
 use crate::optimizer::{self, OptimizerRegistration, UpdateRule};
 use crate::schedule::{LearningRate, ScheduleRegistration};
 use crate::sites::Activations;
-use record::{Component, DataSpec, Described, Metric, RunSpec};
+use record::{Component, DataSpec, Described, Direction, Metric, RunSpec};
 
 /// Most replicas of a run: each is a thread at least.
 const MOST_REPLICAS: usize = 64;
@@ -213,7 +213,25 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
         let reason = format!("is for images, and the data set holds {holds}");
         return Err(Error::spec("data.augmentation", reason));
     }
+    for (key, target) in
+        [("target_accuracy", training.target_accuracy), ("target", training.target)]
+    {
+        if let Some(reason) = target.and_then(|target| pointless(&metric, target)) {
+            return Err(Error::spec(format!("training.{key}"), reason));
+        }
+    }
     Ok(())
+}
+
+/// Why the steps to `target` say nothing: no run reaches it, or guessing does.
+fn pointless(metric: &Metric, target: f64) -> Option<String> {
+    if metric.direction == Direction::Lower && target <= 0.0 {
+        return Some("must be above 0: no run scores less".to_owned());
+    }
+    metric.reaches(metric.guessing, target).then(|| {
+        let side = if metric.direction == Direction::Lower { "below" } else { "above" };
+        format!("must be {side} {}, which guessing scores", metric.shown(metric.guessing))
+    })
 }
 
 /// Name of the augmentation that changes nothing.

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::guard::guarded;
-use activation::{Activation, ActivationRequest, BuildError, SyntaxError};
+use activation::{Activation, ActivationRequest, BuildError, Learning, SyntaxError, TextFormula};
 use actlab_core::Activations;
 use record::{ActivationSpec, SiteActivation};
 use schemars::JsonSchema;
@@ -163,7 +163,8 @@ impl FromStr for ArmRequest {
         let inside = rest.trim_end().strip_suffix(']');
         let inside = inside.ok_or_else(|| error("`]` is missing at the end"))?;
         let mut sites = Vec::new();
-        for rule in split(inside) {
+        let rules = split(inside);
+        for (place, rule) in rules.iter().enumerate() {
             let of_form =
                 || error(&format!("`{}` is not of the form site=activation", rule.trim()));
             let (pattern, activation) = rule.split_once('=').ok_or_else(of_form)?;
@@ -177,10 +178,28 @@ impl FromStr for ArmRequest {
             let activation = activation.trim();
             let inside = activation.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
             let inside = inside.filter(|text| text.contains(" where "));
-            sites.push((pattern.to_owned(), inside.unwrap_or(activation).parse()?));
+            let request: ActivationRequest = inside.unwrap_or(activation).parse()?;
+            let behind = &rules[place + 1..];
+            let values = behind.iter().take_while(|rule| is_value_of(&request, rule)).count();
+            if values > 0 && inside.is_none() && activation.contains(" where ") {
+                let values: String =
+                    behind[..values].iter().map(|rule| format!(",{rule}")).collect();
+                let right = format!("`{pattern}=({activation}{values})`");
+                return Err(error(&format!("put the formula in brackets: {right}")));
+            }
+            sites.push((pattern.to_owned(), request));
         }
         Ok(Self::new(default.parse()?, sites))
     }
+}
+
+/// Whether the rule of a site is in truth a value of the formula before it: `learn=b`, or a parameter.
+fn is_value_of(request: &ActivationRequest, rule: &str) -> bool {
+    let key = rule.split('=').next().unwrap_or_default().trim();
+    let formula = request.formula().and_then(|text| TextFormula::parse(text).ok());
+    formula.is_some_and(|formula| {
+        Learning::KEYS.contains(&key) || formula.parameters().any(|name| name == key)
+    })
 }
 
 /// `text`, in brackets if a comma in it would end the rule of a site.
@@ -312,6 +331,8 @@ mod tests {
             "gelu[stem=x * tanh(x),blocks.*=(x * sigmoid(b * x) where b=1.5, learn=b)]"
         );
         assert_eq!(label.parse::<ArmRequest>().unwrap().label().unwrap(), label);
+        let one = "gelu[stem=b * x where b=2,blocks.*=relu]".parse::<ArmRequest>().unwrap();
+        assert_eq!(one.sites.len(), 2);
         for (wrong, reason) in [
             ("gelu[blocks.0.*=relu", "`]` is missing at the end"),
             ("gelu[relu]", "`relu` is not of the form site=activation"),
@@ -319,6 +340,14 @@ mod tests {
             ("gelu[]", "`` is not of the form site=activation"),
             ("gelu[a=]", "the name is missing"),
             ("gelu[a=relu,a=silu]", "`a` is given twice"),
+            (
+                "gelu[layers.0.*=x * b where b=2, learn=b]",
+                "put the formula in brackets: `layers.0.*=(x * b where b=2, learn=b)`",
+            ),
+            (
+                "gelu[stem=b * c * x where b=2, c=0.5, blocks.*=relu]",
+                "put the formula in brackets: `stem=(b * c * x where b=2, c=0.5)`",
+            ),
         ] {
             let error = wrong.parse::<ArmRequest>().unwrap_err().to_string();
             assert!(error.contains(reason), "{wrong}: {error}");

@@ -1,7 +1,7 @@
 //! A graph with what a reader would leave out left out: the same function for finite inputs, but rounded otherwise.
 
 use super::infix::thresholds;
-use super::{Binary, Constant, Graph, Id, Node, Recorder, Trace, Unary};
+use super::{Binary, Choice, Constant, Graph, Id, Node, Recorder, Trace, Unary};
 use crate::Algebra;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -294,7 +294,8 @@ impl<'a, 'r> Simplifier<'a, 'r> {
                 binary(Binary::Add, binary(Binary::Mul, a, b), c)
             }
             Node::Select { x, threshold, at_most, above } => {
-                self.select(x, threshold.0, [at_most, above], facts)
+                let written = Choice { x, threshold: threshold.0, at_most, above };
+                self.select(self.graph.choice(id).unwrap_or(written), facts)
             }
             Node::Max(x, bound) => {
                 let Bounds { low, high, .. } = self.bounds(x, facts);
@@ -315,7 +316,9 @@ impl<'a, 'r> Simplifier<'a, 'r> {
         }
     }
 
-    fn select(&mut self, x: Id, threshold: f64, branches: [Id; 2], facts: &Facts) -> Trace<'r> {
+    fn select(&mut self, choice: Choice, facts: &Facts) -> Trace<'r> {
+        let Choice { x, threshold, at_most, above } = choice;
+        let branches = [at_most, above];
         let Bounds { low, high, stays_low, .. } = self.bounds(x, facts);
         // Every number but NaN is at most infinity.
         if high <= threshold {

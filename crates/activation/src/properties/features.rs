@@ -1,12 +1,13 @@
 //! Range, slope, zeros, flat regions and limits of a function.
 
-use crate::graph::bisect;
+use super::places::{direction, is_flat, kinks, regions, tidy, turns, zeros};
+use super::singular::{Pole, Singular, peak, singular, suspects};
 
-/// Inputs up to which kinks, zeros and regions are looked for.
+/// Inputs up to which a function is looked at closely, and up to which places of one that oscillates are looked for.
 pub(super) const NEAR: f64 = 20.0;
 
 /// Inputs up to which a function is looked at.
-const FAR: f64 = 1e4;
+pub(super) const FAR: f64 = 1e6;
 
 /// Steps to the next whole number in the dense part of the grid.
 const DENSITY: i32 = 256;
@@ -86,18 +87,22 @@ pub struct Features {
     pub supremum: Bound,
     /// Whether it goes in one direction.
     pub monotone: Monotone,
-    /// Inputs within ±20 where it turns.
+    /// Inputs where it turns.
     pub turns: Vec<f64>,
     /// Least upper bound of |f′|; infinite where there is none, or where the value jumps.
     pub lipschitz: f64,
-    /// Isolated zeros within ±20.
+    /// Isolated zeros.
     pub zeros: Vec<f64>,
+    /// Where the value grows without bound at a finite input.
+    pub poles: Vec<Pole>,
     /// Where f = 0 and f′ = 0, in double precision.
     pub dead: Vec<Interval>,
     /// Where |f′| < 10⁻³, over more than 0.1.
     pub saturated: Vec<Interval>,
-    /// Where the slope jumps, within ±20.
+    /// Where the slope or the value jumps.
     pub kinks: Vec<Kink>,
+    /// Turns, zeros, poles and kinks are looked for at inputs from minus to plus this.
+    pub searched: f64,
     /// Limits at −∞ and ∞; none where there is none.
     pub limits: [Option<f64>; 2],
     /// Whether some value is NaN.
@@ -106,51 +111,70 @@ pub struct Features {
 
 /// An input with value and slope.
 #[derive(Debug, Clone, Copy)]
-struct Point {
-    x: f64,
-    y: f64,
-    slope: f64,
+pub(super) struct Point {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) slope: f64,
 }
 
-type Function<'a> = &'a dyn Fn(f64) -> (f64, f64);
+pub(super) type Function<'a> = &'a dyn Fn(f64) -> (f64, f64);
 
-fn point(f: Function<'_>, x: f64) -> Point {
+pub(super) fn point(f: Function<'_>, x: f64) -> Point {
     let (y, slope) = f(x);
     Point { x, y, slope }
+}
+
+/// How far beside a change a function is looked at: so far that rounding on the way to a condition does not matter.
+pub(super) fn step_beside(at: f64) -> f64 {
+    1e-9 * (1.0 + at.abs())
 }
 
 impl Features {
     /// Those of `f`, which gives value and slope and is smooth between `changes`; `oscillates` where it may have no limit.
     #[must_use]
     pub fn of(f: Function<'_>, changes: &[f64], oscillates: bool) -> Self {
+        let searched = if oscillates { NEAR } else { FAR };
         let grid: Vec<Point> = inputs(changes).into_iter().map(|x| point(f, x)).collect();
-        let kinks = kinks(f, changes);
+        let within = |x: &f64| x.abs() <= searched;
+        let suspects = suspects(f, &grid).into_iter().chain(changes.iter().copied());
+        let singular = singular(f, suspects.filter(within));
+        let poles: Vec<Pole> = singular.iter().filter_map(|one| one.pole(f)).collect();
+        let kinks = kinks(f, changes, &singular, &poles);
         let limits = [-1.0, 1.0].map(|side| limit(f, side, oscillates));
-        let turns = turns(f, &grid);
-        let flat = |point: &Point| point.slope == 0.0;
-        let dead = regions(f, &grid, NEAR, |point| point.y == 0.0 && flat(point));
-        let mut saturated = regions(f, &grid, FAR, |point| point.slope.abs() < SATURATED);
-        // Around a turn the slope is small as well.
-        saturated.retain(|one| one.to - one.from > NARROW);
-        // What grows slowly without end, as a logarithm, is not saturated.
-        let ends = |side: usize| limits[side].is_some_and(f64::is_finite);
-        saturated.retain(|one| (one.from < NEAR || ends(1)) && (one.to > -NEAR || ends(0)));
-        let zeros = zeros(f, &grid, &dead);
-        let [infimum, supremum] = [-1.0, 1.0].map(|sign| bound(f, &grid, &turns, limits, sign));
+        let mut turns = turns(f, &grid, &poles);
+        let mut flat = regions(f, &grid, |point| point.slope == 0.0);
+        let mut dead = regions(f, &grid, |point| point.y == 0.0 && point.slope == 0.0);
+        // What begins far away is rounding, if the formula does not change there.
+        let is_near = |one: &Interval| one.from < NEAR && one.to > -NEAR;
+        dead.retain(|one| is_near(one) || is_flat(f, one, changes));
+        flat.retain(|one| is_flat(f, one, changes));
+        let shape =
+            Shape { f, grid: &grid, kinks: &kinks, poles: &poles, flat: &flat, limits, oscillates };
+        let [infimum, supremum] = [-1.0, 1.0].map(|sign| shape.bound(&turns, sign));
+        turns.retain(within);
+        let mut zeros = zeros(f, &grid);
+        zeros.retain(within);
         Self {
             infimum,
             supremum,
-            monotone: monotone(&grid, &kinks),
-            turns: turns.into_iter().filter(|x| x.abs() <= NEAR).collect(),
-            lipschitz: lipschitz(f, &grid, &kinks),
+            monotone: shape.monotone(),
+            turns,
+            lipschitz: shape.lipschitz(&singular),
             zeros,
             dead,
-            saturated,
-            kinks,
-            limits,
+            saturated: shape.saturated(),
             has_nan: grid.iter().any(|point| point.y.is_nan()),
+            kinks,
+            poles,
+            searched,
+            limits,
         }
     }
+}
+
+/// Inputs beyond ±20 at which a function is looked at, on the positive side: ever wider by `factor`.
+pub(super) fn far_inputs(factor: f64) -> impl Iterator<Item = f64> {
+    std::iter::successors(Some(NEAR * factor), move |x| (*x < FAR).then_some(x * factor))
 }
 
 /// The grid: dense within ±20, and then ever wider; on both sides of each change.
@@ -158,33 +182,14 @@ fn inputs(changes: &[f64]) -> Vec<f64> {
     let dense = DENSITY * 20;
     let mut inputs: Vec<f64> =
         (-dense..=dense).map(|i| f64::from(i) / f64::from(DENSITY)).collect();
-    let mut x = NEAR;
-    while x < FAR {
-        x *= 1.02;
-        inputs.extend([-x, x]);
-    }
+    inputs.extend(far_inputs(1.02).flat_map(|x| [-x, x]));
     for at in changes {
-        // Far enough that rounding on the way to a condition does not matter.
-        inputs.extend([at - 1e-9, *at, at + 1e-9]);
+        let step = step_beside(*at);
+        inputs.extend([at - step, *at, at + step]);
     }
     inputs.sort_by(f64::total_cmp);
     inputs.dedup();
     inputs
-}
-
-fn kinks(f: Function<'_>, changes: &[f64]) -> Vec<Kink> {
-    let kink = |at: &f64| {
-        let step = 1e-9 * (1.0 + at.abs());
-        let (below, above) = (point(f, at - step), point(f, at + step));
-        let jump = above.y - below.y;
-        let jump = if jump.abs() > 1e-6 { jump } else { 0.0 };
-        Kink { at: *at, below: below.slope, above: above.slope, jump }
-    };
-    let jumps = |kink: &Kink| {
-        let scale = 1.0 + kink.below.abs().max(kink.above.abs());
-        (kink.below - kink.above).abs() > 1e-6 * scale || kink.jump != 0.0
-    };
-    changes.iter().map(kink).filter(jumps).collect()
 }
 
 /// The limit for x → `side` · ∞.
@@ -193,12 +198,20 @@ fn limit(f: Function<'_>, side: f64, oscillates: bool) -> Option<f64> {
     if !oscillates && !at_infinity.is_nan() {
         return Some(at_infinity);
     }
+    let [far, farther] = [1e12, 1e15].map(|x| f(side * x).0);
+    if !oscillates && (farther - far).abs() <= 1e-9 * (1.0 + far.abs()) {
+        return Some(farther);
+    }
     // Uneven steps meet every part of a period.
     let values = |from: f64| {
         let values = (0..200).map(|i| f(side * from * (1.0 + 0.005_123 * f64::from(i))).0);
         values.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], y| [low.min(y), high.max(y)])
     };
     let ([low, high], [far_low, far_high]) = (values(50.0), values(5e3));
+    if far_low > far_high {
+        // There are no values.
+        return None;
+    }
     if far_high - far_low < 1e-6 {
         return Some(0.5 * (far_low + far_high));
     }
@@ -208,85 +221,135 @@ fn limit(f: Function<'_>, side: f64, oscillates: bool) -> Option<f64> {
     (far_high < -10.0 * low.abs()).then_some(f64::NEG_INFINITY)
 }
 
-/// Sign of a slope; 0 where it is lost in rounding.
-fn direction(point: &Point) -> i8 {
-    let noise = 1e-13 * (1.0 + point.y.abs());
-    i8::from(point.slope > noise) - i8::from(point.slope < -noise)
-}
-
-/// Where the slope changes its sign, also over a flat part.
-fn turns(f: Function<'_>, grid: &[Point]) -> Vec<f64> {
-    let mut turns = Vec::new();
-    let moving: Vec<&Point> = grid.iter().filter(|point| direction(point) != 0).collect();
-    for pair in moving.windows(2) {
-        let before = direction(pair[0]);
-        if before != direction(pair[1]) {
-            let [at, _] = bisect(pair[0].x, pair[1].x, |x| direction(&point(f, x)) == before);
-            turns.push(tidy(at));
-        }
-    }
-    turns
-}
-
-/// A number that is zero but for the last steps of a bisection.
-fn tidy(x: f64) -> f64 {
-    if x.abs() < 1e-12 { 0.0 } else { x }
-}
-
-fn monotone(grid: &[Point], kinks: &[Kink]) -> Monotone {
-    let down = |jump: f64| kinks.iter().any(|kink| kink.jump * jump > 0.0);
-    let rises = grid.iter().any(|point| direction(point) > 0) || down(1.0);
-    let falls = grid.iter().any(|point| direction(point) < 0) || down(-1.0);
-    // Neighbours that are flat are a flat part; one alone may be an inflection.
-    let flat =
-        |pair: &[Point]| pair.iter().all(|point| point.slope == 0.0 && point.x.abs() <= NEAR);
-    let flat = grid.windows(2).any(flat);
-    match (rises, falls) {
-        (true, true) => Monotone::No,
-        (true, false) if !flat => Monotone::Increasing,
-        (true, false) => Monotone::NonDecreasing,
-        (false, true) if !flat => Monotone::Decreasing,
-        (false, _) => Monotone::NonIncreasing,
-    }
-}
-
-/// The supremum of `sign` · f, times `sign`.
-fn bound(
-    f: Function<'_>,
-    grid: &[Point],
-    turns: &[f64],
+/// What the features of a whole are made of.
+struct Shape<'a> {
+    f: Function<'a>,
+    grid: &'a [Point],
+    kinks: &'a [Kink],
+    poles: &'a [Pole],
+    flat: &'a [Interval],
     limits: [Option<f64>; 2],
-    sign: f64,
-) -> Bound {
-    let turning = turns.iter().map(|x| point(f, *x));
-    let candidates = grid.iter().copied().chain(turning).filter(|point| !point.y.is_nan());
-    let mut best: Option<Point> = None;
-    for candidate in candidates {
-        let better = |best: Point| {
-            let (new, old) = (sign * candidate.y, sign * best.y);
-            new > old || new == old && candidate.x.abs() < best.x.abs()
+    oscillates: bool,
+}
+
+impl Shape<'_> {
+    fn monotone(&self) -> Monotone {
+        let across = |sign: f64| {
+            self.kinks.iter().any(|kink| kink.jump * sign > 0.0)
+                || self.poles.iter().any(|pole| (pole.above - pole.below) * sign > 0.0)
         };
-        if best.is_none_or(better) {
-            best = Some(candidate);
+        let rises = self.grid.iter().any(|point| direction(point) > 0) || across(1.0);
+        let falls = self.grid.iter().any(|point| direction(point) < 0) || across(-1.0);
+        match (rises, falls) {
+            (true, true) => Monotone::No,
+            (true, false) if self.flat.is_empty() => Monotone::Increasing,
+            (true, false) => Monotone::NonDecreasing,
+            (false, true) if self.flat.is_empty() => Monotone::Decreasing,
+            (false, _) => Monotone::NonIncreasing,
         }
     }
-    let Some(best) = best else { return Bound { value: f64::NAN, at: None } };
-    let limit = limits.iter().flatten().map(|limit| sign * limit).fold(f64::NEG_INFINITY, f64::max);
-    if limit.is_infinite() && limit > 0.0 || grows(grid, sign) {
-        return Bound { value: sign * f64::INFINITY, at: None };
+
+    fn saturated(&self) -> Vec<Interval> {
+        let mut saturated = regions(self.f, self.grid, |point| point.slope.abs() < SATURATED);
+        // Around a turn the slope is small as well.
+        saturated.retain(|one| one.to - one.from > NARROW);
+        // What grows slowly without end, as a logarithm, is not saturated; what oscillates is not known so far away.
+        let there = |side: usize, ends: bool| {
+            self.limits[side].is_some_and(|limit| ends && !self.oscillates || limit.is_finite())
+        };
+        saturated.retain(|one| {
+            (one.from < NEAR || there(1, one.to.is_finite()))
+                && (one.to > -NEAR || there(0, one.from.is_finite()))
+        });
+        saturated
     }
-    let value = sign * best.y;
-    // At the beginning of a constant part the slope may be that of the other side.
-    let is_flat = |x: f64| {
-        let there = point(f, x);
-        x.abs() <= NEAR && there.slope == 0.0 && there.y == best.y
-    };
-    let reached = [0.0, -1.0, 1.0].into_iter().any(|away| is_flat(best.x + away));
-    // What lies this near to a limit is rounded to it.
-    if limit >= value - 1e-12 * (1.0 + value.abs()) && !reached {
-        return Bound { value: tidy(sign * limit), at: None };
+
+    /// The limits of values on the sides of jumps.
+    fn beside_jumps(&self) -> impl Iterator<Item = f64> {
+        let jumps = self.kinks.iter().filter(|kink| kink.jump != 0.0);
+        jumps.flat_map(|kink| {
+            [-1.0, 1.0].map(|side| {
+                let step = side * step_beside(kink.at);
+                let beside = point(self.f, kink.at + step);
+                beside.y - step * beside.slope
+            })
+        })
     }
-    Bound { value: tidy(best.y), at: Some(best.x) }
+
+    /// Whether a point lies beside a jump, to look at the side, or is infinite.
+    fn is_aside(&self, point: &Point) -> bool {
+        let beside = |kink: &Kink| {
+            kink.jump != 0.0
+                && point.x != kink.at
+                && (point.x - kink.at).abs() < 2.0 * step_beside(kink.at)
+        };
+        !point.y.is_finite() || self.kinks.iter().any(beside)
+    }
+
+    /// The supremum of `sign` · f, times `sign`.
+    fn bound(&self, turns: &[f64], sign: f64) -> Bound {
+        let turning = turns.iter().map(|x| point(self.f, *x));
+        let candidates = self.grid.iter().copied().chain(turning);
+        let mut best: Option<Point> = None;
+        for candidate in candidates.filter(|candidate| !self.is_aside(candidate)) {
+            let better = |best: Point| {
+                let (new, old) = (sign * candidate.y, sign * best.y);
+                new > old || new == old && candidate.x.abs() < best.x.abs()
+            };
+            if best.is_none_or(better) {
+                best = Some(candidate);
+            }
+        }
+        let Some(best) = best else { return Bound { value: f64::NAN, at: None } };
+        let limits = self.limits.iter().flatten().map(|limit| sign * limit);
+        let limit = limits.fold(f64::NEG_INFINITY, f64::max);
+        let infinite = sign * f64::INFINITY;
+        let is_infinite = |pole: &Pole| [pole.below, pole.above].contains(&infinite);
+        let at_pole = self.poles.iter().any(is_infinite)
+            || self.grid.iter().any(|point| point.y == infinite && self.poles.is_empty());
+        let endless = self.limits.contains(&None) && grows(self.grid, sign);
+        if limit == f64::INFINITY || at_pole || endless {
+            return Bound { value: sign * f64::INFINITY, at: None };
+        }
+        let (value, noise) = (sign * best.y, 1e-12 * (1.0 + best.y.abs()));
+        let beside = self.beside_jumps().map(|y| sign * y).fold(f64::NEG_INFINITY, f64::max);
+        if beside > value.max(limit) + noise {
+            return Bound { value: tidy(sign * beside), at: None };
+        }
+        // At the beginning of a constant part the slope may be that of the other side.
+        let reached =
+            best.slope == 0.0 || self.flat.iter().any(|part| (self.f)(part.inside()).0 == best.y);
+        // What lies this near to a limit is rounded to it.
+        if limit >= value - noise && !reached {
+            return Bound { value: tidy(sign * limit), at: None };
+        }
+        Bound { value: tidy(best.y), at: Some(best.x) }
+    }
+
+    fn lipschitz(&self, singular: &[Singular]) -> f64 {
+        let jumps = self.kinks.iter().any(|kink| kink.jump != 0.0);
+        if jumps || singular.iter().any(|one| one.slopes() != [None; 2]) {
+            return f64::INFINITY;
+        }
+        let steep = |point: &Point| point.slope.abs();
+        let most = |from: f64, to: f64| {
+            let there = self.grid.iter().filter(|point| (from..to).contains(&point.x.abs()));
+            there.map(steep).fold(0.0, f64::max)
+        };
+        let limits = [-1.0, 1.0].map(|side| (self.f)(side * f64::INFINITY).1.abs());
+        let [before, last] = [most(0.01 * FAR, 0.1 * FAR), most(0.1 * FAR, f64::INFINITY)];
+        // A slope that is bounded far away may be steeper there than near 0.
+        if limits.contains(&f64::INFINITY) || last > 2.0 * before && last > 5.0 * most(0.0, 100.0) {
+            return f64::INFINITY;
+        }
+        // Between the neighbours of a point that is steeper than both lies a maximum.
+        let refined = self.grid.windows(3).filter(|three| {
+            steep(&three[1]) >= steep(&three[0]).max(steep(&three[2])) && three[1].x.abs() <= NEAR
+        });
+        let refined = refined.map(|three| peak(three[0].x, three[2].x, |x| (self.f)(x).1.abs())[1]);
+        let limits = limits.into_iter().filter(|slope| !slope.is_nan());
+        refined.chain(limits).chain(self.grid.iter().map(steep)).fold(0.0, f64::max)
+    }
 }
 
 /// Whether `sign` · f is ever greater the further one goes.
@@ -297,97 +360,6 @@ fn grows(grid: &[Point], sign: f64) -> bool {
     };
     let (near, far) = (most(10.0, 100.0), most(1e3, FAR));
     far > 5.0 * near.abs() && far > 10.0
-}
-
-fn lipschitz(f: Function<'_>, grid: &[Point], kinks: &[Kink]) -> f64 {
-    if kinks.iter().any(|kink| kink.jump != 0.0) {
-        return f64::INFINITY;
-    }
-    let steep = |point: &Point| point.slope.abs();
-    let most = |from: f64, to: f64| {
-        let there = grid.iter().filter(|point| (from..to).contains(&point.x.abs()));
-        there.map(steep).fold(0.0, f64::max)
-    };
-    let at_infinity = [-1.0, 1.0].iter().any(|side| f(side * f64::INFINITY).1.is_infinite());
-    if at_infinity || most(1e3, f64::INFINITY) > 5.0 * most(0.0, 100.0) {
-        return f64::INFINITY;
-    }
-    // Between the neighbours of a point that is steeper than both lies a maximum.
-    let refined = grid.windows(3).filter(|three| {
-        steep(&three[1]) >= steep(&three[0]).max(steep(&three[2])) && three[1].x.abs() <= NEAR
-    });
-    let refined = refined.map(|three| greatest(three[0].x, three[2].x, |x| f(x).1.abs()));
-    let limits = [-1.0, 1.0].map(|side| f(side * f64::INFINITY).1.abs());
-    let limits = limits.into_iter().filter(|slope| !slope.is_nan());
-    refined.chain(limits).chain(grid.iter().map(steep)).fold(0.0, f64::max)
-}
-
-/// The greatest value of `g` from `from` to `to`, where it has one maximum, by golden sections.
-fn greatest(mut from: f64, mut to: f64, g: impl Fn(f64) -> f64) -> f64 {
-    const SECTION: f64 = 0.618_033_988_749_894_9;
-    let mut best = f64::NEG_INFINITY;
-    for _ in 0..48 {
-        let (a, b) = (to - SECTION * (to - from), from + SECTION * (to - from));
-        let (at_a, at_b) = (g(a), g(b));
-        best = best.max(at_a).max(at_b);
-        if at_a >= at_b {
-            to = b;
-        } else {
-            from = a;
-        }
-    }
-    best
-}
-
-fn zeros(f: Function<'_>, grid: &[Point], dead: &[Interval]) -> Vec<f64> {
-    let is_dead = |x: f64| dead.iter().any(|one| (one.from..=one.to).contains(&x));
-    let mut zeros = Vec::new();
-    let near = |point: &&Point| point.x.abs() <= NEAR && !point.y.is_nan();
-    let near: Vec<&Point> = grid.iter().filter(near).collect();
-    for pair in near.windows(2) {
-        let [a, b] = [pair[0], pair[1]];
-        if a.y == 0.0 && !is_dead(a.x) {
-            zeros.push(a.x);
-        } else if a.y * b.y < 0.0 {
-            let [at, _] = bisect(a.x, b.x, |x| f(x).0 * a.y > 0.0);
-            zeros.push(tidy(at));
-        }
-    }
-    zeros.dedup_by(|a, b| (*a - *b).abs() < 1e-8);
-    zeros
-}
-
-/// Where `holds` is true: intervals of the grid, with their ends sought between its points. One that reaches the end of the
-/// grid is taken to reach infinity. What begins further out than `near` is rounding.
-fn regions(
-    f: Function<'_>,
-    grid: &[Point],
-    near: f64,
-    holds: impl Fn(&Point) -> bool,
-) -> Vec<Interval> {
-    let mut regions: Vec<Interval> = Vec::new();
-    let edge = |a: &Point, b: &Point| {
-        let [at, _] = bisect(a.x, b.x, |x| holds(&point(f, x)) == holds(a));
-        tidy(at)
-    };
-    let mut begin = holds(&grid[0]).then_some(f64::NEG_INFINITY);
-    for pair in grid.windows(2) {
-        let [a, b] = [&pair[0], &pair[1]];
-        match (holds(a), holds(b)) {
-            (false, true) => begin = Some(edge(a, b)),
-            (true, false) => {
-                let from = begin.take().unwrap_or(a.x);
-                regions.push(Interval { from, to: edge(a, b) });
-            }
-            _ => {}
-        }
-    }
-    if let Some(from) = begin {
-        regions.push(Interval { from, to: f64::INFINITY });
-    }
-    // Points alone are zeros of the slope.
-    regions.retain(|one| one.to - one.from > 1e-6 && one.from < near && one.to > -near);
-    regions
 }
 
 #[cfg(test)]

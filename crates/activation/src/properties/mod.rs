@@ -1,16 +1,21 @@
 //! What is known of an activation as a function of one number: moments under N(0, 1), range, slope, limits.
 //!
 //! Of a gated activation the nonlinearity of its gate is looked at. Everything is computed in double precision from
-//! [`Pointwise::eval`]; what is said of a whole line is found on a grid that is dense near 0 and reaches ±10⁴, and
+//! [`Pointwise::eval`]; what is said of a whole line is found on a grid that is dense near 0 and reaches ±10⁶, and
 //! refined between its points.
 
 mod features;
 mod gauss;
+mod places;
 mod relatives;
+mod singular;
+#[cfg(test)]
+mod tests;
 
 pub use features::{Bound, Features, Interval, Kink, Monotone};
 pub use gauss::expectation;
 pub use relatives::Samples;
+pub use singular::Pole;
 
 use crate::{Activation, Pointwise};
 
@@ -29,13 +34,27 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Those of `f`, which is smooth between `changes`, to about 10⁻¹² of their size.
+    /// Those of `f`, which is smooth between `changes`, to about 10⁻¹² of their size; infinite where such an expectation
+    /// is, as E[f′²] of a root.
     #[must_use]
     pub fn of(f: &dyn Pointwise, changes: &[f64]) -> Self {
-        let [mean, second, slope] = expectation(changes, |x| {
+        let mut moments = expectation(changes, |x| {
             let (y, slope) = f.eval(x);
             [y, y * y, slope * slope]
         });
+        let is_finite = |x: &f64| f.eval(*x).0.is_finite() && f.eval(*x).1.is_finite();
+        let infinite = (-24..=24).map(|i| 0.5 * f64::from(i)).filter(|x| !is_finite(x));
+        let inside = changes.iter().copied().filter(|at| at.abs() < TAIL).chain(infinite);
+        for singular in singular::singular(&|x| f.eval(x), inside) {
+            for (moment, right) in moments.iter_mut().zip(singular.moments()) {
+                *moment =
+                    right.filter(|_| !moment.is_nan()).map_or(*moment, |right| match *moment {
+                        infinite if infinite.is_infinite() => infinite + right,
+                        _ => right,
+                    });
+            }
+        }
+        let [mean, second, slope] = moments;
         Self { mean, second, slope }
     }
 
@@ -67,13 +86,29 @@ pub struct Properties {
     pub features: Features,
 }
 
+impl Activation {
+    /// The changes `near` 0 with those beyond: where a condition or the sign of a divisor changes, up to ±10⁶.
+    fn changes_of_all(&self, near: &[f64]) -> Vec<f64> {
+        let far: Vec<f64> =
+            std::iter::once(features::NEAR).chain(features::far_inputs(1.005)).collect();
+        let mirrored: Vec<f64> = far.iter().rev().map(|x| -x).collect();
+        let [below, above] = [mirrored, far].map(|places| self.changes_between(&places));
+        let mut all: Vec<f64> =
+            below.into_iter().chain(near.iter().copied()).chain(above).collect();
+        all.dedup_by(|a, b| (*a - *b).abs() < 1e-12 * (1.0 + b.abs()));
+        all
+    }
+}
+
 impl Properties {
     /// Those of the nonlinearity of `activation`.
     #[must_use]
     pub fn of(activation: &Activation) -> Self {
         let f = activation.nonlinearity();
-        let changes = activation.changes(features::NEAR);
-        let features = Features::of(&|x| f.eval(x), &changes, activation.is_periodic());
-        Self { moments: Moments::of(f, &changes), features }
+        let near = activation.changes(features::NEAR);
+        let oscillates = activation.is_periodic();
+        let changes = if oscillates { near.clone() } else { activation.changes_of_all(&near) };
+        let features = Features::of(&|x| f.eval(x), &changes, oscillates);
+        Self { moments: Moments::of(f, &near), features }
     }
 }

@@ -70,18 +70,36 @@ pub(crate) fn function(name: &str) -> Option<(&'static str, usize)> {
 
 fn larger<'r>(a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     match (a.known(), b.known()) {
+        (_, Some(bound)) if bound.is_nan() => b,
+        (Some(bound), _) if bound.is_nan() => a,
         (_, Some(bound)) => a.max(bound),
         (Some(bound), _) => b.max(bound),
+        // What cannot be compared is the last branch, which is `a`.
+        _ if b.may_be_nan() => chosen(a - b, 0.0, b, a, a + b),
         _ => (a - b).select(0.0, b, a),
     }
 }
 
 fn smaller<'r>(a: Trace<'r>, b: Trace<'r>) -> Trace<'r> {
     match (a.known(), b.known()) {
+        (_, Some(bound)) if bound.is_nan() => b,
+        (Some(bound), _) if bound.is_nan() => a,
         (_, Some(bound)) => a.min(bound),
         (Some(bound), _) => b.min(bound),
+        _ if a.may_be_nan() => chosen(a - b, 0.0, a, b, a + b),
         _ => (a - b).select(0.0, a, b),
     }
+}
+
+/// `at_most` where `compared` is at most `threshold`, `above` where it is greater, and `neither` where it is NaN.
+fn chosen<'r>(
+    compared: Trace<'r>,
+    threshold: f64,
+    at_most: Trace<'r>,
+    above: Trace<'r>,
+    neither: Trace<'r>,
+) -> Trace<'r> {
+    compared.select(threshold, at_most, (-compared).select(-threshold, above, neither))
 }
 
 /// The operations of `formula`, with `numbers` as the names of its numbers.
@@ -223,6 +241,15 @@ impl<'r> Scope<'_, 'r> {
                 let reason = format!("`{function}` has no parameter `{parameter}`");
                 return Err(self.error(at.clone(), reason));
             }
+            if function == "clamp"
+                && let (Some(low), Some(high)) = (values[1].known(), values[2].known())
+                && low > high
+            {
+                let reason = format!(
+                    "the lower bound of `clamp` is {low}, above the upper bound {high}: write `clamp(…, {high}, {low})`"
+                );
+                return Err(self.error(name.clone(), reason));
+            }
             return Ok((known.call)(&values));
         }
         let wrong = |reason: String| self.error(name.clone(), reason);
@@ -285,6 +312,8 @@ struct Choice<'r> {
     threshold: f64,
     /// Whether the condition holds where `compared` is at most `threshold`.
     at_most: bool,
+    /// Whether `compared` may be NaN where inputs and numbers are finite.
+    may_be_nan: bool,
 }
 
 impl<'r> Choice<'r> {
@@ -293,20 +322,26 @@ impl<'r> Choice<'r> {
             (_, Some(bound)) => (a, bound),
             _ => (a - b, 0.0),
         };
-        match comparison {
-            Comparison::AtMost => Self { compared, threshold, at_most: true },
-            Comparison::Greater => Self { compared, threshold, at_most: false },
-            // a ≥ b is −a ≤ −b.
-            Comparison::AtLeast => {
-                Self { compared: -compared, threshold: -threshold, at_most: true }
-            }
-            Comparison::Less => Self { compared: -compared, threshold: -threshold, at_most: false },
-        }
+        let may_be_nan = compared.may_be_nan();
+        // a ≥ b is −a ≤ −b.
+        let mirrored = matches!(comparison, Comparison::AtLeast | Comparison::Less);
+        let (compared, threshold) =
+            if mirrored { (-compared, -threshold) } else { (compared, threshold) };
+        let at_most = matches!(comparison, Comparison::AtMost | Comparison::AtLeast);
+        Self { compared, threshold, at_most, may_be_nan }
     }
 
+    /// NaN where a side of the comparison is NaN: then neither branch is right.
     fn choose(&self, then: Trace<'r>, otherwise: Trace<'r>) -> Trace<'r> {
         let (at_most, above) = if self.at_most { (then, otherwise) } else { (otherwise, then) };
-        self.compared.select(self.threshold, at_most, above)
+        let Self { compared, threshold, .. } = *self;
+        if threshold.is_nan() {
+            return compared.constant(threshold);
+        }
+        if self.may_be_nan {
+            return chosen(compared, threshold, at_most, above, compared);
+        }
+        compared.select(threshold, at_most, above)
     }
 }
 

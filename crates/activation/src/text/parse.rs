@@ -91,6 +91,9 @@ pub(super) fn parse(text: &str) -> Result<Expression, FormulaError> {
         Some(Token::Sign(_)) => {
             Err(parser.error_here("an operator, `)` or the end is expected here"))
         }
+        Some(Token::Word(word)) if word == "where" => Err(parser.error_here(
+            "values of parameters do not stand in this formula: they are keys beside `formula` (`b = 2`), or `--parameter b=2`",
+        )),
         Some(_) => {
             Err(parser
                 .error_here("an operator is missing before this; a product is written with `*`"))

@@ -89,6 +89,22 @@ fn moments_in_closed_form() {
     assert_close("gain of selu", moments("selu").gain(), 1.0, 1e-9, 0.0);
 }
 
+/// LaTeX is that of every value of a parameter: it has symbols, and not the defaults.
+#[test]
+fn latex_has_no_default_in_the_place_of_a_parameter() {
+    for entry in activation::all() {
+        for parameter in entry.numbers() {
+            let default = entry.defaults()[parameter.name.as_ref()].to_string();
+            let is_plain = default.trim_end_matches(".0").trim_start_matches('-').len() == 1;
+            assert!(is_plain || !entry.latex.contains(&default), "{}: {}", entry.name, entry.latex);
+        }
+    }
+    for name in ["hardtanh", "lecun_tanh"] {
+        let latex = activation(name).registration().latex.clone();
+        assert!(!latex.contains(|c: char| c.is_ascii_digit()), "{name}: {latex}");
+    }
+}
+
 /// Every registered activation has features without contradiction.
 #[test]
 fn features_do_not_contradict_each_other() {

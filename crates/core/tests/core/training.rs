@@ -382,6 +382,20 @@ fn recipes_that_make_no_sense_are_refused() {
         change(|training| training.target_accuracy = Some(90.0)),
         "training.target_accuracy"
     );
+    // Of ten classes, guessing meets one in ten.
+    assert_eq!(change(|training| training.target_accuracy = Some(0.1)), "training.target_accuracy");
+    for (objective, target, right) in [
+        ("causal_lm", -1.0, "must be above 0: no run scores less"),
+        ("causal_lm", 0.0, "must be above 0: no run scores less"),
+        ("causal_lm", 9.5, "must be below 8.0000 bits/byte, which guessing scores"),
+        ("masked_lm", 9.0, "must be below 8.9872 nats, which guessing scores"),
+    ] {
+        let mut spec = language("relu", objective);
+        spec.training.target = Some(target);
+        let error = actlab_core::check(&spec, &data(&spec)).unwrap_err();
+        assert_eq!(error.key(), Some("training.target"), "{error}");
+        assert!(error.to_string().contains(right), "{error}");
+    }
     assert_eq!(change(|training| training.weight_decay = 1e39), "training.weight_decay");
     assert_eq!(
         change(|training| {

@@ -1,5 +1,5 @@
 //! Files that are files. A pipe or a device in the place of one never ends, and a link in the place of a lock leads to a
-//! file that is somebody's own.
+//! file of the user's own.
 
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Read, Result};

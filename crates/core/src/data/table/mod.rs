@@ -232,7 +232,7 @@ impl Table {
     /// What a network sees of each row.
     fn parts(&self, splits: &[Rows; 3], max_tokens: Option<usize>) -> Result<[Inputs; 3], Error> {
         if !self.features.is_empty() {
-            return Ok(numbers(splits, self.features.len()));
+            return self.numbers(splits);
         }
         let tokenizer = self.tokenizer(splits, max_tokens.unwrap_or(usize::MAX))?;
         let encode = |rows: &Rows| {
@@ -284,10 +284,9 @@ enum Cell<'a> {
     Number(u64),
 }
 
-/// The number in a cell, where it is one that single precision can hold.
-#[expect(clippy::cast_possible_truncation, reason = "whether it can be held is asked")]
+/// The number in a cell.
 fn number(cell: &str) -> Option<f64> {
-    cell.trim().parse::<f64>().ok().filter(|number| (*number as f32).is_finite())
+    cell.trim().parse::<f64>().ok().filter(|number| number.is_finite())
 }
 
 /// Two labels that are one number, as `1` and `1.0`.
@@ -310,39 +309,65 @@ const EXTREME: f64 = 1e15;
 /// Of its mean, the deviation of a column that is constant but for rounding in double precision.
 const CONSTANT: f64 = 1e-12;
 
-/// The numbers of each split. A column that would lose too much in single precision is standardized before it is
-/// rounded, by the training split as all columns are later.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "to single precision"
-)]
-fn numbers(splits: &[Rows; 3], width: usize) -> [Inputs; 3] {
-    // Each was checked to be a number.
-    let value = |row: &Vec<String>, column: usize| number(&row[column]).unwrap_or(0.0);
-    let scale = |column: usize| -> (f64, f64) {
-        let rows = &splits[0].cells;
-        let n = rows.len().max(1) as f64;
-        let mean = rows.iter().map(|row| value(row, column)).sum::<f64>() / n;
-        let squares = rows.iter().map(|row| (value(row, column) - mean).powi(2)).sum::<f64>();
-        let deviation = (squares / n).sqrt();
-        if deviation <= CONSTANT * mean.abs() {
-            // But for rounding: nothing to divide by.
-            return (mean, 1.0);
-        }
-        let ordinary = mean.abs() <= FAR * deviation
-            && (EXTREME.recip()..EXTREME).contains(&deviation)
-            && mean.abs() < EXTREME;
-        if ordinary { (0.0, 1.0) } else { (mean, deviation) }
-    };
-    let scales: Vec<(f64, f64)> = (0..width).map(scale).collect();
-    splits.each_ref().map(|rows| {
-        let scaled = |row: &Vec<String>| -> Vec<f32> {
-            let columns = scales.iter().enumerate();
-            columns.map(|(i, (mean, scale))| ((value(row, i) - mean) / scale) as f32).collect()
+/// Numbers whose squares add up to a finite one in double precision.
+const SQUARED: f64 = 1e100;
+
+/// Mean and standard deviation of a column of the training split.
+#[expect(clippy::cast_precision_loss, reason = "few rows")]
+fn mean_and_deviation(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let largest = values.clone().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    let unit = if largest < SQUARED { 1.0 } else { largest };
+    let n = values.clone().count().max(1) as f64;
+    let mean = values.clone().map(|value| value / unit).sum::<f64>() / n;
+    let squares = values.map(|value| (value / unit - mean).powi(2)).sum::<f64>();
+    (unit * mean, unit * (squares / n).sqrt())
+}
+
+/// What is taken from the numbers of a column, and by what the rest is divided: nothing where single precision holds
+/// them well.
+fn scale(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let (mean, deviation) = mean_and_deviation(values);
+    if deviation <= CONSTANT * mean.abs() {
+        // But for rounding: nothing to divide by.
+        return (mean, 1.0);
+    }
+    let ordinary = mean.abs() <= FAR * deviation
+        && (EXTREME.recip()..EXTREME).contains(&deviation)
+        && mean.abs() < EXTREME;
+    if ordinary { (0.0, 1.0) } else { (mean, deviation) }
+}
+
+impl Table {
+    /// The numbers of each split. A column that would lose too much in single precision is standardized before it is
+    /// rounded, by the training split as all columns are later.
+    #[expect(clippy::cast_possible_truncation, reason = "to single precision")]
+    fn numbers(&self, splits: &[Rows; 3]) -> Result<[Inputs; 3], Error> {
+        // Each was checked to be a number.
+        let value = |row: &[String], column: usize| number(&row[column]).unwrap_or(0.0);
+        let width = self.features.len();
+        let of_training = |column| splits[0].cells.iter().map(move |row| value(row, column));
+        let scales: Vec<(f64, f64)> = (0..width).map(|column| scale(of_training(column))).collect();
+        let scaled = |rows: &Rows| {
+            let mut values = Vec::with_capacity(rows.cells.len() * width);
+            for (place, row) in rows.cells.iter().enumerate() {
+                for (column, (mean, scale)) in scales.iter().enumerate() {
+                    let scaled = ((value(row, column) - mean) / scale) as f32;
+                    if !scaled.is_finite() {
+                        let reason = format!(
+                            "`{}` is `{}`, too far from the training split for single precision",
+                            self.features[column],
+                            row[column].trim()
+                        );
+                        return Err(rows.wrong(place, reason));
+                    }
+                    values.push(scaled);
+                }
+            }
+            Ok(Inputs::Features(Features { width, values }))
         };
-        Inputs::Features(Features { width, values: rows.cells.iter().flat_map(scaled).collect() })
-    })
+        let [train, validation, test] = splits;
+        Ok([scaled(train)?, scaled(validation)?, scaled(test)?])
+    }
 }
 
 /// Positions of the rows of each split, which the last cell of each row names.

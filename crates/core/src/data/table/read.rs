@@ -52,6 +52,9 @@ pub(super) fn rows(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
 
 /// Positions of the columns `wanted` among those that are there.
 fn positions(path: &Path, wanted: &[&str], there: &[String]) -> Result<Vec<usize>, Error> {
+    if there.is_empty() {
+        return Err(bad(path, "is empty"));
+    }
     let position = |name: &&str| {
         if there.iter().filter(|column| column == name).count() > 1 {
             return Err(bad(
@@ -174,6 +177,9 @@ fn json_lines(path: &Path, wanted: &[&str]) -> Result<Rows, Error> {
         };
         numbers.push(number);
         cells.push(wanted.iter().map(cell).collect::<Result<_, _>>()?);
+    }
+    if cells.is_empty() {
+        return Err(bad(path, "is empty"));
     }
     Ok(Rows { path: path.to_owned(), place: "line", numbers, cells })
 }

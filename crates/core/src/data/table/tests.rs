@@ -120,6 +120,39 @@ fn numbers_and_a_column_of_splits() {
     assert_eq!((data.train.labels, data.test.labels), (vec![0, 1], vec![1]));
 }
 
+/// (±10³⁹ − mean) / deviation, of the training split; a column of numbers whose squares overflow is one too.
+#[test]
+fn numbers_beyond_single_precision_are_standardized() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "x,y,label,s\n1e39,1e300,a,train\n-1e39,3e300,b,train\n1e38,2e300,a,validation\n2e39,5e300,b,test\n";
+    let json = json!({
+        "path": write(folder.path(), "a.csv", text), "features": ["x", "y"], "split": "s",
+    });
+    let data = load(json).unwrap();
+    let values = |inputs: &Inputs| {
+        let Inputs::Features(features) = inputs else { panic!() };
+        features.values.clone()
+    };
+    for (part, right) in [
+        (&data.train, &[1.0, -1.0, -1.0, 1.0][..]),
+        (&data.validation, &[0.1, 0.0]),
+        (&data.test, &[2.0, 3.0]),
+    ] {
+        let found = values(&part.inputs);
+        let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;
+        assert!(found.iter().zip(right).all(near) && found.len() == right.len(), "{found:?}");
+    }
+    let text = text.replace("1e39,1e300,a,train", "1,1,a,train").replace("-1e39,3e300", "2,2");
+    let json = json!({
+        "path": write(folder.path(), "b.csv", &text), "features": ["x", "y"], "split": "s",
+    });
+    let error = load(json).unwrap_err();
+    assert!(
+        error.contains("b.csv: line 4: `y` is `2e300`, too far from the training split"),
+        "{error}"
+    );
+}
+
 #[test]
 fn columns_that_single_precision_cannot_hold_are_standardized_before() {
     let folder = tempfile::tempdir().unwrap();
@@ -256,6 +289,9 @@ fn what_is_wrong_is_told_with_file_and_row() {
         ),
         (file("e.csv", b"text,label\na,1\nb,1\n"), "`label` has one class"),
         (file("f.csv", b"text,label\n"), "f.csv: holds no row"),
+        (file("y.csv", b""), "y.csv: is empty"),
+        (file("z.tsv", b"\n"), "z.tsv: is empty"),
+        (file("z.jsonl", b"\n"), "z.jsonl: is empty"),
         (file("g.csv", whole.as_bytes()), "class `0` has 1 example, but 3 are needed"),
         (
             file("h.jsonl", b"{\"text\": \"a\", \"label\": 1}\n[1]\n"),

@@ -154,6 +154,9 @@ fn features(features: &Features) -> Value {
             "jump": number(kink.jump),
         })
     });
+    let poles = features.poles.iter().map(|pole| {
+        json!({ "at": number(pole.at), "below": number(pole.below), "above": number(pole.above) })
+    });
     json!({
         "infimum": bound(&features.infimum),
         "supremum": bound(&features.supremum),
@@ -161,10 +164,12 @@ fn features(features: &Features) -> Value {
         "turns": numbers(&features.turns),
         "lipschitz": number(features.lipschitz),
         "zeros": numbers(&features.zeros),
+        "poles": poles.collect::<Vec<_>>(),
         "dead": intervals(&features.dead),
         "saturated": intervals(&features.saturated),
         "kinks": kinks.collect::<Vec<_>>(),
         "limits": features.limits.map(|limit| limit.map(number)),
+        "searched_within": features.searched,
         "has_nan": features.has_nan,
     })
 }

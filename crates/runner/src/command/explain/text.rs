@@ -1,7 +1,8 @@
 //! Activations in words: one with all that is known of it, or several side by side.
 
 use super::words::{
-    fixed, intervals, kinks, limits, lipschitz, monotone, number, places, range, wrapped,
+    fixed, intervals, kinks, limits, lipschitz, monotone, number, places, poles, range, searched,
+    wrapped,
 };
 use super::{Explained, plot};
 use crate::command::list;
@@ -122,10 +123,12 @@ fn features(page: &mut Page, explained: &Explained) {
     page.line("monotone", &monotone(features));
     page.line("Lipschitz", &lipschitz(features));
     page.line("zeros", &places(&features.zeros));
+    page.line("poles", &poles(&features.poles));
     page.line("dead", &format!("{} (f = 0 and f′ = 0)", intervals(&features.dead)));
     page.line("saturated", &format!("{} (|f′| < 0.001)", intervals(&features.saturated)));
     page.line("kinks", &kinks(&features.kinks));
     page.line("limits", &limits(features.limits));
+    page.line("searched", &searched(features.searched));
     if features.has_nan {
         page.line("NaN", "some values are NaN, see `actlab check`");
     }

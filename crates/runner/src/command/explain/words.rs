@@ -1,6 +1,6 @@
 //! Figures and sentences about one activation.
 
-use activation::properties::{Bound, Features, Interval, Kink, Monotone};
+use activation::properties::{Bound, Features, Interval, Kink, Monotone, Pole};
 
 /// Most places that a line lists.
 const LISTED: usize = 6;
@@ -57,6 +57,9 @@ pub(super) fn monotone(features: &Features) -> String {
 
 pub(super) fn lipschitz(features: &Features) -> String {
     let jumps = features.kinks.iter().any(|kink| kink.jump != 0.0);
+    if !features.poles.is_empty() {
+        return "none: the value has a pole".to_owned();
+    }
     match features.lipschitz {
         slope if slope.is_infinite() && jumps => "none: the value jumps".to_owned(),
         slope if slope.is_infinite() => "none: the slope is unbounded".to_owned(),
@@ -104,6 +107,26 @@ pub(super) fn kinks(kinks: &[Kink]) -> String {
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") + more }
 }
 
+/// Where values grow without bound; nothing where they do not.
+pub(super) fn poles(poles: &[Pole]) -> String {
+    let text = |pole: &Pole| {
+        let side = |limit: f64, side: &str| match limit.is_nan() {
+            true => None,
+            false => Some(format!("{} from {side}", number(limit))),
+        };
+        let sides = [side(pole.below, "below"), side(pole.above, "above")];
+        let sides: Vec<String> = sides.into_iter().flatten().collect();
+        format!("{} ({})", number(pole.at), sides.join(", "))
+    };
+    let texts: Vec<String> = poles.iter().take(LISTED).map(text).collect();
+    texts.join(", ") + if poles.len() > LISTED { ", …" } else { "" }
+}
+
+/// Within which inputs places are looked for.
+pub(super) fn searched(bound: f64) -> String {
+    format!("−{bound} to {bound}, for turns, zeros, poles and kinks")
+}
+
 pub(super) fn limits(limits: [Option<f64>; 2]) -> String {
     let text = |limit: Option<f64>| limit.map_or_else(|| "none".to_owned(), number);
     format!("{} at −∞, {} at ∞", text(limits[0]), text(limits[1]))
@@ -147,6 +170,16 @@ mod tests {
         }
         assert_eq!(fixed(-1e-12), "0.0000");
         assert_eq!(places(&[3.0, -2.0]), "−2, 3");
+    }
+
+    #[test]
+    fn poles_have_their_sides() {
+        let pole = |at, below, above| Pole { at, below, above };
+        let (up, down) = (f64::INFINITY, f64::NEG_INFINITY);
+        assert_eq!(poles(&[]), "");
+        assert_eq!(poles(&[pole(0.0, f64::NAN, down)]), "0 (−∞ from above)");
+        assert_eq!(poles(&[pole(2.0, down, up)]), "2 (−∞ from below, ∞ from above)");
+        assert_eq!(searched(20.0), "−20 to 20, for turns, zeros, poles and kinks");
     }
 
     #[test]
