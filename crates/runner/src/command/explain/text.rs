@@ -1,8 +1,7 @@
 //! Activations in words: one with all that is known of it, or several side by side.
 
 use super::words::{
-    fixed, intervals, kinks, limits, lipschitz, monotone, number, places, poles, range, searched,
-    wrapped,
+    fixed, intervals, kinks, limits, lipschitz, monotone, number, poles, range, searched, wrapped,
 };
 use super::{Explained, plot};
 use crate::command::list;
@@ -122,7 +121,7 @@ fn features(page: &mut Page, explained: &Explained) {
     page.line("range", &range(features));
     page.line("monotone", &monotone(features));
     page.line("Lipschitz", &lipschitz(features));
-    page.line("zeros", &places(&features.zeros));
+    page.line("zeros", &zeros(features));
     page.line("poles", &poles(&features.poles));
     page.line("dead", &format!("{} (f = 0 and f′ = 0)", intervals(&features.dead)));
     page.line("saturated", &format!("{} (|f′| < 0.001)", intervals(&features.saturated)));
@@ -202,7 +201,7 @@ const ROWS: &[Row] = &[
     ("range", |one| range(&one.properties.features)),
     ("monotone", |one| one.properties.features.monotone.word().to_owned()),
     ("Lipschitz", |one| number(one.properties.features.lipschitz)),
-    ("zeros", |one| places(&one.properties.features.zeros)),
+    ("zeros", |one| zeros(&one.properties.features)),
     ("dead", |one| intervals(&one.properties.features.dead)),
     ("saturated", |one| intervals(&one.properties.features.saturated)),
     ("limits", |one| {

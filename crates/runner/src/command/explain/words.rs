@@ -77,6 +77,25 @@ pub(super) fn places(places: &[f64]) -> String {
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") + more }
 }
 
+/// Where a function is zero: over intervals, and at places alone.
+pub(super) fn zeros(features: &Features) -> String {
+    // Where the value jumps, the end of an interval need not be zero.
+    let jumps = |at: f64| features.kinks.iter().any(|kink| kink.at == at && kink.jump != 0.0);
+    let below = |at| if jumps(at) { "<" } else { "≤" };
+    let above = |at| if jumps(at) { ">" } else { "≥" };
+    let text = |one: &Interval| match (one.from.is_finite(), one.to.is_finite()) {
+        (false, false) => "everywhere".to_owned(),
+        (false, true) => format!("x {} {}", below(one.to), number(one.to)),
+        (true, false) => format!("x {} {}", above(one.from), number(one.from)),
+        (true, true) => format!("{} to {}", number(one.from), number(one.to)),
+    };
+    let mut texts: Vec<String> = features.dead.iter().take(LISTED).map(text).collect();
+    if texts.is_empty() || !features.zeros.is_empty() {
+        texts.push(places(&features.zeros));
+    }
+    texts.join(", ")
+}
+
 pub(super) fn intervals(intervals: &[Interval]) -> String {
     let text = |one: &Interval| match (one.from.is_finite(), one.to.is_finite()) {
         (false, false) => "everywhere".to_owned(),
@@ -170,6 +189,23 @@ mod tests {
         }
         assert_eq!(fixed(-1e-12), "0.0000");
         assert_eq!(places(&[3.0, -2.0]), "−2, 3");
+    }
+
+    #[test]
+    fn zeros_may_be_intervals() {
+        let of = |f: &dyn Fn(f64) -> (f64, f64), changes: &[f64]| {
+            zeros(&Features::of(f, changes, false))
+        };
+        assert_eq!(of(&|x| if x <= 0.0 { (0.0, 0.0) } else { (x, 1.0) }, &[0.0]), "x ≤ 0");
+        assert_eq!(of(&|x| if x < 0.0 { (0.0, 0.0) } else { (1.0, 0.0) }, &[0.0]), "x < 0");
+        let shrink = |x: f64| match x {
+            x if x > 0.5 => (x - 0.5, 1.0),
+            x if x < -0.5 => (x + 0.5, 1.0),
+            _ => (0.0, 0.0),
+        };
+        assert_eq!(of(&shrink, &[-0.5, 0.5]), "−0.5 to 0.5");
+        assert_eq!(of(&|x| (x - 1.0, 1.0), &[]), "1");
+        assert_eq!(of(&|_| (1.0, 0.0), &[]), "none");
     }
 
     #[test]
