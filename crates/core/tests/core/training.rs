@@ -392,7 +392,7 @@ fn recipes_that_make_no_sense_are_refused() {
     ] {
         let mut spec = language("relu", objective);
         spec.training.target = Some(target);
-        let error = actlab_core::check(&spec, &data(&spec)).unwrap_err();
+        let error = actlab_core::check_target(&spec, &data(&spec)).unwrap_err();
         assert_eq!(error.key(), Some("training.target"), "{error}");
         assert!(error.to_string().contains(right), "{error}");
     }
