@@ -28,7 +28,7 @@ pub use error::Error;
 pub use model::{Layout, ModelRegistration, ModelSize};
 pub use objective::{ObjectiveRegistration, cross_entropy};
 pub use optimizer::OptimizerRegistration;
-pub use recipe::{Components, check, describe, resolve};
+pub use recipe::{Components, check, check_target, describe, resolve};
 pub use schedule::ScheduleRegistration;
 pub use sites::Activations;
 pub use train::{

@@ -213,9 +213,18 @@ pub fn check(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
         let reason = format!("is for images, and the data set holds {holds}");
         return Err(Error::spec("data.augmentation", reason));
     }
-    for (key, target) in
-        [("target_accuracy", training.target_accuracy), ("target", training.target)]
-    {
+    Ok(())
+}
+
+/// Refuses a target that no run can reach, or that guessing reaches. A run that was begun with one is still trained.
+///
+/// # Errors
+/// If it is one of these.
+pub fn check_target(spec: &RunSpec, data: &Dataset) -> Result<(), Error> {
+    let training = &spec.training;
+    let metric = objective::build(&spec.objective)?.metric(data);
+    let targets = [("target_accuracy", training.target_accuracy), ("target", training.target)];
+    for (key, target) in targets {
         if let Some(reason) = target.and_then(|target| pointless(&metric, target)) {
             return Err(Error::spec(format!("training.{key}"), reason));
         }

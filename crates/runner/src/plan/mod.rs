@@ -368,7 +368,9 @@ impl<'a> Planner<'a> {
             numerics: actlab_core::numerics(self.device.kind()),
             trial: None,
         };
-        actlab_core::check(&spec, &data).map_err(|error| blame.refuse("", &error))?;
+        actlab_core::check(&spec, &data)
+            .and_then(|()| actlab_core::check_target(&spec, &data))
+            .map_err(|error| blame.refuse("", &error))?;
         let (batch, examples) = (spec.training.batch_size, data.train.len());
         if batch > examples {
             let message =
