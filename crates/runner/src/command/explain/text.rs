@@ -2,6 +2,7 @@
 
 use super::words::{
     fixed, intervals, kinks, limits, lipschitz, monotone, number, poles, range, searched, wrapped,
+    zeros,
 };
 use super::{Explained, plot};
 use crate::command::list;
