@@ -13,7 +13,8 @@ const BANDS: f64 = 0.5;
 /// Room above and below, as a part of the height.
 const ROOM: f64 = 0.06;
 
-/// Narrows the height of a plot of curves to what can be read. Curves that leave it are named in its note.
+/// Narrows the height of a plot of curves to what can be read. A curve that leaves it ends there, with a word of how
+/// high it goes.
 pub(super) fn focus(plot: &mut Plot) {
     let heights: Vec<Option<[f64; 2]>> = plot.series.iter().map(|one| height(&one.marks)).collect();
     let mut known: Vec<[f64; 2]> = heights.iter().flatten().copied().collect();
@@ -25,12 +26,9 @@ pub(super) fn focus(plot: &mut Plot) {
     let usual = known[(known.len() - 1) / 2][1] - low;
     let stays = |[_, high]: &[f64; 2]| usual <= 0.0 || high - low <= RUNAWAY * usual;
     let high = known.iter().filter(|one| stays(one)).map(|one| one[1]).fold(low, f64::max);
-    let gone = plot.series.iter().zip(&heights).filter_map(|(series, height)| {
-        let [_, most] = (*height)?;
-        let label = series.label.as_ref()?;
-        (!height.as_ref().is_some_and(&stays)).then(|| format!("{label} (up to {})", written(most)))
-    });
-    let gone: Vec<String> = gone.collect();
+    let gone: Vec<usize> = (0..heights.len())
+        .filter(|i| heights[*i].as_ref().is_some_and(|height| !stays(height)))
+        .collect();
     let span = high - low;
     let (least, most) = bands(plot);
     if gone.is_empty() && least >= low - BANDS * span && most <= high + BANDS * span {
@@ -46,13 +44,38 @@ pub(super) fn focus(plot: &mut Plot) {
     let most = if plot.y.unit.contains('%') { high.max(1.0) } else { f64::INFINITY };
     // What is never negative has no room below 0.
     let bottom = if low >= 0.0 { (bottom - room).max(0.0) } else { bottom - room };
-    plot.y = plot.y.clone().between(bottom, (top + room).min(most));
-    if !gone.is_empty() {
-        if !plot.note.is_empty() {
-            plot.note.push(' ');
-        }
-        plot.note += &format!("Beyond the plot: {}.", gone.join(", "));
+    let top = (top + room).min(most);
+    plot.y = plot.y.clone().between(bottom, top);
+    for (place, i) in gone.into_iter().enumerate() {
+        // One below the other.
+        let height = top - (place + 1) as f64 * ROOM * (top - bottom);
+        let most = heights[i].map_or(f64::NAN, |[_, most]| most);
+        let series = &mut plot.series[i];
+        let name = series.label.clone().unwrap_or_default();
+        leave(&mut series.marks, top, height, &format!("{name} ↑ {}", written(most)));
     }
+}
+
+/// Takes away what lies above `top`, and says `text` at the height `at` where the curve leaves the plot.
+fn leave(marks: &mut Vec<Mark>, top: f64, at: f64, text: &str) {
+    let points = marks.iter().flat_map(|mark| match mark {
+        Mark::Curve { points, .. } => points.as_slice(),
+        _ => &[],
+    });
+    let x = points.filter(|[_, y]| *y > top).map(|[x, _]| *x).reduce(f64::min);
+    for mark in marks.iter_mut() {
+        if let Mark::Curve { points, .. } = mark {
+            points.retain(|[_, y]| *y <= top);
+        }
+    }
+    marks.retain(|mark| match mark {
+        Mark::Dot { at, .. } | Mark::Spot { at, .. } => at[1] <= top,
+        Mark::Curve { points, .. } => !points.is_empty(),
+        // A band of what has left says nothing.
+        Mark::Band { .. } => false,
+        _ => true,
+    });
+    marks.extend(x.map(|x| Mark::Label { at: [x, at], text: text.to_owned() }));
 }
 
 /// A value that may be huge.
@@ -116,7 +139,14 @@ mod tests {
             plot(&[("relu", &[2.0, 1.0]), ("gelu", &[2.2, 1.1]), ("xielu", &[3.0, 1.3e10])], None);
         let [low, high] = plot.y.range.unwrap();
         assert!((0.9..1.0).contains(&low) && (2.2..2.4).contains(&high), "{low} {high}");
-        assert!(plot.note.starts_with("Means. Beyond the plot: xielu (up to 1.3"), "{}", plot.note);
+        let marks = &plot.series[2].marks;
+        let [Mark::Label { at, text }] = &marks[..] else { panic!("{marks:?}") };
+        assert_eq!(
+            (at[0], text.as_str()),
+            (0.0, "xielu ↑ 1.3e10"),
+            "it is beyond from the first point on"
+        );
+        assert!(at[1] < high && plot.series[0].marks.len() == 1);
     }
 
     #[test]

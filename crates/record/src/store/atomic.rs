@@ -20,16 +20,16 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         // Temporary files are private by default, but results are to be read.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder).map_err(plain)?;
+        let mut file = builder.tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| plain(error.error))?;
+        file.persist(path)?;
         // The rename itself reaches the disk with the folder, where folders can be opened.
         #[cfg(unix)]
         File::open(folder)?.sync_all()?;
         Ok(())
     })()
-    .map_err(Error::io("write", path))
+    .map_err(|error| Error::io("write", path)(plain(error)))
 }
 
 /// The error without the random name of a temporary file: the same fault always has the same words.

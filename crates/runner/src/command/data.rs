@@ -142,7 +142,7 @@ fn holds(part: &Part, classes: usize) -> String {
         return match &part.inputs {
             Inputs::Text(text) => {
                 let tokens: usize = text.tokens.iter().map(Vec::len).sum();
-                format!("{} texts, {} tokens", part.len(), grouped(tokens))
+                format!("{} tokens", grouped(tokens))
             }
             _ => format!("{} examples", part.len()),
         };

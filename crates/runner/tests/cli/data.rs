@@ -5,6 +5,10 @@ use insta::assert_snapshot;
 fn bundled_data_is_what_its_card_says() {
     assert_snapshot!(actlab(&["data", "verify", "fashion-mnist-mini"]).ok());
     assert_snapshot!(actlab(&["data", "verify", "movie-reviews"]).ok());
+    let text = actlab(&["data", "verify", "king-james-bible"]).ok();
+    assert!(text.contains("test        66,392 tokens"), "{text}");
+    let here = actlab(&["data", "fetch", "king-james-bible"]).ok();
+    assert!(here.contains("ships with the program, so there is nothing to fetch"), "{here}");
     assert!(actlab(&["data", "fetch", "movie-reviews"]).ok().contains("nothing to fetch"));
 }
 

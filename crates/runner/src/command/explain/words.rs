@@ -1,5 +1,6 @@
 //! Figures and sentences about one activation.
 
+use crate::experiment::limits::grouped;
 use activation::properties::{Bound, Features, Interval, Kink, Monotone, Pole};
 
 /// Most places that a line lists.
@@ -143,7 +144,7 @@ pub(super) fn poles(poles: &[Pole]) -> String {
 
 /// Within which inputs places are looked for.
 pub(super) fn searched(bound: f64) -> String {
-    format!("−{bound} to {bound}, for turns, zeros, poles and kinks")
+    format!("within ±{}, for turns, zeros, poles and kinks", grouped(bound))
 }
 
 pub(super) fn limits(limits: [Option<f64>; 2]) -> String {
@@ -215,7 +216,7 @@ mod tests {
         assert_eq!(poles(&[]), "");
         assert_eq!(poles(&[pole(0.0, f64::NAN, down)]), "0 (−∞ from above)");
         assert_eq!(poles(&[pole(2.0, down, up)]), "2 (−∞ from below, ∞ from above)");
-        assert_eq!(searched(20.0), "−20 to 20, for turns, zeros, poles and kinks");
+        assert_eq!(searched(20.0), "within ±20, for turns, zeros, poles and kinks");
     }
 
     #[test]
