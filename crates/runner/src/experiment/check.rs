@@ -35,13 +35,13 @@ impl Experiment {
     /// Refuses what no type forbids; the error is a key and what is wrong with it.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         self.check_names()?;
+        self.check_folders()?;
         self.check_counts()?;
         self.check_numbers()?;
         self.check_choices()
     }
 
     fn check_names(&self) -> Result<(), Refusal> {
-        self.check_folders()?;
         if !is_name(&self.name) {
             return refuse(
                 "name",
