@@ -144,19 +144,22 @@ mod tests {
             command_in(Path::new(here), Path::new(folder), written, "actlab sweep a.toml")
         };
         let plain = "actlab sweep a.toml";
-        assert_eq!(of("/work", "/work/results/quick", "results"), plain);
-        assert_eq!(of("/work", "/work/results/quick", "./results"), plain);
-        assert_eq!(of("/work", "/work/quick", "."), plain);
+        assert_eq!(of("/home/ada", "/home/ada/results/quick", "results"), plain);
+        assert_eq!(of("/home/ada", "/home/ada/results/quick", "./results"), plain);
+        assert_eq!(of("/home/ada", "/home/ada/quick", "."), plain);
         assert_eq!(of("/anywhere", "/data/quick", "/data"), plain);
         assert_eq!(
             of("/home", "/my work/results/quick", "results"),
             "cd '/my work' && actlab sweep a.toml"
         );
-        assert_eq!(of("/work", "/backup/quick", "results"), "actlab sweep a.toml --output /backup");
         assert_eq!(
-            of("/work", "/work/results/old", "results"),
-            "actlab sweep a.toml --output /work/results --name old"
+            of("/home/ada", "/backup/quick", "results"),
+            "actlab sweep a.toml --output /backup"
         );
-        assert_eq!(of("/work", "/data/quick", "../data"), "actlab sweep a.toml --output /data");
+        assert_eq!(
+            of("/home/ada", "/home/ada/results/old", "results"),
+            "actlab sweep a.toml --output /home/ada/results --name old"
+        );
+        assert_eq!(of("/home/ada", "/data/quick", "../data"), "actlab sweep a.toml --output /data");
     }
 }
