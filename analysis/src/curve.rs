@@ -1,17 +1,21 @@
 //! How a run came to its result: its validation curve.
 
-use crate::statistics::{mean, standard_deviation};
+use crate::statistics::mean;
 use record::{Evaluation, Metric};
 
 /// Evaluations at the end of a run over which volatility is taken.
 pub(crate) const LAST: usize = 5;
+
+/// Evaluations below which a trend leaves nothing to take a deviation of.
+const LEAST: usize = 4;
 
 /// Figures of a validation curve, in units of the recorded values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Curve {
     /// Mean value over the steps from the first evaluation to the last (trapezoids).
     pub(crate) area: f64,
-    /// Standard deviation of the values of the last [`LAST`] evaluations.
+    /// Standard deviation of the values of the last [`LAST`] evaluations around their trend: a curve that still rises
+    /// evenly is not volatile.
     pub(crate) volatility: Option<f64>,
     /// Largest move to the worse against the best value before; 0 or more.
     pub(crate) largest_drop: f64,
@@ -45,11 +49,28 @@ impl Curve {
         };
         Some(Self {
             area,
-            volatility: standard_deviation(&values[values.len().saturating_sub(LAST)..]),
+            volatility: around_trend(&points[points.len().saturating_sub(LAST)..]),
             largest_drop,
             final_minus_best: last - best,
         })
     }
+}
+
+/// Standard deviation of the values of `points` around their least-squares line over the steps, with n − 2 degrees of
+/// freedom; nothing of fewer than [`LEAST`].
+fn around_trend(points: &[(f64, f64)]) -> Option<f64> {
+    if points.len() < LEAST {
+        return None;
+    }
+    let n = points.len() as f64;
+    let middle = points.iter().map(|(step, _)| step).sum::<f64>() / n;
+    let mean = points.iter().map(|(_, value)| value).sum::<f64>() / n;
+    let spread: f64 = points.iter().map(|(step, _)| (step - middle).powi(2)).sum();
+    let rise: f64 = points.iter().map(|(step, value)| (step - middle) * (value - mean)).sum();
+    let slope = if spread > 0.0 { rise / spread } else { 0.0 };
+    let residual = |(step, value): &(f64, f64)| value - mean - slope * (step - middle);
+    let squares: f64 = points.iter().map(|point| residual(point).powi(2)).sum();
+    Some((squares / (n - 2.0)).sqrt())
 }
 
 #[cfg(test)]
@@ -101,9 +122,19 @@ mod tests {
     #[test]
     fn volatility_is_of_the_end_alone() {
         let rising = [(1, 0.1), (2, 0.6), (3, 0.6), (4, 0.6), (5, 0.6), (6, 0.6)];
-        assert_eq!(curve(&rising).unwrap().volatility, Some(0.0));
-        assert_eq!(curve(&rising[..1]).unwrap().volatility, None);
+        assert!(curve(&rising).unwrap().volatility.unwrap() < 1e-12);
         assert_eq!(curve(&rising[..1]).unwrap().area, 0.1);
         assert_eq!(curve(&[]), None);
+    }
+
+    /// A trend is learning, what is left of it is volatility: residuals −1, +3, −3, +1 of a line (numpy's polyfit).
+    #[test]
+    fn volatility_is_around_the_trend() {
+        let even: Vec<(u64, f64)> = (1..=5).map(|step| (step, 0.1 * step as f64)).collect();
+        assert!(curve(&even).unwrap().volatility.unwrap() < 1e-12);
+        assert_eq!(curve(&even[..3]).unwrap().volatility, None);
+        let uneven = [(10, 1.0 - 1.0), (20, 2.0 + 3.0), (30, 3.0 - 3.0), (40, 4.0 + 1.0)];
+        let volatility = curve(&uneven).unwrap().volatility.unwrap();
+        assert!((volatility - (20.0_f64 / 2.0).sqrt()).abs() < 1e-12, "{volatility}");
     }
 }

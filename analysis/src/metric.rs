@@ -15,6 +15,9 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 /// Sizes from which a number is written with an exponent.
 const LARGE: f64 = 1e6;
 
+/// All of something, in percent.
+const WHOLE: f64 = 100.0;
+
 /// Name of the metric that every evaluation has in a field of its own.
 const LOSS: &str = "loss";
 
@@ -120,6 +123,9 @@ pub(crate) trait Shown {
     fn with_difference_unit(&self, number: &str) -> String;
     /// An unsigned difference with its unit, as of a margin: `0.50 points`.
     fn size(&self, value: f64) -> String;
+    /// A detectable difference without its unit: `0.84`; `over 100` where it is more than the whole, which no two shares
+    /// differ by.
+    fn detectable(&self, value: f64) -> String;
     /// Header of a column of values: `test %`, `test bits/byte`; of a metric without a unit by its name.
     fn header(&self, what: &str) -> String;
     /// Header of a column of differences: `MDE, points`.
@@ -181,6 +187,13 @@ impl Shown for Metric {
 
     fn size(&self, value: f64) -> String {
         self.with_difference_unit(&self.number(value))
+    }
+
+    fn detectable(&self, value: f64) -> String {
+        match self.is_share() && value * self.scale > WHOLE {
+            true => format!("over {WHOLE}"),
+            false => self.number(value),
+        }
     }
 
     fn header(&self, what: &str) -> String {

@@ -66,6 +66,9 @@ impl Condition {
     }
 }
 
+/// Name of the condition that is the first to be tuned.
+pub(crate) const LEARNING_RATE: &str = "learning rate";
+
 /// Keys that say something of a condition, and its name.
 const KEYS: &[(&str, &str)] = &[
     ("model.", "model"),
@@ -125,8 +128,9 @@ pub(crate) fn conditions(
     if recipes.iter().any(|run| run.record.spec.objective != plain) {
         conditions.push(Condition::of("objective", &recipes, |spec| spec.objective.to_string()));
     }
+    conditions.extend([Condition::described("data", &recipes, |spec| json!(spec.data), data)]);
+    conditions.extend(test_split(&recipes, runs, metric));
     conditions.extend([
-        Condition::described("data", &recipes, |spec| json!(spec.data), data),
         Condition::of("budget", &recipes, |spec| budget(spec, runs)),
         Condition::described(
             "optimizer",
@@ -136,9 +140,7 @@ pub(crate) fn conditions(
         ),
         Condition {
             tunable: true,
-            ..Condition::of("learning rate", &recipes, |spec| {
-                spec.training.learning_rate.to_string()
-            })
+            ..Condition::of(LEARNING_RATE, &recipes, |spec| spec.training.learning_rate.to_string())
         },
         Condition::described(
             "schedule",
@@ -176,6 +178,29 @@ fn data(spec: &RunSpec, described: &Described) -> String {
         words += &format!(", {}", described.augmentation);
     }
     words
+}
+
+/// How many examples the scores are of; nothing where no record says it.
+fn test_split(recipes: &[&StoredRun], runs: &[&StoredRun], metric: &Metric) -> Option<Condition> {
+    let examples = |run: &StoredRun| run.record.summary.as_ref()?.test_examples;
+    // A run that did not come so far had the examples of the others.
+    let of = |recipe: &&StoredRun| {
+        let same = runs.iter().filter(|run| run.record.spec.data == recipe.record.spec.data);
+        same.filter_map(|run| examples(run)).next()
+    };
+    let counts: Vec<u64> = recipes.iter().map(of).collect::<Option<_>>()?;
+    let classified =
+        recipes.iter().all(|run| run.record.spec.objective == Component::named(CLASSIFICATION));
+    let words = counts.iter().map(|examples| {
+        let all = count(*examples, "example");
+        if !classified || !metric.is_share() || *examples == 0 {
+            return all;
+        }
+        let one = 100.0 / metric.scale / *examples as f64;
+        format!("{all}, each of which is {}", metric.size(one))
+    });
+    let words = words.collect();
+    Some(Condition::with_words("test split", recipes, words))
 }
 
 /// The budget in steps and epochs: one of them is in the spec, the other was measured.

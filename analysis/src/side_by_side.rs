@@ -9,7 +9,7 @@ use crate::render::number::{equals, probability};
 use crate::render::table::{Column, Table};
 use crate::render::text::{escape, wrap};
 use crate::statistics::{Bootstrap, Interval, Resolution, mean};
-use record::{Direction, Metric, StoredRun};
+use record::{Direction, Metric, RunSpec, StoredRun};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -283,9 +283,9 @@ impl Cells {
         let names = |cells: &[&Cell]| {
             let name = |cell: &&Cell| {
                 let lost = cell.without_a_score([a, b]);
-                format!("{} on {}{lost}", escape(&cell.activation), escape(&cell.task))
+                (cell.task.clone(), format!("{}{lost}", escape(&cell.activation)))
             };
-            cells.iter().map(name).collect::<Vec<_>>().join(", ")
+            by_task(cells.iter().map(name))
         };
         let with = |verdicts: &[Verdict]| -> Vec<&Cell> {
             self.both.iter().filter(|cell| verdicts.contains(&cell.verdict)).collect()
@@ -323,13 +323,7 @@ impl Cells {
         if !self.without_scores.is_empty() {
             lines.push(format!(
                 "Not compared, since one of the two has no completed run: {}.",
-                self.without_scores
-                    .iter()
-                    .map(|(task, activation)| {
-                        format!("{} on {}", escape(activation), escape(task))
-                    })
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                of_pairs(&self.without_scores)
             ));
         }
         let rest = with(&[Verdict::Undecided, Verdict::Equivalent]);
@@ -361,6 +355,8 @@ impl Cells {
                     column(&format!("{} (n)", escape(b)), &|cell| {
                         mean(cell, cell.means.1, cell.counts.1)
                     }),
+                ],
+                vec![
                     column("difference", &|cell| cell.metric.difference(cell.difference)),
                     column("interval", &|cell| {
                         cell.interval.map_or(ABSENT.into(), |interval| {
@@ -382,11 +378,7 @@ impl Cells {
 
     fn lonely(&self, a: &str, b: &str, columns: usize) -> String {
         let line = |name: &str, only: &[(String, String)]| {
-            let names: Vec<String> = only
-                .iter()
-                .map(|(task, activation)| format!("{} on {}", escape(activation), escape(task)))
-                .collect();
-            wrap(&format!("Only in {}: {}.", escape(name), names.join(", ")), "- ", columns)
+            wrap(&format!("Only in {}: {}.", escape(name), of_pairs(only)), "- ", columns)
         };
         let unlike = self.unlike.iter().map(|(task, [ours, theirs])| {
             let text = format!(
@@ -409,9 +401,32 @@ impl Cells {
     }
 }
 
-/// Keys that differ, a line each.
+/// Names that belong to tasks, as in `gelu, relu on images; gelu on texts`. Those of one task follow each other.
+fn by_task(names: impl Iterator<Item = (String, String)>) -> String {
+    let names: Vec<(String, String)> = names.collect();
+    let of_task = |group: &[(String, String)]| {
+        let names: Vec<&str> = group.iter().map(|(_, name)| name.as_str()).collect();
+        format!("{} on {}", names.join(", "), escape(&group[0].0))
+    };
+    names.chunk_by(|(a, _), (b, _)| a == b).map(of_task).collect::<Vec<_>>().join("; ")
+}
+
+/// The same of tasks and activations.
+fn of_pairs(pairs: &[(String, String)]) -> String {
+    by_task(pairs.iter().map(|(task, activation)| (task.clone(), escape(activation))))
+}
+
+/// Keys that differ, a line each, but for those of tasks and activations that one side does not have.
 fn changes(a: Side<'_>, b: Side<'_>, columns: usize) -> String {
-    let (of_a, of_b) = (settings(a.runs), settings(b.runs));
+    let of = |runs: &[StoredRun], name: fn(&RunSpec) -> &str| -> BTreeSet<String> {
+        runs.iter().map(|run| name(&run.record.spec).to_owned()).collect()
+    };
+    let both = |name: fn(&RunSpec) -> &str| {
+        of(a.runs, name).intersection(&of(b.runs, name)).cloned().collect()
+    };
+    let tasks: BTreeSet<String> = both(|spec| &spec.task);
+    let labels: BTreeSet<String> = both(|spec| &spec.activation.label);
+    let (of_a, of_b) = (settings(a.runs, &tasks, &labels), settings(b.runs, &tasks, &labels));
     let keys: BTreeSet<&String> = of_a.keys().chain(of_b.keys()).collect();
     let words = |values: Option<&BTreeSet<String>>| match values {
         None => ABSENT.to_owned(),
@@ -432,17 +447,24 @@ fn changes(a: Side<'_>, b: Side<'_>, columns: usize) -> String {
     if lines.is_empty() { wrap("Nothing.", "- ", columns) } else { lines }
 }
 
-/// Every value that a key of the runs' specs has, by task, and that of a few keys of their environments.
-fn settings(runs: &[StoredRun]) -> BTreeMap<String, BTreeSet<String>> {
+/// Every value that a key of the runs' specs has, for each of `tasks`, that of a few keys of their environments, and the
+/// formula of each of `labels`.
+fn settings(
+    runs: &[StoredRun],
+    tasks: &BTreeSet<String>,
+    labels: &BTreeSet<String>,
+) -> BTreeMap<String, BTreeSet<String>> {
     let mut settings: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for run in runs {
         let record = &run.record;
         let mut add = |key: String, value: String| {
             settings.entry(key).or_default().insert(value);
         };
-        let spec = serde_json::to_value(&record.spec).unwrap_or_default();
         let mut leaves = Vec::new();
-        flatten("", &spec, &mut leaves);
+        if tasks.contains(&record.spec.task) {
+            let spec = serde_json::to_value(&record.spec).unwrap_or_default();
+            flatten("", &spec, &mut leaves);
+        }
         for (key, value) in leaves {
             // The factor under study has a table of its own.
             if !key.starts_with("activation.") && key != "task" {
@@ -461,7 +483,9 @@ fn settings(runs: &[StoredRun]) -> BTreeMap<String, BTreeSet<String>> {
             add("machine: commit".into(), format!("{commit}{changed}"));
         }
         let arm = &record.spec.activation;
-        add(format!("formula of {}", arm.label), arm.fingerprint.clone());
+        if labels.contains(&arm.label) {
+            add(format!("formula of {}", arm.label), arm.fingerprint.clone());
+        }
     }
     settings
 }

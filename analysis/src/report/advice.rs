@@ -1,7 +1,7 @@
 //! What to do after a task's answer, with the command that does it.
 
 use super::answer::{ENOUGH, compared_seeds};
-use super::verdict::nothing_learned;
+use super::verdict::{list, nothing_learned};
 use super::{Report, Task};
 use crate::comparison::{ALPHA, Against, POWER, Verdict};
 use crate::metric::Shown;
@@ -74,11 +74,8 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
             "tune `learning_rate` or raise `budget` before comparing activations.",
         ));
     }
-    if task.arms.iter().any(|arm| arm.diverged > 0 && 2 * arm.diverged >= arm.runs) {
-        return Some(Next::of(
-            "lower `learning_rate`, lengthen `warmup` or set `clip_norm` for all activations, or tune `learning_rate` for each \
-             (`[tune]`): an activation diverged in half of its runs or more.",
-        ));
+    if let Some(unstable) = diverging(task) {
+        return Some(unstable);
     }
     if task.baseline().is_none_or(|arm| arm.completed == 0) {
         let other = &judged[0].activation;
@@ -120,6 +117,26 @@ pub(super) fn next(report: &Report, task: &Task) -> Option<Next> {
             }
         }
     }
+}
+
+/// What to do where activations diverged in half of their runs or more: where the others did not, the formula is the
+/// first suspect, and the recipe the second.
+fn diverging(task: &Task) -> Option<Next> {
+    let often = |arm: &&Arm| arm.diverged > 0 && 2 * arm.diverged >= arm.runs;
+    let arms: Vec<&Arm> = task.arms.iter().filter(often).collect();
+    let recipe = "lower `learning_rate`, lengthen `warmup` or set `clip_norm` for all activations, or tune `learning_rate` for each \
+                  (`[tune]`)";
+    let diverged = format!("{} diverged in half of the runs or more", list(&arms));
+    let steady = task.arms.iter().filter(|arm| arm.diverged == 0 && arm.completed > 0).count();
+    (!arms.is_empty()).then(|| {
+        Next::of(match (arms.len(), steady) {
+            (1, 2..) => format!(
+                "{diverged}, and {steady} others in none: see with `actlab propagate` whether its activations grow with depth. \
+                 Else {recipe}."
+            ),
+            _ => format!("{recipe}: {diverged}."),
+        })
+    })
 }
 
 /// The best of several is chosen by the same runs that show it.

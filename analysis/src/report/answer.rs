@@ -383,13 +383,7 @@ impl<'a> Answer<'a> {
             undecided.iter().filter_map(|(_, one)| Some(one.power?.detectable)).collect();
         let [low, high] = [f64::min, f64::max].map(|of| power.iter().copied().reduce(of));
         if let Some((low, high)) = low.zip(high) {
-            // No two shares differ by more than the whole.
-            let most = if metric.is_share() { 100.0 / metric.scale } else { f64::INFINITY };
-            let shown = |size: f64| match size > most {
-                true => format!("over {}", metric.number(most)),
-                false => metric.number(size),
-            };
-            let (low, high) = (shown(low), shown(high));
+            let (low, high) = (metric.detectable(low), metric.detectable(high));
             let range = if low == high { high } else { format!("{low} to {high}") };
             limits.push(format!(
                 "Minimum detectable difference (80\u{a0}% power): {}; smaller differences may exist.",

@@ -19,6 +19,8 @@ const COUNT_TOLERANCE: f64 = 0.01;
 const MIB: f64 = 1_048_576.0;
 /// Columns of a relative time, whatever the times of an execution are.
 const TIME_WIDTH: usize = 6;
+/// Relative spread of training times up to which their ratios have two decimals.
+const STEADY: f64 = 0.05;
 const COUNT_MARK: &str = "†";
 
 /// Names of the columns, as the legend explains them.
@@ -159,13 +161,29 @@ pub(super) fn answer(task: &Task, labels: &Labels) -> Table {
     let seconds = |arm: &Arm| arm.train_seconds.map(|seconds| seconds.mean);
     let reference = task.baseline().and_then(seconds).filter(|seconds| *seconds > 0.0);
     if let Some(reference) = reference {
-        let time = |arm: &Arm| {
-            seconds(arm).map_or(ABSENT.into(), |own| format!("{}×", fixed(own / reference, 2)))
+        let vary = times_vary(task);
+        let time = |arm: &Arm| match seconds(arm).map(|own| own / reference) {
+            None => ABSENT.into(),
+            Some(ratio) if vary && !is_baseline(arm) => format!("≈{}×", fixed(ratio, 1)),
+            Some(ratio) => format!("{}×", fixed(ratio, 2)),
         };
         columns.push(column(header::RELATIVE_TIME, &time).reserve(TIME_WIDTH).dropped(3));
     }
     let key = arms.iter().map(|arm| labels.cell(&arm.activation)).collect();
     Table { key: Column::words("activation", key), blocks: vec![columns] }
+}
+
+/// Whether training times differ between the runs of an activation by more than [`STEADY`] (the pooled relative standard
+/// deviation), or are of one run each: then the second decimal of a ratio says nothing.
+fn times_vary(task: &Task) -> bool {
+    let relative = |arm: &Arm| {
+        let seconds = arm.train_seconds?;
+        Some((arm.completed.checked_sub(1)? as f64, seconds.standard_deviation? / seconds.mean))
+    };
+    let spreads: Vec<(f64, f64)> = task.arms.iter().filter_map(relative).collect();
+    let freedom: f64 = spreads.iter().map(|(freedom, _)| freedom).sum();
+    let squares: f64 = spreads.iter().map(|(freedom, spread)| freedom * spread.powi(2)).sum();
+    !(freedom > 0.0 && (squares / freedom).sqrt() <= STEADY)
 }
 
 /// What makes a row of the first table less sure, and how the way there was.
@@ -259,7 +277,7 @@ pub(super) fn tests(task: &Task, labels: &Labels) -> Option<Table> {
         }));
     }
     tests.push(figure(&header::found(&task.metric), &|against| {
-        Some(task.metric.number(against.power?.detectable))
+        Some(task.metric.detectable(against.power?.detectable))
     }));
     let effects = vec![
         figure(header::EFFECT, &|against| {
@@ -314,11 +332,16 @@ pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
                 let level = arm.against.as_ref().and_then(|against| against.interval_level);
                 bracket(crossed.interval(level.unwrap_or(LEVEL)), |x| task.metric.difference(x))
             }),
-            of(header::SEED_SPREAD, &|_, crossed| task.metric.number(crossed.seeds)),
-            of(header::EXAMPLE_SPREAD, &|_, crossed| task.metric.number(crossed.examples)),
+            of(header::SEED_SPREAD, &|_, crossed| component(task, crossed.seeds)),
+            of(header::EXAMPLE_SPREAD, &|_, crossed| component(task, crossed.examples)),
         ]);
     }
     (!blocks.is_empty()).then(|| Table { key: key(task, labels), blocks })
+}
+
+/// A component of variance as a deviation; an estimate that was cut at zero is not a measured zero.
+fn component(task: &Task, deviation: f64) -> String {
+    if deviation == 0.0 { "≈ 0".to_owned() } else { task.metric.number(deviation) }
 }
 
 /// Every activation against every other.

@@ -67,11 +67,13 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
             words.terms(header::test)
         ),
         format!(
-            "{}: training time relative to the baseline's. Next: for planned seeds, the spread of these runs and the level of \
-             the corrected test; decide on a number of seeds once, since adding seeds until a difference is significant \
-             raises the error rate.",
+            "{}: training time relative to the baseline's; ≈ where the times of an activation's runs vary by more than 5\u{a0}%, \
+             as they do on a busy machine, or are of one run.",
             term(header::RELATIVE_TIME)
         ),
+        "Next: the number of seeds follows from the spread of these runs and the level of the corrected test. Decide on it \
+         once: adding seeds until a difference is significant raises the error rate."
+            .to_owned(),
         format!("{}: of the mean, Student's. Bootstrap intervals are in summary.csv.", term(header::INTERVAL)),
         format!(
             "{}: test {labels} minus the baseline's under the same seed{}, as the mean over the \
@@ -142,7 +144,8 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
     }
     if report.has_pairs() {
         entries.push(format!(
-            "All pairs: row minus column{}, with p after {}'s correction over all pairs{}; bold: at most 0.05{}.",
+            "All pairs: row minus column{}, with p after {}'s correction over all pairs{}; bold: at most 0.05{}; no p: too few \
+             runs, or differences without a spread.",
             words.in_differences(),
             report.all_pairs.map_or("Holm", AllPairs::name),
             match report.all_pairs {
@@ -176,7 +179,7 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
         entries.push(format!(
             "{}: interval of the difference{points}, were the test split drawn anew as well: seeds and examples are \
              both taken as random (crossed random effects), at the level of the corrected test. {}, {}: the spread of \
-             differences between seeds and between examples{comma}.",
+             differences between seeds and between examples{comma}; ≈ 0: the estimate is not above zero.",
             term(header::EXAMPLES),
             term(header::SEED_SPREAD),
             term(header::EXAMPLE_SPREAD)
@@ -185,7 +188,7 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
     if report.tasks.iter().any(super::Task::has_curves) {
         entries.push(format!(
             "{}: mean validation {labels} over the steps from the first evaluation to the last. {}: \
-             standard deviation of the last {LAST} evaluations{comma}. {}: largest loss against the best \
+             standard deviation of the last {LAST} evaluations around their trend{comma}, from four evaluations on. {}: largest loss against the best \
              evaluation before{comma}. {}: last evaluation against the best{comma}.",
             words.terms(header::area),
             term(header::VOLATILITY),

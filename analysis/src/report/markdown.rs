@@ -10,7 +10,7 @@ use crate::comparison::sentences;
 use crate::metric::Shown;
 use crate::render::number::{fixed, grouped};
 use crate::render::text::{escape, unescape};
-use crate::setup::Condition;
+use crate::setup::{self, Condition};
 use record::Direction;
 
 /// The whole report.
@@ -186,8 +186,15 @@ pub(super) fn overview(report: &Report) -> String {
         0 => String::new(),
         missing => format!(" **{missing} more are not finished: every claim is provisional.**"),
     };
+    let recipe = match (compares(report) && had_one_learning_rate(report), report.tasks.len()) {
+        (false, _) => String::new(),
+        (true, tasks) => format!(
+            " {} activations had the same learning rate; tuned for each of them (`[tune]`), the order may be another.",
+            if tasks == 1 { "All" } else { "On each task all" }
+        ),
+    };
     format!(
-        "{} of {} on {}: {} completed, {} diverged, {} failed.{missing}{found}",
+        "{} of {} on {}: {} completed, {} diverged, {} failed.{missing}{found}{recipe}",
         plural(total(|arm| arm.runs), "run"),
         plural(activations.len(), "activation"),
         plural(report.tasks.len(), "task"),
@@ -195,6 +202,19 @@ pub(super) fn overview(report: &Report) -> String {
         total(|arm| arm.diverged),
         total(|arm| arm.failed)
     )
+}
+
+/// Whether on some task two activations have scores, and learned something.
+fn compares(report: &Report) -> bool {
+    let scored = |task: &Task| task.arms.iter().filter(|arm| arm.completed > 0).count();
+    report.tasks.iter().any(|task| !task.nothing_learned && scored(task) > 1)
+}
+
+/// Whether no activation had a learning rate of its own.
+fn had_one_learning_rate(report: &Report) -> bool {
+    let rates = report.tasks.iter().flat_map(|task| &task.conditions);
+    let mut rates = rates.filter(|condition| condition.name == setup::LEARNING_RATE);
+    report.tuning.is_none() && rates.all(Condition::uniform)
 }
 
 /// How scores over all tasks are written: of several tasks they are normalized.

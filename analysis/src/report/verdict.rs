@@ -364,7 +364,7 @@ impl<'a> Compared<'a> {
         let (Some(low), Some(high)) = (sizes().reduce(f64::min), sizes().reduce(f64::max)) else {
             return String::new();
         };
-        let (low, high) = (metric.number(low), metric.number(high));
+        let (low, high) = (metric.detectable(low), metric.detectable(high));
         let range = if low == high { high } else { format!("{low} to {high}") };
         let mut text = format!(
             " Minimum detectable effect of so many seeds (80\u{a0}% power): {}.",

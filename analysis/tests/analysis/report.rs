@@ -278,17 +278,18 @@ fn convergence_is_that_of_the_validation_curve() {
     for run in &mut runs {
         run.dir = record::RunDir::of(folder.path(), &run.record.spec);
         let mut stream = run.dir.begin(&run.record.spec).unwrap();
-        for (step, accuracy) in [(10, 0.5), (20, 0.75), (30, 0.625)] {
+        for (step, accuracy) in [(10, 0.5), (20, 0.75), (30, 0.625), (40, 0.625)] {
             let evaluation = evaluation(step, 1.0, 1.0, accuracy);
             stream.write(&record::Event::Validation(evaluation)).unwrap();
         }
     }
     let text = report(&runs, &options());
     assert_eq!(text.matches("### Convergence").count(), 2, "{text}");
-    let row = text.lines().find(|line| line.contains("relu") && line.contains("65.63")).unwrap();
+    let row = text.lines().find(|line| line.contains("relu") && line.contains("64.58")).unwrap();
     // Area, volatility, largest drop, final − best.
     let cells: Vec<&str> = row.split('|').map(str::trim).skip(2).take(4).collect();
-    assert_eq!(cells, ["65.63", "12.50", "12.50", "−12.50"]);
+    // Volatility: residuals −0.0875, 0.1375, −0.0125, −0.0375 of the least-squares line.
+    assert_eq!(cells, ["64.58", "11.86", "12.50", "−12.50"]);
     assert!(!text.contains("could not be read"), "{text}");
 }
 
@@ -339,8 +340,40 @@ fn two_sweeps_side_by_side() {
     insta::assert_snapshot!(analysis::side_by_side(a, b, bootstrap, 120).unwrap());
     let same = analysis::side_by_side(a, a, bootstrap, 120).unwrap();
     assert!(same.contains("configuration\n\n- Nothing."), "{same}");
-    assert!(same.contains("Identical under every shared seed: gelu on fashion"), "{same}");
+    let identical = "Identical under every shared seed: gelu, leaky_relu(slope=0.2), relu, silu, swiglu on fashion";
+    assert!(same.split_whitespace().collect::<Vec<_>>().join(" ").contains(identical), "{same}");
     assert!(!same.contains("No significant difference"), "{same}");
+    // What one of them does not have did not change.
+    after.retain(|run| run.record.spec.task == IMAGES);
+    let b = analysis::Side { name: "after", runs: &after };
+    let text = analysis::side_by_side(a, b, bootstrap, 120).unwrap();
+    assert!(text.contains("learning_rate: 0.1 → 0.2"), "{text}");
+    assert!(text.contains("- Only in before:") && !text.contains("→ —"), "{text}");
+}
+
+/// A share is of so many examples, and no finer than one of them; a time is as fine as its runs agree.
+#[test]
+fn figures_say_how_fine_they_are() {
+    let mut runs = sweep(1..=3);
+    for run in &mut runs {
+        run.record.summary.as_mut().unwrap().test_examples = Some(2_000);
+    }
+    let text = report(&runs, &options());
+    assert_eq!(
+        text.matches("- test split: 2 000 examples, each of which is 0.05 points\n").count(),
+        2,
+        "{text}"
+    );
+    let ratio = |text: &str| {
+        let row = text.lines().find(|line| line.starts_with("| gelu")).unwrap();
+        row.split('|').rev().nth(1).unwrap().trim().to_owned()
+    };
+    assert!(!ratio(&text).starts_with('≈'), "{text}");
+    for run in &mut runs {
+        run.record.timing.train_seconds *= if run.record.spec.seed == 2 { 1.5 } else { 1.0 };
+    }
+    let text = report(&runs, &options());
+    assert!(ratio(&text).starts_with('≈'), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod table;
 
-pub(crate) use table::{cut, fitted, hanging, table};
+pub(crate) use table::{columns_or, cut, fitted, hanging, table};
 
 use crate::Error;
 use crate::plan::PlannedRun;

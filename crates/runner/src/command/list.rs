@@ -28,8 +28,8 @@ pub(crate) fn run(args: &ListArgs) {
     let header = ["activation", "also", "kind", "parameters", "source"];
     out!("{}", cut(&header, &rows, &[1, 3, 4]));
     note!(
-        "{} activations; * is learned unless the experiment says otherwise. `actlab explain NAME` shows one, \
-         `actlab list --long` everything.",
+        "{} activations; * is learned unless the experiment says otherwise.\n`actlab explain NAME` shows one, `actlab list \
+         --long` everything.",
         all.len()
     );
 }

@@ -3,7 +3,7 @@
 use super::sweep::train;
 use crate::Error;
 use crate::cli::PlanArgs;
-use crate::console::{SweepProgress, duration, note, out, outln, table};
+use crate::console::{SweepProgress, duration, fitted, note, out, outln};
 use crate::execute::{PlannedWork, Work, Workers};
 use crate::experiment::Experiment;
 use crate::invocation;
@@ -277,33 +277,26 @@ fn show(
         .comparisons
         .iter()
         .map(|one| {
+            let (sd, upper) =
+                (points(one.standard_deviation), points(one.upper_standard_deviation));
             let mut row = vec![
                 one.task.clone(),
                 one.activation.clone(),
                 one.pairs.to_string(),
-                points(one.standard_deviation),
-                points(one.upper_standard_deviation),
+                format!("{sd} ({upper})"),
             ];
-            row.extend(one.needed.iter().flat_map(|one| [seeds(one.seeds), seeds(one.cautious)]));
+            let needed = one.needed.iter();
+            row.extend(needed.map(|one| format!("{} ({})", seeds(one.seeds), seeds(one.cautious))));
             row
         })
         .collect();
-    let header = [
-        "task",
-        "activation",
-        "pairs",
-        "sd of Δ",
-        "at most",
-        "seeds, 80 %",
-        "(cautious)",
-        "seeds, 95 %",
-        "(cautious)",
-    ];
-    out!("{}", table(&header, &rows));
+    let header = ["task", "activation", "pairs", "sd of Δ", "80 % power", "95 % power"];
+    out!("{}", fitted(&header, &rows, &[0, 1]));
     outln!(
-        "\nsd of Δ: standard deviation of differences to the baseline under shared seeds, in {unit}; at most: its upper\n\
-         80 % bound. seeds: for a true difference of {} {unit}, at level {:.4} (0.05 over the comparisons of the family);\n\
-         (cautious): by the upper bound; —: more than 10,000 seeds, or no spread.",
+        "\nsd of Δ: standard deviation of differences to the baseline under shared seeds, in\n\
+         {unit}; in brackets its upper 80 % bound. 80 % and 95 % power: seeds for a true\n\
+         difference of {} {unit}, at level {:.4} (0.05 over the comparisons of the family);\n\
+         in brackets by the upper bound; —: more than 10,000 seeds, or no spread.",
         planned.effect_points,
         planned.level
     );

@@ -3,7 +3,7 @@
 use super::report;
 use crate::Error;
 use crate::cli::{FormatArg, PlotArgs};
-use crate::console::{outln, table};
+use crate::console::{fitted, outln};
 use crate::sweep_dir::SweepDir;
 use analysis::{Drawing, PictureFont};
 use std::fs;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &PlotArgs) -> Result<(), Error> {
     };
     if args.list {
         let rows = made.report.plots().into_iter().map(|(name, title)| vec![name, title]);
-        outln!("{}", table(&["plot", "shows"], &rows.collect::<Vec<_>>()).trim_end());
+        outln!("{}", fitted(&["plot", "shows"], &rows.collect::<Vec<_>>(), &[1]).trim_end());
         return Ok(());
     }
     let drawn = made

@@ -5,7 +5,7 @@ use crate::cli::{Gain, PropagateArgs};
 use crate::console::{note, out, outln, table};
 use crate::guard::guarded;
 use activation::properties::Properties;
-use activation::{Activation, ActivationRequest, Pointwise};
+use activation::{Activation, ActivationRequest, Kind, Pointwise};
 use actlab_core::stream::Stream;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -56,6 +56,12 @@ pub(crate) fn run(args: &PropagateArgs) -> Result<(), Error> {
             (gain, propagate(activation.nonlinearity(), depth, width, gain, args.seed))
         })
         .map_err(panics)?;
+        if matches!(activation.kind(), Kind::Gated(_)) {
+            note!(
+                "{} is gated: the figures are of its nonlinearity alone, without the value that it is multiplied with",
+                activation.label()
+            );
+        }
         rows.push((activation.label(), gain, propagated));
     }
     if args.json {
@@ -217,22 +223,32 @@ fn shown(depth: usize) -> Vec<usize> {
 
 fn text(rows: &[(String, f64, Propagated)]) -> String {
     let depth = rows.first().map_or(0, |(.., one)| one.activations.len());
-    let layers = shown(depth);
-    let mut header = vec!["activation".to_owned(), "gain".to_owned()];
-    header.extend(layers.iter().map(|layer| format!("Var[f] {layer}")));
-    // Gradients arrive at the first layer last.
-    header.extend(layers.iter().rev().map(|layer| format!("Var[∂] {layer}")));
-    header.extend(["dead".to_owned(), "zero".to_owned()]);
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let cells = |(label, gain, one): &(String, f64, Propagated)| {
-        let mut cells = vec![label.clone(), format!("{gain:.4}")];
-        cells.extend(layers.iter().map(|layer| figure(one.activations[layer - 1])));
-        cells.extend(layers.iter().rev().map(|layer| figure(one.gradients[layer - 1])));
-        cells.extend([percent(one.dead[depth - 1]), percent(one.zeros[depth - 1])]);
-        cells
+    let shown = shown(depth);
+    let layers = |what: &str, cell: &dyn Fn(&Propagated, usize) -> f64, order: &[usize]| {
+        let header = order.iter().map(|layer| format!("{what} {layer}"));
+        let header: Vec<String> = std::iter::once("activation".to_owned()).chain(header).collect();
+        let row = |(label, _, one): &(String, f64, Propagated)| {
+            let cells = order.iter().map(|layer| figure(cell(one, layer - 1)));
+            std::iter::once(label.clone()).chain(cells).collect()
+        };
+        let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
+        table(&header.iter().map(String::as_str).collect::<Vec<_>>(), &rows)
     };
-    let rows_of_table: Vec<Vec<String>> = rows.iter().map(cells).collect();
-    let mut text = table(&header, &rows_of_table);
+    let last: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(label, gain, one)| {
+            let shares = [percent(one.dead[depth - 1]), percent(one.zeros[depth - 1])];
+            [label.clone(), format!("{gain:.4}")].into_iter().chain(shares).collect()
+        })
+        .collect();
+    // Gradients arrive at the first layer last.
+    let back: Vec<usize> = shown.iter().rev().copied().collect();
+    let mut text = [
+        layers("Var[f]", &|one, layer| one.activations[layer], &shown),
+        layers("Var[∂]", &|one, layer| one.gradients[layer], &back),
+        table(&["activation", "gain", "dead", "zero"], &last),
+    ]
+    .join("\n");
     text.push('\n');
     for (label, _, one) in rows {
         text += &format!("{label}: {}.\n", sentence(one));

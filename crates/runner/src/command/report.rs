@@ -200,7 +200,7 @@ fn show(
         console::warning(&format!("not drawn: {line}"));
     }
     note!(
-        "\nFull report: {} and {}\nOpen the page: actlab open {}\nFor papers: {}, {}; figures: {}, {}",
+        "\nFull report: {} and {}\nOpen the page: actlab open {}\nFor papers: {} and {}\nNumbers: {} and {}",
         written.markdown.display(),
         written.html.display(),
         shell::quoted(&folder.display().to_string()),

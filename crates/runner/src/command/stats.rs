@@ -1,12 +1,12 @@
 use crate::Error;
 use crate::cli::StatsArgs;
-use crate::console::{out, outln};
+use crate::console::{columns_or, out, outln};
 use analysis::statistics::Bootstrap;
 use analysis::{Comparison, Rules, read_scores};
 use indexmap::IndexSet;
 use std::fs::File;
 
-/// Columns of the output: what a terminal shows without wrapping.
+/// Columns of the output at most, and where it goes to no terminal.
 const WIDTH: usize = 120;
 
 /// Activations that an error names at most.
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &StatsArgs) -> Result<(), Error> {
         // Figures, texts and lists: nothing that JSON lacks.
         outln!("{}", serde_json::to_string_pretty(&comparison).unwrap_or_default());
     } else {
-        out!("{}", comparison.markdown(WIDTH));
+        out!("{}", comparison.markdown(columns_or(WIDTH).min(WIDTH)));
     }
     Ok(())
 }

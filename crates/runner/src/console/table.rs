@@ -39,10 +39,15 @@ pub(crate) fn hanging(prefix: &str, value: &str) -> String {
     text
 }
 
-fn columns() -> usize {
+/// Columns of the terminal that standard output is, or those of the variable COLUMNS; else `plain`.
+pub(crate) fn columns_or(plain: usize) -> usize {
     let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
     let stated = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|width| *width >= NARROWEST);
-    terminal.map(|(width, _)| usize::from(width.0)).or_else(stated).unwrap_or(COLUMNS)
+    terminal.map(|(width, _)| usize::from(width.0)).or_else(stated).unwrap_or(plain)
+}
+
+fn columns() -> usize {
+    columns_or(COLUMNS)
 }
 
 /// The same with one line per row: cells of the columns `flexible` are cut.

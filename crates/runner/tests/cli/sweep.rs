@@ -171,7 +171,7 @@ fn two_sweeps_are_compared() {
     let out = place.run(&["compare", "results/tiny", "results/other"]).ok();
     assert!(out.contains("- images.training.learning_rate: 0.1 → 0.05"), "{out}");
     // The other task is the same to the last bit.
-    let identical = "Identical under every shared seed: gelu on text, relu on text.";
+    let identical = "Identical under every shared seed: gelu, relu on text.";
     assert!(out.contains(identical), "{out}");
     let said = place.run(&["compare", "results/tiny", "results/none"]).refused();
     assert!(said.contains("results/none is not the folder of a sweep"), "{said}");

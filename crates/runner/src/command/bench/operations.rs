@@ -155,9 +155,13 @@ pub(crate) fn run(args: &BenchOpsArgs) -> Result<(), Error> {
         "{}",
         console::table(&["operation", "shape", "median ms", "best ms", "rate", "of peak"], &rows)
     );
-    let place = if spec.is_cpu() { format!("{threads} threads") } else { spec.to_string() };
+    let place = match (spec.is_cpu(), threads) {
+        (false, _) => spec.to_string(),
+        (true, 1) => "1 thread".to_owned(),
+        (true, threads) => format!("{threads} threads"),
+    };
     outln!(
-        "\nThe peak is that of `copy` for what is bound by memory, and of `gemm` for the rest; {place}."
+        "\n{place}. The peak is that of `copy` for what is bound by memory, and of `gemm` for\nthe rest."
     );
     Ok(())
 }
