@@ -60,7 +60,7 @@ fn on_gpu<const D: usize>(x: &Tensor<D>) -> Option<CubeTensor> {
     if x.dtype() != DType::F32 || x.dims().iter().product::<usize>() > MOST {
         return None;
     }
-    x.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous)
+    x.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous).map(exact)
 }
 
 /// The tensor, without gaps, if it holds whole numbers of 32 bits of a GPU.
@@ -68,7 +68,18 @@ fn whole_numbers(x: &Tensor<1, Int>) -> Option<CubeTensor> {
     if x.dtype() != DType::I32 {
         return None;
     }
-    x.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous)
+    x.clone().try_into_primitive::<Gpu>().ok().map(into_contiguous).map(exact)
+}
+
+/// The same tensor, whose buffer ends with its last number. CUDA rounds a row up to a multiple of 16 to 512 bytes where burn
+/// allocates it, and a kernel takes the length of the buffer for that of the tensor.
+fn exact(mut x: CubeTensor) -> CubeTensor {
+    let used = (x.meta.num_elements() * x.dtype.size()) as u64;
+    let beyond = x.handle.size_in_used().saturating_sub(used);
+    if used > 0 && beyond > 0 {
+        x.handle = x.handle.clone().offset_end(beyond);
+    }
+    x
 }
 
 /// An uninitialized f32 tensor on the device of `like`.
