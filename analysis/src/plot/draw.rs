@@ -238,8 +238,15 @@ fn draw_mark(scene: &mut Scene, mark: &Mark, series: &Series, inside: &Inside, l
         }
         Mark::Label { at, text } if finite(at) => {
             let ([x, y], gap) = (inside.at(*at), 0.6 * layout.text);
-            let fits = x + gap + layout.font.width(text, layout.text) <= inside.right;
-            let (x, place) = if fits { (x + gap, Place::Right) } else { (x - gap, Place::Left) };
+            let width = layout.font.width(text, layout.text);
+            let (x, place) = if x + gap + width <= inside.right {
+                (x + gap, Place::Right)
+            } else if x - gap - width >= inside.left {
+                (x - gap, Place::Left)
+            } else {
+                // Longer than either side: as far to the right as it goes.
+                ((inside.right - width).max(inside.left), Place::Right)
+            };
             scene.label(text, [x, y - 0.7 * layout.text], place, layout.text);
         }
         Mark::Dot { .. } | Mark::Box { .. } | Mark::Spot { .. } | Mark::Label { .. } => {}
