@@ -3,7 +3,7 @@
 use crate::common::{IMAGES, diverge, fail, find, sweep};
 use crate::report::options;
 use analysis::Report;
-use record::StoredRun;
+use record::{Site, StoredRun};
 use serde_json::Value;
 
 /// The plot `name` of the report of `runs`.
@@ -92,4 +92,30 @@ fn a_difference_far_from_the_others_lies_beyond_the_axis_and_is_written() {
     assert!(told.as_str().unwrap().starts_with("−60.00 points [−6"), "{told}");
     assert_eq!(marks(&plot, "silu", "dot").len(), 1);
     assert!(plot["series"].as_array().unwrap().len() == 6);
+}
+
+/// Of a ResNet, whose blocks have two sites each.
+#[test]
+fn lines_of_two_kinds_of_sites_have_different_widths() {
+    let mut runs = sweep(1..=2);
+    for run in runs.iter_mut().filter(|run| run.record.spec.task == IMAGES) {
+        let sites = &mut run.record.summary.as_mut().unwrap().sites;
+        let both = sites.iter().flat_map(|site| {
+            let at = |kind: &str, depth| Site {
+                site: site.site.replace("inner", kind),
+                depth: 2 * site.depth + depth,
+                ..site.clone()
+            };
+            [at("inner", 0), at("outer", 1)]
+        });
+        *sites = both.collect();
+    }
+    let plot = plot(&runs, "fashion_resnet8-mean");
+    let label = "activation site, from the input (thick lines: inner; thin: outer)";
+    assert_eq!(plot["x"]["label"], label);
+    let curves: Vec<(f64, f64)> = marks(&plot, "gelu", "curve")
+        .iter()
+        .map(|curve| (curve["points"][0][0].as_f64().unwrap(), curve["width"].as_f64().unwrap()))
+        .collect();
+    assert_eq!(curves, [(0.0, 2.5), (1.0, 1.0)]);
 }

@@ -21,6 +21,9 @@ const BANDED: usize = 3;
 /// Points of a curve with a marker at most.
 const MARKED: usize = 12;
 
+/// Width of the lines of the first kind of sites, and of those of the others.
+const KINDS: [f64; 2] = [2.5, 1.0];
+
 /// Height of an activation's rows, of which one row of names is 1.
 const FILLED: f64 = 0.84;
 
@@ -63,6 +66,7 @@ pub(super) fn plots(
         series,
     };
     let (site_places, layer_places) = (Places::sites(&groups), Places::layers(&groups));
+    let kinds = site_places.kinds();
     let steps = || Axis::number("optimizer step");
     let rows = || Axis::names("", groups.iter().rev().map(|group| group.label.to_owned()));
     let row = |group: &Group<'_>| {
@@ -71,13 +75,14 @@ pub(super) fn plots(
     };
     let by_depth = |kind: &str, title: &str, y: Axis, get: fn(&Site) -> f64| {
         let share = y.scale != 1.0;
-        let marks =
-            |group: &Group<'_>| sites(group, &site_places, get, &|value| write(value, share));
+        let marks = |group: &Group<'_>| {
+            sites(group, &site_places, &kinds, get, &|value| write(value, share))
+        };
         plot(
             kind,
             &format!("{title} by activation site"),
             "At the last evaluation, mean over seeds. A line joins sites of the same kind.",
-            site_places.axis("activation site, from the input"),
+            site_places.axis(&format!("activation site, from the input{}", told(&kinds))),
             y,
             draw(&marks),
         )
@@ -241,6 +246,19 @@ impl Places {
         Self(names)
     }
 
+    /// The kinds of sites that a line can join, from the input.
+    fn kinds(&self) -> Vec<&str> {
+        let of_kind = |kind| self.0.iter().filter(move |name| kind_of_site(name) == kind);
+        let mut kinds: Vec<&str> = Vec::new();
+        for name in &self.0 {
+            let kind = kind_of_site(name);
+            if !kinds.contains(&kind) && of_kind(kind).nth(1).is_some() {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+
     fn of(&self, name: &str) -> Option<f64> {
         self.0.iter().position(|known| known == name).map(|place| place as f64)
     }
@@ -251,6 +269,14 @@ impl Places {
         let room = (last as f64 * 0.06).max(0.5);
         let ticks = self.0.iter().enumerate().map(|(place, name)| (place as f64, name.clone()));
         Axis { ticks: Some(ticks.collect()), range: Some([-room, last as f64 + room]), ..axis }
+    }
+}
+
+/// Which lines are those of which kind of sites; nothing where there is one kind.
+fn told(kinds: &[&str]) -> String {
+    match kinds {
+        [] | [_] => String::new(),
+        [first, others @ ..] => format!(" (thick lines: {first}; thin: {})", others.join(", ")),
     }
 }
 
@@ -269,6 +295,11 @@ fn write(value: f64, share: bool) -> String {
 
 /// A curve through points that tell their text, some with a marker.
 pub(super) fn line(points: Vec<([f64; 2], String)>) -> Vec<Mark> {
+    wide_line(points, 2.0)
+}
+
+/// The same, as wide as that.
+fn wide_line(points: Vec<([f64; 2], String)>, width: f64) -> Vec<Mark> {
     if points.is_empty() {
         return Vec::new();
     }
@@ -280,7 +311,7 @@ pub(super) fn line(points: Vec<([f64; 2], String)>) -> Vec<Mark> {
         let marked = (last - place).is_multiple_of(stride);
         if marked { Mark::Dot { at, text, url: None } } else { Mark::Spot { at, text } }
     });
-    [Mark::Curve { points: through, width: 2.0 }].into_iter().chain(dots).collect()
+    [Mark::Curve { points: through, width }].into_iter().chain(dots).collect()
 }
 
 /// Mean over the runs that have a value at a step, with its interval.
@@ -351,10 +382,12 @@ fn scores(group: &Group<'_>, metric: &Metric, row: f64) -> Vec<Mark> {
     marks
 }
 
-/// A figure of the sites of completed runs, at the end, averaged over runs: a curve for each kind of site.
+/// A figure of the sites of completed runs, at the end, averaged over runs: a curve for each kind of site, that of the
+/// first of `kinds` thicker than those of the others.
 fn sites(
     group: &Group<'_>,
     places: &Places,
+    kinds: &[&str],
     get: fn(&Site) -> f64,
     say: &dyn Fn(f64) -> String,
 ) -> Vec<Mark> {
@@ -363,13 +396,15 @@ fn sites(
     for site in summaries.flat_map(|summary| &summary.sites) {
         by_depth.entry(site.depth).or_insert_with(|| (&site.site, Vec::new())).1.push(get(site));
     }
-    let mut kinds: BTreeMap<&str, Vec<([f64; 2], String)>> = BTreeMap::new();
+    let mut lines: BTreeMap<&str, Vec<([f64; 2], String)>> = BTreeMap::new();
     for (site, values) in by_depth.into_values() {
         let (Some(value), Some(place)) = (mean(&values), places.of(site)) else { continue };
         let point = ([place, value], format!("{site}: {}", say(value)));
-        kinds.entry(kind_of_site(site)).or_default().push(point);
+        lines.entry(kind_of_site(site)).or_default().push(point);
     }
-    kinds.into_values().flat_map(line).collect()
+    let later = |kind: &str| kinds.iter().skip(1).any(|one| *one == kind);
+    let draw = |(kind, points)| wide_line(points, KINDS[usize::from(later(kind))]);
+    lines.into_iter().flat_map(draw).collect()
 }
 
 /// What a site is within its block, as `inner` of `blocks.0.inner`; of a list, the list.
@@ -495,7 +530,7 @@ fn cost(arms: &[&Arm], metric: &Metric, palette: &Palette) -> Vec<Series> {
 
 #[cfg(test)]
 mod tests {
-    use super::Places;
+    use super::{Places, told};
 
     #[test]
     fn places_of_different_networks_are_merged_in_their_order() {
@@ -505,5 +540,17 @@ mod tests {
         for networks in [[plain.clone(), learned.clone()], [learned, plain]] {
             assert_eq!(Places::merged(networks.into_iter()).0, right);
         }
+    }
+
+    #[test]
+    fn lines_of_several_kinds_of_sites_are_told_apart() {
+        let of = |sites: &[&str]| Places(sites.iter().map(|site| (*site).to_owned()).collect());
+        let resnet =
+            ["stem", "blocks.0.inner", "blocks.0.outer", "blocks.1.inner", "blocks.1.outer"];
+        let places = of(&resnet);
+        assert_eq!(places.kinds(), ["inner", "outer"], "one stem is no line");
+        assert_eq!(told(&places.kinds()), " (thick lines: inner; thin: outer)");
+        let bert = of(&["layers.0.feed_forward", "layers.1.feed_forward", "tokens.transform"]);
+        assert_eq!(told(&bert.kinds()), "");
     }
 }
