@@ -197,6 +197,14 @@ impl Plot {
                 draw_mark(&mut scene, mark, series, &inside, layout);
             }
         }
+        // Names see where the marks are.
+        for mark in self.series.iter().flat_map(|series| &series.marks) {
+            if let Mark::Label { at, text } = mark
+                && at.iter().all(|value| value.is_finite())
+            {
+                draw_label(&mut scene, text, inside.at(*at), &inside, layout);
+            }
+        }
         for (series, [x, y]) in legend.iter().zip(places) {
             let style = series.style;
             let sample = vec![[x, y], [x + 2.0 * s, y]];
@@ -236,20 +244,30 @@ fn draw_mark(scene: &mut Scene, mark: &Mark, series: &Series, inside: &Inside, l
             let ([a, b], [c, d]) = (inside.at(*from), inside.at(*to));
             scene.area(vec![[a, b], [c, b], [c, d], [a, d]], style.colour, *opacity);
         }
-        Mark::Label { at, text } if finite(at) => {
-            let ([x, y], gap) = (inside.at(*at), 0.6 * layout.text);
-            let width = layout.font.width(text, layout.text);
-            let (x, place) = if x + gap + width <= inside.right {
-                (x + gap, Place::Right)
-            } else if x - gap - width >= inside.left {
-                (x - gap, Place::Left)
-            } else {
-                // Longer than either side: as far to the right as it goes.
-                ((inside.right - width).max(inside.left), Place::Right)
-            };
-            scene.label(text, [x, y - 0.7 * layout.text], place, layout.text);
-        }
         Mark::Dot { .. } | Mark::Box { .. } | Mark::Spot { .. } | Mark::Label { .. } => {}
+    }
+}
+
+/// Words beside a point: above and to the right of it, or where else they fit and nothing lies. Where there is no such
+/// place they are left out.
+fn draw_label(scene: &mut Scene, text: &str, [x, y]: [f64; 2], inside: &Inside, layout: &Layout) {
+    let (gap, up, width) =
+        (0.6 * layout.text, 0.7 * layout.text, layout.font.width(text, layout.text));
+    let right = (x + gap + width <= inside.right).then_some(x + gap);
+    let left = (x - gap - width >= inside.left).then_some(x - gap - width);
+    // Longer than either side: as far to the right as it goes.
+    let neither = (inside.right - width).max(inside.left);
+    let starts = match (right, left) {
+        (None, None) => [Some(neither), None],
+        sides => [sides.0, sides.1],
+    };
+    let places = [y - up, y + up]
+        .into_iter()
+        .filter(|y| *y - up > 0.0 && *y + up <= inside.bottom)
+        .flat_map(|y| starts.into_iter().flatten().map(move |x| [x, y]));
+    let places: Vec<[f64; 2]> = places.collect();
+    if let Some(at) = places.into_iter().find(|at| scene.is_clear(*at, width, layout.text)) {
+        scene.text(text, at, Place::Right, TEXT, layout.text);
     }
 }
 
@@ -382,6 +400,38 @@ mod tests {
             .filter_map(|line| line.split_once('>')?.1.strip_suffix("</text>"))
             .collect();
         assert!(shown.contains(long), "{shown}");
+    }
+
+    /// Each name stands on a side of its own.
+    #[test]
+    fn names_of_points_beside_each_other_do_not_overlap() {
+        let palette = Palette::new(["first", "second", "third"].into_iter());
+        let point = |label: &str, x: f64| {
+            let at = [x, 5.0];
+            let name = Mark::Label { at, text: label.to_owned() };
+            let marks = vec![Mark::Dot { at, text: String::new(), url: None }, name];
+            Series { marks, ..Series::of(label, &palette) }
+        };
+        let series = vec![point("first", 5.0), point("second", 5.02), point("third", 5.04)];
+        let x = Axis::number("s").between(0.0, 10.0);
+        let svg = Plot { x, series, ..plot() }.svg(&Layout::default());
+        // Left end and middle of each name in the plot, before that in the legend.
+        let place = |name: &str| -> [f64; 2] {
+            let line = svg.lines().find(|line| line.ends_with(&format!(">{name}</text>"))).unwrap();
+            let number = |key: &str| -> f64 {
+                let text = line.split(key).nth(1).unwrap().split('"').next().unwrap();
+                text.parse().unwrap()
+            };
+            [number(" x=\""), number(" y=\"")]
+        };
+        let names = ["first", "second", "third"];
+        let width = |name: &str| Font::default().width(name, TEXT_SIZE);
+        for (a, b) in [(0, 1), (0, 2), (1, 2)].map(|(a, b)| (names[a], names[b])) {
+            let ([ax, ay], [bx, by]) = (place(a), place(b));
+            let beside = ax + width(a) < bx || bx + width(b) < ax;
+            assert!(beside || (ay - by).abs() > TEXT_SIZE, "{a} and {b}: {svg}");
+        }
+        assert!(names.iter().all(|name| svg.matches(&format!(">{name}</text>")).count() == 2));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The plots of a report: numbers and words, before anybody draws them.
 
+mod crowd;
 mod focus;
 mod forest;
 mod learned;
@@ -10,6 +11,7 @@ mod tuning;
 
 pub use shape::{Picture, Shape, draw_shapes};
 
+use self::crowd::Crowd;
 use super::{Measured, Task, Tuning};
 use crate::comparison::{Overall, TaskScores, margin_of};
 use crate::metric;
@@ -93,7 +95,11 @@ impl Figures {
                     margin: margin_of(sources.margin, Some(metric)),
                 };
                 forests.push(forest.plot(&arms, &palette).into_iter().collect());
-                let mut plots = task::plots(&file, name, runs, &arms, metric, &palette);
+                let merits = arms.iter().filter_map(|arm| {
+                    Some((arm.activation.as_str(), metric.merit(arm.test?.mean)))
+                });
+                let crowd = Crowd::new(sources.baseline, merits);
+                let mut plots = task::plots(&file, name, runs, &arms, metric, &palette, &crowd);
                 let tuned = sources.tuning.iter();
                 plots.extend(
                     tuned.flat_map(|tuning| tuning::plots(&file, name, metric, tuning, &palette)),

@@ -1,5 +1,6 @@
 //! The plots of one task.
 
+use super::crowd::Crowd;
 use super::focus::focus;
 use super::{MOST_POINTS, learned, thinned};
 use crate::frame::Status;
@@ -47,6 +48,7 @@ pub(super) fn plots(
     arms: &[&Arm],
     metric: &Metric,
     palette: &Palette,
+    crowd: &Crowd,
 ) -> Vec<Plot> {
     let label = |one: &Measured<'_>| one.run.record.spec.activation.label.clone();
     let groups: Vec<Group<'_>> = runs
@@ -193,7 +195,12 @@ pub(super) fn plots(
     ];
     let curves = ["-curve", "-loss", "-training-loss"];
     let is_curve = |plot: &&mut Plot| curves.iter().any(|kind| plot.name.ends_with(kind));
-    plots.iter_mut().filter(is_curve).for_each(focus);
+    plots.iter_mut().filter(is_curve).for_each(|plot| {
+        crowd.calm(plot, "Thick curves and bands");
+        focus(plot);
+    });
+    let is_cost = |plot: &&mut Plot| plot.name.ends_with("-cost");
+    plots.iter_mut().filter(is_cost).for_each(|plot| crowd.calm(plot, "Intervals and names"));
     // A plot without anything but zeros shows nothing.
     let counted = ["-dead", "-zero", "-saturated"];
     plots.retain(|plot| !(plot.is_zero() && counted.iter().any(|kind| plot.name.ends_with(kind))));
