@@ -26,14 +26,25 @@ impl Crowd {
         Self { kept: [baseline].into_iter().chain(best).map(str::to_owned).collect() }
     }
 
-    /// Where a plot shows many activations, takes away intervals and names of those that are not kept and draws their
-    /// curves thinner, and says so in the note, where `shown` is what the kept ones alone have.
-    pub(super) fn calm(&self, plot: &mut Plot, shown: &str) {
+    /// Where a plot shows many activations, takes away intervals and names of those that are not kept, draws their
+    /// curves thinner, and says so in the note.
+    pub(super) fn calm(&self, plot: &mut Plot) {
         let drawn = |label: &Option<String>, marks: &[Mark]| label.is_some() && !marks.is_empty();
         let series = plot.series.iter().filter(|one| drawn(&one.label, &one.marks));
         if series.count() <= MANY {
             return;
         }
+        let any = |is: fn(&Mark) -> bool| {
+            let of_arms = plot.series.iter().filter(|one| one.label.is_some());
+            of_arms.flat_map(|one| &one.marks).any(is)
+        };
+        let bands = any(|mark| matches!(mark, Mark::Band { .. }));
+        let shown = match any(|mark| matches!(mark, Mark::Curve { .. })) {
+            true if bands => "Thick curves and bands",
+            true => "Thick curves",
+            false if any(|mark| matches!(mark, Mark::Line { .. })) => "Intervals and names",
+            false => "Names",
+        };
         let kept = |label: &str| self.kept.iter().any(|one| one == label);
         let others = plot
             .series
@@ -81,7 +92,7 @@ mod tests {
         };
         // The last is the best.
         let merits = labels.iter().enumerate().map(|(i, label)| (label.as_str(), i as f64));
-        Crowd::new("a0", merits).calm(&mut plot, "Intervals");
+        Crowd::new("a0", merits).calm(&mut plot);
         plot
     }
 
@@ -95,7 +106,7 @@ mod tests {
             .filter_map(|one| one.label.as_deref())
             .collect();
         assert_eq!(banded, ["a0", "a6", "a7", "a8"]);
-        let right = "Means. Intervals are those of the baseline and the best on test data alone: a0, a8, a7 and a6.";
+        let right = "Means. Thick curves and bands are those of the baseline and the best on test data alone: a0, a8, a7 and a6.";
         assert_eq!(plot.note, right);
         assert_eq!(plot.series[1].marks.len(), 1, "its curve stays");
     }

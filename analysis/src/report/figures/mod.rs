@@ -1,8 +1,11 @@
 //! The plots of a report: numbers and words, before anybody draws them.
 
+mod cost;
 mod crowd;
+mod depth;
 mod focus;
 mod forest;
+mod gradient;
 mod learned;
 mod overall;
 mod shape;
@@ -99,7 +102,8 @@ impl Figures {
                     Some((arm.activation.as_str(), metric.merit(arm.test?.mean)))
                 });
                 let crowd = Crowd::new(sources.baseline, merits);
-                let mut plots = task::plots(&file, name, runs, &arms, metric, &palette, &crowd);
+                let task = task::TaskPlots::new(&file, runs, metric, &palette, &crowd);
+                let mut plots = task.all(&arms);
                 let tuned = sources.tuning.iter();
                 plots.extend(
                     tuned.flat_map(|tuning| tuning::plots(&file, name, metric, tuning, &palette)),

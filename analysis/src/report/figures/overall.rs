@@ -120,8 +120,7 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
         series,
     };
     let merits = labels.iter().filter_map(|label| Some((*label, profile.merit_of(label)?)));
-    let shown = if banded { "Thick curves and bands" } else { "Thick curves" };
-    Crowd::new(sources.baseline, merits).calm(&mut plot, shown);
+    Crowd::new(sources.baseline, merits).calm(&mut plot);
     Some(plot)
 }
 
