@@ -119,3 +119,14 @@ fn lines_of_two_kinds_of_sites_have_different_widths() {
         .collect();
     assert_eq!(curves, [(0.0, 2.5), (1.0, 1.0)]);
 }
+
+#[test]
+fn an_activation_without_a_test_value_says_why_among_those_of_every_run() {
+    let mut runs = sweep(1..=3);
+    for seed in 1..=3 {
+        diverge(find(&mut runs, IMAGES, "silu", seed), 100);
+    }
+    let plot = plot(&runs, "fashion_resnet8-scores");
+    assert_eq!(words(&plot, "silu"), ["diverged in 3 of 3 runs"]);
+    assert!(marks(&plot, "gelu", "dot").len() == 3 && words(&plot, "gelu").is_empty());
+}

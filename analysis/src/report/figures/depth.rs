@@ -1,5 +1,6 @@
 //! What activation sites do, by their depth in the network.
 
+use super::focus::focus;
 use super::task::{Group, TaskPlots, steps, wide_line};
 use crate::plot::{Axis, Mark, Plot};
 use crate::render::number::{fixed, grouped, percent};
@@ -72,7 +73,10 @@ pub(super) fn by_site(of: &TaskPlots<'_>, places: &Places, quantity: &Quantity) 
     let note = "At the last evaluation, mean over seeds. A line joins sites of the same kind.";
     let say = |value| write(value, quantity.share);
     let series = of.draw(&|group| sites(group, places, &kinds, quantity.get, &say));
-    let plot = Plot { series, ..of.plot(quantity.kind, &title, note, [x, y]) };
+    let mut plot = Plot { series, ..of.plot(quantity.kind, &title, note, [x, y]) };
+    if !quantity.share {
+        focus(&mut plot);
+    }
     (!(quantity.share && plot.is_zero())).then_some(plot)
 }
 

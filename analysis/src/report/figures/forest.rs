@@ -1,6 +1,7 @@
 //! The difference of every activation to the baseline, with the interval of its test: a row each, the best on top, those
 //! without a difference below.
 
+use super::ended;
 use crate::comparison::Verdict;
 use crate::metric::Shown;
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
@@ -224,16 +225,10 @@ impl Forest<'_> {
 
     /// Why an activation has no difference to the baseline.
     fn without_difference(&self, arm: &Arm) -> String {
-        let all = |how: &str| match arm.runs {
-            1 => format!("{how} in its only run"),
-            runs => format!("{how} in {runs} of {runs} runs"),
-        };
-        match (arm.diverged, arm.failed) {
-            _ if arm.completed > 0 => format!("no difference to {}", self.baseline),
-            (diverged, 0) if diverged == arm.runs => all("diverged"),
-            (0, failed) if failed == arm.runs => all("failed"),
-            (diverged, failed) => format!("no completed run: {diverged} diverged, {failed} failed"),
+        if arm.completed > 0 {
+            return format!("no difference to {}", self.baseline);
         }
+        ended(arm.diverged, arm.failed)
     }
 
     fn text(&self, arm: &Arm, difference: f64) -> String {

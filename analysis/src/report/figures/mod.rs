@@ -170,6 +170,19 @@ impl Names {
     }
 }
 
+/// How the runs of an activation ended of which none completed.
+fn ended(diverged: usize, failed: usize) -> String {
+    let all = |how: &str, runs: usize| match runs {
+        1 => format!("{how} in its only run"),
+        runs => format!("{how} in {runs} of {runs} runs"),
+    };
+    match (diverged, failed) {
+        (runs, 0) => all("diverged", runs),
+        (0, runs) => all("failed", runs),
+        (diverged, failed) => format!("no completed run: {diverged} diverged, {failed} failed"),
+    }
+}
+
 /// Every so many of `all`, so that they are at most `most`; the last counts, wherever the stride falls.
 fn thinned<T>(all: Vec<T>, most: usize) -> Vec<T> {
     let stride = all.len().div_ceil(most).max(1);
@@ -187,6 +200,13 @@ mod tests {
         let mut names = Names::default();
         assert_eq!(names.of("reviews/bert mini"), "reviews_bert_mini");
         assert_eq!(names.of("reviews_bert_mini"), "reviews_bert_mini_");
+    }
+
+    #[test]
+    fn runs_that_did_not_complete_are_counted() {
+        assert_eq!(ended(3, 0), "diverged in 3 of 3 runs");
+        assert_eq!(ended(0, 1), "failed in its only run");
+        assert_eq!(ended(2, 1), "no completed run: 2 diverged, 1 failed");
     }
 
     #[test]

@@ -13,17 +13,28 @@ use record::Metric;
 const TOLD: usize = 13;
 
 pub(super) fn plots(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Vec<Plot> {
-    let mut plots: Vec<Plot> =
-        sources.overall.and_then(|overall| ranks(overall, palette)).into_iter().collect();
+    let mut plots: Vec<Plot> = sources
+        .overall
+        .and_then(|overall| ranks(overall, of(sources), palette))
+        .into_iter()
+        .collect();
     plots.extend(profile(sources, palette, bands));
     plots.retain(|plot| !plot.is_empty());
     plots
 }
 
+/// What the plots are about: the task, where there is one.
+fn of<'a>(sources: &Sources<'a>) -> &'a str {
+    match sources.scores {
+        [task] => &task.task,
+        _ => "All tasks",
+    }
+}
+
 /// The critical-difference diagram (Demšar 2006), a row for each arm, the best on top.
 ///
 /// There is none without a critical difference.
-fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
+fn ranks(overall: &Overall, of: &str, palette: &Palette) -> Option<Plot> {
     let critical = overall.tests.as_ref()?.critical_difference;
     let mut arms: Vec<(&String, f64)> =
         overall.activations.iter().zip(overall.ranks.iter().copied()).collect();
@@ -61,7 +72,7 @@ fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
     let low = arms.first().map_or(0.0, |(_, rank)| rank - half).max(0.0) - 0.1;
     Some(Plot {
         name: "ranks".into(),
-        title: "All tasks: mean ranks".to_owned(),
+        title: format!("{of}: mean ranks"),
         note: format!(
             "Bars connect activations that do not differ significantly (Nemenyi, critical difference {}).",
             fixed(critical, 2)
@@ -113,7 +124,7 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
     let (shown, x) = profile.shown(sources.metrics);
     let mut plot = Plot {
         name: "profile".into(),
-        title: "All tasks: performance profile".to_owned(),
+        title: format!("{}: performance profile", of(sources)),
         note: format!("Share of runs {side} {shown}."),
         x,
         y: Axis::percent(&format!("runs {side} it")).between(0.0, 1.0),

@@ -3,7 +3,7 @@
 use super::crowd::Crowd;
 use super::depth::Places;
 use super::focus::focus;
-use super::{MOST_POINTS, cost, depth, gradient, learned, thinned};
+use super::{MOST_POINTS, cost, depth, ended, gradient, learned, thinned};
 use crate::frame::Status;
 use crate::metric::{Shown, test_value};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
@@ -32,6 +32,16 @@ pub(super) struct Group<'a> {
 impl<'a> Group<'a> {
     pub(super) fn completed(&self) -> impl Iterator<Item = &'a Measured<'a>> {
         self.runs.iter().filter(|one| Status::of(&one.run.record) == Status::Completed)
+    }
+}
+
+impl Group<'_> {
+    /// How the runs ended where none completed.
+    fn ended(&self) -> Option<String> {
+        let count =
+            |status| self.runs.iter().filter(|one| Status::of(&one.run.record) == status).count();
+        let none = count(Status::Completed) == 0;
+        none.then(|| ended(count(Status::Diverged), count(Status::Failed)))
     }
 }
 
@@ -160,7 +170,13 @@ impl<'a> TaskPlots<'a> {
         let title = format!("test {} of every run", metric.label);
         let note = "Box: middle half of the runs and their median. Bar: mean.";
         let axes = [Axis::metric("test", metric, ""), self.rows()];
-        let series = self.draw(&|group| scores(group, metric, self.row(group)));
+        let mut series = self.draw(&|group| scores(group, metric, self.row(group)));
+        let all = self.groups.iter().flat_map(Group::completed);
+        let least = all.filter_map(|one| test_value(&one.run.record)).reduce(f64::min);
+        for (one, group) in series.iter_mut().zip(&self.groups) {
+            let at = least.filter(|_| one.marks.is_empty()).map(|least| [least, self.row(group)]);
+            one.marks.extend(at.zip(group.ended()).map(|(at, text)| Mark::Label { at, text }));
+        }
         Plot { series, ..self.plot("scores", &title, note, axes) }
     }
 
