@@ -47,6 +47,38 @@ impl Layout {
         width * (self.text / TEXT_SIZE).clamp(0.5, 1.5)
     }
 
+    /// Space around what is drawn.
+    fn gap(&self) -> f64 {
+        0.8 * self.text
+    }
+
+    /// Height of a line of text.
+    fn line(&self) -> f64 {
+        1.45 * self.text
+    }
+
+    /// Width of an activation in a legend.
+    fn entry(&self, series: &Series) -> f64 {
+        let label = series.label.as_deref().unwrap_or_default();
+        2.8 * self.text + self.font.width(label, self.text)
+    }
+
+    /// Where the entries of a legend in lines below `y` are, and where it ends.
+    fn below(&self, legend: &[&Series], mut y: f64) -> (Vec<[f64; 2]>, f64) {
+        let (gap, line) = (self.gap(), self.line());
+        let mut x = gap;
+        let mut places = Vec::new();
+        for series in legend {
+            let size = self.entry(series) + gap;
+            if x + size > self.width && x > gap {
+                (x, y) = (gap, y + line);
+            }
+            places.push([x, y + 0.5 * line]);
+            x += size;
+        }
+        (places, y + line)
+    }
+
     /// `text` in lines of at most `width` pixels, words whole where they fit.
     fn lines(&self, text: &str, width: f64) -> Vec<String> {
         let fits = |line: &str| self.font.width(line, self.text) <= width;
@@ -106,106 +138,143 @@ impl Plot {
     }
 
     fn scene(&self, layout: &Layout) -> Scene {
-        let (s, font) = (layout.text, &layout.font);
-        let (gap, line) = (0.8 * s, 1.45 * s);
-        let width = layout.width;
+        let parts = Parts::of(self, layout);
+        let size = [layout.width, parts.height];
+        let mut scene = Scene { size, shapes: Vec::new(), font: layout.font.clone() };
+        parts.draw_title(&mut scene);
+        parts.draw_axes(&self.x, &mut scene);
+        let inside = &parts.inside;
+        for series in &self.series {
+            for mark in &series.marks {
+                draw_mark(&mut scene, mark, series, inside, layout);
+            }
+        }
+        // Names see where the marks are.
+        for mark in self.series.iter().flat_map(|series| &series.marks) {
+            if let Mark::Label { at, text } = mark
+                && at.iter().all(|value| value.is_finite())
+            {
+                draw_label(&mut scene, text, inside.at(*at), inside, layout);
+            }
+        }
+        parts.draw_legend(&mut scene);
+        scene
+    }
+}
+
+/// The parts of a picture, and where they lie.
+struct Parts<'a> {
+    layout: &'a Layout,
+    title: Vec<String>,
+    /// Numbers or names of rows, each in lines.
+    rows: Vec<(f64, Vec<String>)>,
+    /// What is beside the axes.
+    side: Vec<String>,
+    floor: Vec<String>,
+    inside: Inside,
+    /// Activations with the left ends of their samples.
+    legend: Vec<(&'a Series, [f64; 2])>,
+    height: f64,
+}
+
+impl<'a> Parts<'a> {
+    fn of(plot: &'a Plot, layout: &'a Layout) -> Self {
+        let (s, gap, line) = (layout.text, layout.gap(), layout.line());
+        let (width, font) = (layout.width, &layout.font);
         let title =
-            if layout.title { layout.lines(&self.title, width - 2.0 * gap) } else { Vec::new() };
-        let corners = self.corners();
+            if layout.title { layout.lines(&plot.title, width - 2.0 * gap) } else { Vec::new() };
+        let corners = plot.corners();
         let spans = [0, 1].map(|i: usize| {
-            let axis = if i == 0 { &self.x } else { &self.y };
+            let axis = if i == 0 { &plot.x } else { &plot.y };
             axis.span(corners.iter().map(|corner| corner[i]).filter(|value| value.is_finite()))
         });
-        let named = self.y.format == Format::Nothing;
-        let rows: Vec<(f64, Vec<String>)> = self
-            .y
-            .ticks(spans[1])
-            .into_iter()
-            .map(|(at, text)| (at, layout.lines(&text, NAMES * width)))
-            .collect();
-        let texts = || rows.iter().flat_map(|(_, lines)| lines);
-        let widest = texts().map(|text| font.width(text, s)).fold(0.0, f64::max);
-        let legend = self.legend();
-        let entry =
-            |series: &&Series| 2.8 * s + font.width(series.label.as_deref().unwrap_or_default(), s);
-        let beside = legend.iter().map(entry).fold(0.0, f64::max) + 2.0 * gap;
+        let rows = plot.y.ticks(spans[1]).into_iter();
+        let rows: Vec<(f64, Vec<String>)> =
+            rows.map(|(at, text)| (at, layout.lines(&text, NAMES * width))).collect();
+        let legend = plot.legend();
+        let beside = legend.iter().map(|one| layout.entry(one)).fold(0.0, f64::max) + 2.0 * gap;
         // Where a column of names takes much of the width, they go below.
         let below = beside > 0.3 * width || line * legend.len() as f64 > 0.55 * width;
         let right = if legend.is_empty() || below { 2.0 * gap } else { beside };
-        let top = gap + line * title.len() as f64;
+        // Apart from the highest number.
+        let under = if title.is_empty() { 0.0 } else { 0.4 * s };
+        let top = gap + line * title.len() as f64 + under;
         let tallest = rows.iter().map(|(_, lines)| lines.len()).max().unwrap_or(1);
-        let inner = if named {
+        let inner = if plot.y.format == Format::Nothing {
             rows.len().max(2) as f64 * (line * tallest as f64).max(2.6 * s)
         } else {
             (0.5 * width).max(12.0 * s)
         };
-        let side = layout.lines(&self.y.label, inner);
+        let side = layout.lines(&plot.y.label, inner);
+        let texts = rows.iter().flat_map(|(_, lines)| lines);
+        let widest = texts.map(|text| font.width(text, s)).fold(0.0, f64::max);
         let left = gap + line * side.len() as f64 + widest + gap;
         let inside = Inside { left, right: width - right, top, bottom: top + inner, spans };
-        let floor = layout.lines(&self.x.label, inside.right - inside.left + 0.5 * left);
-        let mut y = inside.bottom + 1.9 * s + line * floor.len() as f64;
-        let mut places = Vec::new();
-        if below {
-            let mut x = gap;
-            for series in &legend {
-                let size = entry(series) + gap;
-                if x + size > width && x > gap {
-                    (x, y) = (gap, y + line);
-                }
-                places.push([x, y + 0.5 * line]);
-                x += size;
-            }
-            y += line;
+        let floor = layout.lines(&plot.x.label, inside.right - inside.left + 0.5 * left);
+        let end = inside.bottom + 1.9 * s + line * floor.len() as f64;
+        let (places, end) = if below {
+            layout.below(&legend, end)
         } else {
             let x = inside.right + gap;
-            places.extend((0..legend.len()).map(|row| [x, inside.top + line * (row as f64 + 0.5)]));
-        }
-        let height = (y + 0.5 * gap).max(places.last().map_or(0.0, |[_, y]| y + line));
+            let y = |row: usize| inside.top + line * (row as f64 + 0.5);
+            ((0..legend.len()).map(|row| [x, y(row)]).collect(), end)
+        };
+        let height = (end + 0.5 * gap).max(places.last().map_or(0.0, |[_, y]| y + line));
+        let legend = legend.into_iter().zip(places).collect();
+        Self { layout, title, rows, side, floor, inside, legend, height }
+    }
 
-        let mut scene = Scene { size: [width, height], shapes: Vec::new(), font: font.clone() };
-        for (row, text) in title.iter().enumerate() {
+    fn draw_title(&self, scene: &mut Scene) {
+        let (s, gap, line) = (self.layout.text, self.layout.gap(), self.layout.line());
+        for (row, text) in self.title.iter().enumerate() {
             scene.bold(text, [gap, 0.5 * gap + line * (row as f64 + 0.5)], s);
         }
-        for (at, lines) in &rows {
+    }
+
+    /// The grid with its numbers, and what they measure.
+    fn draw_axes(&self, x: &Axis, scene: &mut Scene) {
+        let Self { layout, inside, .. } = self;
+        let (s, gap, line) = (layout.text, layout.gap(), layout.line());
+        let thin = layout.stroke(1.0);
+        for (at, lines) in &self.rows {
             let y = inside.y(*at);
-            scene.line(vec![[inside.left, y], [inside.right, y]], GRID, layout.stroke(1.0));
+            scene.line(vec![[inside.left, y], [inside.right, y]], GRID, thin);
             for (row, text) in lines.iter().enumerate() {
                 let shift = row as f64 - (lines.len() as f64 - 1.0) / 2.0;
                 scene.text(text, [inside.left - 0.5 * s, y + line * shift], Place::Left, TEXT, s);
             }
         }
-        for (at, text) in apart(&self.x, &inside, layout) {
+        for (at, text) in apart(x, inside, layout) {
             let x = inside.x(at);
-            scene.line(vec![[x, inside.top], [x, inside.bottom]], GRID, layout.stroke(1.0));
+            scene.line(vec![[x, inside.top], [x, inside.bottom]], GRID, thin);
             scene.text(&text, [x, inside.bottom + 1.0 * s], Place::Middle, TEXT, s);
         }
         let edge = vec![[inside.left, inside.bottom], [inside.right, inside.bottom]];
-        scene.line(edge, TEXT, layout.stroke(1.0));
+        scene.line(edge, TEXT, thin);
         let middle = [(inside.left + inside.right) / 2.0, (inside.top + inside.bottom) / 2.0];
-        for (row, text) in floor.iter().enumerate() {
+        for (row, text) in self.floor.iter().enumerate() {
             let at = inside.bottom + 2.4 * s + line * row as f64;
-            let half = font.width(text, s) / 2.0;
+            let (width, half) = (layout.width, layout.font.width(text, s) / 2.0);
             let x = middle[0].clamp(half.min(width / 2.0), (width - half).max(width / 2.0));
             scene.text(text, [x, at], Place::Middle, TEXT, s);
         }
-        for (row, text) in side.iter().enumerate() {
+        for (row, text) in self.side.iter().enumerate() {
             let x = 0.5 * gap + line * (row as f64 + 0.5);
             scene.text(text, [x, middle[1]], Place::Upwards, TEXT, s);
         }
-        for series in &self.series {
-            for mark in &series.marks {
-                draw_mark(&mut scene, mark, series, &inside, layout);
-            }
-        }
-        for (series, [x, y]) in legend.iter().zip(places) {
+    }
+
+    fn draw_legend(&self, scene: &mut Scene) {
+        let layout = self.layout;
+        let s = layout.text;
+        for (series, [x, y]) in &self.legend {
             let style = series.style;
-            let sample = vec![[x, y], [x + 2.0 * s, y]];
+            let sample = vec![[*x, *y], [x + 2.0 * s, *y]];
             scene.dashed(sample, style.colour, layout.stroke(2.5), DASHES[style.dash]);
-            scene.marker([x + s, y], style.marker, layout.stroke(4.0), style.colour);
+            scene.marker([x + s, *y], style.marker, layout.stroke(4.0), style.colour);
             let label = series.label.as_deref().unwrap_or_default();
-            scene.text(label, [x + 2.5 * s, y], Place::Right, TEXT, s);
+            scene.text(label, [x + 2.5 * s, *y], Place::Right, TEXT, s);
         }
-        scene
     }
 }
 
@@ -236,13 +305,30 @@ fn draw_mark(scene: &mut Scene, mark: &Mark, series: &Series, inside: &Inside, l
             let ([a, b], [c, d]) = (inside.at(*from), inside.at(*to));
             scene.area(vec![[a, b], [c, b], [c, d], [a, d]], style.colour, *opacity);
         }
-        Mark::Label { at, text } if finite(at) => {
-            let ([x, y], gap) = (inside.at(*at), 0.6 * layout.text);
-            let fits = x + gap + layout.font.width(text, layout.text) <= inside.right;
-            let (x, place) = if fits { (x + gap, Place::Right) } else { (x - gap, Place::Left) };
-            scene.label(text, [x, y - 0.7 * layout.text], place, layout.text);
-        }
         Mark::Dot { .. } | Mark::Box { .. } | Mark::Spot { .. } | Mark::Label { .. } => {}
+    }
+}
+
+/// Words beside a point: above and to the right of it, or where else they fit and nothing lies. Where there is no such
+/// place they are left out.
+fn draw_label(scene: &mut Scene, text: &str, [x, y]: [f64; 2], inside: &Inside, layout: &Layout) {
+    let (gap, up, width) =
+        (0.6 * layout.text, 0.7 * layout.text, layout.font.width(text, layout.text));
+    let right = (x + gap + width <= inside.right).then_some(x + gap);
+    let left = (x - gap - width >= inside.left).then_some(x - gap - width);
+    // Longer than either side: as far to the right as it goes.
+    let neither = (inside.right - width).max(inside.left);
+    let starts = match (right, left) {
+        (None, None) => [Some(neither), None],
+        sides => [sides.0, sides.1],
+    };
+    let places = [y - up, y + up]
+        .into_iter()
+        .filter(|y| *y - up > 0.0 && *y + up <= inside.bottom)
+        .flat_map(|y| starts.into_iter().flatten().map(move |x| [x, y]));
+    let places: Vec<[f64; 2]> = places.collect();
+    if let Some(at) = places.into_iter().find(|at| scene.is_clear(*at, width, layout.text)) {
+        scene.text(text, at, Place::Right, TEXT, layout.text);
     }
 }
 
@@ -375,6 +461,38 @@ mod tests {
             .filter_map(|line| line.split_once('>')?.1.strip_suffix("</text>"))
             .collect();
         assert!(shown.contains(long), "{shown}");
+    }
+
+    /// Each name stands on a side of its own.
+    #[test]
+    fn names_of_points_beside_each_other_do_not_overlap() {
+        let palette = Palette::new(["first", "second", "third"].into_iter());
+        let point = |label: &str, x: f64| {
+            let at = [x, 5.0];
+            let name = Mark::Label { at, text: label.to_owned() };
+            let marks = vec![Mark::Dot { at, text: String::new(), url: None }, name];
+            Series { marks, ..Series::of(label, &palette) }
+        };
+        let series = vec![point("first", 5.0), point("second", 5.02), point("third", 5.04)];
+        let x = Axis::number("s").between(0.0, 10.0);
+        let svg = Plot { x, series, ..plot() }.svg(&Layout::default());
+        // Left end and middle of each name in the plot, before that in the legend.
+        let place = |name: &str| -> [f64; 2] {
+            let line = svg.lines().find(|line| line.ends_with(&format!(">{name}</text>"))).unwrap();
+            let number = |key: &str| -> f64 {
+                let text = line.split(key).nth(1).unwrap().split('"').next().unwrap();
+                text.parse().unwrap()
+            };
+            [number(" x=\""), number(" y=\"")]
+        };
+        let names = ["first", "second", "third"];
+        let width = |name: &str| Font::default().width(name, TEXT_SIZE);
+        for (a, b) in [(0, 1), (0, 2), (1, 2)].map(|(a, b)| (names[a], names[b])) {
+            let ([ax, ay], [bx, by]) = (place(a), place(b));
+            let beside = ax + width(a) < bx || bx + width(b) < ax;
+            assert!(beside || (ay - by).abs() > TEXT_SIZE, "{a} and {b}: {svg}");
+        }
+        assert!(names.iter().all(|name| svg.matches(&format!(">{name}</text>")).count() == 2));
     }
 
     #[test]

@@ -71,26 +71,34 @@ impl Scene {
         self.shapes.push(Shape::Text { text, at, place, colour, size, bold: false });
     }
 
-    /// A name beside a point, left out where it would overlap another one.
-    pub(super) fn label(&mut self, text: &str, at: [f64; 2], place: Place, size: f64) {
-        let ends = |text: &str, [x, _]: [f64; 2], place: Place| {
-            let width = self.font.width(text, size);
-            let left = if place == Place::Left { x - width } else { x };
-            [left, left + width]
+    /// Whether a text of this width that begins at `at` would overlap no other one beside a point, and no marker.
+    pub(super) fn is_clear(&self, [x, y]: [f64; 2], width: f64, size: f64) -> bool {
+        // Markers are small; other areas lie behind.
+        let apart = |corners: &[[f64; 2]]| {
+            let ends = |i: usize| {
+                let values = || corners.iter().map(move |corner| corner[i]);
+                [values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max)]
+            };
+            let ([left, right], [top, bottom]) = (ends(0), ends(1));
+            let small = right - left < size && bottom - top < size;
+            !small
+                || right < x
+                || left > x + width
+                || bottom < y - HALF * size
+                || top > y + HALF * size
         };
-        let [left, right] = ends(text, at, place);
-        let clear = self.shapes.iter().all(|shape| match shape {
-            Shape::Text {
-                text, at: other, place: place @ (Place::Left | Place::Right), ..
-            } => {
-                let [start, end] = ends(text, *other, *place);
-                right < start || end < left || (at[1] - other[1]).abs() > 1.2 * size
+        self.shapes.iter().all(|shape| match shape {
+            Shape::Text { text, at, place: place @ (Place::Left | Place::Right), .. } => {
+                let other = self.font.width(text, size);
+                let start = if *place == Place::Left { at[0] - other } else { at[0] };
+                x + width < start || start + other < x || (y - at[1]).abs() > 1.2 * size
             }
+            Shape::Circle { at: [cx, cy], radius, .. } => {
+                apart(&[[cx - radius, cy - radius], [cx + radius, cy + radius]])
+            }
+            Shape::Area { points, .. } => apart(points),
             _ => true,
-        });
-        if clear {
-            self.text(text, at, place, super::colour::TEXT, size);
-        }
+        })
     }
 
     pub(super) fn bold(&mut self, text: &str, at: [f64; 2], size: f64) {

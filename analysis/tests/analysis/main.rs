@@ -10,6 +10,7 @@ mod coverage;
 mod links;
 mod metric;
 mod pairs;
+mod plots;
 mod precision;
 mod report;
 mod report_files;

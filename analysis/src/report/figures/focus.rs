@@ -31,7 +31,11 @@ pub(super) fn focus(plot: &mut Plot) {
         .collect();
     let span = high - low;
     let (least, most) = bands(plot);
-    if gone.is_empty() && least >= low - BANDS * span && most <= high + BANDS * span {
+    // A share is at most 1, and neither it nor a loss is negative, whatever an interval says.
+    let most_possible = if plot.y.unit.contains('%') { high.max(1.0) } else { f64::INFINITY };
+    let possible = (low < 0.0 || least >= 0.0) && most <= most_possible;
+    let narrow = least >= low - BANDS * span && most <= high + BANDS * span;
+    if gone.is_empty() && narrow && possible {
         return;
     }
     if span <= 0.0 {
@@ -40,11 +44,8 @@ pub(super) fn focus(plot: &mut Plot) {
     let bottom = if least.is_finite() { least.clamp(low - BANDS * span, low) } else { low };
     let top = if most.is_finite() { most.clamp(high, high + BANDS * span) } else { high };
     let room = ROOM * (top - bottom);
-    // A share is at most 1.
-    let most = if plot.y.unit.contains('%') { high.max(1.0) } else { f64::INFINITY };
-    // What is never negative has no room below 0.
     let bottom = if low >= 0.0 { (bottom - room).max(0.0) } else { bottom - room };
-    let top = (top + room).min(most);
+    let top = (top + room).min(most_possible);
     plot.y = plot.y.clone().between(bottom, top);
     for (place, i) in gone.into_iter().enumerate() {
         // One below the other.
@@ -161,5 +162,12 @@ mod tests {
         let [low, high] = plot.y.range.unwrap();
         assert!((0.3..0.5).contains(&low) && (2.6..2.8).contains(&high), "{low} {high}");
         assert_eq!(plot.note, "Means.");
+    }
+
+    #[test]
+    fn an_interval_shows_no_loss_below_0() {
+        let plot = plot(&[("relu", &[2.0, 0.1])], Some([-0.3, 2.1]));
+        let [low, high] = plot.y.range.unwrap();
+        assert!(low == 0.0 && (2.1..2.3).contains(&high), "{low} {high}");
     }
 }

@@ -1,7 +1,11 @@
 //! The plots of a report: numbers and words, before anybody draws them.
 
+mod cost;
+mod crowd;
+mod depth;
 mod focus;
 mod forest;
+mod gradient;
 mod learned;
 mod overall;
 mod shape;
@@ -10,6 +14,7 @@ mod tuning;
 
 pub use shape::{Picture, Shape, draw_shapes};
 
+use self::crowd::Crowd;
 use super::{Measured, Task, Tuning};
 use crate::comparison::{Overall, TaskScores, margin_of};
 use crate::metric;
@@ -93,7 +98,12 @@ impl Figures {
                     margin: margin_of(sources.margin, Some(metric)),
                 };
                 forests.push(forest.plot(&arms, &palette).into_iter().collect());
-                let mut plots = task::plots(&file, name, runs, &arms, metric, &palette);
+                let merits = arms.iter().filter_map(|arm| {
+                    Some((arm.activation.as_str(), metric.merit(arm.test?.mean)))
+                });
+                let crowd = Crowd::new(sources.baseline, merits);
+                let task = task::TaskPlots::new(&file, runs, metric, &palette, &crowd);
+                let mut plots = task.all(&arms);
                 let tuned = sources.tuning.iter();
                 plots.extend(
                     tuned.flat_map(|tuning| tuning::plots(&file, name, metric, tuning, &palette)),
@@ -160,6 +170,19 @@ impl Names {
     }
 }
 
+/// How the runs of an activation ended of which none completed.
+fn ended(diverged: usize, failed: usize) -> String {
+    let all = |how: &str, runs: usize| match runs {
+        1 => format!("{how} in its only run"),
+        runs => format!("{how} in {runs} of {runs} runs"),
+    };
+    match (diverged, failed) {
+        (runs, 0) => all("diverged", runs),
+        (0, runs) => all("failed", runs),
+        (diverged, failed) => format!("no completed run: {diverged} diverged, {failed} failed"),
+    }
+}
+
 /// Every so many of `all`, so that they are at most `most`; the last counts, wherever the stride falls.
 fn thinned<T>(all: Vec<T>, most: usize) -> Vec<T> {
     let stride = all.len().div_ceil(most).max(1);
@@ -177,6 +200,13 @@ mod tests {
         let mut names = Names::default();
         assert_eq!(names.of("reviews/bert mini"), "reviews_bert_mini");
         assert_eq!(names.of("reviews_bert_mini"), "reviews_bert_mini_");
+    }
+
+    #[test]
+    fn runs_that_did_not_complete_are_counted() {
+        assert_eq!(ended(3, 0), "diverged in 3 of 3 runs");
+        assert_eq!(ended(0, 1), "failed in its only run");
+        assert_eq!(ended(2, 1), "no completed run: 2 diverged, 1 failed");
     }
 
     #[test]

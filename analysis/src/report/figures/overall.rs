@@ -1,28 +1,40 @@
 //! Plots over all tasks: ranks, and how often a score is reached.
 
-use super::Sources;
+use super::crowd::Crowd;
+use super::{Sources, thinned};
 use crate::comparison::{ENOUGH_RUNS, Overall, TaskScores, normalized};
 use crate::metric::{self, Shown};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
 use crate::render::number::{fixed, percent};
-use crate::statistics::{Bootstrap, performance_profile};
+use crate::statistics::{Bootstrap, Interval, mean, performance_profile};
 use record::Metric;
 
-/// Thresholds of a profile.
-const THRESHOLDS: usize = 61;
+/// Points of a profile that tell their value, at most.
+const TOLD: usize = 13;
 
 pub(super) fn plots(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Vec<Plot> {
-    let mut plots: Vec<Plot> =
-        sources.overall.and_then(|overall| ranks(overall, palette)).into_iter().collect();
+    let mut plots: Vec<Plot> = sources
+        .overall
+        .and_then(|overall| ranks(overall, of(sources), palette))
+        .into_iter()
+        .collect();
     plots.extend(profile(sources, palette, bands));
     plots.retain(|plot| !plot.is_empty());
     plots
 }
 
+/// What the plots are about: the task, where there is one.
+fn of<'a>(sources: &Sources<'a>) -> &'a str {
+    match sources.scores {
+        [task] => &task.task,
+        _ => "All tasks",
+    }
+}
+
 /// The critical-difference diagram (Demšar 2006), a row for each arm, the best on top.
 ///
 /// There is none without a critical difference.
-fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
+fn ranks(overall: &Overall, of: &str, palette: &Palette) -> Option<Plot> {
     let critical = overall.tests.as_ref()?.critical_difference;
     let mut arms: Vec<(&String, f64)> =
         overall.activations.iter().zip(overall.ranks.iter().copied()).collect();
@@ -60,7 +72,7 @@ fn ranks(overall: &Overall, palette: &Palette) -> Option<Plot> {
     let low = arms.first().map_or(0.0, |(_, rank)| rank - half).max(0.0) - 0.1;
     Some(Plot {
         name: "ranks".into(),
-        title: "All tasks: mean ranks".to_owned(),
+        title: format!("{of}: mean ranks"),
         note: format!(
             "Bars connect activations that do not differ significantly (Nemenyi, critical difference {}).",
             fixed(critical, 2)
@@ -85,7 +97,7 @@ fn alike(arms: &[(&String, f64)], critical: f64) -> Vec<(usize, usize)> {
 }
 
 /// The share of runs that are better than each test value, of several tasks better than each normalized one; nothing
-/// where scores cannot be normalized. Bands are drawn where there are runs enough for a bootstrap within tasks.
+/// where scores cannot be normalized.
 fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Option<Plot> {
     let several = sources.scores.len() > 1;
     let scores: Vec<TaskScores> = if several {
@@ -93,94 +105,157 @@ fn profile(sources: &Sources<'_>, palette: &Palette, bands: &Bootstrap) -> Optio
     } else {
         sources.scores.to_vec()
     };
-    let sizes = scores.iter().flat_map(|task| task.arms.iter().map(|arm| arm.runs.len()));
-    let banded = sizes.min().is_some_and(|fewest| fewest >= ENOUGH_RUNS);
-    let all = scores.iter().flat_map(|task| &task.arms).flat_map(|arm| &arm.runs);
-    let (low, high) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (_, score)| {
-        (low.min(*score), high.max(*score))
-    });
-    let room = ((high - low) * 0.02).max(1e-4);
-    let at = |i: usize| low - room + (high - low + 2.0 * room) * i as f64 / (THRESHOLDS - 1) as f64;
-    let only = sources.metrics.first().filter(|_| !several);
-    let say = |score: f64| match only {
-        Some(metric) => metric.quantity(score).replace('\u{a0}', " "),
-        None => fixed(score, 3),
-    };
-    // Normalized scores are larger where they are better.
-    let merit = |score: f64| only.map_or(score, |metric| metric.merit(score));
-    let side = only.map_or("above", |metric| metric.better_side());
-    let merits: Vec<f64> = (0..THRESHOLDS).map(|i| merit(at(i))).collect();
-    let thresholds: Vec<f64> = (0..THRESHOLDS).map(at).collect();
+    let profile = Profile::new(&scores, sources.metrics.first().filter(|_| !several));
     let mut labels: Vec<&str> = Vec::new();
     for arm in scores.iter().flat_map(|task| &task.arms) {
         if !arm.runs.is_empty() && !labels.contains(&arm.activation.as_str()) {
             labels.push(&arm.activation);
         }
     }
+    let sizes = scores.iter().flat_map(|task| task.arms.iter().map(|arm| arm.runs.len()));
+    // Bands are drawn where there are runs enough for a bootstrap within tasks.
+    let banded = sizes.min().is_some_and(|fewest| fewest >= ENOUGH_RUNS);
+    let bands = Some(bands).filter(|_| banded);
     let series = labels
-        .into_iter()
-        .map(|label| {
-            let tasks: Vec<Vec<f64>> = scores
-                .iter()
-                .flat_map(|task| &task.arms)
-                .filter(|arm| arm.activation == label)
-                .map(|arm| arm.runs.iter().map(|(_, score)| merit(*score)).collect())
-                .collect();
-            let shares = performance_profile(&tasks, &merits);
-            let share = |drawn: &[Vec<f64>]| performance_profile(drawn, &merits);
-            let intervals = banded.then(|| bands.stratified_each(&tasks, share)).flatten();
-            let mut one = Series::of(label, palette);
-            one.marks.extend(intervals.map(|intervals| {
-                Mark::Band {
-                    points: thresholds
-                        .iter()
-                        .zip(intervals)
-                        .map(|(threshold, interval)| [*threshold, interval.low, interval.high])
-                        .collect(),
-                }
-            }));
-            let points: Vec<[f64; 2]> = thresholds
-                .iter()
-                .zip(&shares)
-                .map(|(threshold, share)| [*threshold, *share])
-                .collect();
-            let told = points.iter().step_by(5).map(|at| Mark::Spot {
-                at: *at,
-                text: format!("{} % of runs {side} {}", percent(at[1]), say(at[0])),
-            });
-            let told: Vec<Mark> = told.collect();
-            one.marks.push(Mark::Curve { points, width: 2.0 });
-            one.marks.extend(told);
-            one
-        })
+        .iter()
+        .map(|label| Series { marks: profile.marks(label, bands), ..Series::of(label, palette) })
         .collect();
-    let (note, x) = match only {
-        Some(metric) => (
-            format!("Share of runs {side} {}", one_value(metric)),
-            Axis::metric("test", metric, ""),
-        ),
-        None => {
-            let (one, all) = match &metric::distinct(sources.metrics)[..] {
-                [metric] if metric.is_share() => {
-                    (metric.label.as_str(), format!("test {}", metric.label))
-                }
-                [metric] => ("score", format!("test {}", metric.label)),
-                _ => ("score", "test score".to_owned()),
-            };
-            (
-                format!("Share of runs above a normalized {one}"),
-                Axis::number(&format!("{all}, guessing at 0 and the best mean of the task at 1")),
-            )
-        }
-    };
-    Some(Plot {
+    let side = profile.side();
+    let (shown, x) = profile.shown(sources.metrics);
+    let mut plot = Plot {
         name: "profile".into(),
-        title: "All tasks: performance profile".to_owned(),
-        note,
+        title: format!("{}: performance profile", of(sources)),
+        note: format!("Share of runs {side} {shown}."),
         x,
         y: Axis::percent(&format!("runs {side} it")).between(0.0, 1.0),
         series,
-    })
+    };
+    let merits = labels.iter().filter_map(|label| Some((*label, profile.merit_of(label)?)));
+    Crowd::new(sources.baseline, merits).calm(&mut plot);
+    Some(plot)
+}
+
+/// Shares of runs, as functions of a score.
+struct Profile<'a> {
+    scores: &'a [TaskScores],
+    /// What the only task is judged by; of several tasks scores are normalized, and larger where they are better.
+    only: Option<&'a Metric>,
+    /// From where to where the scores go as merits, with some room.
+    ends: [f64; 2],
+}
+
+impl<'a> Profile<'a> {
+    fn new(scores: &'a [TaskScores], only: Option<&'a Metric>) -> Self {
+        let mut profile = Self { scores, only, ends: [0.0; 2] };
+        let all = scores.iter().flat_map(|task| &task.arms).flat_map(|arm| &arm.runs);
+        let (low, high) = all
+            .map(|(_, score)| profile.merit(*score))
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), merit| {
+                (low.min(merit), high.max(merit))
+            });
+        let room = ((high - low) * 0.02).max(1e-4);
+        profile.ends = [low - room, high + room];
+        profile
+    }
+
+    /// A score as a merit, and a merit as a score: larger merits are better.
+    fn merit(&self, score: f64) -> f64 {
+        self.only.map_or(score, |metric| metric.merit(score))
+    }
+
+    /// Where better scores lie.
+    fn side(&self) -> &'static str {
+        self.only.map_or("above", |metric| metric.better_side())
+    }
+
+    /// The merits of the runs of an activation on every task.
+    fn merits(&self, label: &str) -> Vec<Vec<f64>> {
+        let arms = self.scores.iter().flat_map(|task| &task.arms);
+        arms.filter(|arm| arm.activation == label)
+            .map(|arm| arm.runs.iter().map(|(_, score)| self.merit(*score)).collect())
+            .collect()
+    }
+
+    /// The mean over tasks of the mean merit of an activation.
+    fn merit_of(&self, label: &str) -> Option<f64> {
+        let tasks = self.merits(label);
+        mean(&tasks.iter().filter_map(|merits| mean(merits)).collect::<Vec<_>>())
+    }
+
+    /// The curve of an activation and its band. Both are constant between the scores of its runs, and step at them.
+    fn marks(&self, label: &str, bands: Option<&Bootstrap>) -> Vec<Mark> {
+        let tasks = self.merits(label);
+        let mut merits = tasks.concat();
+        merits.extend(self.ends);
+        merits.sort_by(f64::total_cmp);
+        merits.dedup();
+        let share = |drawn: &[Vec<f64>]| performance_profile(drawn, &merits);
+        let shares = share(&tasks);
+        let mut steps = steps(&merits, &shares);
+        let intervals = bands.and_then(|bands| bands.stratified_each(&tasks, share));
+        let mut band: Vec<[f64; 3]> = intervals.map_or_else(Vec::new, |intervals| {
+            let edge = |get: fn(&Interval) -> f64| intervals.iter().map(get).collect::<Vec<_>>();
+            let low = self::steps(&merits, &edge(|interval| interval.low));
+            let high = self::steps(&merits, &edge(|interval| interval.high));
+            low.into_iter()
+                .zip(high)
+                .map(|(low, high)| [self.merit(low[0]), low[1], high[1]])
+                .collect()
+        });
+        let told = thinned(merits.iter().zip(&shares).collect(), TOLD);
+        let mut told: Vec<Mark> =
+            told.into_iter().map(|(merit, share)| self.told(*merit, *share)).collect();
+        for step in &mut steps {
+            step[0] = self.merit(step[0]);
+        }
+        if self.merit(1.0) < 0.0 {
+            // From the left to the right all the same.
+            steps.reverse();
+            band.reverse();
+            told.reverse();
+        }
+        let band = (!band.is_empty()).then_some(Mark::Band { points: band });
+        let curve = Mark::Curve { points: steps, width: 2.0 };
+        band.into_iter().chain([curve]).chain(told).collect()
+    }
+
+    /// A point that tells the share of runs with a greater merit.
+    fn told(&self, merit: f64, share: f64) -> Mark {
+        let score = self.merit(merit);
+        let said = match self.only {
+            Some(metric) => metric.quantity(score).replace('\u{a0}', " "),
+            None => fixed(score, 3),
+        };
+        let text = format!("{} % of runs {} {said}", percent(share), self.side());
+        Mark::Spot { at: [score, share], text }
+    }
+
+    /// What scores are, in a sentence, and their axis.
+    fn shown(&self, metrics: &[Metric]) -> (String, Axis) {
+        if let Some(metric) = self.only {
+            return (one_value(metric), Axis::metric("test", metric, ""));
+        }
+        let (one, all) = match &metric::distinct(metrics)[..] {
+            [metric] if metric.is_share() => {
+                (metric.label.as_str(), format!("test {}", metric.label))
+            }
+            [metric] => ("score", format!("test {}", metric.label)),
+            _ => ("score", "test score".to_owned()),
+        };
+        let axis = format!("{all}, guessing at 0 and the best mean of the task at 1");
+        (format!("a normalized {one}"), Axis::number(&axis))
+    }
+}
+
+/// The path of a function that has each of `values` from its place on to the next one.
+fn steps(places: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
+    let mut path: Vec<[f64; 2]> = Vec::new();
+    for (place, value) in places.iter().zip(values) {
+        let before = path.last().map(|[_, before]| *before);
+        path.extend(before.filter(|before| before != value).map(|before| [*place, before]));
+        path.push([*place, *value]);
+    }
+    path
 }
 
 /// A value of the metric with its article: `an accuracy`, `a value of bits per byte`.
@@ -195,6 +270,43 @@ fn one_value(metric: &Metric) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::comparison::ArmScores;
+    use crate::metric::tests::bits_per_byte;
+    use crate::statistics::Resolution;
+
+    /// Shares change at the scores of runs alone: at 0.4, 0.6 (twice) and 0.9 of four runs.
+    #[test]
+    fn a_profile_steps_at_the_scores_of_the_runs() {
+        let scores = [0.9, 0.6, 0.4, 0.6].map(|score| (String::new(), score));
+        let task = |arm: &str, runs: &[(String, f64)]| TaskScores {
+            task: "t".into(),
+            arms: vec![ArmScores::new(arm.into(), runs.to_vec())],
+            guessing: None,
+            resolution: Resolution::Rounding,
+            metric: None,
+        };
+        let tasks = [task("relu", &scores)];
+        let metric = Metric::accuracy(None);
+        let marks = Profile::new(&tasks, Some(&metric)).marks("relu", None);
+        let [Mark::Curve { points, .. }, told @ ..] = &marks[..] else { panic!("{marks:?}") };
+        let right = [[0.39, 1.0], [0.4, 1.0], [0.4, 0.75], [0.6, 0.75], [0.6, 0.25], [0.9, 0.25]];
+        let right: Vec<[f64; 2]> = right.into_iter().chain([[0.9, 0.0], [0.91, 0.0]]).collect();
+        assert_eq!(points.len(), right.len(), "{points:?}");
+        for (one, right) in points.iter().zip(&right) {
+            assert!((one[0] - right[0]).abs() < 1e-12 && one[1] == right[1], "{points:?}");
+        }
+        assert!(told.contains(&Mark::Spot {
+            at: [0.6, 0.25],
+            text: "25.00 % of runs above 60.00 %".into()
+        }));
+        // Where less is better, the share rises from the left to the right.
+        let metric = bits_per_byte();
+        let marks = Profile::new(&tasks, Some(&metric)).marks("relu", None);
+        let [Mark::Curve { points, .. }, ..] = &marks[..] else { panic!("{marks:?}") };
+        let heights: Vec<f64> = points.iter().map(|[_, y]| *y).collect();
+        assert_eq!(heights, [0.0, 0.0, 0.25, 0.25, 0.75, 0.75, 1.0, 1.0]);
+        assert!(points.is_sorted_by(|a, b| a[0] <= b[0]), "{points:?}");
+    }
 
     #[test]
     fn groups_are_as_large_as_they_can_be() {

@@ -25,36 +25,11 @@ pub(super) fn plots(
             labels.push(&trial.activation);
         }
     }
-    let mut plots = Vec::new();
-    for (key, log) in tuning.parameters_of(task) {
-        let place = |value: f64| if *log { libm::log10(value) } else { value };
-        let series = labels.iter().map(|label| {
-            let trials = tuning.trials_of(task, label);
-            let mut marks = Vec::new();
-            let mut points = Vec::new();
-            for trial in trials {
-                // A trial of a loss that diverged has no place on the axis.
-                let score = trial.value.filter(|score| score.is_finite());
-                let (Some(value), Some(score)) = (trial.number(key), score) else { continue };
-                let at = [place(value), score];
-                let values: Vec<String> = trial
-                    .values
-                    .iter()
-                    .map(|(key, value)| format!("{} {value}", short(key)))
-                    .collect();
-                let chosen = if trial.chosen { ", chosen" } else { "" };
-                let text =
-                    format!("{label}: {} ({}{chosen})", metric.number(score), values.join(", "));
-                marks.push(Mark::Dot { at, text, url: None });
-                points.push(at);
-            }
-            let curve = envelope(points, metric);
-            if curve.len() > 1 {
-                marks.insert(0, Mark::Curve { points: curve, width: 2.0 });
-            }
-            Series { marks, ..Series::of(label, palette) }
+    let one = |(key, log): &(String, bool)| {
+        let series = labels.iter().map(|label| Series {
+            marks: marks(tuning, task, label, metric, (key, *log)),
+            ..Series::of(label, palette)
         });
-        let series: Vec<Series> = series.collect();
         let name_of_key = short(key);
         let mut plot = Plot {
             name: format!("{name}-tuning-{name_of_key}"),
@@ -62,21 +37,55 @@ pub(super) fn plots(
             note: "Every trial; line: the best with each value.".to_owned(),
             x: Axis::number(name_of_key),
             y: Axis::metric("validation", metric, ", median over seeds"),
-            series,
+            series: series.collect(),
         };
-        if *log {
-            let low = plot.corners().iter().map(|[x, _]| *x).fold(f64::INFINITY, f64::min);
-            let high = plot.corners().iter().map(|[x, _]| *x).fold(f64::NEG_INFINITY, f64::max);
-            if low <= high {
-                let room = ((high - low) * 0.06).max(0.05);
-                plot.x = Axis::logarithmic(&format!("{name_of_key} (logarithmic)"), [low, high])
-                    .between(low - room, high + room);
-            }
+        if let Some(axis) = logarithmic(&plot, name_of_key).filter(|_| *log) {
+            plot.x = axis;
         }
-        plots.push(plot);
-    }
+        plot
+    };
+    let mut plots: Vec<Plot> = tuning.parameters_of(task).iter().map(one).collect();
     plots.retain(|plot| !plot.is_empty());
     plots
+}
+
+/// The trials of an activation by their values of `key`, and the curve through the best.
+fn marks(
+    tuning: &Tuning,
+    task: &str,
+    label: &str,
+    metric: &Metric,
+    (key, log): (&str, bool),
+) -> Vec<Mark> {
+    let place = |value: f64| if log { libm::log10(value) } else { value };
+    let mut marks = Vec::new();
+    let mut points = Vec::new();
+    for trial in tuning.trials_of(task, label) {
+        // A trial of a loss that diverged has no place on the axis.
+        let score = trial.value.filter(|score| score.is_finite());
+        let (Some(value), Some(score)) = (trial.number(key), score) else { continue };
+        let at = [place(value), score];
+        let values: Vec<String> =
+            trial.values.iter().map(|(key, value)| format!("{} {value}", short(key))).collect();
+        let chosen = if trial.chosen { ", chosen" } else { "" };
+        let text = format!("{label}: {} ({}{chosen})", metric.number(score), values.join(", "));
+        marks.push(Mark::Dot { at, text, url: None });
+        points.push(at);
+    }
+    let curve = envelope(points, metric);
+    if curve.len() > 1 {
+        marks.insert(0, Mark::Curve { points: curve, width: 2.0 });
+    }
+    marks
+}
+
+/// The logarithmic axis of the values that a plot shows; nothing of none.
+fn logarithmic(plot: &Plot, label: &str) -> Option<Axis> {
+    let values = || plot.corners().into_iter().map(|[x, _]| x);
+    let (low, high) = (values().reduce(f64::min)?, values().reduce(f64::max)?);
+    let room = ((high - low) * 0.06).max(0.05);
+    let axis = Axis::logarithmic(&format!("{label} (logarithmic)"), [low, high]);
+    Some(axis.between(low - room, high + room))
 }
 
 /// The best point with each value, in their order; where there are many values, the best in each part of the range.
