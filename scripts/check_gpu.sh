@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the program for GPUs as scripts/build_cuda.sh does, and runs what a machine without a GPU can run of it: the answer
-# to `--device cuda`, NVRTC over all its kernels (scripts/check_nvrtc.sh), and on a Vulkan driver that computes on the processor every check, training against the CPU, and a
+# to `--device cuda`, NVRTC over all its kernels (scripts/check_nvrtc.sh), the same kernels in an emulator of CUDA's driver
+# (scripts/check_cuda.sh), and on a Vulkan driver that computes on the processor every check, training against the CPU, and a
 # sweep.
 #
 # Needs Debian's `mesa-vulkan-drivers`; without it the second part is skipped, which fails where CI is set.
@@ -19,6 +20,7 @@ if [ ! -e /dev/nvidiactl ]; then
   [ "$status" = 2 ]
   grep -q "cannot be used; it needs an NVIDIA driver" <<<"$answer"
   scripts/check_nvrtc.sh "$folder/actlab"
+  scripts/check_cuda.sh "$folder/actlab"
 fi
 
 if ! ls /usr/share/vulkan/icd.d/lvp_icd.* >/dev/null 2>&1; then

@@ -46,6 +46,8 @@ std::string variable(const char *name, const char *otherwise) {
 // Each fault is told once.
 void fault(const std::string &text) {
   static std::set<std::string> told;
+  static std::mutex telling;
+  std::lock_guard<std::mutex> guard(telling);
   if (told.size() > 100 || !told.insert(text).second) return;
   std::string name = variable("CUDA_EMULATOR_FAULTS", "");
   if (name.empty()) {

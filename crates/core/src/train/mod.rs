@@ -30,7 +30,7 @@ pub(crate) use scaler::LossScaler;
 pub const NUMERICS: u32 = 6;
 
 /// The same of what decides numbers on other devices than the CPU alone.
-const DEVICE_NUMERICS: u32 = 2;
+const DEVICE_NUMERICS: u32 = 3;
 
 /// The version of everything here that decides the numbers of a run on a kind of device, as in `cpu` or `cuda`.
 #[must_use]

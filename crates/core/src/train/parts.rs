@@ -125,16 +125,19 @@ impl<'a> Replicas<'a> {
             })
             .collect();
         let others = parts.split_off(1);
-        // Each has parameters of its own on its tape; the numbers of a device are shared.
-        let copy = |device: &&Device| network.valid().to_device(device).train();
-        let networks: Vec<N> = self.devices.iter().skip(1).take(others.len()).map(copy).collect();
+        // Each has parameters of its own on its tape; the numbers of a device are shared. A thread copies them itself, since
+        // what another one has made is waited for by each kernel that reads it.
+        let weights: Vec<_> = others.iter().map(|_| network.valid()).collect();
         let results = std::thread::scope(|scope| {
             let started: Vec<_> = others
                 .into_iter()
-                .zip(networks)
-                .zip(&self.pools)
-                .map(|(((part, mut draws), network), pool)| {
-                    let pass = move || part.pass(&network, &mut draws, options);
+                .zip(weights)
+                .zip(self.devices.iter().skip(1).zip(&self.pools))
+                .map(|(((part, mut draws), weights), (device, pool))| {
+                    let pass = move || {
+                        let network: N = weights.to_device(device).train();
+                        part.pass(&network, &mut draws, options)
+                    };
                     scope.spawn(move || pool.install(pass))
                 })
                 .collect();

@@ -1,11 +1,10 @@
 //! Dropout by counter: the numbers of `crate::philox`, drawn in the kernel that uses them.
 
+use super::sent::sent;
 use super::{MOST, on_gpu, room, tensor, threads};
 use crate::device::dropout::{Dropped, Rows};
 use crate::dropout::{BLOCK, Dropout, HEAD, LANES};
 use burn::Tensor;
-use burn::tensor::DType;
-use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 /// `x` `[rows, width]` with numbers dropped.
@@ -27,12 +26,8 @@ pub(crate) fn dropped(x: &Tensor<2>, dropped: &Dropped) -> Option<Tensor<2>> {
         Rows::Packed(sequences) => sequences.starts(),
         Rows::Heads { .. } => &[0],
     };
-    let starts: Vec<u32> = starts.iter().map(|start| *start as u32).collect();
+    let starts = sent(starts.iter().map(|start| *start as u32).collect(), &x);
     let packed = matches!(dropped.rows, Rows::Packed(_));
-    let handle = x.client.create_from_slice(u32::as_bytes(&starts));
-    let (client, device) = (x.client.clone(), x.device.clone());
-    let starts =
-        CubeTensor::new_contiguous(client, device, [starts.len()].into(), handle, DType::U32);
     let y = room(&x, [rows, width]);
     let (cubes, dim) = threads(&x, count);
     let client = x.client.clone();

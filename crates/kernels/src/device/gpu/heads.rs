@@ -1,25 +1,17 @@
 //! Rows of tokens as heads of sequences, and back: in one kernel what is a padding, a split and a transposition.
 
+use super::sent::sent;
 use super::{MOST, on_gpu, room, tensor, threads};
 use crate::sequences::Sequences;
 use burn::Tensor;
-use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 /// The starts of sequences, and the end of the last, on the device of `like`.
 #[expect(clippy::cast_possible_truncation, reason = "rows are counted by 32 bits")]
 fn offsets(sequences: &Sequences, like: &CubeTensor) -> CubeTensor {
-    let offsets: Vec<u32> = sequences
-        .starts()
-        .iter()
-        .copied()
-        .chain([sequences.rows()])
-        .map(|offset| offset as u32)
-        .collect();
-    let handle = like.client.create_from_slice(u32::as_bytes(&offsets));
-    let (client, device) = (like.client.clone(), like.device.clone());
-    CubeTensor::new_contiguous(client, device, [offsets.len()].into(), handle, DType::U32)
+    let offsets = sequences.starts().iter().copied().chain([sequences.rows()]);
+    sent(offsets.map(|offset| offset as u32).collect(), like)
 }
 
 /// `N` parts, one or three, of `rows` `[rows, N · heads · width]`: `[sequences, heads, longest, width]` each, with zeros behind

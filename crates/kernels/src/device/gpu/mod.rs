@@ -20,6 +20,7 @@ mod heads;
 mod loss;
 mod product;
 mod rows;
+mod sent;
 mod shortcut;
 mod squares;
 mod sums;

@@ -1,10 +1,9 @@
 //! What is computed of whole rows, a cube a row: layer norm and softmax.
 
 use super::cube::{cubes, dim, largest_of_all, sum_of_all, threads};
+use super::sent::sent;
 use super::{on_gpu, room, tensor};
 use burn::Tensor;
-use burn::tensor::DType;
-use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 /// What layer norm gives.
@@ -189,12 +188,8 @@ pub(crate) fn softmax(
     let scores = on_gpu(scores)?;
     let earlier = lengths.is_none();
     // A sequence without tokens sees a key too: without any, softmax is no number.
-    let lengths: Vec<u32> =
-        lengths.unwrap_or(&[0]).iter().map(|length| (*length).max(1) as u32).collect();
-    let handle = scores.client.create_from_slice(u32::as_bytes(&lengths));
-    let (client, device) = (scores.client.clone(), scores.device.clone());
-    let lengths =
-        CubeTensor::new_contiguous(client, device, [lengths.len()].into(), handle, DType::U32);
+    let lengths = lengths.unwrap_or(&[0]).iter().map(|length| (*length).max(1) as u32);
+    let lengths = sent(lengths.collect(), &scores);
     let weights = room(&scores, [sequences, heads, queries, keys]);
     let rows = sequences * heads * queries;
     if rows * keys > 0 {
