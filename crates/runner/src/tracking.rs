@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracking::mlflow::Flag;
-use tracking::wandb::Mode;
 use tracking::{
     Configured, Environment, Following, Leftover, Notice, Pace, RecordSource, ReportSource,
     SinkRequest, Target, Tracker, mlflow, wandb,
@@ -213,8 +212,7 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
         Some(_) => !found.logs.is_empty() || found.runs.iter().any(is_on_wandb),
     };
     if to_wandb {
-        let request =
-            wandb::SinkRequest { flag: Some(Mode::Online), ..wandb::SinkRequest::default() };
+        let request = wandb::noted(&found.dirs(), &environment())?;
         uploads.extend(upload(&request, wandb::NAME)?);
     }
     looked?;
@@ -343,8 +341,9 @@ struct Found {
 impl Found {
     /// Folders in which sinks have notes.
     fn dirs(&self) -> Vec<RunDir> {
-        let reports = self.reports.iter().cloned().map(RunDir::at);
-        self.runs.iter().cloned().chain(reports).collect()
+        let reports = self.reports.iter().cloned();
+        let logs = self.logs.iter().map(|log| log.path().to_owned());
+        self.runs.iter().cloned().chain(reports.chain(logs).map(RunDir::at)).collect()
     }
 
     fn look_into(&mut self, dir: &Path) -> Result<(), Error> {

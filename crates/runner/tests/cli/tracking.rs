@@ -226,7 +226,8 @@ fn a_killed_upload_is_completed() {
         streams += usize::from(request.is_stream());
         (streams > 6).then_some(Fault::Status { code: 503, retry_after: None })
     });
-    let mut child = logged(&place, &server, &["sweep", "tiny.toml"])
+    let table = "wandb={entity=\"team-x\", project=\"vision\", tags=[\"aa\"]}";
+    let mut child = logged(&place, &server, &["sweep", "tiny.toml", "--set", table])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -239,11 +240,24 @@ fn a_killed_upload_is_completed() {
     child.kill().unwrap();
     child.wait().unwrap();
     server.set_plan(calm());
+    let mut elsewhere = logged(&place, &server, &["sync", "results/tiny"]);
+    let output = elsewhere.env("WANDB_PROJECT", "other").output().unwrap();
+    let said = text(output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("to the project vision, but WANDB_PROJECT is other"), "{said}");
     let output = logged(&place, &server, &["sync", "results/tiny"]).output().unwrap();
     let said = text(output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert_whole(&place, &server.received());
     assert!(server.received().runs.values().all(|run| run.repeated == 0));
+    // They stay in the project that the experiment named.
+    for run in server.received().runs.values() {
+        assert_eq!(
+            (&run.variables["entity"], &run.variables["project"]),
+            (&"team-x".into(), &"vision".into())
+        );
+        assert_eq!(run.variables["tags"][0], "aa");
+    }
     let report = |run: &&tracking_testing::Run| run.variables["jobType"] == "report";
     let reports: Vec<_> = server.received().runs.values().filter(report).cloned().collect();
     assert_eq!(reports.len(), 1);

@@ -106,7 +106,13 @@ impl Online {
         dir: RunDir,
         notice: Notice,
     ) -> Result<Self, Fault> {
-        let note = note_or_new(&dir)?;
+        let mut note = note_or_new(&dir)?;
+        let destination = note.settle(&settings);
+        let settings = settings.at(&destination);
+        if note.goes_to(destination) {
+            // Where the folder does not take it now, it is written before the server hears of the run.
+            let _ = dir.write_note(&note);
+        }
         Ok(Self {
             client,
             settings,
@@ -149,9 +155,12 @@ impl Online {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time")]
         let attempt = (run.started * 1e6) as u64;
         let server = &self.settings.base_url;
+        let here =
+            |upload: &Upload| upload.is_on(server) && upload.is_in(&bucket.entity, &bucket.project);
+        let (entity, project) = (Some(bucket.entity.clone()), Some(bucket.project.clone()));
         let upload = match self.note.upload.take() {
-            Some(upload) if upload.attempt == attempt && upload.is_on(server) => {
-                Upload { complete: false, ..upload }
+            Some(upload) if upload.attempt == attempt && here(&upload) => {
+                Upload { complete: false, entity, project, ..upload }
             }
             // A run that begins anew repeats its history to the last line, so what the server has of that
             // is not sent again. Its system metrics and output are new.
@@ -161,6 +170,8 @@ impl Online {
                 output_base: bucket.output_lines.unwrap_or(0) as u64,
                 complete: false,
                 server: Some(server.clone()),
+                entity,
+                project,
             },
         };
         let base = |lines: u64| usize::try_from(lines).unwrap_or(usize::MAX);

@@ -8,5 +8,6 @@ mod faults;
 mod mlflow;
 mod mutation;
 mod one_run;
+mod places;
 mod server;
 mod support;
