@@ -106,6 +106,22 @@ impl Tracking {
         self.tracker.follow(dir)
     }
 
+    /// Remembers that the run in `dir` is to be logged, before it is trained: it may end after this process.
+    pub(crate) fn expect(&self, dir: &RunDir) {
+        if !self.active.is_empty() {
+            // What stands in the way of the folder is told of the run itself.
+            let _ = std::fs::create_dir_all(dir.path());
+        }
+        for Active { sink, .. } in &self.active {
+            sink.expect(dir, &self.sweep);
+        }
+    }
+
+    /// Remembers that the report of the sweep is to be logged.
+    pub(crate) fn expect_report(&self, sweep: &SweepDir) {
+        self.expect(&RunDir::at(sweep.path().to_owned()));
+    }
+
     /// Sends what an earlier process left of finished runs.
     pub(crate) fn catch_up(&self, finished: &[RunDir]) {
         for Active { sink, name } in &self.active {
@@ -121,10 +137,15 @@ impl Tracking {
         }
     }
 
-    /// Sends the report of the sweep.
-    pub(crate) fn report(&self, sweep: &SweepDir) {
-        let (name, folder) = (&self.sweep, sweep.path());
-        self.tracker.send(|| ReportSource::new(name, folder.to_owned(), &REPORT_FILES));
+    /// Sends the report of the sweep to each sink where it is `new`, or did not arrive.
+    pub(crate) fn report(&self, sweep: &SweepDir, new: bool) {
+        let folder = sweep.path();
+        for Active { sink, name } in &self.active {
+            if new || sink.catches_up(&RunDir::at(folder.to_owned())) {
+                let report = ReportSource::new(&self.sweep, folder.to_owned(), &REPORT_FILES);
+                self.tracker.send_to(name, report);
+            }
+        }
     }
 
     /// Waits until everybody has heard everything, and says what was left.

@@ -109,18 +109,7 @@ impl Online {
     /// Makes the run known to the server, and learns what that has of it.
     fn open(&mut self, client: &Client, run: &Run) -> Result<Session, Fault> {
         let experiment = self.settings.experiment.clone().unwrap_or_else(|| run.group.clone());
-        let here = |note: &&Note| {
-            note.tracking_uri == self.settings.base_url && note.experiment == experiment
-        };
-        let mut note = self.kept.as_ref().filter(here).cloned().unwrap_or(Note {
-            tracking_uri: self.settings.base_url.clone(),
-            experiment: experiment.clone(),
-            id: None,
-            url: None,
-            lines: 0,
-            complete: false,
-        });
-        note.complete = false;
+        let note = self.settings.note(self.kept.as_ref(), &experiment);
         // Kept before the server hears of it: `actlab sync` then knows that the run is to be logged.
         self.write_note(note.clone())?;
         let known = client.begin(&Beginning {

@@ -73,11 +73,17 @@ impl Configured for Settings {
         Ok(note(dir)?.and_then(|note| note.upload).is_some_and(complete))
     }
 
-    /// The rest of runs that the server knows, but not to their end.
+    fn expect(&self, dir: &RunDir, _: &str) {
+        if self.mode == Mode::Online {
+            // A damaged note is told when the run is followed.
+            let _ = note::expected(dir, self);
+        }
+    }
+
+    /// What was to be logged to the server, and did not arrive whole.
     fn catches_up(&self, dir: &RunDir) -> bool {
-        let begun = |upload: Upload| !upload.complete && upload.is_on(&self.base_url);
-        let upload = note(dir).ok().flatten().and_then(|note| note.upload);
-        self.mode == Mode::Online && upload.is_some_and(begun)
+        let due = |note: Note| note.is_due(dir, &self.base_url);
+        self.mode == Mode::Online && note(dir).ok().flatten().is_some_and(due)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is kept of a run on W&B in its folder.
 
-use super::{NAME, Settings, new_id};
+use super::{NAME, Settings, new_id, synced_name};
 use crate::Fault;
 use record::RunDir;
 use serde::{Deserialize, Serialize};
@@ -162,6 +162,26 @@ impl Note {
         self.destination = Some(destination);
         new
     }
+
+    /// Whether the run in `dir` was to be logged to the server at `base_url`, and has not arrived whole.
+    pub(super) fn is_due(&self, dir: &RunDir, base_url: &str) -> bool {
+        match self.upload.as_ref().filter(|upload| upload.is_on(base_url)) {
+            Some(upload) => !upload.complete,
+            None => {
+                let asked = self.destination.as_ref().and_then(|asked| asked.server.as_deref());
+                asked == Some(base_url) && !self.is_synced(dir)
+            }
+        }
+    }
+
+    /// Whether the offline directory of the run in `dir` was uploaded as it is, by `wandb sync` or ours.
+    fn is_synced(&self, dir: &RunDir) -> bool {
+        let written = |path: PathBuf| path.metadata().and_then(|file| file.modified()).ok();
+        let mark = self.offline.as_ref().map(|folder| folder.join(synced_name(&self.id)));
+        let ends = ["record.json", "report.md"].map(|name| written(dir.path().join(name)));
+        // The run may have begun anew since.
+        mark.and_then(written).is_some_and(|mark| ends.into_iter().flatten().all(|end| end <= mark))
+    }
 }
 
 /// Where the run in `dir` is on W&B, if it was to be logged there.
@@ -184,6 +204,22 @@ pub(super) fn note_or_new(dir: &RunDir) -> Result<Note, Fault> {
         Ok(None) => Ok(Note::new(new_id(dir.path()))),
         Err(error) => Err(Fault::Run(error.to_string())),
     }
+}
+
+/// The note of the run in `dir`, which is to be logged as `settings` say. It is written before the server hears of the run:
+/// a later process then sends what this one does not.
+pub(super) fn expected(dir: &RunDir, settings: &Settings) -> Result<Note, Fault> {
+    let mut note = note_or_new(dir)?;
+    let mut new = note.goes_to(note.settle(settings));
+    if let Some(upload) = note.upload.as_mut().filter(|upload| upload.is_on(&settings.base_url)) {
+        // A run that begins anew, or has more to tell.
+        new |= std::mem::replace(&mut upload.complete, false);
+    }
+    if new {
+        // Where the folder does not take it now, the next try is made when the run has its turn.
+        let _ = dir.write_note(&note);
+    }
+    Ok(note)
 }
 
 /// Whether W&B could have given a run this id.

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::client::{Client, Place, Upsert};
-use super::note::{Note, Upload, note_or_new};
+use super::note::{Note, Upload, expected};
 use super::payload::{self, Row};
 use crate::event::{Document, Run};
 use crate::{Event, Fault, Notice, Pace, Sink};
@@ -106,13 +106,11 @@ impl Online {
         dir: RunDir,
         notice: Notice,
     ) -> Result<Self, Fault> {
-        let mut note = note_or_new(&dir)?;
-        let destination = note.settle(&settings);
-        let settings = settings.at(&destination);
-        if note.goes_to(destination) {
-            // Where the folder does not take it now, it is written before the server hears of the run.
-            let _ = dir.write_note(&note);
-        }
+        let note = expected(&dir, &settings)?;
+        let settings = match &note.destination {
+            Some(destination) => settings.at(destination),
+            None => settings,
+        };
         Ok(Self {
             client,
             settings,

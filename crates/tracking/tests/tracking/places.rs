@@ -1,12 +1,13 @@
 //! Where runs are on W&B: what is sent later goes to the same entity and project.
 
 use crate::support::{Place, Written, pace, train};
+use record::Outcome;
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracking::wandb::{
     LogSource, Mode, Settings, SinkRequest, Wandb, note, noted, target, target_without_fallback,
 };
-use tracking::{Environment, Leftover, RecordSource, SettingsError, Tracker};
+use tracking::{Configured, Environment, Leftover, RecordSource, SettingsError, Tracker};
 use tracking_testing::{Fault, KEY, Request, Server, calm};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -187,4 +188,69 @@ fn a_note_of_another_server_chooses_nothing() {
     assert_eq!(upload(&place, &settings, &runs), []);
     assert!(trap.received().requests.is_empty());
     assert!(server.received().runs.values().all(|run| run.variables["project"] == "actlab"));
+}
+
+/// A process that is killed before the server has answered leaves notes by which the next sweep sends everything.
+#[test]
+fn runs_that_end_while_the_server_is_away_are_sent_by_the_next_process() {
+    let (place, mut server) = (Place::new(), Server::start(calm()));
+    server.go_away();
+    let settings = of_experiment(&place, Mode::Online, &server.url(), &[]);
+    let first = target_without_fallback(&settings, pace(), &place.notice()).unwrap();
+    let first = Tracker::start(vec![first], &place.notice()).unwrap();
+    let runs = train(&place, &first, 2, 60);
+    let other = Settings { base_url: "http://127.0.0.1:2".into(), ..settings.clone() };
+    let began = Instant::now();
+    while !runs.iter().all(|run| settings.catches_up(&run.dir)) {
+        assert!(began.elapsed() < PATIENCE, "no note says that the runs are to be logged");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(!runs.iter().any(|run| other.catches_up(&run.dir)));
+    let ids: Vec<_> = runs.iter().map(|run| note(&run.dir).unwrap().unwrap().id).collect();
+    assert_eq!(first.finish(Duration::ZERO, &|| true).len(), 2);
+    server.come_back();
+    assert_eq!(upload(&place, &settings, &runs), []);
+    assert_eq!(ids, runs.iter().map(|run| note(&run.dir).unwrap().unwrap().id).collect::<Vec<_>>());
+    assert!(!runs.iter().any(|run| settings.catches_up(&run.dir)));
+    let received = server.received();
+    assert_eq!((received.faults.len(), received.runs.len()), (0, 2));
+    for run in &runs {
+        run.assert_history(&received.runs[&note(&run.dir).unwrap().unwrap().id].history());
+    }
+}
+
+/// What a run that was to be logged is, before it has begun.
+#[test]
+fn a_run_is_expected_before_it_begins() {
+    let (place, server) = (Place::new(), Server::start(calm()));
+    let settings = of_experiment(&place, Mode::Online, &server.url(), &[]);
+    let run = place.begin(1);
+    settings.expect(&run.dir, "sweep");
+    let id = note(&run.dir).unwrap().unwrap().id;
+    settings.expect(&run.dir, "sweep");
+    assert_eq!(note(&run.dir).unwrap().unwrap().id, id);
+    assert!(settings.catches_up(&run.dir) && !settings.has_all(&run.dir).unwrap());
+    let offline = of_experiment(&place, Mode::Offline, &server.url(), &[]);
+    let other = place.begin(2);
+    offline.expect(&other.dir, "sweep");
+    assert!(note(&other.dir).unwrap().is_none());
+}
+
+/// The directory that took the place of a server was uploaded by `wandb sync`: the next sweep does not send it once more.
+#[test]
+fn a_run_whose_directory_was_uploaded_is_not_sent_again() {
+    let (place, mut server) = (Place::new(), Server::start(calm()));
+    server.go_away();
+    let settings = of_experiment(&place, Mode::Online, &server.url(), &[]);
+    let runs = followed(&place, &settings, Duration::from_millis(50));
+    for run in &runs {
+        assert!(settings.catches_up(&run.dir));
+        let directory = note(&run.dir).unwrap().unwrap().offline.unwrap();
+        LogSource::open(&directory).unwrap().mark_synced().unwrap();
+        assert!(!settings.catches_up(&run.dir));
+        // It begins anew, and ends after the upload.
+        std::thread::sleep(Duration::from_millis(20));
+        run.finish(Outcome::Completed);
+        assert!(settings.catches_up(&run.dir));
+    }
 }
