@@ -3,7 +3,7 @@
 use super::form::{self, Sample};
 use super::settings::{Secret, Settings};
 use crate::event::Document;
-use crate::http::{Answer, Http, escape, is_page, said};
+use crate::http::{Answer, Hidden, Http, escape, is_page, said};
 use crate::{Fault, Notice, Pace, SettingsError};
 use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
@@ -18,6 +18,8 @@ pub(super) struct Client {
     http: Http,
     base_url: String,
     secret: Option<Secret>,
+    /// What is never shown of the answers.
+    hidden: Hidden,
     /// Ids of experiments by name, or what is wrong with every run.
     experiments: Mutex<BTreeMap<String, Result<String, Fault>>>,
     /// The user knows that artifacts go elsewhere.
@@ -83,6 +85,7 @@ impl Client {
             http: Http::new(&settings.base_url, pace)?,
             base_url: settings.base_url.clone(),
             secret: settings.secret.clone(),
+            hidden: settings.secret.as_ref().map(Secret::hidden).unwrap_or_default(),
             experiments: Mutex::default(),
             said: AtomicBool::new(false),
         })
@@ -267,8 +270,9 @@ impl Client {
     /// Says that files are not uploaded, once for all runs.
     pub(super) fn say_once(&self, notice: &Notice, artifact_uri: &str) {
         if !self.said.swap(true, Ordering::AcqRel) {
+            let place = said(artifact_uri, &self.hidden);
             notice(&format!(
-                "MLflow: no files are uploaded: the server keeps them at {artifact_uri}, which only `mlflow server --serve-artifacts` stands for"
+                "MLflow: no files are uploaded: the server keeps them at {place}, which only `mlflow server --serve-artifacts` stands for"
             ));
         }
     }
@@ -356,7 +360,7 @@ impl Client {
             )),
             _ => {
                 let message = error["message"].as_str().unwrap_or_default();
-                let message = said(message, self.secret.as_ref().map(Secret::secret));
+                let message = said(message, &self.hidden);
                 let colon = if message.is_empty() { "" } else { ": " };
                 Fault::Run(format!("{host} answers {status} to {method}{colon}{message}"))
             }

@@ -2,7 +2,7 @@
 
 use super::settings::{ApiKey, Settings};
 use crate::event::Document;
-use crate::http::{Answer, Http, escape, is_page, said};
+use crate::http::{Answer, Hidden, Http, escape, is_page, said};
 use crate::{Fault, Pace, SettingsError};
 use reqwest::StatusCode;
 use reqwest::blocking::RequestBuilder;
@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The name that goes with a key.
+const USER: &str = "api";
 
 const VIEWER: &str = "query Viewer { viewer { id entity username } }";
 
@@ -34,6 +37,8 @@ pub(super) struct Client {
     http: Http,
     base_url: String,
     key: ApiKey,
+    /// What is never shown of the answers.
+    hidden: Hidden,
     /// How often it was asked whether the key is good.
     asked: AtomicU64,
     /// What came of that last.
@@ -95,6 +100,7 @@ impl Client {
         Ok(Self {
             http: Http::new(&settings.base_url, pace)?,
             base_url: settings.base_url.clone(),
+            hidden: Hidden::new(&[key.secret(), &format!("{USER}:{}", key.secret())]),
             key,
             asked: AtomicU64::new(0),
             key_check: Mutex::new(None),
@@ -220,7 +226,7 @@ impl Client {
 
     /// What the server says as it is shown.
     fn said(&self, text: &str) -> String {
-        said(text, Some(self.key.secret()))
+        said(text, &self.hidden)
     }
 
     /// Uploads files of a run: each that is settled is taken out of `files`, and its name put into
@@ -300,7 +306,7 @@ impl Client {
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        request.basic_auth("api", Some(self.key.secret()))
+        request.basic_auth(USER, Some(self.key.secret()))
     }
 
     /// The text of `answer`, where it says yes.
