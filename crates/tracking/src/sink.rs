@@ -15,6 +15,12 @@ pub trait Sink: Send {
         true
     }
 
+    /// How much was handed over: the more it is, the further has the run come. What a turn has handed over counts, even if
+    /// the turn ends with a fault.
+    fn taken(&self) -> u64 {
+        0
+    }
+
     /// Hands over what was taken, if it is time to. Returns whether everything is handed over; where it is
     /// not, this is called again. After [`Event::End`] there is nothing to wait for.
     ///

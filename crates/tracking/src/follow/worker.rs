@@ -232,6 +232,9 @@ impl Worker {
             self.shared.state().open -= 1;
             return self.accept(source);
         }
+        if std::mem::take(&mut track.moved) {
+            self.moved(&mut track);
+        }
         let replaced = track.generation != self.generation && !track.fallen;
         match result {
             Ok(progress) => {
@@ -276,6 +279,11 @@ impl Worker {
         if std::mem::take(&mut track.told) {
             self.tell(track, "works again");
         }
+        self.moved(track);
+    }
+
+    /// A turn of the run has handed something over.
+    fn moved(&mut self, track: &mut Track) {
         track.faults = 0;
         track.stuck_since = None;
         if !track.fallen && self.away.is_none() {

@@ -1,7 +1,7 @@
 //! Runs that a tracking server follows during training.
 
 use super::Note;
-use super::client::{Beginning, Client, RemoteRun};
+use super::client::{Beginning, Client, Found, Refusal, RemoteRun};
 use super::form::{self, Sample};
 use super::settings::Settings;
 use crate::event::{Document, Metric, Run};
@@ -27,6 +27,8 @@ pub(super) struct Online {
     /// What is in the run's folder, if anything is.
     kept: Option<Note>,
     run: Option<Box<Run>>,
+    /// What the server has of the run, where it was asked and then turned the next request away.
+    found: Option<Found>,
     session: Option<Session>,
     /// Metrics that the server may lack, in order.
     waiting: Vec<Sample>,
@@ -43,6 +45,8 @@ pub(super) struct Online {
     refused: Vec<String>,
     ending: Option<(i32, f64)>,
     announced: bool,
+    /// Requests by which the server got something.
+    taken: u64,
     complete: bool,
 }
 
@@ -64,6 +68,14 @@ impl Session {
     fn has(&self, sample: &Sample) -> bool {
         self.known.metrics.get(&sample.key).is_some_and(|(step, _)| *step >= sample.step)
     }
+
+    /// What became of metrics that were sent. Where they were turned away, they have certainly not arrived.
+    fn settle(&mut self, answer: Result<(), Refusal>) -> Result<(), Fault> {
+        answer.map_err(|refusal| {
+            self.doubtful = !refusal.is_busy();
+            refusal.into()
+        })
+    }
 }
 
 impl Online {
@@ -83,6 +95,7 @@ impl Online {
             notice,
             kept,
             run: None,
+            found: None,
             session: None,
             waiting: Vec::new(),
             lines: 0,
@@ -93,6 +106,7 @@ impl Online {
             refused: Vec::new(),
             ending: None,
             announced: false,
+            taken: 0,
             complete: false,
         }
     }
@@ -112,7 +126,7 @@ impl Online {
         let note = self.settings.note(self.kept.as_ref(), &experiment);
         // Kept before the server hears of it: `actlab sync` then knows that the run is to be logged.
         self.write_note(note.clone())?;
-        let known = client.begin(&Beginning {
+        let beginning = Beginning {
             experiment: &experiment,
             noted: note.id.as_deref(),
             name: &run.name,
@@ -120,7 +134,9 @@ impl Online {
             sweep: &run.group,
             start_time: form::milliseconds(run.started),
             tags: form::tags(run),
-        })?;
+        };
+        let known = client.begin(&beginning, &mut self.found)?;
+        self.taken += 1;
         let url = client.page(&known);
         self.write_note(Note { id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
         if !std::mem::replace(&mut self.announced, true) {
@@ -175,14 +191,16 @@ impl Online {
             let count = session.parameters.len().min(PARAMETERS);
             client.log_batch(&session.known.id, &[], &session.parameters[..count], &[])?;
             session.parameters.drain(..count);
+            self.taken += 1;
         }
         let waited = session.sent.is_none_or(|sent| sent.elapsed() >= self.pace.interval);
         if waited || self.ending.is_some() || !self.has_room() {
             while !self.waiting.is_empty() {
                 let count = self.waiting.len().min(METRICS);
-                session.doubtful = true;
-                client.log_batch(&session.known.id, &self.waiting[..count], &[], &[])?;
-                session.doubtful = false;
+                let id = &session.known.id;
+                let answer = client.log_batch(id, &self.waiting[..count], &[], &[]);
+                session.settle(answer)?;
+                self.taken += 1;
                 self.waiting.drain(..count);
                 session.sent = Some(Instant::now());
             }
@@ -203,6 +221,7 @@ impl Online {
         if !session.summarized {
             self.summarize(client, session, time)?;
             session.summarized = true;
+            self.taken += 1;
         }
         let known = &session.known;
         self.upload(client, known)?;
@@ -238,9 +257,8 @@ impl Online {
         };
         metrics.retain(|sample| !there(sample));
         if !metrics.is_empty() || !tags.is_empty() {
-            session.doubtful = true;
-            client.log_batch(&session.known.id, &metrics, &[], &tags)?;
-            session.doubtful = false;
+            let answer = client.log_batch(&session.known.id, &metrics, &[], &tags);
+            session.settle(answer)?;
         }
         Ok(())
     }
@@ -261,6 +279,7 @@ impl Online {
                 Err(fault) => return Err(fault),
             }
             self.files.pop();
+            self.taken += 1;
         }
         Ok(())
     }
@@ -305,6 +324,10 @@ impl Sink for Online {
             }
         }
         Ok(())
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken
     }
 
     fn has_room(&self) -> bool {

@@ -1,5 +1,6 @@
 //! W&B's interface over HTTP.
 
+use super::files::{Addresses, Files};
 use super::settings::{ApiKey, Settings};
 use crate::event::Document;
 use crate::http::{Answer, Hidden, Http, escape, is_page, said};
@@ -229,40 +230,32 @@ impl Client {
         said(text, &self.hidden)
     }
 
-    /// Uploads files of a run: each that is settled is taken out of `files`, and its name put into
-    /// `uploaded`, or `refused` where the server's store will not have it.
-    pub(super) fn upload(
-        &self,
-        place: &Place,
-        files: &mut Vec<Document>,
-        uploaded: &mut Vec<String>,
-        refused: &mut Vec<String>,
-    ) -> Result<(), Fault> {
-        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-        let variables = json!({
-            "entity": place.entity,
-            "project": place.project,
-            "run": place.id,
-            "files": names,
-        });
-        let data = self.graphql("CreateRunFiles", CREATE_RUN_FILES, variables)?;
-        let answer = &data["createRunFiles"];
-        let empty = Vec::new();
-        let urls = answer["files"].as_array().unwrap_or(&empty);
-        while let Some(file) = files.last() {
-            let entry = urls.iter().find(|entry| entry["name"].as_str() == Some(&file.name));
-            let url = entry.and_then(|entry| entry["uploadUrl"].as_str());
-            let settled = match url.map(|url| self.put(url, file, &answer["uploadHeaders"])) {
-                Some(Ok(())) => &mut *uploaded,
+    /// Uploads what waits of `files`. Addresses are kept from one try to the next: a server that turns quick requests away
+    /// would otherwise never come to the files.
+    pub(super) fn upload(&self, place: &Place, files: &mut Files) -> Result<(), Fault> {
+        files.begin_turn();
+        loop {
+            if files.lacks_address() {
+                let names = files.names();
+                let variables = json!({
+                    "entity": place.entity,
+                    "project": place.project,
+                    "run": place.id,
+                    "files": names,
+                });
+                let data = self.graphql("CreateRunFiles", CREATE_RUN_FILES, variables)?;
+                files.set_addresses(Addresses::new(names, &data["createRunFiles"]));
+            }
+            let Some((file, address)) = files.next() else { return Ok(()) };
+            match address.map(|(url, headers)| self.put(url, file, headers)) {
+                Some(Ok(())) => files.arrived(),
                 // The store may be another host than the server: what it does concerns this run.
                 Some(Err(Fault::Later { reason, wait } | Fault::Away { reason, wait })) => {
                     return Err(Fault::Later { reason, wait });
                 }
-                Some(Err(_)) | None => &mut *refused,
-            };
-            settled.extend(files.pop().map(|file| file.name));
+                Some(Err(_)) | None => files.refuse(),
+            }
         }
-        Ok(())
     }
 
     fn put(&self, url: &str, file: &Document, headers: &Value) -> Result<(), Fault> {

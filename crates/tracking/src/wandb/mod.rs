@@ -1,6 +1,7 @@
 //! Weights & Biases, over HTTP and as directories that its own `wandb sync` takes.
 
 mod client;
+mod files;
 mod log;
 mod netrc;
 mod note;

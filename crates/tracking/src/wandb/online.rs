@@ -2,6 +2,7 @@
 
 use super::Settings;
 use super::client::{Client, Place, Upsert};
+use super::files::Files;
 use super::note::{Note, Upload, expected};
 use super::payload::{self, Row};
 use crate::event::{Document, Run};
@@ -32,10 +33,9 @@ pub(super) struct Online {
     summary: Row,
     /// The summary has changed since it was sent.
     summary_is_new: bool,
-    files: Vec<Document>,
-    uploaded: Vec<String>,
-    /// Files that the server's store did not take.
-    refused: Vec<String>,
+    files: Files,
+    /// Requests by which the server got something.
+    taken: u64,
     exit_code: Option<i32>,
     /// The server knows that the run has ended.
     complete: bool,
@@ -125,9 +125,8 @@ impl Online {
             output: Lines::default(),
             summary: Row::default(),
             summary_is_new: false,
-            files: Vec::new(),
-            uploaded: Vec::new(),
-            refused: Vec::new(),
+            files: Files::default(),
+            taken: 0,
             exit_code: None,
             complete: false,
         })
@@ -182,6 +181,7 @@ impl Online {
         self.note.upload = Some(upload);
         self.write_note()?;
         (self.notice)(&format!("W&B: {}: {url}", run.name));
+        self.taken += 1;
         let place =
             Place { entity: bucket.entity, project: bucket.project, id: self.note.id.clone() };
         Ok(Session { place, heard: Instant::now(), streaming: false })
@@ -209,6 +209,7 @@ impl Online {
         }
         let body = if files.is_empty() { json!({}) } else { json!({ "files": files }) };
         client.file_stream(&session.place, &body)?;
+        self.taken += u64::from(self.waits());
         session.heard = Instant::now();
         session.streaming = true;
         for lines in [&mut self.history, &mut self.events, &mut self.output] {
@@ -218,22 +219,15 @@ impl Online {
         Ok(())
     }
 
-    fn upload(&mut self, client: &Client, session: &Session) -> Result<(), Fault> {
-        if self.files.is_empty() {
-            return Ok(());
-        }
-        client.upload(&session.place, &mut self.files, &mut self.uploaded, &mut self.refused)
-    }
-
     /// Tells the server that nothing follows.
     fn close(&mut self, client: &Client, session: &Session, exit_code: i32) -> Result<(), Fault> {
         let mut body = json!({ "complete": true, "exitcode": exit_code });
-        if !self.uploaded.is_empty() {
-            body["uploaded"] = json!(self.uploaded);
+        if !self.files.uploaded().is_empty() {
+            body["uploaded"] = json!(self.files.uploaded());
         }
         client.file_stream(&session.place, &body)?;
-        if !self.refused.is_empty() {
-            let files = self.refused.join(", ");
+        if !self.files.refused().is_empty() {
+            let files = self.files.refused().join(", ");
             return Err(Fault::Run(format!("the server did not take these files: {files}")));
         }
         self.complete = true;
@@ -283,7 +277,7 @@ impl Online {
         if due {
             self.send(client, session)?;
         }
-        self.upload(client, session)?;
+        client.upload(&session.place, &mut self.files)?;
         match self.exit_code {
             Some(code) => {
                 self.close(client, session, code)?;
@@ -304,11 +298,9 @@ impl Sink for Online {
         let started = self.run.as_ref().map_or(0.0, |run| run.started);
         match event {
             Event::Start(run) => {
-                self.files.push(Document {
-                    name: "config.yaml".into(),
-                    bytes: payload::config_yaml(run),
-                });
-                self.files.push(Document {
+                self.files
+                    .add(Document { name: "config.yaml".into(), bytes: payload::config_yaml(run) });
+                self.files.add(Document {
                     name: "wandb-metadata.json".into(),
                     bytes: payload::metadata(run),
                 });
@@ -328,19 +320,20 @@ impl Sink for Online {
                 self.summary.add(&payload::row_of(values));
                 self.summary_is_new = true;
             }
-            Event::File(file) => {
-                self.files.retain(|other| other.name != file.name);
-                self.files.push(file.clone());
-            }
+            Event::File(file) => self.files.add(file.clone()),
             Event::End { exit_code, time } => {
                 self.summary.add(&payload::ending(*time, started));
                 self.summary_is_new = true;
                 let bytes = self.summary.to_json().into_bytes();
-                self.files.push(Document { name: "wandb-summary.json".into(), bytes });
+                self.files.add(Document { name: "wandb-summary.json".into(), bytes });
                 self.exit_code = Some(*exit_code);
             }
         }
         Ok(())
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken + self.files.settled() as u64
     }
 
     fn has_room(&self) -> bool {

@@ -9,5 +9,6 @@ mod mlflow;
 mod mutation;
 mod one_run;
 mod places;
+mod rates;
 mod server;
 mod support;
