@@ -263,6 +263,10 @@ impl Worker {
                 self.tell(&track, &reason);
                 self.fall_back(track, reason);
             }
+            Err(Trouble::Sink(Fault::Files(reason))) => {
+                self.tell(&track, &reason);
+                self.shared.state().open -= 1;
+            }
             Err(Trouble::Sink(Fault::Sink(reason))) => {
                 self.tracks.push(track);
                 self.replace(&reason);
@@ -480,6 +484,7 @@ fn reason_of(fault: Fault) -> String {
         Fault::Later { reason, .. }
         | Fault::Away { reason, .. }
         | Fault::Run(reason)
+        | Fault::Files(reason)
         | Fault::Sink(reason) => reason,
     }
 }

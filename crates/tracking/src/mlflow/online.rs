@@ -226,15 +226,18 @@ impl Online {
         let known = &session.known;
         self.upload(client, known)?;
         client.end(&known.id, form::status(exit_code), form::milliseconds(time))?;
-        if !self.refused.is_empty() {
+        // A report consists of its files.
+        if !self.refused.is_empty() && self.lines == 0 {
             let files = self.refused.join(", ");
             return Err(Fault::Run(format!("the server did not take these files: {files}")));
         }
         self.complete = true;
         let Some(note) = self.kept.clone() else { return Ok(()) };
-        // What the run is resumed for is still to come.
-        let complete = !matches!(self.dir.state(), RunState::Unfinished);
-        self.write_note(Note { lines: self.lines, complete, ..note })
+        // What the run is resumed for is still to come, and files may be taken later.
+        let is_over = !matches!(self.dir.state(), RunState::Unfinished);
+        let complete = is_over && self.refused.is_empty();
+        self.write_note(Note { lines: self.lines, complete, ..note })?;
+        if self.refused.is_empty() { Ok(()) } else { Err(Fault::of_files(&self.refused)) }
     }
 
     /// Sends the figures of the whole run: numbers as metrics at its last step, texts as tags.

@@ -243,8 +243,16 @@ impl Client {
                     "run": place.id,
                     "files": names,
                 });
-                let data = self.graphql("CreateRunFiles", CREATE_RUN_FILES, variables)?;
-                files.set_addresses(Addresses::new(names, &data["createRunFiles"]));
+                let addresses = match self.graphql("CreateRunFiles", CREATE_RUN_FILES, variables) {
+                    Ok(data) => Addresses::new(names, &data["createRunFiles"]),
+                    // What belongs to the run beside its files is another request.
+                    Err(Fault::Run(reason)) => {
+                        files.refuse_all(&reason);
+                        return Ok(());
+                    }
+                    Err(fault) => return Err(fault),
+                };
+                files.set_addresses(addresses);
             }
             let Some((file, address)) = files.next() else { return Ok(()) };
             match address.map(|(url, headers)| self.put(url, file, headers)) {

@@ -94,6 +94,11 @@ impl Files {
         self.uploaded.extend(self.waiting.pop().map(|file| file.name));
     }
 
+    /// The server gives no addresses for those that wait.
+    pub(super) fn refuse_all(&mut self, reason: &str) {
+        self.refused.extend(self.waiting.drain(..).map(|file| format!("{} ({reason})", file.name)));
+    }
+
     /// The store does not take the next file: where its address is of an earlier turn, another is asked for.
     pub(super) fn refuse(&mut self) {
         if self.addresses.take_if(|addresses| !addresses.fresh).is_none() {

@@ -83,6 +83,11 @@ impl Lines {
         self.bytes = self.waiting.iter().map(String::len).sum();
     }
 
+    /// Whether there has been no line.
+    fn is_new(&self) -> bool {
+        self.offset == 0 && self.waiting.is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.waiting.len() >= LINES || self.bytes >= BYTES
     }
@@ -226,13 +231,15 @@ impl Online {
             body["uploaded"] = json!(self.files.uploaded());
         }
         client.file_stream(&session.place, &body)?;
-        if !self.files.refused().is_empty() {
-            let files = self.files.refused().join(", ");
+        let refused = self.files.refused();
+        // A report consists of its files.
+        if !refused.is_empty() && self.history.is_new() {
+            let files = refused.join(", ");
             return Err(Fault::Run(format!("the server did not take these files: {files}")));
         }
         self.complete = true;
-        // What the run is resumed for is still to come.
-        let is_over = !matches!(self.dir.state(), RunState::Unfinished);
+        // What the run is resumed for is still to come, and files may be taken later.
+        let is_over = refused.is_empty() && !matches!(self.dir.state(), RunState::Unfinished);
         if let Some(upload) = &mut self.note.upload {
             upload.complete = is_over;
         }
@@ -242,7 +249,8 @@ impl Online {
             super::mark_synced(directory, &self.note.id)
                 .map_err(|error| Fault::later(error.to_string()))?;
         }
-        self.write_note()
+        self.write_note()?;
+        if refused.is_empty() { Ok(()) } else { Err(Fault::of_files(refused)) }
     }
 
     fn advance(&mut self, client: &Client) -> Result<bool, Fault> {
