@@ -6,7 +6,8 @@ mod online;
 mod settings;
 
 use crate::{
-    Configured, Environment, Fault, Kind, Notice, Pace, SettingsError, Sink, Target, printing,
+    Configured, Environment, Fault, Kind, Notice, Pace, SettingsError, Sink, Target, printable,
+    printing,
 };
 use record::RunDir;
 use serde::{Deserialize, Serialize};
@@ -79,9 +80,10 @@ pub fn noted(
         let names: BTreeSet<&str> = notes.iter().map(name).collect();
         if names.len() > 1 {
             let names = Vec::from_iter(names).join(" and ");
-            return Err(SettingsError::Other(format!(
+            // A note may be another's, and commands no terminal.
+            return Err(SettingsError::Other(printable(&format!(
                 "these runs were to be logged to several places on MLflow, {names}: upload their folders one by one, or choose with --mlflow=URI and MLFLOW_EXPERIMENT_NAME"
-            )));
+            ))));
         }
         Ok(names.into_iter().next().map(str::to_owned))
     };
@@ -91,10 +93,10 @@ pub fn noted(
     let request = SinkRequest { flag: None, table };
     let settled = Settings::resolve(&request, environment)?;
     if let Some(other) = settled.filter(|settled| settled.base_url != uri) {
-        return Err(SettingsError::Other(format!(
+        return Err(SettingsError::Other(printable(&format!(
             "these runs were to be logged to {uri}, but MLFLOW_TRACKING_URI is {}: choose one with --mlflow=URI",
             other.base_url
-        )));
+        ))));
     }
     Ok(Some(request))
 }

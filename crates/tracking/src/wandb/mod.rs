@@ -12,7 +12,9 @@ mod proto;
 mod settings;
 mod source;
 
-use crate::{Configured, Environment, Kind, Notice, Pace, SettingsError, Sink, Target, printing};
+use crate::{
+    Configured, Environment, Kind, Notice, Pace, SettingsError, Sink, Target, printable, printing,
+};
 use record::RunDir;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -112,7 +114,8 @@ impl Settings {
     /// Refuses to send the run in `dir` elsewhere than `note` says.
     fn agree_with(&self, note: &Note, dir: &RunDir) -> Result<(), SettingsError> {
         let (run, here) = (dir.path().display(), &self.base_url);
-        let refuse = |text: String| Err(SettingsError::Other(text));
+        // A note may be another's, and commands no terminal.
+        let refuse = |text: String| Err(SettingsError::Other(printable(&text)));
         if let Some(server) = note.server().filter(|server| server != here) {
             return if self.named.server {
                 Ok(())

@@ -170,6 +170,21 @@ fn another_place_than_the_notes_say_is_refused() {
     assert!(said.contains("set WANDB_BASE_URL"), "{said}");
 }
 
+/// A note is a file, and what it says is shown without commands for the terminal.
+#[test]
+fn a_foreign_note_commands_no_terminal() {
+    let (place, server) = (Place::new(), Server::start(calm()));
+    let settings = of_experiment(&place, Mode::Online, &server.url(), &[]);
+    let run = place.begin(1);
+    settings.expect(&run.dir, "sweep");
+    let mut foreign = note(&run.dir).unwrap().unwrap();
+    foreign.destination.as_mut().unwrap().project = "a\u{1b}]0;b".to_owned();
+    run.dir.write_note(&foreign).unwrap();
+    let named = [("WANDB_PROJECT", "vision")];
+    let said = of_sync(&place, Some(&server.url()), &named, &[run]).unwrap_err();
+    assert!(said.contains("a]0;b") && !said.contains('\u{1b}'), "{said}");
+}
+
 /// A note never decides which server is asked, and what it says of one server does not count on another.
 #[test]
 fn a_note_of_another_server_chooses_nothing() {
