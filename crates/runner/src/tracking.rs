@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracking::mlflow::Flag;
-use tracking::wandb::Mode;
 use tracking::{
     Configured, Environment, Following, Leftover, Notice, Pace, RecordSource, ReportSource,
     SinkRequest, Target, Tracker, mlflow, wandb,
@@ -107,6 +106,22 @@ impl Tracking {
         self.tracker.follow(dir)
     }
 
+    /// Remembers that the run in `dir` is to be logged, before it is trained: it may end after this process.
+    pub(crate) fn expect(&self, dir: &RunDir) {
+        if !self.active.is_empty() {
+            // What stands in the way of the folder is told of the run itself.
+            let _ = std::fs::create_dir_all(dir.path());
+        }
+        for Active { sink, .. } in &self.active {
+            sink.expect(dir, &self.sweep);
+        }
+    }
+
+    /// Remembers that the report of the sweep is to be logged.
+    pub(crate) fn expect_report(&self, sweep: &SweepDir) {
+        self.expect(&RunDir::at(sweep.path().to_owned()));
+    }
+
     /// Sends what an earlier process left of finished runs.
     pub(crate) fn catch_up(&self, finished: &[RunDir]) {
         for Active { sink, name } in &self.active {
@@ -122,10 +137,15 @@ impl Tracking {
         }
     }
 
-    /// Sends the report of the sweep.
-    pub(crate) fn report(&self, sweep: &SweepDir) {
-        let (name, folder) = (&self.sweep, sweep.path());
-        self.tracker.send(|| ReportSource::new(name, folder.to_owned(), &REPORT_FILES));
+    /// Sends the report of the sweep to each sink where it is `new`, or did not arrive.
+    pub(crate) fn report(&self, sweep: &SweepDir, new: bool) {
+        let folder = sweep.path();
+        for Active { sink, name } in &self.active {
+            if new || sink.catches_up(&RunDir::at(folder.to_owned())) {
+                let report = ReportSource::new(&self.sweep, folder.to_owned(), &REPORT_FILES);
+                self.tracker.send_to(name, report);
+            }
+        }
     }
 
     /// Waits until everybody has heard everything, and says what was left.
@@ -152,23 +172,38 @@ fn finish(tracker: Tracker, later: &str) -> Vec<Leftover> {
         false
     };
     let leftovers = tracker.finish(PATIENCE, &give_up);
-    for (left, runs) in by_reason(&leftovers) {
-        console::warning(&said_of(left, runs, later));
+    for line in said_of(&leftovers, later) {
+        console::warning(&line);
     }
     leftovers
 }
 
-/// What is said of `runs` runs that did not arrive as `left` did not.
-fn said_of(left: &Leftover, runs: usize, later: &str) -> String {
-    let one = runs == 1;
-    let Leftover { sink, reason, .. } = left;
-    let said =
-        format!("{sink}: {runs} {} not arrive: {reason}", if one { "run did" } else { "runs did" });
-    if left.damaged {
+/// What is said of runs that did not arrive: a line for each sink, and for what can be done about them.
+fn said_of(leftovers: &[Leftover], later: &str) -> Vec<String> {
+    let fate = |left: &&Leftover| (left.sink, left.damaged, left.saved);
+    grouped(leftovers.iter(), fate).into_iter().map(|group| said_of_group(&group, later)).collect()
+}
+
+/// What is said of runs that did not arrive at one sink, and are damaged or saved alike.
+fn said_of_group(group: &[&Leftover], later: &str) -> String {
+    let [Leftover { sink, saved, damaged, .. }, ..] = group else { return String::new() };
+    let one = group.len() == 1;
+    let kinds = grouped(group.iter().copied(), |left| kind_of_fault(left));
+    let count = |runs: usize| format!("{runs} {}", if runs == 1 { "run" } else { "runs" });
+    let reasons: Vec<String> = kinds.iter().filter_map(|kind| reason_of(kind)).collect();
+    let mut said = format!("{sink}: {} did not arrive", count(group.len()));
+    if let [reason] = reasons.as_slice() {
+        said += &format!(": {reason}");
+    } else {
+        let each = kinds.iter().zip(&reasons);
+        let each = each.map(|(kind, reason)| format!("{}: {reason}", count(kind.len())));
+        said += &format!(" ({})", each.collect::<Vec<_>>().join("; "));
+    }
+    if *damaged {
         return said;
     }
     let record = if one { "record" } else { "records" };
-    let place = if left.saved { " and in offline directories" } else { "" };
+    let place = if *saved { " and in offline directories" } else { "" };
     let then = match tracking::kind(sink).filter(|kind| !kind.by_sync) {
         Some(kind) => format!("the same sweep with --{} writes", kind.key),
         None => format!("`{later}` sends"),
@@ -176,17 +211,35 @@ fn said_of(left: &Leftover, runs: usize, later: &str) -> String {
     format!("{said}. Everything is in the {record}{place}; {then} the rest")
 }
 
-/// Leftovers with the same cause: the first of them, and how many they are.
-fn by_reason(leftovers: &[Leftover]) -> Vec<(&Leftover, usize)> {
-    let mut groups: Vec<(&Leftover, usize)> = Vec::new();
-    for left in leftovers {
-        let cause = |left: &Leftover| (left.sink, left.reason.clone(), left.saved, left.damaged);
-        match groups.iter_mut().find(|(first, _)| cause(first) == cause(left)) {
-            Some(group) => group.1 += 1,
-            None => groups.push((left, 1)),
+/// The reason of runs with the same kind of fault: that of the first.
+fn reason_of(kind: &[&Leftover]) -> Option<String> {
+    let first = kind.first()?;
+    let same = kind.iter().all(|left| left.reason == first.reason);
+    let others = if same { "" } else { ", and the like" };
+    Some(format!("{}{others}", first.reason))
+}
+
+/// The reason without what belongs to the run: its folder, and words with digits, as ids and times.
+fn kind_of_fault(left: &Leftover) -> String {
+    let folder = left.folder.display().to_string();
+    let reason =
+        if folder.is_empty() { left.reason.clone() } else { left.reason.replace(&folder, "") };
+    let is_of_run = |word: &str| word.len() >= 8 && word.bytes().any(|byte| byte.is_ascii_digit());
+    let words = reason.split(|c: char| !c.is_alphanumeric());
+    words.filter(|word| !is_of_run(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Those of `items` with the same `key`, in the order of the first of each.
+fn grouped<T, K: PartialEq>(items: impl Iterator<Item = T>, key: impl Fn(&T) -> K) -> Vec<Vec<T>> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    for item in items {
+        let own = key(&item);
+        match groups.iter_mut().find(|(known, _)| *known == own) {
+            Some((_, group)) => group.push(item),
+            None => groups.push((own, vec![item])),
         }
     }
-    groups
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 fn no_thread(error: std::io::Error) -> Error {
@@ -213,8 +266,7 @@ pub(crate) fn sync(args: &SyncArgs) -> Result<(), Error> {
         Some(_) => !found.logs.is_empty() || found.runs.iter().any(is_on_wandb),
     };
     if to_wandb {
-        let request =
-            wandb::SinkRequest { flag: Some(Mode::Online), ..wandb::SinkRequest::default() };
+        let request = wandb::noted(&found.dirs(), &environment())?;
         uploads.extend(upload(&request, wandb::NAME)?);
     }
     looked?;
@@ -343,8 +395,9 @@ struct Found {
 impl Found {
     /// Folders in which sinks have notes.
     fn dirs(&self) -> Vec<RunDir> {
-        let reports = self.reports.iter().cloned().map(RunDir::at);
-        self.runs.iter().cloned().chain(reports).collect()
+        let reports = self.reports.iter().cloned();
+        let logs = self.logs.iter().map(|log| log.path().to_owned());
+        self.runs.iter().cloned().chain(reports.chain(logs).map(RunDir::at)).collect()
     }
 
     fn look_into(&mut self, dir: &Path) -> Result<(), Error> {
@@ -387,5 +440,48 @@ impl Found {
             Ok(_) => self.runs.push(dir),
             Err(error) => self.damaged.push(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_did_not_arrive_are_told_in_one_line() {
+        let left = |run: &str, reason: &str, saved, damaged| Leftover {
+            sink: wandb::NAME,
+            folder: PathBuf::from(run),
+            reason: reason.to_owned(),
+            saved,
+            damaged,
+        };
+        let busy = "http://here answers 429 Too Many Requests";
+        let leftovers = [
+            left("r/a-s1", busy, true, false),
+            left("r/a-s2", busy, true, false),
+            left("r/a-s3", "http://here: the run 0123abcd is deleted there", true, false),
+            left("r/a-s4", "http://here: the run 4567efgh is deleted there", true, false),
+            left("r/a-s5", "cannot read r/a-s5/metrics.jsonl: no file", false, true),
+            left("r/a-s6", "cannot read r/a-s6/metrics.jsonl: no file", false, true),
+        ];
+        let said = said_of(&leftovers, "actlab sync r");
+        assert_eq!(
+            said,
+            [
+                "W&B: 4 runs did not arrive (2 runs: http://here answers 429 Too Many Requests; 2 runs: http://here: the run \
+                 0123abcd is deleted there, and the like). Everything is in the records and in offline directories; `actlab \
+                 sync r` sends the rest",
+                "W&B: 2 runs did not arrive: cannot read r/a-s5/metrics.jsonl: no file, and the like",
+            ]
+        );
+        let said = said_of(&leftovers[..1], "actlab sync r");
+        assert_eq!(
+            said,
+            [
+                "W&B: 1 run did not arrive: http://here answers 429 Too Many Requests. Everything is in the record and in \
+              offline directories; `actlab sync r` sends the rest"
+            ]
+        );
     }
 }

@@ -1,6 +1,10 @@
 //! Requests of sinks that talk to a server.
 
 use crate::{Fault, Pace, SettingsError};
+use base64::Engine;
+use base64::prelude::{
+    BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD,
+};
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::RETRY_AFTER;
 use reqwest::redirect::Policy;
@@ -140,12 +144,67 @@ pub(crate) fn is_page(text: &str) -> bool {
     start.starts_with("<!doctype") || start.starts_with("<html")
 }
 
-/// What a server says as it is shown: without `secret`, on one line, and not longer than a line or two.
-pub(crate) fn said(text: &str, secret: Option<&str>) -> String {
-    let hidden = match secret.filter(|secret| !secret.is_empty()) {
-        Some(secret) => text.replace(secret, "…"),
-        None => text.to_owned(),
-    };
+/// Every form in which a server may repeat a secret that it was sent, the longest first.
+#[derive(Clone, Default)]
+pub(crate) struct Hidden(Vec<String>);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(…)")
+    }
+}
+
+impl Hidden {
+    /// The forms of `secrets`: of a key or password, and of the pair of name and password that a header carries.
+    pub(crate) fn new(secrets: &[&str]) -> Self {
+        let mut forms = Vec::new();
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            forms.push((*secret).to_owned());
+            for code in [
+                &BASE64_STANDARD,
+                &BASE64_STANDARD_NO_PAD,
+                &BASE64_URL_SAFE,
+                &BASE64_URL_SAFE_NO_PAD,
+            ] {
+                forms.push(code.encode(secret));
+            }
+        }
+        for i in 0..forms.len() {
+            let escaped = escape(&forms[i]);
+            forms.push(lower_escapes(&escaped));
+            forms.push(escaped.replace("%20", "+"));
+            forms.push(escaped);
+            // As a text in JSON.
+            let quoted = serde_json::Value::from(forms[i].as_str()).to_string();
+            forms.push(quoted.trim_start_matches('"').strip_suffix('"').unwrap_or("").to_owned());
+        }
+        forms.retain(|form| !form.is_empty());
+        forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        forms.dedup();
+        Self(forms)
+    }
+
+    fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, form| text.replace(form, "…"))
+    }
+}
+
+/// An escaped text with `%2f` for `%2F`.
+fn lower_escapes(escaped: &str) -> String {
+    let mut parts = escaped.split('%');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (code, rest) = part.split_at(part.len().min(2));
+        text.push('%');
+        text += &code.to_ascii_lowercase();
+        text += rest;
+    }
+    text
+}
+
+/// What a server says as it is shown: without secrets, on one line, and not longer than a line or two.
+pub(crate) fn said(text: &str, secrets: &Hidden) -> String {
+    let hidden = secrets.hide(text);
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let mut short: String = hidden.chars().take(LONGEST_SAID).map(plain).collect();
     if hidden.chars().count() > LONGEST_SAID {
@@ -209,10 +268,41 @@ mod tests {
 
     #[test]
     fn what_a_server_says_is_short_and_without_the_secret() {
-        assert_eq!(said("invalid api key abc for you", Some("abc")), "invalid api key … for you");
-        assert_eq!(said(&"x".repeat(1000), None).chars().count(), LONGEST_SAID + 1);
-        assert_eq!(said("plain", Some("")), "plain");
+        let key = Hidden::new(&["abc"]);
+        assert_eq!(said("invalid api key abc for you", &key), "invalid api key … for you");
+        let none = Hidden::default();
+        assert_eq!(said(&"x".repeat(1000), &none).chars().count(), LONGEST_SAID + 1);
+        assert_eq!(said("plain", &Hidden::new(&[""])), "plain");
         assert!(is_page(" <!DOCTYPE html><title>login") && is_page("<HTML>") && !is_page("{}"));
+    }
+
+    /// Servers repeat headers in errors, and the code of a secret is as good as the secret.
+    #[test]
+    fn no_form_of_a_secret_is_shown() {
+        // Its codes have all that differs between alphabets, and padding.
+        let (password, pair) = ("a?>~ \"s+c/r=t", "ann:a?>~ \"s+c/r=t");
+        let secrets = Hidden::new(&[password, pair]);
+        let codes = [pair, password].into_iter().flat_map(|text| {
+            [
+                text.to_owned(),
+                BASE64_STANDARD.encode(text),
+                BASE64_STANDARD_NO_PAD.encode(text),
+                BASE64_URL_SAFE.encode(text),
+                BASE64_URL_SAFE_NO_PAD.encode(text),
+            ]
+        });
+        for code in codes {
+            let escaped = escape(&code);
+            let json = serde_json::Value::from(code.as_str()).to_string();
+            let json = json.trim_matches('"').to_owned();
+            let forms = [escaped.replace("%20", "+"), lower_escapes(&escaped), escaped, json, code];
+            for form in forms {
+                let text = said(&format!("headers: Basic {form}, more"), &secrets);
+                assert_eq!(text, "headers: Basic …, more", "{form}");
+            }
+        }
+        assert!(!format!("{secrets:?}").contains("ann"));
+        assert_eq!(lower_escapes("a%2B%3Db%"), "a%2b%3db%");
     }
 
     #[test]

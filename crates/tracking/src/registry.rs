@@ -82,6 +82,11 @@ pub trait Configured: std::fmt::Debug {
         None
     }
 
+    /// Remembers in `dir` that its run, of the sweep `sweep`, is to be logged: it may end while no process follows it.
+    fn expect(&self, dir: &RunDir, sweep: &str) {
+        let _ = (dir, sweep);
+    }
+
     /// Whether the sink has everything of the finished run in `dir`.
     ///
     /// # Errors

@@ -15,6 +15,12 @@ pub trait Sink: Send {
         true
     }
 
+    /// How much was handed over: the more it is, the further has the run come. What a turn has handed over counts, even if
+    /// the turn ends with a fault.
+    fn taken(&self) -> u64 {
+        0
+    }
+
     /// Hands over what was taken, if it is time to. Returns whether everything is handed over; where it is
     /// not, this is called again. After [`Event::End`] there is nothing to wait for.
     ///
@@ -42,6 +48,8 @@ pub enum Fault {
     },
     /// It will not work for this run.
     Run(String),
+    /// The run was handed over to its end, but for files that are not taken.
+    Files(String),
     /// It will not work for any run: a wrong key.
     Sink(String),
 }
@@ -50,6 +58,14 @@ impl Fault {
     /// A fault that may pass.
     pub(crate) fn later(reason: impl ToString) -> Self {
         Self::Later { reason: reason.to_string(), wait: None }
+    }
+
+    /// That of a run whose measurements have arrived, and `files` have not.
+    pub(crate) fn of_files(files: &[String]) -> Self {
+        let files = files.join(", ");
+        Self::Files(format!(
+            "the server did not take these files: {files}; all that was measured has arrived, and the files are in the folder"
+        ))
     }
 
     /// That of a note which cannot be written beside a run. One in a folder that is for reading alone never can.

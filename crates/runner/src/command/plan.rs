@@ -192,6 +192,7 @@ fn pilot(
         let costs = first.iter().map(|run| (run.spec.task.clone(), run.cost())).collect::<Vec<_>>();
         let progress = SweepProgress::new(work.total(), work.done().len(), costs);
         let tracking = Tracking::start(experiment, sinks, progress.notice())?;
+        tracking.catch_up(work.done());
         let trained = train(experiment, &sweep, device, first, &mut work, &progress, &tracking);
         tracking.finish(&sweep);
         trained?;

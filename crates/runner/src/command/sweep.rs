@@ -94,6 +94,7 @@ pub(super) fn go_on(
     tracking.catch_up(work.done());
     let some = !first.is_empty();
     let result = if some {
+        tracking.expect_report(sweep);
         train(experiment, sweep, device, first, work, &progress, &tracking)
     } else {
         Ok(())
@@ -103,8 +104,8 @@ pub(super) fn go_on(
         Ok(()) | Err(Error::RunsFailed { .. }) => super::report::write_and_print(sweep),
         Err(_) => Ok(()),
     };
-    if some && shown.is_ok() && !interrupt::interrupted() {
-        tracking.report(sweep);
+    if shown.is_ok() && !interrupt::interrupted() {
+        tracking.report(sweep, some);
     }
     tracking.finish(sweep);
     // Why runs have no result matters more than that there is no report yet.

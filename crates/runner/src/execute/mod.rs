@@ -247,7 +247,10 @@ impl Schedule<'_, '_> {
             if ended && stopping.is_none() {
                 let before = work.done().len();
                 match work.next() {
-                    Ok(runs) => self.add(runs),
+                    Ok(runs) => {
+                        self.execution.tracking.catch_up(&work.done()[before..]);
+                        self.add(runs);
+                    }
                     // The workers keep checkpoints before the sweep ends.
                     Err(error) => {
                         launcher.stop();
@@ -285,6 +288,7 @@ impl Schedule<'_, '_> {
             let new = running.is_none();
             job.token = running.unwrap_or(job.token);
             let progress = self.execution.progress.begin(&run);
+            self.execution.tracking.expect(&job.dir());
             self.active.push(Active::new(run, &job, progress));
             if new {
                 jobs.push(job);

@@ -265,7 +265,11 @@ impl Experiment {
     /// What it and its flags ask of each sink of events.
     pub(crate) fn sinks(&self) -> Vec<Box<dyn SinkRequest>> {
         vec![
-            Box::new(wandb::SinkRequest { flag: self.wandb_flag, table: self.wandb.clone() }),
+            Box::new(wandb::SinkRequest {
+                flag: self.wandb_flag,
+                table: self.wandb.clone(),
+                by_notes: false,
+            }),
             Box::new(tensorboard::SinkRequest(self.tensorboard)),
             Box::new(mlflow::SinkRequest {
                 flag: self.mlflow_flag.clone(),

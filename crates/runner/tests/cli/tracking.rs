@@ -226,7 +226,8 @@ fn a_killed_upload_is_completed() {
         streams += usize::from(request.is_stream());
         (streams > 6).then_some(Fault::Status { code: 503, retry_after: None })
     });
-    let mut child = logged(&place, &server, &["sweep", "tiny.toml"])
+    let table = "wandb={entity=\"team-x\", project=\"vision\", tags=[\"aa\"]}";
+    let mut child = logged(&place, &server, &["sweep", "tiny.toml", "--set", table])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -239,11 +240,24 @@ fn a_killed_upload_is_completed() {
     child.kill().unwrap();
     child.wait().unwrap();
     server.set_plan(calm());
+    let mut elsewhere = logged(&place, &server, &["sync", "results/tiny"]);
+    let output = elsewhere.env("WANDB_PROJECT", "other").output().unwrap();
+    let said = text(output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("to the project vision, but WANDB_PROJECT is other"), "{said}");
     let output = logged(&place, &server, &["sync", "results/tiny"]).output().unwrap();
     let said = text(output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert_whole(&place, &server.received());
     assert!(server.received().runs.values().all(|run| run.repeated == 0));
+    // They stay in the project that the experiment named.
+    for run in server.received().runs.values() {
+        assert_eq!(
+            (&run.variables["entity"], &run.variables["project"]),
+            (&"team-x".into(), &"vision".into())
+        );
+        assert_eq!(run.variables["tags"][0], "aa");
+    }
     let report = |run: &&tracking_testing::Run| run.variables["jobType"] == "report";
     let reports: Vec<_> = server.received().runs.values().filter(report).cloned().collect();
     assert_eq!(reports.len(), 1);
@@ -254,6 +268,62 @@ fn a_killed_upload_is_completed() {
     let output = logged(&place, &server, &["sweep", "tiny.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(requests(&server), before);
+}
+
+/// Starts `command`, and kills it when the sweep has `finished` finished runs, or its report where that is nothing.
+fn kill(place: &Place, command: &mut Command, finished: Option<usize>) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let began = Instant::now();
+    let is_far = || match finished {
+        None => place.path("results/tiny/report.md").exists(),
+        Some(enough) => {
+            let runs = std::fs::read_dir(place.path("results/tiny/runs"));
+            let ended = |run: &std::fs::DirEntry| run.path().join("record.json").exists();
+            runs.is_ok_and(|runs| runs.flatten().filter(ended).count() >= enough)
+        }
+    };
+    while !is_far() {
+        assert!(began.elapsed() < Duration::from_secs(300), "the sweep does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Killed while the server was away all the time: the next sweep sends what had ended, the report too.
+#[test]
+fn what_ended_while_the_server_was_away_is_sent_by_the_next_sweep() {
+    for finished in [Some(3), None] {
+        let (place, mut server) = (place(), Server::start(calm()));
+        server.go_away();
+        kill(&place, &mut logged(&place, &server, &["sweep", "tiny.toml"]), finished);
+        server.come_back();
+        let output = logged(&place, &server, &["sweep", "tiny.toml"]).output().unwrap();
+        let said = text(output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        assert_whole(&place, &server.received());
+        let received = server.received();
+        assert_eq!(received.runs.len(), 9, "{said}");
+        let is_report = |run: &&tracking_testing::Run| run.variables["jobType"] == "report";
+        let report = received.runs.values().find(is_report).unwrap();
+        assert_eq!(report.exit_code, Some(0));
+        assert!(report.files.contains_key("report.md"));
+    }
+    let (place, mut server) = (place(), Server::mlflow(calm()));
+    server.go_away();
+    let flag = format!("--mlflow={}", server.url());
+    let sweep = || {
+        let mut command = place.command(&["sweep", "tiny.toml", "--set", "seeds=[1]", &flag]);
+        command.env("MLFLOW_TRACKING_TOKEN", KEY);
+        command
+    };
+    kill(&place, &mut sweep(), Some(2));
+    server.come_back();
+    let output = sweep().output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(output.stderr));
+    let received = server.received();
+    assert_eq!((received.faults.as_slice(), received.runs.len()), ([].as_slice(), 5));
+    assert!(received.runs.values().all(|run| run.status == "FINISHED"));
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(super) struct Track {
     pub(super) fallen: bool,
     /// When it is looked at again.
     pub(super) due: Instant,
+    /// Its last turn has handed something over, whatever came of it.
+    pub(super) moved: bool,
     /// Faults in a row.
     pub(super) faults: u32,
     /// Since when nothing has worked.
@@ -91,6 +93,7 @@ impl Track {
             generation,
             fallen: false,
             due: Instant::now(),
+            moved: false,
             faults: 0,
             stuck_since: None,
             reason: String::new(),
@@ -106,6 +109,13 @@ impl Track {
 
     /// Hands over what there is.
     pub(super) fn advance(&mut self) -> Result<Progress, Trouble> {
+        let before = self.sink.taken();
+        let advanced = self.hand_over();
+        self.moved = self.sink.taken() > before;
+        advanced
+    }
+
+    fn hand_over(&mut self) -> Result<Progress, Trouble> {
         let mut events = 0;
         while events < TURN && !self.ended && self.sink.has_room() {
             let event = match self.refused.take() {

@@ -232,6 +232,9 @@ impl Worker {
             self.shared.state().open -= 1;
             return self.accept(source);
         }
+        if std::mem::take(&mut track.moved) {
+            self.moved(&mut track);
+        }
         let replaced = track.generation != self.generation && !track.fallen;
         match result {
             Ok(progress) => {
@@ -260,6 +263,10 @@ impl Worker {
                 self.tell(&track, &reason);
                 self.fall_back(track, reason);
             }
+            Err(Trouble::Sink(Fault::Files(reason))) => {
+                self.tell(&track, &reason);
+                self.shared.state().open -= 1;
+            }
             Err(Trouble::Sink(Fault::Sink(reason))) => {
                 self.tracks.push(track);
                 self.replace(&reason);
@@ -276,6 +283,11 @@ impl Worker {
         if std::mem::take(&mut track.told) {
             self.tell(track, "works again");
         }
+        self.moved(track);
+    }
+
+    /// A turn of the run has handed something over.
+    fn moved(&mut self, track: &mut Track) {
         track.faults = 0;
         track.stuck_since = None;
         if !track.fallen && self.away.is_none() {
@@ -472,6 +484,7 @@ fn reason_of(fault: Fault) -> String {
         Fault::Later { reason, .. }
         | Fault::Away { reason, .. }
         | Fault::Run(reason)
+        | Fault::Files(reason)
         | Fault::Sink(reason) => reason,
     }
 }

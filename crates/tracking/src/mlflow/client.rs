@@ -3,10 +3,10 @@
 use super::form::{self, Sample};
 use super::settings::{Secret, Settings};
 use crate::event::Document;
-use crate::http::{Answer, Http, escape, is_page, said};
+use crate::http::{Answer, Hidden, Http, escape, is_page, said};
 use crate::{Fault, Notice, Pace, SettingsError};
-use reqwest::Method;
 use reqwest::blocking::RequestBuilder;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,8 +18,12 @@ pub(super) struct Client {
     http: Http,
     base_url: String,
     secret: Option<Secret>,
+    /// What is never shown of the answers.
+    hidden: Hidden,
     /// Ids of experiments by name, or what is wrong with every run.
     experiments: Mutex<BTreeMap<String, Result<String, Fault>>>,
+    /// Names of experiments that the server did not have when it was asked.
+    missing: Mutex<BTreeSet<String>>,
     /// The user knows that artifacts go elsewhere.
     said: AtomicBool,
 }
@@ -50,9 +54,18 @@ pub(super) struct RemoteRun {
     pub(super) parameters: BTreeSet<String>,
 }
 
+/// What a search for a run has shown.
+#[derive(Debug)]
+pub(super) enum Found {
+    Run(RemoteRun),
+    Absent,
+}
+
 /// Why a request has no result.
-enum Refusal {
+pub(super) enum Refusal {
     Fault(Fault),
+    /// There are too many requests: nothing was done.
+    Busy(Fault),
     /// The server has an error code for it.
     Code {
         code: String,
@@ -63,7 +76,7 @@ enum Refusal {
 impl From<Refusal> for Fault {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Fault(fault) | Refusal::Code { fault, .. } => fault,
+            Refusal::Fault(fault) | Refusal::Busy(fault) | Refusal::Code { fault, .. } => fault,
         }
     }
 }
@@ -71,6 +84,11 @@ impl From<Refusal> for Fault {
 impl Refusal {
     fn is(&self, wanted: &str) -> bool {
         matches!(self, Self::Code { code, .. } if code == wanted)
+    }
+
+    /// Whether the server has certainly done nothing, and may do the same later.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy(_))
     }
 }
 
@@ -83,7 +101,9 @@ impl Client {
             http: Http::new(&settings.base_url, pace)?,
             base_url: settings.base_url.clone(),
             secret: settings.secret.clone(),
+            hidden: settings.secret.as_ref().map(Secret::hidden).unwrap_or_default(),
             experiments: Mutex::default(),
+            missing: Mutex::default(),
             said: AtomicBool::new(false),
         })
     }
@@ -94,21 +114,40 @@ impl Client {
         format!("{}/#/experiments/{experiment}/runs/{id}", self.base_url)
     }
 
-    /// Creates the run, or finds it again.
-    pub(super) fn begin(&self, beginning: &Beginning<'_>) -> Result<RemoteRun, Fault> {
+    /// Creates the run, or finds it again. `found` is what an earlier try has found, if only the request after that was
+    /// turned away: a server that turns quick requests away would otherwise never come to it.
+    pub(super) fn begin(
+        &self,
+        beginning: &Beginning<'_>,
+        found: &mut Option<Found>,
+    ) -> Result<RemoteRun, Fault> {
         let experiment = self.experiment(beginning.experiment)?;
+        let known = match found.take() {
+            Some(found) => found,
+            None => self.find(&experiment, beginning)?,
+        };
+        let answer = match &known {
+            Found::Absent => self.create(&experiment, beginning),
+            Found::Run(run) if run.status == "RUNNING" => Ok(run.clone()),
+            Found::Run(run) => {
+                let body = json!({ "run_id": run.id, "status": "RUNNING" });
+                let status = "RUNNING".to_owned();
+                self.post("runs/update", &body).map(|_| RemoteRun { status, ..run.clone() })
+            }
+        };
+        answer.map_err(|refusal| {
+            *found = refusal.is_busy().then_some(known);
+            refusal.into()
+        })
+    }
+
+    fn find(&self, experiment: &str, beginning: &Beginning<'_>) -> Result<Found, Fault> {
         let noted = beginning.noted.map(|id| self.run(id)).transpose()?.flatten();
         let known = match noted {
             Some(run) => Some(run),
-            None => self.search(&experiment, beginning)?,
+            None => self.search(experiment, beginning)?,
         };
-        let Some(mut run) = known else { return self.create(&experiment, beginning) };
-        if run.status != "RUNNING" {
-            let body = json!({ "run_id": run.id, "status": "RUNNING" });
-            self.post("runs/update", &body)?;
-            "RUNNING".clone_into(&mut run.status);
-        }
-        Ok(run)
+        Ok(known.map_or(Found::Absent, Found::Run))
     }
 
     /// The id of the experiment `name`, which is created where it is missing. What is wrong here is wrong for every
@@ -131,8 +170,14 @@ impl Client {
 
     fn find_experiment(&self, name: &str) -> Result<String, Fault> {
         let look = || self.get("experiments/get-by-name", &[("experiment_name", name)]);
-        let found = match look() {
-            Err(refusal) if refusal.is(ABSENT) => {
+        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        // It is created without another look where only that was turned away before.
+        let looked = if missing.contains(name) { None } else { Some(look()) };
+        let absent =
+            |answer: &Result<_, Refusal>| answer.as_ref().is_err_and(|refusal| refusal.is(ABSENT));
+        let found = match looked.filter(|answer| !absent(answer)) {
+            None => {
+                missing.insert(name.to_owned());
                 match self.post("experiments/create", &json!({ "name": name })) {
                     Ok(created) => return self.text(&created["experiment_id"], "an experiment"),
                     // Another process was quicker.
@@ -140,7 +185,7 @@ impl Client {
                     Err(refusal) => return Err(refusal.into()),
                 }
             }
-            found => found?,
+            Some(found) => found?,
         };
         let experiment = &found["experiment"];
         if experiment["lifecycle_stage"] == "deleted" {
@@ -189,7 +234,7 @@ impl Client {
         answer["runs"].get(0).map(|run| self.known(run)).transpose()
     }
 
-    fn create(&self, experiment: &str, run: &Beginning<'_>) -> Result<RemoteRun, Fault> {
+    fn create(&self, experiment: &str, run: &Beginning<'_>) -> Result<RemoteRun, Refusal> {
         let body = json!({
             "experiment_id": experiment,
             "run_name": run.name,
@@ -197,7 +242,7 @@ impl Client {
             "tags": run.tags,
         });
         let answer = self.post("runs/create", &body)?;
-        self.known(&answer["run"])
+        self.known(&answer["run"]).map_err(Refusal::Fault)
     }
 
     /// Sends metrics, parameters and tags of a run.
@@ -207,7 +252,7 @@ impl Client {
         metrics: &[Sample],
         parameters: &[(String, String)],
         tags: &[Value],
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Refusal> {
         let metrics: Vec<Value> = metrics.iter().map(Sample::to_json).collect();
         let body = json!({
             "run_id": run,
@@ -267,8 +312,9 @@ impl Client {
     /// Says that files are not uploaded, once for all runs.
     pub(super) fn say_once(&self, notice: &Notice, artifact_uri: &str) {
         if !self.said.swap(true, Ordering::AcqRel) {
+            let place = said(artifact_uri, &self.hidden);
             notice(&format!(
-                "MLflow: no files are uploaded: the server keeps them at {artifact_uri}, which only `mlflow server --serve-artifacts` stands for"
+                "MLflow: no files are uploaded: the server keeps them at {place}, which only `mlflow server --serve-artifacts` stands for"
             ));
         }
     }
@@ -340,7 +386,9 @@ impl Client {
         let (host, status) = (&self.base_url, answer.status);
         if answer.may_pass() {
             let reason = format!("{host} answers {status}");
-            return Refusal::Fault(Fault::Later { reason, wait: answer.wait });
+            let fault = Fault::Later { reason, wait: answer.wait };
+            let busy = answer.status == StatusCode::TOO_MANY_REQUESTS;
+            return if busy { Refusal::Busy(fault) } else { Refusal::Fault(fault) };
         }
         let error: Value = serde_json::from_str(&answer.text).unwrap_or_default();
         let code = error["error_code"].as_str().unwrap_or_default().to_owned();
@@ -356,7 +404,7 @@ impl Client {
             )),
             _ => {
                 let message = error["message"].as_str().unwrap_or_default();
-                let message = said(message, self.secret.as_ref().map(Secret::secret));
+                let message = said(message, &self.hidden);
                 let colon = if message.is_empty() { "" } else { ": " };
                 Fault::Run(format!("{host} answers {status} to {method}{colon}{message}"))
             }

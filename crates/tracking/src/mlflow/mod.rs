@@ -6,7 +6,8 @@ mod online;
 mod settings;
 
 use crate::{
-    Configured, Environment, Fault, Kind, Notice, Pace, SettingsError, Sink, Target, printing,
+    Configured, Environment, Fault, Kind, Notice, Pace, SettingsError, Sink, Target, printable,
+    printing,
 };
 use record::RunDir;
 use serde::{Deserialize, Serialize};
@@ -79,9 +80,10 @@ pub fn noted(
         let names: BTreeSet<&str> = notes.iter().map(name).collect();
         if names.len() > 1 {
             let names = Vec::from_iter(names).join(" and ");
-            return Err(SettingsError::Other(format!(
+            // A note may be another's, and commands no terminal.
+            return Err(SettingsError::Other(printable(&format!(
                 "these runs were to be logged to several places on MLflow, {names}: upload their folders one by one, or choose with --mlflow=URI and MLFLOW_EXPERIMENT_NAME"
-            )));
+            ))));
         }
         Ok(names.into_iter().next().map(str::to_owned))
     };
@@ -91,12 +93,40 @@ pub fn noted(
     let request = SinkRequest { flag: None, table };
     let settled = Settings::resolve(&request, environment)?;
     if let Some(other) = settled.filter(|settled| settled.base_url != uri) {
-        return Err(SettingsError::Other(format!(
+        return Err(SettingsError::Other(printable(&format!(
             "these runs were to be logged to {uri}, but MLFLOW_TRACKING_URI is {}: choose one with --mlflow=URI",
             other.base_url
-        )));
+        ))));
     }
     Ok(Some(request))
+}
+
+/// The note of the run in `dir`, of the sweep `sweep`, which is to be logged as `settings` say. It is written before the
+/// server hears of the run: a later process then sends what this one does not.
+fn expected(
+    dir: &RunDir,
+    settings: &Settings,
+    sweep: Option<&str>,
+) -> Result<Option<Note>, record::Error> {
+    let kept = note(dir)?;
+    let Some(experiment) = settings.experiment.as_deref().or(sweep) else { return Ok(kept) };
+    let expected = settings.note(kept.as_ref(), experiment);
+    if kept.as_ref() != Some(&expected) && dir.write_note(&expected).is_err() {
+        // The next try is made when the run has its turn.
+        return Ok(kept);
+    }
+    Ok(Some(expected))
+}
+
+/// The sweep of the run, or report, in `dir`, as far as its beginning tells.
+fn group_of(dir: &RunDir) -> Option<String> {
+    if dir.path().join("sweep.json").exists() {
+        return Some(dir.path().file_name()?.to_string_lossy().into_owned());
+    }
+    match dir.metrics().ok()?.next()?.ok()?.event {
+        record::Event::Start(start) => Some(start.sweep),
+        _ => None,
+    }
 }
 
 /// The sink that sends runs to the server of `settings`.
@@ -111,7 +141,9 @@ pub fn target(settings: &Settings, pace: Pace, notice: &Notice) -> Result<Target
         pace,
         lanes: LANES,
         open: Box::new(move |dir| {
-            let note = note(dir).map_err(|error| Fault::Run(error.to_string()))?;
+            let group = group_of(dir);
+            let note = expected(dir, &settings, group.as_deref());
+            let note = note.map_err(|error| Fault::Run(error.to_string()))?;
             let (client, notice) = (Arc::clone(&client), Arc::clone(&notice));
             let sink = online::Online::new(client, &settings, pace, dir.clone(), note, notice);
             Ok(Box::new(sink) as Box<dyn Sink>)
@@ -128,6 +160,26 @@ impl crate::SinkRequest for SinkRequest {
     ) -> Result<Option<Box<dyn Configured>>, SettingsError> {
         let settings = Settings::resolve(self, environment)?;
         Ok(settings.map(|settings| Box::new(settings) as Box<dyn Configured>))
+    }
+}
+
+impl Settings {
+    /// The note of a run that is to be logged to `experiment`, of which `kept` is known.
+    fn note(&self, kept: Option<&Note>, experiment: &str) -> Note {
+        let here =
+            |note: &&Note| note.tracking_uri == self.base_url && note.experiment == experiment;
+        match kept.filter(here) {
+            // A run that begins anew, or has more to tell.
+            Some(note) => Note { complete: false, ..note.clone() },
+            None => Note {
+                tracking_uri: self.base_url.clone(),
+                experiment: experiment.to_owned(),
+                id: None,
+                url: None,
+                lines: 0,
+                complete: false,
+            },
+        }
     }
 }
 
@@ -162,6 +214,11 @@ impl Configured for Settings {
     fn has_all(&self, dir: &RunDir) -> Result<bool, record::Error> {
         let complete = |note: Note| note.complete && note.tracking_uri == self.base_url;
         Ok(note(dir)?.is_some_and(complete))
+    }
+
+    fn expect(&self, dir: &RunDir, sweep: &str) {
+        // A damaged note is told when the run is followed.
+        let _ = expected(dir, self, Some(sweep));
     }
 
     /// The rest of runs that were to be logged, and did not arrive whole.

@@ -1,7 +1,7 @@
 //! Runs that a tracking server follows during training.
 
 use super::Note;
-use super::client::{Beginning, Client, RemoteRun};
+use super::client::{Beginning, Client, Found, Refusal, RemoteRun};
 use super::form::{self, Sample};
 use super::settings::Settings;
 use crate::event::{Document, Metric, Run};
@@ -27,6 +27,8 @@ pub(super) struct Online {
     /// What is in the run's folder, if anything is.
     kept: Option<Note>,
     run: Option<Box<Run>>,
+    /// What the server has of the run, where it was asked and then turned the next request away.
+    found: Option<Found>,
     session: Option<Session>,
     /// Metrics that the server may lack, in order.
     waiting: Vec<Sample>,
@@ -43,6 +45,8 @@ pub(super) struct Online {
     refused: Vec<String>,
     ending: Option<(i32, f64)>,
     announced: bool,
+    /// Requests by which the server got something.
+    taken: u64,
     complete: bool,
 }
 
@@ -64,6 +68,14 @@ impl Session {
     fn has(&self, sample: &Sample) -> bool {
         self.known.metrics.get(&sample.key).is_some_and(|(step, _)| *step >= sample.step)
     }
+
+    /// What became of metrics that were sent. Where they were turned away, they have certainly not arrived.
+    fn settle(&mut self, answer: Result<(), Refusal>) -> Result<(), Fault> {
+        answer.map_err(|refusal| {
+            self.doubtful = !refusal.is_busy();
+            refusal.into()
+        })
+    }
 }
 
 impl Online {
@@ -83,6 +95,7 @@ impl Online {
             notice,
             kept,
             run: None,
+            found: None,
             session: None,
             waiting: Vec::new(),
             lines: 0,
@@ -93,6 +106,7 @@ impl Online {
             refused: Vec::new(),
             ending: None,
             announced: false,
+            taken: 0,
             complete: false,
         }
     }
@@ -109,21 +123,10 @@ impl Online {
     /// Makes the run known to the server, and learns what that has of it.
     fn open(&mut self, client: &Client, run: &Run) -> Result<Session, Fault> {
         let experiment = self.settings.experiment.clone().unwrap_or_else(|| run.group.clone());
-        let here = |note: &&Note| {
-            note.tracking_uri == self.settings.base_url && note.experiment == experiment
-        };
-        let mut note = self.kept.as_ref().filter(here).cloned().unwrap_or(Note {
-            tracking_uri: self.settings.base_url.clone(),
-            experiment: experiment.clone(),
-            id: None,
-            url: None,
-            lines: 0,
-            complete: false,
-        });
-        note.complete = false;
+        let note = self.settings.note(self.kept.as_ref(), &experiment);
         // Kept before the server hears of it: `actlab sync` then knows that the run is to be logged.
         self.write_note(note.clone())?;
-        let known = client.begin(&Beginning {
+        let beginning = Beginning {
             experiment: &experiment,
             noted: note.id.as_deref(),
             name: &run.name,
@@ -131,7 +134,9 @@ impl Online {
             sweep: &run.group,
             start_time: form::milliseconds(run.started),
             tags: form::tags(run),
-        })?;
+        };
+        let known = client.begin(&beginning, &mut self.found)?;
+        self.taken += 1;
         let url = client.page(&known);
         self.write_note(Note { id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
         if !std::mem::replace(&mut self.announced, true) {
@@ -186,14 +191,16 @@ impl Online {
             let count = session.parameters.len().min(PARAMETERS);
             client.log_batch(&session.known.id, &[], &session.parameters[..count], &[])?;
             session.parameters.drain(..count);
+            self.taken += 1;
         }
         let waited = session.sent.is_none_or(|sent| sent.elapsed() >= self.pace.interval);
         if waited || self.ending.is_some() || !self.has_room() {
             while !self.waiting.is_empty() {
                 let count = self.waiting.len().min(METRICS);
-                session.doubtful = true;
-                client.log_batch(&session.known.id, &self.waiting[..count], &[], &[])?;
-                session.doubtful = false;
+                let id = &session.known.id;
+                let answer = client.log_batch(id, &self.waiting[..count], &[], &[]);
+                session.settle(answer)?;
+                self.taken += 1;
                 self.waiting.drain(..count);
                 session.sent = Some(Instant::now());
             }
@@ -214,19 +221,23 @@ impl Online {
         if !session.summarized {
             self.summarize(client, session, time)?;
             session.summarized = true;
+            self.taken += 1;
         }
         let known = &session.known;
         self.upload(client, known)?;
         client.end(&known.id, form::status(exit_code), form::milliseconds(time))?;
-        if !self.refused.is_empty() {
+        // A report consists of its files.
+        if !self.refused.is_empty() && self.lines == 0 {
             let files = self.refused.join(", ");
             return Err(Fault::Run(format!("the server did not take these files: {files}")));
         }
         self.complete = true;
         let Some(note) = self.kept.clone() else { return Ok(()) };
-        // What the run is resumed for is still to come.
-        let complete = !matches!(self.dir.state(), RunState::Unfinished);
-        self.write_note(Note { lines: self.lines, complete, ..note })
+        // What the run is resumed for is still to come, and files may be taken later.
+        let is_over = !matches!(self.dir.state(), RunState::Unfinished);
+        let complete = is_over && self.refused.is_empty();
+        self.write_note(Note { lines: self.lines, complete, ..note })?;
+        if self.refused.is_empty() { Ok(()) } else { Err(Fault::of_files(&self.refused)) }
     }
 
     /// Sends the figures of the whole run: numbers as metrics at its last step, texts as tags.
@@ -249,9 +260,8 @@ impl Online {
         };
         metrics.retain(|sample| !there(sample));
         if !metrics.is_empty() || !tags.is_empty() {
-            session.doubtful = true;
-            client.log_batch(&session.known.id, &metrics, &[], &tags)?;
-            session.doubtful = false;
+            let answer = client.log_batch(&session.known.id, &metrics, &[], &tags);
+            session.settle(answer)?;
         }
         Ok(())
     }
@@ -272,6 +282,7 @@ impl Online {
                 Err(fault) => return Err(fault),
             }
             self.files.pop();
+            self.taken += 1;
         }
         Ok(())
     }
@@ -316,6 +327,10 @@ impl Sink for Online {
             }
         }
         Ok(())
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken
     }
 
     fn has_room(&self) -> bool {

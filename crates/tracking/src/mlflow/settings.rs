@@ -1,6 +1,6 @@
 //! Which server, and what it is told: the keys of an experiment, and the variables that MLflow's users know.
 
-use crate::http::is_loopback;
+use crate::http::{Hidden, is_loopback};
 use crate::{Environment, SettingsError};
 use reqwest::Url;
 use schemars::JsonSchema;
@@ -77,11 +77,13 @@ pub enum Secret {
 }
 
 impl Secret {
-    /// The password or the token itself, for the header that carries it and to hide it elsewhere.
-    pub(super) fn secret(&self) -> &str {
+    /// The forms in which a server may repeat it.
+    pub(super) fn hidden(&self) -> Hidden {
         match self {
-            Self::Basic { password, .. } => password,
-            Self::Bearer(token) => token,
+            Self::Basic { user, password } => {
+                Hidden::new(&[password, &format!("{user}:{password}")])
+            }
+            Self::Bearer(token) => Hidden::new(&[token]),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! W&B's interface over HTTP.
 
+use super::files::{Addresses, Files};
 use super::settings::{ApiKey, Settings};
 use crate::event::Document;
-use crate::http::{Answer, Http, escape, is_page, said};
+use crate::http::{Answer, Hidden, Http, escape, is_page, said};
 use crate::{Fault, Pace, SettingsError};
 use reqwest::StatusCode;
 use reqwest::blocking::RequestBuilder;
@@ -11,6 +12,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The name that goes with a key.
+const USER: &str = "api";
 
 const VIEWER: &str = "query Viewer { viewer { id entity username } }";
 
@@ -34,6 +38,8 @@ pub(super) struct Client {
     http: Http,
     base_url: String,
     key: ApiKey,
+    /// What is never shown of the answers.
+    hidden: Hidden,
     /// How often it was asked whether the key is good.
     asked: AtomicU64,
     /// What came of that last.
@@ -95,6 +101,7 @@ impl Client {
         Ok(Self {
             http: Http::new(&settings.base_url, pace)?,
             base_url: settings.base_url.clone(),
+            hidden: Hidden::new(&[key.secret(), &format!("{USER}:{}", key.secret())]),
             key,
             asked: AtomicU64::new(0),
             key_check: Mutex::new(None),
@@ -220,43 +227,43 @@ impl Client {
 
     /// What the server says as it is shown.
     fn said(&self, text: &str) -> String {
-        said(text, Some(self.key.secret()))
+        said(text, &self.hidden)
     }
 
-    /// Uploads files of a run: each that is settled is taken out of `files`, and its name put into
-    /// `uploaded`, or `refused` where the server's store will not have it.
-    pub(super) fn upload(
-        &self,
-        place: &Place,
-        files: &mut Vec<Document>,
-        uploaded: &mut Vec<String>,
-        refused: &mut Vec<String>,
-    ) -> Result<(), Fault> {
-        let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
-        let variables = json!({
-            "entity": place.entity,
-            "project": place.project,
-            "run": place.id,
-            "files": names,
-        });
-        let data = self.graphql("CreateRunFiles", CREATE_RUN_FILES, variables)?;
-        let answer = &data["createRunFiles"];
-        let empty = Vec::new();
-        let urls = answer["files"].as_array().unwrap_or(&empty);
-        while let Some(file) = files.last() {
-            let entry = urls.iter().find(|entry| entry["name"].as_str() == Some(&file.name));
-            let url = entry.and_then(|entry| entry["uploadUrl"].as_str());
-            let settled = match url.map(|url| self.put(url, file, &answer["uploadHeaders"])) {
-                Some(Ok(())) => &mut *uploaded,
+    /// Uploads what waits of `files`. Addresses are kept from one try to the next: a server that turns quick requests away
+    /// would otherwise never come to the files.
+    pub(super) fn upload(&self, place: &Place, files: &mut Files) -> Result<(), Fault> {
+        files.begin_turn();
+        loop {
+            if files.lacks_address() {
+                let names = files.names();
+                let variables = json!({
+                    "entity": place.entity,
+                    "project": place.project,
+                    "run": place.id,
+                    "files": names,
+                });
+                let addresses = match self.graphql("CreateRunFiles", CREATE_RUN_FILES, variables) {
+                    Ok(data) => Addresses::new(names, &data["createRunFiles"]),
+                    // What belongs to the run beside its files is another request.
+                    Err(Fault::Run(reason)) => {
+                        files.refuse_all(&reason);
+                        return Ok(());
+                    }
+                    Err(fault) => return Err(fault),
+                };
+                files.set_addresses(addresses);
+            }
+            let Some((file, address)) = files.next() else { return Ok(()) };
+            match address.map(|(url, headers)| self.put(url, file, headers)) {
+                Some(Ok(())) => files.arrived(),
                 // The store may be another host than the server: what it does concerns this run.
                 Some(Err(Fault::Later { reason, wait } | Fault::Away { reason, wait })) => {
                     return Err(Fault::Later { reason, wait });
                 }
-                Some(Err(_)) | None => &mut *refused,
-            };
-            settled.extend(files.pop().map(|file| file.name));
+                Some(Err(_)) | None => files.refuse(),
+            }
         }
-        Ok(())
     }
 
     fn put(&self, url: &str, file: &Document, headers: &Value) -> Result<(), Fault> {
@@ -300,7 +307,7 @@ impl Client {
     }
 
     fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
-        request.basic_auth("api", Some(self.key.secret()))
+        request.basic_auth(USER, Some(self.key.secret()))
     }
 
     /// The text of `answer`, where it says yes.

@@ -1,6 +1,7 @@
 //! Weights & Biases, over HTTP and as directories that its own `wandb sync` takes.
 
 mod client;
+mod files;
 mod log;
 mod netrc;
 mod note;
@@ -11,15 +12,17 @@ mod proto;
 mod settings;
 mod source;
 
-use crate::{Configured, Environment, Kind, Notice, Pace, SettingsError, Sink, Target, printing};
+use crate::{
+    Configured, Environment, Kind, Notice, Pace, SettingsError, Sink, Target, printable, printing,
+};
 use record::RunDir;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
 pub use log::LogError;
-pub use note::{Note, Upload, note};
-pub use settings::{ApiKey, Mode, Settings, SinkRequest, Wandb};
+pub use note::{Destination, Note, Upload, note};
+pub use settings::{ApiKey, Mode, Named, Settings, SinkRequest, Wandb};
 pub use source::LogSource;
 
 /// The sink that talks to a server, as users call it.
@@ -73,11 +76,76 @@ impl Configured for Settings {
         Ok(note(dir)?.and_then(|note| note.upload).is_some_and(complete))
     }
 
-    /// The rest of runs that the server knows, but not to their end.
+    fn expect(&self, dir: &RunDir, _: &str) {
+        if self.mode == Mode::Online {
+            // A damaged note is told when the run is followed.
+            let _ = note::expected(dir, self);
+        }
+    }
+
+    /// What was to be logged to the server, and did not arrive whole.
     fn catches_up(&self, dir: &RunDir) -> bool {
-        let begun = |upload: Upload| !upload.complete && upload.is_on(&self.base_url);
-        let upload = note(dir).ok().flatten().and_then(|note| note.upload);
-        self.mode == Mode::Online && upload.is_some_and(begun)
+        let due = |note: Note| note.is_due(dir, &self.base_url);
+        self.mode == Mode::Online && note(dir).ok().flatten().is_some_and(due)
+    }
+}
+
+/// What sends runs, or reports of sweeps, in `dirs` to where their notes say, on the server that `environment` names:
+/// a note never decides on that, since the key would go there.
+///
+/// # Errors
+/// If there is no key, or a run was to be logged elsewhere than the environment says.
+pub fn noted(dirs: &[RunDir], environment: &Environment<'_>) -> Result<SinkRequest, SettingsError> {
+    let request =
+        SinkRequest { flag: Some(Mode::Online), by_notes: true, ..SinkRequest::default() };
+    let settings = Settings::resolve(&request, environment)?;
+    for dir in dirs {
+        // A damaged note is told when it is the run's turn, and what has arrived is not sent again.
+        let Ok(Some(note)) = note(dir) else { continue };
+        if settings.has_all(dir).unwrap_or(false) {
+            continue;
+        }
+        settings.agree_with(&note, dir)?;
+    }
+    Ok(request)
+}
+
+impl Settings {
+    /// Refuses to send the run in `dir` elsewhere than `note` says.
+    fn agree_with(&self, note: &Note, dir: &RunDir) -> Result<(), SettingsError> {
+        let (run, here) = (dir.path().display(), &self.base_url);
+        // A note may be another's, and commands no terminal.
+        let refuse = |text: String| Err(SettingsError::Other(printable(&text)));
+        if let Some(server) = note.server().filter(|server| server != here) {
+            return if self.named.server {
+                Ok(())
+            } else {
+                refuse(format!(
+                    "{run} was to be logged to {server}, not to {here}: set WANDB_BASE_URL to the server that the runs are to be \
+                     uploaded to"
+                ))
+            };
+        }
+        // An offline directory may go anywhere.
+        if note.server().is_none() {
+            return Ok(());
+        }
+        let (entity, project) = note.place_on(here);
+        let of_project = Some(self.project.as_str()).filter(|_| self.named.project);
+        let of_entity = self.entity.as_deref().filter(|_| self.named.entity);
+        for (name, what, noted, set) in [
+            ("WANDB_PROJECT", "project", project, of_project),
+            ("WANDB_ENTITY", "entity", entity, of_entity),
+        ] {
+            if let (Some(noted), Some(set)) = (noted, set)
+                && noted != set
+            {
+                return refuse(format!(
+                    "{run} was to be logged to the {what} {noted}, but {name} is {set}: unset it, or set it to {noted}"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

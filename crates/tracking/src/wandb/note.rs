@@ -1,6 +1,6 @@
 //! What is kept of a run on W&B in its folder.
 
-use super::{NAME, new_id};
+use super::{NAME, Settings, new_id, synced_name};
 use crate::Fault;
 use record::RunDir;
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,49 @@ pub struct Note {
     /// The offline directory, where one was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offline: Option<PathBuf>,
+    /// Where the run is to be logged; absent in early notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<Destination>,
     /// What the server has of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload: Option<Upload>,
+}
+
+/// Where a run is to be logged, and under which words it is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// Address of the server; absent where only an offline directory was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// User or team; that of the key where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Project.
+    pub project: String,
+    /// Group; the name of the sweep where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Tags beside those of the run itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+}
+
+impl Destination {
+    /// What `settings` say, on no server in particular.
+    pub(super) fn offline(settings: &Settings) -> Self {
+        let Settings { entity, project, group, tags, .. } = settings.clone();
+        Self { server: None, entity, project, group, tags }
+    }
+
+    /// What `settings` say, on their server.
+    pub(super) fn online(settings: &Settings) -> Self {
+        Self { server: Some(settings.base_url.clone()), ..Self::offline(settings) }
+    }
+
+    /// Whether it may be on the server at `base_url`.
+    fn suits(&self, base_url: &str) -> bool {
+        self.server.as_deref().is_none_or(|server| server == base_url)
+    }
 }
 
 /// What a server has of a run.
@@ -36,6 +76,12 @@ pub struct Upload {
     /// Address of the server; absent in early notes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// User or team there, and project; absent in early notes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<String>,
+    /// Project there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
 }
 
 impl Upload {
@@ -43,6 +89,13 @@ impl Upload {
     #[must_use]
     pub fn is_on(&self, base_url: &str) -> bool {
         self.server.as_deref().is_none_or(|server| server == base_url)
+    }
+
+    /// Whether it is about this project of a server, as far as is known.
+    pub(super) fn is_in(&self, entity: &str, project: &str) -> bool {
+        let same =
+            |known: &Option<String>, name: &str| known.as_deref().is_none_or(|it| it == name);
+        same(&self.entity, entity) && same(&self.project, project)
     }
 }
 
@@ -55,7 +108,79 @@ impl Note {
     /// That of a run of which no server has anything.
     #[must_use]
     pub fn new(id: String) -> Self {
-        Self { id, url: None, offline: None, upload: None }
+        Self { id, url: None, offline: None, destination: None, upload: None }
+    }
+
+    /// The server that the run was to be logged to, as far as is known.
+    pub(super) fn server(&self) -> Option<&str> {
+        let of_upload = || self.upload.as_ref()?.server.as_deref();
+        self.destination.as_ref().and_then(|there| there.server.as_deref()).or_else(of_upload)
+    }
+
+    /// Where the run goes, which is always on the server of `settings`: a note is a file, and may be another's. Where
+    /// notes count, it is the entity and project of the note, if that is of the same server.
+    pub(super) fn settle(&self, settings: &Settings) -> Destination {
+        let asked = Destination::online(settings);
+        let Some(noted) = self.destination.as_ref().filter(|it| it.suits(&settings.base_url))
+        else {
+            return asked;
+        };
+        if !settings.by_notes {
+            return asked;
+        }
+        let there = self.place_on(&settings.base_url);
+        let Destination { server, entity, project, group, tags } = asked;
+        let new = tags.into_iter().filter(|tag| !noted.tags.contains(tag));
+        Destination {
+            server,
+            entity: if settings.named.entity { entity } else { there.0.map(str::to_owned) },
+            project: match there.1 {
+                Some(noted) if !settings.named.project => noted.to_owned(),
+                _ => project,
+            },
+            group: group.or_else(|| noted.group.clone()),
+            tags: noted.tags.iter().cloned().chain(new).collect(),
+        }
+    }
+
+    /// Entity and project of the run on the server at `base_url`: those that the server has named, or else those that were
+    /// asked for.
+    pub(super) fn place_on(&self, base_url: &str) -> (Option<&str>, Option<&str>) {
+        let upload = self.upload.as_ref().filter(|upload| upload.is_on(base_url));
+        let asked = self.destination.as_ref().filter(|asked| asked.suits(base_url));
+        let entity = upload.and_then(|upload| upload.entity.as_deref());
+        let project = upload.and_then(|upload| upload.project.as_deref());
+        (
+            entity.or_else(|| asked?.entity.as_deref()),
+            project.or_else(|| Some(asked?.project.as_str())),
+        )
+    }
+
+    /// Remembers where the run is to be logged; whether that is new.
+    pub(super) fn goes_to(&mut self, destination: Destination) -> bool {
+        let new = self.destination.as_ref() != Some(&destination);
+        self.destination = Some(destination);
+        new
+    }
+
+    /// Whether the run in `dir` was to be logged to the server at `base_url`, and has not arrived whole.
+    pub(super) fn is_due(&self, dir: &RunDir, base_url: &str) -> bool {
+        match self.upload.as_ref().filter(|upload| upload.is_on(base_url)) {
+            Some(upload) => !upload.complete,
+            None => {
+                let asked = self.destination.as_ref().and_then(|asked| asked.server.as_deref());
+                asked == Some(base_url) && !self.is_synced(dir)
+            }
+        }
+    }
+
+    /// Whether the offline directory of the run in `dir` was uploaded as it is, by `wandb sync` or ours.
+    fn is_synced(&self, dir: &RunDir) -> bool {
+        let written = |path: PathBuf| path.metadata().and_then(|file| file.modified()).ok();
+        let mark = self.offline.as_ref().map(|folder| folder.join(synced_name(&self.id)));
+        let ends = ["record.json", "report.md"].map(|name| written(dir.path().join(name)));
+        // The run may have begun anew since.
+        mark.and_then(written).is_some_and(|mark| ends.into_iter().flatten().all(|end| end <= mark))
     }
 }
 
@@ -79,6 +204,22 @@ pub(super) fn note_or_new(dir: &RunDir) -> Result<Note, Fault> {
         Ok(None) => Ok(Note::new(new_id(dir.path()))),
         Err(error) => Err(Fault::Run(error.to_string())),
     }
+}
+
+/// The note of the run in `dir`, which is to be logged as `settings` say. It is written before the server hears of the run:
+/// a later process then sends what this one does not.
+pub(super) fn expected(dir: &RunDir, settings: &Settings) -> Result<Note, Fault> {
+    let mut note = note_or_new(dir)?;
+    let mut new = note.goes_to(note.settle(settings));
+    if let Some(upload) = note.upload.as_mut().filter(|upload| upload.is_on(&settings.base_url)) {
+        // A run that begins anew, or has more to tell.
+        new |= std::mem::replace(&mut upload.complete, false);
+    }
+    if new {
+        // Where the folder does not take it now, the next try is made when the run has its turn.
+        let _ = dir.write_note(&note);
+    }
+    Ok(note)
 }
 
 /// Whether W&B could have given a run this id.

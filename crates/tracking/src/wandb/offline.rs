@@ -1,13 +1,13 @@
 //! Directories that `wandb sync` takes.
 
 use super::log::LogWriter;
-use super::note::{Note, note_or_new};
+use super::note::{Destination, Note, note_or_new};
 use super::payload::{self, Row};
 use super::proto::{
     FilesItem, FilesRecord, GitRepoRecord, HeaderRecord, HistoryRecord, HistoryStep, Item, Items,
     OutputRawRecord, Record, RunExitRecord, RunRecord, StatsRecord, Timestamp, VersionInfo,
 };
-use super::{Settings, log_name, synced_name};
+use super::{Mode, Settings, log_name, synced_name};
 use crate::event::{Document, Point, Run};
 use crate::{Event, Fault, Sink};
 use record::{RunDir, write_atomically};
@@ -70,8 +70,12 @@ impl Offline {
             fs::write(files.join(name), bytes)?;
         }
         let log = LogWriter::create(&directory.join(log_name(id)))?;
-        if self.note.offline.as_ref() != Some(&directory) {
-            self.note.offline = Some(directory.clone());
+        let mut new = self.note.offline.replace(directory.clone()).as_ref() != Some(&directory);
+        // A directory that stands in for a server does not change where the run was to be logged.
+        if self.settings.mode == Mode::Offline && self.note.upload.is_none() {
+            new |= self.note.goes_to(Destination::offline(&self.settings));
+        }
+        if new {
             self.dir.write_note(&self.note).map_err(io::Error::other)?;
         }
         self.waiting.extend(self.first_records(run));

@@ -2,7 +2,8 @@
 
 use super::Settings;
 use super::client::{Client, Place, Upsert};
-use super::note::{Note, Upload, note_or_new};
+use super::files::Files;
+use super::note::{Note, Upload, expected};
 use super::payload::{self, Row};
 use crate::event::{Document, Run};
 use crate::{Event, Fault, Notice, Pace, Sink};
@@ -32,10 +33,9 @@ pub(super) struct Online {
     summary: Row,
     /// The summary has changed since it was sent.
     summary_is_new: bool,
-    files: Vec<Document>,
-    uploaded: Vec<String>,
-    /// Files that the server's store did not take.
-    refused: Vec<String>,
+    files: Files,
+    /// Requests by which the server got something.
+    taken: u64,
     exit_code: Option<i32>,
     /// The server knows that the run has ended.
     complete: bool,
@@ -83,6 +83,11 @@ impl Lines {
         self.bytes = self.waiting.iter().map(String::len).sum();
     }
 
+    /// Whether there has been no line.
+    fn is_new(&self) -> bool {
+        self.offset == 0 && self.waiting.is_empty()
+    }
+
     fn is_full(&self) -> bool {
         self.waiting.len() >= LINES || self.bytes >= BYTES
     }
@@ -106,7 +111,11 @@ impl Online {
         dir: RunDir,
         notice: Notice,
     ) -> Result<Self, Fault> {
-        let note = note_or_new(&dir)?;
+        let note = expected(&dir, &settings)?;
+        let settings = match &note.destination {
+            Some(destination) => settings.at(destination),
+            None => settings,
+        };
         Ok(Self {
             client,
             settings,
@@ -121,9 +130,8 @@ impl Online {
             output: Lines::default(),
             summary: Row::default(),
             summary_is_new: false,
-            files: Vec::new(),
-            uploaded: Vec::new(),
-            refused: Vec::new(),
+            files: Files::default(),
+            taken: 0,
             exit_code: None,
             complete: false,
         })
@@ -149,9 +157,12 @@ impl Online {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time")]
         let attempt = (run.started * 1e6) as u64;
         let server = &self.settings.base_url;
+        let here =
+            |upload: &Upload| upload.is_on(server) && upload.is_in(&bucket.entity, &bucket.project);
+        let (entity, project) = (Some(bucket.entity.clone()), Some(bucket.project.clone()));
         let upload = match self.note.upload.take() {
-            Some(upload) if upload.attempt == attempt && upload.is_on(server) => {
-                Upload { complete: false, ..upload }
+            Some(upload) if upload.attempt == attempt && here(&upload) => {
+                Upload { complete: false, entity, project, ..upload }
             }
             // A run that begins anew repeats its history to the last line, so what the server has of that
             // is not sent again. Its system metrics and output are new.
@@ -161,6 +172,8 @@ impl Online {
                 output_base: bucket.output_lines.unwrap_or(0) as u64,
                 complete: false,
                 server: Some(server.clone()),
+                entity,
+                project,
             },
         };
         let base = |lines: u64| usize::try_from(lines).unwrap_or(usize::MAX);
@@ -173,6 +186,7 @@ impl Online {
         self.note.upload = Some(upload);
         self.write_note()?;
         (self.notice)(&format!("W&B: {}: {url}", run.name));
+        self.taken += 1;
         let place =
             Place { entity: bucket.entity, project: bucket.project, id: self.note.id.clone() };
         Ok(Session { place, heard: Instant::now(), streaming: false })
@@ -200,6 +214,7 @@ impl Online {
         }
         let body = if files.is_empty() { json!({}) } else { json!({ "files": files }) };
         client.file_stream(&session.place, &body)?;
+        self.taken += u64::from(self.waits());
         session.heard = Instant::now();
         session.streaming = true;
         for lines in [&mut self.history, &mut self.events, &mut self.output] {
@@ -209,27 +224,22 @@ impl Online {
         Ok(())
     }
 
-    fn upload(&mut self, client: &Client, session: &Session) -> Result<(), Fault> {
-        if self.files.is_empty() {
-            return Ok(());
-        }
-        client.upload(&session.place, &mut self.files, &mut self.uploaded, &mut self.refused)
-    }
-
     /// Tells the server that nothing follows.
     fn close(&mut self, client: &Client, session: &Session, exit_code: i32) -> Result<(), Fault> {
         let mut body = json!({ "complete": true, "exitcode": exit_code });
-        if !self.uploaded.is_empty() {
-            body["uploaded"] = json!(self.uploaded);
+        if !self.files.uploaded().is_empty() {
+            body["uploaded"] = json!(self.files.uploaded());
         }
         client.file_stream(&session.place, &body)?;
-        if !self.refused.is_empty() {
-            let files = self.refused.join(", ");
+        let refused = self.files.refused();
+        // A report consists of its files.
+        if !refused.is_empty() && self.history.is_new() {
+            let files = refused.join(", ");
             return Err(Fault::Run(format!("the server did not take these files: {files}")));
         }
         self.complete = true;
-        // What the run is resumed for is still to come.
-        let is_over = !matches!(self.dir.state(), RunState::Unfinished);
+        // What the run is resumed for is still to come, and files may be taken later.
+        let is_over = refused.is_empty() && !matches!(self.dir.state(), RunState::Unfinished);
         if let Some(upload) = &mut self.note.upload {
             upload.complete = is_over;
         }
@@ -239,7 +249,8 @@ impl Online {
             super::mark_synced(directory, &self.note.id)
                 .map_err(|error| Fault::later(error.to_string()))?;
         }
-        self.write_note()
+        self.write_note()?;
+        if refused.is_empty() { Ok(()) } else { Err(Fault::of_files(refused)) }
     }
 
     fn advance(&mut self, client: &Client) -> Result<bool, Fault> {
@@ -274,7 +285,7 @@ impl Online {
         if due {
             self.send(client, session)?;
         }
-        self.upload(client, session)?;
+        client.upload(&session.place, &mut self.files)?;
         match self.exit_code {
             Some(code) => {
                 self.close(client, session, code)?;
@@ -295,11 +306,9 @@ impl Sink for Online {
         let started = self.run.as_ref().map_or(0.0, |run| run.started);
         match event {
             Event::Start(run) => {
-                self.files.push(Document {
-                    name: "config.yaml".into(),
-                    bytes: payload::config_yaml(run),
-                });
-                self.files.push(Document {
+                self.files
+                    .add(Document { name: "config.yaml".into(), bytes: payload::config_yaml(run) });
+                self.files.add(Document {
                     name: "wandb-metadata.json".into(),
                     bytes: payload::metadata(run),
                 });
@@ -319,19 +328,20 @@ impl Sink for Online {
                 self.summary.add(&payload::row_of(values));
                 self.summary_is_new = true;
             }
-            Event::File(file) => {
-                self.files.retain(|other| other.name != file.name);
-                self.files.push(file.clone());
-            }
+            Event::File(file) => self.files.add(file.clone()),
             Event::End { exit_code, time } => {
                 self.summary.add(&payload::ending(*time, started));
                 self.summary_is_new = true;
                 let bytes = self.summary.to_json().into_bytes();
-                self.files.push(Document { name: "wandb-summary.json".into(), bytes });
+                self.files.add(Document { name: "wandb-summary.json".into(), bytes });
                 self.exit_code = Some(*exit_code);
             }
         }
         Ok(())
+    }
+
+    fn taken(&self) -> u64 {
+        self.taken + self.files.settled() as u64
     }
 
     fn has_room(&self) -> bool {

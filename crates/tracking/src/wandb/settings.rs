@@ -1,6 +1,7 @@
 //! Who logs where: the variables, files and flags that W&B's users know.
 
 use super::netrc;
+use super::note::Destination;
 use crate::http::{escape, is_loopback};
 use crate::{Environment, SettingsError};
 use schemars::JsonSchema;
@@ -81,6 +82,8 @@ pub struct SinkRequest {
     pub flag: Option<Mode>,
     /// By the experiment: gives way to the environment.
     pub table: Wandb,
+    /// Entity, project, group and tags are those of the note beside each run, where it has one of the same server.
+    pub by_notes: bool,
 }
 
 /// Everything that a sink needs to know.
@@ -102,6 +105,21 @@ pub struct Settings {
     pub tags: Vec<String>,
     /// Folder in which offline directories lie.
     pub dir: PathBuf,
+    /// Notes beside runs go before entity, project, group and tags.
+    pub by_notes: bool,
+    /// What environment variables name.
+    pub named: Named,
+}
+
+/// What environment variables name: chosen for this very command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// `WANDB_BASE_URL`.
+    pub server: bool,
+    /// `WANDB_ENTITY`.
+    pub entity: bool,
+    /// `WANDB_PROJECT`.
+    pub project: bool,
 }
 
 impl Settings {
@@ -181,6 +199,12 @@ impl Settings {
             group: variable("WANDB_RUN_GROUP"),
             tags,
             dir,
+            by_notes: request.by_notes,
+            named: Named {
+                server: variable("WANDB_BASE_URL").is_some(),
+                entity: variable("WANDB_ENTITY").is_some(),
+                project: variable("WANDB_PROJECT").is_some(),
+            },
         })
     }
 
@@ -189,6 +213,12 @@ impl Settings {
     pub fn key_in_the_open(&self) -> bool {
         reqwest::Url::parse(&self.base_url)
             .is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
+    }
+
+    /// These settings for a run that goes to `destination`.
+    pub(super) fn at(self, destination: &Destination) -> Self {
+        let Destination { entity, project, group, tags, .. } = destination.clone();
+        Self { entity, project, group, tags, ..self }
     }
 
     /// Where a browser finds a run.

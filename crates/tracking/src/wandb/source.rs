@@ -1,7 +1,7 @@
 //! Offline directories as a source of events.
 
 use super::log::{LogError, LogReader};
-use super::note::{Note, note};
+use super::note::{Destination, Note, note};
 use super::offline::map_of;
 use super::payload::special_number;
 use super::proto::{Record, RunRecord};
@@ -36,10 +36,13 @@ impl LogSource {
         let file = file_in(directory)?;
         // That it can be read is seen now.
         let mut log = LogReader::open(&file)?;
-        let (mut id, mut whole) = (None, false);
+        let (mut id, mut whole, mut destination) = (None, false, None);
         while let Some(record) = log.next()? {
             whole |= record.exit.is_some();
-            id = record.run.map(|run| run.run_id).or(id);
+            if let Some(run) = record.run {
+                destination = destination_of(&run);
+                id = Some(run.run_id);
+            }
         }
         let Some(id) = id.filter(|id| !id.is_empty()) else {
             let reason = "it names no run".to_owned();
@@ -55,8 +58,11 @@ impl LogSource {
             ended: false,
             time: 0.0,
         };
-        if !matches!(note(&source.dir), Ok(Some(run)) if run.id == source.id) {
-            let run = Note::new(source.id.clone());
+        let known = note(&source.dir).ok().flatten().filter(|run| run.id == source.id);
+        let lacking = known.as_ref().is_none_or(|run| run.destination.is_none());
+        let mut run = known.unwrap_or_else(|| Note::new(source.id.clone()));
+        if lacking {
+            run.destination = destination;
             let path = directory.to_owned();
             source
                 .dir
@@ -223,6 +229,18 @@ fn file_in(directory: &Path) -> Result<PathBuf, LogError> {
 fn metric((name, value): (String, Value)) -> (String, Metric) {
     let special = value.as_str().and_then(special_number);
     (name, special.map_or(Metric::Json(value), Metric::Number))
+}
+
+/// Where the directory says that its run belongs. Its group and tags are with the run.
+fn destination_of(run: &RunRecord) -> Option<Destination> {
+    let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    Some(Destination {
+        server: None,
+        entity: text(&run.entity),
+        project: text(&run.project)?,
+        group: None,
+        tags: Vec::new(),
+    })
 }
 
 fn run_of(run: &RunRecord) -> Run {

@@ -8,5 +8,7 @@ mod faults;
 mod mlflow;
 mod mutation;
 mod one_run;
+mod places;
+mod rates;
 mod server;
 mod support;

@@ -204,6 +204,37 @@ fn training_does_not_wait() {
     assert!(runs.iter().all(|run| settings(&server.url()).catches_up(&run.dir)));
 }
 
+/// A process that is killed before the server has answered leaves notes by which the next one sends everything.
+#[test]
+fn runs_that_end_while_the_server_is_away_are_noted() {
+    let (place, mut server) = (Place::new(), Server::mlflow(calm()));
+    server.go_away();
+    let settings = settings(&server.url());
+    let first = tracker(&place, &server.url());
+    let runs = train(&place, &first, 2, 50);
+    let began = Instant::now();
+    while !runs.iter().all(|run| settings.catches_up(&run.dir)) {
+        assert!(began.elapsed() < PATIENCE, "no note says that the runs are to be logged");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    for run in &runs {
+        let note = note(&run.dir).unwrap().unwrap();
+        let found = (note.tracking_uri, note.experiment, note.id);
+        assert_eq!(found, (server.url(), "sweep".to_owned(), None));
+    }
+    first.finish(Duration::ZERO, &|| true);
+    server.come_back();
+    assert_eq!(send(&place, &server.url(), &runs), []);
+    assert_whole(&server, &runs);
+    // Before it begins, too, and one that has arrived may begin anew.
+    let later = place.begin(3);
+    settings.expect(&later.dir, "sweep");
+    assert!(settings.catches_up(&later.dir) && note(&later.dir).unwrap().unwrap().id.is_none());
+    settings.expect(&runs[0].dir, "sweep");
+    assert!(settings.catches_up(&runs[0].dir));
+    assert!(note(&runs[0].dir).unwrap().unwrap().id.is_some());
+}
+
 #[test]
 fn what_never_arrived_is_sent_later_from_the_record() {
     let (place, mut server) = (Place::new(), Server::mlflow(calm()));

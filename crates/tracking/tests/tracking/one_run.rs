@@ -124,7 +124,6 @@ fn what_the_server_refuses_of_one_run_is_said_once() {
         ("409", Box::new(spoil(status(409), stream))),
         ("302", Box::new(spoil(status(302), stream))),
         ("as planned", Box::new(spoil(Fault::Errors, |r| is_operation(r, "UpsertBucket")))),
-        ("as planned", Box::new(spoil(Fault::Errors, |r| is_operation(r, "CreateRunFiles")))),
         ("403", Box::new(spoil(status(403), |r| is_operation(r, "UpsertBucket")))),
     ];
     for (reason, mut plan) in cases {
@@ -190,6 +189,36 @@ fn a_fault_that_comes_and_goes_is_told_once() {
     assert_eq!((faults, passed), (1, 1), "{said:?}");
 }
 
+/// One line says which files of a run were not taken, and that all else was.
+fn assert_files_are_told(place: &Place, file: &str) {
+    let said = place.said();
+    let told: Vec<_> = said.iter().filter(|line| !line.contains("/someone/")).collect();
+    assert_eq!(told.len(), 1, "{said:?}");
+    assert!(told[0].contains(BAD) && told[0].contains(file), "{said:?}");
+    assert!(told[0].contains("all that was measured has arrived"), "{said:?}");
+}
+
+/// Only the files are refused: the numbers are not written once more, and the run does not count as lost.
+#[test]
+fn a_run_whose_files_are_refused_has_arrived() {
+    let refused = Fault::Status { code: 403, retry_after: None };
+    let cases: Vec<Box<dyn Plan>> = vec![
+        Box::new(spoil(Fault::Errors, |request| is_operation(request, "CreateRunFiles"))),
+        Box::new(spoil(refused, |request| request.method == "PUT")),
+    ];
+    for mut plan in cases {
+        let plan = move |request: &Request| plan.next(request);
+        let (place, server, left, _) = outcome(plan, pace());
+        assert_eq!(left, []);
+        assert_files_are_told(&place, "record.json");
+        let settings = place.settings(Mode::Online, &server.url());
+        assert!(!settings.dir.exists());
+        let received = server.received();
+        let run = received.runs.values().find(|run| run.variables["displayName"] == BAD).unwrap();
+        assert_eq!((run.exit_code, run.history().len()), (Some(0), 20));
+    }
+}
+
 /// An address that is none, or of a kind that is not HTTP, costs the files and the run's name, no more.
 #[test]
 fn a_bad_upload_address_costs_the_run_alone() {
@@ -212,8 +241,8 @@ fn a_bad_upload_address_costs_the_run_alone() {
         let began = Instant::now();
         let left = tracker.finish(Duration::from_secs(20), &|| false);
         assert!(began.elapsed() < Duration::from_secs(10));
-        assert_eq!(left.len(), 1, "{left:?}");
-        assert!(left[0].reason.contains("record.json"), "{left:?}");
+        assert_eq!(left, []);
+        assert_files_are_told(&place, "record.json");
         assert!(!note(&runs[1].dir).unwrap().unwrap().upload.unwrap().complete);
         assert!([0, 2].iter().all(|i| is_whole(&server, &runs[*i])));
         runs[1].assert_history(&server.received().runs["run2"].history());

@@ -42,7 +42,7 @@ impl Place {
             _ => None,
         };
         let table = Wandb { tags: vec!["mine".to_owned()], ..Wandb::default() };
-        let request = SinkRequest { flag: Some(mode), table };
+        let request = SinkRequest { flag: Some(mode), table, by_notes: false };
         let environment = Surroundings { variable: &variable, home: None };
         Settings::resolve(&request, &environment).unwrap()
     }

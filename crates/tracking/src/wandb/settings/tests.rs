@@ -3,7 +3,7 @@
 use super::*;
 
 fn asked(table: Wandb) -> SinkRequest {
-    SinkRequest { flag: None, table }
+    SinkRequest { table, ..SinkRequest::default() }
 }
 
 fn resolve(request: &SinkRequest, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
