@@ -149,11 +149,15 @@ pub(crate) fn over_tasks(
 ) -> String {
     let lines: String =
         sentences::overall(overall).iter().map(|line| wrap(line, "- ", columns)).collect();
-    format!("{lines}\n{}", overall_table(overall, show).render(columns))
+    format!("{lines}\n{}", overall_table(overall, show, show).render(columns))
 }
 
-/// The table of [`over_tasks`].
-pub(crate) fn overall_table(overall: &Overall, show: &dyn Fn(f64) -> String) -> Table {
+/// The table of [`over_tasks`], with spreads of differences in the form `spread`.
+pub(crate) fn overall_table(
+    overall: &Overall,
+    show: &dyn Fn(f64) -> String,
+    spread: &dyn Fn(f64) -> String,
+) -> Table {
     let labels = overall.activations.iter().map(|label| escape(label)).collect();
     let cells = |cell: &dyn Fn(usize) -> String| (0..overall.activations.len()).map(cell).collect();
     let mut blocks =
@@ -175,7 +179,7 @@ pub(crate) fn overall_table(overall: &Overall, show: &dyn Fn(f64) -> String) -> 
     if !overall.components.is_empty() {
         let component = |get: fn(&crate::statistics::Nested) -> f64| {
             cells(&|i| {
-                let text = |nested| show(get(nested));
+                let text = |nested| spread(get(nested));
                 overall.components[i].as_ref().map_or(String::new(), text)
             })
         };

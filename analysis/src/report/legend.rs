@@ -198,17 +198,25 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
     }
     if let Some(overall) = &report.overall {
         entries.push(format!(
-            "Over all tasks: a run that diverged scores as guessing does{}. IQM: mean of the middle half of all runs.{}",
+            "Over all tasks: a run that diverged scores as guessing does{}. IQM: mean of the middle half of all runs{}.{}",
             if unscored {
                 "; where what guessing scores is not known, it has no score and is left out"
             } else {
                 ""
             },
-            // Differences of several metrics have no common spread.
-            if overall.metrics.is_empty() {
-                " sd of Δ: how differences to the baseline spread between tasks, and between the seeds of a task."
+            if overall.tasks > 1 {
+                ", normalized: guessing is 0 on each task, the best activation's mean 1"
             } else {
                 ""
+            },
+            // Empty where differences have no common spread.
+            if overall.components.is_empty() {
+                String::new()
+            } else {
+                format!(
+                    " sd of Δ: how differences to the baseline spread between tasks, and between the seeds of a \
+                     task{comma}; they are not normalized."
+                )
             }
         ));
     }

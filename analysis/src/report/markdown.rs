@@ -58,6 +58,10 @@ pub(super) fn document<'a>(report: &'a Report, labels: &Labels) -> Vec<Part<'a>>
     }
     parts.extend(searched(report));
     parts.extend(over_all(report));
+    // Without its heading a plot would belong to the last task.
+    if report.overall.is_none() && !report.figures.overall.is_empty() {
+        parts.push(Part::Heading(2, OVER_ALL.into()));
+    }
     parts.push(Part::Plots(&report.figures.overall));
     for precisions in &report.precisions {
         parts.push(Part::Heading(2, escape(&precisions.heading())));
@@ -153,13 +157,19 @@ fn searched(report: &Report) -> Vec<Part<'static>> {
     title.into_iter().chain(shown).collect()
 }
 
+/// Heading of what all tasks together show.
+const OVER_ALL: &str = "Over all tasks";
+
 /// What all tasks together show.
 fn over_all(report: &Report) -> Vec<Part<'static>> {
     let Some(overall) = &report.overall else { return Vec::new() };
+    // Differences have a common spread where the tasks have one metric.
+    let metric = report.tasks.first().map(|task| &task.metric);
+    let spread = |value| metric.map_or_else(|| fixed(value, 3), |metric| metric.number(value));
     vec![
-        Part::Heading(2, "Over all tasks".into()),
+        Part::Heading(2, OVER_ALL.into()),
         Part::List(sentences::overall(overall)),
-        Part::Table(overall_table(overall, &share(report, overall))),
+        Part::Table(overall_table(overall, &share(report, overall), &spread)),
     ]
 }
 

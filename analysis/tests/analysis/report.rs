@@ -376,6 +376,19 @@ fn figures_say_how_fine_they_are() {
     assert!(ratio(&text).starts_with('≈'), "{text}");
 }
 
+/// Two activations have no ranks, and one task has no other task: the plot over all runs is still no part of the task's.
+#[test]
+fn what_is_over_all_tasks_has_its_heading() {
+    let runs: Vec<StoredRun> = ["relu", "gelu"]
+        .iter()
+        .flat_map(|activation| [1, 2].map(|seed| run(IMAGES, activation, seed)))
+        .collect();
+    let text = report(&runs, &options());
+    let heading = text.find("\n## Over all tasks\n").unwrap();
+    let plot = text.find("plots/profile.svg").unwrap();
+    assert!(heading < plot && !text[heading + 4..plot].contains("\n#"), "{text}");
+}
+
 #[test]
 fn records_that_are_left_out_are_named() {
     let skipped = vec!["runs/x/record.json has record schema 0".to_owned()];

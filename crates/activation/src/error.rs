@@ -125,11 +125,12 @@ fn listed(known: &[String]) -> String {
 /// A question that names what looks like a wrong name, in brackets; nothing where nothing does.
 #[must_use]
 pub fn did_you_mean(nearest: &[impl AsRef<str>]) -> String {
-    if nearest.is_empty() {
-        return String::new();
-    }
     let quoted: Vec<_> = nearest.iter().map(|name| format!("`{}`", name.as_ref())).collect();
-    format!(" (did you mean {}?)", quoted.join(" or "))
+    match quoted.as_slice() {
+        [] => String::new(),
+        [one] => format!(" (did you mean {one}?)"),
+        [before @ .., last] => format!(" (did you mean {} or {last}?)", before.join(", ")),
+    }
 }
 
 fn type_of(value: &serde_json::Value) -> &'static str {
@@ -173,4 +174,24 @@ pub enum SyntaxError {
     /// It is a wrong formula.
     #[error(transparent)]
     Formula(#[from] FormulaError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_one_question() {
+        for (names, question) in [
+            (&[][..], ""),
+            (&["tanh"], " (did you mean `tanh`?)"),
+            (&["tanh", "tanhshrink"], " (did you mean `tanh` or `tanhshrink`?)"),
+            (
+                &["tanh", "tanhshrink", "tanhsoft_1"],
+                " (did you mean `tanh`, `tanhshrink` or `tanhsoft_1`?)",
+            ),
+        ] {
+            assert_eq!(did_you_mean(names), question);
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub struct ImageFolder {
     #[serde(default)]
     pub grey: bool,
     /// Without folders for the splits, the part of each class that is the validation split, and again as much for the
-    /// test split; the same files always.
+    /// test split; 0.1 where absent. The same files always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
 }

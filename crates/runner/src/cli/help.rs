@@ -47,7 +47,8 @@ Examples:
   actlab train --activations relu,gelu --seeds 3 --name try
 
 Runs are in results/NAME/runs, where a sweep of that name finds them done. `actlab report` and `actlab status` show \
-them.";
+them. In a folder without a sweep the report compares with the activation that comes first in the alphabet; \
+`actlab report FOLDER --baseline NAME` takes another.";
 
 pub(crate) const PLAN: &str = "\
 Examples:

@@ -114,7 +114,7 @@ fn verify(catalogue: &Catalogue, registration: &DatasetRegistration) -> Result<(
     let entry = registration.entry();
     let loading = Loading { catalogue, max_tokens: Some(WHOLE) };
     let data = registration.load(&Component::named(entry.name), &loading)?;
-    outln!("{}: {}", data.name, entry.about);
+    out!("{}", console::hanging("", &format!("{}: {}", data.name, entry.about)));
     if registration.published_entry().is_some_and(Entry::is_remote) {
         outln!("  folder      {}", catalogue.folder(entry.name).display());
     }

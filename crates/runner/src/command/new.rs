@@ -6,6 +6,7 @@ mod external;
 use crate::Error;
 use crate::cli::{FormulaKind, NewActivationArgs};
 use crate::console::outln;
+use crate::shell;
 use record::write_atomically;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,10 +52,14 @@ fn fill(template: &str, name: &str) -> String {
 /// The activations of `experiments/quick.toml`, which a new one is compared with.
 const ACTIVATIONS_OF_QUICK: &str = "relu,leaky_relu,gelu,silu,swiglu";
 
-/// What to do with the activation `name` next, where `actlab` is started by `program`.
-fn next_commands(name: &str, program: &str) -> String {
+/// What to do with the activation `name` next, where `actlab` is started by `program`. The sweep is of `file`, where another
+/// folder than the checkout is the current one.
+fn next_commands(name: &str, program: &str, file: Option<&Path>) -> String {
+    let file = file
+        .map_or(String::new(), |file| format!("{} ", shell::quoted(&file.display().to_string())));
     format!(
-        "  {program} check {name}\n  {program} explain {name}\n  {program} sweep --activations {ACTIVATIONS_OF_QUICK},{name} --name {name}"
+        "  {program} check {name}\n  {program} explain {name}\n  {program} sweep {file}--activations \
+         {ACTIVATIONS_OF_QUICK},{name} --name {name}"
     )
 }
 
@@ -111,7 +116,7 @@ fn write_crate(name: &str, args: &NewActivationArgs) -> Result<(), Error> {
     outln!(
         "\nNow write its formula in {}, then:\n  cargo test -p activation-{crate_name} -p runner --lib\n{}",
         shown(&source_folder.join("lib.rs")),
-        next_commands(name, "cargo run -p runner --")
+        next_commands(name, "cargo run -p runner --", None)
     );
     Ok(())
 }

@@ -23,6 +23,15 @@ const STABLE: f64 = 10.0;
 /// grows with the root of their number.
 const STABLE_UP_TO: f64 = 50.0;
 
+/// What the columns mean, in lines of at most 80 characters.
+const LEGEND: &str = "\
+Var[f] L  variance of the outputs of layer L
+Var[∂] L  variance of the gradient by the inputs of layer L's activation. It is
+          drawn from N(0, 1) behind the last layer and goes back to the first:
+          read from right to left, the columns go from the input to the output
+dead      units of the last layer whose slope f′ is 0 for every input
+zero      outputs of the last layer that are exactly zero";
+
 /// What happens in a network, layer by layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Propagated {
@@ -72,8 +81,7 @@ pub(crate) fn run(args: &PropagateArgs) -> Result<(), Error> {
     }
     out!("{}", text(&rows));
     note!(
-        "{} layers of {} units, {BATCH} inputs N(0, 1), seed {}; weights N(0, gain²/{}). Gradients go back from N(0, 1) at \
-         the last layer.",
+        "{} layers of {} units, {BATCH} inputs N(0, 1), seed {}; weights N(0, gain²/{}).\n{LEGEND}",
         args.depth,
         args.width,
         args.seed,
@@ -341,6 +349,11 @@ mod tests {
         }
         // Activations become alike with depth, so that whole units fall silent.
         assert!(relu.dead[depth - 1] > relu.dead[0], "{:?}", relu.dead);
+    }
+
+    #[test]
+    fn the_legend_fits_a_terminal() {
+        assert!(LEGEND.lines().all(|line| line.chars().count() <= 80));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use record::{Outcome, RunDir, RunRecord};
 /// Trains some runs. Their records lie where the sweep's do, so that a sweep that wants them finds them done.
 pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
     let mut experiment = Experiment::load(&args.experiment())?;
+    let baseline = baseline(&experiment);
     choose(&mut experiment, args)?;
     let plan = Plan::new(&experiment)?;
     let device = plan.planner.device;
@@ -62,12 +63,27 @@ pub(crate) fn run(args: &TrainArgs) -> Result<(), Error> {
         Some((dir, _)) if is_sweep => dir.path(),
         _ => sweep.path(),
     };
-    let folder = shell::quoted(&folder.display().to_string());
-    note!("show the results again with `actlab report {folder}`");
+    let mut command = format!("actlab report {}", shell::quoted(&folder.display().to_string()));
+    // Where no sweep says what is compared, the report takes the first in the alphabet.
+    let labels = &plan.planner.labels;
+    let other =
+        baseline.filter(|label| labels.contains(label) && labels.iter().min() != Some(label));
+    if let Some(label) = other.filter(|_| !is_sweep) {
+        command += &format!(" --baseline {}", shell::quoted(&label));
+    }
+    note!("show the results again with `{command}`");
     match failed {
         0 => Ok(()),
         failed => Err(Error::RunsFailed { failed, refused: 0, runs: dirs.len() }),
     }
+}
+
+/// The label of the experiment's baseline, where it can be built.
+fn baseline(experiment: &Experiment) -> Option<String> {
+    let request = experiment.baseline.as_ref().or(experiment.activations.first())?;
+    let labels: Vec<String> =
+        experiment.activations.iter().filter_map(|arm| arm.label().ok()).collect();
+    request.label_among(labels.iter()).ok()
 }
 
 /// Leaves in the experiment what is asked for: some activations, which need not be of it, some tasks and seeds.

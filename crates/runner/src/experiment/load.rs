@@ -5,6 +5,7 @@ use super::kinds::fault_of_experiment;
 use super::layers::{Moved, Origins, Setting, Text, environment, non_finite, to_toml};
 use super::{DEFAULT_FILE, DEFAULTS, Experiment, flags, position, words};
 use crate::Error;
+use crate::arm::ArmRequest;
 use crate::cli::{ExperimentArgs, Flags};
 use crate::console::{detail, note};
 use crate::wandb_sweep;
@@ -79,7 +80,7 @@ impl Experiment {
     fn parse(source: &Source<'_>, layers: Layers, asked: &Asked) -> Result<Self, Error> {
         let Source { file, text, written } = *source;
         let table = table(file, text)?;
-        let tasks = tasks_of(&table);
+        let (tasks, arms) = (tasks_of(&table), arms_of(&table));
         let config = Config::builder()
             .add_source(config::File::from_str(DEFAULTS, FileFormat::Toml))
             .add_source(Text { origin: file.display().to_string(), table });
@@ -128,6 +129,7 @@ impl Experiment {
                 }
             })?;
         (experiment.origins, experiment.left_out) = (origins, left_out);
+        experiment.left_out_arms = experiment.arms_left_out(&arms);
         experiment.add_precisions().map_err(|(key, message)| experiment.error(&key, &message))?;
         if let Some(tune) = &mut experiment.tune {
             tune.fill_in(&experiment.seeds);
@@ -209,6 +211,12 @@ fn date(value: &toml::Value, key: &str) -> Option<(String, toml::value::Datetime
 fn tasks_of(experiment: &toml::Table) -> Vec<String> {
     let tasks = experiment.get("tasks").and_then(toml::Value::as_table);
     tasks.into_iter().flat_map(|tasks| tasks.keys().cloned()).collect()
+}
+
+/// The activations of an experiment's file; none where they cannot be read.
+fn arms_of(experiment: &toml::Table) -> Vec<ArmRequest> {
+    let arms = experiment.get("activations").and_then(toml::Value::as_array);
+    arms.into_iter().flatten().filter_map(|arm| arm.clone().try_into().ok()).collect()
 }
 
 /// What is wrong where the task that lacks the value at `key` is none of the file's `tasks`: a setting has made it, most

@@ -172,6 +172,9 @@ pub(crate) struct Experiment {
     /// Tasks of the file that flags leave out.
     #[serde(skip)]
     left_out: Vec<String>,
+    /// Labels of activations of the file that flags, variables or a sweep file leave out.
+    #[serde(skip)]
+    left_out_arms: Vec<String>,
     /// Tasks that are another one in other precision, by name.
     #[serde(skip)]
     variants: BTreeMap<String, String>,
@@ -330,7 +333,11 @@ impl Experiment {
             }
             if let Some(overrides) = table.get_mut("overrides").and_then(|all| all.as_array_mut()) {
                 let is_out = |task: &str| self.left_out.iter().any(|name| name == task);
-                overrides.retain(|one| !one["task"].as_str().is_some_and(is_out));
+                let mut own = self.overrides.iter();
+                overrides.retain(|one| {
+                    let arm = own.next().and_then(|change| self.arm_left_out(change));
+                    arm.is_none() && !one["task"].as_str().is_some_and(is_out)
+                });
             }
         }
         json
@@ -374,6 +381,25 @@ impl Experiment {
             }
         }
         Ok(())
+    }
+
+    /// Activations of the file that this experiment does not have, of those that overrides may be about.
+    fn arms_left_out(&self, of_file: &[ArmRequest]) -> Vec<String> {
+        if self.overrides.iter().all(|change| change.activation.is_none()) {
+            return Vec::new();
+        }
+        // What is wrong with one that is trained is said with its place when runs are planned.
+        let labels: Vec<String> =
+            self.activations.iter().filter_map(|arm| arm.label().ok()).collect();
+        let of_file = of_file.iter().filter_map(|arm| arm.label().ok());
+        of_file.filter(|label| !labels.contains(label)).collect()
+    }
+
+    /// The activation that a change is for, where the file has it and flags, variables or a sweep file leave it out.
+    pub(crate) fn arm_left_out(&self, change: &Override) -> Option<String> {
+        let arm = change.activation.as_ref().filter(|_| !self.left_out_arms.is_empty())?;
+        let label = arm.label_among(self.left_out_arms.iter()).ok()?;
+        self.left_out_arms.contains(&label).then_some(label)
     }
 
     /// Whether a change that is meant for `wanted` is meant for the task `name`.

@@ -40,7 +40,7 @@ pub(crate) struct Planner<'a> {
     arms: Vec<Arc<Arm>>,
     /// Labels of the arms, in the order of the experiment.
     pub(crate) labels: Vec<String>,
-    /// The arm that each override is about, where it is about one.
+    /// The arm that each override is about, where it is about one; it may be one that flags leave out.
     overridden: Vec<Option<String>>,
     catalogue: Catalogue,
     loaded: HashMap<String, Arc<Dataset>>,
@@ -230,6 +230,10 @@ impl<'a> Planner<'a> {
         let mut overridden = Vec::new();
         for (i, change) in experiment.overrides.iter().enumerate() {
             let key = || format!("overrides[{i}].activation");
+            if let Some(arm) = experiment.arm_left_out(change) {
+                overridden.push(Some(arm));
+                continue;
+            }
             let arm = change.activation.as_ref().map(|arm| arm.label_among(labels.iter()));
             let arm = arm.transpose();
             let arm = arm.map_err(|error| at(key(), &error))?;

@@ -136,12 +136,18 @@ fn only_results_are_deleted() {
 fn runs_of_train_are_shown() {
     let place = place();
     let train = ["train", "tiny.toml", "--activations", "relu,gelu", "--tasks", "text"];
-    let out = place.run(&[&train[..], &["--seeds", "2", "--name", "try"]].concat()).ok();
+    let said = place.run(&[&train[..], &["--seeds", "2", "--name", "try"]].concat());
+    // The first in the alphabet is gelu.
+    let again = "actlab report results/try --baseline relu";
+    assert!(said.err.contains(again), "{}", said.err);
+    let out = said.ok();
     assert_eq!(out.lines().filter(|line| line.starts_with("run  ")).count(), 4, "{out}");
     let status = place.run(&["status", "results/try"]).ok();
     assert!(status.contains("4 of 4 runs are finished"), "{status}");
     let report = place.run(&["report", "results/try"]).ok();
-    assert!(report.contains("relu") && report.contains("gelu"), "{report}");
+    assert!(report.contains("relu") && report.contains("baseline: gelu"), "{report}");
+    let report = place.run(&["report", "results/try", "--baseline", "relu"]).ok();
+    assert!(report.contains("baseline: relu"), "{report}");
     let run = std::fs::read_dir(place.path("results/try/runs")).unwrap().next().unwrap().unwrap();
     let run = run.path().display().to_string();
     for command in ["status", "report"] {

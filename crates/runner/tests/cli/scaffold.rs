@@ -134,6 +134,9 @@ fn it_writes_a_crate_outside_of_the_checkout() {
         said.contains("wrote    out/mine/Cargo.toml") && said.contains("cargo run -- check"),
         "{said}"
     );
+    let quick = fs::canonicalize(place.path(".")).unwrap().join("experiments/quick.toml");
+    let sweep = format!("cargo run -- sweep {} --activations relu,", quick.display());
+    assert!(said.contains(&sweep), "{said}");
     let manifest: toml::Table = toml::from_str(&place.read("out/mine/Cargo.toml")).unwrap();
     let path = manifest["dependencies"]["runner"]["path"].as_str().unwrap();
     assert_eq!(Path::new(path), fs::canonicalize(place.path("crates/runner")).unwrap());

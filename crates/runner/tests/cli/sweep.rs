@@ -121,6 +121,29 @@ fn a_changed_experiment_runs_what_changed() {
     assert_eq!(said.code, Some(0));
 }
 
+#[test]
+fn overrides_of_activations_that_flags_leave_out_change_nothing() {
+    let place = place();
+    let with_override = |arm: &str| {
+        let set = "set = { training = { learning_rate = 0.05 } }";
+        place
+            .write("tiny.toml", &format!("{TINY}\n[[overrides]]\nactivation = \"{arm}\"\n{set}\n"));
+    };
+    let args = ["sweep", "tiny.toml", "--activations", "relu,silu", "--tasks", "text"];
+    with_override("gelu");
+    place.run(&args).ok();
+    let manifest: serde_json::Value =
+        serde_json::from_str(&place.read("results/tiny/sweep.json")).unwrap();
+    assert_eq!(manifest["activations"], serde_json::json!(["relu", "silu"]));
+    assert_eq!(manifest["experiment"]["overrides"], serde_json::json!([]));
+    // The file's own activations lack this one.
+    with_override("mish");
+    for args in [&args[..], &args[..2]] {
+        let said = place.run(args).refused();
+        assert!(said.contains("`mish` is not in `activations`"), "{said}");
+    }
+}
+
 /// Records that cannot be used are named, and the others are reported on.
 #[test]
 fn damaged_records_are_left_out_and_named() {

@@ -183,8 +183,12 @@ fn errors_name_the_sweep_file_and_its_key() {
     said.push(place.run(&["sweep", "s.yaml", "--dry-run"]).refused());
     place.run(&["sweep", "s.yaml", "--dry-run", "--set", "baseline=gelu"]).ok();
     place
-        .write("base.toml", &format!("{BASE}\n[[overrides]]\nactivation = \"relu\"\nset = {{}}\n"));
+        .write("base.toml", &format!("{BASE}\n[[overrides]]\nactivation = \"silu\"\nset = {{}}\n"));
     said.push(place.run(&["sweep", "s.yaml", "--dry-run"]).refused());
+    // One of an activation that the sweep file leaves out concerns no run.
+    place
+        .write("base.toml", &format!("{BASE}\n[[overrides]]\nactivation = \"relu\"\nset = {{}}\n"));
+    place.run(&["sweep", "s.yaml", "--dry-run"]).ok();
     let tune =
         "[tune]\nmethod = \"grid\"\nparameters.training.learning_rate = { values = [1, 2] }\n";
     place.write("base.toml", &format!("{BASE}\n{tune}"));

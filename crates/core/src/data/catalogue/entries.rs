@@ -103,7 +103,7 @@ pub(super) const MOVIE_VOCABULARY: &[u8] = include_bytes!("../../../data/movie-r
 pub(super) static ENTRIES: [Entry; 6] = [
     Entry {
         name: "fashion-mnist-mini",
-        description: "28×28 grey images of clothing, 10 classes: 6,000 / 1,000 / 2,000 of Fashion-MNIST",
+        description: "28×28 grey images of clothing, 10 classes, from Fashion-MNIST: 6,000 training, 1,000 validation, 2,000 test examples",
         licence: "MIT",
         source: bundled!(
             "fashion-mnist-mini":
@@ -119,7 +119,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "movie-reviews",
-        description: "sentences of movie reviews, 2 classes: 8,566 / 1,000 / 1,000 (Hutto and Gilbert 2014)",
+        description: "sentences of movie reviews, 2 classes (Hutto and Gilbert 2014): 8,566 training, 1,000 validation, 1,000 test examples",
         licence: "MIT",
         source: bundled!(
             "movie-reviews": "train.tsv.gz", "validation.tsv.gz", "test.tsv.gz", "vocab.txt"
@@ -129,7 +129,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "fashion-mnist",
-        description: "28×28 grey images of clothing, 10 classes: 55,000 / 5,000 / 10,000 (Xiao et al. 2017)",
+        description: "28×28 grey images of clothing, 10 classes (Xiao et al. 2017): 55,000 training, 5,000 validation, 10,000 test examples",
         licence: "MIT",
         source: Source::Remote {
             downloads: &[
@@ -165,7 +165,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "mnist",
-        description: "28×28 grey images of digits, 10 classes: 55,000 / 5,000 / 10,000 (LeCun et al. 1998)",
+        description: "28×28 grey images of digits, 10 classes (LeCun et al. 1998): 55,000 training, 5,000 validation, 10,000 test examples",
         licence: "CC BY-SA 3.0",
         source: Source::Remote {
             downloads: &[
@@ -201,7 +201,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "cifar-10",
-        description: "32×32 colour photographs, 10 classes: 45,000 / 5,000 / 10,000 (Krizhevsky 2009)",
+        description: "32×32 colour photographs, 10 classes (Krizhevsky 2009): 45,000 training, 5,000 validation, 10,000 test examples",
         licence: "none stated; free for research",
         source: Source::Remote {
             downloads: &[Download {
@@ -217,7 +217,7 @@ pub(super) static ENTRIES: [Entry; 6] = [
     },
     Entry {
         name: "sst-2",
-        description: "phrases of movie reviews, 2 classes: 66,000 / 1,000 / 872 of GLUE (Socher et al. 2013)",
+        description: "phrases of movie reviews, 2 classes, from GLUE (Socher et al. 2013): about 66,000 training, 1,000 validation, 872 test examples",
         licence: "none stated; free for research",
         source: Source::Remote {
             downloads: &[Download {

@@ -41,7 +41,7 @@ pub struct Table {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// Without `split` and tables of their own, the part of each class that is the validation split, and again as much
-    /// for the test split; the same rows always.
+    /// for the test split; 0.1 where absent. The same rows always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
     /// Most entries of the WordPiece vocabulary, which is learned from the training split: 8000 where absent. All

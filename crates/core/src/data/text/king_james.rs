@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The King James Bible (1611), split by books: 60 / 2 / 4, of 4,029,151 / 42,369 / 66,392 bytes.
+/// The King James Bible (1611), split by books: 60 for training, 2 for validation, 4 for the test; 4,029,151, 42,369 and
+/// 66,392 bytes.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KingJamesBible {
@@ -36,7 +37,7 @@ const TEST: (&str, &[u8]) = split!("test.txt.gz");
 impl Definition for KingJamesBible {
     const NAME: &'static str = "king-james-bible";
     const ALIASES: &'static [&'static str] = &["bible"];
-    const ABOUT: &'static str = "English prose of 1611 for language models, split by books: 4,029,151 / 42,369 / 66,392 bytes";
+    const ABOUT: &'static str = "English prose of 1611 for language models, split by books: 4,029,151 training, 42,369 validation, 66,392 test bytes";
 
     fn check(&self) -> Result<(), Error> {
         tokens::check(self.tokenizer, self.vocabulary)

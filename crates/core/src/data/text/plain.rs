@@ -21,7 +21,7 @@ pub struct PlainText {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// Without files of their own, the part of the text behind the training text that is the validation split, and
-    /// again as much behind that is the test split. Splits end with a line.
+    /// again as much behind that is the test split; 0.05 where absent. Splits end with a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f64>,
     /// What a token is.

@@ -45,7 +45,7 @@ pub(super) fn write(name: &str, formula: &str, args: &NewActivationArgs) -> Resu
     outln!("wrote    {shown}");
     outln!(
         "\nState in it what is known: citation, LaTeX, ranges of parameters, traps, figures. Then:\n{}",
-        next_commands(name, "cargo run -p runner --")
+        next_commands(name, "cargo run -p runner --", None)
     );
     Ok(())
 }

@@ -15,6 +15,9 @@ const MANIFEST: &str = include_str!("external.toml.txt");
 /// Files of the checkout that make the crate build as the checkout does.
 const COPIED: [&str; 2] = ["Cargo.lock", "rust-toolchain.toml"];
 
+/// The experiment of the checkout that an activation is tried on.
+const QUICK: &str = "experiments/quick.toml";
+
 /// Writes the crate of `name`.
 pub(super) fn write(name: &str, args: &NewActivationArgs) -> Result<(), Error> {
     check_name(name)?;
@@ -56,7 +59,7 @@ pub(super) fn write(name: &str, args: &NewActivationArgs) -> Result<(), Error> {
         "\nIt uses the checkout in {}. Write its formula in src/lib.rs, then in {}:\n  cargo test --lib\n{}",
         root.display(),
         folder.display(),
-        next_commands(name, "cargo run --")
+        next_commands(name, "cargo run --", Some(&root.join(QUICK)))
     );
     Ok(())
 }
