@@ -31,6 +31,7 @@ ln -s libcuda.so.1 "$folder/libnvrtc.so"
 
 # emulated GPUS ARGUMENT…: runs the program with so many GPUs; its output goes to the log.
 emulated() {
+  rm -f "$folder/launches"
   CUDA_EMULATOR_DEVICES="$1" CUDA_EMULATOR_KERNELS="$kernels" CUDA_EMULATOR_FAULTS="$folder/faults" \
     CUDA_EMULATOR_LAUNCHES="$folder/launches" LD_LIBRARY_PATH="$folder" CUDA_PATH="$cuda" XDG_RUNTIME_DIR="$folder" \
     "$program" "${@:2}" --device cuda >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }

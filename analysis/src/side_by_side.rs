@@ -461,7 +461,7 @@ fn settings(
             settings.entry(key).or_default().insert(value);
         };
         let mut leaves = Vec::new();
-        if tasks.contains(&record.spec.task) {
+        if tasks.contains(&record.spec.task) && labels.contains(&record.spec.activation.label) {
             let spec = serde_json::to_value(&record.spec).unwrap_or_default();
             flatten("", &spec, &mut leaves);
         }

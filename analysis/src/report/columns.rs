@@ -21,6 +21,8 @@ const MIB: f64 = 1_048_576.0;
 const TIME_WIDTH: usize = 6;
 /// Relative spread of training times up to which their ratios have two decimals.
 const STEADY: f64 = 0.05;
+/// A spread whose estimate is not above zero.
+pub(super) const CUT_AT_ZERO: &str = "≈ 0";
 const COUNT_MARK: &str = "†";
 
 /// Names of the columns, as the legend explains them.
@@ -341,7 +343,7 @@ pub(super) fn examples(task: &Task, labels: &Labels) -> Option<Table> {
 
 /// A component of variance as a deviation; an estimate that was cut at zero is not a measured zero.
 fn component(task: &Task, deviation: f64) -> String {
-    if deviation == 0.0 { "≈ 0".to_owned() } else { task.metric.number(deviation) }
+    if deviation == 0.0 { CUT_AT_ZERO.to_owned() } else { task.metric.number(deviation) }
 }
 
 /// Every activation against every other.

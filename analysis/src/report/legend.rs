@@ -215,7 +215,7 @@ pub(super) fn entries(report: &Report) -> Vec<Entry> {
             } else {
                 format!(
                     " sd of Δ: how differences to the baseline spread between tasks, and between the seeds of a \
-                     task{comma}; they are not normalized."
+                     task{comma}; they are not normalized; ≈ 0: the estimate is not above zero."
                 )
             }
         ));

@@ -165,7 +165,12 @@ fn over_all(report: &Report) -> Vec<Part<'static>> {
     let Some(overall) = &report.overall else { return Vec::new() };
     // Differences have a common spread where the tasks have one metric.
     let metric = report.tasks.first().map(|task| &task.metric);
-    let spread = |value| metric.map_or_else(|| fixed(value, 3), |metric| metric.number(value));
+    let spread = |value| match metric {
+        // An estimate that was cut at zero is not a measured zero.
+        _ if value == 0.0 => columns::CUT_AT_ZERO.to_owned(),
+        Some(metric) => metric.number(value),
+        None => fixed(value, 3),
+    };
     vec![
         Part::Heading(2, OVER_ALL.into()),
         Part::List(sentences::overall(overall)),

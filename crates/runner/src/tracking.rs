@@ -360,7 +360,10 @@ impl Upload {
                 );
                 continue;
             }
-            log.mark_synced().map_err(Error::io("write to", log.path()))?;
+            // The next command tries the files again that the server did not take.
+            if log.is_uploaded() {
+                log.mark_synced().map_err(Error::io("write to", log.path()))?;
+            }
         }
         let before = match before {
             0 => String::new(),

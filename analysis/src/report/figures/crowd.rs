@@ -60,11 +60,27 @@ impl Crowd {
                 }
             }
         }
-        let [others @ .., last] = &self.kept[..] else { return };
-        plot.note += &format!(
-            " {shown} are those of the baseline and the best on test data alone: {} and {last}.",
-            others.join(", ")
-        );
+        let drawn: Vec<&str> = self
+            .kept
+            .iter()
+            .map(String::as_str)
+            .filter(|label| {
+                let of_label = |one: &&crate::plot::Series| one.label.as_deref() == Some(label);
+                plot.series.iter().find(of_label).is_some_and(|one| !one.marks.is_empty())
+            })
+            .collect();
+        let [others @ .., last] = &drawn[..] else { return };
+        let whose =
+            match self.kept.first().is_some_and(|baseline| drawn.contains(&baseline.as_str())) {
+                true => "the baseline and the best on test data",
+                false => "the best on test data",
+            };
+        let names = if others.is_empty() {
+            (*last).to_owned()
+        } else {
+            format!("{} and {last}", others.join(", "))
+        };
+        plot.note += &format!(" {shown} are those of {whose} alone: {names}.");
     }
 }
 

@@ -6,7 +6,7 @@ use crate::comparison::{ENOUGH_RUNS, Overall, TaskScores, normalized};
 use crate::metric::{self, Shown};
 use crate::plot::{Axis, Mark, Palette, Plot, Series};
 use crate::render::number::{fixed, percent};
-use crate::statistics::{Bootstrap, Interval, mean, performance_profile};
+use crate::statistics::{Bootstrap, mean, performance_profile};
 use record::Metric;
 
 /// Points of a profile that tell their value, at most.
@@ -191,31 +191,28 @@ impl<'a> Profile<'a> {
         merits.dedup();
         let share = |drawn: &[Vec<f64>]| performance_profile(drawn, &merits);
         let shares = share(&tasks);
-        let mut steps = steps(&merits, &shares);
+        let mut curve: Vec<[f64; 2]> = steps(&merits, shares.iter().map(|share| [*share]))
+            .into_iter()
+            .map(|(merit, [share])| [self.merit(merit), share])
+            .collect();
         let intervals = bands.and_then(|bands| bands.stratified_each(&tasks, share));
-        let mut band: Vec<[f64; 3]> = intervals.map_or_else(Vec::new, |intervals| {
-            let edge = |get: fn(&Interval) -> f64| intervals.iter().map(get).collect::<Vec<_>>();
-            let low = self::steps(&merits, &edge(|interval| interval.low));
-            let high = self::steps(&merits, &edge(|interval| interval.high));
-            low.into_iter()
-                .zip(high)
-                .map(|(low, high)| [self.merit(low[0]), low[1], high[1]])
-                .collect()
-        });
+        let intervals = intervals.unwrap_or_default();
+        let edges = intervals.iter().map(|interval| [interval.low, interval.high]);
+        let mut band: Vec<[f64; 3]> = steps(&merits, edges)
+            .into_iter()
+            .map(|(merit, [low, high])| [self.merit(merit), low, high])
+            .collect();
         let told = thinned(merits.iter().zip(&shares).collect(), TOLD);
         let mut told: Vec<Mark> =
             told.into_iter().map(|(merit, share)| self.told(*merit, *share)).collect();
-        for step in &mut steps {
-            step[0] = self.merit(step[0]);
-        }
         if self.merit(1.0) < 0.0 {
             // From the left to the right all the same.
-            steps.reverse();
+            curve.reverse();
             band.reverse();
             told.reverse();
         }
         let band = (!band.is_empty()).then_some(Mark::Band { points: band });
-        let curve = Mark::Curve { points: steps, width: 2.0 };
+        let curve = Mark::Curve { points: curve, width: 2.0 };
         band.into_iter().chain([curve]).chain(told).collect()
     }
 
@@ -247,13 +244,16 @@ impl<'a> Profile<'a> {
     }
 }
 
-/// The path of a function that has each of `values` from its place on to the next one.
-fn steps(places: &[f64], values: &[f64]) -> Vec<[f64; 2]> {
-    let mut path: Vec<[f64; 2]> = Vec::new();
+/// The path of functions that have each of `values` from its place on to the next one: two points where one of them changes.
+fn steps<const N: usize>(
+    places: &[f64],
+    values: impl Iterator<Item = [f64; N]>,
+) -> Vec<(f64, [f64; N])> {
+    let mut path: Vec<(f64, [f64; N])> = Vec::new();
     for (place, value) in places.iter().zip(values) {
-        let before = path.last().map(|[_, before]| *before);
-        path.extend(before.filter(|before| before != value).map(|before| [*place, before]));
-        path.push([*place, *value]);
+        let before = path.last().map(|(_, before)| *before);
+        path.extend(before.filter(|before| *before != value).map(|before| (*place, before)));
+        path.push((*place, value));
     }
     path
 }
@@ -306,6 +306,45 @@ mod tests {
         let heights: Vec<f64> = points.iter().map(|[_, y]| *y).collect();
         assert_eq!(heights, [0.0, 0.0, 0.25, 0.25, 0.75, 0.75, 1.0, 1.0]);
         assert!(points.is_sorted_by(|a, b| a[0] <= b[0]), "{points:?}");
+    }
+
+    /// Both edges of a band step at one of its points, whichever of them changes, and the curve lies between them.
+    #[test]
+    fn a_band_has_its_interval_on_both_sides_of_a_score() {
+        let path = steps(&[1.0, 2.0, 3.0], [[0.5, 1.0], [0.5, 0.9], [0.2, 0.9]].into_iter());
+        let right = [
+            (1.0, [0.5, 1.0]),
+            (2.0, [0.5, 1.0]),
+            (2.0, [0.5, 0.9]),
+            (3.0, [0.5, 0.9]),
+            (3.0, [0.2, 0.9]),
+        ];
+        assert_eq!(path, right);
+        let scores = [0.90, 0.91, 0.915, 0.92, 0.93].map(|score| (String::new(), score));
+        let task = TaskScores {
+            task: "t".into(),
+            arms: vec![ArmScores::new("relu".into(), scores.to_vec())],
+            guessing: None,
+            resolution: Resolution::Rounding,
+            metric: None,
+        };
+        let metric = Metric::accuracy(None);
+        let (tasks, bands) = ([task], Bootstrap { resamples: 400, seed: 0 });
+        let marks = Profile::new(&tasks, Some(&metric)).marks("relu", Some(&bands));
+        let [Mark::Band { points: band }, Mark::Curve { points: curve, .. }, ..] = &marks[..]
+        else {
+            panic!("{marks:?}")
+        };
+        assert!(band.is_sorted_by(|a, b| a[0] <= b[0]), "{band:?}");
+        // From each of its points on, the band is an interval that holds the share there.
+        let from = |place: f64| band.iter().rfind(|point| point[0] <= place + 1e-12).unwrap();
+        for [place, _] in curve {
+            let share = curve.iter().rfind(|point| point[0] <= place + 1e-12).unwrap()[1];
+            let [_, low, high] = *from(*place);
+            assert!(low <= share && share <= high, "{place}: {share} in [{low}, {high}]");
+        }
+        let last = band.last().unwrap();
+        assert_eq!([last[1], last[2]], [0.0, 0.0]);
     }
 
     #[test]

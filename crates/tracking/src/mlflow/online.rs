@@ -136,9 +136,10 @@ impl Online {
             tags: form::tags(run),
         };
         let known = client.begin(&beginning, &mut self.found)?;
-        self.taken += 1;
         let url = client.page(&known);
         self.write_note(Note { id: Some(known.id.clone()), url: Some(url.clone()), ..note })?;
+        // Without the note, the next try begins again: that is no progress.
+        self.taken += 1;
         if !std::mem::replace(&mut self.announced, true) {
             (self.notice)(&format!("MLflow: {}: {url}", run.name));
         }

@@ -148,6 +148,16 @@ impl Note {
     pub(super) fn place_on(&self, base_url: &str) -> (Option<&str>, Option<&str>) {
         let upload = self.upload.as_ref().filter(|upload| upload.is_on(base_url));
         let asked = self.destination.as_ref().filter(|asked| asked.suits(base_url));
+        // What another place has of the run does not count, if it is to go to this one since.
+        let upload = upload.filter(|upload| {
+            let same = |there: &Option<String>, asked: Option<&str>| {
+                there.is_none() || asked.is_none() || there.as_deref() == asked
+            };
+            asked.is_none_or(|asked| {
+                same(&upload.project, Some(&asked.project))
+                    && same(&upload.entity, asked.entity.as_deref())
+            })
+        });
         let entity = upload.and_then(|upload| upload.entity.as_deref());
         let project = upload.and_then(|upload| upload.project.as_deref());
         (
@@ -244,6 +254,37 @@ mod tests {
             dir.write_note(&Note::new(id.to_owned())).expect("a note");
             assert_eq!(note_or_new(&dir).map(|note| note.id).ok().as_deref(), Some(id));
         }
+    }
+
+    /// What a server has in another project does not decide where a run goes that was since to go elsewhere.
+    #[test]
+    fn a_run_goes_where_it_was_to_go_last() {
+        let server = "https://api.wandb.ai";
+        let note = |destination: serde_json::Value| -> Note {
+            serde_json::from_value(serde_json::json!({
+                "id": "abcd1234",
+                "destination": destination,
+                "upload": {
+                    "attempt": 1, "events_base": 2, "output_base": 3, "complete": false, "server": server,
+                    "entity": "team-a", "project": "first"
+                }
+            }))
+            .expect("a note")
+        };
+        let place = |destination| {
+            let note = note(destination);
+            let (entity, project) = note.place_on(server);
+            [entity, project].map(|name| name.map(str::to_owned))
+        };
+        let names = |entity: Option<&str>, project: &str| {
+            [entity.map(str::to_owned), Some(project.to_owned())]
+        };
+        let same = serde_json::json!({ "server": server, "project": "first", "tags": [] });
+        assert_eq!(place(same), names(Some("team-a"), "first"));
+        let other = serde_json::json!({ "server": server, "project": "second", "tags": [] });
+        assert_eq!(place(other), names(None, "second"));
+        let team = serde_json::json!({ "server": server, "entity": "team-b", "project": "first", "tags": [] });
+        assert_eq!(place(team), names(Some("team-b"), "first"));
     }
 
     /// Early versions wrote no `sink`.

@@ -60,14 +60,17 @@ impl LogSource {
         };
         let known = note(&source.dir).ok().flatten().filter(|run| run.id == source.id);
         let lacking = known.as_ref().is_none_or(|run| run.destination.is_none());
+        let is_new = known.is_none();
         let mut run = known.unwrap_or_else(|| Note::new(source.id.clone()));
-        if lacking {
+        if is_new || (lacking && destination.is_some()) {
             run.destination = destination;
             let path = directory.to_owned();
-            source
-                .dir
-                .write_note(&run)
-                .map_err(|error| LogError::Io { path, source: std::io::Error::other(error) })?;
+            let written = source.dir.write_note(&run);
+            // Without the id, the run would have another one the next time; without the rest, it is as it was.
+            if is_new {
+                written
+                    .map_err(|error| LogError::Io { path, source: std::io::Error::other(error) })?;
+            }
         }
         Ok(source)
     }
@@ -76,6 +79,13 @@ impl LogSource {
     #[must_use]
     pub fn is_one(directory: &Path) -> bool {
         file_in(directory).is_ok()
+    }
+
+    /// Whether a server has all of it, files included.
+    #[must_use]
+    pub fn is_uploaded(&self) -> bool {
+        let upload = note(&self.dir).ok().flatten().and_then(|note| note.upload);
+        upload.is_some_and(|upload| upload.complete)
     }
 
     /// The directory.
