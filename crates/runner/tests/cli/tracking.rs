@@ -3,6 +3,8 @@
 use crate::support::{Place, place};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tracking_testing::{Fault, KEY, Received, Request, Seeded, Server, calm};
 
@@ -131,6 +133,39 @@ fn offline_directories_are_uploaded_later() {
 
     let again = text(logged(&place, &server, &args).output().unwrap().stderr);
     assert!(again.contains("0 runs uploaded; 9 had been uploaded before"), "{again}");
+}
+
+/// A directory whose files the store refuses is not uploaded: the next command tries them again.
+#[test]
+fn refused_files_of_offline_directories_are_tried_again() {
+    let place = place();
+    let refuses = Arc::new(AtomicBool::new(true));
+    let plan = {
+        let refuses = Arc::clone(&refuses);
+        move |request: &Request| {
+            let spoiled = request.method == "PUT" && refuses.load(Ordering::Relaxed);
+            spoiled.then_some(Fault::Status { code: 400, retry_after: None })
+        }
+    };
+    let server = Server::start(plan);
+    let said = place.run(&["sweep", "tiny.toml", "--wandb", "offline", "--set", "seeds=[1]"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let directories: Vec<String> = std::fs::read_dir(place.path("wandb"))
+        .unwrap()
+        .map(|entry| format!("wandb/{}", entry.unwrap().file_name().into_string().unwrap()))
+        .collect();
+    let mut args = vec!["sync"];
+    args.extend(directories.iter().map(String::as_str));
+    let sync = || text(logged(&place, &server, &args).output().unwrap().stderr);
+    let said = sync();
+    assert!(said.contains("did not take"), "{said}");
+    let said = sync();
+    assert!(said.contains("did not take") && !said.contains("before"), "{said}");
+    refuses.store(false, Ordering::Relaxed);
+    let said = sync();
+    assert!(said.contains("5 runs uploaded\n"), "{said}");
+    let said = sync();
+    assert!(said.contains("0 runs uploaded; 5 had been uploaded before"), "{said}");
 }
 
 /// What cannot be sent is neither counted as sent, nor keeps the rest from it.
