@@ -25,7 +25,7 @@ cp scripts/cuda_emulator/kernel.h "$kernels/"
 
 folder="$(mktemp -d)"
 trap 'rm -rf "$folder"' EXIT
-g++ -std=c++20 -O2 -Wall -Wextra -Werror -Wno-missing-field-initializers -shared -fPIC scripts/cuda_emulator/driver.cpp -o "$folder/libcuda.so.1" -ldl
+g++ -std=c++20 -O2 -Wall -Wextra -Werror -Wno-missing-field-initializers -shared -fPIC -Wl,-soname,libcuda.so.1 scripts/cuda_emulator/driver.cpp -o "$folder/libcuda.so.1" -ldl
 ln -s libcuda.so.1 "$folder/libcuda.so"
 ln -s libcuda.so.1 "$folder/libnvrtc.so"
 

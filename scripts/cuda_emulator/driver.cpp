@@ -268,7 +268,8 @@ int compile(Program &program) {
   static std::atomic<int> compiled;
   std::string own = base + "-" + std::to_string(getpid()) + "-" + std::to_string(compiled++);
   std::ofstream(own + ".cpp") << text;
-  // It calls the emulator, which a program has loaded for itself alone.
+  // It calls the emulator, which a program has loaded for itself alone; by the name of the library, since the next program
+  // finds it in another folder.
   Dl_info emulator;
   dladdr((void *)compile, &emulator);
   std::string command = "env -u LD_LIBRARY_PATH g++ -std=c++17 -O1 -march=native -w -fno-strict-aliasing -fPIC -shared -I'" +
